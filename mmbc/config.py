@@ -1,0 +1,270 @@
+"""The configuration of one model: typed, frozen, and strict about unknown keys.
+
+A configuration is read from TOML, changed by dotted keys (`train.lr`) and identified by its digest.
+Every default here is the reference configuration; presets and ablations are differences from it.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mmbc.errors import ConfigError, nearest
+
+Modality = Literal["image", "tabular"]
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class PhantomConfig(Section):
+    """The synthetic cohort (`--data phantom`): how many patients, and how strong each planted signal is."""
+
+    n_patients: int = Field(120, ge=4)
+    prevalence: float = Field(0.4, gt=0, lt=1)
+    seed: int = 7
+    height: int = Field(192, ge=32)
+    """Height of the rendered images in pixels; the width is three quarters of it."""
+    image_strength: float = Field(1.0, ge=0)
+    """Contrast of the lesions in cancers; 0 draws none."""
+    table_strength: float = Field(1.0, ge=0)
+    """How strongly age and density raise the log odds of cancer."""
+    interaction_strength: float = Field(1.0, ge=0)
+    """How strongly a texture seen in the image raises the log odds in older and lowers it in younger women."""
+
+
+class DataConfig(Section):
+    """What is read, which rows are positive, and how an image becomes an array."""
+
+    positive: str = "Cancer"
+    """The status that is labelled 1; every other status is labelled 0."""
+    label_level: Literal["case"] = "case"
+    outlines: Literal["sham", "inpaint", "keep"] = "sham"
+    """What happens to lesion outlines burned into the pixels (see mmbc.data.outlines)."""
+    image_size: int = Field(224, ge=32)
+    """Side of the square network input in pixels."""
+    resize: Literal["letterbox", "stretch"] = "letterbox"
+    crop: Literal["none", "breast"] = "none"
+    missing_indicators: bool = False
+    """Add a 0/1 column for every clinical feature that has missing values in the training rows."""
+    phantom: PhantomConfig = PhantomConfig()
+
+
+class AugmentConfig(Section):
+    """Random changes of training images, drawn anew for every (seed, epoch, image)."""
+
+    enabled: bool = True
+    min_crop: float = Field(0.85, gt=0, le=1)
+    """Smallest side of the random crop, as a share of the image's side."""
+    flip: float = Field(0.5, ge=0, le=1)
+    """Probability of a horizontal flip."""
+    rotation: float = Field(10.0, ge=0, le=180)
+    """Largest rotation in degrees, either way."""
+    brightness: float = Field(0.15, ge=0)
+    contrast: float = Field(0.15, ge=0)
+    erase: float = Field(0.25, ge=0, le=1)
+    """Probability that a rectangle is erased."""
+    erase_area: float = Field(0.1, gt=0, lt=1)
+    """Largest share of the image that is erased."""
+
+
+class ModelConfig(Section):
+    """The network: its backbone, its inputs and how they are fused."""
+
+    inputs: tuple[Modality, ...] = ("image", "tabular")
+    fusion: Literal["concat", "attention"] = "concat"
+    backbone: str = "efficientnet_b0"
+    """Any EfficientNet-family model of timm."""
+    weights: str = "hub"
+    """`hub`, `package`, `file:PATH` or `none` (see mmbc.model.weights)."""
+    allow_random_trunk: bool = False
+    """Permit freezing layers that were never trained (`weights = "none"`); for tests of the machinery alone."""
+    fine_tuned_blocks: int = Field(2, ge=0)
+    """How many of the backbone's last stages are trained; with 0 the head convolution is frozen too."""
+    dropout: float = Field(0.5, ge=0, lt=1)
+    tabular_hidden: tuple[int, ...] = (64, 64, 32)
+    classifier_hidden: tuple[int, ...] = (128, 32)
+    attention_heads: int = Field(4, ge=1)
+    attention_dim: int = Field(128, ge=1)
+    gradient_checkpointing: bool = False
+    """Trade time for memory in the fine-tuned blocks, for small GPUs."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.inputs or len(set(self.inputs)) != len(self.inputs):
+            raise ValueError("inputs names 'image', 'tabular' or both, each once")
+        if self.fusion == "attention" and len(self.inputs) < 2:
+            raise ValueError("fusion = 'attention' needs inputs = ['image', 'tabular']")
+        if self.attention_dim % self.attention_heads:
+            raise ValueError("attention_dim must be a multiple of attention_heads")
+        return self
+
+
+class TrainConfig(Section):
+    """Optimiser, schedule and stopping."""
+
+    lr: float = Field(5e-5, gt=0)
+    """Learning rate of the fine-tuned blocks."""
+    head_lr: float = Field(1e-3, gt=0)
+    """Learning rate of the newly initialised layers."""
+    weight_decay: float = Field(1e-3, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    clip_norm: float = Field(1.0, gt=0)
+    restart_epochs: int = Field(10, ge=1)
+    """Length of the first cosine period in epochs (Loshchilov and Hutter 2017)."""
+    restart_factor: int = Field(2, ge=1)
+    """Each later cosine period is this many times as long."""
+    max_epochs: int = Field(100, ge=1)
+    patience: int = Field(20, ge=1)
+    """Epochs without a better monitored value before a fit stops; at or above max_epochs: fixed epochs."""
+    monitor: Literal["log_loss", "auc"] = "log_loss"
+    """The validation value that early stopping and the choice of the best epoch follow."""
+    monitor_window: int = Field(3, ge=1)
+    """The monitored value is the mean over this many last epochs, because one epoch's is noisy."""
+    batch_size: int = Field(32, ge=2)
+    class_weighting: Literal["none", "balanced"] = "none"
+
+
+class RunConfig(Section):
+    """Where and how the work is done; part of the configuration because it changes the last bits."""
+
+    device: str = "auto"
+    threads: int = Field(0, ge=0)
+    """Threads of one process; 0 means one per core of this machine and is resolved before the run."""
+    chunk_size: int = Field(256, ge=16)
+    """Images that pass by at once; bounds the memory whatever the cohort's size."""
+    trunk_batch: int = Field(16, ge=2)
+    """Images that go through the trunk together inside a chunk."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """`auto` is bfloat16 autocast on CUDA and float32 elsewhere."""
+
+
+class Config(Section):
+    """Everything that defines one model but its data rows and its seed."""
+
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    run: RunConfig = RunConfig()
+
+    @property
+    def uses_images(self) -> bool:
+        """Whether the model has an image branch."""
+        return "image" in self.model.inputs
+
+
+S = TypeVar("S", bound=Section)
+
+
+def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
+    """Build a section from plain values.
+
+    Raises:
+        ConfigError: names `where` the values came from, the dotted key, and the nearest known key.
+    """
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(kind, item, where) for item in error.errors())) from None
+
+
+def _explain(kind: type[BaseModel], item: Any, where: str) -> str:
+    path = [str(part) for part in item["loc"]]
+    key = ".".join(path)
+    if item["type"] == "extra_forbidden":
+        return f"{where}: unknown key {key!r}; {nearest(key, known_keys(kind))}"
+    return f"{where}: {key or kind.__name__}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})"
+
+
+def known_keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return the dotted name of every setting below a section."""
+    keys = []
+    for name, field in kind.model_fields.items():
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            keys += known_keys(nested, f"{prefix}{name}.")
+        else:
+            keys.append(prefix + name)
+    return keys
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; a missing or malformed one is a ConfigError that names it."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+
+
+def to_toml(section: Section) -> str:
+    """Return a section as TOML text that `parse` reads back to an equal section."""
+    return tomli_w.dumps(section.model_dump(mode="json", exclude_none=True))
+
+
+def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings with `change` laid over `base`."""
+    merged = dict(base)
+    for key, value in change.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn `{"train.lr": 1}` into `{"train": {"lr": 1}}`."""
+    nested: dict[str, Any] = {}
+    for key, value in dotted.items():
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        nested = merge(nested, value)
+    return nested
+
+
+def flatten(section: Section) -> dict[str, Any]:
+    """Return `{"train.lr": 5e-05, ...}`: every setting under its dotted name, as plain JSON values."""
+    flat: dict[str, Any] = {}
+
+    def walk(values: Mapping[str, Any], prefix: str) -> None:
+        for key, value in values.items():
+            if isinstance(value, dict):
+                walk(value, f"{prefix}{key}.")
+            else:
+                flat[prefix + key] = value
+
+    walk(section.model_dump(mode="json"), "")
+    return flat
+
+
+def assignment(text: str) -> dict[str, Any]:
+    """Read `train.lr=1e-4` (the value as TOML, else as a string) into nested settings."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text}: write it as key=value, for example --set train.lr=1e-4")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    return nest({key.strip(): parsed})
+
+
+def changed(config: Config, dotted: Mapping[str, Any], where: str) -> Config:
+    """Return the configuration with some dotted keys changed, validated again."""
+    return parse(Config, merge(config.model_dump(mode="json"), nest(dotted)), where)
+
+
+def digest(value: Section | Mapping[str, Any]) -> str:
+    """Return 16 hex digits of SHA-256 over the canonical JSON of a section or of plain values."""
+    plain = value.model_dump(mode="json") if isinstance(value, Section) else value
+    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

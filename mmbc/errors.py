@@ -1,0 +1,51 @@
+"""Errors that are the user's to mend: they say what is wrong, where, and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class MmbcError(Exception):
+    """Base of every error a user can provoke; commands print its text without a traceback."""
+
+
+class ConfigError(MmbcError):
+    """An unknown key, a value outside its range, or two settings that contradict each other."""
+
+
+class CohortError(MmbcError):
+    """A cohort that cannot be read or does not hold together; names the rows."""
+
+
+class ImageError(MmbcError):
+    """Image files that are missing, unreadable or truncated; names the files."""
+
+
+class LeakageError(MmbcError):
+    """One patient, or one row, on two sides of a split; names the ids."""
+
+
+class SplitError(MmbcError):
+    """A split that cannot be made or used: too few patients, one class, a row never tested."""
+
+
+class WeightsError(MmbcError):
+    """Pretrained weights that cannot be had or do not fit the backbone."""
+
+
+class StudyError(MmbcError):
+    """A study folder that is incomplete, damaged or belongs to another configuration."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the sentence that points from a misspelt name to the known ones."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}known: {', '.join(names)}"
+
+
+def some(items: Iterable[object], most: int = 10) -> str:
+    """Join the first `most` items and say how many are left out."""
+    everything = [str(item) for item in items]
+    rest = len(everything) - most
+    return ", ".join(everything[:most]) + (f" and {rest} more" if rest > 0 else "")

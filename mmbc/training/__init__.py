@@ -1,0 +1,1 @@
+"""The stream of trunk features and the fits that train on it."""

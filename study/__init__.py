@@ -1,0 +1,1 @@
+"""study: many cells, one comparison."""

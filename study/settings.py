@@ -1,0 +1,122 @@
+"""The study file: a configuration, the arms that change it, and the protocol they are compared under."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from mmbc.config import Config, Section, assignment, changed, digest, merge, parse, read_toml
+from mmbc.errors import ConfigError, nearest
+
+PRESETS = Path(__file__).parent / "presets"
+BASELINE = "logistic"
+"""The logistic regression on the clinical columns that every study computes beside its arms."""
+
+
+class Arm(Section):
+    """One ablation: the question it answers and its difference from the reference configuration."""
+
+    question: str
+    set: dict[str, Any] = {}
+    """Dotted configuration keys and their values in this arm."""
+
+
+class Protocol(Section):
+    """How the arms are compared: splits, repeats, seeds, contrasts."""
+
+    folds: int = Field(5, ge=2)
+    holdout: float | None = Field(None, gt=0, lt=1)
+    """Share of the patients in the test part of a single split; replaces the folds."""
+    repeats: int = Field(1, ge=1)
+    seeds: int = Field(1, ge=1)
+    validation: float = Field(0.2, gt=0, lt=1)
+    """Share of each training part's patients that early stopping, calibration and thresholds use."""
+    split_seed: int = Field(0, ge=0)
+    prevalence_tolerance: float = Field(0.1, gt=0)
+    """Largest difference of a part's share of positive patients from the cohort's, beyond rounding."""
+    contrasts: tuple[tuple[str, str], ...] = (("concat", "tabular"), ("concat", "image"), ("attention", "concat"))
+    """Pairs of arms whose difference (first minus second) is declared before the run."""
+    delta: float = Field(0.02, gt=0)
+    """Half width of the region of practical equivalence, in AUC."""
+
+
+class StudyFile(Config):
+    """Everything a study is, but its data: configuration, arms, protocol."""
+
+    preset: str = "default"
+    arms: dict[str, Arm]
+    protocol: Protocol = Protocol()
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        for name in self.arms:
+            if not name.replace("-", "").replace("_", "").isalnum():
+                raise ValueError(f"arm {name!r}: a name has letters, digits, '-' and '_' alone")
+            if name == BASELINE:
+                raise ValueError(f"arm {name!r}: this name is taken by the baseline")
+        return self
+
+    @property
+    def config(self) -> Config:
+        """The reference configuration alone."""
+        return Config(**{name: getattr(self, name) for name in Config.model_fields})
+
+    def arm_config(self, name: str) -> Config:
+        """Return the configuration of one arm.
+
+        Raises:
+            ConfigError: no such arm, or the arm sets a key that does not exist.
+        """
+        if name not in self.arms:
+            raise ConfigError(f"unknown ablation {name!r}; {nearest(name, self.arms)}")
+        return changed(self.config, self.arms[name].set, f"arm {name}")
+
+
+def presets() -> list[str]:
+    """Return the names of the built-in studies."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def load(preset: str = "default", file: Path | None = None, assignments: Sequence[str] = ()) -> StudyFile:
+    """Build a study file: the default, under a preset, under the user's file, under `--set` values.
+
+    Every arm's configuration is validated here, so that a misspelt key stops the command before any work.
+
+    Raises:
+        ConfigError: names the source, the key and the nearest known one.
+    """
+    if preset not in presets():
+        raise ConfigError(f"unknown preset {preset!r}; {nearest(preset, presets())}")
+    values = merge(read_toml(PRESETS / "default.toml"), {"preset": preset})
+    sources = [(f"preset {preset}", read_toml(PRESETS / f"{preset}.toml"))]
+    if file is not None:
+        sources.append((str(file), read_toml(file)))
+    sources += [(f"--set {text}", assignment(text)) for text in assignments]
+    study = parse(StudyFile, values, "preset default")
+    for where, change in sources:
+        values = merge(values, change)
+        study = parse(StudyFile, values, where)
+    for name in study.arms:
+        study.arm_config(name)
+    return study
+
+
+def chosen_arms(study: StudyFile, names: str) -> tuple[str, ...]:
+    """Read `--ablation`: `all`, or names separated by commas, in the order of the study file.
+
+    Raises:
+        ConfigError: an unknown name, with the known ones.
+    """
+    asked = list(study.arms) if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
+    for name in asked:
+        study.arm_config(name)
+    if not asked:
+        raise ConfigError(f"--ablation names no arm; known: all, {', '.join(study.arms)}")
+    return tuple(name for name in study.arms if name in asked)
+
+
+def protocol_digest(study: StudyFile) -> str:
+    """Digest of what decides the splits; repeats and seeds only add to them and are left out."""
+    kept = {"folds", "holdout", "validation", "split_seed"}
+    return digest(study.protocol.model_dump(mode="json", include=kept))
