@@ -4,6 +4,10 @@ import difflib
 from collections.abc import Iterable
 
 
+MANY = 12
+"""Longer lists of known names are cut to the closest ones."""
+
+
 class MmbcError(Exception):
     """Base of every error a user can provoke; commands print its text without a traceback."""
 
@@ -39,8 +43,10 @@ class StudyError(MmbcError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the sentence that points from a misspelt name to the known ones."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=5, cutoff=0.4)
     hint = f"did you mean {close[0]!r}? " if close else ""
+    if close and len(names) > MANY:
+        return f"{hint}close to it: {', '.join(close)} (of {len(names)} known)"
     return f"{hint}known: {', '.join(names)}"
 
 

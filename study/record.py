@@ -13,6 +13,7 @@ A cell is done when its `record.json` exists; it is written last, by rename, and
 """
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -23,9 +24,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmbc.calibration import apply_platt
 from mmbc.config import parse, read_toml
 from mmbc.data.cohort import Cohort, Feature
-from mmbc.errors import StudyError, some
+from mmbc.errors import StudyError
 from study.settings import BASELINE, StudyFile
 
 CELL_COLUMNS = ("arm", "repeat", "fold", "seed")
@@ -107,3 +109,145 @@ def read_json(path: Path) -> Any:
         raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise StudyError(f"{path}: is damaged ({error}); delete it and run the same command again") from None
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def prediction_rows(
+    images: pd.DataFrame, rows: np.ndarray, part: str, logits: np.ndarray, platt: tuple[float, float]
+) -> pd.DataFrame:
+    """Return the predictions of some cohort rows (n,) from their logits (n,), with `PREDICTION_COLUMNS`."""
+    frame = images.loc[rows, ["image_id", "patient_id", "case_id", "breast", "view", "status", "site", "label"]]
+    probs = apply_platt(logits, 1.0, 0.0)
+    columns = {"part": part, "logit": logits, "prob": probs, "prob_calibrated": apply_platt(logits, *platt)}
+    return frame.assign(**columns)[list(PREDICTION_COLUMNS)].reset_index(drop=True)
+
+
+def write_cell(
+    folder: Path, *, predictions: pd.DataFrame, record: Mapping[str, Any],
+    history: pd.DataFrame | None = None, model: bytes | None = None,
+) -> None:  # fmt: skip
+    """Write a finished cell: its files first, `record.json` with their digests last."""
+    buffer = io.BytesIO()
+    predictions.to_parquet(buffer, index=False)
+    files = {"predictions.parquet": buffer.getvalue()}
+    if history is not None:
+        files["history.csv"] = history[list(HISTORY_COLUMNS)].to_csv(index=False).encode()
+    if model is not None:
+        files["model.safetensors"] = model
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    write_json(folder / "record.json", {**record, "files": digests})
+
+
+def finished(folder: Path, key: Mapping[str, Any]) -> bool:
+    """Whether the cell of this key is done.
+
+    Raises:
+        StudyError: a record of another configuration, split or seed lies there, or a file of it is damaged.
+    """
+    if not (folder / "record.json").exists():
+        return False
+    record = read_json(folder / "record.json")
+    for name, value in key.items():
+        if record.get(name) != value:
+            raise StudyError(
+                f"{folder}: holds a cell with {name} {record.get(name)!r}, this study needs {value!r}; "
+                "use another --name, or start over with --force"
+            )
+    check_files(folder, record)
+    return True
+
+
+def check_files(folder: Path, record: Mapping[str, Any]) -> None:
+    """Compare a cell's files with the digests in its record.
+
+    Raises:
+        StudyError: a file is missing or was changed.
+    """
+    for name, expected in record["files"].items():
+        path = folder / name
+        if not path.is_file() or file_digest(path) != expected:
+            raise StudyError(f"{path}: is missing or was changed after the run; delete {folder} to train the cell again")
+
+
+def write_cohort(folder: Path, cohort: Cohort) -> None:
+    """Write the rows (without paths) and everything else a report says of the cohort."""
+    buffer = io.BytesIO()
+    cohort.images.drop(columns="path", errors="ignore").to_parquet(buffer, index=False)
+    write_atomically(folder / "cohort.parquet", buffer.getvalue())
+    facts = {
+        "name": cohort.name, "digest": cohort.digest, "images_checked": cohort.images_checked, "notice": cohort.notice,
+        "notes": list(cohort.notes), "features": [[feature.name, feature.kind] for feature in cohort.features],
+        "flow": cohort.flow.to_dict("records"), "excluded": cohort.excluded.to_dict("records"),
+    }  # fmt: skip
+    write_json(folder / "cohort.json", facts)
+
+
+def read_cohort(folder: Path) -> tuple[Cohort, str]:
+    """Read what `write_cohort` wrote: the cohort, and the digest it had in training."""
+    facts = read_json(folder / "cohort.json")
+    try:
+        images = pd.read_parquet(folder / "cohort.parquet")
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{folder / 'cohort.parquet'}: cannot be read ({error})") from error
+    cohort = Cohort(
+        name=facts["name"], images=images, features=tuple(Feature(name, kind) for name, kind in facts["features"]),
+        flow=pd.DataFrame(facts["flow"], columns=["step", "status", "n_images", "n_patients"]),
+        excluded=pd.DataFrame(facts["excluded"], columns=["image_id", "patient_id", "status", "step", "reason"]),
+        images_checked=facts["images_checked"], notice=facts["notice"], notes=tuple(facts["notes"]),
+    )  # fmt: skip
+    return cohort, facts["digest"]
+
+
+def read_settings(folder: Path) -> StudyFile:
+    """Read the resolved study file of a study."""
+    return parse(StudyFile, read_toml(folder / "study.toml"), str(folder / "study.toml"))
+
+
+def planned_cells(settings: StudyFile, folds: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of all cells a study file asks for, the baseline's last."""
+    where = [
+        (entry["repeat"], entry["fold"]) for entry in folds["folds"] if entry["repeat"] < settings.protocol.repeats
+    ]
+    seeds = range(settings.protocol.seeds)
+    names = [f"{arm}.r{r}.f{f}.s{s}" for arm in settings.arms for s in seeds for r, f in where]
+    return (*names, *(f"{BASELINE}.r{r}.f{f}.s0" for r, f in where))
+
+
+def load_study(folder: Path) -> StoredStudy:
+    """Read a study, finished or not.
+
+    Raises:
+        StudyError: the folder is no study, or a file of a finished cell is missing or was changed.
+    """
+    if not (folder / "study.toml").is_file():
+        raise StudyError(f"{folder}: is no study (it has no study.toml); studies lie below results/")
+    settings, folds = read_settings(folder), read_json(folder / "folds.json")
+    cohort, cohort_digest = read_cohort(folder)
+    planned = planned_cells(settings, folds)
+    records, predictions, history = {}, [], []
+    for name in planned:
+        place = folder / "cells" / name
+        if not (place / "record.json").exists():
+            continue
+        record = records[name] = read_json(place / "record.json")
+        check_files(place, record)
+        coordinates = {column: record[column] for column in CELL_COLUMNS}
+        predictions.append(pd.read_parquet(place / "predictions.parquet").assign(**coordinates))
+        if "history.csv" in record["files"]:
+            history.append(pd.read_csv(place / "history.csv").assign(**coordinates))
+    return StoredStudy(
+        folder=folder, settings=settings, cohort=cohort, cohort_digest=cohort_digest, folds=folds,
+        environment=read_json(folder / "environment.json"), planned=planned, records=records,
+        predictions=_joined(predictions, PREDICTION_COLUMNS), history=_joined(history, HISTORY_COLUMNS),
+    )  # fmt: skip
+
+
+def _joined(frames: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:
+    ordered = [*CELL_COLUMNS, *columns]
+    return pd.concat(frames, ignore_index=True)[ordered] if frames else pd.DataFrame(columns=ordered)

@@ -1,0 +1,74 @@
+"""Random changes of training images, in two steps: `draws` decides, `apply` does.
+
+`draws(seed, epoch)` returns one row of parameters for every image of the cohort; the row of an image depends on (seed,
+epoch, image) alone, so every arm, fold and repeat of a seed sees the same views. `apply` is pure and batched: one
+resampling for crop, flip and rotation together, then brightness, contrast and erasing.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmbc.config import AugmentConfig
+
+COLUMNS = ("scale", "shift_x", "shift_y", "flip", "angle", "brightness", "contrast", "top", "left", "height", "width")
+"""`scale` and shifts are shares of the image side, `angle` is in radians, the erased box in shares of the side."""
+
+
+def draws(config: AugmentConfig, n_images: int, *, seed: int, epoch: int) -> np.ndarray:
+    """Return the parameters of every image: (n_images, len(COLUMNS)) of float32."""
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, epoch])))
+    uniform = rng.random((n_images, len(COLUMNS) + 1))
+    scale = config.min_crop + (1 - config.min_crop) * uniform[:, 0]
+    shifts = (2 * uniform[:, 1:3] - 1) * (1 - scale[:, None])
+    flip = np.where(uniform[:, 3] < config.flip, -1.0, 1.0)
+    angle = math.radians(config.rotation) * (2 * uniform[:, 4] - 1)
+    brightness = config.brightness * (2 * uniform[:, 5] - 1)
+    contrast = 1 + config.contrast * (2 * uniform[:, 6] - 1)
+    erased = (uniform[:, 11] < config.erase)[:, None]
+    box = _boxes(uniform[:, 7:11], config.erase_area) * erased
+    return np.column_stack([scale, shifts, flip, angle, brightness, contrast, box]).astype(np.float32)
+
+
+def _boxes(uniform: np.ndarray, largest: float) -> np.ndarray:
+    """Return (top, left, height, width) by row from four uniform numbers: area up to `largest`, aspect 1:2 to 2:1."""
+    area = largest * (0.2 + 0.8 * uniform[:, 0])
+    aspect = np.exp2(2 * uniform[:, 1] - 1)
+    height, width = np.minimum(np.sqrt(area * aspect), 1), np.minimum(np.sqrt(area / aspect), 1)
+    return np.column_stack([(1 - height) * uniform[:, 2], (1 - width) * uniform[:, 3], height, width])
+
+
+def apply(images: Tensor, parameters: Tensor) -> Tensor:
+    """Augment grey images.
+
+    Args:
+        images: (batch, 1, size, size) of float32 in [0, 1].
+        parameters: (batch, len(COLUMNS)), rows of `draws`.
+
+    Returns:
+        (batch, 1, size, size) of float32 in [0, 1].
+    """
+    scale, shift_x, shift_y, flip, angle, brightness, contrast, *box = parameters.unbind(1)
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    matrix = torch.stack(
+        [torch.stack([cos * flip, -sin, shift_x], 1), torch.stack([sin * flip, cos, shift_y], 1)], dim=1
+    )  # (b, 2, 3): output coordinates -> input coordinates
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    warped = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    jittered = (warped * _column(contrast) + _column(brightness)).clamp(0, 1)
+    return torch.where(_inside(box, images.shape[-1]), torch.zeros_like(jittered), jittered)
+
+
+def _column(values: Tensor) -> Tensor:
+    return values[:, None, None, None]
+
+
+def _inside(box: list[Tensor], size: int) -> Tensor:
+    """Return the mask (batch, 1, size, size) of pixels whose centre lies in the box."""
+    top, left, height, width = (_column(side) for side in box)
+    centres = (torch.arange(size, device=top.device, dtype=top.dtype) + 0.5) / size
+    rows, columns = centres[None, None, :, None], centres[None, None, None, :]
+    return (rows >= top) & (rows < top + height) & (columns >= left) & (columns < left + width)

@@ -1,0 +1,163 @@
+"""Patient-grouped, stratified splitting of a patient table.
+
+Patients are split, never rows: scikit-learn's `StratifiedGroupKFold(shuffle=True)` did not stratify before 1.8 and may
+return an empty fold when groups are few.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
+
+from mmbc.errors import LeakageError, SplitError, some
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Patients of one model: `train`, `validation` and `test` ids, sorted, no id in two of them."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def parts(self) -> dict[str, tuple[str, ...]]:
+        """Return the three parts by name."""
+        return {part: getattr(self, part) for part in PARTS}
+
+
+def patient_table(images: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per patient, sorted by id: `patient_id`, `label` (any positive), `status`, `site`, `n_images`.
+
+    The status is that of a positive row where there is one, so that it agrees with the label.
+    """
+    ordered = images.sort_values(["patient_id", "label", "image_id"], ascending=[True, False, True])
+    table = ordered.groupby("patient_id", sort=True).agg(
+        label=("label", "max"), status=("status", "first"), site=("site", "first"), n_images=("image_id", "size")
+    )
+    return table.reset_index()
+
+
+def strata(patients: pd.DataFrame, at_least: int) -> np.ndarray:
+    """Return a stratum (status by site) for each patient, (n_patients,) of str.
+
+    A stratum of fewer than `at_least` patients joins the others of its status, then of its label.
+    """
+    finest = patients["status"].astype(str) + "|" + patients["site"].fillna("").astype(str)
+    levels = [finest, patients["status"].astype(str), patients["label"].astype(str)]
+    result = levels[0]
+    for coarser in levels[1:]:
+        small = result.map(result.value_counts()) < at_least
+        # whole coarser groups merge their small members into one remainder, the large ones stay
+        result = result.mask(small, coarser + "|rest")
+    small = result.map(result.value_counts()) < at_least
+    largest = result.groupby(patients["label"]).transform(lambda group: group.value_counts().index[0])
+    return result.mask(small, largest).to_numpy(dtype=str)
+
+
+def cross_validation(
+    patients: pd.DataFrame, *, n_folds: int, validation: float, rng: np.random.Generator
+) -> list[Split]:
+    """Split the patients into `n_folds` test parts and each rest into training and validation.
+
+    Raises:
+        SplitError: fewer patients of a class than folds.
+    """
+    _enough(patients, n_folds)
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=_state(rng))
+    groups = strata(patients, n_folds)
+    return [
+        _with_validation(patients, rest, test, validation, rng)
+        for rest, test in splitter.split(groups, groups)
+    ]  # fmt: skip
+
+
+def holdout(patients: pd.DataFrame, *, test: float, validation: float, rng: np.random.Generator) -> Split:
+    """Split once: a share `test` of the patients is the test part."""
+    _enough(patients, 3)
+    rest, tested = _shuffle_split(patients, np.arange(len(patients)), test, rng)
+    return _with_validation(patients, rest, tested, validation, rng)
+
+
+def _with_validation(
+    patients: pd.DataFrame, rest: np.ndarray, test: np.ndarray, share: float, rng: np.random.Generator
+) -> Split:
+    train, validation = _shuffle_split(patients, rest, share, rng)
+    ids = patients["patient_id"].to_numpy(dtype=str)
+    return Split(*(tuple(sorted(ids[part].tolist())) for part in (train, validation, test)))
+
+
+def _shuffle_split(
+    patients: pd.DataFrame, rows: np.ndarray, share: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Divide `rows` (n,) into a rest and a stratified share of at least one patient of each class."""
+    among = patients.iloc[rows].reset_index(drop=True)
+    n_held = max(2, round(share * len(rows)))
+    groups = strata(among, 2)
+    if len(np.unique(groups)) > min(n_held, len(rows) - n_held):
+        groups = among["label"].to_numpy()
+    splitter = StratifiedShuffleSplit(1, test_size=n_held, random_state=_state(rng))
+    try:
+        kept, held = next(splitter.split(groups, groups))
+    except ValueError as error:
+        raise SplitError(f"{len(rows)} patients cannot be divided into two parts with both classes: {error}") from None
+    return rows[kept], rows[held]
+
+
+def _enough(patients: pd.DataFrame, n: int) -> None:
+    counts = patients["label"].value_counts()
+    for label in (0, 1):
+        if counts.get(label, 0) < n:
+            raise SplitError(
+                f"{counts.get(label, 0)} patients have label {label}, but every one of {n} parts needs at least one; "
+                "use fewer folds (--folds) or more patients"
+            )
+
+
+def _state(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))
+
+
+def check(split: Split, patients: pd.DataFrame, *, where: str, tolerance: float) -> None:
+    """Verify one split against the patient table.
+
+    Raises:
+        LeakageError: a patient on two sides, with the ids.
+        SplitError: an unknown or left-out patient, an empty part, one class, or a prevalence out of tolerance.
+    """
+    sides = {part: set(ids) for part, ids in split.parts().items()}
+    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        both = sorted(sides[one] & sides[other])
+        if both:
+            raise LeakageError(f"{where}: patients both in {one} and in {other}: {some(both)}")
+    known, used = set(patients["patient_id"]), set().union(*sides.values())
+    if used - known:
+        raise SplitError(f"{where}: patients that the cohort does not have: {some(sorted(used - known))}")
+    if known - used:
+        raise SplitError(f"{where}: patients in no part: {some(sorted(known - used))}")
+    labels = patients.set_index("patient_id")["label"]
+    for part, ids in split.parts().items():
+        _check_part(f"{where}, {part} part", labels.reindex(list(ids)), float(labels.mean()), tolerance)
+
+
+def _check_part(where: str, labels: pd.Series, prevalence: float, tolerance: float) -> None:
+    if labels.nunique() < 2:
+        raise SplitError(f"{where}: {len(labels)} patients, not both classes; found labels {sorted(set(labels))}")
+    # two patients either way are rounding, whatever the share they make in a small part
+    allowed = max(tolerance, 2 / len(labels))
+    if abs(labels.mean() - prevalence) > allowed:
+        raise SplitError(
+            f"{where}: {labels.mean():.3f} of its {len(labels)} patients are positive, in the cohort {prevalence:.3f}; "
+            f"more than {allowed:.3f} apart (protocol.prevalence_tolerance). Among them: {some(labels.index)}"
+        )
+
+
+def rows_of(split: Split, images: pd.DataFrame) -> Mapping[str, np.ndarray]:
+    """Return the sorted row numbers of `images` by part, each (n_rows,) of int64."""
+    return {
+        part: np.flatnonzero(images["patient_id"].isin(ids).to_numpy()).astype(np.int64)
+        for part, ids in split.parts().items()
+    }

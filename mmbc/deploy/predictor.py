@@ -1,0 +1,113 @@
+"""One finished cell as a function from an image and a clinical row to a calibrated probability."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from mmbc.calibration import apply_platt
+from mmbc.config import Config, parse
+from mmbc.data.images import prepare
+from mmbc.data.outlines import OutlinePool
+from mmbc.data.tabular import TabularEncoder
+from mmbc.errors import MmbcError
+from mmbc.model.backbone import Backbone
+from mmbc.model.network import Network
+from mmbc.training.features import grey, normalised
+
+
+class ModelError(MmbcError):
+    """A folder that holds no usable model, or an input the model cannot take."""
+
+
+class Predictor:
+    """A loaded model; call it with one image and one clinical row.
+
+    Attributes:
+        config: the configuration it was trained with.
+        encoder: its fitted clinical columns; `encoder.columns` names what a clinical row needs.
+    """
+
+    def __init__(
+        self, config: Config, network: Network, backbone: Backbone | None, encoder: TabularEncoder,
+        pool: OutlinePool | None, platt: tuple[float, float],
+    ) -> None:  # fmt: skip
+        self.config = config
+        self.encoder = encoder
+        self._network = network.eval()
+        self._backbone = backbone
+        self._pool = pool
+        self._platt = platt
+
+    def __call__(
+        self, image: Path | np.ndarray | Image.Image | None = None, clinical: Mapping[str, Any] | None = None
+    ) -> float:
+        """Return the calibrated probability of one image.
+
+        Args:
+            image: a file, a PIL image, or pixels (height, width) or (height, width, 3); None for a tabular-only model.
+            clinical: one value for every column of `encoder.columns` (None where unknown); None for an image-only one.
+
+        Raises:
+            ModelError: an input the model needs is not given.
+            ImageError: the image cannot be read.
+            CohortError: a clinical column is missing or holds text for a number.
+        """
+        with torch.no_grad():
+            logit = self._network(self._features(image), self._table(clinical))
+        return float(apply_platt(np.float64(logit.item()), *self._platt))
+
+    def _features(self, image: Path | np.ndarray | Image.Image | None) -> torch.Tensor | None:
+        if self._backbone is None or self._pool is None:
+            return None
+        if image is None:
+            raise ModelError("this model needs an image")
+        pixels = grey(prepare(image, self.config.data, self._pool)[None], torch.device("cpu"))
+        cut = self.config.model.fine_tuned_blocks
+        return self._backbone(normalised(pixels, self._backbone.normalisation), [cut])[cut]
+
+    def _table(self, clinical: Mapping[str, Any] | None) -> torch.Tensor | None:
+        if self._network.tabular is None:
+            return None
+        if clinical is None:
+            names = ", ".join(column.name for column in self.encoder.columns)
+            raise ModelError(f"this model needs the clinical columns {names}")
+        return torch.from_numpy(self.encoder.transform(clinical))
+
+
+def load(folder: str | Path) -> Predictor:
+    """Load a finished cell, on the CPU in float32.
+
+    Args:
+        folder: `results/<study>/cells/<cell>`; the study's `shared/` folder must lie where it was.
+
+    Raises:
+        ModelError: the folder or a file it refers to is missing or damaged.
+    """
+    folder = Path(folder)
+    try:
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        model = record["model"]
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: holds no finished cell ({error})") from error
+    except KeyError:
+        raise ModelError(f"{folder}: this cell has no network (the logistic baseline is in its record.json)") from None
+    config = parse(Config, model["config"], str(folder / "record.json"))
+    encoder = TabularEncoder.model_validate(record["preprocessing"])
+    backbone = pool = None
+    if config.uses_images:
+        trunk = folder / model["trunk"]
+        backbone = Backbone(config.model.backbone, f"file:{trunk}")
+        pool = OutlinePool.load(folder / model["outlines"])
+    network = Network(config.model, backbone, encoder.n_outputs)
+    try:
+        network.load_state_dict(load_file(folder / "model.safetensors"))
+    except (OSError, RuntimeError) as error:
+        raise ModelError(f"{folder / 'model.safetensors'}: cannot be loaded ({error})") from error
+    calibration = record["calibration"]
+    return Predictor(config, network, backbone, encoder, pool, (calibration["slope"], calibration["intercept"]))

@@ -1,0 +1,148 @@
+"""A timm EfficientNet as a frozen trunk and a trainable tail, cut at `fine_tuned_blocks`.
+
+The stages of the backbone are: stem, the blocks (7 in B0), head convolution. With `fine_tuned_blocks` = k the tail is
+the last k blocks and the head convolution; with k = 0 everything, the head convolution included, is trunk.
+"""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmbc.config import ModelConfig
+from mmbc.errors import ConfigError
+from mmbc.model.weights import load_backbone, state_digest
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation by channel that the pretrained weights expect of values in [0, 1]."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class Backbone(nn.Module):
+    """The frozen stages of a pretrained network, with a tap at every depth.
+
+    Attributes:
+        n_blocks: number of blocks, the largest `fine_tuned_blocks`.
+        n_channels: channels of the last feature map.
+        normalisation: what the images are normalised with.
+        timm_state: all weights under timm's names, as `model.weights = "file:PATH"` reads them.
+        digest: 16 hex digits over all weights.
+    """
+
+    def __init__(self, name: str, weights: str) -> None:
+        super().__init__()
+        model = load_backbone(name, weights)
+        if not all(hasattr(model, part) for part in ("conv_stem", "bn1", "blocks", "conv_head", "bn2")):
+            raise ConfigError(f"model.backbone: {name!r} is not of the EfficientNet family (stem, blocks, head)")
+        self.name = name
+        self.pretrained = weights != "none"
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(model.conv_stem, model.bn1),
+                *model.blocks,
+                nn.Sequential(model.conv_head, model.bn2),
+            ]
+        )
+        self.n_blocks = len(model.blocks)
+        self.n_channels = int(model.num_features)
+        settings = model.pretrained_cfg
+        self.normalisation = Normalisation(tuple(settings["mean"]), tuple(settings["std"]))
+        self.timm_state = model.state_dict()
+        self.digest = state_digest(self.timm_state)
+        self.to(memory_format=torch.channels_last)
+        self.requires_grad_(False).eval()
+
+    def depth(self, fine_tuned_blocks: int) -> int:
+        """Return how many stages are frozen at this cut.
+
+        Raises:
+            ConfigError: more blocks than the backbone has.
+        """
+        if fine_tuned_blocks > self.n_blocks:
+            raise ConfigError(
+                f"model.fine_tuned_blocks is {fine_tuned_blocks}, but {self.name} has {self.n_blocks} blocks"
+            )
+        return len(self.stages) if fine_tuned_blocks == 0 else 1 + self.n_blocks - fine_tuned_blocks
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, cuts: Iterable[int]) -> dict[int, Tensor]:
+        """Run the frozen stages once and tap them.
+
+        Args:
+            images: normalised images (batch, 3, size, size).
+            cuts: values of `fine_tuned_blocks` whose trunk output is wanted.
+
+        Returns:
+            cut -> features (batch, channels, height, width).
+        """
+        wanted = {self.depth(cut): cut for cut in cuts}
+        taps = {}
+        for number, stage in enumerate(self.stages[: max(wanted)], start=1):
+            images = stage(images)
+            if number in wanted:
+                taps[wanted[number]] = images
+        return taps
+
+    def tail(self, fine_tuned_blocks: int) -> "Tail":
+        """Return a trainable copy of the stages behind the cut."""
+        stages = copy.deepcopy(self.stages[self.depth(fine_tuned_blocks) :])
+        return Tail(stages)
+
+
+class Tail(nn.Module):
+    """The fine-tuned stages: features at the cut -> the last feature map (batch, channels, height, width)."""
+
+    def __init__(self, stages: nn.ModuleList) -> None:
+        super().__init__()
+        self.stages = stages
+        self.checkpointing = False
+        self.requires_grad_(True)
+
+    def use_checkpointing(self) -> None:
+        """Recompute activations in the backward pass instead of keeping them.
+
+        The recomputation updates running statistics a second time from the same batch; with momentum 1 - sqrt(1 - m)
+        the two updates together are the one of momentum m.
+        """
+        self.checkpointing = True
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d) and module.momentum is not None:
+                module.momentum = 1 - (1 - module.momentum) ** 0.5
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map trunk features (batch, c, h, w) to the last feature map (batch, n_channels, h', w')."""
+        for stage in self.stages:
+            if self.checkpointing and self.training:
+                features = checkpoint(stage, features, use_reentrant=False)
+            else:
+                features = stage(features)
+        return features
+
+
+def backbone_for(model: ModelConfig) -> Backbone:
+    """Create the backbone a configuration names.
+
+    Raises:
+        ConfigError: untrained layers would be frozen, or the cut lies outside the backbone.
+    """
+    backbone = Backbone(model.backbone, model.weights)
+    check_cut(backbone, model)
+    return backbone
+
+
+def check_cut(backbone: Backbone, model: ModelConfig) -> None:
+    """Refuse a cut outside the backbone, and a random trunk that nobody asked to freeze."""
+    backbone.depth(model.fine_tuned_blocks)
+    if not backbone.pretrained and not model.allow_random_trunk:
+        raise ConfigError(
+            f"model.weights is 'none', so the trunk in front of the {model.fine_tuned_blocks} fine-tuned blocks would be "
+            "frozen at random values and learn nothing. Use pretrained weights (hub, package, file:PATH), or, to test "
+            "the machinery alone, --set model.allow_random_trunk=true"
+        )

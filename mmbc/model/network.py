@@ -1,0 +1,90 @@
+"""The trainable network: tail, tabular encoder, fusion and classifier."""
+
+import torch
+from torch import Tensor, nn
+
+from mmbc.config import ModelConfig
+from mmbc.model.backbone import Backbone
+
+
+def dense(sizes: tuple[int, ...], dropout: float = 0.0) -> nn.Sequential:
+    """Return linear, batch-norm, ReLU (and dropout) layers: (batch, sizes[0]) -> (batch, sizes[-1])."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.ReLU()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers)
+
+
+class CrossAttention(nn.Module):
+    """The tabular token asks, the image tokens answer (Vaswani et al. 2017, eq. 1, several heads).
+
+    The result is one vector per image: a mean of the image's positions, weighted by what the clinical columns ask for.
+    """
+
+    def __init__(self, n_channels: int, n_tabular: int, dim: int, heads: int) -> None:
+        super().__init__()
+        self.image_tokens = nn.Sequential(nn.Linear(n_channels, dim), nn.LayerNorm(dim))
+        self.tabular_token = nn.Sequential(nn.Linear(n_tabular, dim), nn.LayerNorm(dim))
+        self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+
+    def forward(self, feature_map: Tensor, tabular: Tensor) -> Tensor:
+        """Attend: feature_map (batch, channels, h, w), tabular (batch, n_tabular) -> (batch, dim)."""
+        tokens = self.image_tokens(feature_map.flatten(2).transpose(1, 2))  # (b, c, h, w) -> (b, h * w, dim)
+        query = self.tabular_token(tabular).unsqueeze(1)  # (b, d) -> (b, 1, dim)
+        attended, _ = self.attention(query, tokens, tokens, need_weights=False)
+        return attended.squeeze(1)
+
+
+class Network(nn.Module):
+    """Trunk features and encoded clinical columns -> logits (batch,).
+
+    The inputs of the classifier are, side by side: the pooled image vector (if the image is an input), the encoded
+    clinical vector (if they are), and, with fusion "attention", the attended image vector. So the attention arm is the
+    concatenation arm plus what attention adds, and their difference is the contribution of attention.
+    """
+
+    def __init__(self, model: ModelConfig, backbone: Backbone | None, n_tabular: int) -> None:
+        super().__init__()
+        self.tail = backbone.tail(model.fine_tuned_blocks) if backbone is not None else None
+        if self.tail is not None and model.gradient_checkpointing:
+            self.tail.use_checkpointing()
+        width = backbone.n_channels if backbone is not None else 0
+        self.tabular = dense((n_tabular, *model.tabular_hidden)) if "tabular" in model.inputs else None
+        n_encoded = model.tabular_hidden[-1] if self.tabular is not None else 0
+        self.attention = None
+        if model.fusion == "attention" and backbone is not None:
+            self.attention = CrossAttention(width, n_encoded, model.attention_dim, model.attention_heads)
+            width += model.attention_dim
+        hidden = model.classifier_hidden
+        self.classifier = nn.Sequential(dense((width + n_encoded, *hidden), model.dropout), nn.Linear(hidden[-1], 1))
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, features: Tensor | None, table: Tensor | None) -> Tensor:
+        """Return logits (batch,).
+
+        Args:
+            features: trunk features (batch, channels, height, width); None without an image branch.
+            table: encoded clinical columns (batch, n_tabular); None without a tabular branch.
+        """
+        parts = []
+        encoded = self.tabular(table) if self.tabular is not None else None
+        if self.tail is not None:
+            feature_map = self.tail(features)
+            parts.append(feature_map.mean(dim=(2, 3)))
+            if self.attention is not None:
+                parts.append(self.attention(feature_map, encoded))
+        if encoded is not None:
+            parts.append(encoded)
+        return self.classifier(torch.cat(parts, dim=1)).squeeze(1)
+
+    def parameter_groups(self, lr: float, head_lr: float) -> list[dict[str, object]]:
+        """Return the optimiser's two groups: fine-tuned blocks at `lr`, newly initialised layers at `head_lr`."""
+        tail = list(self.tail.parameters()) if self.tail is not None else []
+        known = {id(parameter) for parameter in tail}
+        new = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        groups: list[dict[str, object]] = [{"params": new, "lr": head_lr, "name": "head"}]
+        if tail:
+            groups.append({"params": tail, "lr": lr, "name": "tail"})
+        return groups

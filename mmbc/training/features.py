@@ -1,0 +1,148 @@
+"""The only code in a study that runs a trunk: augmented features in chunks, clean features once.
+
+Features depend on (trunk, image, seed, epoch) alone. To make that true to the last bit the trunk runs in eval mode on
+the same small batches of the same order whoever asks, so a chunk is the same for one fit as for twenty.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmbc.config import AugmentConfig, RunConfig, digest
+from mmbc.data import augment
+from mmbc.model.backbone import Backbone, Normalisation
+from mmbc.training.device import autocast
+
+FORMAT = 1
+"""Version of the stored clean features; a change here makes old files unused."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some images of the cohort on their way past the fits.
+
+    Attributes:
+        rows: cohort row numbers (n,) of int64.
+        features: cut -> trunk features (n, channels, height, width); empty for a stream without a trunk.
+    """
+
+    rows: np.ndarray
+    features: dict[int, Tensor]
+
+
+def normalised(pixels: Tensor, normalisation: Normalisation) -> Tensor:
+    """Turn grey images (batch, 1, size, size) in [0, 1] into network input (batch, 3, size, size), channels last."""
+    mean = torch.tensor(normalisation.mean, device=pixels.device).view(1, 3, 1, 1)
+    std = torch.tensor(normalisation.std, device=pixels.device).view(1, 3, 1, 1)
+    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def grey(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """Turn stored pixels (batch, size, size) of uint8 into (batch, 1, size, size) of float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).to(device).unsqueeze(1).float() / 255
+
+
+class Stream:
+    """The trunk features of the whole cohort for one seed, epoch by epoch, passing by in chunks.
+
+    Args:
+        n_rows: images in the cohort.
+        backbone: the trunk; None for models without an image branch, whose chunks carry row numbers alone.
+        pixels: stored images (n_rows, size, size) of uint8; None without a trunk.
+        augmentation: what is changed at random; the same draws for everyone with this seed.
+        run: chunk and batch sizes, precision.
+        seed: of the order and the draws.
+    """
+
+    def __init__(
+        self, n_rows: int, backbone: Backbone | None, pixels: np.ndarray | None,
+        augmentation: AugmentConfig, run: RunConfig, *, seed: int,
+    ) -> None:  # fmt: skip
+        self.n_rows = n_rows
+        self.backbone = backbone
+        self.pixels = pixels
+        self.augmentation = augmentation
+        self.run = run
+        self.seed = seed
+        self.device = torch.device(run.device)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the order in which the cohort passes in this epoch: a permutation (n_rows,)."""
+        sequence = np.random.SeedSequence([self.seed, epoch, 1])
+        return np.random.Generator(np.random.PCG64(sequence)).permutation(self.n_rows)
+
+    def chunks(self, epoch: int, wanted: np.ndarray, cuts: Sequence[int]) -> Iterator[Chunk]:
+        """Yield the chunks of an epoch.
+
+        Args:
+            epoch: 0, 1, ...
+            wanted: (n_rows,) of bool; a trunk batch in which no row is wanted is skipped.
+            cuts: the depths at which the trunk is tapped.
+        """
+        order = self.order(epoch)
+        parameters = augment.draws(self.augmentation, self.n_rows, seed=self.seed, epoch=epoch)
+        for start in range(0, self.n_rows, self.run.chunk_size):
+            rows = order[start : start + self.run.chunk_size]
+            if self.backbone is None:
+                yield Chunk(rows, {})
+                continue
+            batches = [rows[at : at + self.run.trunk_batch] for at in range(0, len(rows), self.run.trunk_batch)]
+            needed = [batch for batch in batches if wanted[batch].any()]
+            if needed:
+                taps = [self._trunk(batch, parameters[batch], cuts) for batch in needed]
+                yield Chunk(np.concatenate(needed), {cut: torch.cat([tap[cut] for tap in taps]) for cut in cuts})
+
+    def _trunk(self, rows: np.ndarray, parameters: np.ndarray | None, cuts: Sequence[int]) -> dict[int, Tensor]:
+        """Run one batch: augmented with its parameters (batch, n_parameters), or clean with None."""
+        assert self.backbone is not None and self.pixels is not None
+        with torch.no_grad(), autocast(self.run):
+            images = grey(self.pixels[rows], self.device)
+            if parameters is not None and self.augmentation.enabled:
+                images = augment.apply(images, torch.from_numpy(parameters).to(self.device))
+            return self.backbone(normalised(images, self.backbone.normalisation), cuts)
+
+    def clean(self, folder: Path, cut: int, pixels_digest: str, progress: Callable[[int, int], None]) -> "CleanFeatures":
+        """Return the features of all images without augmentation, computed once and kept in `folder`."""
+        assert self.backbone is not None
+        kept = self.run.model_dump(include={"device", "threads", "trunk_batch", "precision"})
+        key = digest({
+            "format": FORMAT, "backbone": self.backbone.digest, "depth": self.backbone.depth(cut), "pixels": pixels_digest,
+            "torch": torch.__version__, **kept,
+        })  # fmt: skip
+        file = folder / f"clean-{key}.npy"
+        if not file.exists():
+            self._write_clean(file, cut, progress)
+        return CleanFeatures(np.load(file, mmap_mode="r"), self.device)
+
+    def _write_clean(self, file: Path, cut: int, progress: Callable[[int, int], None]) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".part")
+        store: np.memmap | None = None
+        for start in range(0, self.n_rows, self.run.trunk_batch):
+            rows = np.arange(start, min(start + self.run.trunk_batch, self.n_rows))
+            features = self._trunk(rows, None, [cut])[cut].float().cpu().numpy()
+            if store is None:
+                shape = (self.n_rows, *features.shape[1:])
+                store = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
+            store[rows] = features
+            progress(int(rows[-1]) + 1, self.n_rows)
+        assert store is not None
+        store.flush()
+        partial.replace(file)
+
+
+class CleanFeatures:
+    """Features of unaugmented images, memory-mapped: `take(rows)` gives (n, channels, height, width)."""
+
+    def __init__(self, stored: np.ndarray, device: torch.device) -> None:
+        self.stored = stored
+        self.device = device
+
+    def take(self, rows: np.ndarray) -> Tensor:
+        """Return the features of some rows (n,) on the device, channels last."""
+        features = torch.from_numpy(np.ascontiguousarray(self.stored[rows])).to(self.device)
+        return features.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,282 @@
+"""A fit: one model's optimisation in progress, fed with chunks of trunk features.
+
+A fit knows its training rows and its validation rows and their labels. It is never given a test row's label or
+clinical values; of the features that pass by it takes those of its training rows alone.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import f1_score, log_loss, roc_auc_score
+from torch import Tensor
+
+from mmbc.config import Config
+from mmbc.errors import MmbcError
+from mmbc.model.backbone import Backbone
+from mmbc.model.network import Network
+from mmbc.training.device import autocast
+from mmbc.training.features import Chunk
+
+PREDICTION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of the cohort as a fit sees them.
+
+    Attributes:
+        rows: cohort row numbers (n,), ascending.
+        labels: (n,) of float32, 0 or 1.
+        table: encoded clinical columns (n, n_columns) of float32.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    table: np.ndarray
+
+
+@dataclass
+class _Pending:
+    """Training rows that wait for a full mini-batch."""
+
+    features: Tensor | None
+    positions: np.ndarray
+
+
+@dataclass
+class EpochTally:
+    """What a fit saw during one epoch: training logits and labels, in the order of training."""
+
+    logits: list[np.ndarray] = field(default_factory=list)
+    labels: list[np.ndarray] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class FitDivergedError(MmbcError):
+    """A loss that is no number."""
+
+
+class Fit:
+    """One cell's optimisation, advanced by `consume` and `end_epoch` until `stopped` says why it ended.
+
+    Every random draw (initialisation, batch order, dropout) comes from generators of its own, so fits can take turns
+    in any order without changing each other.
+
+    Args:
+        name: cell name, for messages.
+        config: the resolved configuration.
+        backbone: where the tail is copied from; None without an image branch.
+        train: the rows it learns from.
+        validation: the rows early stopping looks at.
+        n_rows: images in the cohort.
+        seed: of initialisation, batch order and dropout.
+    """
+
+    def __init__(
+        self, name: str, config: Config, backbone: Backbone | None, train: Part, validation: Part,
+        *, n_rows: int, seed: int,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.config = config
+        self.train = train
+        self.validation = validation
+        self.cut = config.model.fine_tuned_blocks
+        self.device = torch.device(config.run.device)
+        self.stopped = ""
+        self.history: list[dict[str, float]] = []
+        self.best_epoch = 0
+        self._position = np.full(n_rows, -1, dtype=np.int64)
+        self._position[train.rows] = np.arange(len(train.rows))
+        self._batches = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
+        self._rng = _seeded_state(self.device, int(np.random.SeedSequence([seed, 3]).generate_state(1)[0]))
+        with self._turn():
+            self.network = Network(config.model, backbone, train.table.shape[1]).to(self.device)
+        t = config.train
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameter_groups(t.lr, t.head_lr), weight_decay=t.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(
+            self.optimiser, t.restart_epochs, t.restart_factor
+        )
+        self._labels = torch.from_numpy(train.labels).to(self.device)
+        self._table = torch.from_numpy(train.table).to(self.device)
+        self._positive_weight = self._class_weight()
+        self._pending = _Pending(None, np.zeros(0, dtype=np.int64))
+        self._tally = EpochTally()
+        self._best_state = copy.deepcopy(self.network.state_dict())
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs."""
+        return len(self.history)
+
+    def consume(self, chunk: Chunk) -> None:
+        """Train on this fit's training rows of a chunk; a remainder waits for the next chunk."""
+        began = time.perf_counter()
+        position = self._position[chunk.rows]
+        chosen = np.flatnonzero(position >= 0)
+        chosen = chosen[self._batches.permutation(len(chosen))]
+        features = None
+        if self.network.tail is not None and len(chosen):
+            features = chunk.features[self.cut][torch.from_numpy(chosen).to(self.device)]
+        self._append(features, position[chosen])
+        with self._turn():
+            while len(self._pending.positions) >= self.config.train.batch_size:
+                self._step(self.config.train.batch_size)
+        self._tally.seconds += time.perf_counter() - began
+
+    def _append(self, features: Tensor | None, positions: np.ndarray) -> None:
+        old = self._pending.features
+        if old is not None and features is not None:
+            features = torch.cat([old, features])
+        self._pending = _Pending(old if features is None else features, np.append(self._pending.positions, positions))
+
+    def _step(self, n: int) -> None:
+        """Train on the first n waiting rows."""
+        positions = self._pending.positions[:n]
+        features = None
+        if self._pending.features is not None:
+            features = self._pending.features[:n].contiguous(memory_format=torch.channels_last)
+            self._pending.features = self._pending.features[n:]
+        self._pending.positions = self._pending.positions[n:]
+        index = torch.from_numpy(positions).to(self.device)
+        self.network.train()
+        with autocast(self.config.run):
+            logits = self.network(features, self._table[index] if self.network.tabular is not None else None)
+        logits, labels = logits.float(), self._labels[index]
+        smoothing = self.config.train.label_smoothing
+        loss = F.binary_cross_entropy_with_logits(
+            logits, labels * (1 - smoothing) + smoothing / 2, pos_weight=self._positive_weight
+        )
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip_norm)
+        self.optimiser.step()
+        self._tally.logits.append(logits.detach().cpu().numpy())
+        self._tally.labels.append(self.train.labels[positions])
+
+    def end_epoch(self, validation_features: Callable[[np.ndarray], Tensor] | None) -> dict[str, float]:
+        """Finish the epoch: last short batch, validation, schedule, best weights, stopping.
+
+        Args:
+            validation_features: rows (n,) -> clean features (n, channels, height, width); None without a trunk.
+
+        Returns:
+            The new row of the history (see `study.record.HISTORY_COLUMNS`).
+
+        Raises:
+            FitDivergedError: a loss that is no number.
+        """
+        began = time.perf_counter()
+        with self._turn():
+            # batch-norm needs two rows: a single one waits no longer and is left out
+            if len(self._pending.positions) >= 2:
+                self._step(len(self._pending.positions))
+        self._pending = _Pending(None, np.zeros(0, dtype=np.int64))
+        head, *tail = (group["lr"] for group in self.optimiser.param_groups)
+        logits = self.predict(self.validation.rows, self.validation.table, validation_features)
+        row = {"epoch": float(self.epoch + 1)}
+        row |= _scores("train", np.concatenate(self._tally.logits), np.concatenate(self._tally.labels))
+        row |= _scores("val", logits, self.validation.labels)
+        if not np.isfinite([row["train_loss"], row["val_loss"]]).all():
+            raise FitDivergedError(
+                f"{self.name}: the loss is no number in epoch {self.epoch + 1}; lower train.lr and train.head_lr"
+            )
+        self.schedule.step()
+        seconds = self._tally.seconds + time.perf_counter() - began
+        self.history.append(row | {"lr": tail[0] if tail else 0.0, "head_lr": head, "seconds": seconds})
+        self._tally = EpochTally()
+        self._judge()
+        return self.history[-1]
+
+    def _judge(self) -> None:
+        """Keep the weights of the best epoch and decide whether to go on."""
+        t = self.config.train
+        key, sign = ("val_loss", 1.0) if t.monitor == "log_loss" else ("val_auc", -1.0)
+        window = [row[key] for row in self.history[-t.monitor_window :]]
+        self.history[-1]["monitored"] = float(np.mean(window))
+        best = self.history[self.best_epoch - 1]["monitored"] if self.best_epoch else np.inf * sign
+        if sign * self.history[-1]["monitored"] < sign * best:
+            self.best_epoch = self.epoch
+            self._best_state = copy.deepcopy(self.network.state_dict())
+        if self.epoch - self.best_epoch >= t.patience:
+            self.stop("patience")
+        if self.epoch >= t.max_epochs:
+            self.stop("max_epochs")
+
+    def stop(self, reason: str) -> None:
+        """End the fit for this reason; the first reason stays. The best epoch's weights become the model's."""
+        if not self.stopped:
+            self.stopped = reason
+            self.network.load_state_dict(self._best_state)
+
+    def predict(
+        self, rows: np.ndarray, table: np.ndarray, features: Callable[[np.ndarray], Tensor] | None
+    ) -> np.ndarray:
+        """Return logits (n,) of float64 for rows (n,) with clean features and encoded clinical columns (n, d)."""
+        self.network.eval()
+        parts = []
+        with torch.no_grad(), autocast(self.config.run):
+            for start in range(0, len(rows), PREDICTION_BATCH):
+                batch = slice(start, start + PREDICTION_BATCH)
+                taken = features(rows[batch]) if features is not None and self.network.tail is not None else None
+                encoded = torch.from_numpy(table[batch]).to(self.device) if self.network.tabular is not None else None
+                parts.append(self.network(taken, encoded).float().cpu().numpy())
+        return np.concatenate(parts).astype(np.float64)
+
+    def _class_weight(self) -> Tensor | None:
+        if self.config.train.class_weighting == "none":
+            return None
+        n_positive = float(self.train.labels.sum())
+        return torch.tensor((len(self.train.labels) - n_positive) / n_positive, device=self.device)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Run with this fit's own state of the global generators and give the others theirs back."""
+        outside = _state(self.device)
+        _set_state(self.device, self._rng)
+        try:
+            yield
+        finally:
+            self._rng = _state(self.device)
+            _set_state(self.device, outside)
+
+
+def _scores(part: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return loss (log loss against unsmoothed labels), accuracy, F1 at 0.5 and AUC of logits (n,)."""
+    probs = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -500, 500)))
+    if np.isnan(probs).any():
+        return dict.fromkeys((f"{part}_loss", f"{part}_accuracy", f"{part}_f1", f"{part}_auc"), float("nan"))
+    called = probs >= 0.5
+    return {
+        f"{part}_loss": float(log_loss(labels, probs, labels=[0, 1])),
+        f"{part}_accuracy": float((called == labels).mean()),
+        f"{part}_f1": float(f1_score(labels, called, zero_division=0.0)),
+        f"{part}_auc": float(roc_auc_score(labels, logits)),
+    }
+
+
+def _state(device: torch.device) -> tuple[Tensor, ...]:
+    if device.type == "cuda":
+        return torch.get_rng_state(), torch.cuda.get_rng_state(device)
+    return (torch.get_rng_state(),)
+
+
+def _set_state(device: torch.device, state: tuple[Tensor, ...]) -> None:
+    torch.set_rng_state(state[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state[1], device)
+
+
+def _seeded_state(device: torch.device, seed: int) -> tuple[Tensor, ...]:
+    outside = _state(device)
+    torch.manual_seed(seed)
+    state = _state(device)
+    _set_state(device, outside)
+    return state

@@ -1,0 +1,333 @@
+"""Train any list of cells: the two loops over one stream of trunk features.
+
+    sequential:  for fit in fits:                      lockstep:  for epoch in ...:
+                   for epoch in ...:                                  for chunk in stream(seed, epoch):  # trunk: once
+                     for chunk in stream(seed, epoch):                  for fit in live_fits:
+                       fit.consume(chunk)                                 fit.consume(chunk)
+
+Both give the same bits; `sequential` is the plain reference, which is lockstep over groups of one.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import safetensors.torch
+
+from mmbc.calibration import fit_platt
+from mmbc.config import Config, digest
+from mmbc.data import tabular
+from mmbc.data.cohort import Cohort
+from mmbc.data.images import ImageStore
+from mmbc.data.splits import rows_of
+from mmbc.data.tabular import TabularEncoder
+from mmbc.errors import StudyError
+from mmbc.model.backbone import Backbone, check_cut
+from mmbc.training.device import configure
+from mmbc.training.features import CleanFeatures, Stream
+from mmbc.training.fit import Fit, Part
+from study.plan import Cell
+from study.record import HISTORY_COLUMNS, prediction_rows, write_atomically, write_cell
+
+Executor = Literal["lockstep", "sequential"]
+EXECUTORS: tuple[Executor, ...] = ("lockstep", "sequential")
+AfterEpoch = Callable[[int, Sequence[Fit]], None]
+"""Called with the epoch's number and every fit that ran in it; it may call `fit.stop(reason)`."""
+
+
+class Observer:
+    """What a run reports while it works; every method does nothing unless overridden."""
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """A step before training has come this far."""
+
+    def begun(self, cells: Sequence[Cell]) -> None:
+        """These cells train together from now on."""
+
+    def advanced(self, epoch: int, done: int, total: int) -> None:
+        """So many of the cohort's images have passed by in this epoch."""
+
+    def epoch_ended(self, fit: Fit) -> None:
+        """A fit has finished an epoch; `fit.history` has it."""
+
+    def finished(self, cell: Cell, fit: Fit) -> None:
+        """A cell's record is written."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What cells are trained on and where their records go.
+
+    Attributes:
+        cohort: the rows.
+        store: their pixels; None where no arm uses images.
+        folder: the study's folder.
+        cache: where clean features are kept between runs.
+    """
+
+    cohort: Cohort
+    store: ImageStore | None
+    folder: Path
+    cache: Path
+
+
+@dataclass
+class _Running:
+    """A cell with its fit, and what the executor alone knows: its test rows and its encoder."""
+
+    cell: Cell
+    fit: Fit
+    encoder: TabularEncoder
+    rows: dict[str, np.ndarray]
+    clean: CleanFeatures | None
+
+
+def execute(
+    cells: Sequence[Cell],
+    workspace: Workspace,
+    *,
+    executor: Executor = "lockstep",
+    after_epoch: AfterEpoch | None = None,
+    observer: Observer | None = None,
+) -> None:
+    """Train cells of any configurations and splits; each leaves its record in `workspace.folder / "cells"`.
+
+    Raises:
+        ConfigError: a configuration that cannot be built.
+        StudyError: cells that differ in how the process computes (threads, device).
+    """
+    if not cells:
+        return
+    if len({digest(cell.config.run) for cell in cells}) > 1:
+        raise StudyError("cells of one run share device, threads, precision and batch sizes; these differ")
+    configure(cells[0].config.run)
+    backbones: dict[tuple[str, str], Backbone] = {}
+    observer = observer or Observer()
+    groups: dict[str, list[Cell]] = {}
+    for number, cell in enumerate(cells):
+        key = _stream_key(cell) if executor == "lockstep" else str(number)
+        groups.setdefault(key, []).append(cell)
+    for group in groups.values():
+        backbone = _backbone(group, backbones)
+        observer.begun(group)
+        _Drive(group, backbone, workspace, after_epoch, observer).run()
+
+
+def _stream_key(cell: Cell) -> str:
+    """What the stream depends on; the cut is no part of it, one pass is tapped at several depths."""
+    config = cell.config
+    if not config.uses_images:
+        return f"rows {cell.stream_seed}"
+    model = config.model
+    data = config.data.model_dump(mode="json")
+    parts = [model.backbone, model.weights, data, config.augment.model_dump(mode="json"), cell.stream_seed]
+    return digest({"parts": parts})
+
+
+def _backbone(cells: Sequence[Cell], known: dict[tuple[str, str], Backbone]) -> Backbone | None:
+    model = cells[0].config.model
+    if not cells[0].config.uses_images:
+        return None
+    key = (model.backbone, model.weights)
+    if key not in known:
+        known[key] = Backbone(*key).to(cells[0].config.run.device)
+    for cell in cells:
+        check_cut(known[key], cell.config.model)
+    return known[key]
+
+
+def expected_seconds(cells: Sequence[Cell], n_rows: int, executor: Executor) -> float:
+    """Estimate the longest time that training some cells can take here, from a few timed steps of each kind.
+
+    The trunk runs once per epoch for all cells of a stream in lockstep, once per cell and epoch in sequence.
+    """
+    configure(cells[0].config.run)
+    backbones: dict[tuple[str, str], Backbone] = {}
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(_stream_key(cell), []).append(cell)
+    seconds = 0.0
+    for group in groups.values():
+        backbone = _backbone(group, backbones)
+        trunk = _timed_trunk(group, backbone)
+        epochs = [cell.config.train.max_epochs for cell in group]
+        seconds += trunk * n_rows * (max(epochs) if executor == "lockstep" else sum(epochs))
+        by_config = {cell.config_digest: cell for cell in group}
+        step = {key: _timed_step(cell, backbone) for key, cell in by_config.items()}
+        trained = sum(len(cell.split.train) / _n_patients(cell) * step[cell.config_digest] * e for cell, e in zip(group, epochs, strict=True))
+        seconds += trained * n_rows
+    return seconds
+
+
+def _n_patients(cell: Cell) -> int:
+    return sum(len(ids) for ids in cell.split.parts().values())
+
+
+def _timed_trunk(cells: Sequence[Cell], backbone: Backbone | None) -> float:
+    """Return seconds per image of one pass through the trunk, measured on noise."""
+    if backbone is None:
+        return 0.0
+    config = cells[0].config
+    n = 3 * config.run.trunk_batch
+    noise = np.random.default_rng(0).integers(0, 255, (n, config.data.image_size, config.data.image_size), dtype=np.uint8)
+    stream = Stream(n, backbone, noise, config.augment, config.run, seed=0)
+    cuts = sorted({cell.config.model.fine_tuned_blocks for cell in cells})
+    for _ in stream.chunks(0, np.ones(n, dtype=bool), cuts):
+        pass
+    began = time.perf_counter()
+    for _ in stream.chunks(1, np.ones(n, dtype=bool), cuts):
+        pass
+    return (time.perf_counter() - began) / n
+
+
+def _timed_step(cell: Cell, backbone: Backbone | None) -> float:
+    """Return seconds per image of training behind the trunk, measured on noise."""
+    config = cell.config
+    n = 3 * config.train.batch_size
+    rng = np.random.default_rng(0)
+    part = Part(np.arange(n), (np.arange(n) % 2).astype(np.float32), rng.random((n, 3), dtype=np.float32))
+    fit = Fit("probe", config, backbone, part, part, n_rows=n, seed=0)
+    size = config.data.image_size
+    stream = Stream(n, backbone, np.zeros((n, size, size), dtype=np.uint8), config.augment, config.run, seed=0)
+    chunks = list(stream.chunks(0, np.ones(n, dtype=bool), [fit.cut]))
+    fit.consume(chunks[0])
+    began = time.perf_counter()
+    for chunk in chunks:
+        fit.consume(chunk)
+    return (time.perf_counter() - began) / sum(len(chunk.rows) for chunk in chunks)
+
+
+class _Drive:
+    """Some cells that share a stream, from their first epoch to their records."""
+
+    def __init__(
+        self, cells: Sequence[Cell], backbone: Backbone | None, workspace: Workspace,
+        after_epoch: AfterEpoch | None, observer: Observer,
+    ) -> None:  # fmt: skip
+        self.workspace = workspace
+        self.backbone = backbone
+        self.after_epoch = after_epoch
+        self.observer = observer
+        config = cells[0].config
+        self.n_rows = len(workspace.cohort.images)
+        if backbone is not None and workspace.store is None:
+            raise StudyError(f"{cells[0].name} uses images, but the cohort's images were not read")
+        pixels = workspace.store.pixels if backbone is not None and workspace.store is not None else None
+        self.stream = Stream(
+            self.n_rows, backbone, pixels, config.augment, config.run, seed=cells[0].stream_seed
+        )
+        self.live = [self._begin(cell) for cell in cells]
+
+    def run(self) -> None:
+        """Advance every live fit epoch by epoch; a fit that has stopped leaves, nobody waits."""
+        epoch = 0
+        while self.live:
+            self._pass(epoch)
+            fits = [running.fit for running in self.live]
+            for running in self.live:
+                running.fit.end_epoch(running.clean.take if running.clean is not None else None)
+                self.observer.epoch_ended(running.fit)
+            if self.after_epoch is not None:
+                self.after_epoch(epoch, fits)
+            for running in [running for running in self.live if running.fit.stopped]:
+                self._finish(running)
+                self.live.remove(running)
+            epoch += 1
+
+    def _pass(self, epoch: int) -> None:
+        """Let the cohort pass by once."""
+        wanted = np.zeros(self.n_rows, dtype=bool)
+        for running in self.live:
+            wanted[running.rows["train"]] = True
+        cuts = sorted({running.fit.cut for running in self.live})
+        passed = 0
+        for chunk in self.stream.chunks(epoch, wanted, cuts):
+            for running in self.live:
+                running.fit.consume(chunk)
+            passed += len(chunk.rows)
+            self.observer.advanced(epoch, passed, self.n_rows)
+
+    def _begin(self, cell: Cell) -> _Running:
+        images = self.workspace.cohort.images
+        rows = dict(rows_of(cell.split, images))
+        encoder = tabular.fit(
+            images.loc[rows["train"]], self.workspace.cohort.features,
+            missing_indicators=cell.config.data.missing_indicators,
+        )  # fmt: skip
+        train, validation = (self._part(rows[part], encoder) for part in ("train", "validation"))
+        fit = Fit(
+            cell.name, cell.config, self.backbone, train, validation, n_rows=self.n_rows, seed=cell.fit_seed
+        )
+        return _Running(cell, fit, encoder, rows, self._clean(cell.config))
+
+    def _part(self, rows: np.ndarray, encoder: TabularEncoder) -> Part:
+        chosen = self.workspace.cohort.images.loc[rows]
+        return Part(rows, chosen["label"].to_numpy(dtype=np.float32), encoder.transform(chosen))
+
+    def _clean(self, config: Config) -> CleanFeatures | None:
+        if self.backbone is None or self.workspace.store is None:
+            return None
+        return self.stream.clean(
+            self.workspace.cache / "features", config.model.fine_tuned_blocks, self.workspace.store.digest,
+            lambda done, total: self.observer.preparing("features without augmentation", done, total),
+        )  # fmt: skip
+
+    def _finish(self, running: _Running) -> None:
+        """Predict the validation and, for the first and only time, the test rows; write the record."""
+        began = time.perf_counter()
+        images, fit, cell = self.workspace.cohort.images, running.fit, running.cell
+        features = running.clean.take if running.clean is not None else None
+        logits = {
+            part: fit.predict(running.rows[part], running.encoder.transform(images.loc[running.rows[part]]), features)
+            for part in ("validation", "test")
+        }
+        platt = fit_platt(logits["validation"], images.loc[running.rows["validation"], "label"].to_numpy())
+        predictions = [prediction_rows(images, running.rows[part], part, logits[part], platt) for part in logits]
+        parameters = list(fit.network.parameters())
+        frozen = sum(p.numel() for p in self.backbone.parameters()) if self.backbone is not None else 0
+        record: dict[str, Any] = {
+            **cell.key, "arm": cell.arm, "repeat": cell.repeat, "fold": cell.fold,
+            "cohort_digest": self.workspace.cohort.digest,
+            "store_digest": self.workspace.store.digest if features is not None and self.workspace.store else None,
+            "stopped": fit.stopped, "best_epoch": fit.best_epoch, "n_epochs": fit.epoch,
+            "seconds": sum(row["seconds"] for row in fit.history) + time.perf_counter() - began,
+            "n_parameters": frozen + sum(p.numel() for p in parameters) - self._tail_size(fit),
+            "n_trainable": sum(p.numel() for p in parameters),
+            "calibration": {"slope": platt[0], "intercept": platt[1]},
+            "preprocessing": running.encoder.model_dump(mode="json"),
+            "model": {"config": cell.config.model_dump(mode="json"), **self._shared()},
+        }  # fmt: skip
+        write_cell(
+            self.workspace.folder / "cells" / cell.name,
+            predictions=pd.concat(predictions, ignore_index=True),
+            record=record,
+            history=pd.DataFrame(fit.history, columns=list(HISTORY_COLUMNS)),
+            model=safetensors.torch.save(
+                {key: value.cpu().contiguous() for key, value in fit.network.state_dict().items()}
+            ),
+        )
+        self.observer.finished(cell, fit)
+
+    @staticmethod
+    def _tail_size(fit: Fit) -> int:
+        """Return the number of parameters that the backbone counts too."""
+        return sum(p.numel() for p in fit.network.tail.parameters()) if fit.network.tail is not None else 0
+
+    def _shared(self) -> dict[str, str | None]:
+        """Write what every cell of this trunk needs once, and return where, relative to a cell's folder."""
+        if self.backbone is None or self.workspace.store is None:
+            return {"trunk": None, "outlines": None}
+        shared = self.workspace.folder / "shared"
+        trunk = shared / f"trunk-{self.backbone.digest}.safetensors"
+        pool = self.workspace.store.pool
+        outlines = shared / f"outlines-{pool.digest}.npz"
+        if not trunk.exists():
+            state = {key: value.cpu().contiguous() for key, value in self.backbone.timm_state.items()}
+            write_atomically(trunk, safetensors.torch.save(state))
+        if not outlines.exists():
+            pool.save(outlines)
+        return {"trunk": f"../../shared/{trunk.name}", "outlines": f"../../shared/{outlines.name}"}

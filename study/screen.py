@@ -1,0 +1,49 @@
+"""What the commands print before a run: cohort flow, folds, cells."""
+
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from mmbc.data.cohort import Cohort
+from study import folds
+from study.run import Planned
+
+
+def flow_table(cohort: Cohort) -> Table:
+    """Return the cohort's flow: images (patients) by step and status."""
+    statuses = list(dict.fromkeys(cohort.flow["status"]))
+    table = Table("step", *statuses, "all images", title=titled("Cohort flow: images (patients)", cohort.notice))
+    for step, rows in cohort.flow.groupby("step", sort=False):
+        cells = rows.set_index("status").reindex(statuses)
+        shown = [f"{row.n_images} ({row.n_patients})" for row in cells.itertuples()]
+        table.add_row(str(step), *shown, str(int(rows["n_images"].sum())))
+    return table
+
+
+def fold_table(content: dict[str, Any], images: pd.DataFrame, notice: str) -> Table:
+    """Return patients (positive) by split and part."""
+    counts = folds.table(content, images)
+    table = Table("repeat", "fold", "train", "validation", "test", title=titled("Patients (positive) by fold", notice))
+    for (repeat, fold), rows in counts.groupby(["repeat", "fold"]):
+        parts = rows.set_index("part")
+        shown = [f"{parts.n_patients[part]} ({parts.n_positive[part]})" for part in ("train", "validation", "test")]
+        table.add_row(str(repeat), str(fold), *shown)
+    return table
+
+
+def arm_table(planned: Planned) -> Table:
+    """Return the arms with their questions, differences and cells."""
+    left = {cell.name for cell in planned.unfinished(planned.cells)}
+    table = Table("arm", "question", "differs in", "cells", "to train", title="Ablations")
+    for name, arm in planned.study.arms.items():
+        cells = [cell for cell in planned.cells if cell.arm == name]
+        differs = ", ".join(f"{key} = {value}" for key, value in arm.set.items())
+        to_train = sum(cell.name in left for cell in cells)
+        table.add_row(name, arm.question, differs, str(len(cells)), str(to_train))
+    return table
+
+
+def titled(title: str, notice: str) -> str:
+    """Return a title that carries the cohort's notice."""
+    return f"{title} ({notice})" if notice else title
