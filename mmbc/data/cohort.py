@@ -146,7 +146,8 @@ def assemble(
         rows, merged = _merge_patients(rows, step == "used")
         notes += merged
         _mark_duplicates(rows, step, reason)
-    excluded = rows.loc[step != "used", ["image_id", "patient_id", "status"]].assign(step=step, reason=reason)
+    accounted = rows[["image_id", "patient_id", "status"]].assign(step=step, reason=reason)
+    excluded = accounted[step != "used"]
     used = rows.loc[step == "used"].reset_index(drop=True)
     if used["label"].nunique() < 2:
         raise CohortError(f"{listing.name}: the usable images have one class only; see the flow table")

@@ -1,0 +1,69 @@
+"""The import rules of the design, checked on the source and in fresh interpreters."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = sorted([*(ROOT / "mmbc").rglob("*.py"), *(ROOT / "study").rglob("*.py")])
+COMMANDS = {"study.cv", "study.report"}
+TORCH = {"torch", "torchvision", "timm", "safetensors"}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(path: Path) -> set[str]:
+    """Return every module a file imports, wherever in the file; `from a import b` counts as `a` and `a.b`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def roots(path: Path) -> set[str]:
+    return {module.split(".")[0] for module in imported(path)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_import_rules(path):
+    module, used = name_of(path), roots(path)
+    if module.startswith("mmbc"):
+        assert "study" not in used, "mmbc knows nothing of studies"
+    else:
+        if module not in {"study.execute", "study.bench"}:
+            assert not used & TORCH, "in study, torch is imported by execute and bench alone"
+        if module != "study.search":
+            assert "optuna" not in used
+        if not module.startswith("study.paper."):
+            assert not used & {"matplotlib", "seaborn"}, "figures are drawn in study.paper alone"
+    if module.startswith("study.stats"):
+        allowed = {"numpy", "scipy", "sklearn", "statsmodels", "study", "mmbc"} | set(sys.stdlib_module_names)
+        assert used <= allowed
+    assert not {m for m in imported(path) if m in COMMANDS} - {module}, "no module imports a command"
+
+
+@pytest.mark.parametrize("module", ["study.report", "study.evaluate", "study.record"])
+def test_reading_results_needs_no_torch(module):
+    code = f"import sys, {module}; sys.exit(str([m for m in ('torch', 'timm', 'optuna') if m in sys.modules]) * any(m in sys.modules for m in ('torch', 'timm', 'optuna')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_does_no_work(tmp_path):
+    """Every module imports in an empty folder with nothing printed and nothing written."""
+    names = [name_of(path) for path in MODULES]
+    code = f"import importlib\nfor name in {names!r}: importlib.import_module(name)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT), "PATH": ""}
+    )
+    assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (0, "", []), done.stderr
