@@ -122,7 +122,7 @@ def _report(console: Console, folder: Path, reports: Path, json_file: Path | Non
     stored = load_study(folder)
     evaluation = evaluate(stored)
     report = write_report(stored, evaluation, reports / stored.name)
-    console.print(summary_table(evaluation))
+    console.print(summary_table(evaluation, stored.cohort.notice))
     _write_json(json_file, {"study": stored.name, "summary": evaluation.summary.to_dict("records")})
     console.print(f"Report: {report}", soft_wrap=True)
 

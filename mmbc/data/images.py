@@ -1,16 +1,18 @@
-"""Image files: read once to learn whether and what they are, then kept resized in a memory-mapped uint8 store.
+"""Image files to network inputs: every file is read and checked first, then decoded and resized once into a store.
 
-Threads do the work: Pillow, OpenCV and hashlib release the interpreter's lock, and nothing has to be started or imported.
-JPEGs are decoded at the smallest of libjpeg's scales whose longer side is still at least `WORKING_SIDE`, so that the
-pixels, and with them the cohort, do not depend on `data.image_size`. 16-bit images are windowed to 8 bits between the
-0.5th and 99.5th percentile of their non-zero pixels.
+`read_images` opens every file and says what it holds; `open_store` keeps the treated, resized pixels in a memory-mapped
+file; `prepare` does the same to a single image, to the same bytes. Work is shared by threads: decoding, hashing, resizing
+and inpainting release the interpreter lock, and threads are safe where torch is loaded and stop at once on Ctrl-C.
 """
 
 import hashlib
+import io
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,193 +22,53 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mmbc.config import DataConfig
+from mmbc.config import DataConfig, digest
 from mmbc.data import outlines
 from mmbc.data.outlines import Outline, OutlinePool
-from mmbc.errors import ImageError
+from mmbc.errors import ImageError, some
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is."""
+"""Called with what is being done, how many are done, and how many there are."""
+
+FACTS = {
+    "n_bytes": "int64",
+    "width": "int64",
+    "height": "int64",
+    "mode": "str",
+    "content_digest": "str",
+    "pixel_digest": "str",
+    "n_outline_pixels": "int64",
+    "constant": "bool",
+    "error": "str",
+}
+"""The columns of `read_images` and what they hold."""
+
+MISSING = "missing"
+
+DIGEST_SIDE = 512
+"""JPEGs are decoded for their pixel digest at libjpeg's smallest scale whose longer side is at least this many pixels.
+
+It is fixed so that the cohort (duplicates are found by pixel digest) does not change with `data.image_size`.
+"""
+
+WINDOW = (0.005, 0.995)
+"""Quantiles of the non-zero pixels of a 16-bit image that become black and white."""
 
 FORMAT = 1
-"""Version of facts and stores; a change here makes old cache files unused."""
-WORKING_SIDE = 1024
-WINDOW = (0.5, 99.5)
-FACTS = (
-    "n_bytes", "width", "height", "mode", "content_digest", "pixel_digest", "n_outline_pixels", "error",
-)  # fmt: skip
+"""Raise it when the same file would give other facts or other pixels, so that what was kept is made anew."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def decode(source: Path | Image.Image | np.ndarray) -> np.ndarray:
-    """Return the pixels of an image: (height, width) or, if it has colour, (height, width, 3), of uint8.
-
-    Raises:
-        ImageError: not an image, truncated, or of a kind that is not understood.
-    """
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
-    if isinstance(source, Image.Image):
-        return _from_array(np.asarray(_upright(source)))
-    try:
-        with Image.open(source) as image:
-            if image.format == "JPEG":
-                image.draft(image.mode, _draft_size(image.size))
-            return _from_array(np.asarray(_upright(image)))
-    except FileNotFoundError:
-        raise ImageError(f"{source}: missing") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{source}: not an image") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "truncated" if "truncated" in str(error).lower() else f"unreadable: {error}"
-        raise ImageError(f"{source}: {reason}") from error
-
-
-def _draft_size(size: tuple[int, int]) -> tuple[int, int]:
-    scale = min(1.0, WORKING_SIDE / max(size))
-    return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Apply the orientation a camera wrote, and turn palettes and rare colour spaces into grey or RGB."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("L", "RGB") or image.mode.startswith(("I", "F")):
-        return image
-    return image.convert("L" if image.mode in ("1", "LA") else "RGB")
-
-
-def _from_array(pixels: np.ndarray) -> np.ndarray:
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
-        pixels = pixels[..., :3]
-    if pixels.size == 0 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
-        raise ImageError(f"pixels of shape {pixels.shape} are no image; expected (height, width) or (height, width, 3)")
-    return pixels if pixels.dtype == np.uint8 else windowed(pixels)
-
-
-def windowed(pixels: np.ndarray) -> np.ndarray:
-    """Map grey levels of any depth to uint8 between the percentiles `WINDOW` of the non-zero pixels."""
-    values = pixels.astype(np.float64)
-    inside = values[values > 0]
-    if not inside.size:
-        return np.zeros(pixels.shape, dtype=np.uint8)
-    low, high = np.percentile(inside, WINDOW)
-    return np.rint(np.clip((values - low) / max(high - low, 1e-12), 0, 1) * 255).astype(np.uint8)
-
-
-def as_grey(pixels: np.ndarray) -> np.ndarray:
-    """Return (height, width) of uint8; grey stored as RGB comes out exactly as it was."""
-    if pixels.ndim == 2:
-        return pixels
-    if (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all():
-        return np.ascontiguousarray(pixels[..., 0])
-    return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
-
-
-def outline_mask(pixels: np.ndarray) -> np.ndarray:
-    """Return the mask of burned-in outlines, empty for a grey image."""
-    return outlines.find(pixels) if pixels.ndim == 3 else np.zeros(pixels.shape, dtype=bool)
-
-
-def pixel_digest(pixels: np.ndarray) -> str:
-    """Return SHA-256 over shape and pixels; grey stored as RGB equals the same grey stored as grey."""
-    if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., 0]
-    return hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
-
-
-def read_images(
-    paths: Sequence[Path], *, cache: Path, workers: int = 0, progress: Progress | None = None
-) -> pd.DataFrame:
-    """Open every file and say what is in it.
-
-    What was learned is kept below `cache`, by path, size and time of change, so a second call opens no unchanged file.
-
-    Returns:
-        One row per path, in order, with `FACTS`; `error` is empty for a readable image.
-    """
-    stamps = [_stamp(path) for path in paths]
-    identity = hashlib.sha256("\n".join(sorted(str(path.resolve()) for path in paths)).encode()).hexdigest()[:16]
-    file = cache / "images" / f"facts-{FORMAT}-{identity}.parquet"
-    known = _known_facts(file)
-    unread = [path for path, stamp in zip(paths, stamps, strict=True) if stamp not in known]
-    found = list(_map(_facts, unread, "reading images", workers, progress))
-    known |= {stamp: facts for stamp, facts in ((_stamp(p), f) for p, f in zip(unread, found, strict=True))}
-    rows = pd.DataFrame([known[stamp] for stamp in stamps], columns=list(FACTS))
-    if unread:
-        _write_parquet(file, rows.assign(stamp=stamps))
-    return rows
-
-
-def _stamp(path: Path) -> str:
-    try:
-        status = path.stat()
-    except OSError:
-        return f"{path.resolve()}|absent"
-    return f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-
-
-def _known_facts(file: Path) -> dict[str, dict[str, Any]]:
-    """Return stamp -> facts of an earlier call; a damaged cache file counts as none. Errors are looked at anew."""
-    try:
-        stored = pd.read_parquet(file)
-        good = stored[stored["error"] == ""].drop_duplicates("stamp").set_index("stamp")[list(FACTS)]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return {str(stamp): facts for stamp, facts in good.to_dict("index").items()}
-
-
-def _write_parquet(file: Path, frame: pd.DataFrame) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.part")
-    frame.to_parquet(partial, index=False)
-    partial.replace(file)
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    nothing = {
-        "n_bytes": 0, "width": 0, "height": 0, "mode": "", "content_digest": "", "pixel_digest": "",
-        "n_outline_pixels": 0,
-    }  # fmt: skip
-    if not path.is_file():
-        return nothing | {"error": "missing"}
-    try:
-        content = path.read_bytes()
-        facts = nothing | {"n_bytes": len(content), "content_digest": hashlib.sha256(content).hexdigest()}
-        pixels = decode(path)
-        with Image.open(path) as image:
-            size = {"width": image.width, "height": image.height, "mode": image.mode}
-    except ImageError as error:
-        return facts | {"error": str(error).removeprefix(f"{path}: ")}
-    except OSError as error:
-        return nothing | {"error": f"unreadable: {error.strerror}"}
-    n_outline = int(outline_mask(pixels).sum())
-    return facts | size | {"pixel_digest": pixel_digest(pixels), "n_outline_pixels": n_outline, "error": ""}
-
-
-def _map(
-    work: Callable[[T], R], items: Sequence[T], what: str, workers: int, progress: Progress | None
-) -> Iterator[R]:
-    """Yield `work(item)` in order from a pool of threads, telling the progress; an interrupt ends the pool."""
-    pool = ThreadPoolExecutor(workers or min(os.cpu_count() or 1, 16))
-    try:
-        for done, result in enumerate(pool.map(work, items), start=1):
-            if progress is not None:
-                progress(what, done, len(items))
-            yield result
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageStore:
-    """The cohort's images, decoded, treated and resized.
+    """The network inputs of a cohort.
 
     Attributes:
-        pixels: (n_images, size, size) of uint8, memory-mapped, row i for row i of the cohort.
-        digest: 16 hex digits over the images' contents and everything that was done to them.
-        pool: the real outlines of the cohort; a deployed model needs them to treat a new image the same way.
+        pixels: (n_images, image_size, image_size) of uint8, memory-mapped and read-only; row i is image i.
+        digest: 16 hex digits over the pixel digests in order, the settings that matter and the pool.
+        pool: the real outlines that the sham treatment drew from; empty for the other treatments.
     """
 
     pixels: np.ndarray
@@ -214,103 +76,394 @@ class ImageStore:
     pool: OutlinePool
 
 
+class _UnreadableError(Exception):
+    """The short reason why a file is no usable image."""
+
+
+# ---------------------------------------------------------------------------------------------- facts about the files
+
+
+def read_images(
+    paths: Sequence[Path], data: DataConfig, *, cache: Path, workers: int = 0, progress: Progress | None = None
+) -> pd.DataFrame:
+    """Open and decode every file and say what it holds.
+
+    Args:
+        paths: the files; one may be listed more than once.
+        data: accepted for symmetry with `open_store`; no fact depends on it.
+        cache: folder in which facts are kept by (resolved path, size, time of change); a changed file is read again.
+        workers: threads; 0 means one per core.
+        progress: told about each file read.
+
+    Returns:
+        One row per path, in order, with the columns of `FACTS`. `error` is empty for a readable image, else a short
+        reason such as "missing", "truncated" or "not an image"; such rows hold zeros and empty strings.
+    """
+    file = cache / f"facts-{FORMAT}.parquet"
+    stamps = [_stamp(path) for path in paths]
+    known = _load_facts(file)
+    wanted = {stamp[0]: (stamp, path) for stamp, path in zip(stamps, paths, strict=True) if stamp not in known}
+    fresh: dict[tuple[str, int, int], dict[str, Any]] = {}
+    try:
+        for (stamp, _), facts in parallel(
+            lambda item: _facts(item[1]), list(wanted.values()), workers, "reading images", progress
+        ):
+            fresh[stamp] = facts
+    finally:
+        _save_facts(file, known, fresh)
+    rows = [known.get(stamp) or fresh[stamp] for stamp in stamps]
+    return pd.DataFrame(rows, columns=list(FACTS)).astype(FACTS)
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = {column: "" if kind == "str" else 0 for column, kind in FACTS.items()}
+    try:
+        content = _read(path)
+        facts |= {"n_bytes": len(content), "content_digest": hashlib.sha256(content).hexdigest()}
+        with _opened(content) as image:
+            facts |= {"width": image.width, "height": image.height, "mode": image.mode}
+        pixels = _decode(content, DIGEST_SIDE)
+    except _UnreadableError as error:
+        return {column: "" if kind == "str" else 0 for column, kind in FACTS.items()} | {"error": str(error)}
+    n_outline_pixels = int(outlines.find(pixels).sum()) if pixels.ndim == 3 else 0
+    constant = bool((pixels == pixels.flat[0]).all())
+    return facts | {"pixel_digest": _pixel_digest(pixels), "n_outline_pixels": n_outline_pixels, "constant": constant}
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    """Return what identifies the state of a file: resolved path, size, time of change; (path, -1, -1) without one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return str(path.resolve()), -1, -1
+    return str(path.resolve()), status.st_size, status.st_mtime_ns
+
+
+def _load_facts(file: Path) -> dict[tuple[str, int, int], dict[str, Any]]:
+    """Return the facts kept by stamp; none where the file is absent or damaged, for they can be read again."""
+    try:
+        kept = pd.read_parquet(file)
+        stamps = zip(kept["path"], kept["size"], kept["mtime_ns"], strict=True)
+        return dict(zip(stamps, kept[list(FACTS)].to_dict("records"), strict=True))
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _save_facts(
+    file: Path,
+    known: dict[tuple[str, int, int], dict[str, Any]],
+    fresh: dict[tuple[str, int, int], dict[str, Any]],
+) -> None:
+    """Keep the facts of readable files by rename, the latest state of each path."""
+    good = {stamp: facts for stamp, facts in fresh.items() if not facts["error"]}
+    if not good:
+        return
+    latest = {stamp[0]: (stamp, facts) for stamp, facts in (*known.items(), *good.items())}
+    rows = [dict(zip(("path", "size", "mtime_ns"), stamp, strict=True)) | facts for stamp, facts in latest.values()]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    pd.DataFrame(rows).astype(FACTS).to_parquet(temporary)
+    temporary.replace(file)
+
+
+# --------------------------------------------------------------------------------------------------------- the store
+
+
 def open_store(
     paths: Sequence[Path], facts: pd.DataFrame, data: DataConfig, *, cache: Path, workers: int = 0,
     progress: Progress | None = None,
 ) -> ImageStore:  # fmt: skip
-    """Open the store of some readable images, building it if it is not there.
+    """Return the network inputs of images, made now or kept from an earlier call with the same images and settings.
 
     Args:
-        paths: one file per cohort row.
-        facts: their rows of `read_images`.
-        data: outline treatment, size, resize and crop.
-        cache: folder that holds stores; safe to delete.
-        workers: threads; 0 for one per core.
-        progress: told about decoding.
-    """
-    settings = data.model_dump(include={"image_size", "resize", "crop", "outlines"})
-    identity = json.dumps([FORMAT, settings, facts["pixel_digest"].tolist()], sort_keys=True)
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    folder = cache / "images"
-    pixels_file, pool_file = folder / f"store-{digest}.npy", folder / f"store-{digest}.npz"
-    shape = (len(paths), data.image_size, data.image_size)
-    stored = _opened(pixels_file, shape) if pool_file.exists() else None
-    if stored is not None:
-        return ImageStore(stored, digest, OutlinePool.load(pool_file))
-    pool = _pool(paths, facts, data, workers, progress)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = pixels_file.with_name(f".{pixels_file.name}.{os.getpid()}.part")
-    try:
-        target = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        treated = _map(lambda path: prepare(path, data, pool), paths, "storing images", workers, progress)
-        for row, image in enumerate(treated):
-            target[row] = image
-        target.flush()
-        partial.replace(pixels_file)
-    finally:
-        partial.unlink(missing_ok=True)
-    pool.save(pool_file)
-    return ImageStore(np.load(pixels_file, mmap_mode="r"), digest, pool)
-
-
-def _opened(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return the stored array, or None where it is absent, torn or of another shape."""
-    try:
-        stored = np.load(file, mmap_mode="r")
-    except (OSError, ValueError):
-        return None
-    return stored if stored.shape == shape and stored.dtype == np.uint8 else None
-
-
-def _pool(
-    paths: Sequence[Path], facts: pd.DataFrame, data: DataConfig, workers: int, progress: Progress | None
-) -> OutlinePool:
-    if data.outlines != "sham":
-        return OutlinePool()
-    outlined = [path for path, n in zip(paths, facts["n_outline_pixels"], strict=True) if n > 0]
-    return OutlinePool.build(_map(_outline, outlined, "collecting outlines", workers, progress))
-
-
-def _outline(path: Path) -> Outline:
-    pixels = decode(path)
-    return Outline.of(as_grey(pixels), outline_mask(pixels))
-
-
-def prepare(source: Path | Image.Image | np.ndarray, data: DataConfig, pool: OutlinePool) -> np.ndarray:
-    """Decode, treat, crop and resize one image: (image_size, image_size) of uint8, as the store has it.
+        paths: the files, readable ones only.
+        facts: their rows of `read_images`, in the same order.
+        data: what the pixels depend on: `image_size`, `resize`, `crop`, `outlines`.
+        cache: folder the store is kept in.
+        workers: threads; 0 means one per core.
+        progress: told about each image prepared.
 
     Raises:
-        ImageError: the image cannot be read.
+        ImageError: a file that cannot be read, or that has changed since its facts were read; names the files.
     """
-    pixels = decode(source)
-    treated = outlines.treat(as_grey(pixels), outline_mask(pixels), data.outlines, pool, pixel_digest(pixels))
+    bad = [path.name for path, error in zip(paths, facts["error"], strict=True) if error]
+    if bad:
+        raise ImageError(f"{len(bad)} images cannot be read: {some(bad)}")
+    settings = data.model_dump(include={"image_size", "resize", "crop", "outlines"}) | {"format": FORMAT}
+    key = digest({"settings": settings, "images": list(facts["pixel_digest"])})
+    folder = cache / "pixels" / key
+    shape = (len(paths), data.image_size, data.image_size)
+    if (kept := _open_folder(folder, key, shape)) is not None:
+        return kept
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=folder.parent))
+    try:
+        _build(building, key, shape, paths, facts, data, workers, progress)
+        move_into_place(building, folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    store = _open_folder(folder, key, shape)
+    if store is None:
+        raise ImageError(f"{folder}: the pixels just written cannot be read back; is the disk full?")
+    return store
+
+
+def _open_folder(folder: Path, key: str, shape: tuple[int, int, int]) -> ImageStore | None:
+    """Open a finished store; None where there is none, or a damaged one."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        pool = OutlinePool.load(folder / "outlines.npz")
+        whole = (folder / "pixels.u8").stat().st_size == int(np.prod(shape))
+        if not whole or meta != _meta(key, shape, pool):
+            return None
+        pixels = np.memmap(folder / "pixels.u8", dtype=np.uint8, mode="r", shape=shape)
+    except (OSError, ValueError, ImageError):
+        return None
+    return ImageStore(pixels, meta["digest"], pool)
+
+
+def _meta(key: str, shape: tuple[int, int, int], pool: OutlinePool) -> dict[str, Any]:
+    return {"format": FORMAT, "key": key, "shape": list(shape), "digest": digest({"images": key, "pool": pool.digest})}
+
+
+def _build(
+    folder: Path, key: str, shape: tuple[int, int, int], paths: Sequence[Path], facts: pd.DataFrame, data: DataConfig,
+    workers: int, progress: Progress | None,
+) -> None:  # fmt: skip
+    """Write the pixels, the pool and last the meta file.
+
+    Images with outlines of their own go first: they need no donor, and their outlines make up the pool.
+    """
+    pixels = np.memmap(folder / "pixels.u8", dtype=np.uint8, mode="w+", shape=shape)
+    outlined = np.flatnonzero(facts["n_outline_pixels"] > 0).tolist() if data.outlines == "sham" else []
+    rest = sorted(set(range(len(paths))) - set(outlined))
+    content_digests, pixel_digests = facts["content_digest"].tolist(), facts["pixel_digest"].tolist()
+
+    def work(row: int, pool: OutlinePool) -> Outline | None:
+        content = _checked(paths[row], content_digests[row])
+        grey, mask = _split(_decode(content, _decode_side(data)))
+        pixels[row] = _finish(outlines.treat(grey, mask, data.outlines, pool, pixel_digests[row]), data)
+        return Outline.of(grey, mask) if data.outlines == "sham" and mask.any() else None
+
+    empty = OutlinePool()
+    found = dict(parallel(lambda row: work(row, empty), outlined, workers, "reading outlined images", progress))
+    pool = OutlinePool.build(outline for outline in found.values() if outline is not None)
+    for _ in parallel(lambda row: work(row, pool), rest, workers, "preparing images", progress):
+        pass
+    pixels.flush()
+    pool.save(folder / "outlines.npz")
+    (folder / "meta.json").write_text(json.dumps(_meta(key, shape, pool)), encoding="utf-8")
+
+
+def _checked(path: Path, content_digest: str) -> bytes:
+    try:
+        content = _read(path)
+    except _UnreadableError as error:
+        raise ImageError(f"{path}: {error}") from None
+    if hashlib.sha256(content).hexdigest() != content_digest:
+        raise ImageError(f"{path}: has changed since it was first read in this run; run the command again")
+    return content
+
+
+def move_into_place(building: Path, folder: Path) -> None:
+    """Rename a finished folder to its final name, over an incomplete one of that name."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        building.replace(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process has just made the same
+            raise
+
+
+# ----------------------------------------------------------------------------------------------------- a single image
+
+
+def prepare(image: Path | np.ndarray | Image.Image, data: DataConfig, pool: OutlinePool) -> np.ndarray:
+    """Return the network input of one image, the same bytes as its row in a store with that pool.
+
+    Args:
+        image: a file; a PIL image; or pixels, (height, width) of uint8 or uint16 or (height, width, 3) of uint8. A JPEG
+            is best given as a file: an image that is decoded already cannot take libjpeg's scaled decoding.
+        data: `image_size`, `resize`, `crop` and `outlines` matter.
+        pool: the outlines of the cohort the model was trained on.
+
+    Returns:
+        (image_size, image_size) of uint8.
+
+    Raises:
+        ImageError: the image cannot be read; names the file.
+    """
+    name = str(image) if isinstance(image, Path) else "the image"
+    try:
+        source = _read(image) if isinstance(image, Path) else image
+        grey, mask = _split(_decode(source, _decode_side(data)))
+        donated = data.outlines == "sham" and len(pool) > 0 and not mask.any()
+        key = _pixel_digest(_decode(source, DIGEST_SIDE)) if donated else ""
+    except _UnreadableError as error:
+        raise ImageError(f"{name}: {error}") from None
+    return _finish(outlines.treat(grey, mask, data.outlines, pool, key), data)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise _UnreadableError(MISSING) from None
+    except OSError as error:
+        raise _UnreadableError(f"cannot be opened: {error.strerror}") from None
+    if not content:
+        raise _UnreadableError("empty file")
+    return content
+
+
+def _opened(content: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        raise _UnreadableError("not an image") from None
+    except Image.DecompressionBombError:
+        raise _UnreadableError("too large") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _UnreadableError(f"damaged: {error}") from None
+
+
+def _decode(source: bytes | np.ndarray | Image.Image, side: int) -> np.ndarray:
+    """Return canonical pixels: (height, width) of uint8 or uint16, or (height, width, 3) of uint8 if there is colour.
+
+    Args:
+        source: the content of a file, a PIL image, or pixels.
+        side: JPEG files are decoded at the smallest scale of libjpeg whose longer side is at least this long.
+    """
+    if isinstance(source, np.ndarray):
+        return _canonical(source)
+    if isinstance(source, Image.Image):
+        return _canonical(_pixels(source))
+    try:
+        with _opened(source) as image:
+            if image.format == "PNG":
+                _verify(source)
+            longer = max(image.size)
+            image.draft(None, (max(1, side * image.width // longer), max(1, side * image.height // longer)))
+            return _canonical(_pixels(image))
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+        raise _UnreadableError("truncated" if "truncated" in str(error).lower() else f"damaged: {error}") from None
+
+
+def _verify(content: bytes) -> None:
+    """Check a PNG's checksums and its end, neither of which decoding looks at."""
+    try:
+        with _opened(content) as image:
+            image.verify()
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        broken = "truncated" if b"IEND" not in content[-64:] else f"damaged: {error}"
+        raise _UnreadableError(broken) from None
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """Return the pixels of a PIL image the right way up, without alpha."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I"):
+        values = np.asarray(upright)
+        if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+            raise _UnreadableError("pixel values do not fit into 16 bits")
+        return values.astype(np.uint16)
+    if upright.mode == "F":
+        raise _UnreadableError("floating-point pixels are not supported")
+    upright.info.pop("transparency", None)
+    return np.asarray(upright.convert("L" if upright.mode in ("1", "L", "LA", "La") else "RGB"))
+
+
+def _canonical(pixels: np.ndarray) -> np.ndarray:
+    """Check pixels and drop colour channels that say nothing, so that grey is grey however it was stored."""
+    grey = pixels.ndim == 2 and pixels.dtype in (np.uint8, np.uint16)
+    colour = pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.uint8
+    if not (grey or colour) or pixels.size == 0:
+        raise _UnreadableError(f"pixels of shape {pixels.shape} and type {pixels.dtype}: expected a grey or RGB image")
+    if colour and np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 1], pixels[..., 2]):
+        pixels = pixels[..., 0]
+    return np.ascontiguousarray(pixels)
+
+
+def _pixel_digest(pixels: np.ndarray) -> str:
+    """Return SHA-256 over type, shape and values of canonical pixels."""
+    state = hashlib.sha256(f"{pixels.dtype} {pixels.shape}".encode())
+    state.update(pixels.data)
+    return state.hexdigest()
+
+
+def _split(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn canonical pixels into grey (height, width) of uint8 and the mask of their outlines (height, width) of bool."""
+    if pixels.ndim == 3:
+        return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), outlines.find(pixels)
+    grey = _windowed(pixels) if pixels.dtype == np.uint16 else pixels
+    return grey, np.zeros(grey.shape, dtype=bool)
+
+
+def _windowed(pixels: np.ndarray) -> np.ndarray:
+    """Map 16-bit pixels to uint8 so that the quantiles `WINDOW` of the non-zero ones become 0 and 255."""
+    counts = np.bincount(pixels.ravel(), minlength=2**16)
+    counts[0] = 0
+    total = np.cumsum(counts)
+    if total[-1] == 0:
+        return np.zeros(pixels.shape, dtype=np.uint8)
+    low, high = (int(np.searchsorted(total, share * total[-1])) for share in WINDOW)
+    scaled = (np.arange(2**16) - low) / max(high - low, 1)
+    table = np.rint(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
+    return table[pixels]
+
+
+def _finish(grey: np.ndarray, data: DataConfig) -> np.ndarray:
+    """Crop and resize: (height, width) -> (image_size, image_size), both uint8."""
     if data.crop == "breast":
-        treated = cropped_to_breast(treated)
-    return stretched(treated, data.image_size) if data.resize == "stretch" else letterboxed(treated, data.image_size)
-
-
-def cropped_to_breast(grey: np.ndarray) -> np.ndarray:
-    """Return the bounding box of the largest bright component (Otsu's threshold), or the whole image without one."""
-    _, bright = cv2.threshold(cv2.GaussianBlur(grey, (5, 5), 0), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    n, _, stats, _ = cv2.connectedComponentsWithStats(bright, connectivity=8)
-    if n < 2:
-        return grey
-    left, top, width, height, _ = stats[1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())]
-    return grey[top : top + height, left : left + width]
-
-
-def stretched(grey: np.ndarray, size: int, width: int | None = None) -> np.ndarray:
-    """Resize to (size, width or size), averaging when it shrinks."""
-    shape = (size, width or size)
-    shrinks = grey.shape[0] > shape[0] or grey.shape[1] > shape[1]
-    return cv2.resize(grey, shape[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def letterboxed(grey: np.ndarray, size: int) -> np.ndarray:
-    """Resize with the aspect kept, centred on black: (size, size)."""
-    scale = size / max(grey.shape)
-    height, width = (max(1, round(side * scale)) for side in grey.shape)
+        grey = _breast(grey)
+    size = data.image_size
+    if data.resize == "stretch":
+        return _resized(grey, size, size)
+    longer = max(grey.shape)
+    height, width = (max(1, round(side * size / longer)) for side in grey.shape)
     top, left = (size - height) // 2, (size - width) // 2
-    box = np.zeros((size, size), dtype=np.uint8)
-    box[top : top + height, left : left + width] = stretched(grey, height, width)
-    return box
+    boxed = np.zeros((size, size), dtype=np.uint8)
+    boxed[top : top + height, left : left + width] = _resized(grey, height, width)
+    return boxed
+
+
+def _resized(grey: np.ndarray, height: int, width: int) -> np.ndarray:
+    shrinks = height <= grey.shape[0] and width <= grey.shape[1]
+    return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _breast(grey: np.ndarray) -> np.ndarray:
+    """Cut out the bounding box of the breast; the whole image where none is found."""
+    x, y, width, height = cv2.boundingRect(outlines.tissue(grey).astype(np.uint8))
+    return grey[y : y + height, x : x + width] if width and height else grey
+
+
+def _decode_side(data: DataConfig) -> int:
+    """Return how long the longer side of a scaled decoding must be, so that nothing is enlarged afterwards.
+
+    A breast rarely fills less than half of the film, and mammograms are less than twice as long as they are wide.
+    """
+    return data.image_size * (2 if data.crop == "breast" else 1) * (2 if data.resize == "stretch" else 1)
+
+
+# ------------------------------------------------------------------------------------------------------ shared threads
+
+
+def parallel(
+    function: Callable[[T], R], items: Sequence[T], workers: int, what: str, progress: Progress | None
+) -> Iterator[tuple[T, R]]:
+    """Yield (item, result) as results come; an error or Ctrl-C drops the work that has not begun."""
+    threads = ThreadPoolExecutor(workers or available_cores())
+    try:
+        futures = {threads.submit(function, item): item for item in items}
+        for done, future in enumerate(as_completed(futures), start=1):
+            yield futures[future], future.result()
+            if progress is not None:
+                progress(what, done, len(items))
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

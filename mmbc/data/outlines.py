@@ -238,7 +238,9 @@ def _nearest_on_tissue(
 
     Where no shift does, the one with the largest share; of equal ones the nearest.
     """
-    steps = [np.arange(begin + (at - begin) % STEP, end + 1, STEP) for begin, at, end in zip(low, start, high, strict=True)]
+    steps = [
+        np.arange(begin + (at - begin) % STEP, end + 1, STEP) for begin, at, end in zip(low, start, high, strict=True)
+    ]
     shifts = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 2)  # (rows, columns, 2) -> (n, 2)
     shifts = shifts[np.argsort(((shifts - start) ** 2).sum(axis=1), kind="stable")]
     best, best_share = start, -1.0

@@ -1,205 +1,310 @@
-"""The phantom: a synthetic cohort with planted signals of known strength, the test bed of the harness.
+"""The built-in synthetic cohort: a test bed whose signals are known because they were planted.
 
-Every patient has an age, a breast density, a site letter and a texture trait; four images (two breasts, two views).
-Three signals are planted, each with its own strength:
+Three signals can be switched on and off (see `PhantomConfig`): lesions in the images, age and density in the table, and
+an interaction of both: the direction of a texture seen in all four images of a patient is independent of the label
+and so is its product with anything but age; it raises the odds of cancer in women older than the median and lowers them in
+younger ones. Only a model that sees image and table can use it.
 
-- table: the odds of cancer rise with age and density;
-- image: cancers, and they alone, show a spiculated mass or a cluster of microcalcifications in one breast;
-- interaction: the trait (the direction of the texture, seen in all four images) raises the odds in women above the
-  median age and lowers them below it. Neither the trait nor the age tells by this; a model needs both.
-
-Normal and Benign patients look alike: the phantom's benign women have no visible lesion.
+Cancers have a spiculated mass, a cluster of microcalcifications, or both, in one breast, seen in both views. The other
+breast shows nothing but is labelled cancer too, as in Mini-DDSM. Normal and benign women differ in name only: no benign
+lesion is drawn.
 """
 
-import json
-import math
-import os
 import shutil
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
+from scipy.fft import irfft2
 from scipy.optimize import brentq
 from scipy.special import expit
 
 from mmbc.config import PhantomConfig, digest
-from mmbc.data.cohort import Feature, Listing
+from mmbc.data.cohort import KEYS, Feature, Listing
+from mmbc.data.images import Progress, move_into_place, parallel
 
+NAME = "phantom"
 NOTICE = "synthetic phantom cohort, not clinical evidence"
 FEATURES = (Feature("age", "numeric"), Feature("density", "ordinal"))
-FORMAT = 1
-"""Version of the rendering; a change here makes other files."""
-MISSING = 0.03
-"""Share of patients whose age, and of patients whose density, is not in the table."""
+VIEWS = (("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))
 
-Progress = Callable[[str, int, int], None]
+FORMAT = 1
+"""Raise it when the same configuration gives another table or other pixels."""
+
+TABLE, LESION, IMAGE, LESION_VIEW = range(4)
+"""Streams of random numbers, second word of the SeedSequence; a sequence and itself with a 0 appended are the same seed."""
+
+AGE_MEAN, AGE_SD = 57.0, 12.0
+DENSITY_CUTS = (-1.2, 0.0, 1.2)
+"""Borders of the density classes 1 to 4 on a standard normal scale."""
+
+AGE_EFFECT, DENSITY_EFFECT, INTERACTION_EFFECT = 0.7, 0.6, 0.9
+"""Log odds for one standard deviation at strength 1; with them age and density alone reach a patient-level AUC of about 0.7."""
+
+MISSING_SHARE = 0.03
+
+CONTRAST = 55.0
+"""Median brightness of a lesion in grey levels at strength 1; a third of it is about what the texture varies by."""
+
+SITES = {"A": (1.0, 0.0), "B": (0.92, 9.0)}
+"""Gain and offset of the two sites' digitisers; the site is independent of the label."""
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """What a cancer shows in one view, in units of the breast: depth from the chest wall and height, both within -1..1.
+
+    Attributes:
+        depth: distance from the chest wall, as a share of the breast's.
+        height: distance from the breast's middle, as a share of half its height.
+        radius: of the mass, as a share of the image's height.
+        contrast: grey levels, before `image_strength`.
+        mass: whether there is a spiculated mass.
+        calcifications: whether there is a cluster of microcalcifications.
+    """
+
+    depth: float
+    height: float
+    radius: float
+    contrast: float
+    mass: bool
+    calcifications: bool
 
 
 def read(phantom: PhantomConfig, folder: Path, *, render: bool, progress: Progress | None = None) -> Listing:
-    """Return the phantom's listing; with `render` its images lie below `folder` afterwards.
+    """Make the cohort; the same rows whether its images are rendered or not.
 
     Args:
         phantom: size, seed and strengths.
-        folder: where images are kept, one folder per configuration.
-        render: whether the image files are made.
-        progress: told about rendering.
+        folder: the images lie in `phantom-{digest}` below it.
+        render: write the images; those of an earlier call with the same configuration are used again.
+        progress: told about each patient rendered.
     """
-    place = folder / f"phantom-{digest(phantom.model_dump(mode='json') | {'format': FORMAT})}"
     patients = draw_patients(phantom)
-    images = _rows(patients, place)
-    if render and not place.exists():
-        _render_all(phantom, patients, images, place, progress)
-    return Listing(name="phantom", images=images, features=FEATURES, notice=NOTICE)
+    target = folder / f"{NAME}-{digest({'format': FORMAT, 'phantom': phantom.model_dump(mode='json')})}"
+    images = _rows(patients, target)
+    if render and not all(path.is_file() for path in images["path"]):
+        _render_all(phantom, patients, target, progress)
+    return Listing(name=NAME, images=images, features=FEATURES, notice=NOTICE, notes=tuple(_notes(phantom)))
 
 
-def _generator(phantom: PhantomConfig, *key: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([phantom.seed, *key])))
+def _notes(phantom: PhantomConfig) -> Iterator[str]:
+    yield (
+        f"Planted strengths: image {phantom.image_strength:g}, table {phantom.table_strength:g}, "
+        f"interaction {phantom.interaction_strength:g}."
+    )
+    yield "The label is per patient: the healthy opposite breast of a cancer is labelled cancer too."
 
 
 def draw_patients(phantom: PhantomConfig) -> pd.DataFrame:
-    """Draw the patients: `patient_id, status, site, age, density, trait, true_density`; one row each.
+    """Return one row per patient: what the table shows and, in `true_*` and `trait`, what lies behind it.
 
-    The number of cancers is exactly round(prevalence * n): patients are ranked by their log odds plus logistic noise,
-    which is drawing from the odds with the number fixed.
+    Age and density lie about independent, as the fatty breasts of older women are made up for by a weak negative
+    correlation only. The number of cancers is exact: labels are independent draws, conditional on their sum.
     """
-    rng = _generator(phantom, 0)
     n = phantom.n_patients
-    age = np.clip(rng.normal(57, 11, n), 30, 90).round()
-    density = np.clip(np.round(rng.normal(2.6 - (age - 57) / 40, 0.8)), 1, 4)
-    trait = rng.choice([-1.0, 1.0], n)
-    odds = phantom.table_strength * (1.1 * (age - 57) / 11 + 0.9 * (density - 2.6))
-    odds += phantom.interaction_strength * 1.2 * trait * np.where(age > np.median(age), 1, -1)
-    intercept = brentq(lambda shift: expit(odds + shift).mean() - phantom.prevalence, -50, 50)
-    score = odds + intercept + rng.logistic(size=n)
-    n_cancers = min(max(round(phantom.prevalence * n), 1), n - 1)
-    cancer = np.zeros(n, dtype=bool)
-    cancer[np.argsort(-score)[:n_cancers]] = True
-    status = np.where(cancer, "Cancer", rng.choice(["Normal", "Benign"], n))
+    rng = np.random.default_rng([phantom.seed, TABLE])
+    z_age, z_density = rng.standard_normal((2, n))
+    z_density = -0.2 * z_age + np.sqrt(1 - 0.2**2) * z_density
+    trait = rng.uniform(-1, 1, n)
+    site, status, gap = rng.random(n), rng.random(n), rng.random((2, n))
+    age = np.clip(np.rint(AGE_MEAN + AGE_SD * z_age), 28, 90)
+    density = 1.0 + np.digitize(z_density, DENSITY_CUTS)
+    older = np.where(age > np.median(age), 1.0, -1.0)
+    table = AGE_EFFECT * (age - AGE_MEAN) / AGE_SD + DENSITY_EFFECT * (density - 2.5) / 0.9
+    interaction = INTERACTION_EFFECT * np.sqrt(3) * trait * older
+    cancer = _draw_labels(
+        phantom.table_strength * table + phantom.interaction_strength * interaction, phantom.prevalence, rng
+    )
+    digits = max(4, len(str(n)))
     return pd.DataFrame(
         {
-            "patient_id": [f"P{number:04d}" for number in range(1, n + 1)],
-            "status": status,
-            "site": rng.choice(["A", "B"], n),
-            "age": np.where(rng.random(n) < MISSING, np.nan, age),
-            "density": np.where(rng.random(n) < MISSING, np.nan, density),
-            "trait": trait,
+            "patient_id": [f"P{number:0{digits}d}" for number in range(1, n + 1)],
+            "status": np.where(cancer, "Cancer", np.where(status < 0.5, "Benign", "Normal")),
+            "site": np.where(site < 0.5, "A", "B"),
+            "age": np.where(gap[0] < MISSING_SHARE, np.nan, age),
+            "density": np.where(gap[1] < MISSING_SHARE, np.nan, density),
+            "true_age": age,
             "true_density": density,
+            "trait": trait,
         }
     )
 
 
-def _rows(patients: pd.DataFrame, place: Path) -> pd.DataFrame:
-    views = pd.DataFrame([(breast, view) for breast in "LR" for view in ("CC", "MLO")], columns=["breast", "view"])
-    rows = patients.drop(columns=["trait", "true_density"]).merge(views, how="cross")
+def _draw_labels(log_odds: np.ndarray, prevalence: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw labels (n,) of bool with these log odds (n,) up to a constant, `round(prevalence * n)` of them true.
+
+    The constant makes that number the expected one; drawing until it is met conditions on it without distorting the
+    odds, which drawing one after the other without replacement would.
+    """
+    n_cancers = min(max(round(prevalence * len(log_odds)), 1), len(log_odds) - 1)
+    span = float(np.abs(log_odds).max()) + np.log(len(log_odds)) + 5
+    constant = brentq(lambda shift: expit(log_odds + shift).sum() - n_cancers, -span, span)
+    chance = expit(log_odds + constant)
+    while True:
+        labels = rng.random(len(log_odds)) < chance
+        if labels.sum() == n_cancers:
+            return labels
+
+
+def _rows(patients: pd.DataFrame, target: Path) -> pd.DataFrame:
+    """Return one row per image with the columns of a listing."""
+    sides = pd.DataFrame(VIEWS, columns=["breast", "view"])
+    rows = patients.merge(sides, how="cross")
     rows["case_id"] = rows["patient_id"] + "/1"
-    rows["image_id"] = rows["patient_id"] + "_" + rows["breast"] + "_" + rows["view"]
-    rows["path"] = [place / f"{name}.png" for name in rows["image_id"]]
-    return rows
+    rows["image_id"] = rows["patient_id"] + "." + rows["breast"] + "_" + rows["view"]
+    rows["path"] = [target / f"{image_id}.png" for image_id in rows["image_id"]]
+    return rows[[*KEYS, *(feature.name for feature in FEATURES), "path"]]
 
 
-def _render_all(
-    phantom: PhantomConfig, patients: pd.DataFrame, images: pd.DataFrame, place: Path, progress: Progress | None
-) -> None:
-    """Render every image into a temporary folder and rename it, so that the folder is whole or absent."""
-    partial = place.with_name(f".{place.name}.{os.getpid()}.part")
-    partial.mkdir(parents=True, exist_ok=True)
-    work = [(number, patient) for number, patient in enumerate(patients.to_dict("records"))]
+def _render_all(phantom: PhantomConfig, patients: pd.DataFrame, target: Path, progress: Progress | None) -> None:
+    """Write all images into a temporary folder and rename it, so that a folder of the final name is complete."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
 
-    def render(item: tuple[int, dict[str, object]]) -> None:
-        number, patient = item
-        for name, pixels in render_patient(phantom, number, patient).items():
-            if not cv2.imwrite(str(partial / f"{name}.png"), pixels):
-                raise OSError(f"{partial / name}.png could not be written")
+    def work(number: int) -> None:
+        patient = patients.iloc[number]
+        for index, (breast, view) in enumerate(VIEWS):
+            _, png = cv2.imencode(".png", render(phantom, patient, number, index))
+            (building / f"{patient['patient_id']}.{breast}_{view}.png").write_bytes(png.tobytes())
 
     try:
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
-            for done, _ in enumerate(pool.map(render, work), start=1):
-                if progress is not None:
-                    progress("rendering phantom patients", done, len(work))
-        (partial / "phantom.json").write_text(json.dumps(phantom.model_dump(mode="json")))
-        partial.rename(place)
+        for _ in parallel(work, range(len(patients)), 0, "rendering phantom patients", progress):
+            pass
+        move_into_place(building, target)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(building, ignore_errors=True)
 
 
-def render_patient(phantom: PhantomConfig, number: int, patient: dict[str, object]) -> dict[str, np.ndarray]:
-    """Render the four images of a patient: name -> (height, width) of uint8, from draws keyed by her number alone."""
-    cancer = patient["status"] == "Cancer"
-    rng = _generator(phantom, 1, number)
-    side, kind = str(rng.choice(["L", "R"])), str(rng.choice(["mass", "calcifications", "both"]))
-    where = (float(rng.uniform(0.25, 0.6)), float(rng.uniform(-0.45, 0.45)))
-    shape = (phantom.height, phantom.height * 3 // 4)
-    made = {}
-    for index, (breast, view) in enumerate((b, v) for b in "LR" for v in ("CC", "MLO")):
-        view_rng = _generator(phantom, 2, number, index)
-        lesion = kind if cancer and breast == side and phantom.image_strength > 0 else ""
-        pixels = _render(shape, view, patient, lesion, where, phantom.image_strength, view_rng)
-        made[f"{patient['patient_id']}_{breast}_{view}"] = pixels[:, ::-1].copy() if breast == "R" else pixels
-    return made
+# --------------------------------------------------------------------------------------------------------- the images
 
 
-def _render(
-    shape: tuple[int, int], view: str, patient: dict[str, object], lesion: str, where: tuple[float, float],
-    strength: float, rng: np.random.Generator,
-) -> np.ndarray:  # fmt: skip
-    """Render one view, chest wall on the left: (height, width) of uint8."""
-    height, width = shape
-    y, x = np.mgrid[0:height, 0:width] / height
-    centre = 0.5 + rng.uniform(-0.03, 0.03)
-    depth, half = rng.uniform(0.5, 0.66), rng.uniform(0.36, 0.44)
-    radius = np.sqrt((x / depth) ** 2 + ((y - centre) / half) ** 2)
-    breast = np.clip((1 - radius) * 6, 0, 1)
-    density = float(patient["true_density"])  # type: ignore[arg-type]
-    texture = power_law(shape, 2.8, float(patient["trait"]), rng)  # type: ignore[arg-type]
-    glandular = np.clip(1.15 - radius, 0, 1) * (0.10 + 0.09 * density)
-    image = breast * (0.20 + glandular * (1 + 0.5 * texture) + 0.05 * texture)
-    if view == "MLO":
-        muscle = np.clip((0.34 - x - 0.75 * y) * 25, 0, 1)
-        image = np.maximum(image, muscle * (0.62 + 0.03 * texture))
-    spot = (where[0] * depth, centre + where[1] * half)
-    if lesion in ("mass", "both"):
-        image += strength * 0.45 * breast * spiculated_mass(x, y, spot, rng)
-    if lesion in ("calcifications", "both"):
-        image += strength * 0.6 * breast * microcalcifications(x, y, spot, rng)
-    gain, offset = (1.0, 0.02) if patient["site"] == "A" else (0.94, 0.035)
-    noisy = gain * image + offset + rng.normal(0, 0.012, shape)
-    return np.rint(np.clip(noisy, 0, 1) * 255).astype(np.uint8)
+def render(phantom: PhantomConfig, patient: pd.Series, number: int, view_index: int) -> np.ndarray:
+    """Draw one image: (height, 3/4 height) of uint8, chest wall on the left for left breasts and right for right ones.
 
-
-def power_law(shape: tuple[int, int], beta: float, trait: float, rng: np.random.Generator) -> np.ndarray:
-    """Return texture (height, width) of mean 0 and standard deviation 1 with power spectrum 1/f^beta.
-
-    Mammographic texture has beta near 3 (Burgess, Jacobson and Judy 2001). The trait decides its direction: strands run
-    to the nipple for +1 and across for -1, which no mirroring changes.
+    Args:
+        phantom: seed, height and `image_strength` matter.
+        patient: a row of `draw_patients`.
+        number: the patient's position there.
+        view_index: position in `VIEWS`.
     """
-    fy, fx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :]
-    stretch = 1.8**trait
-    frequency = np.sqrt((stretch * fx) ** 2 + (fy / stretch) ** 2)
+    breast, view = VIEWS[view_index]
+    rng = np.random.default_rng([phantom.seed, IMAGE, number, view_index])
+    height, width = phantom.height, 3 * phantom.height // 4
+    depth, vertical = _coordinates(rng, height, width, mlo=view == "MLO")
+    inside = np.clip(1.0 - np.hypot(depth, vertical), 0, None)
+    thickness = np.clip(inside / 0.16, 0, 1) ** 0.6
+    texture = _texture(rng, height, width, float(patient["trait"]))
+    image = thickness * (78 + _gland(depth, vertical, texture, float(patient["true_density"])))
+    if view == "MLO":
+        image = _with_muscle(rng, image)
+    lesion = _lesion(phantom.seed, number, breast) if patient["status"] == "Cancer" else None
+    if lesion is not None and phantom.image_strength > 0:
+        drawn = _draw_lesion(
+            lesion, depth, vertical, np.random.default_rng([phantom.seed, LESION_VIEW, number, view_index])
+        )
+        image = image + phantom.image_strength * thickness * drawn
+    gain, offset = SITES[patient["site"]]
+    noisy = gain * image + offset + rng.normal(0, 2.0, image.shape)
+    pixels = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(pixels[:, ::-1]) if breast == "R" else pixels
+
+
+def _coordinates(rng: np.random.Generator, height: int, width: int, *, mlo: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return depth and vertical position (height, width) in units of the breast; its edge is where they are 1 apart.
+
+    The MLO breast sags: it is deeper below its middle, which lies lower than in the CC view.
+    """
+    size, reach = rng.uniform(0.36, 0.45), rng.uniform(0.72, 0.92)
+    middle = 0.5 + 0.03 * rng.standard_normal() + (0.1 if mlo else 0.0)
+    rows = (np.arange(height) + 0.5)[:, None] / height
+    columns = (np.arange(width) + 0.5)[None, :] / width
+    vertical = (rows - middle) / size
+    if mlo:
+        vertical = np.where(vertical < 0, 0.72 * vertical, 1.05 * vertical)
+    sag = 1 + (0.12 * np.clip(vertical, -1, 1) if mlo else 0.0)
+    return columns / (reach * sag) + 0 * vertical, vertical + 0 * columns
+
+
+def _texture(rng: np.random.Generator, height: int, width: int, trait: float) -> np.ndarray:
+    """Return power-law noise (height, width), zero mean and unit variance, running along one direction.
+
+    Mammograms fall off with a power of about 3 (Burgess 1999, "Mammographic structure"); the trait, -1 to 1, stretches
+    the strands from across (-1) to along (1) the chest wall.
+    """
+    stretch = 2.0 ** (1.1 * trait)
+    down = np.fft.fftfreq(height)[:, None] * stretch
+    across = np.fft.rfftfreq(width)[None, :] / stretch
+    frequency = np.hypot(down, across)
     frequency[0, 0] = np.inf
-    white = np.fft.rfft2(rng.normal(size=shape))
-    texture = np.fft.irfft2(white * frequency ** (-beta / 2), s=shape)
-    return (texture - texture.mean()) / texture.std()
+    real, imaginary = rng.standard_normal((2, *frequency.shape))
+    spectrum = (real + 1j * imaginary) * np.maximum(frequency, 1.0 / height) ** -1.45
+    noise = irfft2(spectrum, s=(height, width))
+    return (noise - noise.mean()) / noise.std()
 
 
-def spiculated_mass(x: np.ndarray, y: np.ndarray, spot: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
-    """Return a bright core with spikes around `spot` (x, y in image heights), 0 to 1, (height, width)."""
-    dx, dy = x - spot[0], y - spot[1]
-    distance, angle = np.hypot(dx, dy), np.arctan2(dy, dx)
-    size = rng.uniform(0.035, 0.05)
-    spikes = np.cos(int(rng.integers(7, 12)) * angle / 2 + rng.uniform(0, 2 * math.pi)) ** 6
-    core = np.clip((1.2 * size - distance) / size * 1.5, 0, 1)
-    rays = spikes * np.exp(-np.clip(distance - 0.8 * size, 0, None) / (1.3 * size))
-    return np.clip(np.maximum(core, 0.9 * rays), 0, 1)
+def _gland(depth: np.ndarray, vertical: np.ndarray, texture: np.ndarray, density: float) -> np.ndarray:
+    """Return the brightness that glandular tissue adds to fat: more of it, and brighter, the higher the density."""
+    cone = np.exp(-(((depth - 0.45) / 0.42) ** 2 + (vertical / 0.62) ** 2))
+    amount = expit(1.6 * (texture + 0.9 * (density - 3.2) + 1.6 * cone - 0.6))
+    return (18 + 13 * density) * cone * amount + 11 * texture
 
 
-def microcalcifications(x: np.ndarray, y: np.ndarray, spot: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
-    """Return a cluster of bright specks around `spot`, 0 to 1, (height, width)."""
-    specks = np.zeros(x.shape)
-    for _ in range(int(rng.integers(10, 18))):
-        dx, dy = rng.normal(0, 0.045, 2)
-        distance = np.hypot(x - spot[0] - dx, y - spot[1] - dy)
-        specks = np.maximum(specks, np.exp(-((distance / rng.uniform(0.006, 0.012)) ** 2)))
-    return specks
+def _with_muscle(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Lay the pectoral muscle, a bright triangle, over the upper corner at the chest wall."""
+    height, width = image.shape
+    along, down = rng.uniform(0.3, 0.42) * width, rng.uniform(0.5, 0.68) * height
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
+    edge = (1 - columns / along - rows / down) * along
+    cover = expit(edge / (0.012 * height))
+    return image * (1 - cover) + cover * (150 + 0.25 * (image - 80) + 0.15 * edge)
+
+
+def _lesion(seed: int, number: int, breast: str) -> Lesion | None:
+    """Return the lesion of a cancer patient's breast, the same in both views; None in the healthy breast."""
+    rng = np.random.default_rng([seed, LESION, number])
+    side = "L" if rng.random() < 0.5 else "R"
+    depth, height = rng.uniform(0.3, 0.62), rng.uniform(-0.35, 0.45)
+    radius, contrast, kind = rng.uniform(0.03, 0.055), CONTRAST * rng.lognormal(0, 0.4), rng.random()
+    lesion = Lesion(depth, height, radius, contrast, mass=kind < 0.75, calcifications=kind > 0.5)
+    return lesion if side == breast else None
+
+
+def _draw_lesion(lesion: Lesion, depth: np.ndarray, vertical: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the brightness (height, width) a lesion adds; the generator decides what differs between the views."""
+    place = np.hypot(depth - lesion.depth, vertical - lesion.height - rng.uniform(-0.12, 0.12))
+    row, column = np.unravel_index(int(np.argmin(place)), place.shape)
+    drawn = np.zeros(depth.shape)
+    if lesion.mass:
+        drawn += _mass(depth.shape, int(row), int(column), lesion.radius * len(depth), rng)
+    if lesion.calcifications:
+        drawn = np.maximum(drawn, 1.3 * _cluster(depth.shape, int(row), int(column), lesion.radius * len(depth), rng))
+    return lesion.contrast * drawn
+
+
+def _mass(shape: tuple[int, ...], row: int, column: int, radius: float, rng: np.random.Generator) -> np.ndarray:
+    """Return a spiculated mass of height 1: a soft disc whose edge runs out into rays."""
+    rows, columns = np.arange(shape[0])[:, None] - row, np.arange(shape[1])[None, :] - column
+    distance, angle = np.hypot(rows, columns) / radius, np.arctan2(rows, columns)
+    disc = expit((1 - distance) / 0.2)
+    rays = np.zeros(shape)
+    for direction, length in zip(rng.uniform(-np.pi, np.pi, 11), rng.uniform(1.6, 3.0, 11), strict=True):
+        off = np.abs(np.angle(np.exp(1j * (angle - direction)))) * np.maximum(distance, 0.5) * radius
+        rays = np.maximum(rays, 0.5 * np.exp(-((off / (0.006 * shape[0])) ** 2)) * expit((length - distance) / 0.2))
+    return np.maximum(disc, rays)
+
+
+def _cluster(shape: tuple[int, ...], row: int, column: int, radius: float, rng: np.random.Generator) -> np.ndarray:
+    """Return a cluster of 12 to 22 microcalcifications of height up to 1, each about a pixel wide at 128 pixels."""
+    spots = np.zeros(shape)
+    width = max(0.7, shape[0] / 180)
+    rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])[None, :]
+    for _ in range(int(rng.integers(12, 23))):
+        y, x = np.array([row, column]) + 1.1 * radius * rng.standard_normal(2)
+        spot = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * width**2))
+        spots = np.maximum(spots, rng.uniform(0.6, 1) * spot)
+    return spots

@@ -1,0 +1,47 @@
+"""How numbers look in text and tables: the only place where anything is rounded."""
+
+import math
+
+AREAS = ("roc_auc", "pr_auc", "brier", "f1")
+"""Metrics shown with 3 decimals; the others are percentages with 1."""
+
+NAMES = {
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "sensitivity_at_90_specificity": "Sensitivity at 90 % specificity",
+    "specificity_achieved": "Specificity achieved",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "f1": "F1",
+    "brier": "Brier score",
+}
+
+
+def number(metric: str, value: float | None) -> str:
+    """Return a value as text: 0.848, 91.3 %, or n/a."""
+    if value is None or math.isnan(value):
+        return "n/a"
+    return f"{100 * value:.1f} %" if is_share(metric) else f"{value:.3f}"
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is shown as a percentage."""
+    return metric in NAMES and metric not in AREAS
+
+
+def interval(metric: str, value: float, low: float, high: float) -> str:
+    """Return `0.848 (0.794 to 0.902)` or `91.3 % (88.0 to 94.1)`."""
+    if math.isnan(value) or math.isnan(low):
+        return number(metric, value)
+    ends = (f"{100 * end:.1f}" if is_share(metric) else f"{end:.3f}" for end in (low, high))
+    return f"{number(metric, value)} ({' to '.join(ends)})"
+
+
+def count(n: int, one: str, several: str | None = None) -> str:
+    """Return `1 image` or `3 images`."""
+    return f"{n} {one if n == 1 else several or one + 's'}"
+
+
+def listed(items: list[str]) -> str:
+    """Return `a`, `a and b` or `a, b and c`."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "none"

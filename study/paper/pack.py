@@ -1,0 +1,66 @@
+"""The report of a study: text, tables and figures, written from its predictions alone."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from study.evaluate import Evaluation
+from study.paper import text
+from study.paper.figures import flow, history_figures, score_figures
+from study.paper.style import save
+from study.paper.tables import PaperTable, all_tables, write_tables
+from study.record import StoredStudy, write_atomically
+
+
+def write_report(study: StoredStudy, evaluation: Evaluation, folder: Path) -> Path:
+    """Write `report.md`, `figures/`, `tables/` and `tables.xlsx` into a folder and return the report's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = all_tables(study, evaluation)
+    write_tables(tables, folder, study.cohort.notice)
+    figures = write_figures(study, evaluation, folder / "figures")
+    report = folder / "report.md"
+    write_atomically(report, compose(study, evaluation, tables, figures).encode())
+    return report
+
+
+def write_figures(study: StoredStudy, evaluation: Evaluation, folder: Path) -> list[str]:
+    """Draw everything the study has the numbers for and return the names."""
+    counts = study.cohort.flow
+    drawings = {"flow": lambda: flow(counts, study.cohort.n_patients)}
+    if not evaluation.summary.empty:
+        arms = list(dict.fromkeys(evaluation.summary["arm"]))
+        drawings |= score_figures(evaluation.scores, evaluation.summary, evaluation.per_fold, evaluation.confusion, arms)
+    if not study.history.empty:
+        drawings |= history_figures(study.history, list(dict.fromkeys(study.history["arm"])))
+    for name, draw in drawings.items():
+        figure, data = draw()
+        save(figure, pd.DataFrame(data), folder, name, study.cohort.notice)
+    return list(drawings)
+
+
+def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable], figures: list[str]) -> str:
+    """Return the report's Markdown: answer first, then cohort, protocol, performance, training, caveats, provenance."""
+    notice = study.cohort.notice
+    by_name = {table.name: table.markdown(notice) for table in tables}
+
+    def shown(*names: str) -> list[str]:
+        return [by_name[name] for name in names if name in by_name]
+
+    def drawn(*names: str) -> list[str]:
+        return [text.figure(name, study, evaluation) for name in names if name in figures]
+
+    parts = [
+        f"# {study.name}: what does each part of the model contribute?",
+        *([f"> **{notice[0].upper()}{notice[1:]}.** Every number below is about made-up women."] if notice else []),
+        text.answer(study, evaluation),
+        *shown("summary_patient"),
+        *drawn("roc", "auc_by_fold"),
+        "## Cohort", text.cohort(study), *drawn("flow"), *shown("flow", "table_1"),
+        "## Protocol", text.protocol(study), *shown("folds"),
+        "## Performance in detail", *shown("auc_by_class", "per_fold"), *drawn("confusion"),
+        "### Breast and image level", *shown("summary_breast", "summary_image"),
+        *(["## Training", text.training(study), *drawn("loss_accuracy", "f1_auc", "generalisation_gap")] if not study.history.empty else []),
+        "## What to keep in mind", text.caveats(study, evaluation),
+        "## Provenance", text.provenance(study),
+    ]  # fmt: skip
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"

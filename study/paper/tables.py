@@ -1,0 +1,219 @@
+"""The tables of a report: frames at full precision, and the same as Markdown, CSV and one Excel workbook."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from openpyxl.styles import Alignment, Font
+from openpyxl.utils import get_column_letter
+
+from mmbc.data.cohort import Cohort
+from mmbc.data.splits import patient_table
+from study.evaluate import METRICS, Evaluation
+from study.folds import table as fold_counts
+from study.paper.format import NAMES, interval, number
+from study.record import StoredStudy
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One table.
+
+    Attributes:
+        name: file name and sheet name.
+        title: what a reader sees above it.
+        caption: which rows, which level, which n, what the intervals are.
+        data: at full precision, for CSV and Excel.
+        shown: rounded text, for Markdown.
+    """
+
+    name: str
+    title: str
+    caption: str
+    data: pd.DataFrame
+    shown: pd.DataFrame
+
+    def markdown(self, notice: str) -> str:
+        """Return the table as Markdown with its title and caption."""
+        head = [str(column) for column in self.shown.columns]
+        lines = [head, ["---"] * len(head), *self.shown.astype(str).to_numpy().tolist()]
+        body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        caption = " ".join(part for part in (self.caption, f"**{notice}.**" if notice else "") if part)
+        return f"**{self.title}**\n\n{body}\n\n{caption}\n"
+
+
+def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
+    """Return every table in the order of the report."""
+    tables = [flow_table(study.cohort), table_one(study.cohort), folds_table(study)]
+    if not evaluation.summary.empty:
+        tables += [summary_table(evaluation, level) for level in ("patient", "breast", "image")]
+        tables.append(by_class_table(evaluation))
+    if not evaluation.per_fold.empty:
+        tables.append(per_fold_table(evaluation))
+    return [table for table in tables if not table.data.empty]
+
+
+def flow_table(cohort: Cohort) -> PaperTable:
+    """Cohort flow: images (patients) by step and status."""
+    data = cohort.flow
+    text = data.assign(text=data["n_images"].astype(str) + " (" + data["n_patients"].astype(str) + ")")
+    shown = text.pivot(index="step", columns="status", values="text").reindex(data["step"].unique())
+    shown.insert(len(shown.columns), "All images", data.groupby("step", sort=False)["n_images"].sum().astype(str))
+    checked = "Every listed file was opened." if cohort.images_checked else "No image file was opened: no arm uses images."
+    caption = f"Images (patients). A patient with two statuses counts under both. {checked}"
+    return PaperTable("flow", "Cohort flow", caption, data, shown.reset_index().rename(columns={"step": "Step"}))
+
+
+def table_one(cohort: Cohort) -> PaperTable:
+    """Table 1: patients by status, with missing counts and standardised differences to the positives."""
+    patients = patient_table(cohort.images).set_index("patient_id")
+    values = cohort.images.groupby("patient_id")[[feature.name for feature in cohort.features]].first()
+    statuses = sorted(patients["status"].unique())
+    positive = patients["label"] == 1
+    rows: list[dict[str, object]] = [
+        _counts("Patients, n", {s: int((patients["status"] == s).sum()) for s in statuses}, len(patients)),
+        _counts(
+            "Images, n", {s: int(patients.loc[patients["status"] == s, "n_images"].sum()) for s in statuses},
+            int(patients["n_images"].sum()),
+        ),
+    ]  # fmt: skip
+    for feature in cohort.features:
+        groups = {s: values.loc[patients["status"] == s, feature.name] for s in statuses}
+        column = values[feature.name]
+        if feature.kind == "numeric":
+            rows.append(_numeric(f"{feature.name}, mean (SD)", groups, column, positive))
+        else:
+            rows += [_share(f"{feature.name} {_plain(v)}, n (%)", groups, column, v, positive) for v in sorted(column.dropna().unique())]
+        rows.append(_counts(f"{feature.name} missing, n", {s: int(g.isna().sum()) for s, g in groups.items()}, int(column.isna().sum())))
+    for site in sorted(patients["site"].dropna().unique()):
+        groups = {s: patients.loc[patients["status"] == s, "site"] for s in statuses}
+        rows.append(_share(f"site {site}, n (%)", groups, patients["site"], site, positive))
+    shown = pd.DataFrame(rows).rename(columns={"row": "", "smd": "Standardised difference"})
+    caption = (
+        f"By patient (n = {len(patients)}); the status of a patient with several is that of her positive case. The "
+        "standardised difference compares positives with all others: above 0.1 in size is usually called an imbalance."
+    )
+    return PaperTable("table_1", "Table 1: patients by status", caption, shown, shown)
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _counts(row: str, by_status: dict[str, int], total: int) -> dict[str, object]:
+    return {"row": row, **{s: str(n) for s, n in by_status.items()}, "All": str(total), "smd": ""}
+
+
+def _numeric(row: str, groups: dict[str, pd.Series], column: pd.Series, positive: pd.Series) -> dict[str, object]:
+    one, other = column[positive], column[~positive]
+    spread = np.sqrt((one.var() + other.var()) / 2)
+    difference = (one.mean() - other.mean()) / spread if spread > 0 else np.nan
+    texts = {s: f"{g.mean():.1f} ({g.std():.1f})" for s, g in groups.items()}
+    return {"row": row, **texts, "All": f"{column.mean():.1f} ({column.std():.1f})", "smd": _signed(difference)}
+
+
+def _share(
+    row: str, groups: dict[str, pd.Series], column: pd.Series, value: object, positive: pd.Series
+) -> dict[str, object]:
+    def text(values: pd.Series) -> str:
+        known = values.dropna()
+        return f"{int((known == value).sum())} ({100 * (known == value).mean():.1f})" if len(known) else "0 (n/a)"
+
+    shares = [(column[part].dropna() == value).mean() for part in (positive, ~positive)]
+    spread = np.sqrt(sum(share * (1 - share) for share in shares) / 2)
+    difference = (shares[0] - shares[1]) / spread if spread > 0 else np.nan
+    return {"row": row, **{s: text(g) for s, g in groups.items()}, "All": text(column), "smd": _signed(difference)}
+
+
+def _signed(value: float) -> str:
+    return "n/a" if np.isnan(value) else f"{value:+.2f}"
+
+
+def folds_table(study: StoredStudy) -> PaperTable:
+    """Patients (positive) in every part of every split."""
+    data = fold_counts(study.folds, study.cohort.images)
+    data = data[data["repeat"] < study.settings.protocol.repeats]
+    text = data.assign(text=data["n_patients"].astype(str) + " (" + data["n_positive"].astype(str) + ")")
+    shown = text.pivot(index=["repeat", "fold"], columns="part", values="text")[["train", "validation", "test"]]
+    caption = "Patients (of them positive). No patient is in two parts of a split; every patient is tested once a repeat."
+    if study.folds.get("kind") == "holdout":
+        caption = "Patients (of them positive). No patient is in two parts; only the test part's patients are tested."
+    return PaperTable("folds", "Splits", caption, data, shown.reset_index())
+
+
+def summary_table(evaluation: Evaluation, level: str) -> PaperTable:
+    """All metrics of all arms at one level, with intervals."""
+    data = evaluation.summary[evaluation.summary["level"] == level]
+    rows = []
+    for arm, lines in data.groupby("arm", sort=False):
+        by_metric = lines.set_index("metric")
+        row = {"Arm": arm}
+        for metric in METRICS:
+            line = by_metric.loc[metric]
+            row[NAMES[metric]] = interval(metric, line["value"], line["low"], line["high"])
+        rows.append(row)
+    first = data.iloc[0]
+    literature = " Given for comparison with the literature; the label belongs to the patient." if level != "patient" else ""
+    caption = (
+        f"{level.capitalize()} level, out-of-fold test predictions of {first['n_patients']} patients "
+        f"({first['n_images']} images); 95 % intervals: {first['method']}, for these fitted models on new patients (E1). "
+        "AUCs are means of within-fold values; the other metrics are pooled over folds, accuracy, balanced accuracy "
+        "and F1 at calibrated probability 0.5, the threshold for 90 % specificity and the calibration from each fold's "
+        f"validation patients.{literature}"
+    )
+    return PaperTable(f"summary_{level}", f"Performance, {level} level", caption, data, pd.DataFrame(rows))
+
+
+def by_class_table(evaluation: Evaluation) -> PaperTable:
+    """AUC against each negative status and within sites."""
+    data = evaluation.contrasts_by_class
+    if data.empty:
+        return PaperTable("auc_by_class", "", "", data, data)
+    text = data.assign(text=[interval("roc_auc", *v) for v in data[["value", "low", "high"]].to_numpy()])
+    shown = text.pivot(index="arm", columns="metric", values="text")
+    shown = shown.reindex(index=data["arm"].unique(), columns=data["metric"].unique()).reset_index()
+    caption = (
+        "ROC-AUC of the positives against each negative status, and over pairs of patients of the same site; patient "
+        "level, mean of within-fold values, 95 % patient-bootstrap interval (E1). A headline that holds against one "
+        "negative status alone, or not within sites, may say more about acquisition than about cancer."
+    )
+    return PaperTable("auc_by_class", "ROC-AUC by negative status and within sites", caption, data, shown.rename(columns={"arm": "Arm"}))
+
+
+def per_fold_table(evaluation: Evaluation) -> PaperTable:
+    """Every metric in every fold, patient level; all levels in the CSV."""
+    data = evaluation.per_fold
+    chosen = data[data["level"] == "patient"]
+    chosen = chosen.assign(text=[number(m, v) for m, v in zip(chosen["metric"], chosen["value"], strict=True)])
+    keys = ["arm", "repeat", "seed", "fold", "n_patients", "n_positive"]
+    shown = chosen.pivot(index=keys, columns="metric", values="text")[list(METRICS)].rename(columns=NAMES)
+    shown = shown.reindex(chosen["arm"].unique(), level="arm").reset_index()
+    caption = (
+        "Patient level, one line per test fold. Calibration and thresholds come from the fold's validation patients. The "
+        "spread over folds is no standard error. Breast and image level are in the CSV and the workbook."
+    )
+    names = {"n_patients": "patients", "n_positive": "positive"}
+    return PaperTable("per_fold", "Performance by fold, patient level", caption, data, shown.rename(columns=names))
+
+
+def write_tables(tables: list[PaperTable], folder: Path, notice: str) -> None:
+    """Write each table as CSV at full precision, and all of them as one Excel workbook."""
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    with pd.ExcelWriter(folder / "tables.xlsx", engine="openpyxl") as workbook:
+        for table in tables:
+            data = table.data.assign(notice=notice) if notice else table.data
+            data.to_csv(folder / "tables" / f"{table.name}.csv", index=False)
+            table.data.to_excel(workbook, sheet_name=table.name, index=False, startrow=3)
+            _dress(workbook.sheets[table.name], table, notice)
+
+
+def _dress(sheet: object, table: PaperTable, notice: str) -> None:
+    """Put title, caption and notice above a sheet's table and make it readable."""
+    sheet["A1"], sheet["A2"] = table.title, " ".join(filter(None, (table.caption.replace("*", ""), notice)))  # type: ignore[index]
+    sheet["A1"].font = Font(bold=True, size=13)  # type: ignore[index]
+    sheet["A2"].alignment = Alignment(wrap_text=False)  # type: ignore[index]
+    sheet.freeze_panes = "A5"  # type: ignore[attr-defined]
+    for number_, column in enumerate(table.data.columns, start=1):
+        longest = max([len(str(column)), *(len(str(value)[:40]) for value in table.data[column].head(200))])
+        sheet.column_dimensions[get_column_letter(number_)].width = min(longest + 2, 44)  # type: ignore[attr-defined]

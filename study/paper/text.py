@@ -1,0 +1,185 @@
+"""The sentences of a report, generated from the numbers, and true when those are bad."""
+
+import pandas as pd
+
+from study.evaluate import Evaluation
+from study.folds import table as fold_counts
+from study.folds import warnings
+from study.paper.format import count, interval, listed, number
+from study.record import StoredStudy
+from study.settings import BASELINE
+
+POOLING_NOTE = 0.01
+"""A pooled AUC that differs from the mean of within-fold values by more than this is remarked on."""
+
+
+def answer(study: StoredStudy, evaluation: Evaluation) -> str:
+    """What was compared, on whom, and what came out; no ranking, because no paired inference stands behind one yet."""
+    if evaluation.summary.empty:
+        return "No arm is finished yet: run the same command again to continue, then this report has numbers."
+    n_patients, n_positive = study.cohort.n_patients, _n_positive(study)
+    arms = [arm for arm in evaluation.summary["arm"].unique() if arm != BASELINE]
+    sentences = [
+        f"{count(len(arms), 'arm')} ({listed(arms)}) {'was' if len(arms) == 1 else 'were'} trained on "
+        f"{count(len(study.cohort.images), 'image')} of {count(n_patients, 'patient')} ({n_positive} positive) and tested "
+        f"{_tested(study)}. At the patient level the ROC-AUC (95 % interval) was {listed(_aucs(evaluation, arms))}."
+    ]
+    baseline = _aucs(evaluation, [BASELINE])
+    if baseline:
+        sentences.append(f"A logistic regression on the clinical columns alone, the baseline to beat, reached {baseline[0].partition(' ')[2]}.")
+    sentences.append(
+        "The intervals are about these fitted models on new patients (E1) and about each arm by itself: overlapping or "
+        "separate intervals decide nothing about a difference between arms. Paired comparisons are not part of this "
+        "report yet, and training again with another seed may change the order of the arms."
+    )
+    return " ".join(sentences)
+
+
+def _aucs(evaluation: Evaluation, arms: list[str]) -> list[str]:
+    rows = evaluation.summary
+    chosen = rows[(rows["level"] == "patient") & (rows["metric"] == "roc_auc")].set_index("arm")
+    return [f"{arm} {interval('roc_auc', *chosen.loc[arm, ['value', 'low', 'high']])}" for arm in arms if arm in chosen.index]
+
+
+def _n_positive(study: StoredStudy) -> int:
+    return int(study.cohort.images.groupby("patient_id")["label"].max().sum())
+
+
+def _tested(study: StoredStudy) -> str:
+    protocol = study.settings.protocol
+    if study.folds.get("kind") == "holdout":
+        return f"on one held-out part ({100 * (protocol.holdout or 0):.0f} % of the patients)"
+    repeats = "" if protocol.repeats == 1 else f", {protocol.repeats} times with other splits,"
+    return f"out of fold in {study.folds['n_folds']}-fold patient-grouped cross-validation{repeats}"
+
+
+def cohort(study: StoredStudy) -> str:
+    """Where the rows come from and what is known to be wrong with them."""
+    images = study.cohort.images
+    positive = study.settings.data.positive
+    head = (
+        f"Cohort {study.cohort.name}: {count(len(images), 'image')} of {count(study.cohort.n_patients, 'patient')}. "
+        f"Status {positive} is labelled positive, every other status ({listed(sorted(set(images['status']) - {positive}))}) "
+        "negative; the label belongs to the case, so the patient is the unit of analysis."
+    )
+    uses_images = any(study.settings.arm_config(arm).uses_images for arm in study.settings.arms)
+    treatment = f"\n\n{OUTLINES[study.settings.data.outlines]}" if uses_images and not study.cohort.notice else ""
+    notes = "".join(f"\n- {note}" for note in study.cohort.notes)
+    return head + treatment + (f"\n{notes}" if notes else "")
+
+
+OUTLINES = {
+    "sham": "Lesion outlines burned into the pixels were inpainted; every image without one had the outline of a donor "
+    "image inpainted in the same way, so that the trace of inpainting tells nothing about the status. Pixel-identical "
+    "copies were used once, and patients were never split.",
+    "inpaint": "Lesion outlines burned into the pixels were inpainted. The trace this leaves still tells which images had "
+    "one: expect optimistic numbers.",
+    "keep": "**Lesion outlines burned into the pixels were kept. They give the answer away: the image arms' numbers are "
+    "not evidence.**",
+}
+
+
+def protocol(study: StoredStudy) -> str:
+    """The methods in short, with the real settings."""
+    settings, p, m, t = study.settings, study.settings.protocol, study.settings.model, study.settings.train
+    questions = "\n".join(
+        f"- **{name}** ({', '.join(f'{k} = {v}' for k, v in arm.set.items()) or 'the reference'}): {arm.question}"
+        for name, arm in settings.arms.items()
+    )
+    tuned = f"its last {count(m.fine_tuned_blocks, 'stage')} and head convolution fine-tuned" if m.fine_tuned_blocks else "all of it frozen"
+    return (
+        f"Patients were split, stratified by status and site; {100 * p.validation:.0f} % of each training part's patients "
+        "served for early stopping, calibration (Platt) and thresholds, and the test part was predicted once, after the "
+        f"fit had ended. Seeds: {p.seeds}; repeats: {p.repeats}.\n\n{questions}\n\n"
+        f"Backbone {m.backbone} ({m.weights} weights), {tuned}, at {settings.data.image_size} pixels; dropout {m.dropout}; "
+        f"AdamW with learning rate {t.lr:g} for the fine-tuned stages and {t.head_lr:g} for new layers, weight decay "
+        f"{t.weight_decay:g}, label smoothing {t.label_smoothing:g}, batches of {t.batch_size}, at most "
+        f"{count(t.max_epochs, 'epoch')}, patience {t.patience} on the validation "
+        f"{'log loss' if t.monitor == 'log_loss' else 'AUC'} averaged over {count(t.monitor_window, 'epoch')}."
+    )
+
+
+def training(study: StoredStudy) -> str:
+    """How the fits ended."""
+    records = [record for record in study.records.values() if record.get("n_epochs")]
+    frame = pd.DataFrame(records)
+    lines = []
+    for arm, rows in frame.groupby("arm", sort=False):
+        at_limit = int((rows["best_epoch"] >= study.settings.arm_config(str(arm)).train.max_epochs).sum())
+        lines.append(
+            f"- {arm}: best epoch {rows['best_epoch'].min():.0f} to {rows['best_epoch'].max():.0f}, "
+            f"{rows['n_trainable'].iloc[0]:,} trainable of {rows['n_parameters'].iloc[0]:,} parameters, "
+            f"{rows['seconds'].mean():.1f} s a fit behind the shared trunk"
+            + (f"; {at_limit} of {len(rows)} best epochs were the last allowed: train longer" if at_limit else "")
+        )
+    return "\n".join(lines)
+
+
+def caveats(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Everything a reviewer should know before quoting a number."""
+    points = [*warnings(study.folds, study.cohort.images), *evaluation.gaps]
+    counts = fold_counts(study.folds, study.cohort.images)
+    smallest = int(counts.loc[counts["part"] == "test", "n_positive"].min())
+    points.append(f"The smallest test part has {count(smallest, 'positive patient')}; fold values vary accordingly.")
+    points += _pooling_notes(evaluation)
+    if study.settings.protocol.seeds == 1:
+        points.append("One training seed: how much another one would change is not known. `--seeds 3` extends this study.")
+    points.append("The cohort's share of positives is that of the data set, not of a screened population: no PPV or NPV is given.")
+    points.append("Cross-validation says nothing about another site or device.")
+    return "\n".join(f"- {point}" for point in points)
+
+
+def _pooling_notes(evaluation: Evaluation) -> list[str]:
+    rows = evaluation.summary
+    if rows.empty:
+        return []
+    areas = rows[(rows["metric"] == "roc_auc") & (rows["level"] == "patient")]
+    apart = areas[(areas["value"] - areas["pooled"]).abs() > POOLING_NOTE]
+    return [
+        f"{row.arm}: the mean of within-fold AUCs is {number('roc_auc', row.value)}, the AUC of pooled scores "
+        f"{number('roc_auc', row.pooled)}; the folds' models score on different scales."
+        for row in apart.itertuples()
+    ]
+
+
+def provenance(study: StoredStudy) -> str:
+    """What it was run with."""
+    e = study.environment
+    state = {True: " with local changes", False: "", None: ""}[e["dirty"]]
+    versions = ", ".join(f"{name} {version}" for name, version in e["packages"].items() if version)
+    return (
+        f"mmbc {e['mmbc']}" + (f", commit {e['commit'][:12]}{state}" if e["commit"] else "") + f"; Python {e['python']}; "
+        f"{versions}. {e['platform']}, {e['processor']}, {e['cores']} cores, {e['memory_gib']} GiB, device {e['device']}, "
+        f"{study.settings.run.threads} threads. Cohort digest {e['cohort_digest']}, image digest "
+        f"{e['images_digest'] or 'none (no image was opened)'}. Every number above can be recomputed from "
+        f"`cells/*/predictions.parquet` of the study: `python -m study.report results/{study.name}`."
+    )
+
+
+CAPTIONS = {
+    "flow": "Cohort flow. Counts are images and patients; a patient with two statuses counts under both.",
+    "roc": "ROC curves, patient level, out-of-fold test patients (n = {n}). Thick: mean over test folds of the sensitivity "
+    "at each false positive rate; thin: single folds. The legend's AUC is the table's: mean of within-fold values with "
+    "patient-bootstrap 95 % interval.",
+    "auc_by_fold": "ROC-AUC by test fold, patient level (n = {n}). Grey lines join the same fold across arms. Black: mean and "
+    "patient-bootstrap 95 % interval (E1).",
+    "confusion": "Confusion matrices, patient level (n = {n}), at calibrated probability 0.5, out-of-fold test patients pooled "
+    "over folds{summed}; percentages are of the true class.",
+    "loss_accuracy": "Log loss and accuracy by epoch, image level. Line: mean over {fits} fits an arm; band: least to greatest. "
+    "Training values are taken during training, on augmented images with dropout, so they may lie below validation. Fits "
+    "that stopped early keep their last value.",
+    "f1_auc": "F1 at probability 0.5 (not calibrated) and ROC-AUC by epoch, image level. Lines and bands as above.",
+    "generalisation_gap": "Generalisation gap: validation minus training log loss, image level, mean and range over {fits} fits "
+    "an arm. Above 0 the fit is worse on patients it has not seen; training values include augmentation and dropout, which "
+    "lowers the gap.",
+}
+
+
+def figure(name: str, study: StoredStudy, evaluation: Evaluation) -> str:
+    """Return a figure with its caption as Markdown."""
+    n_tested = evaluation.scores["patient_id"].nunique() if not evaluation.scores.empty else 0
+    n_fits = int(study.history.groupby("arm")[["repeat", "fold", "seed"]].apply(lambda f: len(f.drop_duplicates())).max()) if not study.history.empty else 0
+    runs = study.settings.protocol.repeats * study.settings.protocol.seeds
+    caption = CAPTIONS[name].format(n=n_tested, fits=n_fits, summed=f", summed over {runs} repeats and seeds" if runs > 1 else "")
+    notice = f" **{study.cohort.notice}.**" if study.cohort.notice else ""
+    return f"![{name}](figures/{name}.png)\n\n*{caption}*{notice}"

@@ -1,0 +1,87 @@
+"""Metrics of binary predictions under patient weights, all bootstrap replicates at once.
+
+Weights are (n_replicates, n_units); a row of ones gives the plain metric, equal to scikit-learn's. A replicate in which
+a metric is not defined (one class alone) is NaN.
+"""
+
+import numpy as np
+
+
+def _tie_groups(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ascending order of scores (n,) and where each group of equal scores starts in it."""
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    return order, np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+
+
+def _by_group(weights: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positive and negative weight in each group of equal scores: twice (n_replicates, n_groups)."""
+    order, starts = _tie_groups(scores)
+    ordered, positive = weights[:, order], labels[order] == 1
+    return (
+        np.add.reduceat(ordered * positive, starts, axis=1),
+        np.add.reduceat(ordered * ~positive, starts, axis=1),
+    )
+
+
+def concordance(weights: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weight of concordant pairs (ties count half) and of all pairs: twice (n_replicates,)."""
+    positive, negative = _by_group(weights, labels, scores)
+    below = np.cumsum(negative, axis=1) - negative
+    return (positive * (below + negative / 2)).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1)
+
+
+def roc_auc(weights: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve, (n_replicates,), of labels (n_units,) and scores (n_units,)."""
+    return ratio(*concordance(weights, labels, scores))
+
+
+def average_precision(weights: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Average precision (step-wise area under the precision-recall curve), (n_replicates,)."""
+    positive, negative = (part[:, ::-1] for part in _by_group(weights, labels, scores))
+    found, called = np.cumsum(positive, axis=1), np.cumsum(positive + negative, axis=1)
+    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+    return ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
+
+
+def counts(weights: np.ndarray, labels: np.ndarray, called: np.ndarray) -> np.ndarray:
+    """Confusion counts (4, n_replicates): true positive, false positive, false negative, true negative."""
+    truth, called = labels == 1, np.asarray(called, dtype=bool)
+    cells = (truth & called, ~truth & called, truth & ~called, ~truth & ~called)
+    return np.stack([weights @ cell.astype(np.float64) for cell in cells])
+
+
+def squared_error(weights: np.ndarray, labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    """Sum of squared errors of probabilities, (n_replicates,); over the sum of weights it is the Brier score."""
+    return weights @ (probs - labels) ** 2
+
+
+def accuracy(count: np.ndarray) -> np.ndarray:
+    """Share called right, (n_replicates,), from counts (4, n_replicates)."""
+    return ratio(count[0] + count[3], count.sum(axis=0))
+
+
+def sensitivity(count: np.ndarray) -> np.ndarray:
+    """Share of positives called positive."""
+    return ratio(count[0], count[0] + count[2])
+
+
+def specificity(count: np.ndarray) -> np.ndarray:
+    """Share of negatives called negative."""
+    return ratio(count[3], count[3] + count[1])
+
+
+def balanced_accuracy(count: np.ndarray) -> np.ndarray:
+    """Mean of sensitivity and specificity."""
+    return (sensitivity(count) + specificity(count)) / 2
+
+
+def f1(count: np.ndarray) -> np.ndarray:
+    """Harmonic mean of precision and sensitivity; 0 where nothing positive is called or there."""
+    below = 2 * count[0] + count[1] + count[2]
+    return np.divide(2 * count[0], below, out=np.zeros_like(below), where=below > 0)
+
+
+def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Divide, with NaN where the denominator is 0."""
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
