@@ -124,7 +124,9 @@ class TrainConfig(Section):
     """Each later cosine period is this many times as long."""
     max_epochs: int = Field(100, ge=1)
     patience: int = Field(20, ge=1)
-    """Epochs without a better monitored value before a fit stops; at or above max_epochs: fixed epochs."""
+    """Epochs without a better monitored value before a fit stops."""
+    keep: Literal["best", "last"] = "best"
+    """Whose weights a fit ends with: the best epoch's, or, with fixed epochs and no early stopping, the last one's."""
     monitor: Literal["log_loss", "auc"] = "log_loss"
     """The validation value that early stopping and the choice of the best epoch follow."""
     monitor_window: int = Field(3, ge=1)

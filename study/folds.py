@@ -133,5 +133,5 @@ def warnings(content: dict[str, Any], images: pd.DataFrame) -> Sequence[str]:
         return []
     return [
         f"The smallest validation part has {fewest} positive patients; below {FEW_POSITIVE} early stopping is noisy. "
-        "Fixed epochs avoid it: --set train.patience=N with N at least train.max_epochs."
+        "Fixed epochs avoid it: --set train.keep=last --set train.max_epochs=N."
     ]

@@ -202,7 +202,8 @@ class Fit:
         window = [row[key] for row in self.history[-t.monitor_window :]]
         self.history[-1]["monitored"] = float(np.mean(window))
         best = self.history[self.best_epoch - 1]["monitored"] if self.best_epoch else np.inf * sign
-        if sign * self.history[-1]["monitored"] < sign * best:
+        better = sign * self.history[-1]["monitored"] < sign * best
+        if better or t.keep == "last":
             self.best_epoch = self.epoch
             self._best_state = copy.deepcopy(self.network.state_dict())
         if self.epoch - self.best_epoch >= t.patience:

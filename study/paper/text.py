@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mmbc.config import TrainConfig
 from study.evaluate import Evaluation
 from study.folds import table as fold_counts
 from study.folds import warnings
@@ -94,8 +95,17 @@ def protocol(study: StoredStudy) -> str:
         f"Backbone {m.backbone} ({m.weights} weights), {tuned}, at {settings.data.image_size} pixels; dropout {m.dropout}; "
         f"AdamW with learning rate {t.lr:g} for the fine-tuned stages and {t.head_lr:g} for new layers, weight decay "
         f"{t.weight_decay:g}, label smoothing {t.label_smoothing:g}, batches of {t.batch_size}, at most "
-        f"{count(t.max_epochs, 'epoch')}, patience {t.patience} on the validation "
-        f"{'log loss' if t.monitor == 'log_loss' else 'AUC'} averaged over {count(t.monitor_window, 'epoch')}."
+        f"{count(t.max_epochs, 'epoch')}{_stopping(t)}."
+    )
+
+
+def _stopping(t: TrainConfig) -> str:
+    if t.keep == "last":
+        return ", all of them, without early stopping"
+    measure = "log loss" if t.monitor == "log_loss" else "AUC"
+    return (
+        f"; the best epoch by validation {measure} averaged over {count(t.monitor_window, 'epoch')} was kept, and a fit "
+        f"stopped after {count(t.patience, 'epoch')} without a better one"
     )
 
 
@@ -105,7 +115,8 @@ def training(study: StoredStudy) -> str:
     frame = pd.DataFrame(records)
     lines = []
     for arm, rows in frame.groupby("arm", sort=False):
-        at_limit = int((rows["best_epoch"] >= study.settings.arm_config(str(arm)).train.max_epochs).sum())
+        train = study.settings.arm_config(str(arm)).train
+        at_limit = int((rows["best_epoch"] >= train.max_epochs).sum()) if train.keep == "best" else 0
         lines.append(
             f"- {arm}: best epoch {rows['best_epoch'].min():.0f} to {rows['best_epoch'].max():.0f}, "
             f"{rows['n_trainable'].iloc[0]:,} trainable of {rows['n_parameters'].iloc[0]:,} parameters, "
