@@ -30,7 +30,7 @@ class PhantomConfig(Section):
 
     n_patients: int = Field(120, ge=4)
     prevalence: float = Field(0.4, gt=0, lt=1)
-    seed: int = 7
+    seed: int = Field(7, ge=0)
     height: int = Field(192, ge=32)
     """Height of the rendered images in pixels; the width is three quarters of it."""
     image_strength: float = Field(1.0, ge=0)

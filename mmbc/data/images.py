@@ -1,8 +1,9 @@
 """Image files to network inputs: every file is read and checked first, then decoded and resized once into a store.
 
 `read_images` opens every file and says what it holds; `open_store` keeps the treated, resized pixels in a memory-mapped
-file; `prepare` does the same to a single image, to the same bytes. Work is shared by threads: decoding, hashing, resizing
-and inpainting release the interpreter lock, and threads are safe where torch is loaded and stop at once on Ctrl-C.
+file; `prepare` does the same to a single image, to the same bytes. Work is shared by threads: decoding, hashing,
+resizing and inpainting release the interpreter lock (two threads beat two spawned processes on the real images), and
+threads are safe where torch is loaded and stop on Ctrl-C.
 """
 
 import hashlib
@@ -105,9 +106,8 @@ def read_images(
     wanted = {stamp[0]: (stamp, path) for stamp, path in zip(stamps, paths, strict=True) if stamp not in known}
     fresh: dict[tuple[str, int, int], dict[str, Any]] = {}
     try:
-        for (stamp, _), facts in parallel(
-            lambda item: _facts(item[1]), list(wanted.values()), workers, "reading images", progress
-        ):
+        todo = list(wanted.values())
+        for (stamp, _), facts in parallel(lambda item: _facts(item[1]), todo, workers, "reading images", progress):
             fresh[stamp] = facts
     finally:
         _save_facts(file, known, fresh)
@@ -116,18 +116,24 @@ def read_images(
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = {column: "" if kind == "str" else 0 for column, kind in FACTS.items()}
+    nothing: dict[str, Any] = {column: "" if kind == "str" else 0 for column, kind in FACTS.items()}
     try:
         content = _read(path)
-        facts |= {"n_bytes": len(content), "content_digest": hashlib.sha256(content).hexdigest()}
         with _opened(content) as image:
-            facts |= {"width": image.width, "height": image.height, "mode": image.mode}
+            width, height, mode = image.width, image.height, image.mode
         pixels = _decode(content, DIGEST_SIDE)
     except _UnreadableError as error:
-        return {column: "" if kind == "str" else 0 for column, kind in FACTS.items()} | {"error": str(error)}
-    n_outline_pixels = int(outlines.find(pixels).sum()) if pixels.ndim == 3 else 0
-    constant = bool((pixels == pixels.flat[0]).all())
-    return facts | {"pixel_digest": _pixel_digest(pixels), "n_outline_pixels": n_outline_pixels, "constant": constant}
+        return nothing | {"error": str(error)}
+    return nothing | {
+        "n_bytes": len(content),
+        "width": width,
+        "height": height,
+        "mode": mode,
+        "content_digest": hashlib.sha256(content).hexdigest(),
+        "pixel_digest": _pixel_digest(pixels),
+        "n_outline_pixels": int(outlines.find(pixels).sum()) if pixels.ndim == 3 else 0,
+        "constant": bool((pixels == pixels.flat[0]).all()),
+    }
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
@@ -144,7 +150,8 @@ def _load_facts(file: Path) -> dict[tuple[str, int, int], dict[str, Any]]:
     try:
         kept = pd.read_parquet(file)
         stamps = zip(kept["path"], kept["size"], kept["mtime_ns"], strict=True)
-        return dict(zip(stamps, kept[list(FACTS)].to_dict("records"), strict=True))
+        records: list[Any] = kept[list(FACTS)].to_dict("records")
+        return dict(zip(stamps, records, strict=True))
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -392,7 +399,7 @@ def _pixel_digest(pixels: np.ndarray) -> str:
 
 
 def _split(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn canonical pixels into grey (height, width) of uint8 and the mask of their outlines (height, width) of bool."""
+    """Turn canonical pixels into grey of uint8 and the mask of their outlines of bool, both (height, width)."""
     if pixels.ndim == 3:
         return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), outlines.find(pixels)
     grey = _windowed(pixels) if pixels.dtype == np.uint16 else pixels

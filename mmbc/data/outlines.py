@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,12 +117,12 @@ class OutlinePool:
             ImageError: the file is missing, damaged or of another format; the text names it.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
                 pool = cls(_unpack(stored["bits"], stored["frames"], stored["on_tissue"]))
                 intact = int(stored["format"]) == POOL_FORMAT and str(stored["digest"]) == pool.digest
         except FileNotFoundError:
             raise ImageError(f"{path}: this file with the pool of outlines is missing") from None
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, zipfile.BadZipFile) as error:
             raise ImageError(f"{path}: is not a readable pool of outlines ({error})") from error
         if not intact:
             raise ImageError(f"{path}: is damaged or of another format: its digest does not match its outlines")
@@ -238,9 +239,8 @@ def _nearest_on_tissue(
 
     Where no shift does, the one with the largest share; of equal ones the nearest.
     """
-    steps = [
-        np.arange(begin + (at - begin) % STEP, end + 1, STEP) for begin, at, end in zip(low, start, high, strict=True)
-    ]
+    limits = zip(low, start, high, strict=True)
+    steps = [np.arange(begin + (at - begin) % STEP, end + 1, STEP) for begin, at, end in limits]
     shifts = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 2)  # (rows, columns, 2) -> (n, 2)
     shifts = shifts[np.argsort(((shifts - start) ** 2).sum(axis=1), kind="stable")]
     best, best_share = start, -1.0

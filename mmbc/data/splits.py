@@ -93,18 +93,33 @@ def _with_validation(
 def _shuffle_split(
     patients: pd.DataFrame, rows: np.ndarray, share: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Divide `rows` (n,) into a rest and a stratified share of at least one patient of each class."""
+    """Divide `rows` (n,) into a rest and a stratified share, both with both classes."""
     among = patients.iloc[rows].reset_index(drop=True)
-    n_held = max(2, round(share * len(rows)))
+    n_held = round(share * len(rows))
     groups = strata(among, 2)
-    if len(np.unique(groups)) > min(n_held, len(rows) - n_held):
-        groups = among["label"].to_numpy()
-    splitter = StratifiedShuffleSplit(1, test_size=n_held, random_state=_state(rng))
-    try:
+    if len(np.unique(groups)) <= min(n_held, len(rows) - n_held):
+        splitter = StratifiedShuffleSplit(1, test_size=n_held, random_state=_state(rng))
         kept, held = next(splitter.split(groups, groups))
-    except ValueError as error:
-        raise SplitError(f"{len(rows)} patients cannot be divided into two parts with both classes: {error}") from None
-    return rows[kept], rows[held]
+        labels = among["label"].to_numpy()
+        if len(set(labels[kept])) == len(set(labels[held])) == 2:
+            return rows[kept], rows[held]
+    return _by_label(among["label"].to_numpy(), rows, share, rng)
+
+
+def _by_label(
+    labels: np.ndarray, rows: np.ndarray, share: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Divide a few rows by label alone, at least one of each class on either side."""
+    held = np.zeros(len(rows), dtype=bool)
+    for label in (0, 1):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        if len(members) < 2:
+            raise SplitError(
+                f"{len(rows)} patients cannot be divided into two parts with both classes: {len(members)} of them have "
+                f"label {label}; use fewer folds (--folds) or more patients"
+            )
+        held[members[: min(max(1, round(share * len(members))), len(members) - 1)]] = True
+    return rows[~held], rows[held]
 
 
 def _enough(patients: pd.DataFrame, n: int) -> None:

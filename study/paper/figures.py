@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from sklearn.metrics import roc_curve
 
 from study.paper.format import interval
@@ -144,12 +145,12 @@ def confusion_matrices(confusion: pd.DataFrame, arms: list[str], level: str = "p
     """Confusion matrices at calibrated probability 0.5: counts and shares of the true class."""
     chosen = confusion[confusion["level"] == level].set_index("arm").loc[arms]
     with styled():
-        figure = Figure(figsize=(DOUBLE, 1.75))
+        figure = Figure(figsize=(DOUBLE, 2.1))
         grid = figure.subplots(1, len(arms), squeeze=False)[0]
         for axes, (arm, row) in zip(grid, chosen.iterrows(), strict=True):
             matrix = np.array([[row["tn"], row["fp"]], [row["fn"], row["tp"]]], dtype=float)
             shares = matrix / matrix.sum(axis=1, keepdims=True)
-            axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+            axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
             for (i, j), n in np.ndenumerate(matrix):
                 dark = shares[i, j] > 0.55
                 axes.text(
@@ -171,29 +172,32 @@ def flow(counts: pd.DataFrame, n_patients: int) -> Drawn:
     lost = [(step, int(totals[step])) for step in ("missing", "unreadable", "duplicate") if totals[step]]
     used = counts[counts["step"] == "used"]
     with styled():
-        figure = Figure(figsize=(SINGLE, 1.9))
+        figure = Figure(figsize=(SINGLE, 2.3))
         axes = figure.subplots()
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.axis("off")
-        _box(axes, 0.28, 0.86, f"Listed\n{totals['listed']} images")
-        text = "\n".join(f"{step}: {n} images" for step, n in lost) or "none left out"
-        _box(axes, 0.78, 0.6, f"Left out\n{text}")
-        _box(axes, 0.28, 0.34, f"Used\n{totals['used']} images of {n_patients} patients")
-        _arrow(axes, (0.28, 0.74), (0.28, 0.46))
-        _arrow(axes, (0.28, 0.6), (0.57, 0.6))
-        for place, row in zip(np.linspace(0.17, 0.83, len(used)), used.itertuples(), strict=True):
-            _box(axes, place, 0.06, f"{row.status}\n{row.n_images} images\n{row.n_patients} patients")
+        listed = _box(axes, 0.3, 0.92, f"Listed\n{totals['listed']} images")
+        middle = _box(axes, 0.3, 0.46, f"Used\n{totals['used']} images of {n_patients} patients")
+        _arrow(axes, listed, middle)
+        left_out = "\n".join(f"{step}: {n} images" for step, n in lost) or "no image"
+        aside = _box(axes, 0.8, 0.69, f"Left out\n{left_out}")
+        axes.annotate("", (0, 0.5), (0.3, 0.69), xycoords=aside, textcoords="data", arrowprops=ARROW)
+        for place, row in zip(np.linspace(0.15, 0.85, len(used)), used.itertuples(), strict=True):
+            status = _box(axes, place, 0.1, f"{row.status}\n{row.n_images} images\n{row.n_patients} patients")
+            _arrow(axes, middle, status)
     return figure, counts
 
 
-def _box(axes: Axes, x: float, y: float, text: str) -> None:
-    axes.text(
-        x, y, text, ha="center", va="center", bbox={"boxstyle": "round,pad=0.4", "facecolor": "white", "linewidth": 0.6}
-    )
+ARROW = {"arrowstyle": "-|>", "linewidth": 0.6, "color": "black", "shrinkA": 5, "shrinkB": 6}
 
 
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "linewidth": 0.6, "color": "black"})
+def _box(axes: Axes, x: float, y: float, text: str) -> Text:
+    outline = {"boxstyle": "round,pad=0.4", "facecolor": "white", "linewidth": 0.6}
+    return axes.text(x, y, text, ha="center", va="center", bbox=outline)
+
+
+def _arrow(axes: Axes, start: Text, end: Text) -> None:
+    axes.annotate("", (0.5, 1), (0.5, 0), xycoords=end, textcoords=start, arrowprops=ARROW)
 
 
 def score_figures(

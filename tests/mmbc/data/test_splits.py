@@ -75,7 +75,7 @@ def test_holdout_share():
 
 
 def test_too_few_patients_of_a_class():
-    table = patient_table(images_of([1, 1, 0, 0, 0, 0], "AAAAAA", [1] * 6))
+    table = patient_table(images_of([1, 1, 0, 0, 0, 0, 0, 0], "A" * 8, [1] * 8))
     with pytest.raises(SplitError, match="2 patients have label 1"):
         cross_validation(table, n_folds=5, validation=0.2, rng=np.random.default_rng(0))
 
