@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Iterable
 
-
 MANY = 12
 """Longer lists of known names are cut to the closest ones."""
 

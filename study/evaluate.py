@@ -7,6 +7,7 @@ every bootstrap draw too. The interval is the patient bootstrap within folds (E1
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,8 @@ def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
     for level in LEVELS:
         for coordinates, rows in study.predictions.groupby(list(CELL_COLUMNS), sort=False):
             units, gap = cell_units(rows, level)
-            frames.append(units.assign(level=level, **dict(zip(CELL_COLUMNS, coordinates, strict=True))))
+            named: dict[str, Any] = dict(zip(CELL_COLUMNS, coordinates, strict=True))
+            frames.append(units.assign(level=level, **named))
             if gap:
                 arm, repeat, fold, seed = coordinates
                 gaps.append(f"{arm}, repeat {repeat}, fold {fold}, seed {seed}, {level} level: {gap}; no metric there.")
@@ -169,7 +171,7 @@ class _Runs:
 
     def units(self, rows: pd.DataFrame) -> np.ndarray:
         """Return the weights of some units: (n_draws, n_units)."""
-        return self.weights[:, self.patients.get_indexer(rows["patient_id"])]
+        return self.weights[:, self.patients.get_indexer(pd.Index(rows["patient_id"])).astype(np.int64)]
 
     def runs(self) -> Iterator[pd.DataFrame]:
         """Yield the rows of each repeat and seed."""
@@ -244,7 +246,9 @@ def _by_class(runs: _Runs, arm: str) -> list[dict[str, object]]:
     negatives = sorted(runs.rows.loc[runs.rows["label"] == 0, "status"].unique())
     rows = []
     for status in negatives if len(negatives) > 1 else []:
-        compared = _Runs(runs.rows[(runs.rows["label"] == 1) | (runs.rows["status"] == status)], runs.patients, runs.weights)
+        compared = _Runs(
+            runs.rows[(runs.rows["label"] == 1) | (runs.rows["status"] == status)], runs.patients, runs.weights
+        )
         rows.append(_row(compared, arm, "patient", f"against {status}", compared.mean_over_folds(_auc)))
     if runs.rows["site"].nunique() > 1:
         rows.append(_row(runs, arm, "patient", "within sites", runs.mean_over_folds(_within_sites)))
@@ -279,5 +283,7 @@ def _confusion(units: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (arm, level), chosen in units.groupby(["arm", "level"], sort=False):
         count = metrics.counts(np.ones((1, len(chosen))), chosen["label"].to_numpy(), chosen["called"].to_numpy())
-        rows.append({"arm": arm, "level": level} | dict(zip(("tp", "fp", "fn", "tn"), count[:, 0].astype(int), strict=True)))
+        rows.append(
+            {"arm": arm, "level": level} | dict(zip(("tp", "fp", "fn", "tn"), count[:, 0].astype(int), strict=True))
+        )
     return pd.DataFrame(rows)

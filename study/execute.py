@@ -158,7 +158,10 @@ def expected_seconds(cells: Sequence[Cell], n_rows: int, executor: Executor) -> 
         seconds += trunk * n_rows * (max(epochs) if executor == "lockstep" else sum(epochs))
         by_config = {cell.config_digest: cell for cell in group}
         step = {key: _timed_step(cell, backbone) for key, cell in by_config.items()}
-        trained = sum(len(cell.split.train) / _n_patients(cell) * step[cell.config_digest] * e for cell, e in zip(group, epochs, strict=True))
+        trained = sum(
+            len(cell.split.train) / _n_patients(cell) * step[cell.config_digest] * e
+            for cell, e in zip(group, epochs, strict=True)
+        )
         seconds += trained * n_rows
     return seconds
 
@@ -173,7 +176,9 @@ def _timed_trunk(cells: Sequence[Cell], backbone: Backbone | None) -> float:
         return 0.0
     config = cells[0].config
     n = 3 * config.run.trunk_batch
-    noise = np.random.default_rng(0).integers(0, 255, (n, config.data.image_size, config.data.image_size), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(
+        0, 255, (n, config.data.image_size, config.data.image_size), dtype=np.uint8
+    )
     stream = Stream(n, backbone, noise, config.augment, config.run, seed=0)
     cuts = sorted({cell.config.model.fine_tuned_blocks for cell in cells})
     for _ in stream.chunks(0, np.ones(n, dtype=bool), cuts):
@@ -217,9 +222,7 @@ class _Drive:
         if backbone is not None and workspace.store is None:
             raise StudyError(f"{cells[0].name} uses images, but the cohort's images were not read")
         pixels = workspace.store.pixels if backbone is not None and workspace.store is not None else None
-        self.stream = Stream(
-            self.n_rows, backbone, pixels, config.augment, config.run, seed=cells[0].stream_seed
-        )
+        self.stream = Stream(self.n_rows, backbone, pixels, config.augment, config.run, seed=cells[0].stream_seed)
         self.live = [self._begin(cell) for cell in cells]
 
     def run(self) -> None:
@@ -259,9 +262,7 @@ class _Drive:
             missing_indicators=cell.config.data.missing_indicators,
         )  # fmt: skip
         train, validation = (self._part(rows[part], encoder) for part in ("train", "validation"))
-        fit = Fit(
-            cell.name, cell.config, self.backbone, train, validation, n_rows=self.n_rows, seed=cell.fit_seed
-        )
+        fit = Fit(cell.name, cell.config, self.backbone, train, validation, n_rows=self.n_rows, seed=cell.fit_seed)
         return _Running(cell, fit, encoder, rows, self._clean(cell.config))
 
     def _part(self, rows: np.ndarray, encoder: TabularEncoder) -> Part:

@@ -27,7 +27,9 @@ def lock(folder: Path) -> FileLock:
     try:
         held.acquire(timeout=0)
     except Timeout:
-        raise StudyError(f"{folder}: another process is at work on this study; wait for it or use another --name") from None
+        raise StudyError(
+            f"{folder}: another process is at work on this study; wait for it or use another --name"
+        ) from None
     return held
 
 
@@ -84,7 +86,9 @@ def _comparable(study: StudyFile) -> Mapping[str, Any]:
     return {k: v for k, v in flatten(study).items() if k not in EXTENDS and not k.startswith("arms.")}
 
 
-def begin(folder: Path, study: StudyFile, cohort: Cohort, folds: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+def begin(
+    folder: Path, study: StudyFile, cohort: Cohort, folds: Mapping[str, Any], environment: Mapping[str, Any]
+) -> None:
     """Write the study's own files, or check that the folder's cohort is this one.
 
     Raises:

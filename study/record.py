@@ -122,7 +122,12 @@ def prediction_rows(
     """Return the predictions of some cohort rows (n,) from their logits (n,), with `PREDICTION_COLUMNS`."""
     frame = images.loc[rows, ["image_id", "patient_id", "case_id", "breast", "view", "status", "site", "label"]]
     probs = apply_platt(logits, 1.0, 0.0)
-    columns = {"part": part, "logit": logits, "prob": probs, "prob_calibrated": apply_platt(logits, *platt)}
+    columns: dict[str, Any] = {
+        "part": part,
+        "logit": logits,
+        "prob": probs,
+        "prob_calibrated": apply_platt(logits, *platt),
+    }
     return frame.assign(**columns)[list(PREDICTION_COLUMNS)].reset_index(drop=True)
 
 
@@ -172,7 +177,9 @@ def check_files(folder: Path, record: Mapping[str, Any]) -> None:
     for name, expected in record["files"].items():
         path = folder / name
         if not path.is_file() or file_digest(path) != expected:
-            raise StudyError(f"{path}: is missing or was changed after the run; delete {folder} to train the cell again")
+            raise StudyError(
+                f"{path}: is missing or was changed after the run; delete {folder} to train the cell again"
+            )
 
 
 def write_cohort(folder: Path, cohort: Cohort) -> None:

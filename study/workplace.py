@@ -35,7 +35,7 @@ def open_cohort(
         listing = limited(listing, tolerance.limit_patients)
     if not needs_images:
         return assemble(listing, positive=data.positive), None
-    facts = read_images(list(listing.images["path"]), data, cache=cache, progress=observer.preparing)
+    facts = read_images(list(listing.images["path"]), cache=cache, progress=observer.preparing)
     cohort = assemble(
         listing, positive=data.positive, facts=facts,
         allow_missing=tolerance.allow_missing_images, max_unreadable=tolerance.max_unreadable,

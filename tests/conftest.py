@@ -5,6 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from mmbc.data.readers import Source
+from study.execute import Observer, Workspace, execute
+from study.record import load_study
+from study.run import CACHE, Request, carry_out, prepare
+from study.settings import chosen_arms, load
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -20,3 +26,45 @@ def real_data():
 @pytest.fixture(scope="session")
 def real_v1(real_data):
     return real_data / "Mini_DDSM_Upload"
+
+
+class Tiny:
+    """Plans and runs the preset `tiny` below one folder, which also holds the shared cache."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def request(self, name, *, arms="all", sets=(), **options):
+        study = load("tiny", None, list(sets))
+        chosen = chosen_arms(study, arms)
+        study = study.model_copy(update={"arms": {arm: study.arms[arm] for arm in chosen}})
+        return Request(source=Source("phantom", None), study=study, out=self.folder, name=name, **options)
+
+    def plan(self, name, **options):
+        return prepare(self.request(name, **options), Observer())
+
+    def run(self, name, **options):
+        request = self.request(name, **options)
+        planned = prepare(request, Observer())
+        carry_out(planned, request, Observer(), command=["test"])
+        return planned
+
+    def execute(self, planned, cells=None, **options):
+        workspace = Workspace(planned.cohort, planned.store, planned.folder, self.folder / CACHE)
+        execute(planned.cells if cells is None else cells, workspace, **options)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    return Tiny(tmp_path_factory.mktemp("studies"))
+
+
+@pytest.fixture(scope="session")
+def finished_study(tiny):
+    """A finished study with all arms, as planned."""
+    return tiny.run("finished", sets=["protocol.repeats=2"])
+
+
+@pytest.fixture
+def stored(finished_study):
+    return load_study(finished_study.folder)

@@ -64,6 +64,10 @@ def test_importing_does_no_work(tmp_path):
     names = [name_of(path) for path in MODULES]
     code = f"import importlib\nfor name in {names!r}: importlib.import_module(name)"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT), "PATH": ""}
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
     )
     assert (done.returncode, done.stdout, list(tmp_path.iterdir())) == (0, "", []), done.stderr

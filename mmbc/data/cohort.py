@@ -235,4 +235,3 @@ def _flow(rows: pd.DataFrame, step: pd.Series) -> pd.DataFrame:
     )
     complete = pd.MultiIndex.from_product([FLOW_STEPS, sorted(rows["status"].unique())], names=["step", "status"])
     return counts.reindex(complete, fill_value=0).reset_index()
-

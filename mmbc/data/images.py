@@ -85,13 +85,12 @@ class _UnreadableError(Exception):
 
 
 def read_images(
-    paths: Sequence[Path], data: DataConfig, *, cache: Path, workers: int = 0, progress: Progress | None = None
+    paths: Sequence[Path], *, cache: Path, workers: int = 0, progress: Progress | None = None
 ) -> pd.DataFrame:
     """Open and decode every file and say what it holds.
 
     Args:
         paths: the files; one may be listed more than once.
-        data: accepted for symmetry with `open_store`; no fact depends on it.
         cache: folder in which facts are kept by (resolved path, size, time of change); a changed file is read again.
         workers: threads; 0 means one per core.
         progress: told about each file read.

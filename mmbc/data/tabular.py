@@ -95,8 +95,11 @@ def _encode(column: Column, rows: pd.DataFrame) -> np.ndarray:
     """Encode one column: (n_rows, column.n_outputs) of float64."""
     _check_names(rows.columns, [column.name])
     values = rows[column.name]
+    parts: list[np.ndarray]
     if column.kind == "categorical":
-        texts = values.astype(object).where(values.notna(), None).map(lambda value: None if value is None else str(value))
+        texts = (
+            values.astype(object).where(values.notna(), None).map(lambda value: None if value is None else str(value))
+        )
         parts = [(texts == category).to_numpy(dtype=float)[:, None] for category in column.categories]
     else:
         numbers = _numbers(column.name, values)

@@ -59,8 +59,11 @@ class Predictor:
             CohortError: a clinical column is missing or holds text for a number.
         """
         with torch.no_grad():
-            logit = self._network(self._features(image), self._table(clinical))
-        return float(apply_platt(np.float64(logit.item()), *self._platt))
+            features, table = self._features(image), self._table(clinical)
+            if features is not None and table is not None:
+                table = table.expand(len(features), -1)
+            logit = self._network(features, table)[0]
+        return float(apply_platt(np.array([logit.item()]), *self._platt)[0])
 
     def _features(self, image: Path | np.ndarray | Image.Image | None) -> torch.Tensor | None:
         if self._backbone is None or self._pool is None:
@@ -69,7 +72,9 @@ class Predictor:
             raise ModelError("this model needs an image")
         pixels = grey(prepare(image, self.config.data, self._pool)[None], torch.device("cpu"))
         cut = self.config.model.fine_tuned_blocks
-        return self._backbone(normalised(pixels, self._backbone.normalisation), [cut])[cut]
+        # a batch of one takes other kernels than a full one, and the last bits differ
+        batch = normalised(pixels, self._backbone.normalisation).repeat(self.config.run.trunk_batch, 1, 1, 1)
+        return self._backbone(batch.contiguous(memory_format=torch.channels_last), [cut])[cut]
 
     def _table(self, clinical: Mapping[str, Any] | None) -> torch.Tensor | None:
         if self._network.tabular is None:

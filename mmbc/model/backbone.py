@@ -7,6 +7,7 @@ the last k blocks and the head convolution; with k = 0 everything, the head conv
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, weights: str) -> None:
         super().__init__()
-        model = load_backbone(name, weights)
+        model: Any = load_backbone(name, weights)
         if not all(hasattr(model, part) for part in ("conv_stem", "bn1", "blocks", "conv_head", "bn2")):
             raise ConfigError(f"model.backbone: {name!r} is not of the EfficientNet family (stem, blocks, head)")
         self.name = name

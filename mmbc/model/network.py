@@ -1,5 +1,7 @@
 """The trainable network: tail, tabular encoder, fusion and classifier."""
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -10,7 +12,7 @@ from mmbc.model.backbone import Backbone
 def dense(sizes: tuple[int, ...], dropout: float = 0.0) -> nn.Sequential:
     """Return linear, batch-norm, ReLU (and dropout) layers: (batch, sizes[0]) -> (batch, sizes[-1])."""
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for n_in, n_out in itertools.pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.ReLU()]
         if dropout:
             layers.append(nn.Dropout(dropout))

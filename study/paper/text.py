@@ -27,7 +27,9 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
     ]
     baseline = _aucs(evaluation, [BASELINE])
     if baseline:
-        sentences.append(f"A logistic regression on the clinical columns alone, the baseline to beat, reached {baseline[0].partition(' ')[2]}.")
+        sentences.append(
+            f"A logistic regression on the clinical columns alone, the baseline to beat, reached {baseline[0].partition(' ')[2]}."
+        )
     sentences.append(
         "The intervals are about these fitted models on new patients (E1) and about each arm by itself: overlapping or "
         "separate intervals decide nothing about a difference between arms. Paired comparisons are not part of this "
@@ -39,7 +41,11 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
 def _aucs(evaluation: Evaluation, arms: list[str]) -> list[str]:
     rows = evaluation.summary
     chosen = rows[(rows["level"] == "patient") & (rows["metric"] == "roc_auc")].set_index("arm")
-    return [f"{arm} {interval('roc_auc', *chosen.loc[arm, ['value', 'low', 'high']])}" for arm in arms if arm in chosen.index]
+    return [
+        f"{arm} {interval('roc_auc', *chosen.loc[arm, ['value', 'low', 'high']])}"
+        for arm in arms
+        if arm in chosen.index
+    ]
 
 
 def _n_positive(study: StoredStudy) -> int:
@@ -87,7 +93,11 @@ def protocol(study: StoredStudy) -> str:
         f"- **{name}** ({', '.join(f'{k} = {v}' for k, v in arm.set.items()) or 'the reference'}): {arm.question}"
         for name, arm in settings.arms.items()
     )
-    tuned = f"its last {count(m.fine_tuned_blocks, 'stage')} and head convolution fine-tuned" if m.fine_tuned_blocks else "all of it frozen"
+    tuned = (
+        f"its last {count(m.fine_tuned_blocks, 'stage')} and head convolution fine-tuned"
+        if m.fine_tuned_blocks
+        else "all of it frozen"
+    )
     return (
         f"Patients were split, stratified by status and site; {100 * p.validation:.0f} % of each training part's patients "
         "served for early stopping, calibration (Platt) and thresholds, and the test part was predicted once, after the "
@@ -134,8 +144,12 @@ def caveats(study: StoredStudy, evaluation: Evaluation) -> str:
     points.append(f"The smallest test part has {count(smallest, 'positive patient')}; fold values vary accordingly.")
     points += _pooling_notes(evaluation)
     if study.settings.protocol.seeds == 1:
-        points.append("One training seed: how much another one would change is not known. `--seeds 3` extends this study.")
-    points.append("The cohort's share of positives is that of the data set, not of a screened population: no PPV or NPV is given.")
+        points.append(
+            "One training seed: how much another one would change is not known. `--seeds 3` extends this study."
+        )
+    points.append(
+        "The cohort's share of positives is that of the data set, not of a screened population: no PPV or NPV is given."
+    )
     points.append("Cross-validation says nothing about another site or device.")
     return "\n".join(f"- {point}" for point in points)
 
@@ -147,9 +161,9 @@ def _pooling_notes(evaluation: Evaluation) -> list[str]:
     areas = rows[(rows["metric"] == "roc_auc") & (rows["level"] == "patient")]
     apart = areas[(areas["value"] - areas["pooled"]).abs() > POOLING_NOTE]
     return [
-        f"{row.arm}: the mean of within-fold AUCs is {number('roc_auc', row.value)}, the AUC of pooled scores "
-        f"{number('roc_auc', row.pooled)}; the folds' models score on different scales."
-        for row in apart.itertuples()
+        f"{arm}: the mean of within-fold AUCs is {number('roc_auc', value)}, the AUC of pooled scores "
+        f"{number('roc_auc', pooled)}; the folds' models score on different scales."
+        for arm, value, pooled in apart[["arm", "value", "pooled"]].to_numpy()
     ]
 
 
@@ -159,7 +173,9 @@ def provenance(study: StoredStudy) -> str:
     state = {True: " with local changes", False: "", None: ""}[e["dirty"]]
     versions = ", ".join(f"{name} {version}" for name, version in e["packages"].items() if version)
     return (
-        f"mmbc {e['mmbc']}" + (f", commit {e['commit'][:12]}{state}" if e["commit"] else "") + f"; Python {e['python']}; "
+        f"mmbc {e['mmbc']}"
+        + (f", commit {e['commit'][:12]}{state}" if e["commit"] else "")
+        + f"; Python {e['python']}; "
         f"{versions}. {e['platform']}, {e['processor']}, {e['cores']} cores, {e['memory_gib']} GiB, device {e['device']}, "
         f"{study.settings.run.threads} threads. Cohort digest {e['cohort_digest']}, image digest "
         f"{e['images_digest'] or 'none (no image was opened)'}. Every number above can be recomputed from "
@@ -189,8 +205,14 @@ CAPTIONS = {
 def figure(name: str, study: StoredStudy, evaluation: Evaluation) -> str:
     """Return a figure with its caption as Markdown."""
     n_tested = evaluation.scores["patient_id"].nunique() if not evaluation.scores.empty else 0
-    n_fits = int(study.history.groupby("arm")[["repeat", "fold", "seed"]].apply(lambda f: len(f.drop_duplicates())).max()) if not study.history.empty else 0
+    n_fits = (
+        int(study.history.groupby("arm")[["repeat", "fold", "seed"]].apply(lambda f: len(f.drop_duplicates())).max())
+        if not study.history.empty
+        else 0
+    )
     runs = study.settings.protocol.repeats * study.settings.protocol.seeds
-    caption = CAPTIONS[name].format(n=n_tested, fits=n_fits, summed=f", summed over {runs} repeats and seeds" if runs > 1 else "")
+    caption = CAPTIONS[name].format(
+        n=n_tested, fits=n_fits, summed=f", summed over {runs} repeats and seeds" if runs > 1 else ""
+    )
     notice = f" **{study.cohort.notice}.**" if study.cohort.notice else ""
     return f"![{name}](figures/{name}.png)\n\n*{caption}*{notice}"

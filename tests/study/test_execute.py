@@ -78,8 +78,16 @@ def test_batches_nobody_wants_are_skipped(tiny):
     everything = np.ones(stream.n_rows, dtype=bool)
     one = np.zeros(stream.n_rows, dtype=bool)
     one[5] = True
-    whole = {int(row): f for chunk in stream.chunks(2, everything, [1]) for row, f in zip(chunk.rows, chunk.features[1], strict=True)}
-    part = {int(row): f for chunk in stream.chunks(2, one, [1]) for row, f in zip(chunk.rows, chunk.features[1], strict=True)}
+    whole = {
+        int(row): f
+        for chunk in stream.chunks(2, everything, [1])
+        for row, f in zip(chunk.rows, chunk.features[1], strict=True)
+    }
+    part = {
+        int(row): f
+        for chunk in stream.chunks(2, one, [1])
+        for row, f in zip(chunk.rows, chunk.features[1], strict=True)
+    }
     assert len(part) == config.run.trunk_batch and len(whole) == stream.n_rows
     assert all(torch.equal(part[row], whole[row]) for row in part)
 
@@ -116,7 +124,9 @@ def test_corrupting_every_test_row_changes_nothing_learned(tiny):
         frames = [pd.read_parquet(place / "predictions.parquet") for place in (one, two)]
         pd.testing.assert_frame_equal(*(f[f["part"] == "validation"] for f in frames))
         tested = [f.loc[f["part"] == "test", "logit"].to_numpy() for f in frames]
-        assert not np.array_equal(*tested), "the corruption must reach the test predictions, or this test proves nothing"
+        assert not np.array_equal(*tested), (
+            "the corruption must reach the test predictions, or this test proves nothing"
+        )
 
 
 def test_corrupting_training_rows_does_change_what_is_learned(tiny):
@@ -203,7 +213,12 @@ def test_a_signal_planted_in_the_image_is_found_and_its_removal_hurts(tiny):
 
 @pytest.mark.slow
 def test_a_signal_planted_in_the_table_is_found_and_its_removal_hurts(tiny):
-    sets = ["data.phantom.n_patients=200", "train.max_epochs=15", "train.patience=15", "data.phantom.interaction_strength=0"]
+    sets = [
+        "data.phantom.n_patients=200",
+        "train.max_epochs=15",
+        "train.patience=15",
+        "data.phantom.interaction_strength=0",
+    ]
     with_signal = tiny.run("table", arms="tabular", sets=[*sets, "data.phantom.table_strength=6"])
     without = tiny.run("no-table", arms="tabular", sets=[*sets, "data.phantom.table_strength=0"])
     assert patient_auc(with_signal, "tabular") > 0.75

@@ -124,7 +124,10 @@ class TestFolds:
         own.write_text(json.dumps({"folds": content["folds"]}))
         planned = tiny.run("own", arms="tabular", folds_file=own)
         assert folds.splits(planned.folds) == folds.splits(content)
-        content["folds"][0]["test"], content["folds"][1]["test"] = content["folds"][1]["test"], content["folds"][0]["test"]
+        content["folds"][0]["test"], content["folds"][1]["test"] = (
+            content["folds"][1]["test"],
+            content["folds"][0]["test"],
+        )
         own.write_text(json.dumps({"folds": content["folds"]}))
         with pytest.raises(SplitError, match="differs from"):
             tiny.plan("own", arms="tabular", folds_file=own)

@@ -55,7 +55,14 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def read(origin: Source, data: DataConfig, *, cache: Path, render: bool, progress: Callable[[str, int, int], None] | None = None) -> Listing:
+def read(
+    origin: Source,
+    data: DataConfig,
+    *,
+    cache: Path,
+    render: bool,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Listing:
     """Read the listing of a source; the phantom's images are made below `cache` if `render` is set."""
     if origin.path is None:
         return phantom.read(data.phantom, cache / "phantom", render=render, progress=progress)

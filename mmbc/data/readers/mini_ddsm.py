@@ -44,7 +44,9 @@ def _read_list(folder: Path, status: str) -> pd.DataFrame:
     try:
         listed = pd.read_excel(file, sheet_name=0, dtype={"fileName": str, "View": str})
     except FileNotFoundError:
-        raise CohortError(f"{file}: this list is missing; version 1 has List_Benign, List_Cancer and List_Normal") from None
+        raise CohortError(
+            f"{file}: this list is missing; version 1 has List_Benign, List_Cancer and List_Normal"
+        ) from None
     except Exception as error:
         raise CohortError(f"{file}: is not a readable Excel file ({error})") from error
     absent = [column for column in COLUMNS if column not in listed.columns]
@@ -91,7 +93,9 @@ def _case_ids(rows: pd.DataFrame) -> pd.Series:
     block = (rows["index"] - 1) // 4
     patients = rows.groupby(["status", block])["patient_id"].nunique()
     if (patients > 1).any():
-        shown = some(f"{status} files {4 * number + 1} to {4 * number + 4}" for status, number in patients[patients > 1].index)
+        shown = some(
+            f"{status} files {4 * number + 1} to {4 * number + 4}" for status, number in patients[patients > 1].index
+        )
         raise CohortError(f"four consecutive files of a class are one case, but these have two patients: {shown}")
     order = block.groupby([rows["status"], rows["patient_id"]]).rank(method="dense").astype(int)
     suffix = order.map(lambda n: "" if n == 1 else f"#{n}")
@@ -111,7 +115,9 @@ def _notes(images: pd.DataFrame) -> list[str]:
     if unknown:
         notes.append(f"Density is 0 (unknown) in {unknown} rows and treated as missing.")
     by_site = pd.crosstab(images["site"], images["status"])
-    empty = [f"no {status} image has the letter {site}" for site, row in by_site.iterrows() for status in row.index[row == 0]]
+    empty = [
+        f"no {status} image has the letter {site}" for site, row in by_site.iterrows() for status in row.index[row == 0]
+    ]
     if empty:
         notes.append(f"The letter (digitiser or site) is confounded with the status: {'; '.join(empty)}.")
     return notes

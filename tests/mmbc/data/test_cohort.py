@@ -47,7 +47,9 @@ def test_every_listed_row_is_accounted_for():
 
 
 def test_missing_and_unreadable_files_are_counted_and_named():
-    with pytest.raises(ImageError, match=r"2 of 12 listed images are missing: P0-CC.png, P1-MLO.png.*--allow-missing-images"):
+    with pytest.raises(
+        ImageError, match=r"2 of 12 listed images are missing: P0-CC.png, P1-MLO.png.*--allow-missing-images"
+    ):
         assemble(listing(), positive="Cancer", facts=facts(12, error={0: "missing", 3: "missing"}))
     with pytest.raises(ImageError, match=r"P1-MLO.png \(truncated\).*--max-unreadable 1"):
         assemble(listing(), positive="Cancer", facts=facts(12, error={3: "truncated"}))

@@ -56,12 +56,12 @@ def cohort(tmp_path) -> list[Path]:
 
 
 def facts_of(paths, cache, data=SMALL) -> pd.DataFrame:
-    return read_images(paths, data, cache=cache, workers=2)
+    return read_images(paths, cache=cache, workers=2)
 
 
 def test_facts_are_one_row_per_path_in_order(cohort, tmp_path):
     seen = []
-    facts = read_images([*cohort, cohort[0]], SMALL, cache=tmp_path / "c", progress=lambda *done: seen.append(done))
+    facts = read_images([*cohort, cohort[0]], cache=tmp_path / "c", progress=lambda *done: seen.append(done))
     assert list(facts.columns) == list(FACTS) and (facts["error"] == "").all()
     assert facts["width"].tolist() == [60] * 6 + [900, 60, 60, 60]
     assert (facts["n_outline_pixels"] > 0).tolist() == [False] * 4 + [True] * 2 + [False] * 4
@@ -320,7 +320,7 @@ def test_real_images_prepared_equal_their_rows(tmp_path):
     if not REAL.is_dir():
         pytest.skip("the Mini-DDSM v1 sample is not beside this checkout")
     paths = sorted(REAL.glob("*/*.png"))[::20]
-    facts = read_images(paths, DataConfig(), cache=tmp_path, workers=2)
+    facts = read_images(paths, cache=tmp_path, workers=2)
     store = open_store(paths, facts, DataConfig(), cache=tmp_path, workers=2)
     assert len(store.pool) > 5 and (facts["error"] == "").all()
     for row in range(0, len(paths), 5):

@@ -35,7 +35,9 @@ def test_missing_indicators_only_where_training_misses():
 def test_unseen_values_and_json_round_trip():
     encoder = TabularEncoder.model_validate_json(fit(ROWS, FEATURES).model_dump_json())
     row = encoder.transform({"age": None, "density": 2, "history": "grandmother"})
-    np.testing.assert_array_equal(row, encoder.transform(ROWS.assign(history=None))[3:4] * [1, 0, 1, 1] + [0, row[0, 1], 0, 0])
+    np.testing.assert_array_equal(
+        row, encoder.transform(ROWS.assign(history=None))[3:4] * [1, 0, 1, 1] + [0, row[0, 1], 0, 0]
+    )
     assert row[0, 2:].tolist() == [0, 0]
 
 

@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from mmbc.config import ModelConfig
+from mmbc.errors import ConfigError, WeightsError
+from mmbc.model import weights
+from mmbc.model.backbone import Backbone, backbone_for
+from mmbc.model.network import Network
+
+LITE = "tf_efficientnet_lite0"
+
+
+@pytest.fixture(scope="module")
+def lite():
+    return Backbone(LITE, "package")
+
+
+@pytest.fixture(scope="module")
+def whole(lite):
+    model = timm.create_model(LITE, num_classes=0)
+    model.load_state_dict(lite.timm_state)
+    return model.eval()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 7])
+def test_trunk_and_tail_are_the_whole_network(lite, whole, cut):
+    images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    tail = lite.tail(cut).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(tail(lite(images, [cut])[cut]), whole.forward_features(images), atol=1e-4, rtol=1e-4)
+
+
+def test_one_pass_is_tapped_at_several_depths(lite):
+    images = torch.randn(2, 3, 64, 64)
+    taps = lite(images, [0, 1, 3])
+    for cut in (0, 1, 3):
+        torch.testing.assert_close(taps[cut], lite(images, [cut])[cut], atol=0, rtol=0)
+
+
+def test_package_weights_are_imagenet_weights(lite):
+    """Renamed exactly: the head of the whole network still names ImageNet classes with confidence."""
+    state = {k: v for k, v in weights._package_state(LITE).items() if k.startswith("classifier")}
+    assert state["classifier.weight"].shape == (1000, 1280)
+    assert lite.normalisation.mean == (0.5, 0.5, 0.5)
+    images = torch.rand(8, 3, 96, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    features = lite(images, [0])[0].mean((2, 3))
+    assert 0.05 < float(features.std()) < 5, "a wrongly renamed network explodes or dies"
+
+
+def test_a_file_gives_the_same_weights(lite, tmp_path):
+    save_file({k: v.contiguous() for k, v in lite.timm_state.items()}, tmp_path / "w.safetensors")
+    torch.save({"state_dict": lite.timm_state}, tmp_path / "w.pth")
+    for name in ("w.safetensors", "w.pth"):
+        assert Backbone(LITE, f"file:{tmp_path / name}").digest == lite.digest
+
+
+def test_weights_that_do_not_fit_name_the_keys(lite, tmp_path):
+    state = {k: v.contiguous() for k, v in lite.timm_state.items()}
+    state["stem.weight"] = state.pop("conv_stem.weight")
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"missing: conv_stem.weight; unexpected: stem.weight"):
+        Backbone(LITE, f"file:{tmp_path / 'w.safetensors'}")
+    (tmp_path / "torn.safetensors").write_bytes(b"torn")
+    with pytest.raises(WeightsError, match="torn.safetensors"):
+        Backbone(LITE, f"file:{tmp_path / 'torn.safetensors'}")
+    with pytest.raises(WeightsError, match="there is no file"):
+        Backbone(LITE, f"file:{tmp_path / 'absent.pth'}")
+
+
+def test_an_unreachable_hub_names_the_alternatives(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("no connection")
+
+    monkeypatch.setattr(timm, "create_model", refuse)
+    with pytest.raises(WeightsError, match=r"model.weights=file:PATH.*model.weights=package"):
+        weights.load_backbone("efficientnet_b0", "hub")
+
+
+def test_names_outside_the_family_are_refused():
+    with pytest.raises(ConfigError, match="did you mean 'efficientnet_b0'"):
+        Backbone("efficientnet_b00", "none")
+    with pytest.raises(ConfigError, match="not of the EfficientNet family"):
+        Backbone("resnet18", "none")
+    with pytest.raises(ConfigError, match="hub, package"):
+        Backbone("efficientnet_b0", "internet")
+    with pytest.raises(WeightsError, match="holds tf_efficientnet_lite0"):
+        Backbone("efficientnet_b0", "package")
+
+
+def test_a_random_trunk_is_never_frozen_silently():
+    model = ModelConfig(backbone=LITE, weights="none")
+    with pytest.raises(ConfigError, match="allow_random_trunk"):
+        backbone_for(model)
+    assert backbone_for(model.model_copy(update={"allow_random_trunk": True})).n_blocks == 7
+
+
+def test_checkpointing_changes_neither_gradients_nor_running_statistics(lite):
+    features = torch.randn(4, 192, 3, 3, generator=torch.Generator().manual_seed(1))
+    plain, saving = lite.tail(1).train(), lite.tail(1).train()
+    saving.use_checkpointing()
+    for tail in (plain, saving):
+        tail(features).square().mean().backward()
+    for one, other in zip(plain.parameters(), saving.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+    for (name, one), (_, other) in zip(plain.named_buffers(), saving.named_buffers(), strict=True):
+        if "running" in name:
+            torch.testing.assert_close(one, other, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "fusion"),
+    [
+        (["image"], "concat"),
+        (["tabular"], "concat"),
+        (["image", "tabular"], "concat"),
+        (["image", "tabular"], "attention"),
+    ],
+)
+def test_networks_of_all_arms(lite, inputs, fusion):
+    model = ModelConfig(backbone=LITE, inputs=inputs, fusion=fusion, fine_tuned_blocks=0)
+    network = Network(model, lite if "image" in inputs else None, 3)
+    features = lite(torch.randn(4, 3, 64, 64), [0])[0] if "image" in inputs else None
+    table = torch.randn(4, 3) if "tabular" in inputs else None
+    assert network(features, table).shape == (4,)
+    groups = network.parameter_groups(1e-4, 1e-3)
+    assert sum(p.numel() for g in groups for p in g["params"]) == sum(p.numel() for p in network.parameters())
+    assert [g["lr"] for g in groups] == [1e-3], "with a frozen backbone there is nothing to fine-tune"
+
+
+def test_attention_is_the_concatenation_plus_what_it_adds(lite):
+    sizes = {}
+    for fusion in ("concat", "attention"):
+        network = Network(ModelConfig(backbone=LITE, fusion=fusion), lite, 3)
+        sizes[fusion] = network.classifier[0][0].in_features
+    assert sizes["attention"] == sizes["concat"] + ModelConfig().attention_dim
+
+
+def test_attention_looks_where_the_clinical_columns_say(lite):
+    """Different clinical values give different weights to the same positions; a constant map makes them irrelevant."""
+    from mmbc.model.network import CrossAttention
+
+    torch.manual_seed(0)
+    attention = CrossAttention(8, 4, 16, 4).eval()
+    varied, constant = torch.randn(1, 8, 7, 7), torch.ones(1, 8, 7, 7)
+    one, other = torch.tensor([[3.0, 0, 0, 0]]), torch.tensor([[0, 0, 0, 3.0]])
+    assert not torch.allclose(attention(varied, one), attention(varied, other))
+    torch.testing.assert_close(attention(constant, one), attention(constant, other))
+    assert np.isfinite(attention(varied, one).detach().numpy()).all()

@@ -1,0 +1,84 @@
+import dataclasses
+
+import openpyxl
+import pandas as pd
+import pytest
+from PIL import Image
+
+from study.evaluate import evaluate
+from study.paper import format as shown
+from study.paper.pack import write_report
+from study.paper.style import look
+
+NOTICE = "synthetic phantom cohort, not clinical evidence"
+FIGURES = {"flow", "roc", "auc_by_fold", "confusion", "loss_accuracy", "f1_auc", "generalisation_gap"}
+
+
+@pytest.fixture(scope="module")
+def pack(finished_study, tmp_path_factory):
+    from study.record import load_study
+
+    stored = load_study(finished_study.folder)
+    evaluation = evaluate(stored, n_replicates=200)
+    folder = tmp_path_factory.mktemp("reports") / "finished"
+    return stored, evaluation, write_report(stored, evaluation, folder)
+
+
+def test_figures_are_png_at_300_dpi_pdf_and_csv(pack):
+    figures = pack[2].parent / "figures"
+    assert {path.stem for path in figures.iterdir()} == FIGURES
+    for name in FIGURES:
+        with Image.open(figures / f"{name}.png") as image:
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+            assert image.width in (1051, 2161), "one or two journal columns"
+        assert (figures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert len(pd.read_csv(figures / f"{name}.csv"))
+
+
+def test_the_notice_is_on_every_table_and_in_the_report(pack):
+    _, _, report = pack
+    text = report.read_text()
+    n_tables = sum(line.startswith("| --- |") for line in text.splitlines())
+    assert n_tables == text.count(f"**{NOTICE}.**") - len(FIGURES)
+    for file in (report.parent / "tables").glob("*.csv"):
+        assert (pd.read_csv(file)["notice"] == NOTICE).all(), file.name
+    workbook = openpyxl.load_workbook(report.parent / "tables.xlsx")
+    assert all(NOTICE in sheet["A2"].value for sheet in workbook)
+
+
+def test_the_report_says_what_the_numbers_say(pack):
+    stored, evaluation, report = pack
+    text = report.read_text()
+    line = evaluation.summary.set_index(["arm", "level", "metric"]).loc[("concat", "patient", "roc_auc")]
+    assert shown.interval("roc_auc", line["value"], line["low"], line["high"]) in text
+    assert f"{len(stored.cohort.images)} images of {stored.cohort.n_patients} patients" in text
+    for phrase in ("Paired comparisons are not part of this report", "below 50 early stopping is noisy", "| used |"):
+        assert phrase in text
+    assert "significant" not in text.lower() and "nan" not in text.split("## Provenance")[0].split()
+
+
+def test_every_figure_has_a_caption_with_its_level(pack):
+    text = pack[2].read_text()
+    for name in FIGURES - {"flow"}:
+        caption = text.split(f"![{name}]")[1].split("\n\n")[1]
+        assert "patient level" in caption or "image level" in caption, name
+
+
+def test_a_study_with_nothing_finished_still_gets_a_report(pack, tmp_path):
+    stored = dataclasses.replace(
+        pack[0], records={}, predictions=pack[0].predictions.iloc[:0], history=pack[0].history.iloc[:0]
+    )
+    report = write_report(stored, evaluate(stored, n_replicates=100), tmp_path)
+    assert "No arm is finished yet" in report.read_text()
+
+
+def test_rounding():
+    assert shown.interval("roc_auc", 0.84751, 0.7939, 0.9021) == "0.848 (0.794 to 0.902)"
+    assert shown.interval("accuracy", 0.91349, 0.88, 0.941) == "91.3 % (88.0 to 94.1)"
+    assert shown.number("roc_auc", float("nan")) == shown.number("f1", None) == "n/a"
+    assert shown.listed(["a", "b", "c"]) == "a, b and c" and shown.count(1, "image") == "1 image"
+
+
+def test_an_arm_keeps_its_look():
+    assert look("concat", ["concat"]) == look("concat", ["image", "concat", "mine"])
+    assert look("mine", ["image", "mine"]) != look("image", ["image", "mine"])

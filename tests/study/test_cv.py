@@ -1,0 +1,110 @@
+"""The command as it is typed."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from study import cv, report
+
+RUN = CliRunner()
+
+
+def invoke(folder, *arguments, preset="tiny", data="phantom"):
+    where = ["--data", data, "--preset", preset, "--out", f"{folder}/results", "--reports", f"{folder}/reports"]
+    return RUN.invoke(cv.app, [*where, *arguments])
+
+
+def test_a_study_end_to_end_then_again(tmp_path):
+    first = invoke(tmp_path, "--ablation", "all", "--json", f"{tmp_path}/out.json")
+    assert first.exit_code == 0, first.output
+    text = " ".join(first.output.split())
+    assert "synthetic phantom cohort, not clinical evidence" in text
+    assert "Report:" in text and "phantom-tiny" in text and "8 of 8 cells done" in text
+    facts = json.loads((tmp_path / "out.json").read_text())
+    assert {row["arm"] for row in facts["summary"]} == {"image", "tabular", "concat", "attention", "logistic"}
+    again = invoke(tmp_path, "--ablation", "image")
+    assert again.exit_code == 0 and "finished: best" not in again.output
+    written = RUN.invoke(
+        report.app, [f"{tmp_path}/results/phantom-tiny", "--reports", f"{tmp_path}/again", "--replicates", "200"]
+    )
+    assert written.exit_code == 0 and (tmp_path / "again" / "phantom-tiny" / "report.md").exists()
+    assert RUN.invoke(report.app, [f"{tmp_path}/results/nothing"]).exit_code == 2
+
+
+def test_a_dry_run_plans_and_writes_nothing(tmp_path):
+    done = invoke(tmp_path, "--dry-run", "--repeats", "2", "--json", f"{tmp_path}/plan.json")
+    assert done.exit_code == 0, done.output
+    assert "16 cells to train; at most about" in done.output
+    assert not (tmp_path / "results" / "phantom-tiny").exists()
+    assert len(json.loads((tmp_path / "plan.json").read_text())["cells"]) == 16
+
+
+def test_the_users_own_arm(tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text('[arms.deep]\nquestion = "Do more blocks help?"\nset = { "model.fine_tuned_blocks" = 2 }\n')
+    done = invoke(tmp_path, "--config", str(file), "--ablation", "concat,deep", "--dry-run")
+    assert done.exit_code == 0 and "deep" in done.output and "4 cells to train" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--ablation", "concta"], "did you mean 'concat'"),
+        (["--set", "train.lrr=1"], "did you mean 'train.lr'"),
+        (["--set", "train.lr"], "key=value"),
+        (["--preset", "tinny"], "did you mean 'tiny'"),
+        (["--executor", "parallel"], "known: lockstep, sequential"),
+        (["--outlines", "blur"], "data.outlines"),
+        (["--config", "absent.toml"], "absent.toml: cannot be read"),
+        (["--device", "cuda:7"], "not available here"),
+        (["--folds", "40"], "use fewer folds"),
+        (["--folds", "absent.json"], "absent.json: cannot be read"),
+        (["--set", "arms.logistic.question=x"], "taken by the baseline"),
+        (["--data", "nowhere"], "no such file or folder"),
+        (["--set", "model.weights=file:absent.pth"], "there is no file"),
+    ],
+)
+def test_every_error_is_one_the_user_can_mend(tmp_path, arguments, text):
+    done = invoke(tmp_path, *arguments)
+    assert done.exit_code == 2, done.output
+    assert text in " ".join(done.output.split()), done.output
+    assert "Traceback" not in done.output
+
+
+def test_unknown_flags_are_refused(tmp_path):
+    done = invoke(tmp_path, "--ablations", "all")
+    assert done.exit_code == 2 and "--ablation" in done.output
+
+
+def test_an_interrupt_says_how_to_continue(tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cv, "carry_out", interrupted)
+    done = invoke(tmp_path)
+    assert done.exit_code == 130
+    assert "0 of 8 cells are finished and kept; the same command continues" in " ".join(done.output.split())
+
+
+def test_real_lists_run_without_images(real_data, tmp_path):
+    done = invoke(
+        tmp_path, "--ablation", "tabular", "--limit-patients", "120", "--set", "train.max_epochs=1",
+        data=str(real_data / "mini_ddsm_v1_full_lists"),
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "reports" / "mini-ddsm-v1-tiny" / "report.md").read_text()
+    assert "No image file was opened" in text and "synthetic" not in text
+
+
+def test_real_images_run(real_v1, tmp_path):
+    done = invoke(tmp_path, "--limit-patients", "24", "--set", "train.max_epochs=1", data=str(real_v1))
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "reports" / "mini-ddsm-v1-tiny" / "report.md").read_text()
+    assert "outline of a donor" in text
+
+
+def test_missing_images_are_counted_and_named(real_data, tmp_path):
+    lists = real_data / "mini_ddsm_v1_full_lists"
+    done = invoke(tmp_path, "--ablation", "image", "--limit-patients", "20", data=str(lists))
+    assert done.exit_code == 2 and "listed images are missing" in " ".join(done.output.split())

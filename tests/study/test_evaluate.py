@@ -1,0 +1,100 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from mmbc.calibration import apply_platt, fit_platt
+from study.evaluate import METRICS, cell_units, evaluate, pool
+
+
+@pytest.fixture
+def evaluation(stored):
+    return evaluate(stored, n_replicates=200)
+
+
+def rows_by_hand():
+    """Three patients: views of a breast are averaged, of two breasts the greater counts, over two cases too."""
+    table = [
+        ("A", "A/1", "L", "CC", 0, 1.0), ("A", "A/1", "L", "MLO", 0, 3.0), ("A", "A/1", "R", "CC", 0, -5.0),
+        ("B", "B/1", "L", "CC", 1, 0.5),
+        ("C", "C/1", "L", "CC", 0, -1.0), ("C", "C/2", "L", "CC", 1, -2.0),
+    ]  # fmt: skip
+    frame = pd.DataFrame(table, columns=["patient_id", "case_id", "breast", "view", "label", "logit"])
+    return frame.assign(
+        image_id=[str(i) for i in range(len(frame))], status=np.where(frame["label"], "Cancer", "Normal"), site="A"
+    )
+
+
+def test_pooling_by_hand():
+    patients = pool(rows_by_hand(), "patient").set_index("patient_id")
+    assert patients["logit"].to_dict() == {"A": 2.0, "B": 0.5, "C": -1.0}
+    assert patients["label"].to_dict() == {"A": 0, "B": 1, "C": 1}
+    assert patients["status"].to_dict() == {"A": "Normal", "B": "Cancer", "C": "Cancer"}
+    assert patients["n_images"].to_dict() == {"A": 3, "B": 1, "C": 2}
+    assert pool(rows_by_hand(), "breast")["logit"].tolist() == [2.0, -5.0, 0.5, -1.0, -2.0]
+    assert len(pool(rows_by_hand(), "image")) == 6
+
+
+def test_values_are_means_of_fold_values_and_pooled_counts(stored, evaluation):
+    test = stored.predictions[(stored.predictions["part"] == "test") & (stored.predictions["arm"] == "concat")]
+    folds = [pool(rows, "patient") for _, rows in test.groupby(["repeat", "fold"])]
+    line = evaluation.summary.set_index(["arm", "level", "metric"]).loc[("concat", "patient", "roc_auc")]
+    assert line["value"] == pytest.approx(np.mean([roc_auc_score(f["label"], f["logit"]) for f in folds]))
+    counts = evaluation.confusion.set_index(["arm", "level"]).loc[("concat", "patient")]
+    accuracy = evaluation.summary.set_index(["arm", "level", "metric"]).loc[("concat", "patient", "accuracy"), "value"]
+    assert accuracy == pytest.approx((counts["tp"] + counts["tn"]) / counts.sum())
+    assert counts.sum() == 2 * stored.cohort.n_patients, "summed over two repeats"
+
+
+def test_everything_is_there_with_an_interval_around_it(stored, evaluation):
+    assert evaluation.gaps == ()
+    assert len(evaluation.summary) == 5 * 3 * len(METRICS)
+    assert (evaluation.summary["low"] <= evaluation.summary["value"] + 1e-9).all()
+    assert (evaluation.summary["value"] <= evaluation.summary["high"] + 1e-9).all()
+    assert set(evaluation.contrasts_by_class["metric"]) == {"against Benign", "against Normal", "within sites"}
+    cancers_and_normals = stored.cohort.images.query("status != 'Benign'")["patient_id"].nunique()
+    chosen = evaluation.contrasts_by_class.query("metric == 'against Normal'")
+    assert (chosen["n_patients"] == cancers_and_normals).all()
+    again = evaluate(stored, n_replicates=200)
+    pd.testing.assert_frame_equal(evaluation.summary, again.summary)
+
+
+def test_calibration_and_thresholds_come_from_validation_rows_alone(stored):
+    cell = stored.predictions.query("arm == 'image' and repeat == 0 and fold == 0")
+    units, _ = cell_units(cell, "patient")
+    flipped = cell.assign(label=np.where(cell["part"] == "test", 1 - cell["label"], cell["label"]))
+    other, _ = cell_units(flipped, "patient")
+    assert np.array_equal(units["flagged"], other["flagged"])
+    assert np.array_equal(units["prob_calibrated"], other["prob_calibrated"])
+    validation = pool(cell[cell["part"] == "validation"], "patient")
+    platt = fit_platt(validation["logit"].to_numpy(), validation["label"].to_numpy())
+    np.testing.assert_allclose(units["prob_calibrated"], apply_platt(units["logit"].to_numpy(), *platt))
+
+
+def test_a_half_finished_study_says_so_and_summarises_whole_arms_alone(stored):
+    lost = "attention.r1.f0.s0"
+    records = {name: record for name, record in stored.records.items() if name != lost}
+    keep = ~((stored.predictions[["arm", "repeat", "fold"]] == ["attention", 1, 0]).all(axis=1))
+    half = dataclasses.replace(stored, records=records, predictions=stored.predictions[keep])
+    evaluation = evaluate(half, n_replicates=100)
+    assert evaluation.gaps[0].startswith("attention, 1 of its cells are not finished")
+    assert "attention" not in set(evaluation.summary["arm"]) and "attention" in set(evaluation.per_fold["arm"])
+
+
+def test_one_class_in_a_test_fold_is_a_gap_not_a_number(stored):
+    rows = stored.predictions
+    chosen = (rows["arm"] == "image") & (rows["fold"] == 0) & (rows["repeat"] == 0) & (rows["part"] == "test")
+    evaluation = evaluate(
+        dataclasses.replace(stored, predictions=rows.assign(label=rows["label"].mask(chosen, 0))), n_replicates=100
+    )
+    assert any("one class alone" in gap for gap in evaluation.gaps)
+    values = evaluation.per_fold.query("arm == 'image' and fold == 0 and repeat == 0")["value"]
+    assert values.isna().all() and "image" not in set(evaluation.summary["arm"])
+
+
+def test_nothing_finished_gives_an_empty_evaluation(stored):
+    nothing = dataclasses.replace(stored, records={}, predictions=stored.predictions.iloc[:0])
+    evaluation = evaluate(nothing, n_replicates=100)
+    assert evaluation.summary.empty and len(evaluation.gaps) == 5
