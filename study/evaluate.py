@@ -14,6 +14,7 @@ import pandas as pd
 
 from mmbc.calibration import apply_platt, fit_platt
 from study.record import CELL_COLUMNS, StoredStudy
+from study.settings import BASELINE
 from study.stats import metrics
 from study.stats.bootstrap import patient_weights, percentile_interval
 from study.stats.estimate import Estimate
@@ -144,7 +145,7 @@ def _missing_cells(study: StoredStudy) -> list[str]:
     return [
         f"{arm}, {sum(name.startswith(arm + '.r') for name in absent)} of its cells are not finished; "
         "it is left out of the summary until they are."
-        for arm in [*study.settings.arms, "logistic"]
+        for arm in [*study.settings.arms, BASELINE]
         if arm in arms
     ]
 

@@ -94,7 +94,7 @@ def prepare(request: Request, observer: Observer) -> Planned:
         request.source, asked.data, needs_images=needs_images, cache=request.out / CACHE,
         tolerance=request.tolerance, observer=observer,
     )  # fmt: skip
-    place = request.out / (request.name or f"{cohort.name}-{asked.preset}")
+    place = request.out / (request.name or _default_name(cohort.name, asked.preset, request.tolerance))
     notes = []
     if request.force and (aside := study_folder.set_aside(place)) is not None:
         notes.append(f"The old study is kept at {aside}.")
@@ -107,6 +107,12 @@ def prepare(request: Request, observer: Observer) -> Planned:
         folder=place, study=study, cohort=cohort, store=store, folds=content,
         cells=plan(study, tuple(study.arms), splits), baseline=baseline_cells(study, splits), notes=notes,
     )  # fmt: skip
+
+
+def _default_name(cohort: str, preset: str, tolerance: Tolerance) -> str:
+    """Return cohort and preset; a sample of the patients gets a name of its own, so that it never blocks the study."""
+    sample = f"-{tolerance.limit_patients}-patients" if tolerance.limit_patients is not None else ""
+    return f"{cohort}-{preset}{sample}"
 
 
 def carry_out(planned: Planned, request: Request, observer: Observer, *, command: list[str]) -> None:

@@ -264,6 +264,8 @@ def _scores(part: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, floa
 def _state(device: torch.device) -> tuple[Tensor, ...]:
     if device.type == "cuda":
         return torch.get_rng_state(), torch.cuda.get_rng_state(device)
+    if device.type == "mps":
+        return torch.get_rng_state(), torch.mps.get_rng_state()
     return (torch.get_rng_state(),)
 
 
@@ -271,6 +273,8 @@ def _set_state(device: torch.device, state: tuple[Tensor, ...]) -> None:
     torch.set_rng_state(state[0])
     if device.type == "cuda":
         torch.cuda.set_rng_state(state[1], device)
+    if device.type == "mps":
+        torch.mps.set_rng_state(state[1])
 
 
 def _seeded_state(device: torch.device, seed: int) -> tuple[Tensor, ...]:

@@ -9,6 +9,8 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from study.settings import BASELINE
+
 SINGLE, DOUBLE = 89 / 25.4, 183 / 25.4
 """Widths of one and two journal columns in inches."""
 
@@ -46,9 +48,9 @@ def styled() -> Iterator[None]:
 
 def look(arm: str, arms: list[str]) -> tuple[str, object, str]:
     """Return (colour, dash, marker) of an arm: stable over the figures of a study."""
-    if arm == "logistic":
+    if arm == BASELINE:
         return BASELINE_LOOK
-    others = [name for name in arms if name not in FIXED and name != "logistic"]
+    others = [name for name in arms if name not in FIXED and name != BASELINE]
     place = FIXED.get(arm, len(FIXED) + others.index(arm) if arm in others else 0) % len(OKABE_ITO)
     return OKABE_ITO[place], DASHES[place], MARKERS[place]
 

@@ -93,14 +93,14 @@ def test_real_lists_run_without_images(real_data, tmp_path):
         data=str(real_data / "mini_ddsm_v1_full_lists"),
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    text = (tmp_path / "reports" / "mini-ddsm-v1-tiny" / "report.md").read_text()
+    text = (tmp_path / "reports" / "mini-ddsm-v1-tiny-120-patients" / "report.md").read_text()
     assert "No image file was opened" in text and "synthetic" not in text
 
 
 def test_real_images_run(real_v1, tmp_path):
     done = invoke(tmp_path, "--limit-patients", "24", "--set", "train.max_epochs=1", data=str(real_v1))
     assert done.exit_code == 0, done.output
-    text = (tmp_path / "reports" / "mini-ddsm-v1-tiny" / "report.md").read_text()
+    text = (tmp_path / "reports" / "mini-ddsm-v1-tiny-24-patients" / "report.md").read_text()
     assert "outline of a donor" in text
 
 

@@ -223,3 +223,18 @@ def test_a_signal_planted_in_the_table_is_found_and_its_removal_hurts(tiny):
     without = tiny.run("no-table", arms="tabular", sets=[*sets, "data.phantom.table_strength=0"])
     assert patient_auc(with_signal, "tabular") > 0.75
     assert patient_auc(without, "tabular") < 0.65
+
+
+@pytest.mark.slow
+def test_an_interaction_needs_both_inputs(tiny):
+    """The texture tells only together with the age: the arm that sees both finds it, the single ones hardly."""
+    sets = [
+        "data.phantom.n_patients=240", "data.phantom.table_strength=0", "data.phantom.image_strength=0",
+        "data.phantom.interaction_strength=6", "data.image_size=64", "data.phantom.height=64", "train.max_epochs=25",
+        "train.keep=last", "model.fine_tuned_blocks=0", "model.dropout=0.1", "model.classifier_hidden=[64, 32]",
+        "train.head_lr=3e-3", "train.label_smoothing=0",
+    ]  # fmt: skip
+    planned = tiny.run("interaction", arms="image,tabular,concat", sets=sets)
+    auc = {arm: patient_auc(planned, arm) for arm in ("image", "tabular", "concat")}
+    assert auc["concat"] > 0.7, auc
+    assert auc["concat"] > max(auc["image"], auc["tabular"]) + 0.1, auc
