@@ -45,3 +45,20 @@ def count(n: int, one: str, several: str | None = None) -> str:
 def listed(items: list[str]) -> str:
     """Return `a`, `a and b` or `a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "none"
+
+
+def characteristic(n: int, share: float, mean: float, sd: float) -> str:
+    """Return a cell of Table 1: `57.1 (11.2)` for a mean, `12 (31.6)` for a share, else the count."""
+    if not math.isnan(mean):
+        return f"{mean:.1f} ({sd:.1f})"
+    return f"{n}" if math.isnan(share) else f"{n} ({100 * share:.1f})"
+
+
+def signed(value: float) -> str:
+    """Return a standardised difference: +0.46."""
+    return "n/a" if math.isnan(value) else f"{value:+.2f}"
+
+
+def plain(value: object) -> str:
+    """Return a category: 2 for 2.0."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

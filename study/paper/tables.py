@@ -12,7 +12,7 @@ from mmbc.data.cohort import Cohort
 from mmbc.data.splits import patient_table
 from study.evaluate import METRICS, Evaluation
 from study.folds import table as fold_counts
-from study.paper.format import NAMES, interval, number
+from study.paper.format import NAMES, characteristic, interval, number, plain, signed
 from study.record import StoredStudy
 
 
@@ -68,77 +68,86 @@ def flow_table(cohort: Cohort) -> PaperTable:
 
 
 def table_one(cohort: Cohort) -> PaperTable:
-    """Table 1: patients by status, with missing counts and standardised differences to the positives."""
+    """Table 1: patients by status, with missing counts and standardised differences of the positives to all others."""
     patients = patient_table(cohort.images).set_index("patient_id")
     values = cohort.images.groupby("patient_id")[[feature.name for feature in cohort.features]].first()
-    statuses = sorted(patients["status"].unique())
+    groups = {status: patients["status"] == status for status in sorted(patients["status"].unique())}
+    groups["All"] = pd.Series(True, index=patients.index)
     positive = patients["label"] == 1
-    rows: list[dict[str, object]] = [
-        _counts("Patients, n", {s: int((patients["status"] == s).sum()) for s in statuses}, len(patients)),
-        _counts(
-            "Images, n", {s: int(patients.loc[patients["status"] == s, "n_images"].sum()) for s in statuses},
-            int(patients["n_images"].sum()),
-        ),
-    ]  # fmt: skip
+    rows = _count_rows("Patients, n", groups, pd.Series(1, index=patients.index))
+    rows += _count_rows("Images, n", groups, patients["n_images"])
     for feature in cohort.features:
-        groups = {s: values.loc[patients["status"] == s, feature.name] for s in statuses}
         column = values[feature.name]
         if feature.kind == "numeric":
-            rows.append(_numeric(f"{feature.name}, mean (SD)", groups, column, positive))
+            rows += _numeric_rows(f"{feature.name}, mean (SD)", groups, column, positive)
         else:
-            rows += [
-                _share(f"{feature.name} {_plain(v)}, n (%)", groups, column, v, positive)
-                for v in sorted(column.dropna().unique())
-            ]
-        rows.append(
-            _counts(
-                f"{feature.name} missing, n",
-                {s: int(g.isna().sum()) for s, g in groups.items()},
-                int(column.isna().sum()),
-            )
-        )
+            for value in sorted(column.dropna().unique()):
+                rows += _share_rows(f"{feature.name} {plain(value)}, n (%)", groups, column, value, positive)
+        rows += _count_rows(f"{feature.name} missing, n", groups, column.isna().astype(int))
     for site in sorted(patients["site"].dropna().unique()):
-        groups = {s: patients.loc[patients["status"] == s, "site"] for s in statuses}
-        rows.append(_share(f"site {site}, n (%)", groups, patients["site"], site, positive))
-    shown = pd.DataFrame(rows).rename(columns={"row": "", "smd": "Standardised difference"})
-    caption = (
-        f"By patient (n = {len(patients)}); the status of a patient with several is that of her positive case. The "
-        "standardised difference compares positives with all others: above 0.1 in size is usually called an imbalance."
+        rows += _share_rows(f"site {site}, n (%)", groups, patients["site"], site, positive)
+    data = pd.DataFrame(
+        rows, columns=["characteristic", "group", "n", "share", "mean", "sd", "standardised_difference"]
     )
-    return PaperTable("table_1", "Table 1: patients by status", caption, shown, shown)
+    caption = (
+        f"By patient (n = {len(patients)}); the status of a patient with several is that of her positive case. Percentages "
+        "are of known values. The standardised difference compares positives with all others: above 0.1 in size is "
+        "usually called an imbalance."
+    )
+    return PaperTable("table_1", "Table 1: patients by status", caption, data, _table_one_shown(data, list(groups)))
 
 
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+Row = dict[str, object]
 
 
-def _counts(row: str, by_status: dict[str, int], total: int) -> dict[str, object]:
-    return {"row": row, **{s: str(n) for s, n in by_status.items()}, "All": str(total), "smd": ""}
+def _count_rows(name: str, groups: dict[str, pd.Series], counted: pd.Series) -> list[Row]:
+    return [{"characteristic": name, "group": group, "n": int(counted[mask].sum())} for group, mask in groups.items()]
 
 
-def _numeric(row: str, groups: dict[str, pd.Series], column: pd.Series, positive: pd.Series) -> dict[str, object]:
+def _numeric_rows(name: str, groups: dict[str, pd.Series], column: pd.Series, positive: pd.Series) -> list[Row]:
     one, other = column[positive], column[~positive]
-    spread = np.sqrt((one.var() + other.var()) / 2)
-    difference = (one.mean() - other.mean()) / spread if spread > 0 else np.nan
-    texts = {s: f"{g.mean():.1f} ({g.std():.1f})" for s, g in groups.items()}
-    return {"row": row, **texts, "All": f"{column.mean():.1f} ({column.std():.1f})", "smd": _signed(difference)}
+    difference = standardised(one.mean() - other.mean(), one.var(), other.var())
+    return [
+        {
+            "characteristic": name, "group": group, "n": int(column[mask].notna().sum()), "mean": column[mask].mean(),
+            "sd": column[mask].std(), "standardised_difference": difference,
+        }
+        for group, mask in groups.items()
+    ]  # fmt: skip
 
 
-def _share(
-    row: str, groups: dict[str, pd.Series], column: pd.Series, value: object, positive: pd.Series
-) -> dict[str, object]:
-    def text(values: pd.Series) -> str:
-        known = values.dropna()
-        return f"{int((known == value).sum())} ({100 * (known == value).mean():.1f})" if len(known) else "0 (n/a)"
+def _share_rows(
+    name: str, groups: dict[str, pd.Series], column: pd.Series, value: object, positive: pd.Series
+) -> list[Row]:
+    has = (column == value)[column.notna()]
+    one, other = (float(has[mask.reindex(has.index)].mean()) for mask in (positive, ~positive))
+    difference = standardised(one - other, one * (1 - one), other * (1 - other))
+    counted = {group: has[mask.reindex(has.index)] for group, mask in groups.items()}
+    return [
+        {
+            "characteristic": name, "group": group, "n": int(values.sum()), "share": values.mean(),
+            "standardised_difference": difference,
+        }
+        for group, values in counted.items()
+    ]  # fmt: skip
 
-    shares = [(column[part].dropna() == value).mean() for part in (positive, ~positive)]
-    spread = np.sqrt(sum(share * (1 - share) for share in shares) / 2)
-    difference = (shares[0] - shares[1]) / spread if spread > 0 else np.nan
-    return {"row": row, **{s: text(g) for s, g in groups.items()}, "All": text(column), "smd": _signed(difference)}
+
+def standardised(difference: float, variance: float, other_variance: float) -> float:
+    """Return a difference over the pooled standard deviation (Austin 2009), NaN where that is 0."""
+    spread = np.sqrt((variance + other_variance) / 2)
+    return float(difference / spread) if spread > 0 else float("nan")
 
 
-def _signed(value: float) -> str:
-    return "n/a" if np.isnan(value) else f"{value:+.2f}"
+def _table_one_shown(data: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
+    lines = []
+    for name, rows in data.groupby("characteristic", sort=False):
+        cells = {
+            row["group"]: characteristic(row["n"], row["share"], row["mean"], row["sd"]) for _, row in rows.iterrows()
+        }
+        difference = rows["standardised_difference"].iloc[0]
+        has_difference = rows[["share", "mean"]].notna().any(axis=None)
+        lines.append({"": name, **cells, "Standardised difference": signed(difference) if has_difference else ""})
+    return pd.DataFrame(lines, columns=["", *groups, "Standardised difference"])
 
 
 def folds_table(study: StoredStudy) -> PaperTable:

@@ -82,3 +82,17 @@ def test_rounding():
 def test_an_arm_keeps_its_look():
     assert look("concat", ["concat"]) == look("concat", ["image", "concat", "mine"])
     assert look("mine", ["image", "mine"]) != look("image", ["image", "mine"])
+
+
+def test_table_one_by_hand(pack):
+    stored = pack[0]
+    table = pd.read_csv(pack[2].parent / "tables" / "table_1.csv").set_index(["characteristic", "group"])
+    patients = stored.cohort.images.drop_duplicates("patient_id")
+    ages = patients.groupby("status")["age"]
+    assert table.loc[("age, mean (SD)", "Cancer"), "mean"] == pytest.approx(ages.mean()["Cancer"], rel=1e-12)
+    assert table.loc[("Patients, n", "All"), "n"] == len(patients)
+    one, other = (patients.loc[patients["label"] == label, "age"] for label in (1, 0))
+    expected = (one.mean() - other.mean()) / ((one.var() + other.var()) / 2) ** 0.5
+    assert table.loc[("age, mean (SD)", "All"), "standardised_difference"] == pytest.approx(expected)
+    known = patients["site"] == "A"
+    assert table.loc[("site A, n (%)", "All"), "share"] == pytest.approx(known.mean())
