@@ -199,19 +199,19 @@ def flow(counts: pd.DataFrame, n_patients: int) -> Drawn:
         axes = figure.subplots()
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.axis("off")
-        listed = _box(axes, 0.3, 0.92, f"Listed\n{totals['listed']} images")
-        middle = _box(axes, 0.3, 0.46, f"Used\n{totals['used']} images of {n_patients} patients")
-        _arrow(axes, listed, middle)
+        _box(axes, 0.3, 0.92, f"Listed\n{totals['listed']} images")
+        _box(axes, 0.3, 0.46, f"Used\n{totals['used']} images of {n_patients} patients")
+        _arrow(axes, (0.3, 0.82), (0.3, 0.56))
         left_out = "\n".join(f"{step}: {n} images" for step, n in lost) or "no image"
         aside = _box(axes, 0.8, 0.69, f"Left out\n{left_out}")
-        axes.annotate("", (0, 0.5), (0.3, 0.69), xycoords=aside, textcoords="data", arrowprops=ARROW)
+        axes.annotate("", (0, 0.5), (0.3, 0.69), xycoords=aside, textcoords="data", arrowprops=ARROW | {"shrinkB": 4})
         for place, row in zip(np.linspace(0.15, 0.85, len(used)), used.itertuples(), strict=True):
-            status = _box(axes, place, 0.1, f"{row.status}\n{row.n_images} images\n{row.n_patients} patients")
-            _arrow(axes, middle, status)
+            _box(axes, place, 0.1, f"{row.status}\n{row.n_images} images\n{row.n_patients} patients")
+            _arrow(axes, (0.3 + 0.2 * (place - 0.3), 0.37), (place, 0.235))
     return figure, counts
 
 
-ARROW = {"arrowstyle": "-|>", "linewidth": 0.6, "color": "black", "shrinkA": 5, "shrinkB": 6}
+ARROW = {"arrowstyle": "-|>", "linewidth": 0.6, "color": "black", "shrinkA": 0, "shrinkB": 0}
 
 
 def _box(axes: Axes, x: float, y: float, text: str) -> Text:
@@ -219,8 +219,8 @@ def _box(axes: Axes, x: float, y: float, text: str) -> Text:
     return axes.text(x, y, text, ha="center", va="center", bbox=outline)
 
 
-def _arrow(axes: Axes, start: Text, end: Text) -> None:
-    axes.annotate("", (0.5, 1), (0.5, 0), xycoords=end, textcoords=start, arrowprops=ARROW)
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    axes.annotate("", end, start, arrowprops=ARROW)
 
 
 def score_figures(
