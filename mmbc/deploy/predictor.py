@@ -45,7 +45,7 @@ class Predictor:
         self._platt = platt
 
     def __call__(
-        self, image: Path | np.ndarray | Image.Image | None = None, clinical: Mapping[str, Any] | None = None
+        self, image: str | Path | np.ndarray | Image.Image | None = None, clinical: Mapping[str, Any] | None = None
     ) -> float:
         """Return the calibrated probability of one image.
 
@@ -65,12 +65,13 @@ class Predictor:
             logit = self._network(features, table)[0]
         return float(apply_platt(np.array([logit.item()]), *self._platt)[0])
 
-    def _features(self, image: Path | np.ndarray | Image.Image | None) -> torch.Tensor | None:
+    def _features(self, image: str | Path | np.ndarray | Image.Image | None) -> torch.Tensor | None:
         if self._backbone is None or self._pool is None:
             return None
         if image is None:
             raise ModelError("this model needs an image")
-        pixels = grey(prepare(image, self.config.data, self._pool)[None], torch.device("cpu"))
+        source = Path(image) if isinstance(image, str) else image
+        pixels = grey(prepare(source, self.config.data, self._pool)[None], torch.device("cpu"))
         cut = self.config.model.fine_tuned_blocks
         # a batch of one takes other kernels than a full one, and the last bits differ
         batch = normalised(pixels, self._backbone.normalisation).repeat(self.config.run.trunk_batch, 1, 1, 1)

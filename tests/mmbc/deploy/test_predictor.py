@@ -21,6 +21,7 @@ def test_equals_the_stored_predictions(finished_study, arm):
         source = images.loc[row.image_id]
         clinical = {"age": source["age"], "density": source["density"]}
         assert predictor(source["path"], clinical) == pytest.approx(row.prob_calibrated, abs=1e-6)
+        assert predictor(str(source["path"]), clinical) == predictor(source["path"], clinical)
 
 
 def test_inputs_that_are_missing_or_wrong_are_named(finished_study):
