@@ -67,7 +67,7 @@ def pool(rows: pd.DataFrame, level: str) -> pd.DataFrame:
     """
     status = rows.sort_values("label", ascending=False, kind="stable")
     first = {"status": ("status", "first"), "site": ("site", "first"), "label": ("label", "max")}
-    views = status.groupby(UNIT_KEYS["image" if level == "image" else "breast"], sort=True).agg(
+    views = status.groupby(UNIT_KEYS["image" if level == "image" else "breast"], sort=True, dropna=False).agg(
         **first, logit=("logit", "mean"), n_images=("logit", "size")
     )
     if level != "patient":
@@ -223,8 +223,9 @@ METRICS = (*AREAS, *POOLED)
 
 def _summarise(runs: _Runs, arm: str, level: str) -> list[dict[str, object]]:
     rows = []
+    as_it_is = _Runs(runs.rows, runs.patients, runs.weights[:1])
     for name, metric in AREAS.items():
-        pooled = float(runs.pooled(metric)[0])
+        pooled = float(as_it_is.pooled(metric)[0])
         rows.append(_row(runs, arm, level, name, runs.mean_over_folds(metric)) | {"pooled": pooled})
     for name, metric in POOLED.items():
         rows.append(_row(runs, arm, level, name, runs.pooled(metric)) | {"pooled": np.nan})
