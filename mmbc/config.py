@@ -223,10 +223,10 @@ def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Turn `{"train.lr": 1}` into `{"train": {"lr": 1}}`."""
     nested: dict[str, Any] = {}
-    for key, value in dotted.items():
+    for key, value in flat.items():
         for part in reversed(key.split(".")):
             value = {part: value}
         nested = merge(nested, value)
@@ -235,16 +235,14 @@ def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
 
 def flatten(section: Section) -> dict[str, Any]:
     """Return `{"train.lr": 5e-05, ...}`: every setting under its dotted name, as plain JSON values."""
+    return dotted(section.model_dump(mode="json"))
+
+
+def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn `{"train": {"lr": 1}}` into `{"train.lr": 1}`."""
     flat: dict[str, Any] = {}
-
-    def walk(values: Mapping[str, Any], prefix: str) -> None:
-        for key, value in values.items():
-            if isinstance(value, dict):
-                walk(value, f"{prefix}{key}.")
-            else:
-                flat[prefix + key] = value
-
-    walk(section.model_dump(mode="json"), "")
+    for key, value in values.items():
+        flat |= dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
     return flat
 
 
@@ -260,9 +258,9 @@ def assignment(text: str) -> dict[str, Any]:
     return nest({key.strip(): parsed})
 
 
-def changed(config: Config, dotted: Mapping[str, Any], where: str) -> Config:
+def changed(config: Config, changes: Mapping[str, Any], where: str) -> Config:
     """Return the configuration with some dotted keys changed, validated again."""
-    return parse(Config, merge(config.model_dump(mode="json"), nest(dotted)), where)
+    return parse(Config, merge(config.model_dump(mode="json"), nest(changes)), where)
 
 
 def digest(value: Section | Mapping[str, Any]) -> str:

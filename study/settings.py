@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from mmbc.config import Config, Section, assignment, changed, digest, merge, parse, read_toml
-from mmbc.errors import ConfigError, nearest
+from mmbc.config import Config, Section, assignment, changed, digest, dotted, merge, parse, read_toml
+from mmbc.errors import ConfigError, nearest, some
 
 PRESETS = Path(__file__).parent / "presets"
+SHARED = ("data.", "run.", "protocol.")
+"""Settings that all arms of a study have in common: the same images, processed the same way."""
 BASELINE = "logistic"
 """The logistic regression on the clinical columns that every study computes beside its arms."""
 
@@ -19,7 +21,12 @@ class Arm(Section):
 
     question: str
     set: dict[str, Any] = {}
-    """Dotted configuration keys and their values in this arm."""
+    """Dotted configuration keys and their values in this arm; nested tables are read as dotted keys too."""
+
+    @field_validator("set", mode="before")
+    @classmethod
+    def _dotted(cls, value: Any) -> Any:
+        return dotted(value) if isinstance(value, dict) else value
 
 
 class Protocol(Section):
@@ -66,10 +73,16 @@ class StudyFile(Config):
         """Return the configuration of one arm.
 
         Raises:
-            ConfigError: no such arm, or the arm sets a key that does not exist.
+            ConfigError: no such arm, or the arm sets a key that does not exist or that all arms share.
         """
         if name not in self.arms:
             raise ConfigError(f"unknown ablation {name!r}; {nearest(name, self.arms)}")
+        shared = [key for key in self.arms[name].set if key.startswith(SHARED) and key != "data.missing_indicators"]
+        if shared:
+            raise ConfigError(
+                f"arm {name}: sets {some(shared)}, which all arms of a study have in common; make it a study of its own "
+                f"(--set {shared[0]}=... --name ...)"
+            )
         return changed(self.config, self.arms[name].set, f"arm {name}")
 
 

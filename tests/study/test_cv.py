@@ -62,6 +62,7 @@ def test_the_users_own_arm(tmp_path):
         (["--folds", "absent.json"], "absent.json: cannot be read"),
         (["--set", "arms.logistic.question=x"], "taken by the baseline"),
         (["--data", "nowhere"], "no such file or folder"),
+        (["--set", 'arms.image.set={data.outlines = "keep"}'], "which all arms of a study have in common"),
         (["--set", "model.weights=file:absent.pth"], "there is no file"),
     ],
 )
