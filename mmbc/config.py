@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mmbc.errors import ConfigError, nearest
 
 Modality = Literal["image", "tabular"]
+FeatureKind = Literal["numeric", "ordinal", "categorical"]
 
 
 class Section(BaseModel):
@@ -44,9 +45,26 @@ class PhantomConfig(Section):
 class DataConfig(Section):
     """What is read, which rows are positive, and how an image becomes an array."""
 
-    positive: str = "Cancer"
-    """The status that is labelled 1; every other status is labelled 0."""
-    label_level: Literal["case"] = "case"
+    positive: tuple[str, ...] = ()
+    """The classes labelled 1; empty for the cohort's own (Cancer in Mini-DDSM, 1 or true in a manifest)."""
+    negative: tuple[str, ...] = ()
+    """The classes labelled 0; empty for every other one. Rows of neither are left out and counted."""
+    label_level: Literal["case", "breast"] = "case"
+    """What a label belongs to. With `breast` the unit of analysis is the breast, and the opposite breast of a positive
+    case is negative (see mmbc.data.labels)."""
+    columns: dict[str, str] = {}
+    """For a manifest: which column is which, for example `patient_id = "PatID"`."""
+    features: tuple[str, ...] = ()
+    """The clinical columns to use; empty for all that qualify."""
+    feature_kinds: dict[str, FeatureKind | Literal["skip"] | tuple[str, ...]] = {}
+    """Kinds of clinical columns in place of the recognised ones; `skip` leaves one out, a list of values in ascending
+    order makes an ordinal column of words."""
+    missing_values: tuple[str, ...] = ()
+    """For a manifest: values that mean 'not known', beside empty cells, NA, NaN, null, none and '-'."""
+    image_root: str = ""
+    """For a manifest: folder the images are relative to; empty for the manifest's own."""
+    sheet: str = ""
+    """For an Excel manifest: the sheet; empty for the first."""
     outlines: Literal["sham", "inpaint", "keep"] = "sham"
     """What happens to lesion outlines burned into the pixels (see mmbc.data.outlines)."""
     image_size: int = Field(224, ge=32)
@@ -56,6 +74,12 @@ class DataConfig(Section):
     missing_indicators: bool = False
     """Add a 0/1 column for every clinical feature that has missing values in the training rows."""
     phantom: PhantomConfig = PhantomConfig()
+
+    @field_validator("positive", "negative", "features", "missing_values", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """Read `malignant` and `4,5` as lists, as they come from a command line."""
+        return tuple(part.strip() for part in str(value).split(",")) if isinstance(value, str | int) else value
 
 
 class AugmentConfig(Section):
@@ -242,7 +266,8 @@ def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Turn `{"train": {"lr": 1}}` into `{"train.lr": 1}`."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        nested = isinstance(value, Mapping) and value
+        flat |= dotted(value, f"{prefix}{key}.") if nested else {prefix + key: value}
     return flat
 
 

@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from mmbc.data.readers import PHANTOM, source
 from mmbc.errors import ConfigError, MmbcError, nearest
+from study.describe import describe, write_description
 from study.evaluate import evaluate
 from study.execute import EXECUTORS, expected_seconds
 from study.live import View, duration
@@ -18,40 +20,51 @@ from study.paper.pack import write_report
 from study.paper.screen import summary_table
 from study.record import load_study
 from study.run import Planned, Request, carry_out, prepare
-from study.screen import arm_table, flow_table, fold_table
+from study.screen import arm_table, described, flow_table, fold_table
 from study.settings import StudyFile, chosen_arms, load
 from study.workplace import Tolerance
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+COHORT, COMPARISON, PLACES, WORK = "Cohort and labels", "Comparison", "Where things lie", "How the work is done"
+
 
 @app.command()
 def main(
-    data: Annotated[str | None, typer.Option(help="Folder of a cohort, kind:folder, or 'phantom'. Default: mini_ddsm/ if it is here, else phantom.")] = None,
-    ablation: Annotated[str, typer.Option(help="'all', or arms of the study file separated by commas.")] = "all",
-    folds: Annotated[str, typer.Option(help="Number of folds, or a folds.json of your own.")] = "",
-    holdout: Annotated[float | None, typer.Option(help="Share of patients in one test part, instead of folds.")] = None,
-    repeats: Annotated[int | None, typer.Option(help="Repeats of the cross-validation.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Training seeds.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Study file (TOML) laid over the preset.")] = None,
-    preset: Annotated[str | None, typer.Option(help="default, demo, paper or tiny. Default: demo for the phantom, else default.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, for example train.lr=1e-4; may be repeated.")] = None,
-    name: Annotated[str, typer.Option(help="Name of the study. Default: cohort and preset.")] = "",
-    out: Annotated[Path, typer.Option(help="Where studies lie.")] = Path("results"),
-    reports: Annotated[Path, typer.Option(help="Where reports lie.")] = Path("reports"),
-    executor: Annotated[str, typer.Option(help="lockstep or sequential; the results are the same.")] = "lockstep",
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
-    outlines: Annotated[str | None, typer.Option(help="keep, inpaint or sham.")] = None,
-    limit_patients: Annotated[int | None, typer.Option(min=4, help="Use a sample of the patients, for a quick try.")] = None,
-    allow_missing_images: Annotated[bool, typer.Option("--allow-missing-images", help="Go on without listed files that do not exist.")] = False,
-    max_unreadable: Annotated[int, typer.Option(min=0, help="How many unreadable images are tolerated.")] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Start over; the old study is kept aside.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write what was printed, for machines.")] = None,
+    data: Annotated[str | None, typer.Option(help="Folder of a cohort, a table of your own images, kind:path, or 'phantom'. Default: mini_ddsm/ if it is here, else phantom.", rich_help_panel=COHORT)] = None,
+    describe_only: Annotated[bool, typer.Option("--describe", help="Show what is understood of the cohort, and stop.", rich_help_panel=COHORT)] = False,
+    positive: Annotated[str | None, typer.Option(help="Classes labelled 1, separated by commas. Default: the cohort's own.", rich_help_panel=COHORT)] = None,
+    negative: Annotated[str | None, typer.Option(help="Classes labelled 0. Default: all others.", rich_help_panel=COHORT)] = None,
+    label_level: Annotated[str | None, typer.Option(help="case or breast: what a label belongs to.", rich_help_panel=COHORT)] = None,
+    columns: Annotated[str | None, typer.Option(help="Columns of your table: patient_id=PatID,label=Outcome.", rich_help_panel=COHORT)] = None,
+    features: Annotated[str | None, typer.Option(help="Clinical columns to use, separated by commas. Default: all that qualify.", rich_help_panel=COHORT)] = None,
+    allow_leaky_column: Annotated[list[str] | None, typer.Option(help="A clinical column that may nearly determine the label; may be repeated.", rich_help_panel=COHORT)] = None,
+    outlines: Annotated[str | None, typer.Option(help="keep, inpaint or sham.", rich_help_panel=COHORT)] = None,
+    limit_patients: Annotated[int | None, typer.Option(min=4, help="Use a sample of the patients, for a quick try.", rich_help_panel=COHORT)] = None,
+    allow_missing_images: Annotated[bool, typer.Option("--allow-missing-images", help="Go on without listed files that do not exist.", rich_help_panel=COHORT)] = False,
+    max_unreadable: Annotated[int, typer.Option(min=0, help="How many unreadable images are tolerated.", rich_help_panel=COHORT)] = 0,
+    ablation: Annotated[str, typer.Option(help="'all', or arms of the study file separated by commas.", rich_help_panel=COMPARISON)] = "all",
+    folds: Annotated[str, typer.Option(help="Number of folds, column:NAME, 'site' (leave one out), or a folds.json of your own.", rich_help_panel=COMPARISON)] = "",
+    holdout: Annotated[float | None, typer.Option(help="Share of patients in one test part, instead of folds.", rich_help_panel=COMPARISON)] = None,
+    test_where: Annotated[str | None, typer.Option(help="Rows of one locked test part, for example \"site == 'B'\".", rich_help_panel=COMPARISON)] = None,
+    repeats: Annotated[int | None, typer.Option(help="Repeats of the cross-validation.", rich_help_panel=COMPARISON)] = None,
+    seeds: Annotated[int | None, typer.Option(help="Training seeds.", rich_help_panel=COMPARISON)] = None,
+    config: Annotated[Path | None, typer.Option(help="Study file (TOML) laid over the preset.", rich_help_panel=COMPARISON)] = None,
+    preset: Annotated[str | None, typer.Option(help="default, demo, paper or tiny. Default: demo for the phantom, else default.", rich_help_panel=COMPARISON)] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, for example train.lr=1e-4; may be repeated.", rich_help_panel=COMPARISON)] = None,
+    name: Annotated[str, typer.Option(help="Name of the study. Default: cohort and preset.", rich_help_panel=PLACES)] = "",
+    out: Annotated[Path, typer.Option(help="Where studies lie.", rich_help_panel=PLACES)] = Path("results"),
+    reports: Annotated[Path, typer.Option(help="Where reports lie.", rich_help_panel=PLACES)] = Path("reports"),
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write what was printed, for machines.", rich_help_panel=PLACES)] = None,
+    executor: Annotated[str, typer.Option(help="lockstep or sequential; the results are the same.", rich_help_panel=WORK)] = "lockstep",
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=WORK)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=WORK)] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start over; the old study is kept aside.", rich_help_panel=WORK)] = False,
 ) -> None:  # fmt: skip
     """Train every arm in every fold and report what each part of the model contributes.
 
-    Running the same command again continues; more --repeats, --seeds or arms extend the study.
+    Begin with --describe, then --dry-run. Running the same command again continues; more --repeats, --seeds or arms
+    extend the study.
     """
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -60,19 +73,26 @@ def main(
         origin = source(data)
         preset = preset or ("demo" if origin.kind == PHANTOM else "default")
         options = {
-            "protocol.holdout": holdout, "protocol.repeats": repeats, "protocol.seeds": seeds, "run.device": device,
-            "data.outlines": outlines, "protocol.folds": int(folds) if folds.isdigit() else None,
+            "protocol.holdout": holdout, "protocol.test_where": test_where, "protocol.repeats": repeats,
+            "protocol.seeds": seeds, "run.device": device, "data.outlines": outlines, "data.label_level": label_level,
+            "data.positive": _names(positive), "data.negative": _names(negative), "data.features": _names(features),
+            "protocol.folds": int(folds) if folds.isdigit() else None, "protocol.fold_column": _fold_column(folds),
         }  # fmt: skip
         flags = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
-        study = load(preset, config, [*(set_ or []), *flags])
+        roles = [f"data.columns.{key}={json.dumps(column)}" for key, column in _columns(columns)]
+        study = load(preset, config, [*(set_ or []), *flags, *roles])
         if executor not in EXECUTORS:
             raise ConfigError(f"--executor {executor!r}; {nearest(executor, EXECUTORS)}")
+        by_file = folds and not folds.isdigit() and not _fold_column(folds)
         request = Request(
             source=origin, study=_with_arms(study, ablation), out=out, name=name, executor=executor,
-            tolerance=Tolerance(allow_missing_images, max_unreadable, limit_patients),
-            folds_file=Path(folds) if folds and not folds.isdigit() else None, force=force and not dry_run,
+            tolerance=Tolerance(allow_missing_images, max_unreadable, limit_patients, tuple(allow_leaky_column or ())),
+            folds_file=Path(folds) if by_file else None, force=force and not dry_run,
         )  # fmt: skip
         with View(console) as view:
+            if describe_only:
+                _describe(console, request, view, reports, json_file)
+                return
             planned = prepare(request, view)
             _show(console, planned)
             if dry_run:
@@ -92,9 +112,38 @@ def main(
         raise typer.Exit(130) from None
 
 
+def _names(text: str | None) -> list[str] | None:
+    """Read `Benign,Normal`."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _fold_column(folds: str) -> str | None:
+    """Return the column that `--folds column:NAME` or `--folds site` names."""
+    kind, colon, column = folds.partition(":")
+    return column if colon and kind == "column" else folds if folds == "site" else None
+
+
+def _columns(text: str | None) -> Iterable[tuple[str, str]]:
+    """Read `patient_id=PatID,label=Outcome`."""
+    for pair in _names(text) or []:
+        key, equals, column = pair.partition("=")
+        if not equals or not key.strip() or not column.strip():
+            raise ConfigError(f"--columns {pair}: write it as role=column, for example --columns patient_id=PatID")
+        yield key.strip(), column.strip()
+
+
 def _with_arms(study: StudyFile, ablation: str) -> StudyFile:
     chosen = chosen_arms(study, ablation)
     return study.model_copy(update={"arms": {name: study.arms[name] for name in chosen}})
+
+
+def _describe(console: Console, request: Request, view: View, reports: Path, json_file: Path | None) -> None:
+    description = describe(request, view)
+    for part in described(description):
+        console.print(part, highlight=False)
+    _write_json(json_file, description.facts())
+    file = write_description(description, reports)
+    console.print(f"The same as Markdown: {file}", highlight=False, soft_wrap=True)
 
 
 def _show(console: Console, planned: Planned) -> None:

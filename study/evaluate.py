@@ -14,7 +14,7 @@ import pandas as pd
 
 from mmbc.calibration import apply_platt, fit_platt
 from study.record import CELL_COLUMNS, StoredStudy
-from study.settings import BASELINE
+from study.settings import BASELINE, Protocol
 from study.stats import metrics
 from study.stats.bootstrap import patient_weights, percentile_interval
 from study.stats.estimate import Estimate
@@ -41,10 +41,11 @@ class Evaluation:
     Attributes:
         per_fold: arm, level, repeat, fold, seed, metric, value, n_patients, n_units, n_positive.
         summary: arm, level, metric, the fields of `Estimate`, `pooled` (areas alone: the value over all folds' scores).
-        contrasts_by_class: as `summary`, patient level: AUC against each negative status, and stratified by site.
+        contrasts_by_class: as `summary`, at the level of `unit`: AUC against each negative status, and stratified by site.
         confusion: arm, level, tp, fp, fn, tn at calibrated probability 0.5, pooled, summed over repeats and seeds.
         scores: pooled out-of-fold units: arm, repeat, fold, seed, level, ids, status, site, label, logit, prob_calibrated.
         gaps: sentences about what is missing or not defined.
+        unit: the primary unit of analysis, the one the label belongs to: patient or breast.
     """
 
     per_fold: pd.DataFrame
@@ -53,38 +54,49 @@ class Evaluation:
     confusion: pd.DataFrame
     scores: pd.DataFrame
     gaps: tuple[str, ...]
+    unit: str = "patient"
 
 
-def pool(rows: pd.DataFrame, level: str) -> pd.DataFrame:
-    """Pool image predictions to units: mean logit over a breast's views, then maximum over a patient's breasts.
+def pool(rows: pd.DataFrame, level: str, views: str = "mean", breasts: str = "max") -> pd.DataFrame:
+    """Pool image predictions to units: logits over a breast's views, then over a patient's breasts (PROTOCOL section 1).
 
     Args:
         rows: predictions of one cell and part.
         level: one of `LEVELS`.
+        views: `mean` or `max` over a breast's views.
+        breasts: `max`, `mean` or `noisy-or` over a patient's breasts; the last gives the logit of 1 - prod(1 - p).
 
     Returns:
         One row per unit with `UNIT_KEYS[level]`, `status`, `site`, `label` (any positive), `logit`, `n_images`.
     """
     status = rows.sort_values("label", ascending=False, kind="stable")
     first = {"status": ("status", "first"), "site": ("site", "first"), "label": ("label", "max")}
-    views = status.groupby(UNIT_KEYS["image" if level == "image" else "breast"], sort=True, dropna=False).agg(
-        **first, logit=("logit", "mean"), n_images=("logit", "size")
+    pooled = status.groupby(UNIT_KEYS["image" if level == "image" else "breast"], sort=True, dropna=False).agg(
+        **first, logit=("logit", "mean" if level == "image" else views), n_images=("logit", "size")
     )
     if level != "patient":
-        return views.reset_index()
-    breasts = views.reset_index().sort_values("label", ascending=False, kind="stable")
-    return breasts.groupby("patient_id", sort=True).agg(
-        **first, logit=("logit", "max"), n_images=("n_images", "sum")
+        return pooled.reset_index()
+    over = _noisy_or if breasts == "noisy-or" else breasts
+    by_patient = pooled.reset_index().sort_values("label", ascending=False, kind="stable")
+    return by_patient.groupby("patient_id", sort=True).agg(
+        **first, logit=("logit", over), n_images=("n_images", "sum")
     ).reset_index()  # fmt: skip
 
 
-def cell_units(rows: pd.DataFrame, level: str) -> tuple[pd.DataFrame, str]:
+def _noisy_or(logits: pd.Series) -> float:
+    """Return the logit of 1 - prod(1 - expit(logits)), without leaving the scale of logits."""
+    total = float(np.logaddexp(0, logits.to_numpy(dtype=np.float64)).sum())
+    return total + float(np.log1p(-np.exp(-total)))
+
+
+def cell_units(rows: pd.DataFrame, level: str, protocol: Protocol) -> tuple[pd.DataFrame, str]:
     """Return a cell's test units, calibrated and called with what its validation units give; and a gap, or ''.
 
     Columns added to those of `pool`: `prob_calibrated`, `called` (at 0.5), `flagged` (above the threshold for
     `SPECIFICITY` on validation rows).
     """
-    validation, test = (pool(rows[rows["part"] == part], level) for part in ("validation", "test"))
+    how = protocol.pool_views, protocol.pool_breasts
+    validation, test = (pool(rows[rows["part"] == part], level, *how) for part in ("validation", "test"))
     labels = validation["label"].to_numpy()
     if len(set(labels)) < 2 or test["label"].nunique() < 2:
         return test.assign(prob_calibrated=np.nan, called=False, flagged=False), "one class alone"
@@ -100,7 +112,7 @@ def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
     frames, gaps = [], []
     for level in LEVELS:
         for coordinates, rows in study.predictions.groupby(list(CELL_COLUMNS), sort=False):
-            units, gap = cell_units(rows, level)
+            units, gap = cell_units(rows, level, study.settings.protocol)
             named: dict[str, Any] = dict(zip(CELL_COLUMNS, coordinates, strict=True))
             frames.append(units.assign(level=level, **named))
             if gap:
@@ -118,10 +130,11 @@ def evaluate(study: StoredStudy, *, n_replicates: int = 2000, seed: int = 0) -> 
         seed: of the bootstrap; the same for every arm, so that arms are compared on the same draws.
     """
     units, gaps = all_units(study)
+    unit = study.settings.unit
     gaps = _missing_cells(study) + gaps
     if units.empty:
         empty = pd.DataFrame()
-        return Evaluation(empty, empty, empty, empty, empty, tuple(gaps))
+        return Evaluation(empty, empty, empty, empty, empty, tuple(gaps), unit)
     patients, weights = _draws(study, n_replicates, seed)
     complete = [arm for arm in study.arms if not any(gap.startswith(f"{arm}, ") for gap in gaps)]
     summary, by_class = [], []
@@ -129,12 +142,12 @@ def evaluate(study: StoredStudy, *, n_replicates: int = 2000, seed: int = 0) -> 
         if arm in complete:
             runs = _Runs(rows, patients, weights)
             summary += _summarise(runs, str(arm), str(level))
-            if level == "patient":
-                by_class += _by_class(runs, str(arm))
+            if level == unit:
+                by_class += _by_class(runs, str(arm), unit)
     scores = units.drop(columns=["called", "flagged", "n_images"])
     return Evaluation(
         per_fold=_per_fold(units), summary=pd.DataFrame(summary), contrasts_by_class=pd.DataFrame(by_class),
-        confusion=_confusion(units[units["arm"].isin(complete)]), scores=scores, gaps=tuple(gaps),
+        confusion=_confusion(units[units["arm"].isin(complete)]), scores=scores, gaps=tuple(gaps), unit=unit,
     )  # fmt: skip
 
 
@@ -182,7 +195,8 @@ class _Runs:
     def mean_over_folds(self, metric: PerFold) -> np.ndarray:
         """Return the mean of within-fold values: (n_draws,)."""
         values = [metric(self.units(fold), fold) for run in self.runs() for _, fold in run.groupby("fold", sort=True)]
-        return np.mean(values, axis=0)
+        # a predefined fold may lack a negative status: its value is not defined, whatever is drawn
+        return np.mean([value for value in values if not np.isnan(value[0])] or values, axis=0)
 
     def pooled(self, metric: PerFold) -> np.ndarray:
         """Return the metric over each run's out-of-fold units, averaged over runs: (n_draws,)."""
@@ -243,17 +257,17 @@ def _row(runs: _Runs, arm: str, level: str, metric: str, draws: np.ndarray) -> d
     return {"arm": arm, "metric": metric, **asdict(estimate), "undefined_draws": excluded}
 
 
-def _by_class(runs: _Runs, arm: str) -> list[dict[str, object]]:
-    """AUC against each negative status, and within sites, at patient level."""
+def _by_class(runs: _Runs, arm: str, unit: str) -> list[dict[str, object]]:
+    """AUC against each negative status, and within sites, at the level of the primary unit."""
     negatives = sorted(runs.rows.loc[runs.rows["label"] == 0, "status"].unique())
     rows = []
     for status in negatives if len(negatives) > 1 else []:
         compared = _Runs(
             runs.rows[(runs.rows["label"] == 1) | (runs.rows["status"] == status)], runs.patients, runs.weights
         )
-        rows.append(_row(compared, arm, "patient", f"against {status}", compared.mean_over_folds(_auc)))
+        rows.append(_row(compared, arm, unit, f"against {status}", compared.mean_over_folds(_auc)))
     if runs.rows["site"].nunique() > 1:
-        rows.append(_row(runs, arm, "patient", "within sites", runs.mean_over_folds(_within_sites)))
+        rows.append(_row(runs, arm, unit, "within sites", runs.mean_over_folds(_within_sites)))
     return rows
 
 

@@ -189,7 +189,9 @@ def write_cohort(folder: Path, cohort: Cohort) -> None:
     write_atomically(folder / "cohort.parquet", buffer.getvalue())
     facts = {
         "name": cohort.name, "digest": cohort.digest, "images_checked": cohort.images_checked, "notice": cohort.notice,
-        "notes": list(cohort.notes), "features": [[feature.name, feature.kind] for feature in cohort.features],
+        "notes": list(cohort.notes), "positive": list(cohort.positive),
+        "n_outlined": cohort.n_outlined,
+        "features": [[feature.name, feature.kind, list(feature.order)] for feature in cohort.features],
         "flow": cohort.flow.to_dict("records"), "excluded": cohort.excluded.to_dict("records"),
     }  # fmt: skip
     write_json(folder / "cohort.json", facts)
@@ -203,7 +205,8 @@ def read_cohort(folder: Path) -> tuple[Cohort, str]:
     except (OSError, ValueError) as error:
         raise StudyError(f"{folder / 'cohort.parquet'}: cannot be read ({error})") from error
     cohort = Cohort(
-        name=facts["name"], images=images, features=tuple(Feature(name, kind) for name, kind in facts["features"]),
+        name=facts["name"], images=images, positive=tuple(facts["positive"]), n_outlined=facts["n_outlined"],
+        features=tuple(Feature(name, kind, tuple(order)) for name, kind, order in facts["features"]),
         flow=pd.DataFrame(facts["flow"], columns=["step", "status", "n_images", "n_patients"]),
         excluded=pd.DataFrame(facts["excluded"], columns=["image_id", "patient_id", "status", "step", "reason"]),
         images_checked=facts["images_checked"], notice=facts["notice"], notes=tuple(facts["notes"]),

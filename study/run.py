@@ -92,7 +92,7 @@ def prepare(request: Request, observer: Observer) -> Planned:
     needs_images = any(asked.arm_config(arm).uses_images for arm in asked.arms)
     cohort, store = open_cohort(
         request.source, asked.data, needs_images=needs_images, cache=request.out / CACHE,
-        tolerance=request.tolerance, observer=observer,
+        aside=folds.columns_used(asked.protocol), tolerance=request.tolerance, observer=observer,
     )  # fmt: skip
     place = request.out / (request.name or _default_name(cohort.name, asked.preset, request.tolerance))
     notes = []

@@ -1,12 +1,19 @@
-"""What the commands print before a run: cohort flow, folds, cells."""
+"""What the commands print before a run: the cohort, its flow, folds, cells."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.columns import Columns
+from rich.console import RenderableType
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from mmbc.data.cohort import Cohort
 from study import folds
+from study.describe import Description
 from study.run import Planned
 
 
@@ -28,7 +35,7 @@ def fold_table(content: dict[str, Any], images: pd.DataFrame, notice: str) -> Ta
     for (repeat, fold), rows in counts.groupby(["repeat", "fold"]):
         parts = rows.set_index("part")
         shown = [f"{parts.n_patients[part]} ({parts.n_positive[part]})" for part in ("train", "validation", "test")]
-        table.add_row(str(repeat), str(fold), *shown)
+        table.add_row(str(repeat), " ".join(filter(None, (str(fold), rows["name"].iloc[0]))), *shown)
     return table
 
 
@@ -47,3 +54,26 @@ def arm_table(planned: Planned) -> Table:
 def titled(title: str, notice: str) -> str:
     """Return a title that carries the cohort's notice."""
     return f"{title} ({notice})" if notice else title
+
+
+def described(found: Description) -> Iterator[RenderableType]:
+    """Yield what is understood of a cohort: tables, then notes, then what would stop the run."""
+    if found.notice:
+        yield f"[bold]{found.notice}[/]"
+    yield f"[bold]{escape(found.headline())}[/]"
+    narrow: list[Table] = []
+    for title, content in found.tables().items():
+        table = Table(*map(escape, content.columns), title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+        for line in content.to_numpy().tolist():
+            table.add_row(*map(escape, line))
+        if len(content.columns) < 5 and title != "Columns that are no features":
+            narrow.append(table)
+        else:
+            yield table
+    yield Columns(narrow, padding=(0, 2))
+    for note in found.notes:
+        yield Text(f"- {note}")
+    if not found.problems:
+        yield "[bold green]Nothing stands in the way of a run.[/] Next: the same command with --dry-run instead of --describe."
+    for problem in found.problems:
+        yield Text.assemble(("would stop the run: ", "bold red"), problem)

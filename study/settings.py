@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mmbc.config import Config, Section, assignment, changed, digest, dotted, merge, parse, read_toml
+from mmbc.config import Config, Section, assignment, changed, dotted, merge, parse, read_toml
 from mmbc.errors import ConfigError, nearest, some
 
 PRESETS = Path(__file__).parent / "presets"
@@ -35,6 +35,10 @@ class Protocol(Section):
     folds: int = Field(5, ge=2)
     holdout: float | None = Field(None, gt=0, lt=1)
     """Share of the patients in the test part of a single split; replaces the folds."""
+    fold_column: str = ""
+    """A column of the cohort whose every value is one test fold (a fold number, a site, a year); replaces the folds."""
+    test_where: str = ""
+    """Which rows are the locked test part of a single split, for example `site == 'B'`; replaces the folds."""
     repeats: int = Field(1, ge=1)
     seeds: int = Field(1, ge=1)
     validation: float = Field(0.2, gt=0, lt=1)
@@ -44,8 +48,23 @@ class Protocol(Section):
     """Largest difference of a part's share of positive patients from the cohort's, beyond rounding."""
     contrasts: tuple[tuple[str, str], ...] = (("concat", "tabular"), ("concat", "image"), ("attention", "concat"))
     """Pairs of arms whose difference (first minus second) is declared before the run."""
+    pool_views: Literal["mean", "max"] = "mean"
+    """How the logits of a breast's views become hers."""
+    pool_breasts: Literal["max", "mean", "noisy-or"] = "max"
+    """How her breasts' logits become the patient's; `noisy-or` (1 minus the product of 1 minus the probabilities) needs
+    labels per breast."""
     delta: float = Field(0.02, gt=0)
     """Half width of the region of practical equivalence, in AUC."""
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> Self:
+        ways = {"holdout": self.holdout is not None, "fold_column": self.fold_column, "test_where": self.test_where}
+        chosen = [name for name, is_set in ways.items() if is_set]
+        if len(chosen) > 1:
+            raise ValueError(f"{' and '.join(chosen)} are two ways to split; choose one")
+        if self.repeats > 1 and (self.fold_column or self.test_where):
+            raise ValueError("predefined folds and test parts exist once; use repeats = 1 (--repeats 1)")
+        return self
 
 
 class StudyFile(Config):
@@ -62,7 +81,14 @@ class StudyFile(Config):
                 raise ValueError(f"arm {name!r}: a name has letters, digits, '-' and '_' alone")
             if name == BASELINE:
                 raise ValueError(f"arm {name!r}: this name is taken by the baseline")
+        if self.protocol.pool_breasts == "noisy-or" and self.data.label_level != "breast":
+            raise ValueError("protocol.pool_breasts = 'noisy-or' needs data.label_level = 'breast'")
         return self
+
+    @property
+    def unit(self) -> Literal["patient", "breast"]:
+        """The primary unit of analysis: the one the label belongs to (PROTOCOL section 1)."""
+        return "breast" if self.data.label_level == "breast" else "patient"
 
     @property
     def config(self) -> Config:
@@ -106,10 +132,15 @@ def load(preset: str = "default", file: Path | None = None, assignments: Sequenc
     if file is not None:
         sources.append((str(file), read_toml(file)))
     sources += [(f"--set {text}", assignment(text)) for text in assignments]
-    study = parse(StudyFile, values, "preset default")
+    steps = [("preset default", values)]
     for where, change in sources:
-        values = merge(values, change)
-        study = parse(StudyFile, values, where)
+        steps.append((where, merge(steps[-1][1], change)))
+    try:
+        study = parse(StudyFile, steps[-1][1], "study")
+    except ConfigError:
+        for where, values in steps:  # the source that brought the fault in is the one to name
+            parse(StudyFile, values, where)
+        raise
     for name in study.arms:
         study.arm_config(name)
     return study
@@ -127,9 +158,3 @@ def chosen_arms(study: StudyFile, names: str) -> tuple[str, ...]:
     if not asked:
         raise ConfigError(f"--ablation names no arm; known: all, {', '.join(study.arms)}")
     return tuple(name for name in study.arms if name in asked)
-
-
-def protocol_digest(study: StudyFile) -> str:
-    """Digest of what decides the splits; repeats and seeds only add to them and are left out."""
-    kept = {"folds", "holdout", "validation", "split_seed"}
-    return digest(study.protocol.model_dump(mode="json", include=kept))

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from mmbc.config import DataConfig
-from mmbc.data.cohort import Cohort, assemble, limited
+from mmbc.data.cohort import Cohort, Listing, assemble, compared, limited, needs_pixels
 from mmbc.data.images import ImageStore, open_store, read_images
 from mmbc.data.readers import Source, read
 from study.execute import Observer
@@ -12,34 +14,65 @@ from study.execute import Observer
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How much of a cohort may be absent: missing files, unreadable files, and patients left out on purpose."""
+    """What is tolerated in a cohort: missing and unreadable files, patients left out on purpose, telling columns."""
 
     allow_missing_images: bool = False
     max_unreadable: int = 0
     limit_patients: int | None = None
+    allow_leaky: tuple[str, ...] = ()
+
+
+def list_images(
+    source: Source, data: DataConfig, *, needs_images: bool, cache: Path, aside: tuple[str, ...], tolerance: Tolerance,
+    observer: Observer,
+) -> Listing:  # fmt: skip
+    """Read what a cohort lists; no file of it is opened."""
+    listing = read(source, data, cache=cache, render=needs_images, aside=aside, progress=observer.preparing)
+    if tolerance.limit_patients is not None:
+        listing = limited(listing, tolerance.limit_patients)
+    return listing
+
+
+def open_images(listing: Listing, data: DataConfig, *, cache: Path, observer: Observer) -> pd.DataFrame:
+    """Open every file of the classes that are compared; see `mmbc.data.images.read_images`, by row of the listing."""
+    wanted = listing.images.loc[compared(listing, data).notna(), "path"]
+    return read_images(list(wanted), cache=cache, progress=observer.preparing).set_axis(wanted.index)
 
 
 def open_cohort(
-    source: Source, data: DataConfig, *, needs_images: bool, cache: Path, tolerance: Tolerance, observer: Observer
-) -> tuple[Cohort, ImageStore | None]:
-    """Read a cohort and, where an arm uses images, every one of its files.
+    source: Source, data: DataConfig, *, needs_images: bool, cache: Path, aside: tuple[str, ...] = (),
+    tolerance: Tolerance, observer: Observer,
+) -> tuple[Cohort, ImageStore | None]:  # fmt: skip
+    """Read a cohort and, where an arm uses images or the labels are in the pixels, every one of its files.
 
     A study none of whose arms uses images opens no file and keeps every listed row; its cohort says so.
+
+    Args:
+        source: where it lies.
+        data: how it is read, labelled and prepared.
+        needs_images: whether an arm uses them.
+        cache: where facts and pixels are kept.
+        aside: columns that decide on splits.
+        tolerance: what may be absent.
+        observer: told about the work.
 
     Raises:
         CohortError: rows that do not hold together.
         ImageError: missing or unreadable files beyond the tolerance.
     """
-    listing = read(source, data, cache=cache, render=needs_images, progress=observer.preparing)
-    if tolerance.limit_patients is not None:
-        listing = limited(listing, tolerance.limit_patients)
-    if not needs_images:
-        return assemble(listing, positive=data.positive), None
-    facts = read_images(list(listing.images["path"]), cache=cache, progress=observer.preparing)
+    listing = list_images(
+        source, data, needs_images=needs_images, cache=cache, aside=aside, tolerance=tolerance, observer=observer
+    )
+    opened = needs_images or needs_pixels(listing, data)
+    facts = open_images(listing, data, cache=cache, observer=observer) if opened else None
     cohort = assemble(
-        listing, positive=data.positive, facts=facts,
-        allow_missing=tolerance.allow_missing_images, max_unreadable=tolerance.max_unreadable,
+        listing, data, facts=facts, allow_missing=tolerance.allow_missing_images,
+        max_unreadable=tolerance.max_unreadable, allow_leaky=tolerance.allow_leaky,
     )  # fmt: skip
-    used = facts.set_axis(listing.images["image_id"]).loc[cohort.images["image_id"]].reset_index(drop=True)
-    store = open_store(list(cohort.images["path"]), used, data, cache=cache, progress=observer.preparing)
+    if facts is None or not needs_images:
+        return cohort, None
+    used = facts.set_axis(listing.images.loc[facts.index, "image_id"]).loc[cohort.images["image_id"]]
+    store = open_store(
+        list(cohort.images["path"]), used.reset_index(drop=True), data, cache=cache, progress=observer.preparing
+    )
     return cohort, store

@@ -82,6 +82,17 @@ def holdout(patients: pd.DataFrame, *, test: float, validation: float, rng: np.r
     return _with_validation(patients, rest, tested, validation, rng)
 
 
+def predefined(
+    patients: pd.DataFrame, tests: list[set[str]], *, validation: float, rng: np.random.Generator
+) -> list[Split]:
+    """Return one split for each given test part; the other patients are divided into training and validation."""
+    splits = []
+    for ids in tests:
+        tested = patients["patient_id"].isin(ids).to_numpy()
+        splits.append(_with_validation(patients, np.flatnonzero(~tested), np.flatnonzero(tested), validation, rng))
+    return splits
+
+
 def _with_validation(
     patients: pd.DataFrame, rest: np.ndarray, test: np.ndarray, share: float, rng: np.random.Generator
 ) -> Split:
@@ -136,8 +147,8 @@ def _state(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
 
 
-def check(split: Split, patients: pd.DataFrame, *, where: str, tolerance: float) -> None:
-    """Verify one split against the patient table.
+def check(split: Split, patients: pd.DataFrame, *, where: str, tolerance: float | None) -> None:
+    """Verify one split against the patient table; without a tolerance the prevalence of its parts is not judged.
 
     Raises:
         LeakageError: a patient on two sides, with the ids.
@@ -158,9 +169,11 @@ def check(split: Split, patients: pd.DataFrame, *, where: str, tolerance: float)
         _check_part(f"{where}, {part} part", labels.reindex(list(ids)), float(labels.mean()), tolerance)
 
 
-def _check_part(where: str, labels: pd.Series, prevalence: float, tolerance: float) -> None:
+def _check_part(where: str, labels: pd.Series, prevalence: float, tolerance: float | None) -> None:
     if labels.nunique() < 2:
         raise SplitError(f"{where}: {len(labels)} patients, not both classes; found labels {sorted(set(labels))}")
+    if tolerance is None:
+        return
     # two patients either way are rounding, whatever the share they make in a small part
     allowed = max(tolerance, 2 / len(labels))
     if abs(labels.mean() - prevalence) > allowed:

@@ -5,12 +5,13 @@ The fitted encoder is plain JSON, so a record shows it and a deployed model need
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from mmbc.config import FeatureKind
 from mmbc.data.cohort import Feature
 from mmbc.errors import CohortError, nearest, some
 
@@ -25,7 +26,9 @@ class Column(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    kind: Literal["numeric", "ordinal", "categorical"]
+    kind: FeatureKind
+    order: tuple[str, ...] = ()
+    """The words of an ordinal column in ascending order; they are encoded as 1, 2, ..."""
     median: float = 0.0
     mean: float = 0.0
     scale: float = 1.0
@@ -80,13 +83,13 @@ def _fit_column(rows: pd.DataFrame, feature: Feature, missing_indicators: bool) 
     if feature.kind == "categorical":
         categories = tuple(sorted(values.dropna().astype(str).unique()))
         return Column(name=feature.name, kind=feature.kind, categories=categories, indicator=indicator)
-    numbers = _numbers(feature.name, values)
+    numbers = _numbers(feature.name, values, feature.order)
     known = numbers[~np.isnan(numbers)]
     median = float(np.median(known)) if len(known) else 0.0
     filled = np.where(np.isnan(numbers), median, numbers)
     spread = float(filled.std())
     return Column(
-        name=feature.name, kind=feature.kind, median=median, mean=float(filled.mean()),
+        name=feature.name, kind=feature.kind, order=feature.order, median=median, mean=float(filled.mean()),
         scale=spread if spread > 0 else 1.0, indicator=indicator,
     )  # fmt: skip
 
@@ -102,7 +105,7 @@ def _encode(column: Column, rows: pd.DataFrame) -> np.ndarray:
         )
         parts = [(texts == category).to_numpy(dtype=float)[:, None] for category in column.categories]
     else:
-        numbers = _numbers(column.name, values)
+        numbers = _numbers(column.name, values, column.order)
         filled = np.where(np.isnan(numbers), column.median, numbers)
         parts = [((filled - column.mean) / column.scale)[:, None]]
     if column.indicator:
@@ -110,11 +113,17 @@ def _encode(column: Column, rows: pd.DataFrame) -> np.ndarray:
     return np.concatenate(parts, axis=1) if parts else np.zeros((len(rows), 0))
 
 
-def _numbers(name: str, values: pd.Series) -> np.ndarray:
+def _numbers(name: str, values: pd.Series, order: tuple[str, ...] = ()) -> np.ndarray:
+    """Return a column as float64 (n_rows,), NaN where missing; the words of an order are 1, 2, ..."""
+    if order:
+        values, given = values.map(lambda value: order.index(str(value)) + 1 if str(value) in order else None), values
+    else:
+        given = values
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
-    wrong = np.isnan(numbers) & values.notna().to_numpy()
+    wrong = np.isnan(numbers) & given.notna().to_numpy()
     if wrong.any():
-        raise CohortError(f"clinical column {name!r} holds values that are no numbers: {some(values[wrong].unique())}")
+        what = f"outside the order {', '.join(order)}" if order else "that are no numbers"
+        raise CohortError(f"clinical column {name!r} holds values {what}: {some(given[wrong].unique())}")
     return numbers
 
 

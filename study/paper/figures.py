@@ -17,22 +17,26 @@ Drawn = tuple[Figure, pd.DataFrame]
 GRID = np.linspace(0, 1, 201)
 
 
-def roc(scores: pd.DataFrame, summary: pd.DataFrame, arms: list[str]) -> Drawn:
-    """ROC curves, patient level: mean over test folds by false positive rate, thin lines for the folds."""
+def roc(scores: pd.DataFrame, summary: pd.DataFrame, arms: list[str], level: str) -> Drawn:
+    """ROC curves at one level: mean over test folds by false positive rate, thin lines for the folds."""
     rows = []
     with styled():
         figure = Figure(figsize=(SINGLE, SINGLE * 1.02))
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=0.6)
         for arm in arms:
-            chosen = scores[(scores["arm"] == arm) & (scores["level"] == "patient")]
+            chosen = scores[(scores["arm"] == arm) & (scores["level"] == level)]
             curves = [_curve(fold) for _, fold in chosen.groupby(["repeat", "seed", "fold"])]
             colour, dash, _ = look(arm, arms)
             for curve in curves:
                 axes.plot(GRID, curve, color=colour, alpha=0.12, linewidth=0.5)
             mean = np.mean(curves, axis=0)
             axes.plot(
-                np.r_[0, GRID], np.r_[0, mean], color=colour, linestyle=dash, label=f"{arm}: {_auc_text(summary, arm)}"
+                np.r_[0, GRID],
+                np.r_[0, mean],
+                color=colour,
+                linestyle=dash,
+                label=f"{arm}: {_auc_text(summary, arm, level)}",
             )
             rows.append(pd.DataFrame({"arm": arm, "false_positive_rate": GRID, "sensitivity": mean}))
         axes.set(xlabel="1 − specificity", ylabel="Sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
@@ -46,15 +50,15 @@ def _curve(fold: pd.DataFrame) -> np.ndarray:
     return np.interp(GRID, false_positive, true_positive)
 
 
-def _auc_text(summary: pd.DataFrame, arm: str) -> str:
-    chosen = (summary["arm"] == arm) & (summary["level"] == "patient") & (summary["metric"] == "roc_auc")
+def _auc_text(summary: pd.DataFrame, arm: str, level: str) -> str:
+    chosen = (summary["arm"] == arm) & (summary["level"] == level) & (summary["metric"] == "roc_auc")
     line = summary[chosen].iloc[0]
     return interval("roc_auc", line["value"], line["low"], line["high"])
 
 
-def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, arms: list[str]) -> Drawn:
-    """ROC-AUC of every test fold, patient level; folds joined across arms; bars for mean and 95 % interval."""
-    chosen = per_fold[(per_fold["level"] == "patient") & (per_fold["metric"] == "roc_auc") & per_fold["arm"].isin(arms)]
+def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, arms: list[str], level: str) -> Drawn:
+    """ROC-AUC of every test fold at one level; folds joined across arms; bars for mean and 95 % interval."""
+    chosen = per_fold[(per_fold["level"] == level) & (per_fold["metric"] == "roc_auc") & per_fold["arm"].isin(arms)]
     with styled():
         figure = Figure(figsize=(SINGLE, SINGLE * 0.72))
         axes = figure.subplots()
@@ -67,9 +71,7 @@ def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, arms: list[str]) ->
             axes.scatter(
                 np.full(len(values), place), values, s=11, color=colour, marker=marker, zorder=2, linewidths=0.8
             )
-            chosen_summary = (
-                (summary["arm"] == arm) & (summary["level"] == "patient") & (summary["metric"] == "roc_auc")
-            )
+            chosen_summary = (summary["arm"] == arm) & (summary["level"] == level) & (summary["metric"] == "roc_auc")
             line = summary[chosen_summary].iloc[0]
             axes.errorbar(
                 place + 0.22, line["value"], yerr=[[line["value"] - line["low"]], [line["high"] - line["value"]]],
@@ -77,7 +79,7 @@ def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, arms: list[str]) ->
             )  # fmt: skip
         axes.axhline(0.5, color="#BBBBBB", linewidth=0.6)
         axes.set_xticks(range(len(arms)), arms)
-        axes.set(ylabel="ROC-AUC, patient level", xlim=(-0.4, len(arms) - 0.4))
+        axes.set(ylabel=f"ROC-AUC, {level} level", xlim=(-0.4, len(arms) - 0.4))
     return figure, chosen
 
 
@@ -159,7 +161,7 @@ def _finish_epochs(axes: Axes, title: str, label: str, last: bool) -> None:
         axes.set_xlabel("Epoch")
 
 
-def confusion_matrices(confusion: pd.DataFrame, arms: list[str], level: str = "patient") -> Drawn:
+def confusion_matrices(confusion: pd.DataFrame, arms: list[str], level: str) -> Drawn:
     """Confusion matrices at calibrated probability 0.5: counts and shares of the true class."""
     chosen = confusion[confusion["level"] == level].set_index("arm").loc[arms]
     with styled():
@@ -192,7 +194,7 @@ def confusion_matrices(confusion: pd.DataFrame, arms: list[str], level: str = "p
 def flow(counts: pd.DataFrame, n_patients: int) -> Drawn:
     """Cohort flow diagram: listed, what was left out, used by status."""
     totals = counts.groupby("step", sort=False)["n_images"].sum()
-    lost = [(step, int(totals[step])) for step in ("missing", "unreadable", "duplicate") if totals[step]]
+    lost = [(step, int(totals[step])) for step in totals.index if step not in ("listed", "used") and totals[step]]
     used = counts[counts["step"] == "used"]
     with styled():
         figure = Figure(figsize=(SINGLE, 2.3))
@@ -224,13 +226,14 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
 
 
 def score_figures(
-    scores: pd.DataFrame, summary: pd.DataFrame, per_fold: pd.DataFrame, confusion: pd.DataFrame, arms: list[str]
-) -> dict[str, Callable[[], Drawn]]:
-    """Return the drawing functions of the figures made from predictions, by file name."""
+    scores: pd.DataFrame, summary: pd.DataFrame, per_fold: pd.DataFrame, confusion: pd.DataFrame, arms: list[str],
+    level: str,
+) -> dict[str, Callable[[], Drawn]]:  # fmt: skip
+    """Return the drawing functions of the figures made from predictions, at the primary unit's level, by file name."""
     return {
-        "roc": lambda: roc(scores, summary, arms),
-        "auc_by_fold": lambda: fold_dots(per_fold, summary, arms),
-        "confusion": lambda: confusion_matrices(confusion, arms),
+        "roc": lambda: roc(scores, summary, arms, level),
+        "auc_by_fold": lambda: fold_dots(per_fold, summary, arms, level),
+        "confusion": lambda: confusion_matrices(confusion, arms, level),
     }
 
 

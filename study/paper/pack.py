@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from study.evaluate import Evaluation
+from study.evaluate import LEVELS, Evaluation
 from study.paper import text
 from study.paper.figures import flow, history_figures, score_figures
 from study.paper.style import save
@@ -30,7 +30,7 @@ def write_figures(study: StoredStudy, evaluation: Evaluation, folder: Path) -> l
     if not evaluation.summary.empty:
         arms = list(dict.fromkeys(evaluation.summary["arm"]))
         drawings |= score_figures(
-            evaluation.scores, evaluation.summary, evaluation.per_fold, evaluation.confusion, arms
+            evaluation.scores, evaluation.summary, evaluation.per_fold, evaluation.confusion, arms, evaluation.unit
         )
     if not study.history.empty:
         drawings |= history_figures(study.history, list(dict.fromkeys(study.history["arm"])))
@@ -58,12 +58,12 @@ def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable]
         f"# {study.name}: what does each part of the model contribute?",
         *([f"> **{notice[0].upper()}{notice[1:]}.** Every number below is about made-up women."] if notice else []),
         text.answer(study, evaluation),
-        *shown("summary_patient"),
+        *shown(f"summary_{evaluation.unit}"),
         *drawn("roc", "auc_by_fold"),
         "## Cohort", text.cohort(study), *drawn("flow"), *shown("flow", "table_1"),
         "## Protocol", text.protocol(study), *shown("folds"),
         "## Performance in detail", *shown("auc_by_class", "per_fold"), *drawn("confusion"),
-        "### Breast and image level", *shown("summary_breast", "summary_image"),
+        "### Other levels", *shown(*(f"summary_{level}" for level in LEVELS if level != evaluation.unit)),
         *(["## Training", *trained] if trained else []),
         "## What to keep in mind", text.caveats(study, evaluation),
         "## Provenance", text.provenance(study),

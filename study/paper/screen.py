@@ -9,13 +9,13 @@ SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "accuracy", "brie
 
 
 def summary_table(evaluation: Evaluation, notice: str = "") -> Table:
-    """Return the patient-level summary with intervals."""
-    title = "Patient level, out of fold, 95 % patient-bootstrap interval (E1)"
+    """Return the summary at the level of the primary unit, with intervals."""
+    title = f"{evaluation.unit.capitalize()} level, out of fold, 95 % patient-bootstrap interval (E1)"
     table = Table("arm", *(NAMES[metric] for metric in SHOWN), title=f"{title} ({notice})" if notice else title)
     if evaluation.summary.empty:
         return table
-    patients = evaluation.summary[evaluation.summary["level"] == "patient"]
-    for arm, lines in patients.groupby("arm", sort=False):
+    units = evaluation.summary[evaluation.summary["level"] == evaluation.unit]
+    for arm, lines in units.groupby("arm", sort=False):
         values = lines.set_index("metric")[["value", "low", "high"]]
         table.add_row(str(arm), *(interval(metric, *values.loc[metric]) for metric in SHOWN))
     return table

@@ -10,7 +10,7 @@ from openpyxl.utils import get_column_letter
 
 from mmbc.data.cohort import Cohort
 from mmbc.data.splits import patient_table
-from study.evaluate import METRICS, Evaluation
+from study.evaluate import LEVELS, METRICS, Evaluation
 from study.folds import table as fold_counts
 from study.paper.format import NAMES, characteristic, interval, number, plain, signed
 from study.record import StoredStudy
@@ -47,7 +47,7 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
     """Return every table in the order of the report."""
     tables = [flow_table(study.cohort), table_one(study.cohort), folds_table(study)]
     if not evaluation.summary.empty:
-        tables += [summary_table(evaluation, level) for level in ("patient", "breast", "image")]
+        tables += [summary_table(evaluation, level) for level in LEVELS]
         tables.append(by_class_table(evaluation))
     if not evaluation.per_fold.empty:
         tables.append(per_fold_table(evaluation))
@@ -81,7 +81,7 @@ def table_one(cohort: Cohort) -> PaperTable:
         if feature.kind == "numeric":
             rows += _numeric_rows(f"{feature.name}, mean (SD)", groups, column, positive)
         else:
-            for value in sorted(column.dropna().unique()):
+            for value in feature.order or sorted(column.dropna().unique()):
                 rows += _share_rows(f"{feature.name} {plain(value)}, n (%)", groups, column, value, positive)
         rows += _count_rows(f"{feature.name} missing, n", groups, column.isna().astype(int))
     for site in sorted(patients["site"].dropna().unique()):
@@ -154,8 +154,10 @@ def folds_table(study: StoredStudy) -> PaperTable:
     """Patients (positive) in every part of every split."""
     data = fold_counts(study.folds, study.cohort.images)
     data = data[data["repeat"] < study.settings.protocol.repeats]
+    named = data["name"].ne("").any()
+    keys = ["repeat", "fold", *(["name"] if named else [])]
     text = data.assign(text=data["n_patients"].astype(str) + " (" + data["n_positive"].astype(str) + ")")
-    shown = text.pivot(index=["repeat", "fold"], columns="part", values="text")[["train", "validation", "test"]]
+    shown = text.pivot(index=keys, columns="part", values="text")[["train", "validation", "test"]]
     caption = (
         "Patients (of them positive). No patient is in two parts of a split; every patient is tested once a repeat."
     )
@@ -180,7 +182,7 @@ def summary_table(evaluation: Evaluation, level: str) -> PaperTable:
     counted = evaluation.confusion[evaluation.confusion["level"] == level].iloc[0]
     prevalence = (counted["tp"] + counted["fn"]) / counted[["tp", "fp", "fn", "tn"]].sum()
     literature = (
-        " Given for comparison with the literature; the label belongs to the patient." if level != "patient" else ""
+        f" Given for comparison; the label belongs to the {evaluation.unit}." if level != evaluation.unit else ""
     )
     caption = (
         f"{level.capitalize()} level, out-of-fold test predictions of {first['n_patients']} patients "
@@ -201,9 +203,10 @@ def by_class_table(evaluation: Evaluation) -> PaperTable:
     shown = text.pivot(index="arm", columns="metric", values="text")
     shown = shown.reindex(index=data["arm"].unique(), columns=data["metric"].unique()).reset_index()
     caption = (
-        "ROC-AUC of the positives against each negative status, and over pairs of patients of the same site; patient "
-        "level, mean of within-fold values, 95 % patient-bootstrap interval (E1). A headline that holds against one "
-        "negative status alone, or not within sites, may say more about acquisition than about cancer."
+        f"ROC-AUC of the positives against each negative status, and over pairs of the same site; {evaluation.unit} "
+        "level, mean of within-fold values (folds that lack a status are left out), 95 % patient-bootstrap interval (E1). "
+        "A headline that holds against one negative status alone, or not within sites, may say more about acquisition "
+        "than about cancer."
     )
     return PaperTable(
         "auc_by_class",
@@ -215,19 +218,21 @@ def by_class_table(evaluation: Evaluation) -> PaperTable:
 
 
 def per_fold_table(evaluation: Evaluation) -> PaperTable:
-    """Every metric in every fold, patient level; all levels in the CSV."""
+    """Every metric in every fold, at the level of the primary unit; all levels in the CSV."""
     data = evaluation.per_fold
-    chosen = data[data["level"] == "patient"]
+    chosen = data[data["level"] == evaluation.unit]
     chosen = chosen.assign(text=[number(m, v) for m, v in zip(chosen["metric"], chosen["value"], strict=True)])
     keys = ["arm", "repeat", "seed", "fold", "n_patients", "n_positive"]
     shown = chosen.pivot(index=keys, columns="metric", values="text")[list(METRICS)].rename(columns=NAMES)
     shown = shown.reindex(chosen["arm"].unique(), level="arm").reset_index()
     caption = (
-        "Patient level, one line per test fold. Calibration and thresholds come from the fold's validation patients. The "
-        "spread over folds is no standard error. Breast and image level are in the CSV and the workbook."
+        f"{evaluation.unit.capitalize()} level, one line per test fold. Calibration and thresholds come from the fold's validation patients. The "
+        "spread over folds is no standard error. The other levels are in the CSV and the workbook."
     )
     names = {"n_patients": "patients", "n_positive": "positive"}
-    return PaperTable("per_fold", "Performance by fold, patient level", caption, data, shown.rename(columns=names))
+    return PaperTable(
+        "per_fold", f"Performance by fold, {evaluation.unit} level", caption, data, shown.rename(columns=names)
+    )
 
 
 def write_tables(tables: list[PaperTable], folder: Path, notice: str) -> None:

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from mmbc.config import TrainConfig
+from mmbc.data.labels import CONTRALATERAL
 from study.evaluate import Evaluation
 from study.folds import table as fold_counts
 from study.folds import warnings
@@ -23,7 +24,7 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
     sentences = [
         f"{count(len(arms), 'arm')} ({listed(arms)}) {'was' if len(arms) == 1 else 'were'} trained on "
         f"{count(len(study.cohort.images), 'image')} of {count(n_patients, 'patient')} ({n_positive} positive) and tested "
-        f"{_tested(study)}. At the patient level the ROC-AUC (95 % interval) was {listed(_aucs(evaluation, arms))}."
+        f"{_tested(study)}. At the {evaluation.unit} level the ROC-AUC (95 % interval) was {listed(_aucs(evaluation, arms))}."
     ]
     baseline = _aucs(evaluation, [BASELINE])
     if baseline:
@@ -40,7 +41,7 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
 
 def _aucs(evaluation: Evaluation, arms: list[str]) -> list[str]:
     rows = evaluation.summary
-    chosen = rows[(rows["level"] == "patient") & (rows["metric"] == "roc_auc")].set_index("arm")
+    chosen = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "roc_auc")].set_index("arm")
     return [
         f"{arm} {interval('roc_auc', *chosen.loc[arm, ['value', 'low', 'high']])}"
         for arm in arms
@@ -54,6 +55,12 @@ def _n_positive(study: StoredStudy) -> int:
 
 def _tested(study: StoredStudy) -> str:
     protocol = study.settings.protocol
+    if protocol.test_where:
+        return f"on the locked test part where {protocol.test_where}"
+    if protocol.fold_column:
+        return (
+            f"out of fold, leaving out one value of {protocol.fold_column} at a time ({study.folds['n_folds']} folds)"
+        )
     if study.folds.get("kind") == "holdout":
         return f"on one held-out part ({100 * (protocol.holdout or 0):.0f} % of the patients)"
     repeats = "" if protocol.repeats == 1 else f", {protocol.repeats} times with other splits,"
@@ -63,25 +70,40 @@ def _tested(study: StoredStudy) -> str:
 def cohort(study: StoredStudy) -> str:
     """Where the rows come from and what is known to be wrong with them."""
     images = study.cohort.images
-    positive = study.settings.data.positive
+    negative = sorted(images.loc[images["label"] == 0, "status"].unique())
     head = (
         f"Cohort {study.cohort.name}: {count(len(images), 'image')} of {count(study.cohort.n_patients, 'patient')}. "
-        f"Status {positive} is labelled positive, every other status ({listed(sorted(set(images['status']) - {positive}))}) "
-        "negative; the label belongs to the case, so the patient is the unit of analysis."
+        f"Labelled positive: {listed(list(study.cohort.positive))}; labelled negative: {listed(negative)}. {_unit(study)}"
     )
     uses_images = any(study.settings.arm_config(arm).uses_images for arm in study.settings.arms)
-    treatment = f"\n\n{OUTLINES[study.settings.data.outlines]}" if uses_images and not study.cohort.notice else ""
+    outlined = study.cohort.n_outlined
+    treatment = f"\n\n{OUTLINES[study.settings.data.outlines].format(n=outlined)}" if uses_images and outlined else ""
     notes = "".join(f"\n- {note}" for note in study.cohort.notes)
     return head + treatment + (f"\n{notes}" if notes else "")
 
 
+def _unit(study: StoredStudy) -> str:
+    """What the label belongs to, and therefore what is counted."""
+    if study.settings.unit == "patient":
+        return "The label belongs to the case, so the patient is the unit of analysis."
+    images = study.cohort.images
+    breasts = images.drop_duplicates(["patient_id", "case_id", "breast"])
+    opposite = int((breasts["status"] == CONTRALATERAL).sum())
+    healthy = (
+        f", {opposite} of them the healthy opposite breast of a positive case ({CONTRALATERAL})" if opposite else ""
+    )
+    return (
+        f"The label belongs to the breast, so the breast is the unit of analysis: {count(len(breasts), 'breast')}, "
+        f"{int(breasts['label'].sum())} positive{healthy}. Patients are never split, and intervals resample patients."
+    )
+
+
 OUTLINES = {
-    "sham": "Lesion outlines burned into the pixels were inpainted; every image without one had the outline of a donor "
-    "image inpainted in the same way, so that the trace of inpainting tells nothing about the status. Pixel-identical "
-    "copies were used once, and patients were never split.",
-    "inpaint": "Lesion outlines burned into the pixels were inpainted. The trace this leaves still tells which images had "
+    "sham": "Lesion outlines burned into the pixels of {n} images were inpainted; every image without one had the outline of "
+    "a donor image inpainted in the same way, so that the trace of inpainting does not tell which images had one.",
+    "inpaint": "Lesion outlines burned into the pixels of {n} images were inpainted. The trace this leaves still tells which images had "
     "one: expect optimistic numbers.",
-    "keep": "**Lesion outlines burned into the pixels were kept. They give the answer away: the image arms' numbers are "
+    "keep": "**Lesion outlines burned into the pixels of {n} images were kept. They give the answer away: the image arms' numbers are "
     "not evidence.**",
 }
 
@@ -99,14 +121,37 @@ def protocol(study: StoredStudy) -> str:
         else "all of it frozen"
     )
     return (
-        f"Patients were split, stratified by status and site; {100 * p.validation:.0f} % of each training part's patients "
+        f"{_split(study)}; {100 * p.validation:.0f} % of each training part's patients "
         "served for early stopping, calibration (Platt) and thresholds, and the test part was predicted once, after the "
-        f"fit had ended. Seeds: {p.seeds}; repeats: {p.repeats}.\n\n{questions}\n\n"
+        f"fit had ended. Seeds: {p.seeds}; repeats: {p.repeats}. {_pooling(study)}\n\n{questions}\n\n"
         f"Backbone {m.backbone} ({m.weights} weights), {tuned}, at {settings.data.image_size} pixels; dropout {m.dropout}; "
         f"AdamW with learning rate {t.lr:g} for the fine-tuned stages and {t.head_lr:g} for new layers, weight decay "
         f"{t.weight_decay:g}, label smoothing {t.label_smoothing:g}, batches of {t.batch_size}, at most "
         f"{count(t.max_epochs, 'epoch')}{_stopping(t)}."
     )
+
+
+def _split(study: StoredStudy) -> str:
+    """How the test parts came about."""
+    p = study.settings.protocol
+    if p.fold_column:
+        return f"Each value of {p.fold_column} in turn was the test part, its patients all together"
+    if p.test_where:
+        return f"The patients with {p.test_where} were the test part, locked before the run"
+    if study.folds.get("own"):
+        return "Patients were split as a file of folds given by the user says"
+    return "Patients were split, stratified by status and site"
+
+
+def _pooling(study: StoredStudy) -> str:
+    """How images became units."""
+    p = study.settings.protocol
+    views = {"mean": "the mean logit of its views", "max": "the greatest logit of its views"}[p.pool_views]
+    breasts = {
+        "max": "the greater of her breasts' logits", "mean": "the mean of her breasts' logits",
+        "noisy-or": "the noisy-or of her breasts' probabilities",
+    }[p.pool_breasts]  # fmt: skip
+    return f"A breast's score is {views}, a patient's {breasts}; this was fixed before the run."
 
 
 def _stopping(t: TrainConfig) -> str:
@@ -150,7 +195,13 @@ def caveats(study: StoredStudy, evaluation: Evaluation) -> str:
     points.append(
         "The cohort's share of positives is that of the data set, not of a screened population: no PPV or NPV is given."
     )
-    points.append("Cross-validation says nothing about another site or device.")
+    if study.settings.protocol.fold_column:
+        points.append(
+            f"Each test part is one value of {study.settings.protocol.fold_column} that training never saw; how far this "
+            "carries to a further one, the few seen here cannot tell."
+        )
+    else:
+        points.append("Cross-validation says nothing about another site or device.")
     return "\n".join(f"- {point}" for point in points)
 
 
@@ -158,7 +209,7 @@ def _pooling_notes(evaluation: Evaluation) -> list[str]:
     rows = evaluation.summary
     if rows.empty:
         return []
-    areas = rows[(rows["metric"] == "roc_auc") & (rows["level"] == "patient")]
+    areas = rows[(rows["metric"] == "roc_auc") & (rows["level"] == evaluation.unit)]
     apart = areas[(areas["value"] - areas["pooled"]).abs() > POOLING_NOTE]
     return [
         f"{arm}: the mean of within-fold AUCs is {number('roc_auc', value)}, the AUC of pooled scores "
@@ -185,12 +236,12 @@ def provenance(study: StoredStudy) -> str:
 
 CAPTIONS = {
     "flow": "Cohort flow. Counts are images and patients; a patient with two statuses counts under both.",
-    "roc": "ROC curves, patient level, out-of-fold test patients (n = {n}). Thick: mean over test folds of the sensitivity "
+    "roc": "ROC curves, {unit} level, out-of-fold test {unit}s (n = {n}). Thick: mean over test folds of the sensitivity "
     "at each false positive rate; thin: single folds. The legend's AUC is the table's: mean of within-fold values with "
     "patient-bootstrap 95 % interval.",
-    "auc_by_fold": "ROC-AUC by test fold, patient level (n = {n}). Grey lines join the same fold across arms. Black: mean and "
+    "auc_by_fold": "ROC-AUC by test fold, {unit} level (n = {n} {unit}s). Grey lines join the same fold across arms. Black: mean and "
     "patient-bootstrap 95 % interval (E1).",
-    "confusion": "Confusion matrices, patient level (n = {n}), at calibrated probability 0.5, out-of-fold test patients pooled "
+    "confusion": "Confusion matrices, {unit} level (n = {n}), at calibrated probability 0.5, out-of-fold test {unit}s pooled "
     "over folds{summed}; percentages are of the true class.",
     "loss_accuracy": "Log loss and accuracy by epoch, image level. Line: mean over {fits} fits an arm; band: least to greatest. "
     "Training values are taken during training, on augmented images with dropout, so they may lie below validation. Fits "
@@ -204,7 +255,11 @@ CAPTIONS = {
 
 def figure(name: str, study: StoredStudy, evaluation: Evaluation) -> str:
     """Return a figure with its caption as Markdown."""
-    n_tested = evaluation.scores["patient_id"].nunique() if not evaluation.scores.empty else 0
+    scores = evaluation.scores
+    n_tested = 0
+    if not scores.empty:
+        units = scores[scores["level"] == evaluation.unit]
+        n_tested = int(units.groupby(["arm", "repeat", "seed"]).size().max())
     n_fits = (
         int(study.history.groupby("arm")[["repeat", "fold", "seed"]].apply(lambda f: len(f.drop_duplicates())).max())
         if not study.history.empty
@@ -212,7 +267,10 @@ def figure(name: str, study: StoredStudy, evaluation: Evaluation) -> str:
     )
     runs = study.settings.protocol.repeats * study.settings.protocol.seeds
     caption = CAPTIONS[name].format(
-        n=n_tested, fits=n_fits, summed=f", summed over {runs} repeats and seeds" if runs > 1 else ""
+        unit=evaluation.unit,
+        n=n_tested,
+        fits=n_fits,
+        summed=f", summed over {runs} repeats and seeds" if runs > 1 else "",
     )
     notice = f" **{study.cohort.notice}.**" if study.cohort.notice else ""
     return f"![{name}](figures/{name}.png)\n\n*{caption}*{notice}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmbc.config import DataConfig
 from mmbc.data.cohort import Listing
-from mmbc.data.readers import mini_ddsm, phantom
+from mmbc.data.readers import manifest, mini_ddsm, phantom
 from mmbc.errors import CohortError, nearest
 
 PHANTOM = "phantom"
@@ -22,8 +22,12 @@ class Source:
     path: Path | None
 
 
-READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Listing]]] = {
-    "mini-ddsm-v1": (mini_ddsm.recognise, mini_ddsm.read),
+Read = Callable[[Path, DataConfig, tuple[str, ...]], Listing]
+
+READERS: dict[str, tuple[Callable[[Path], bool], Read]] = {
+    "mini-ddsm-v1": (mini_ddsm.recognise_v1, lambda path, *_: mini_ddsm.read_v1(path)),
+    "mini-ddsm-v2": (mini_ddsm.recognise_v2, lambda path, *_: mini_ddsm.read_v2(path)),
+    manifest.KIND: (manifest.recognise, manifest.read),
 }
 
 
@@ -46,7 +50,10 @@ def source(data: str | None) -> Source:
     for name, (recognise, _) in READERS.items():
         if recognise(path):
             return Source(name, path)
-    raise CohortError(f"--data {data}: no known layout is recognised there; known: {', '.join(READERS)}, {PHANTOM}")
+    raise CohortError(
+        f"--data {data}: no known layout is recognised there; known: {', '.join(READERS)}, {PHANTOM}. "
+        "Your own cohort needs a table of its images: see 'Your own cohort' in README.md"
+    )
 
 
 def _existing(path: Path) -> Path:
@@ -61,9 +68,21 @@ def read(
     *,
     cache: Path,
     render: bool,
+    aside: tuple[str, ...] = (),
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Listing:
-    """Read the listing of a source; the phantom's images are made below `cache` if `render` is set."""
+    """Read the listing of a source; the phantom's images are made below `cache` if `render` is set.
+
+    Args:
+        origin: kind and path.
+        data: how a manifest is read.
+        cache: where the phantom's images lie.
+        render: whether they are needed.
+        aside: columns that decide on splits and are no features.
+        progress: told about images that are made.
+    """
+    if origin.kind != manifest.KIND and data.columns:
+        raise CohortError(f"--columns is for a manifest; {origin.kind} has a layout of its own")
     if origin.path is None:
         return phantom.read(data.phantom, cache / "phantom", render=render, progress=progress)
-    return READERS[origin.kind][1](origin.path)
+    return READERS[origin.kind][1](origin.path, data, aside)

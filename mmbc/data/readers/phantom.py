@@ -87,10 +87,13 @@ def read(phantom: PhantomConfig, folder: Path, *, render: bool, progress: Progre
     """
     patients = draw_patients(phantom)
     target = folder / f"{NAME}-{digest({'format': FORMAT, 'phantom': phantom.model_dump(mode='json')})}"
-    images = _rows(patients, target)
+    images = _rows(phantom, patients, target)
     if render and not all(path.is_file() for path in images["path"]):
         _render_all(phantom, patients, target, progress)
-    return Listing(name=NAME, images=images, features=FEATURES, notice=NOTICE, notes=tuple(_notes(phantom)))
+    return Listing(
+        name=NAME, images=images, features=FEATURES, positive=("Cancer",), sides="listed", notice=NOTICE,
+        notes=tuple(_notes(phantom)),
+    )  # fmt: skip
 
 
 def _notes(phantom: PhantomConfig) -> Iterator[str]:
@@ -98,7 +101,7 @@ def _notes(phantom: PhantomConfig) -> Iterator[str]:
         f"Planted strengths: image {phantom.image_strength:g}, table {phantom.table_strength:g}, "
         f"interaction {phantom.interaction_strength:g}."
     )
-    yield "The label is per patient: the healthy opposite breast of a cancer is labelled cancer too."
+    yield "The status is per patient: the healthy opposite breast of a cancer is listed as cancer too."
 
 
 def draw_patients(phantom: PhantomConfig) -> pd.DataFrame:
@@ -151,14 +154,18 @@ def _draw_labels(log_odds: np.ndarray, prevalence: float, rng: np.random.Generat
             return labels
 
 
-def _rows(patients: pd.DataFrame, target: Path) -> pd.DataFrame:
+def _rows(phantom: PhantomConfig, patients: pd.DataFrame, target: Path) -> pd.DataFrame:
     """Return one row per image with the columns of a listing."""
     sides = pd.DataFrame(VIEWS, columns=["breast", "view"])
-    rows = patients.merge(sides, how="cross")
+    rows = patients.assign(number=range(len(patients))).merge(sides, how="cross")
+    rows["annotated"] = [
+        status == "Cancer" and _lesion(phantom.seed, number, breast) is not None
+        for status, number, breast in zip(rows["status"], rows["number"], rows["breast"], strict=True)
+    ]
     rows["case_id"] = rows["patient_id"] + "/1"
     rows["image_id"] = rows["patient_id"] + "." + rows["breast"] + "_" + rows["view"]
     rows["path"] = pd.Series([target / f"{image_id}.png" for image_id in rows["image_id"]], dtype=object)
-    return rows[[*KEYS, *(feature.name for feature in FEATURES), "path"]]
+    return rows[[*KEYS, *(feature.name for feature in FEATURES), "path", "annotated"]]
 
 
 def _render_all(phantom: PhantomConfig, patients: pd.DataFrame, target: Path, progress: Progress | None) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmbc.config import DataConfig
 from mmbc.data.cohort import Feature, Listing, assemble, limited
 from mmbc.errors import CohortError, ImageError
 
@@ -33,15 +34,31 @@ def counts(cohort):
 
 
 def test_labels_and_flow():
-    cohort = assemble(listing(), positive="Cancer", facts=facts(12))
+    cohort = assemble(listing(), DataConfig(positive="Cancer"), facts=facts(12))
     assert cohort.images.groupby("status")["label"].first().to_dict() == {"Benign": 0, "Cancer": 1, "Normal": 0}
-    assert counts(cohort) == {"listed": 12, "missing": 0, "unreadable": 0, "duplicate": 0, "used": 12}
+    assert counts(cohort) == {
+        "listed": 12,
+        "other class": 0,
+        "missing": 0,
+        "unreadable": 0,
+        "undecided": 0,
+        "duplicate": 0,
+        "used": 12,
+    }
 
 
 def test_every_listed_row_is_accounted_for():
     found = facts(12, error={0: "missing", 3: "truncated"}, pixel_digest={5: "d4"})
-    cohort = assemble(listing(), positive="Cancer", facts=found, allow_missing=True, max_unreadable=1)
-    assert counts(cohort) == {"listed": 12, "missing": 1, "unreadable": 1, "duplicate": 1, "used": 9}
+    cohort = assemble(listing(), DataConfig(positive="Cancer"), facts=found, allow_missing=True, max_unreadable=1)
+    assert counts(cohort) == {
+        "listed": 12,
+        "other class": 0,
+        "missing": 1,
+        "unreadable": 1,
+        "undecided": 0,
+        "duplicate": 1,
+        "used": 9,
+    }
     assert cohort.excluded["reason"].tolist() == ["missing", "truncated", "pixel-identical to P2-CC"]
     assert cohort.images.index.tolist() == list(range(9))
 
@@ -50,13 +67,13 @@ def test_missing_and_unreadable_files_are_counted_and_named():
     with pytest.raises(
         ImageError, match=r"2 of 12 listed images are missing: P0-CC.png, P1-MLO.png.*--allow-missing-images"
     ):
-        assemble(listing(), positive="Cancer", facts=facts(12, error={0: "missing", 3: "missing"}))
+        assemble(listing(), DataConfig(positive="Cancer"), facts=facts(12, error={0: "missing", 3: "missing"}))
     with pytest.raises(ImageError, match=r"P1-MLO.png \(truncated\).*--max-unreadable 1"):
-        assemble(listing(), positive="Cancer", facts=facts(12, error={3: "truncated"}))
+        assemble(listing(), DataConfig(positive="Cancer"), facts=facts(12, error={3: "truncated"}))
 
 
 def test_identical_images_under_two_patients_make_one_group():
-    cohort = assemble(listing(), positive="Cancer", facts=facts(12, pixel_digest={10: "d2"}))
+    cohort = assemble(listing(), DataConfig(positive="Cancer"), facts=facts(12, pixel_digest={10: "d2"}))
     assert "P5" not in set(cohort.images["patient_id"])  # P5 joins P1... and its copy is dropped
     assert any("share a pixel-identical image" in note for note in cohort.notes)
     assert counts(cohort)["duplicate"] == 1
@@ -64,25 +81,25 @@ def test_identical_images_under_two_patients_make_one_group():
 
 def test_identical_images_with_two_labels_are_refused():
     with pytest.raises(CohortError, match="different labels: P1-CC"):
-        assemble(listing(), positive="Cancer", facts=facts(12, pixel_digest={2: "d0"}))
+        assemble(listing(), DataConfig(positive="Cancer"), facts=facts(12, pixel_digest={2: "d0"}))
 
 
 def test_bad_rows_are_named():
     with pytest.raises(CohortError, match="listed more than once: P0-CC"):
-        assemble(listing(image_id=lambda f: f["image_id"].replace("P0-MLO", "P0-CC")), positive="Cancer")
-    with pytest.raises(CohortError, match="'patient_id' is empty in rows 0, 1"):
-        assemble(listing(patient_id=lambda f: f["patient_id"].replace("P0", " ")), positive="Cancer")
-    with pytest.raises(CohortError, match="status 'cancer'.*found: Benign, Cancer, Normal"):
-        assemble(listing(), positive="cancer")
+        assemble(listing(image_id=lambda f: f["image_id"].replace("P0-MLO", "P0-CC")), DataConfig(positive="Cancer"))
+    with pytest.raises(CohortError, match="'patient_id' is empty in P0-CC, P0-MLO"):
+        assemble(listing(patient_id=lambda f: f["patient_id"].replace("P0", " ")), DataConfig(positive="Cancer"))
+    with pytest.raises(CohortError, match="label 'cancer'.*found: 'Benign' .4 rows., 'Cancer'"):
+        assemble(listing(), DataConfig(positive="cancer"))
     with pytest.raises(CohortError, match="two classes"):
-        assemble(listing(status="Cancer"), positive="Cancer")
+        assemble(listing(status="Cancer"), DataConfig(positive="Cancer"))
 
 
 def test_digest_follows_rows_and_pixels_not_places():
-    one = assemble(listing(), positive="Cancer", facts=facts(12))
-    moved = assemble(listing(path=Path("elsewhere.png")), positive="Cancer", facts=facts(12))
-    other = assemble(listing(), positive="Cancer", facts=facts(12, pixel_digest={0: "x"}))
-    unopened = assemble(listing(), positive="Cancer")
+    one = assemble(listing(), DataConfig(positive="Cancer"), facts=facts(12))
+    moved = assemble(listing(path=Path("elsewhere.png")), DataConfig(positive="Cancer"), facts=facts(12))
+    other = assemble(listing(), DataConfig(positive="Cancer"), facts=facts(12, pixel_digest={0: "x"}))
+    unopened = assemble(listing(), DataConfig(positive="Cancer"))
     assert one.digest == moved.digest
     assert len({one.digest, other.digest, unopened.digest}) == 3
     assert not unopened.images_checked

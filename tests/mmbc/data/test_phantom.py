@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from mmbc.config import PhantomConfig
+from mmbc.config import DataConfig, PhantomConfig
 from mmbc.data.cohort import KEYS, assemble
 from mmbc.data.readers import phantom
 from mmbc.data.readers.phantom import VIEWS, draw_patients, read, render
@@ -35,10 +35,10 @@ def drawn(config: PhantomConfig, number: int) -> list[np.ndarray]:
 
 def test_listing_is_complete_and_a_cohort_can_be_made_of_it(tmp_path):
     listing = read(TINY, tmp_path, render=False)
-    assert list(listing.images.columns) == [*KEYS, "age", "density", "path"]
+    assert list(listing.images.columns) == [*KEYS, "age", "density", "path", "annotated"]
     assert listing.notice == "synthetic phantom cohort, not clinical evidence" and listing.name == "phantom"
     assert not list(tmp_path.iterdir())
-    cohort = assemble(listing, positive="Cancer")
+    cohort = assemble(listing, DataConfig(positive="Cancer"))
     assert len(cohort.images) == 40 and cohort.n_patients == 10
     assert (
         cohort.images.groupby("patient_id")[["breast", "view"]]

@@ -26,7 +26,7 @@ def lists(tmp_path):
             "Normal": normal or four(1, "D_0003_1"),
         }
         for status, rows in content.items():
-            frame = pd.DataFrame(rows, columns=list(mini_ddsm.COLUMNS))
+            frame = pd.DataFrame(rows, columns=list(mini_ddsm.COLUMNS_V1))
             frame.to_excel(tmp_path / f"List_{status}.xlsx", sheet_name="Sheet1", index=False)
         return tmp_path
 
@@ -34,20 +34,20 @@ def lists(tmp_path):
 
 
 def test_names_are_parsed(lists):
-    row = mini_ddsm.read(lists()).images.set_index("image_id").loc["Cancer/" + name(2, "B_0002_1", "LEFT", "MLO")]
+    row = mini_ddsm.read_v1(lists()).images.set_index("image_id").loc["Cancer/" + name(2, "B_0002_1", "LEFT", "MLO")]
     assert row[["patient_id", "case_id", "breast", "view", "site", "status"]].tolist() == [
         "B_0002_1", "B_0002_1/Cancer", "L", "MLO", "B", "Cancer"
     ]  # fmt: skip
 
 
 def test_density_zero_is_missing(lists):
-    listing = mini_ddsm.read(lists(cancer=four(1, "B_0002_1", density=0)))
+    listing = mini_ddsm.read_v1(lists(cancer=four(1, "B_0002_1", density=0)))
     assert listing.images.loc[listing.images["status"] == "Cancer", "density"].isna().all()
     assert any("Density is 0" in note for note in listing.notes)
 
 
 def test_a_patient_with_two_cases_keeps_one_key(lists):
-    listing = mini_ddsm.read(lists(benign=four(1, "A_1512_1") + four(9, "A_1512_1"), cancer=four(1, "A_1512_1")))
+    listing = mini_ddsm.read_v1(lists(benign=four(1, "A_1512_1") + four(9, "A_1512_1"), cancer=four(1, "A_1512_1")))
     cases = set(listing.images.loc[listing.images["patient_id"] == "A_1512_1", "case_id"])
     assert cases == {"A_1512_1/Benign", "A_1512_1/Benign#2", "A_1512_1/Cancer"}
 
@@ -65,7 +65,7 @@ def test_a_patient_with_two_cases_keeps_one_key(lists):
 )
 def test_bad_rows_are_named(lists, rows, text):
     with pytest.raises(CohortError) as error:
-        assemble(mini_ddsm.read(lists(benign=rows)), positive="Cancer")
+        assemble(mini_ddsm.read_v1(lists(benign=rows)), DataConfig(positive="Cancer"))
     assert text in str(error.value)
 
 
@@ -73,13 +73,13 @@ def test_missing_column_and_file_are_named(lists):
     folder = lists()
     pd.DataFrame({"View": [], "fileName": [], "Age": []}).to_excel(folder / "List_Benign.xlsx", index=False)
     with pytest.raises(CohortError, match=r"List_Benign.xlsx: column Density is missing"):
-        mini_ddsm.read(folder)
+        mini_ddsm.read_v1(folder)
     (folder / "List_Benign.xlsx").write_text("no spreadsheet")
     with pytest.raises(CohortError, match=r"List_Benign.xlsx: is not a readable Excel file"):
-        mini_ddsm.read(folder)
+        mini_ddsm.read_v1(folder)
     (folder / "List_Benign.xlsx").unlink()
     with pytest.raises(CohortError, match=r"List_Benign.xlsx: this list is missing"):
-        mini_ddsm.read(folder)
+        mini_ddsm.read_v1(folder)
 
 
 def test_source_recognises_forces_and_refuses(lists, tmp_path, monkeypatch):
@@ -89,7 +89,7 @@ def test_source_recognises_forces_and_refuses(lists, tmp_path, monkeypatch):
     assert source(None).kind == source("phantom").kind == "phantom"
     with pytest.raises(CohortError, match="no such file or folder"):
         source("nowhere")
-    with pytest.raises(CohortError, match="did you mean 'mini-ddsm-v1'"):
+    with pytest.raises(CohortError, match="did you mean 'mini-ddsm-v2'"):
         source("mini-ddsm-v3:nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(CohortError, match="no known layout"):
@@ -101,8 +101,8 @@ def test_source_recognises_forces_and_refuses(lists, tmp_path, monkeypatch):
 
 
 def test_full_lists(real_data):
-    listing = mini_ddsm.read(real_data / "mini_ddsm_v1_full_lists")
-    cohort = assemble(listing, positive="Cancer")
+    listing = mini_ddsm.read_v1(real_data / "mini_ddsm_v1_full_lists")
+    cohort = assemble(listing, DataConfig(positive="Cancer"))
     assert len(cohort.images) == 9684 and cohort.n_patients == 2414
     assert cohort.images.groupby("status").size().to_dict() == {"Benign": 3360, "Cancer": 3596, "Normal": 2728}
     assert cohort.images.groupby("case_id").size().eq(4).all()

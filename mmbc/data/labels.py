@@ -1,0 +1,147 @@
+"""Which rows are positive, which negative, and what the label belongs to.
+
+Labels per case are taken as distributed. Labels per breast make the contralateral breast of a positive case negative;
+the positive breast is the annotated one, joined over its views. Where annotations do not tell, the case is left out.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pandas as pd
+
+from mmbc.errors import CohortError, nearest, some
+
+Sides = Literal["pixels", "listed", "given", "unknown"]
+"""How the positive breast of a case is known: outlines in its pixels, annotations in the list, a label for each breast,
+or not at all."""
+
+CONTRALATERAL = "Contralateral"
+"""Status of the negative breasts of positive cases."""
+
+MALIGNANT, BENIGN = "MALIGNANT", "BENIGN"
+"""What the pathology of an annotated image must name to decide; anything else leaves the breast undecided."""
+
+
+def classes(rows: pd.DataFrame, where: str, positive: Sequence[str], negative: Sequence[str]) -> pd.Series:
+    """Return 1 (positive), 0 (negative) or NA (neither) for every row.
+
+    Args:
+        rows: listed rows with `status` and, where the label has other names than the status, `outcome`.
+        where: what is read, for messages.
+        positive: values of `outcome` (else of `status`) that are labelled 1.
+        negative: values of either that are labelled 0; empty for all that are not positive.
+
+    Raises:
+        CohortError: no positive class is known, a name that no row has or that is on both sides, or one class only.
+    """
+    outcome = rows["outcome"] if "outcome" in rows else rows["status"]
+    counts = outcome.value_counts(sort=False).sort_index()
+    found = ", ".join(f"{name!r} ({n} rows)" for name, n in list(counts.items())[:12])
+    if not positive:
+        raise CohortError(f"{where}: which labels are positive? Say --positive NAME; found: {found}")
+    for name in positive:
+        if name not in counts.index:
+            raise CohortError(f"{where}: no image has the label {name!r} (--positive); found: {found}")
+    is_positive = outcome.isin(list(positive))
+    known = set(outcome[~is_positive]) | set(rows["status"][~is_positive])
+    for name in negative:
+        if name in positive:
+            raise CohortError(f"{where}: {name!r} is named as positive and as negative")
+        if name not in known:
+            raise CohortError(f"{where}: no negative image has the label {name!r} (--negative); {nearest(name, known)}")
+    is_negative = ~is_positive & (outcome.isin(list(negative)) | rows["status"].isin(list(negative)) | (not negative))
+    if not is_negative.any():
+        raise CohortError(f"{where}: every image is labelled {some(positive)}; two classes are needed")
+    return pd.Series(pd.NA, index=rows.index, dtype="Int64").mask(is_positive, 1).mask(is_negative, 0)
+
+
+def check_units(rows: pd.DataFrame, label: pd.Series, level: str, where: str) -> None:
+    """Check that every unit a label belongs to has one label.
+
+    Raises:
+        CohortError: a case (a breast) with both labels, or a row without a breast where breasts are the unit.
+    """
+    keys = ["patient_id", "case_id", *(["breast"] if level == "breast" else [])]
+    if level == "breast" and rows["breast"].isna().any():
+        empty = rows[rows["breast"].isna()]
+        raise CohortError(f"{where}: labels per breast need column 'breast' in every row; empty in {named(empty)}")
+    known = rows[keys].assign(label=label)[label.notna()]
+    n_labels = known.groupby(keys)["label"].transform("nunique")
+    mixed = rows.loc[n_labels.index[n_labels > 1]]
+    if mixed.empty:
+        return
+    unit = " ".join(str(mixed.iloc[0][key]) for key in dict.fromkeys(keys) if mixed[key].notna().all())
+    first = mixed[(mixed[keys].astype(str) == mixed.iloc[0][keys].astype(str)).all(axis=1)]
+    hint = "a breast has one label" if level == "breast" else (
+        "a case has one label. If labels belong to breasts: --label-level breast (with a column 'breast'); if a patient "
+        "has several examinations: give them a column 'case_id'"
+    )  # fmt: skip
+    raise CohortError(
+        f"{where}: column 'label' contradicts itself within {unit}: {named(first)}; {hint}. "
+        f"{mixed['patient_id'].nunique()} patients are concerned"
+    )
+
+
+def named(rows: pd.DataFrame) -> str:
+    """Name some rows as a user finds them: by image, and by row number where the list has one."""
+    numbers = rows["row"] if "row" in rows else [None] * len(rows)
+    pairs = zip(rows["image_id"], numbers, strict=True)
+    return some(f"{image}" if number is None else f"row {number} ({image})" for image, number in pairs)
+
+
+def by_breast(rows: pd.DataFrame, label: pd.Series, annotated: pd.Series) -> tuple[pd.Series, pd.Series, pd.Series]:
+    """Turn labels of cases into labels of breasts.
+
+    Args:
+        rows: `case_id`, `breast`, `status` and, where files name it, `pathology` (upper case, empty if not known).
+        label: of the case, 1 or 0.
+        annotated: whether the image carries an annotation; NA where its file could not be read.
+
+    Returns:
+        label, status and reason by row; the reason is empty, or why the case cannot be decided.
+    """
+    new_label, status = label.copy(), rows["status"].copy()
+    reason = pd.Series("", index=rows.index)
+    pathology = rows["pathology"] if "pathology" in rows else pd.Series("", index=rows.index)
+    for _, case in rows[label == 1].groupby("case_id", sort=False):
+        evidence = {
+            str(breast): _evidence(annotated[one.index], pathology[one.index])
+            for breast, one in case.groupby("breast", sort=True)
+        }
+        positive, why = _positive_breasts(evidence)
+        reason[case.index] = why
+        contralateral = case.index[~case["breast"].isin(positive)]
+        new_label[contralateral] = 0
+        status[contralateral] = CONTRALATERAL
+    # a case that is left out keeps the status it is listed under
+    return new_label.where(reason == "", label), status.where(reason == "", rows["status"]), reason
+
+
+def _evidence(annotated: pd.Series, pathology: pd.Series) -> str:
+    """Sum up a breast over its views: `none`, `unknown`, `annotated`, `MALIGNANT` or `BENIGN`."""
+    known = annotated.dropna()
+    if not known.any():
+        return "none" if len(known) else "unknown"
+    words = {word for text in pathology for word in text.split()}
+    if MALIGNANT in words:
+        return MALIGNANT
+    return BENIGN if words and all(word.startswith(BENIGN) for word in words) else "annotated"
+
+
+def _positive_breasts(evidence: dict[str, str]) -> tuple[set[str], str]:
+    """Return the positive breasts of a positive case, or why they are not known."""
+    marked = {breast for breast, what in evidence.items() if what not in ("none", "unknown")}
+    malignant = {breast for breast, what in evidence.items() if what == MALIGNANT}
+    if "unknown" in evidence.values():
+        return set(), "the images of one breast are missing, so its annotation is not known"
+    if not marked:
+        return set(), "no breast is annotated"
+    if len(marked) == 1:
+        return (
+            (set(), "the annotated breast is benign by pathology")
+            if evidence[next(iter(marked))] == BENIGN
+            else (marked, "")
+        )
+    if malignant and all(evidence[breast] in (MALIGNANT, BENIGN) for breast in marked):
+        return malignant, ""
+    return set(), "both breasts are annotated and no pathology decides"

@@ -1,0 +1,233 @@
+"""A cohort of one's own: a table with one row per image (CSV, TSV, Excel, Parquet) beside its clinical columns.
+
+Needed are `image`, `patient_id` and `label`; `case_id`, `breast`, `view`, `status` and `site` are used where they are.
+Every other column that qualifies is a clinical feature.
+"""
+
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import pandas as pd
+
+from mmbc.config import DataConfig
+from mmbc.data.cohort import KEYS, Feature, Listing
+from mmbc.data.columns import MixedError, Understood, as_kind, numbers, understand
+from mmbc.data.tables import SUFFIXES, mapped, plain, read_table
+from mmbc.errors import CohortError, nearest, some
+
+KIND = "manifest"
+NEEDED = ("image", "patient_id", "label")
+OPTIONAL = ("case_id", "breast", "view", "status", "site")
+BREASTS = {"l": "L", "left": "L", "r": "R", "right": "R"}
+RESERVED = (*KEYS, "label", "outcome", "path", "row", "part", "annotated", "pathology", "pixel_digest")
+"""Names of a cohort's own columns, which a clinical column cannot have."""
+
+TRUE, FALSE = ("1", "true"), ("0", "false")
+"""Labels that need no `--positive`."""
+
+
+def recognise(path: Path) -> bool:
+    """Whether the path is a table, or a folder with one file named `manifest`."""
+    return (path.is_file() and path.suffix.lower() in SUFFIXES) or len(_within(path)) == 1
+
+
+def _within(folder: Path) -> list[Path]:
+    return [folder / f"manifest{suffix}" for suffix in SUFFIXES if (folder / f"manifest{suffix}").is_file()]
+
+
+def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
+    """Read a manifest.
+
+    Args:
+        path: the table, or a folder with one file named `manifest`.
+        data: `columns`, `features`, `feature_kinds`, `missing_values`, `image_root` and `sheet` say how.
+        aside: columns that decide on splits: kept, but no features unless asked for.
+
+    Raises:
+        CohortError: names the file, and the column and row of every cell that cannot be used.
+    """
+    if path.is_dir():
+        tables = _within(path)
+        if len(tables) != 1:
+            raise CohortError(
+                f"{path}: needs one file manifest.csv (or {', '.join(SUFFIXES[1:])}); found {len(tables)}"
+            )
+        path = tables[0]
+    table = read_table(path, sheet=data.sheet, missing=data.missing_values)
+    roles = mapped(path, list(table.columns), NEEDED, OPTIONAL, data.columns)
+    given = {key: table[column] for key, column in roles.items()}
+    _check_filled(path, {key: given[key] for key in NEEDED}, roles)
+    images = pd.DataFrame(index=table.index)
+    places = _places(path, given["image"], data.image_root)
+    images["image_id"] = _image_ids(places, path.parent)
+    images["patient_id"] = given["patient_id"]
+    images["case_id"] = given["patient_id"] + ("/" + given["case_id"] if "case_id" in given else "")
+    images["breast"] = _breasts(path, given.get("breast"), roles, table.index)
+    nothing = pd.Series(pd.NA, index=table.index, dtype="str")
+    images["view"] = given["view"].str.upper() if "view" in given else nothing
+    images["outcome"] = _outcomes(given["label"])
+    images["status"] = _statuses(images["outcome"], given.get("status"), roles["label"])
+    images["site"] = given.get("site", nothing)
+    images["path"] = pd.Series(places, index=table.index, dtype=object)
+    images["row"] = table.index
+    others = [column for column in table.columns if column not in roles.values()]
+    kept = [column for column in others if column in aside]
+    features, values, left_out = _features(path, table[others], given["patient_id"], data, tuple(kept))
+    images = pd.concat([images, values], axis=1).reset_index(drop=True)
+    notes = _notes(given, roles, images, left_out)
+    return Listing(
+        name=_name(path), images=images, features=features, positive=_default_positive(images["outcome"]), sides="given",
+        aside=tuple(name for name in aside if name in images.columns), left_out=left_out, notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _name(path: Path) -> str:
+    """Return the cohort's name: the file's, or its folder's where the file is just called manifest."""
+    stem = path.resolve().parent.name if path.stem.lower() == "manifest" else path.stem
+    return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "cohort"
+
+
+def _check_filled(path: Path, needed: dict[str, pd.Series], roles: dict[str, str]) -> None:
+    problems = [
+        f"column {roles[key]!r} ({key}) is empty in rows {some(values.index[values.isna()])}"
+        for key, values in needed.items()
+        if values.isna().any()
+    ]
+    if problems:
+        raise CohortError(f"{path}: {'; '.join(problems)}")
+
+
+def _places(path: Path, images: pd.Series, root: str) -> list[Path]:
+    """Return where each image is: absolute, or relative to the root; a backslash separates folders too."""
+    base = path.parent / root
+    return [base / (_posix(text) if "\\" in text else text) for text in images]
+
+
+def _posix(text: str) -> str:
+    """Return a path with Windows separators as one of this system."""
+    return PureWindowsPath(text).as_posix()
+
+
+def _image_ids(places: list[Path], folder: Path) -> list[str]:
+    """Name images by their path below the manifest's folder, else below the folder they have in common."""
+    if all(place.is_relative_to(folder) for place in places):
+        return [place.relative_to(folder).as_posix() for place in places]
+    parents = [place.absolute().parent for place in places]
+    common = parents[0]
+    for parent in set(parents):
+        while not parent.is_relative_to(common):
+            common = common.parent
+    return [str(PurePosixPath(place.absolute().relative_to(common))) for place in places]
+
+
+def _breasts(path: Path, values: pd.Series | None, roles: dict[str, str], index: pd.Index) -> pd.Series:
+    if values is None:
+        return pd.Series(pd.NA, index=index, dtype="str")
+    found = values.str.lower().map(BREASTS)
+    wrong = values[values.notna() & found.isna()]
+    if len(wrong):
+        shown = some(f"row {row}: {value!r}" for row, value in wrong.items())
+        raise CohortError(f"{path}: column {roles['breast']!r} (breast) must be L, R, left or right: {shown}")
+    return found.astype("str")
+
+
+def _outcomes(labels: pd.Series) -> pd.Series:
+    """Return labels as text; 1.0 and 1 are one label."""
+    found = numbers(labels)
+    return found.map(lambda value: f"{value:g}").astype("str") if found.notna().all() else labels
+
+
+def _statuses(outcome: pd.Series, status: pd.Series | None, column: str) -> pd.Series:
+    """Return the original class: the status column, else the label in words."""
+    words = outcome.map(lambda value: f"{column} {value}" if _is_number(value) else value).astype("str")
+    return words if status is None else status.where(status.notna(), words)
+
+
+def _is_number(value: str) -> bool:
+    return bool(re.fullmatch(r"[+-]?[\d.]+", value))
+
+
+def _default_positive(outcome: pd.Series) -> tuple[str, ...]:
+    """Return the positive label where it needs no saying: labels 0 and 1, or false and true."""
+    found = {value.lower(): value for value in outcome.unique()}
+    known = set(found) <= {*TRUE, *FALSE}
+    return tuple(found[value] for value in TRUE if value in found) if known else ()
+
+
+def _features(
+    path: Path, table: pd.DataFrame, patients: pd.Series, data: DataConfig, aside: tuple[str, ...]
+) -> tuple[tuple[Feature, ...], pd.DataFrame, tuple[tuple[str, str], ...]]:
+    """Return the features, the values of features and of columns set aside, and what is left out and why."""
+    names = list(table.columns)
+    for name in (*data.features, *data.feature_kinds):
+        if name not in names:
+            raise CohortError(f"{path}: no clinical column {name!r} (--features); {nearest(name, names)}")
+    features: list[Feature] = []
+    values: dict[str, pd.Series] = {}
+    left_out: list[tuple[str, str]] = []
+    problems: list[str] = []
+    for name in names:
+        kind = data.feature_kinds.get(name)
+        asked = name in data.features or (kind is not None and kind != "skip")
+        if name in aside:
+            values[name] = _typed(table[name])
+        if kind == "skip" or (name in aside and not asked) or (data.features and not asked):
+            left_out.append((name, "decides on splits" if name in aside else "left out as asked"))
+            continue
+        try:
+            found = _understood(name, table[name], patients, kind, asked)
+        except MixedError as error:
+            problems.append(f"{error}")
+            continue
+        if found.kind is None:
+            left_out.append((name, found.reason))
+            continue
+        if name in RESERVED:
+            problems.append(f"column {name!r} would be a feature, but the name is taken; rename the column")
+        values[name] = found.content
+        features.append(Feature(name, found.kind, kind if isinstance(kind, tuple) else ()))
+    if problems:
+        raise CohortError(
+            f"{path}: {'; '.join(problems)}. Correct the cells, declare words that mean 'not known' "
+            "(--set data.missing_values=...), give the column a kind (--set data.feature_kinds.NAME=categorical), or leave "
+            "it out (=skip)"
+        )
+    return tuple(features), pd.DataFrame(values, index=table.index), tuple(left_out)
+
+
+def _understood(name: str, values: pd.Series, patients: pd.Series, kind: object, asked: bool) -> Understood:
+    """Recognise a column, or take it for what the user says it is."""
+    if isinstance(kind, tuple):
+        return Understood(as_kind(name, values, kind), "ordinal")
+    if kind in ("numeric", "ordinal", "categorical"):
+        return Understood(as_kind(name, values, str(kind)), kind)
+    found = understand(name, values, patients)
+    if asked and found.kind is None:
+        raise MixedError(
+            f"column {name!r} was asked for, but it is {found.reason}; to take it all the same, give it a kind "
+            f"(--set data.feature_kinds.{name}=categorical)"
+        )
+    return found
+
+
+def _typed(values: pd.Series) -> pd.Series:
+    """Return a column that decides on splits as numbers if it holds nothing else, so that `year >= 2019` works."""
+    found = numbers(values)
+    return found if found.notna().sum() == values.notna().sum() else values
+
+
+def _notes(
+    given: dict[str, pd.Series], roles: dict[str, str], images: pd.DataFrame, left_out: tuple[tuple[str, str], ...]
+) -> list[str]:
+    notes = []
+    renamed = [f"{key} is {column!r}" for key, column in roles.items() if plain(column) != key]
+    if renamed:
+        notes.append(f"Columns: {', '.join(renamed)}.")
+    if "breast" not in given:
+        notes.append("No column names the breast: all images of a case are pooled like views of one.")
+    elif images["breast"].isna().any():
+        notes.append(f"The breast is not known in {int(images['breast'].isna().sum())} rows; those are pooled as one.")
+    shown = [f"{name} ({reason})" for name, reason in left_out]
+    if shown:
+        notes.append(f"Columns that are no features: {'; '.join(shown)}.")
+    return notes
