@@ -21,7 +21,7 @@ from study.workplace import list_images, open_images
 CODES = (99, 999, 9999, 99999)
 """Extreme values that often stand for 'not known'."""
 
-SHOWN_VALUES, SHOWN_SIZES, SHOWN_SITES = 6, 6, 12
+SHOWN_VALUES, SHOWN_SIZES, SHOWN_SITES = 6, 3, 12
 T = TypeVar("T")
 
 
@@ -70,7 +70,7 @@ class Description:
             "Classes: images (patients)": self.classes,
             "Clinical columns": self.features,
             "Columns that are no features": pd.DataFrame(self.left_out, columns=["column", "reason"]),
-            "Images that can be used, by breast and view": self.views,
+            "Images by view": self.views,
             "Patients by site": self.sites,
             "Image files": self.images if self.images is not None else pd.DataFrame(),
             "Left out": self.excluded,
@@ -264,22 +264,26 @@ def _doubts(values: pd.Series, feature: Feature) -> list[str]:
 
 
 def _sizes(facts: pd.DataFrame) -> pd.DataFrame:
-    """Count readable files by size and mode, the most frequent first."""
+    """Count readable files by size and mode."""
     readable = facts[facts["error"] == ""]
     if readable.empty:
         return pd.DataFrame()
-    counts = readable.groupby(["width", "height", "mode"]).size().sort_values(ascending=False, kind="stable")
-    shown = counts.head(SHOWN_SIZES).reset_index(name="n")
-    sizes = zip(shown["width"], shown["height"], shown["mode"], shown["n"], strict=True)
-    rows = [(f"{width} x {height}", mode, n) for width, height, mode, n in sizes]
-    rest = counts.iloc[SHOWN_SIZES:]
-    if len(rest):
-        width, height = (f"{readable[side].min()} to {readable[side].max()}" for side in ("width", "height"))
-        rows.append((f"{len(rest)} more, {width} x {height}", some(sorted(readable["mode"].unique())), rest.sum()))
+    counts = readable.groupby(["mode", "width", "height"]).size().reset_index(name="n")
+    rows = [_size_row(str(mode), sizes) for mode, sizes in counts.groupby("mode")]
     outlined, constant = int((readable["n_outline_pixels"] > 0).sum()), int(readable["constant"].sum())
     rows += [("with outlines in the pixels", "", outlined)] if outlined else []
     rows += [("of one grey value throughout", "", constant)] if constant else []
     return pd.DataFrame(rows, columns=["width x height", "mode", "images"])
+
+
+def _size_row(mode: str, sizes: pd.DataFrame) -> tuple[str, str, int]:
+    """Return the sizes of one mode: each where they are few, else their range."""
+    if len(sizes) <= SHOWN_SIZES:
+        shown = some(f"{width} x {height}" for width, height in zip(sizes["width"], sizes["height"], strict=True))
+    else:
+        width, height = (f"{sizes[side].min()} to {sizes[side].max()}" for side in ("width", "height"))
+        shown = f"{width} x {height} ({len(sizes)} sizes)"
+    return shown, mode, int(sizes["n"].sum())
 
 
 def _judge_further(found: Description, request: Request, listing: Listing, account: Account) -> None:

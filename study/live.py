@@ -18,6 +18,9 @@ from study.plan import Cell
 SHOWN = 20
 """Fits listed at once."""
 
+EPOCHS_A_LINE = 10
+"""Where there is no terminal, a fit is heard of in epochs 1, 11, 21, ..."""
+
 
 class View(Observer):
     """An observer that draws; use it as a context manager around a run."""
@@ -69,13 +72,13 @@ class View(Observer):
             self._say(f"training {len(cells)} cells together" if len(cells) > 1 else f"training {first}")
 
     def epoch_ended(self, fit: Fit) -> None:
-        """Count the epoch; print a line where there is no terminal."""
+        """Count the epoch; print a line now and then where there is no terminal."""
         now = time.perf_counter()
         self._seconds[fit.config.uses_images].append(now - self._mark)
         self._mark = now
         self._fits[fit.name] = fit
         self._waiting.pop(fit.name, None)
-        if not self._terminal:
+        if not self._terminal and (fit.epoch - 1) % EPOCHS_A_LINE == 0:
             row = fit.history[-1]
             self._say(
                 f"{fit.name} epoch {fit.epoch}: training loss {row['train_loss']:.3f}, validation loss "

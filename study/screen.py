@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
-from rich.box import SIMPLE_HEAD
 from rich.columns import Columns
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mmbc.data.cohort import Cohort
+from mmbc.data.cohort import Cohort, flow_shown
 from study import folds
 from study.describe import Description
 from study.run import Planned
@@ -21,7 +20,7 @@ def flow_table(cohort: Cohort) -> Table:
     """Return the cohort's flow: images (patients) by step and status."""
     statuses = list(dict.fromkeys(cohort.flow["status"]))
     table = Table("step", *statuses, "all images", title=titled("Cohort flow: images (patients)", cohort.notice))
-    for step, rows in cohort.flow.groupby("step", sort=False):
+    for step, rows in flow_shown(cohort.flow).groupby("step", sort=False):
         cells = rows.set_index("status").reindex(statuses)
         shown = [f"{row.n_images} ({row.n_patients})" for row in cells.itertuples()]
         table.add_row(str(step), *shown, str(int(rows["n_images"].sum())))
@@ -63,7 +62,7 @@ def described(found: Description) -> Iterator[RenderableType]:
     yield f"[bold]{escape(found.headline())}[/]"
     narrow: list[Table] = []
     for title, content in found.tables().items():
-        table = Table(*map(escape, content.columns), title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+        table = Table(*map(escape, content.columns), title=title, title_justify="left", box=None, header_style="dim")
         for line in content.to_numpy().tolist():
             table.add_row(*map(escape, line))
         if len(content.columns) < 5 and title != "Columns that are no features":

@@ -217,6 +217,9 @@ def assemble(
     used = used_rows(listing, account)
     if used["label"].nunique() < 2:
         raise CohortError(f"{listing.name}: the usable images have one class only; see --describe")
+    if listing.left_out:
+        reasons = "; ".join(f"{name} ({reason})" for name, reason in listing.left_out)
+        account.notes.append(f"Columns that are no features: {reasons}.")
     account.notes += leaky.check(used, listing.features, data.label_level, allow_leaky, listing.name)
     accounted = account.rows[["image_id", "patient_id", "status"]].assign(step=account.step, reason=account.reason)
     return Cohort(
@@ -293,11 +296,11 @@ def _settle_labels(account: Account, listing: Listing, data: DataConfig, facts: 
     account.rows = account.rows.assign(status=account.rows["status"].mask(compared, status.reindex(account.rows.index)))
     undecided = reason.reindex(account.rows.index).fillna("")
     account.exclude(undecided != "", "undecided", undecided)
-    cases = account.rows.loc[undecided != "", ["case_id"]].assign(reason=undecided).drop_duplicates("case_id")
+    left_out = account.rows[account.step == "undecided"].assign(reason=account.reason).drop_duplicates("case_id")
     account.notes.append(
         "Labels are per breast: the annotated breast of a positive case is positive, her opposite breast negative "
         f"({labels.CONTRALATERAL}). "
-        + (f"Left out as undecided: {_reasons(cases['reason'])}." if len(cases) else "No case was undecided.")
+        + (f"Left out as undecided: {_reasons(left_out['reason'])}." if len(left_out) else "No case was undecided.")
     )
 
 
@@ -375,6 +378,12 @@ def _mark_duplicates(account: Account) -> None:
         raise CohortError(f"pixel-identical images carry different labels: {names}; correct the labels")
     copied = pd.Series(account.rows.index.isin(copies), index=account.rows.index)
     account.exclude(copied, "duplicate", "pixel-identical to " + first.reindex(account.rows.index).fillna(""))
+
+
+def flow_shown(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return a flow table without the steps that concern few cohorts and no row of this one."""
+    n_images = counts.groupby("step")["n_images"].transform("sum")
+    return counts[(n_images > 0) | ~counts["step"].isin(["other class", "undecided"])]
 
 
 def flow(account: Account) -> pd.DataFrame:

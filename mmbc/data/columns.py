@@ -25,6 +25,9 @@ DIFFERENT = 0.9
 """Share of patients with a value of their own from which a column is id-like."""
 
 LONG_TEXT = 60
+MANY_WORDS = 2.5
+"""Mean number of words from which values are phrases, not names of categories."""
+
 YEARS = (1900, 2100)
 
 DATE = re.compile(
@@ -94,6 +97,8 @@ def understand(name: str, values: pd.Series, patients: pd.Series) -> Understood:
     if different > MOST_CATEGORIES or longest > LONG_TEXT or different == len(known):
         what = "id-like: nearly every patient has her own" if _own(known, patients) else "free text"
         return Understood(values, None, f"{what} ({different} different values)")
+    if known.drop_duplicates().str.split().str.len().mean() >= MANY_WORDS:
+        return Understood(values, None, f"free text: phrases ({different} different values)")
     return Understood(values, "categorical")
 
 

@@ -18,6 +18,9 @@ AUC = 0.97
 FEWEST = 3
 """Units of either class without which nothing is said."""
 
+USUAL = 5
+"""A category of at least this many units is also judged by its own share of positives, units themselves included."""
+
 MOST_VALUES = 10
 """Numeric columns with at most this many values are also judged as categories (codes need not be in order)."""
 
@@ -26,7 +29,7 @@ def separation(rows: pd.DataFrame, features: Sequence["Feature"], level: str) ->
     """Return for each column the AUC with which it alone tells the units of the label apart.
 
     Numbers are compared by size, either way round, among the units that have one; categories, and whether a value is
-    missing, by the share of positives among the other units of the same category.
+    missing, by the share of positives in the category, or, so that small ones count too, among its other units.
     """
     keys = ["patient_id", "case_id", *(["breast"] if level == "breast" else [])]
     names = [feature.name for feature in features]
@@ -48,12 +51,13 @@ def _separation(values: pd.Series, labels: np.ndarray, feature: "Feature") -> fl
 
 
 def _by_category(values: pd.Series, labels: np.ndarray) -> float:
-    """AUC of the share of positives among the other units of the same category (prevalence where there is none)."""
+    """The greater of two AUCs: of the category's share of positives, and of that among its other units."""
     frame = pd.DataFrame({"value": values.to_numpy(), "label": labels})
     group = frame.groupby("value")["label"]
-    others = group.transform("size") - 1
-    share = (group.transform("sum") - frame["label"]) / others.where(others > 0)
-    return _auc(labels, share.fillna(labels.mean()).to_numpy())
+    size, positive = group.transform("size"), group.transform("sum")
+    own = (positive / size).where(size >= USUAL, labels.mean())
+    others = ((positive - frame["label"]) / (size - 1).where(size > 1)).fillna(labels.mean())
+    return max(_auc(labels, own.to_numpy()), _auc(labels, others.to_numpy()))
 
 
 def _auc(labels: np.ndarray, scores: np.ndarray) -> float:

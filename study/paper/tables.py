@@ -8,7 +8,7 @@ import pandas as pd
 from openpyxl.styles import Alignment, Font
 from openpyxl.utils import get_column_letter
 
-from mmbc.data.cohort import Cohort
+from mmbc.data.cohort import Cohort, flow_shown
 from mmbc.data.splits import patient_table
 from study.evaluate import LEVELS, METRICS, Evaluation
 from study.folds import table as fold_counts
@@ -56,7 +56,7 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
 
 def flow_table(cohort: Cohort) -> PaperTable:
     """Cohort flow: images (patients) by step and status."""
-    data = cohort.flow
+    data = flow_shown(cohort.flow)
     text = data.assign(text=data["n_images"].astype(str) + " (" + data["n_patients"].astype(str) + ")")
     shown = text.pivot(index="step", columns="status", values="text").reindex(data["step"].unique())
     shown.insert(len(shown.columns), "All images", data.groupby("step", sort=False)["n_images"].sum().astype(str))

@@ -74,7 +74,7 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
     kept = [column for column in others if column in aside]
     features, values, left_out = _features(path, table[others], given["patient_id"], data, tuple(kept))
     images = pd.concat([images, values], axis=1).reset_index(drop=True)
-    notes = _notes(given, roles, images, left_out)
+    notes = _notes(given, roles, images)
     return Listing(
         name=_name(path), images=images, features=features, positive=_default_positive(images["outcome"]), sides="given",
         aside=tuple(name for name in aside if name in images.columns), left_out=left_out, notes=tuple(notes),
@@ -216,9 +216,7 @@ def _typed(values: pd.Series) -> pd.Series:
     return found if found.notna().sum() == values.notna().sum() else values
 
 
-def _notes(
-    given: dict[str, pd.Series], roles: dict[str, str], images: pd.DataFrame, left_out: tuple[tuple[str, str], ...]
-) -> list[str]:
+def _notes(given: dict[str, pd.Series], roles: dict[str, str], images: pd.DataFrame) -> list[str]:
     notes = []
     renamed = [f"{key} is {column!r}" for key, column in roles.items() if plain(column) != key]
     if renamed:
@@ -227,7 +225,4 @@ def _notes(
         notes.append("No column names the breast: all images of a case are pooled like views of one.")
     elif images["breast"].isna().any():
         notes.append(f"The breast is not known in {int(images['breast'].isna().sum())} rows; those are pooled as one.")
-    shown = [f"{name} ({reason})" for name, reason in left_out]
-    if shown:
-        notes.append(f"Columns that are no features: {'; '.join(shown)}.")
     return notes

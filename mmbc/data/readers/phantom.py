@@ -176,8 +176,7 @@ def _render_all(phantom: PhantomConfig, patients: pd.DataFrame, target: Path, pr
     def work(number: int) -> None:
         patient = patients.iloc[number]
         for index, (breast, view) in enumerate(VIEWS):
-            _, png = cv2.imencode(".png", render(phantom, patient, number, index))
-            (building / f"{patient['patient_id']}.{breast}_{view}.png").write_bytes(png.tobytes())
+            write(building / f"{patient['patient_id']}.{breast}_{view}.png", render(phantom, patient, number, index))
 
     try:
         for _ in parallel(work, range(len(patients)), 0, "rendering phantom patients", progress):
@@ -185,6 +184,12 @@ def _render_all(phantom: PhantomConfig, patients: pd.DataFrame, target: Path, pr
         move_into_place(building, target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def write(file: Path, pixels: np.ndarray) -> None:
+    """Write an image (height, width) of uint8 as PNG, the same bytes on every file system."""
+    _, png = cv2.imencode(".png", pixels)
+    file.write_bytes(png.tobytes())
 
 
 # --------------------------------------------------------------------------------------------------------- the images
