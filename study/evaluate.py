@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import logsumexp
 
 from mmbc.calibration import apply_platt, fit_platt
 from study.record import CELL_COLUMNS, StoredStudy
@@ -85,8 +86,13 @@ def pool(rows: pd.DataFrame, level: str, views: str = "mean", breasts: str = "ma
 
 def _noisy_or(logits: pd.Series) -> float:
     """Return the logit of 1 - prod(1 - expit(logits)), without leaving the scale of logits."""
-    total = float(np.logaddexp(0, logits.to_numpy(dtype=np.float64)).sum())
-    return total + float(np.log1p(-np.exp(-total)))
+    scores = logits.to_numpy(dtype=np.float64)
+    nobody = -np.logaddexp(0, scores)  # log(1 - p) of each breast
+    total = float(nobody.sum())
+    if total < -1e-3:
+        return -total + float(np.log1p(-np.exp(total)))
+    # every p is tiny: log(1 - exp(total)) is about log(sum p), and p about exp(score)
+    return float(logsumexp(scores + nobody)) - total / 2
 
 
 def cell_units(rows: pd.DataFrame, level: str, protocol: Protocol) -> tuple[pd.DataFrame, str]:

@@ -52,10 +52,13 @@ def _named_splits(
     share = protocol.validation
     if protocol.fold_column:
         groups = _by_column(images, protocol.fold_column)
+        for name, ids in groups.items():
+            _both_classes(patients, ids, f"--folds {protocol.fold_column}, {name}")
         found = predefined(patients, list(groups.values()), validation=share, rng=rng)
         return list(zip(groups, found, strict=True))
     if protocol.test_where:
         tested = _where(images, protocol.test_where)
+        _both_classes(patients, tested, f"--test-where {protocol.test_where!r}")
         return [(protocol.test_where, predefined(patients, [tested], validation=share, rng=rng)[0])]
     if protocol.holdout is not None:
         return [("", holdout(patients, test=protocol.holdout, validation=share, rng=rng))]
@@ -102,6 +105,17 @@ def _where(images: pd.DataFrame, condition: str) -> set[str]:
     if n_met in (0, len(found)):
         raise SplitError(f"--test-where {condition!r}: {'no' if n_met == 0 else 'every'} row meets it")
     return set(images.loc[found, "patient_id"])
+
+
+def _both_classes(patients: pd.DataFrame, tested: set[str], where: str) -> None:
+    """Check that the test part and the rest have positive and negative patients."""
+    inside = patients["patient_id"].isin(tested)
+    for part, chosen in (("test part", patients[inside]), ("rest", patients[~inside])):
+        if chosen["label"].nunique() < 2:
+            raise SplitError(
+                f"{where}: the {part} has {len(chosen)} patients, not both classes ({int(chosen['label'].sum())} positive); "
+                "join small values in a column of your own"
+            )
 
 
 def _undivided(patients: pd.Series, values: pd.Series, where: str, what: str) -> None:

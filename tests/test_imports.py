@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted([*(ROOT / "mmbc").rglob("*.py"), *(ROOT / "study").rglob("*.py")])
-COMMANDS = {"study.cv", "study.report"}
+COMMANDS = {"study.cv", "study.report", "mmbc.example"}
 TORCH = {"torch", "torchvision", "timm", "safetensors"}
 
 

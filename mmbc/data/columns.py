@@ -97,7 +97,7 @@ def understand(name: str, values: pd.Series, patients: pd.Series) -> Understood:
     if different > MOST_CATEGORIES or longest > LONG_TEXT or different == len(known):
         what = "id-like: nearly every patient has her own" if _own(known, patients) else "free text"
         return Understood(values, None, f"{what} ({different} different values)")
-    if known.drop_duplicates().str.split().str.len().mean() >= MANY_WORDS:
+    if known.drop_duplicates().str.count(r"\S+").mean() >= MANY_WORDS:
         return Understood(values, None, f"free text: phrases ({different} different values)")
     return Understood(values, "categorical")
 

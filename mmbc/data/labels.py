@@ -65,12 +65,12 @@ def check_units(rows: pd.DataFrame, label: pd.Series, level: str, where: str) ->
     if level == "breast" and rows["breast"].isna().any():
         empty = rows[rows["breast"].isna()]
         raise CohortError(f"{where}: labels per breast need column 'breast' in every row; empty in {named(empty)}")
-    known = rows[keys].assign(label=label)[label.notna()]
+    known = rows[keys].assign(label=label.reindex(rows.index)).dropna(subset="label")
     n_labels = known.groupby(keys)["label"].transform("nunique")
     mixed = rows.loc[n_labels.index[n_labels > 1]]
     if mixed.empty:
         return
-    unit = " ".join(str(mixed.iloc[0][key]) for key in dict.fromkeys(keys) if mixed[key].notna().all())
+    unit = " ".join(str(mixed.iloc[0][key]) for key in keys[1:])
     first = mixed[(mixed[keys].astype(str) == mixed.iloc[0][keys].astype(str)).all(axis=1)]
     hint = "a breast has one label" if level == "breast" else (
         "a case has one label. If labels belong to breasts: --label-level breast (with a column 'breast'); if a patient "

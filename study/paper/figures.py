@@ -191,6 +191,10 @@ def confusion_matrices(confusion: pd.DataFrame, arms: list[str], level: str) -> 
     return figure, chosen.reset_index()
 
 
+BOXES, LINES = 4, 5
+"""Statuses shown side by side in the flow diagram, and in one box where they are more."""
+
+
 def flow(counts: pd.DataFrame, n_patients: int) -> Drawn:
     """Cohort flow diagram: listed, what was left out, used by status."""
     totals = counts.groupby("step", sort=False)["n_images"].sum()
@@ -207,8 +211,15 @@ def flow(counts: pd.DataFrame, n_patients: int) -> Drawn:
         left_out = "\n".join(f"{step}: {n} images" for step, n in lost) or "no image"
         aside = _box(axes, 0.8, 0.69, f"Left out\n{left_out}")
         axes.annotate("", (0, 0.5), (0.3, 0.69), xycoords=aside, textcoords="data", arrowprops=ARROW | {"shrinkB": 4})
-        for place, row in zip(np.linspace(0.15, 0.85, len(used)), used.itertuples(), strict=True):
-            _box(axes, place, 0.1, f"{row.status}\n{row.n_images} images\n{row.n_patients} patients")
+        lines = [(f"{row.status}", f"{row.n_images} images", f"{row.n_patients} patients") for row in used.itertuples()]
+        if len(lines) > BOXES:  # side by side they would overlap
+            shown = [f"{name}: {images}, {patients}" for name, images, patients in lines[:LINES]]
+            shown += [f"and {len(lines) - LINES} more"] if len(lines) > LINES else []
+            box = _box(axes, 0.3, 0.06, "\n".join(shown))
+            axes.annotate("", (0.5, 1), (0.3, 0.37), xycoords=box, textcoords="data", arrowprops=ARROW | {"shrinkB": 4})
+            return figure, counts
+        for place, line in zip(np.linspace(0.15, 0.85, len(lines)), lines, strict=True):
+            _box(axes, place, 0.1, "\n".join(line))
             _arrow(axes, (0.3 + 0.2 * (place - 0.3), 0.37), (place, 0.235))
     return figure, counts
 

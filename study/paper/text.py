@@ -115,20 +115,28 @@ def protocol(study: StoredStudy) -> str:
         f"- **{name}** ({', '.join(f'{k} = {v}' for k, v in arm.set.items()) or 'the reference'}): {arm.question}"
         for name, arm in settings.arms.items()
     )
-    tuned = (
-        f"its last {count(m.fine_tuned_blocks, 'stage')} and head convolution fine-tuned"
-        if m.fine_tuned_blocks
-        else "all of it frozen"
-    )
     return (
         f"{_split(study)}; {100 * p.validation:.0f} % of each training part's patients "
         "served for early stopping, calibration (Platt) and thresholds, and the test part was predicted once, after the "
         f"fit had ended. Seeds: {p.seeds}; repeats: {p.repeats}. {_pooling(study)}\n\n{questions}\n\n"
-        f"Backbone {m.backbone} ({m.weights} weights), {tuned}, at {settings.data.image_size} pixels; dropout {m.dropout}; "
-        f"AdamW with learning rate {t.lr:g} for the fine-tuned stages and {t.head_lr:g} for new layers, weight decay "
+        f"{_backbone(study)}Dropout {m.dropout}; AdamW with learning rate {t.head_lr:g} for new layers, weight decay "
         f"{t.weight_decay:g}, label smoothing {t.label_smoothing:g}, batches of {t.batch_size}, at most "
         f"{count(t.max_epochs, 'epoch')}{_stopping(t)}."
     )
+
+
+def _backbone(study: StoredStudy) -> str:
+    """What images went through; nothing where no arm used them."""
+    settings, m = study.settings, study.settings.model
+    if not any(settings.arm_config(arm).uses_images for arm in settings.arms):
+        return ""
+    tuned = (
+        f"its last {count(m.fine_tuned_blocks, 'stage')} and head convolution fine-tuned with learning rate "
+        f"{settings.train.lr:g}"
+        if m.fine_tuned_blocks
+        else "all of it frozen"
+    )
+    return f"Backbone {m.backbone} ({m.weights} weights), {tuned}, at {settings.data.image_size} pixels. "
 
 
 def _split(study: StoredStudy) -> str:

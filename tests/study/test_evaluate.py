@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from mmbc.calibration import apply_platt, fit_platt
 from study.evaluate import METRICS, cell_units, evaluate, pool
+from study.settings import Protocol
 
 
 @pytest.fixture
@@ -63,9 +64,9 @@ def test_everything_is_there_with_an_interval_around_it(stored, evaluation):
 
 def test_calibration_and_thresholds_come_from_validation_rows_alone(stored):
     cell = stored.predictions.query("arm == 'image' and repeat == 0 and fold == 0")
-    units, _ = cell_units(cell, "patient")
+    units, _ = cell_units(cell, "patient", Protocol())
     flipped = cell.assign(label=np.where(cell["part"] == "test", 1 - cell["label"], cell["label"]))
-    other, _ = cell_units(flipped, "patient")
+    other, _ = cell_units(flipped, "patient", Protocol())
     assert np.array_equal(units["flagged"], other["flagged"])
     assert np.array_equal(units["prob_calibrated"], other["prob_calibrated"])
     validation = pool(cell[cell["part"] == "validation"], "patient")
@@ -98,3 +99,22 @@ def test_nothing_finished_gives_an_empty_evaluation(stored):
     nothing = dataclasses.replace(stored, records={}, predictions=stored.predictions.iloc[:0])
     evaluation = evaluate(nothing, n_replicates=100)
     assert evaluation.summary.empty and len(evaluation.gaps) == 5
+
+
+def test_other_ways_of_pooling_by_hand():
+    rows = rows_by_hand()
+    assert pool(rows, "breast", views="max")["logit"].tolist() == [3.0, -5.0, 0.5, -1.0, -2.0]
+    mean = pool(rows, "patient", breasts="mean").set_index("patient_id")["logit"]
+    assert mean.to_dict() == {"A": -1.5, "B": 0.5, "C": -1.5}
+    noisy = pool(rows, "patient", breasts="noisy-or").set_index("patient_id")["logit"]
+    chance = apply_platt(np.array([2.0, -5.0]), 1, 0)
+    expected = 1 - np.prod(1 - chance)
+    assert noisy["A"] == pytest.approx(np.log(expected / (1 - expected)))
+    assert noisy["B"] == pytest.approx(0.5), "one breast alone is unchanged"
+    assert pool(rows, "image", views="max")["logit"].tolist() == pool(rows, "image")["logit"].tolist()
+
+
+def test_noisy_or_survives_extreme_logits():
+    rows = rows_by_hand().assign(logit=[800.0, 800.0, -800.0, -40.0, -45.0, -700.0])
+    noisy = pool(rows, "patient", breasts="noisy-or").set_index("patient_id")["logit"]
+    assert noisy["A"] == pytest.approx(800) and noisy["B"] == pytest.approx(-40) and noisy["C"] == pytest.approx(-45)

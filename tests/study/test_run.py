@@ -164,10 +164,8 @@ class TestFolds:
             self.faulty(tiny, tmp_path, lambda f: f[0].pop("validation"))
 
     def test_repeat_r_does_not_depend_on_how_many_are_asked_for(self, tiny):
-        from mmbc.data.splits import patient_table
-
-        patients = patient_table(tiny.plan("x", arms="tabular").cohort.images)
-        few, many = (folds.make(patients, Protocol(folds=2, repeats=n))["folds"] for n in (1, 3))
+        images = tiny.plan("x", arms="tabular").cohort.images
+        few, many = (folds.make(images, Protocol(folds=2, repeats=n))["folds"] for n in (1, 3))
         assert many[:2] == few and many[2:4] != few
 
     def test_holdout(self, tiny):

@@ -173,7 +173,7 @@ def _excel(file: Path, sheet: str | int, columns: tuple[str, ...]) -> pd.DataFra
 
 def _refuse(file: Path, listed: pd.DataFrame, wrong: pd.Series, column: str, what: str) -> None:
     if wrong.any():
-        shown = some(f"row {row + 2}: {listed.loc[row, column]!r}" for row in listed.index[wrong])
+        shown = some(f"row {row + 2}: {value!r}" for row, value in listed.loc[wrong, column].astype(object).items())
         raise CohortError(f"{file}: {column} {what}: {shown}")
 
 

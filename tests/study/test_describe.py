@@ -1,0 +1,59 @@
+import json
+
+import pandas as pd
+from typer.testing import CliRunner
+
+from mmbc import example
+from study import cv
+
+RUN = CliRunner()
+
+
+def describe(folder, *arguments):
+    where = ["--out", f"{folder}/results", "--reports", f"{folder}/reports", "--json", f"{folder}/facts.json"]
+    done = RUN.invoke(cv.app, [*where, "--describe", *arguments])
+    assert done.exit_code == 0, done.output
+    return json.loads((folder / "facts.json").read_text()), " ".join(done.output.split())
+
+
+def test_the_phantom_is_understood(tmp_path):
+    facts, text = describe(tmp_path, "--data", "phantom", "--preset", "tiny")
+    assert facts["totals"] == {
+        "images": 128, "patients": 32, "cases": 32, "breasts": 64, "units": 32, "positive": 13,
+    }  # fmt: skip
+    assert facts["problems"] == [] and "Nothing stands in the way" in text
+    assert "synthetic phantom cohort, not clinical evidence" in text
+    page = (tmp_path / "reports" / "phantom" / "cohort.md").read_text()
+    assert "Synthetic phantom cohort" in page and "| age | numeric |" in page and "36 x 48" in page
+    assert not (tmp_path / "results" / "phantom-tiny").exists(), "nothing is trained or begun"
+
+
+def test_problems_are_collected_and_nothing_stops(tmp_path):
+    table = example.write(tmp_path / "h", 24, 5)
+    (tmp_path / "h" / table["File"].iloc[0]).unlink()
+    (tmp_path / "h" / table["File"].iloc[9]).write_bytes(b"no image")
+    table["Age"] = table["Age"].astype("float").fillna(999)
+    table["FamilyHistory"] = table["FamilyHistory"].where(table["PatID"] > "005", table["FamilyHistory"].str.upper())
+    table.to_csv(tmp_path / "h" / "made.csv", index=False)
+    roles = "image=File,patient_id=PatID,label=Outcome,breast=Side,view=Projection,site=Hospital"
+    flags = ["--data", f"{tmp_path}/h/made.csv", "--columns", roles]
+    facts, _ = describe(tmp_path, *flags)
+    assert len(facts["problems"]) == 1 and "--positive NAME" in facts["problems"][0]
+    facts, _ = describe(tmp_path, *flags, "--positive", "malignant", "--folds", "20")
+    missing, leaky, folds = facts["problems"]
+    assert "1 of 96 listed images are missing" in missing and "--allow-missing-images" in missing
+    assert "'Biopsy' (AUC 1.00 alone)" in leaky
+    assert "use fewer folds" in folds
+    assert any("Age: is 999 a code" in note for note in facts["notes"])
+    assert any("upper and lower case alone" in note for note in facts["notes"])
+    tolerant = ["--allow-missing-images", "--max-unreadable", "1", "--allow-leaky-column", "Biopsy", "--folds", "2"]
+    facts, _ = describe(tmp_path, *flags, "--positive", "malignant", *tolerant)
+    assert facts["problems"] == []
+    left_out = pd.DataFrame(facts["tables"]["Left out"])
+    assert left_out["step"].tolist() == ["missing", "unreadable"]
+
+
+def test_the_full_lists_need_no_image(real_data, tmp_path):
+    facts, _ = describe(tmp_path, "--data", f"{real_data}/MINI-DDSM-Complete-JPEG-8", "--ablation", "tabular")
+    assert facts["totals"]["images"] == 7808 and facts["totals"]["positive"] == 679
+    assert facts["problems"] == [] and "Image files" not in facts["tables"]
