@@ -26,21 +26,30 @@ def _run_cell(cell: Cell, cohort: Cohort, folder: Path) -> None:
     encoder = tabular.fit(
         images.loc[rows["train"]], cohort.features, missing_indicators=cell.config.data.missing_indicators
     )
-    model = LogisticRegression(C=1.0, max_iter=1000)
-    model.fit(encoder.transform(images.loc[rows["train"]]), images.loc[rows["train"], "label"])
-    logits = {part: _logits(model, encoder.transform(images.loc[rows[part]])) for part in ("validation", "test")}
+    table, labels = encoder.transform(images.loc[rows["train"]]), images.loc[rows["train"], "label"]
+    coefficients, intercept = _fit(table, labels.to_numpy())
+    logits = {
+        part: encoder.transform(images.loc[rows[part]]).astype(np.float64) @ coefficients + intercept
+        for part in ("validation", "test")
+    }
     platt = fit_platt(logits["validation"], images.loc[rows["validation"], "label"].to_numpy())
     predictions = pd.concat([prediction_rows(images, rows[part], part, logits[part], platt) for part in logits])
     record = {
         **cell.key, "arm": cell.arm, "repeat": cell.repeat, "fold": cell.fold, "cohort_digest": cohort.digest,
         "stopped": "converged", "best_epoch": None, "n_epochs": None, "seconds": None,
-        "n_parameters": int(model.coef_.size + 1), "n_trainable": int(model.coef_.size + 1),
+        "n_parameters": len(coefficients) + 1, "n_trainable": len(coefficients) + 1,
         "calibration": {"slope": platt[0], "intercept": platt[1]},
         "preprocessing": encoder.model_dump(mode="json"),
-        "coefficients": [*model.coef_[0].tolist(), float(model.intercept_[0])],
+        "coefficients": [*coefficients.tolist(), intercept],
     }  # fmt: skip
     write_cell(folder, predictions=predictions.reset_index(drop=True), record=record)
 
 
-def _logits(model: LogisticRegression, table: np.ndarray) -> np.ndarray:
-    return np.asarray(model.decision_function(table), dtype=np.float64)
+def _fit(table: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return coefficients (n_columns,) and intercept; without a column the intercept is the prevalence's."""
+    if table.shape[1] == 0:
+        share = float(labels.mean())
+        return np.zeros(0), float(np.log(share / (1 - share)))
+    model = LogisticRegression(C=1.0, max_iter=1000)
+    model.fit(table, labels)
+    return model.coef_[0].astype(np.float64), float(model.intercept_[0])

@@ -152,6 +152,8 @@ def _show(console: Console, planned: Planned) -> None:
         console.print(f"[bold]{cohort.notice}[/]")
     console.print(f"Study {planned.folder}: {len(cohort.images)} images of {cohort.n_patients} patients")
     console.print(flow_table(cohort), fold_table(planned.folds, cohort.images, cohort.notice), arm_table(planned))
+    if cohort.features:
+        console.print(f"Clinical columns: {', '.join(map(str, cohort.features))}", highlight=False, markup=False)
     for note in (*cohort.notes, *planned.notes):
         console.print(f"- {note}", highlight=False, markup=False)
 

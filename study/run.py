@@ -8,6 +8,7 @@ from typing import Any
 from mmbc.data.cohort import Cohort
 from mmbc.data.images import ImageStore
 from mmbc.data.readers import Source
+from mmbc.errors import CohortError, some
 from mmbc.training.device import resolved
 from study import folder as study_folder
 from study import folds
@@ -94,6 +95,7 @@ def prepare(request: Request, observer: Observer) -> Planned:
         request.source, asked.data, needs_images=needs_images, cache=request.out / CACHE,
         aside=folds.columns_used(asked.protocol), tolerance=request.tolerance, observer=observer,
     )  # fmt: skip
+    _check_features(asked, cohort)
     place = request.out / (request.name or _default_name(cohort.name, asked.preset, request.tolerance))
     notes = []
     if request.force and (aside := study_folder.set_aside(place)) is not None:
@@ -107,6 +109,17 @@ def prepare(request: Request, observer: Observer) -> Planned:
         folder=place, study=study, cohort=cohort, store=store, folds=content,
         cells=plan(study, tuple(study.arms), splits), baseline=baseline_cells(study, splits), notes=notes,
     )  # fmt: skip
+
+
+def _check_features(study: StudyFile, cohort: Cohort) -> None:
+    """Refuse arms with a tabular branch for a cohort without a clinical column."""
+    tabular = [arm for arm in study.arms if "tabular" in study.arm_config(arm).model.inputs]
+    if tabular and not cohort.features:
+        images = [arm for arm in study.arms if arm not in tabular]
+        raise CohortError(
+            f"{cohort.name}: has no clinical column, which the arms {some(tabular)} need; "
+            f"use --ablation {','.join(images) or 'image'}, or see --describe for the columns that were left out"
+        )
 
 
 def _default_name(cohort: str, preset: str, tolerance: Tolerance) -> str:

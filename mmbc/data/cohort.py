@@ -29,6 +29,9 @@ class Feature:
     kind: FeatureKind
     order: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kind}{': ' if self.order else ''}{' < '.join(self.order)})"
+
 
 @dataclass(frozen=True)
 class Listing:

@@ -73,6 +73,9 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
     others = [column for column in table.columns if column not in roles.values()]
     kept = [column for column in others if column in aside]
     features, values, left_out = _features(path, table[others], given["patient_id"], data, tuple(kept))
+    # a column that has a role may be named by its own name too: --folds column:Hospital
+    for name in set(aside) & set(roles.values()) - set(RESERVED) - set(values.columns):
+        values[name] = _typed(table[name])
     images = pd.concat([images, values], axis=1).reset_index(drop=True)
     notes = _notes(given, roles, images)
     return Listing(
