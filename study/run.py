@@ -1,5 +1,6 @@
 """A cross-validation from its settings to its report: the protocol, as the methods section tells it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,12 +97,12 @@ def prepare(request: Request, observer: Observer) -> Planned:
         aside=folds.columns_used(asked.protocol), tolerance=request.tolerance, observer=observer,
     )  # fmt: skip
     _check_features(asked, cohort)
-    place = request.out / (request.name or _default_name(cohort.name, asked.preset, request.tolerance))
+    place = request.out / (request.name or _default_name(cohort.name, asked, request.tolerance))
     notes = []
     if request.force and (aside := study_folder.set_aside(place)) is not None:
         notes.append(f"The old study is kept at {aside}.")
-    study_folder.check_cohort(place, cohort)
     study = study_folder.continued(place, asked)
+    study_folder.check_cohort(place, cohort)
     content = folds.for_study(place / "folds.json", request.folds_file, cohort.images, study.protocol)
     splits = folds.splits(content)
     notes += folds.warnings(content, cohort.images)
@@ -122,10 +123,20 @@ def _check_features(study: StudyFile, cohort: Cohort) -> None:
         )
 
 
-def _default_name(cohort: str, preset: str, tolerance: Tolerance) -> str:
-    """Return cohort and preset; a sample of the patients gets a name of its own, so that it never blocks the study."""
-    sample = f"-{tolerance.limit_patients}-patients" if tolerance.limit_patients is not None else ""
-    return f"{cohort}-{preset}{sample}"
+def _default_name(cohort: str, study: StudyFile, tolerance: Tolerance) -> str:
+    """Return cohort and preset; other labels, splits or a sample get a name of their own, so that none blocks another."""
+    parts = [cohort, study.preset]
+    if study.data.negative:
+        parts += ["vs", *study.data.negative]
+    if study.data.label_level != "case":
+        parts.append(study.data.label_level)
+    if study.protocol.fold_column:
+        parts += ["by", study.protocol.fold_column]
+    if study.protocol.test_where:
+        parts.append("test-part")
+    if tolerance.limit_patients is not None:
+        parts.append(f"{tolerance.limit_patients}-patients")
+    return re.sub(r"[^\w.-]+", "-", "-".join(parts))
 
 
 def carry_out(planned: Planned, request: Request, observer: Observer, *, command: list[str]) -> None:

@@ -54,13 +54,14 @@ def test_your_own_cohort(tmp_path, monkeypatch):
     )
     assert "'Biopsy' (AUC 1.00 alone)" in " ".join(without.output.split())
     reports = {path.parent.name for path in Path("reports").glob("*/report.md")}
-    assert reports == {"synthetic-tiny", "leave-one-hospital-out", "later-patients"}
+    assert reports == {"synthetic-tiny", "synthetic-tiny-by-site", "synthetic-tiny-test-part"}
     assert (
         "leaving out one value of site at a time (2 folds)"
-        in Path("reports/leave-one-hospital-out/report.md").read_text()
+        in Path("reports/synthetic-tiny-by-site/report.md").read_text()
     )
     assert (
-        "on the locked test part where ExamDate >= '2024-01-01'" in Path("reports/later-patients/report.md").read_text()
+        "on the locked test part where ExamDate >= '2024-01-01'"
+        in Path("reports/synthetic-tiny-test-part/report.md").read_text()
     )
 
 

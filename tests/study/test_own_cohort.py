@@ -62,3 +62,12 @@ def test_folds_by_a_column_under_its_own_name(tiny, tmp_path):
     planned = prepare(request, Observer())
     assert [entry["name"] for entry in planned.folds["folds"]] == ["North", "South"]
     assert [feature.name for feature in planned.cohort.features] == ["Age"]
+
+
+def test_other_labels_and_splits_have_names_of_their_own(tiny):
+    sets = ["data.label_level=breast", "data.negative=Benign", "protocol.fold_column=site"]
+    names = [tiny.plan("", arms="tabular", sets=chosen).folder.name for chosen in ([], *([one] for one in sets), sets)]
+    assert names == [
+        "phantom-tiny", "phantom-tiny-breast", "phantom-tiny-vs-Benign", "phantom-tiny-by-site",
+        "phantom-tiny-vs-Benign-breast-by-site",
+    ]  # fmt: skip
