@@ -64,8 +64,16 @@ def test_any_other_change_is_refused_with_a_diff(tiny):
     tiny.run("fixed", arms="tabular")
     with pytest.raises(StudyError, match=r"train\.lr: 5e-05 there, 0\.0001 asked for"):
         tiny.plan("fixed", arms="tabular", sets=["train.lr=1e-4"])
-    with pytest.raises(StudyError, match="another cohort"):
+    with pytest.raises(StudyError, match=r"data\.phantom\.seed: 7 there, 8 asked for"):
         tiny.plan("fixed", arms="tabular", sets=["data.phantom.seed=8"])
+
+
+def test_a_cohort_that_changed_on_disk_is_refused(tiny):
+    planned = tiny.run("changed", arms="tabular")
+    file = planned.folder / "cohort.json"
+    file.write_text(file.read_text().replace(planned.cohort.digest, "0" * 16))
+    with pytest.raises(StudyError, match=r"another cohort \(digest 0000"):
+        tiny.plan("changed", arms="tabular")
 
 
 def test_a_study_without_images_is_never_mixed_with_one_that_checked_them(tiny):
