@@ -14,12 +14,13 @@ from mmbc.data.readers import PHANTOM, source
 from mmbc.errors import ConfigError, MmbcError, nearest
 from study.describe import describe, write_description
 from study.evaluate import evaluate
-from study.execute import EXECUTORS, expected_seconds
+from study.execute import CACHE_GIB, CHECKPOINT_EVERY, EXECUTORS, expected_memory, expected_seconds
 from study.live import View, duration
 from study.paper.pack import write_report
 from study.paper.screen import summary_table
+from study.prepare import Planned, Request, prepare
 from study.record import load_study
-from study.run import Planned, Request, carry_out, prepare
+from study.run import carry_out
 from study.screen import arm_table, described, flow_table, fold_table
 from study.settings import StudyFile, chosen_arms, load
 from study.workplace import Tolerance
@@ -58,6 +59,10 @@ def main(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write what was printed, for machines.", rich_help_panel=PLACES)] = None,
     executor: Annotated[str, typer.Option(help="lockstep or sequential; the results are the same.", rich_help_panel=WORK)] = "lockstep",
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=WORK)] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes the cells are dealt out over (one a GPU); the results are the same.", rich_help_panel=WORK)] = 1,
+    max_live_fits: Annotated[int | None, typer.Option(min=1, help="Cells that train together at most. Default: as many as fit into memory.", rich_help_panel=WORK)] = None,
+    checkpoint_every: Annotated[int, typer.Option(min=0, help="Epochs after which unfinished fits are kept; 0 for never.", rich_help_panel=WORK)] = CHECKPOINT_EVERY,
+    cache_gib: Annotated[float, typer.Option(min=0.001, help="GiB that features kept between runs may take.", rich_help_panel=WORK)] = CACHE_GIB,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=WORK)] = False,
     force: Annotated[bool, typer.Option("--force", help="Start over; the old study is kept aside.", rich_help_panel=WORK)] = False,
 ) -> None:  # fmt: skip
@@ -87,7 +92,8 @@ def main(
         request = Request(
             source=origin, study=_with_arms(study, ablation), out=out, name=name, executor=executor,
             tolerance=Tolerance(allow_missing_images, max_unreadable, limit_patients, tuple(allow_leaky_column or ())),
-            folds_file=Path(folds) if by_file else None, force=force and not dry_run,
+            folds_file=Path(folds) if by_file else None, force=force and not dry_run, jobs=jobs,
+            max_live_fits=max_live_fits, checkpoint_every=checkpoint_every, cache_gib=cache_gib,
         )  # fmt: skip
         with View(console) as view:
             if describe_only:
@@ -95,6 +101,7 @@ def main(
                 return
             planned = prepare(request, view)
             _show(console, planned)
+            _memory(console, planned, request)
             if dry_run:
                 _cost(console, planned, request)
                 _write_json(json_file, _plan_facts(planned))
@@ -156,6 +163,20 @@ def _show(console: Console, planned: Planned) -> None:
         console.print(f"Clinical columns: {', '.join(map(str, cohort.features))}", highlight=False, markup=False)
     for note in (*cohort.notes, *planned.notes):
         console.print(f"- {note}", highlight=False, markup=False)
+
+
+def _memory(console: Console, planned: Planned, request: Request) -> None:
+    """Say what the run will take of the memory, and whether the cells train in waves."""
+    for group in expected_memory(planned.unfinished(planned.cells), planned.cohort, request.executor):
+        together = min(group.n_live, request.max_live_fits or group.n_live)
+        if group.n_cells == 1 and request.executor == "sequential":
+            continue
+        waves = "" if together >= group.n_cells else f", {together} at a time (--max-live-fits)"
+        console.print(
+            f"Memory for {group.n_cells} cells{waves}: about {(group.shared + together * group.per_fit) / 2**30:.1f} GiB of "
+            f"{group.free / 2**30:.1f} GiB free ({group.shared / 2**20:.0f} MiB shared, {group.per_fit / 2**20:.0f} MiB a fit)",
+            highlight=False,
+        )
 
 
 def _cost(console: Console, planned: Planned, request: Request) -> None:

@@ -13,9 +13,9 @@ from mmbc.data import leaky
 from mmbc.data.cohort import Account, Feature, Listing, check_files, judge, needs_pixels, used_rows, with_features
 from mmbc.errors import MmbcError, some
 from study import folds
-from study.execute import Observer
+from study.observe import Observer
+from study.prepare import CACHE, Request
 from study.record import write_atomically
-from study.run import CACHE, Request
 from study.workplace import list_images, open_images
 
 CODES = (99, 999, 9999, 99999)

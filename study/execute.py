@@ -8,6 +8,7 @@
 Both give the same bits; `sequential` is the plain reference, which is lockstep over groups of one.
 """
 
+import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import safetensors.torch
+import torch
 
 from mmbc.calibration import fit_platt
-from mmbc.config import Config, digest
+from mmbc.config import digest
 from mmbc.data import tabular
 from mmbc.data.cohort import Cohort
 from mmbc.data.images import ImageStore
@@ -30,32 +32,28 @@ from mmbc.model.backbone import Backbone, check_cut
 from mmbc.training.device import configure
 from mmbc.training.features import CleanFeatures, Stream
 from mmbc.training.fit import Fit, Part
+from mmbc.training.memory import available, fit_bytes, pass_bytes
+from study.observe import FitProgress, Observer
 from study.plan import Cell
-from study.record import HISTORY_COLUMNS, prediction_rows, write_atomically, write_cell
+from study.record import (
+    HISTORY_COLUMNS,
+    delete_checkpoint,
+    prediction_rows,
+    read_checkpoint,
+    write_atomically,
+    write_cell,
+    write_checkpoint,
+)
 
 Executor = Literal["lockstep", "sequential"]
 EXECUTORS: tuple[Executor, ...] = ("lockstep", "sequential")
+CACHE_GIB = 20.0
+CHECKPOINT_EVERY = 5
+SAFE_SHARE = 0.8
+"""Share of the free memory that a run plans with."""
+
 AfterEpoch = Callable[[int, Sequence[Fit]], None]
 """Called with the epoch's number and every fit that ran in it; it may call `fit.stop(reason)`."""
-
-
-class Observer:
-    """What a run reports while it works; every method does nothing unless overridden."""
-
-    def preparing(self, what: str, done: int, total: int) -> None:
-        """A step before training has come this far."""
-
-    def begun(self, cells: Sequence[Cell]) -> None:
-        """These cells train together from now on."""
-
-    def advanced(self, epoch: int, done: int, total: int) -> None:
-        """So many of the cohort's images have passed by in this epoch."""
-
-    def epoch_ended(self, fit: Fit) -> None:
-        """A fit has finished an epoch; `fit.history` has it."""
-
-    def finished(self, cell: Cell, fit: Fit) -> None:
-        """A cell's record is written."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +65,16 @@ class Workspace:
         store: their pixels; None where no arm uses images.
         folder: the study's folder.
         cache: where clean features are kept between runs.
+        cache_gib: how much they may take.
+        checkpoint_every: epochs after which the state of every live fit is kept; 0 for never.
     """
 
     cohort: Cohort
     store: ImageStore | None
     folder: Path
     cache: Path
+    cache_gib: float = CACHE_GIB
+    checkpoint_every: int = CHECKPOINT_EVERY
 
 
 @dataclass
@@ -91,10 +93,19 @@ def execute(
     workspace: Workspace,
     *,
     executor: Executor = "lockstep",
+    max_live_fits: int | None = None,
     after_epoch: AfterEpoch | None = None,
     observer: Observer | None = None,
 ) -> None:
     """Train cells of any configurations and splits; each leaves its record in `workspace.folder / "cells"`.
+
+    Args:
+        cells: what to train.
+        workspace: on what, and where the records go.
+        executor: `lockstep`, or one cell after the other.
+        max_live_fits: at most so many train together; None for as many as fit into memory.
+        after_epoch: called after every epoch.
+        observer: told about the work.
 
     Raises:
         ConfigError: a configuration that cannot be built.
@@ -107,14 +118,78 @@ def execute(
     configure(cells[0].config.run)
     backbones: dict[tuple[str, str], Backbone] = {}
     observer = observer or Observer()
+    for group in _groups(cells, executor):
+        backbone = _backbone(group, backbones)
+        limit = max_live_fits or memory_needed(group, n_tabular=_n_tabular(workspace.cohort), backbone=backbone).n_live
+        for start in range(0, len(group), limit):
+            wave = group[start : start + limit]
+            observer.begun([cell.name for cell in wave])
+            _Drive(wave, backbone, workspace, after_epoch, observer).run()
+
+
+def _groups(cells: Sequence[Cell], executor: Executor) -> list[list[Cell]]:
+    """Return the cells that may share a stream, in order; groups of one for the sequential executor."""
     groups: dict[str, list[Cell]] = {}
     for number, cell in enumerate(cells):
-        key = _stream_key(cell) if executor == "lockstep" else str(number)
-        groups.setdefault(key, []).append(cell)
-    for group in groups.values():
-        backbone = _backbone(group, backbones)
-        observer.begun(group)
-        _Drive(group, backbone, workspace, after_epoch, observer).run()
+        groups.setdefault(_stream_key(cell) if executor == "lockstep" else str(number), []).append(cell)
+    return list(groups.values())
+
+
+def _n_tabular(cohort: Cohort) -> int:
+    """Return the width of the encoded table; that of a single fit may be a little less."""
+    return tabular.fit(cohort.images, cohort.features, missing_indicators=True).n_outputs
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a group of cells takes in bytes.
+
+    Attributes:
+        shared: trunk, one batch and one chunk, and the largest training step.
+        per_fit: what every live fit adds.
+        free: what the device has.
+        n_cells: how many cells there are.
+    """
+
+    shared: int
+    per_fit: int
+    free: int
+    n_cells: int
+
+    @property
+    def n_live(self) -> int:
+        """How many fits can live together, at least one."""
+        room = SAFE_SHARE * self.free - self.shared
+        return min(self.n_cells, max(1, int(room // max(self.per_fit, 1))))
+
+    @property
+    def needed(self) -> int:
+        """Bytes taken when `n_live` fits train together."""
+        return self.shared + self.n_live * self.per_fit
+
+
+def expected_memory(cells: Sequence[Cell], cohort: Cohort, executor: Executor) -> list[Memory]:
+    """Return what each group of cells that share a stream will take."""
+    if not cells:
+        return []
+    configure(cells[0].config.run)
+    backbones: dict[tuple[str, str], Backbone] = {}
+    return [
+        memory_needed(group, n_tabular=_n_tabular(cohort), backbone=_backbone(group, backbones))
+        for group in _groups(cells, executor)
+    ]
+
+
+def memory_needed(cells: Sequence[Cell], *, n_tabular: int, backbone: Backbone | None) -> Memory:
+    """Estimate the memory of cells that share a stream."""
+    config = cells[0].config
+    kinds = {cell.config_digest: cell.config for cell in cells}.values()
+    shared, shapes = pass_bytes(config, backbone, sorted({kind.model.fine_tuned_blocks for kind in kinds}))
+    sizes = [fit_bytes(kind, backbone, n_tabular, shapes) for kind in kinds]
+    return Memory(
+        shared=shared + max(step for _, step in sizes), per_fit=max(kept for kept, _ in sizes),
+        free=available(config.run.device), n_cells=len(cells),
+    )  # fmt: skip
 
 
 def _stream_key(cell: Cell) -> str:
@@ -147,11 +222,8 @@ def expected_seconds(cells: Sequence[Cell], n_rows: int, executor: Executor) -> 
     """
     configure(cells[0].config.run)
     backbones: dict[tuple[str, str], Backbone] = {}
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(_stream_key(cell), []).append(cell)
     seconds = 0.0
-    for group in groups.values():
+    for group in _groups(cells, "lockstep"):
         backbone = _backbone(group, backbones)
         trunk = _timed_trunk(group, backbone)
         epochs = [cell.config.train.max_epochs for cell in group]
@@ -223,33 +295,40 @@ class _Drive:
             raise StudyError(f"{cells[0].name} uses images, but the cohort's images were not read")
         pixels = workspace.store.pixels if backbone is not None and workspace.store is not None else None
         self.stream = Stream(self.n_rows, backbone, pixels, config.augment, config.run, seed=cells[0].stream_seed)
+        self._features = self._clean(cells)
         self.live = [self._begin(cell) for cell in cells]
 
     def run(self) -> None:
         """Advance every live fit epoch by epoch; a fit that has stopped leaves, nobody waits."""
-        epoch = 0
         while self.live:
-            self._pass(epoch)
-            fits = [running.fit for running in self.live]
-            for running in self.live:
+            # fits that were continued from an older checkpoint catch up first
+            epoch = min(running.fit.epoch for running in self.live)
+            together = [running for running in self.live if running.fit.epoch == epoch]
+            self._pass(epoch, together)
+            for running in together:
                 running.fit.end_epoch(running.clean.take if running.clean is not None else None)
-                self.observer.epoch_ended(running.fit)
+                self.observer.epoch_ended(_progress(running))
             if self.after_epoch is not None:
-                self.after_epoch(epoch, fits)
-            for running in [running for running in self.live if running.fit.stopped]:
-                self._finish(running)
-                self.live.remove(running)
-            epoch += 1
+                self.after_epoch(epoch, [running.fit for running in together])
+            for running in together:
+                if running.fit.stopped:
+                    self._finish(running)
+                    self.live.remove(running)
+                elif self.workspace.checkpoint_every and running.fit.epoch % self.workspace.checkpoint_every == 0:
+                    write_checkpoint(self._folder(running.cell), running.cell.key, _packed(running.fit.state()))
 
-    def _pass(self, epoch: int) -> None:
+    def _folder(self, cell: Cell) -> Path:
+        return self.workspace.folder / "cells" / cell.name
+
+    def _pass(self, epoch: int, together: list[_Running]) -> None:
         """Let the cohort pass by once."""
         wanted = np.zeros(self.n_rows, dtype=bool)
-        for running in self.live:
+        for running in together:
             wanted[running.rows["train"]] = True
-        cuts = sorted({running.fit.cut for running in self.live})
+        cuts = sorted({running.fit.cut for running in together})
         passed = 0
         for chunk in self.stream.chunks(epoch, wanted, cuts):
-            for running in self.live:
+            for running in together:
                 running.fit.consume(chunk)
             passed += len(chunk.rows)
             self.observer.advanced(epoch, passed, self.n_rows)
@@ -263,18 +342,24 @@ class _Drive:
         )  # fmt: skip
         train, validation = (self._part(rows[part], encoder) for part in ("train", "validation"))
         fit = Fit(cell.name, cell.config, self.backbone, train, validation, n_rows=self.n_rows, seed=cell.fit_seed)
-        return _Running(cell, fit, encoder, rows, self._clean(cell.config))
+        state = read_checkpoint(self._folder(cell), cell.key)
+        if state is not None:
+            fit.restore(torch.load(io.BytesIO(state), map_location=cell.config.run.device, weights_only=True))
+        return _Running(cell, fit, encoder, rows, self._features.get(cell.config.model.fine_tuned_blocks))
 
     def _part(self, rows: np.ndarray, encoder: TabularEncoder) -> Part:
         chosen = self.workspace.cohort.images.loc[rows]
         return Part(rows, chosen["label"].to_numpy(dtype=np.float32), encoder.transform(chosen))
 
-    def _clean(self, config: Config) -> CleanFeatures | None:
+    def _clean(self, cells: Sequence[Cell]) -> dict[int, CleanFeatures]:
+        """Return the features without augmentation by cut; empty without a trunk."""
         if self.backbone is None or self.workspace.store is None:
-            return None
+            return {}
         return self.stream.clean(
-            self.workspace.cache / "features", config.model.fine_tuned_blocks, self.workspace.store.digest,
+            self.workspace.cache, sorted({cell.config.model.fine_tuned_blocks for cell in cells}),
+            self.workspace.store.digest,
             lambda done, total: self.observer.preparing("features without augmentation", done, total),
+            limit_gib=self.workspace.cache_gib,
         )  # fmt: skip
 
     def _finish(self, running: _Running) -> None:
@@ -289,7 +374,7 @@ class _Drive:
         platt = fit_platt(logits["validation"], images.loc[running.rows["validation"], "label"].to_numpy())
         predictions = [prediction_rows(images, running.rows[part], part, logits[part], platt) for part in logits]
         parameters = list(fit.network.parameters())
-        frozen = sum(p.numel() for p in self.backbone.parameters()) if self.backbone is not None else 0
+        frozen = sum(p.numel() for p in self.backbone.stages.parameters()) if self.backbone is not None else 0
         record: dict[str, Any] = {
             **cell.key, "arm": cell.arm, "repeat": cell.repeat, "fold": cell.fold,
             "cohort_digest": self.workspace.cohort.digest,
@@ -303,7 +388,7 @@ class _Drive:
             "model": {"config": cell.config.model_dump(mode="json"), **self._shared()},
         }  # fmt: skip
         write_cell(
-            self.workspace.folder / "cells" / cell.name,
+            self._folder(cell),
             predictions=pd.concat(predictions, ignore_index=True),
             record=record,
             history=pd.DataFrame(fit.history, columns=list(HISTORY_COLUMNS)),
@@ -311,7 +396,8 @@ class _Drive:
                 {key: value.cpu().contiguous() for key, value in fit.network.state_dict().items()}
             ),
         )
-        self.observer.finished(cell, fit)
+        delete_checkpoint(self._folder(cell))
+        self.observer.finished(_progress(running))
 
     @staticmethod
     def _tail_size(fit: Fit) -> int:
@@ -332,3 +418,18 @@ class _Drive:
         if not outlines.exists():
             pool.save(outlines)
         return {"trunk": f"../../shared/{trunk.name}", "outlines": f"../../shared/{outlines.name}"}
+
+
+def _packed(state: dict[str, Any]) -> bytes:
+    """Return the state of a fit as bytes that `torch.load` reads without running code."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def _progress(running: _Running) -> FitProgress:
+    fit = running.fit
+    return FitProgress(
+        name=fit.name, uses_images=fit.config.uses_images, epoch=fit.epoch, max_epochs=fit.config.train.max_epochs,
+        best_epoch=fit.best_epoch, stopped=fit.stopped, latest=dict(fit.history[-1]),
+    )  # fmt: skip

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from mmbc.config import flatten, to_toml
 from mmbc.data.cohort import Cohort
 from mmbc.errors import StudyError
-from study.record import read_json, read_settings, write_atomically, write_cohort, write_json
+from study.record import delete_checkpoint, read_json, read_settings, write_atomically, write_cohort, write_json
 from study.settings import StudyFile
 
 EXTENDS = ("protocol.repeats", "protocol.seeds", "preset")
@@ -98,6 +98,8 @@ def begin(
         check_cohort(folder, cohort)
     else:
         write_cohort(folder, cohort)
+    for record in folder.glob("cells/*/record.json"):
+        delete_checkpoint(record.parent)
     write_json(folder / "folds.json", folds)
     write_atomically(folder / "study.toml", to_toml(study).encode())
     runs = read_json(folder / "environment.json")["runs"] if (folder / "environment.json").exists() else []

@@ -11,8 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from mmbc.training.fit import Fit
-from study.execute import Observer
+from study.observe import FitProgress, Observer
 from study.plan import Cell
 
 SHOWN = 20
@@ -32,7 +31,7 @@ class View(Observer):
         self._terminal = console.is_terminal
         self._progress = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console)
         self._tasks: dict[str, TaskID] = {}
-        self._fits: dict[str, Fit] = {}
+        self._fits: dict[str, FitProgress] = {}
         self._waiting: dict[str, Cell] = {}
         self._seconds: dict[bool, list[float]] = {True: [], False: []}
         self._mark = time.perf_counter()
@@ -64,33 +63,32 @@ class View(Observer):
             if not self._terminal:
                 self._say(f"{what}: {total}")
 
-    def begun(self, cells: Sequence[Cell]) -> None:
+    def begun(self, names: Sequence[str]) -> None:
         """Start the clock of a group of cells."""
         self._mark = time.perf_counter()
         if not self._terminal:
-            first = cells[0].name
-            self._say(f"training {len(cells)} cells together" if len(cells) > 1 else f"training {first}")
+            self._say(f"training {len(names)} cells together" if len(names) > 1 else f"training {names[0]}")
 
-    def epoch_ended(self, fit: Fit) -> None:
+    def epoch_ended(self, progress: FitProgress) -> None:
         """Count the epoch; print a line now and then where there is no terminal."""
         now = time.perf_counter()
-        self._seconds[fit.config.uses_images].append(now - self._mark)
+        self._seconds[progress.uses_images].append(now - self._mark)
         self._mark = now
-        self._fits[fit.name] = fit
-        self._waiting.pop(fit.name, None)
-        if not self._terminal and (fit.epoch - 1) % EPOCHS_A_LINE == 0:
-            row = fit.history[-1]
+        self._fits[progress.name] = progress
+        self._waiting.pop(progress.name, None)
+        if not self._terminal and (progress.epoch - 1) % EPOCHS_A_LINE == 0:
+            row = progress.latest
             self._say(
-                f"{fit.name} epoch {fit.epoch}: training loss {row['train_loss']:.3f}, validation loss "
+                f"{progress.name} epoch {progress.epoch}: training loss {row['train_loss']:.3f}, validation loss "
                 f"{row['val_loss']:.3f}, validation AUC {row['val_auc']:.3f} (images), {self.time_left()}"
             )
 
-    def finished(self, cell: Cell, fit: Fit) -> None:
+    def finished(self, progress: FitProgress) -> None:
         """Take the cell off the view."""
         self.n_done += 1
-        self._fits.pop(cell.name, None)
+        self._fits.pop(progress.name, None)
         self._say(
-            f"{cell.name} finished: best epoch {fit.best_epoch} of {fit.epoch} ({fit.stopped}), "
+            f"{progress.name} finished: best epoch {progress.best_epoch} of {progress.epoch} ({progress.stopped}), "
             f"{self.n_done} of {self.n_cells} cells done"
         )
 
@@ -99,9 +97,9 @@ class View(Observer):
         left = 0.0
         for uses_images, seconds in self._seconds.items():
             pace = sum(seconds) / len(seconds) if seconds else 0.0
-            fits = [fit for fit in self._fits.values() if fit.config.uses_images == uses_images]
+            fits = [fit for fit in self._fits.values() if fit.uses_images == uses_images]
             waiting = [cell for cell in self._waiting.values() if cell.config.uses_images == uses_images]
-            epochs = sum(fit.config.train.max_epochs - fit.epoch for fit in fits)
+            epochs = sum(fit.max_epochs - fit.epoch for fit in fits)
             left += pace * (epochs + sum(cell.config.train.max_epochs for cell in waiting))
         return f"at most {duration(left)} left"
 
@@ -119,8 +117,8 @@ class View(Observer):
     def _table(self) -> Table:
         table = Table("cell", "epoch", "best", "validation loss", "validation AUC (images)", box=None)
         for fit in list(self._fits.values())[:SHOWN]:
-            row = fit.history[-1]
-            epoch = f"{fit.epoch}/{fit.config.train.max_epochs}"
+            row = fit.latest
+            epoch = f"{fit.epoch}/{fit.max_epochs}"
             table.add_row(fit.name, epoch, str(fit.best_epoch), f"{row['val_loss']:.3f}", f"{row['val_auc']:.3f}")
         return table
 

@@ -7,7 +7,8 @@
       folds.json            the splits by patient
       environment.json      commit, versions, hardware, digests, command
       shared/               files that several cells use: the frozen trunk, the pool of outlines
-      cells/<cell>/         predictions.parquet, history.csv, model.safetensors, record.json (last)
+      cells/<cell>/         predictions.parquet, history.csv, model.safetensors, record.json (last);
+                            checkpoint.bin while it trains
 
 A cell is done when its `record.json` exists; it is written last, by rename, and carries the digests of its siblings.
 """
@@ -29,6 +30,9 @@ from mmbc.config import parse, read_toml
 from mmbc.data.cohort import Cohort, Feature
 from mmbc.errors import StudyError
 from study.settings import BASELINE, StudyFile
+
+CHECKPOINT = "checkpoint.bin"
+"""The state of an unfinished cell; gone when its record is there."""
 
 CELL_COLUMNS = ("arm", "repeat", "fold", "seed")
 PREDICTION_COLUMNS = (
@@ -147,6 +151,39 @@ def write_cell(
         write_atomically(folder / name, data)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     write_json(folder / "record.json", {**record, "files": digests})
+
+
+def write_checkpoint(folder: Path, key: Mapping[str, Any], state: bytes) -> None:
+    """Keep the state of an unfinished cell, in place of an older one.
+
+    The file is one line of JSON (the cell's key and the digest of what follows) and the state.
+    """
+    head = {**key, "sha256": hashlib.sha256(state).hexdigest()}
+    write_atomically(folder / CHECKPOINT, json.dumps(head).encode() + b"\n" + state)
+
+
+def read_checkpoint(folder: Path, key: Mapping[str, Any]) -> bytes | None:
+    """Return the state of an unfinished cell; None where there is none, or one of another configuration.
+
+    Raises:
+        StudyError: the file is torn.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    head, _, state = path.read_bytes().partition(b"\n")
+    try:
+        facts = json.loads(head)
+    except ValueError:
+        facts = {}
+    if facts.get("sha256") != hashlib.sha256(state).hexdigest():
+        raise StudyError(f"{path}: is damaged; delete it, and the cell is trained from its first epoch")
+    return state if {name: facts.get(name) for name in key} == dict(key) else None
+
+
+def delete_checkpoint(folder: Path) -> None:
+    """Remove the state of a cell that is finished."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def finished(folder: Path, key: Mapping[str, Any]) -> bool:

@@ -1,142 +1,12 @@
-"""A cross-validation from its settings to its report: the protocol, as the methods section tells it."""
+"""A planned study carried out: folder begun, baseline fitted, cells trained."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from mmbc.data.cohort import Cohort
-from mmbc.data.images import ImageStore
-from mmbc.data.readers import Source
-from mmbc.errors import CohortError, some
-from mmbc.training.device import resolved
 from study import folder as study_folder
-from study import folds
 from study.baseline import run_baseline
 from study.environment import describe
-from study.execute import Executor, Observer, Workspace, execute
-from study.plan import Cell, baseline_cells, plan
-from study.record import finished
-from study.settings import StudyFile
-from study.workplace import Tolerance, open_cohort
-
-CACHE = ".cache"
-"""Folder below `--out` that holds what can be made again: stored pixels, clean features, phantom images."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asks for.
-
-    Attributes:
-        source: where the cohort comes from.
-        study: settings with the chosen arms alone.
-        out: folder of all studies.
-        name: the study's name; empty for cohort and preset.
-        tolerance: what may be absent from the cohort.
-        folds_file: the user's own splits, or None.
-        executor: how the cells are run; the results are the same.
-        force: start over.
-    """
-
-    source: Source
-    study: StudyFile
-    out: Path
-    name: str = ""
-    tolerance: Tolerance = Tolerance()
-    folds_file: Path | None = None
-    executor: Executor = "lockstep"
-    force: bool = False
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A study before its first epoch.
-
-    Attributes:
-        folder: where it lies or will lie.
-        study: resolved settings; what was there before included.
-        cohort: its rows.
-        store: their pixels; None where no arm uses images.
-        folds: the content of folds.json.
-        cells: every cell, the finished ones included.
-        baseline: the cells of the logistic baseline.
-        notes: sentences the user should read before the run.
-    """
-
-    folder: Path
-    study: StudyFile
-    cohort: Cohort
-    store: ImageStore | None
-    folds: dict[str, Any]
-    cells: list[Cell]
-    baseline: list[Cell]
-    notes: Sequence[str]
-
-    def unfinished(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Return the cells whose record is not there yet; a damaged or foreign record is an error."""
-        return [cell for cell in cells if not finished(self.folder / "cells" / cell.name, cell.key)]
-
-
-def with_resolved_run(study: StudyFile) -> StudyFile:
-    """Return the settings with device, precision and threads of this machine in place of `auto`."""
-    return study.model_copy(update={"run": resolved(study.run)})
-
-
-def prepare(request: Request, observer: Observer) -> Planned:
-    """Read the cohort, split it by patient and plan the cells; nothing of the study is written yet.
-
-    Raises:
-        MmbcError: of the kind that fits: configuration, cohort, images, splits, or a folder of another study.
-    """
-    asked = with_resolved_run(request.study)
-    needs_images = any(asked.arm_config(arm).uses_images for arm in asked.arms)
-    cohort, store = open_cohort(
-        request.source, asked.data, needs_images=needs_images, cache=request.out / CACHE,
-        aside=folds.columns_used(asked.protocol), tolerance=request.tolerance, observer=observer,
-    )  # fmt: skip
-    _check_features(asked, cohort)
-    place = request.out / (request.name or _default_name(cohort.name, asked, request.tolerance))
-    notes = []
-    if request.force and (aside := study_folder.set_aside(place)) is not None:
-        notes.append(f"The old study is kept at {aside}.")
-    study = study_folder.continued(place, asked)
-    study_folder.check_cohort(place, cohort)
-    content = folds.for_study(place / "folds.json", request.folds_file, cohort.images, study.protocol)
-    splits = folds.splits(content)
-    notes += folds.warnings(content, cohort.images)
-    return Planned(
-        folder=place, study=study, cohort=cohort, store=store, folds=content,
-        cells=plan(study, tuple(study.arms), splits), baseline=baseline_cells(study, splits), notes=notes,
-    )  # fmt: skip
-
-
-def _check_features(study: StudyFile, cohort: Cohort) -> None:
-    """Refuse arms with a tabular branch for a cohort without a clinical column."""
-    tabular = [arm for arm in study.arms if "tabular" in study.arm_config(arm).model.inputs]
-    if tabular and not cohort.features:
-        images = [arm for arm in study.arms if arm not in tabular]
-        raise CohortError(
-            f"{cohort.name}: has no clinical column, which the arms {some(tabular)} need; "
-            f"use --ablation {','.join(images) or 'image'}, or see --describe for the columns that were left out"
-        )
-
-
-def _default_name(cohort: str, study: StudyFile, tolerance: Tolerance) -> str:
-    """Return cohort and preset; other labels, splits or a sample get a name of their own, so that none blocks another."""
-    parts = [cohort, study.preset]
-    if study.data.negative:
-        parts += ["vs", *study.data.negative]
-    if study.data.label_level != "case":
-        parts.append(study.data.label_level)
-    if study.protocol.fold_column:
-        parts += ["by", study.protocol.fold_column]
-    if study.protocol.test_where:
-        parts.append("test-part")
-    if tolerance.limit_patients is not None:
-        parts.append(f"{tolerance.limit_patients}-patients")
-    return re.sub(r"[^\w.-]+", "-", "-".join(parts))
+from study.execute import execute
+from study.jobs import execute_in_processes
+from study.observe import Observer
+from study.prepare import Planned, Request, workspace_of
 
 
 def carry_out(planned: Planned, request: Request, observer: Observer, *, command: list[str]) -> None:
@@ -152,5 +22,11 @@ def carry_out(planned: Planned, request: Request, observer: Observer, *, command
         )  # fmt: skip
         study_folder.begin(planned.folder, planned.study, planned.cohort, planned.folds, environment)
         run_baseline(planned.unfinished(planned.baseline), planned.cohort, planned.folder / "cells")
-        workspace = Workspace(planned.cohort, planned.store, planned.folder, request.out / CACHE)
-        execute(planned.unfinished(planned.cells), workspace, executor=request.executor, observer=observer)
+        cells = planned.unfinished(planned.cells)
+        if request.jobs > 1 and len(cells) > 1:
+            execute_in_processes(request, cells, observer)
+        else:
+            execute(
+                cells, workspace_of(planned, request), executor=request.executor, max_live_fits=request.max_live_fits,
+                observer=observer,
+            )  # fmt: skip

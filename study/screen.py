@@ -13,7 +13,7 @@ from rich.text import Text
 from mmbc.data.cohort import Cohort, flow_shown
 from study import folds
 from study.describe import Description
-from study.run import Planned
+from study.prepare import Planned
 
 
 def flow_table(cohort: Cohort) -> Table:

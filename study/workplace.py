@@ -9,7 +9,7 @@ from mmbc.config import DataConfig
 from mmbc.data.cohort import Cohort, Listing, assemble, compared, limited, needs_pixels
 from mmbc.data.images import ImageStore, open_store, read_images
 from mmbc.data.readers import Source, read
-from study.execute import Observer
+from study.observe import Observer
 
 
 @dataclass(frozen=True)

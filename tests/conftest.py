@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from mmbc.data.readers import Source
-from study.execute import Observer, Workspace, execute
+from study.execute import Workspace, execute
+from study.observe import Observer
+from study.prepare import CACHE, Request, prepare
 from study.record import load_study
-from study.run import CACHE, Request, carry_out, prepare
+from study.run import carry_out
 from study.settings import chosen_arms, load
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -49,8 +51,10 @@ class Tiny:
         carry_out(planned, request, Observer(), command=["test"])
         return planned
 
-    def execute(self, planned, cells=None, **options):
-        workspace = Workspace(planned.cohort, planned.store, planned.folder, self.folder / CACHE)
+    def execute(self, planned, cells=None, checkpoint_every=0, **options):
+        workspace = Workspace(
+            planned.cohort, planned.store, planned.folder, self.folder / CACHE, checkpoint_every=checkpoint_every
+        )
         execute(planned.cells if cells is None else cells, workspace, **options)
 
 

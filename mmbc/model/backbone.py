@@ -5,12 +5,14 @@ the last k blocks and the head convolution; with k = 0 everything, the head conv
 """
 
 import copy
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.checkpoint import checkpoint
 
 from mmbc.config import ModelConfig
@@ -28,6 +30,8 @@ class Normalisation:
 
 class Backbone(nn.Module):
     """The frozen stages of a pretrained network, with a tap at every depth.
+
+    The frozen stages run with batch-norm folded into the convolutions, which changes nothing but the last bits.
 
     Attributes:
         n_blocks: number of blocks, the largest `fine_tuned_blocks`.
@@ -57,8 +61,9 @@ class Backbone(nn.Module):
         self.normalisation = Normalisation(tuple(settings["mean"]), tuple(settings["std"]))
         self.timm_state = model.state_dict()
         self.digest = state_digest(self.timm_state)
-        self.to(memory_format=torch.channels_last)
         self.requires_grad_(False).eval()
+        self._folded = nn.ModuleList([folded(stage) for stage in self.stages])
+        self.to(memory_format=torch.channels_last)
 
     def depth(self, fine_tuned_blocks: int) -> int:
         """Return how many stages are frozen at this cut.
@@ -72,7 +77,7 @@ class Backbone(nn.Module):
             )
         return len(self.stages) if fine_tuned_blocks == 0 else 1 + self.n_blocks - fine_tuned_blocks
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def forward(self, images: Tensor, cuts: Iterable[int]) -> dict[int, Tensor]:
         """Run the frozen stages once and tap them.
 
@@ -85,7 +90,7 @@ class Backbone(nn.Module):
         """
         wanted = {self.depth(cut): cut for cut in cuts}
         taps = {}
-        for number, stage in enumerate(self.stages[: max(wanted)], start=1):
+        for number, stage in enumerate(self._folded[: max(wanted)], start=1):
             images = stage(images)
             if number in wanted:
                 taps[wanted[number]] = images
@@ -125,6 +130,23 @@ class Tail(nn.Module):
             else:
                 features = stage(features)
         return features
+
+
+def folded(stage: nn.Module) -> nn.Module:
+    """Return a copy of a frozen stage with every batch-norm folded into the convolution in front of it.
+
+    The folding is done in float64, so that it adds no rounding of its own but the last one.
+    """
+    copied = copy.deepcopy(stage)
+    for module in copied.modules():
+        names = list(module._modules)
+        for name, following in itertools.pairwise(names):
+            convolution, norm = getattr(module, name), getattr(module, following)
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(convolution.double(), norm.double()).float())
+                # timm's batch-norm brings its activation along; its dropout is none in a frozen stage
+                setattr(module, following, getattr(norm, "act", nn.Identity()))
+    return copied.requires_grad_(False).eval()
 
 
 def backbone_for(model: ModelConfig) -> Backbone:

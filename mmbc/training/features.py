@@ -4,20 +4,25 @@ Features depend on (trunk, image, seed, epoch) alone. To make that true to the l
 the same small batches of the same order whoever asks, so a chunk is the same for one fit as for twenty.
 """
 
+import math
+import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from mmbc.config import AugmentConfig, RunConfig, digest
 from mmbc.data import augment
+from mmbc.data.cache import make_room
 from mmbc.model.backbone import Backbone, Normalisation
 from mmbc.training.device import autocast
 
-FORMAT = 1
+FORMAT = 2
 """Version of the stored clean features; a change here makes old files unused."""
 
 
@@ -56,6 +61,9 @@ class Stream:
         augmentation: what is changed at random; the same draws for everyone with this seed.
         run: chunk and batch sizes, precision.
         seed: of the order and the draws.
+
+    Attributes:
+        seconds: spent on augmentation and in the trunk so far (on CUDA: until the kernels were launched).
     """
 
     def __init__(
@@ -69,6 +77,7 @@ class Stream:
         self.run = run
         self.seed = seed
         self.device = torch.device(run.device)
+        self.seconds = {"augmentation": 0.0, "trunk": 0.0}
 
     def order(self, epoch: int) -> np.ndarray:
         """Return the order in which the cohort passes in this epoch: a permutation (n_rows,)."""
@@ -99,42 +108,82 @@ class Stream:
     def _trunk(self, rows: np.ndarray, parameters: np.ndarray | None, cuts: Sequence[int]) -> dict[int, Tensor]:
         """Run one batch: augmented with its parameters (batch, n_parameters), or clean with None."""
         assert self.backbone is not None and self.pixels is not None
-        with torch.no_grad(), autocast(self.run):
+        with torch.inference_mode(), autocast(self.run):
+            began = time.perf_counter()
             images = grey(self.pixels[rows], self.device)
             if parameters is not None and self.augmentation.enabled:
                 images = augment.apply(images, torch.from_numpy(parameters).to(self.device))
-            return self.backbone(normalised(images, self.backbone.normalisation), cuts)
+            images = normalised(images, self.backbone.normalisation)
+            augmented = time.perf_counter()
+            taps = self.backbone(images, cuts)
+            self.seconds["augmentation"] += augmented - began
+            self.seconds["trunk"] += time.perf_counter() - augmented
+            return taps
 
     def clean(
-        self, folder: Path, cut: int, pixels_digest: str, progress: Callable[[int, int], None]
-    ) -> "CleanFeatures":
-        """Return the features of all images without augmentation, computed once and kept in `folder`."""
+        self,
+        cache: Path,
+        cuts: Sequence[int],
+        pixels_digest: str,
+        progress: Callable[[int, int], None],
+        *,
+        limit_gib: float,
+    ) -> "dict[int, CleanFeatures]":
+        """Return the features of all images without augmentation at every cut, computed in one pass and kept.
+
+        Args:
+            cache: they lie in its folder `features`, by digest of weights, depth, images and what decides the last bits.
+            cuts: the depths wanted; those already kept are not computed again.
+            pixels_digest: of the stored images.
+            progress: told how many images have passed.
+            limit_gib: largest size of all clean features kept; the longest unused go first.
+
+        Raises:
+            StudyError: they are more than the limit, or than the disk has left.
+        """
+        assert self.backbone is not None
+        folder = cache / "features"
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {cut: folder / f"clean-{self._clean_key(cut, pixels_digest)}.npy" for cut in cuts}
+        with FileLock(folder / ".lock"):  # two processes of one run need the same: one computes, the other waits
+            missing = {cut: file for cut, file in files.items() if not file.exists()}
+            for file in files.values():
+                if file.exists():
+                    os.utime(file)
+            if missing:
+                self._write_clean(cache, missing, progress, limit_gib)
+        return {cut: CleanFeatures(np.load(file, mmap_mode="r"), self.device) for cut, file in files.items()}
+
+    def _clean_key(self, cut: int, pixels_digest: str) -> str:
         assert self.backbone is not None
         kept = self.run.model_dump(include={"device", "threads", "trunk_batch", "precision"})
-        key = digest({
+        return digest({
             "format": FORMAT, "backbone": self.backbone.digest, "depth": self.backbone.depth(cut), "pixels": pixels_digest,
             "torch": torch.__version__, **kept,
         })  # fmt: skip
-        file = folder / f"clean-{key}.npy"
-        if not file.exists():
-            self._write_clean(file, cut, progress)
-        return CleanFeatures(np.load(file, mmap_mode="r"), self.device)
 
-    def _write_clean(self, file: Path, cut: int, progress: Callable[[int, int], None]) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".part")
-        store: np.memmap | None = None
+    def _write_clean(
+        self, cache: Path, files: dict[int, Path], progress: Callable[[int, int], None], limit_gib: float
+    ) -> None:
+        """Run every image through the trunk once and write the taps, by rename."""
+        partial = {cut: file.with_suffix(".part") for cut, file in files.items()}
+        stores: dict[int, np.memmap] = {}
         for start in range(0, self.n_rows, self.run.trunk_batch):
             rows = np.arange(start, min(start + self.run.trunk_batch, self.n_rows))
-            features = self._trunk(rows, None, [cut])[cut].float().cpu().numpy()
-            if store is None:
-                shape = (self.n_rows, *features.shape[1:])
-                store = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
-            store[rows] = features
+            taps = {cut: tap.float().cpu().numpy() for cut, tap in self._trunk(rows, None, list(files)).items()}
+            if not stores:
+                shapes = {cut: (self.n_rows, *tap.shape[1:]) for cut, tap in taps.items()}
+                make_room(cache, sum(4 * math.prod(shape) for shape in shapes.values()), limit_gib)
+                stores = {
+                    cut: np.lib.format.open_memmap(partial[cut], mode="w+", dtype=np.float32, shape=shape)
+                    for cut, shape in shapes.items()
+                }
+            for cut, tap in taps.items():
+                stores[cut][rows] = tap
             progress(int(rows[-1]) + 1, self.n_rows)
-        assert store is not None
-        store.flush()
-        partial.replace(file)
+        for cut, store in stores.items():
+            store.flush()
+            partial[cut].replace(files[cut])
 
 
 class CleanFeatures:

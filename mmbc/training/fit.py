@@ -5,10 +5,12 @@ clinical values; of the features that pass by it takes those of its training row
 """
 
 import copy
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +55,7 @@ class _Pending:
 class EpochTally:
     """What a fit saw during one epoch: training logits and labels, in the order of training."""
 
-    logits: list[np.ndarray] = field(default_factory=list)
+    logits: list[Tensor] = field(default_factory=list)
     labels: list[np.ndarray] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -98,7 +100,10 @@ class Fit:
         with self._turn():
             self.network = Network(config.model, backbone, train.table.shape[1]).to(self.device)
         t = config.train
-        self.optimiser = torch.optim.AdamW(self.network.parameter_groups(t.lr, t.head_lr), weight_decay=t.weight_decay)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameter_groups(t.lr, t.head_lr), weight_decay=t.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
+        )  # fmt: skip
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(
             self.optimiser, t.restart_epochs, t.restart_factor
         )
@@ -156,7 +161,7 @@ class Fit:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip_norm)
         self.optimiser.step()
-        self._tally.logits.append(logits.detach().cpu().numpy())
+        self._tally.logits.append(logits.detach())
         self._tally.labels.append(self.train.labels[positions])
 
     def end_epoch(self, validation_features: Callable[[np.ndarray], Tensor] | None) -> dict[str, float]:
@@ -180,7 +185,7 @@ class Fit:
         head, *tail = (group["lr"] for group in self.optimiser.param_groups)
         logits = self.predict(self.validation.rows, self.validation.table, validation_features)
         row = {"epoch": float(self.epoch + 1)}
-        row |= _scores("train", np.concatenate(self._tally.logits), np.concatenate(self._tally.labels))
+        row |= _scores("train", torch.cat(self._tally.logits).cpu().numpy(), np.concatenate(self._tally.labels))
         row |= _scores("val", logits, self.validation.labels)
         if not np.isfinite([row["train_loss"], row["val_loss"]]).all():
             raise FitDivergedError(
@@ -214,6 +219,29 @@ class Fit:
         if not self.stopped:
             self.stopped = reason
             self.network.load_state_dict(self._best_state)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything the rest of the fit depends on, between two epochs; `restore` takes it back.
+
+        It is made of tensors, numbers, text, lists and dicts, so that it can be read without unpickling code.
+        """
+        return {
+            "network": self.network.state_dict(), "best": self._best_state, "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(), "rng": list(self._rng),
+            "batches": json.dumps(self._batches.bit_generator.state), "history": self.history,
+            "best_epoch": self.best_epoch,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state of the same fit: the epochs to come give the same bits as if it had never stopped."""
+        self.network.load_state_dict(state["network"])
+        self._best_state = {key: value.to(self.device) for key, value in state["best"].items()}
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self._rng = tuple(state["rng"])
+        self._batches.bit_generator.state = json.loads(state["batches"])
+        self.history = [dict(row) for row in state["history"]]
+        self.best_epoch = state["best_epoch"]
 
     def predict(
         self, rows: np.ndarray, table: np.ndarray, features: Callable[[np.ndarray], Tensor] | None

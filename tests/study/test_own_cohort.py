@@ -9,9 +9,10 @@ from mmbc.data.readers import source
 from mmbc.deploy import load as load_model
 from mmbc.errors import CohortError
 from study.evaluate import evaluate
-from study.execute import Observer
+from study.observe import Observer
+from study.prepare import prepare
 from study.record import load_study
-from study.run import carry_out, prepare
+from study.run import carry_out
 
 
 def request_for(tiny, folder, name, *, arms, columns, sets=()):

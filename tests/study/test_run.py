@@ -2,12 +2,6 @@
 
 import json
 import os
-import random
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -180,40 +174,3 @@ class TestFolds:
         planned = tiny.run("holdout", arms="tabular", sets=["protocol.holdout=0.25"])
         assert [cell.name for cell in planned.cells] == ["tabular.r0.f0.s0"]
         assert len(planned.cells[0].split.test) == 8
-
-
-COMMAND = [
-    sys.executable, "-m", "study.cv", "--preset", "tiny", "--data", "phantom", "--set", "train.max_epochs=4",
-    "--name", "killed",
-]  # fmt: skip
-
-
-def environment():
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-
-
-def predictions(folder):
-    cells = sorted((folder / "results" / "killed" / "cells").iterdir())
-    return {cell.name: (cell / "predictions.parquet").read_bytes() for cell in cells}
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_and_repeated_gives_the_same_predictions(tmp_path):
-    """kill -9 at random moments, then the same command: cell by cell what an undisturbed run gives."""
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    for folder in (whole, killed):
-        folder.mkdir()
-    began = time.monotonic()
-    subprocess.run(COMMAND, cwd=whole, env=environment(), check=True, capture_output=True)
-    seconds = time.monotonic() - began
-    draw = random.Random(0)
-    for _ in range(4):
-        process = subprocess.Popen(COMMAND, cwd=killed, env=environment(), stdout=subprocess.DEVNULL)
-        try:
-            process.wait(timeout=draw.uniform(0.5, 0.9) * seconds)
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-    subprocess.run(COMMAND, cwd=killed, env=environment(), check=True, capture_output=True)
-    assert predictions(killed) == predictions(whole)
-    shutil.rmtree(tmp_path)

@@ -122,7 +122,7 @@ def test_checkpointing_changes_neither_gradients_nor_running_statistics(lite):
 def test_networks_of_all_arms(lite, inputs, fusion):
     model = ModelConfig(backbone=LITE, inputs=inputs, fusion=fusion, fine_tuned_blocks=0)
     network = Network(model, lite if "image" in inputs else None, 3)
-    features = lite(torch.randn(4, 3, 64, 64), [0])[0] if "image" in inputs else None
+    features = lite(torch.randn(4, 3, 64, 64), [0])[0].clone() if "image" in inputs else None
     table = torch.randn(4, 3) if "tabular" in inputs else None
     assert network(features, table).shape == (4,)
     groups = network.parameter_groups(1e-4, 1e-3)

@@ -1,0 +1,83 @@
+"""How much memory a run takes: what one pass needs, and what every live fit adds. Estimates, on the safe side."""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mmbc.config import Config
+from mmbc.model.backbone import Backbone
+from mmbc.model.network import Network
+
+FLOAT = 4
+COPIES = 5
+"""Of every trainable weight: itself, its gradient, two moments of AdamW, and the best epoch's."""
+
+PROBE = 2
+"""Images sent through to measure sizes."""
+
+
+def available(device: str) -> int:
+    """Return the bytes that are free on a device (`cpu`: in main memory)."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def pass_bytes(
+    config: Config, backbone: Backbone | None, cuts: Sequence[int]
+) -> tuple[int, dict[int, tuple[int, ...]]]:
+    """Return what the trunk, a batch in it and a chunk of features take, and cut -> shape of one image's features."""
+    if backbone is None:
+        return 0, {}
+    images = torch.zeros(PROBE, 3, config.data.image_size, config.data.image_size, device=_device(backbone))
+    with _outputs(backbone) as sizes:
+        taps = backbone(images, cuts)
+    shapes = {cut: tuple(tap.shape[1:]) for cut, tap in taps.items()}
+    weights = 2 * sum(parameter.numel() for parameter in backbone.stages.parameters())
+    chunk = 2 * config.run.chunk_size * sum(math.prod(shape) for shape in shapes.values())
+    return FLOAT * (weights + 4 * max(sizes) * config.run.trunk_batch + chunk), shapes
+
+
+def fit_bytes(
+    config: Config, backbone: Backbone | None, n_tabular: int, shapes: dict[int, tuple[int, ...]]
+) -> tuple[int, int]:
+    """Return what one live fit keeps, and what its training step takes while it lasts."""
+    network = Network(config.model, backbone, n_tabular).eval()
+    kept = COPIES * sum(value.numel() for value in network.state_dict().values())
+    if network.tail is None:
+        return FLOAT * kept, 0
+    shape = shapes[config.model.fine_tuned_blocks]
+    batch = config.train.batch_size
+    with torch.no_grad(), _outputs(network.tail) as sizes:
+        network.tail(torch.zeros(PROBE, *shape))
+    return FLOAT * (kept + 2 * batch * math.prod(shape)), FLOAT * 2 * batch * sum(sizes)
+
+
+@contextmanager
+def _outputs(module: nn.Module) -> Iterator[list[int]]:
+    """Collect how many values each layer puts out for one image."""
+    sizes = [0]
+
+    def note(_: nn.Module, __: object, output: Tensor) -> None:
+        sizes.append(output[0].numel())
+
+    layers = [layer for layer in module.modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    try:
+        yield sizes
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _device(backbone: Backbone) -> torch.device:
+    return next(backbone.parameters()).device
