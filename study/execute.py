@@ -49,6 +49,7 @@ Executor = Literal["lockstep", "sequential"]
 EXECUTORS: tuple[Executor, ...] = ("lockstep", "sequential")
 CACHE_GIB = 20.0
 CHECKPOINT_EVERY = 5
+WORK = ("augmentation", "trunk", "tails", "evaluation")
 SAFE_SHARE = 0.8
 """Share of the free memory that a run plans with."""
 
@@ -96,7 +97,7 @@ def execute(
     max_live_fits: int | None = None,
     after_epoch: AfterEpoch | None = None,
     observer: Observer | None = None,
-) -> None:
+) -> dict[str, float]:
     """Train cells of any configurations and splits; each leaves its record in `workspace.folder / "cells"`.
 
     Args:
@@ -107,12 +108,17 @@ def execute(
         after_epoch: called after every epoch.
         observer: told about the work.
 
+    Returns:
+        Seconds by kind of work: augmentation, trunk, tails, evaluation (clean features count as trunk). The rest of the
+        time went into reading and writing.
+
     Raises:
         ConfigError: a configuration that cannot be built.
         StudyError: cells that differ in how the process computes (threads, device).
     """
+    seconds = dict.fromkeys(WORK, 0.0)
     if not cells:
-        return
+        return seconds
     if len({digest(cell.config.run) for cell in cells}) > 1:
         raise StudyError("cells of one run share device, threads, precision and batch sizes; these differ")
     configure(cells[0].config.run)
@@ -124,7 +130,11 @@ def execute(
         for start in range(0, len(group), limit):
             wave = group[start : start + limit]
             observer.begun([cell.name for cell in wave])
-            _Drive(wave, backbone, workspace, after_epoch, observer).run()
+            drive = _Drive(wave, backbone, workspace, after_epoch, observer)
+            drive.run()
+            for kind, took in drive.seconds.items():
+                seconds[kind] += took
+    return seconds
 
 
 def _groups(cells: Sequence[Cell], executor: Executor) -> list[list[Cell]]:
@@ -295,6 +305,7 @@ class _Drive:
             raise StudyError(f"{cells[0].name} uses images, but the cohort's images were not read")
         pixels = workspace.store.pixels if backbone is not None and workspace.store is not None else None
         self.stream = Stream(self.n_rows, backbone, pixels, config.augment, config.run, seed=cells[0].stream_seed)
+        self.seconds = dict.fromkeys(WORK, 0.0)
         self._features = self._clean(cells)
         self.live = [self._begin(cell) for cell in cells]
 
@@ -313,9 +324,14 @@ class _Drive:
             for running in together:
                 if running.fit.stopped:
                     self._finish(running)
+                    for kind, took in running.fit.seconds.items():
+                        self.seconds[kind] += took
                     self.live.remove(running)
                 elif self.workspace.checkpoint_every and running.fit.epoch % self.workspace.checkpoint_every == 0:
                     write_checkpoint(self._folder(running.cell), running.cell.key, _packed(running.fit.state()))
+
+        for kind, took in self.stream.seconds.items():
+            self.seconds[kind] += took
 
     def _folder(self, cell: Cell) -> Path:
         return self.workspace.folder / "cells" / cell.name
@@ -371,6 +387,7 @@ class _Drive:
             part: fit.predict(running.rows[part], running.encoder.transform(images.loc[running.rows[part]]), features)
             for part in ("validation", "test")
         }
+        fit.seconds["evaluation"] += time.perf_counter() - began
         platt = fit_platt(logits["validation"], images.loc[running.rows["validation"], "label"].to_numpy())
         predictions = [prediction_rows(images, running.rows[part], part, logits[part], platt) for part in logits]
         parameters = list(fit.network.parameters())

@@ -91,6 +91,7 @@ class Fit:
         self.cut = config.model.fine_tuned_blocks
         self.device = torch.device(config.run.device)
         self.stopped = ""
+        self.seconds = {"tails": 0.0, "evaluation": 0.0}
         self.history: list[dict[str, float]] = []
         self.best_epoch = 0
         self._position = np.full(n_rows, -1, dtype=np.int64)
@@ -132,7 +133,7 @@ class Fit:
         with self._turn():
             while len(self._pending.positions) >= self.config.train.batch_size:
                 self._step(self.config.train.batch_size)
-        self._tally.seconds += time.perf_counter() - began
+        self._took("tails", began)
 
     def _append(self, features: Tensor | None, positions: np.ndarray) -> None:
         old = self._pending.features
@@ -182,6 +183,8 @@ class Fit:
             if len(self._pending.positions) >= 2:
                 self._step(len(self._pending.positions))
         self._pending = _Pending(None, np.zeros(0, dtype=np.int64))
+        self._took("tails", began)
+        began = time.perf_counter()
         head, *tail = (group["lr"] for group in self.optimiser.param_groups)
         logits = self.predict(self.validation.rows, self.validation.table, validation_features)
         row = {"epoch": float(self.epoch + 1)}
@@ -192,11 +195,18 @@ class Fit:
                 f"{self.name}: the loss is no number in epoch {self.epoch + 1}; lower train.lr and train.head_lr"
             )
         self.schedule.step()
-        seconds = self._tally.seconds + time.perf_counter() - began
+        self._took("evaluation", began)
+        seconds = self._tally.seconds
         self.history.append(row | {"lr": tail[0] if tail else 0.0, "head_lr": head, "seconds": seconds})
         self._tally = EpochTally()
         self._judge()
         return self.history[-1]
+
+    def _took(self, what: str, began: float) -> None:
+        """Book the time since `began`."""
+        seconds = time.perf_counter() - began
+        self.seconds[what] += seconds
+        self._tally.seconds += seconds
 
     def _judge(self) -> None:
         """Keep the weights of the best epoch and decide whether to go on."""

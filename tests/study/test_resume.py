@@ -22,17 +22,26 @@ from study.run import carry_out
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 20
 ZYGOTE = """
-import os, sys
-from study import cv
+import os, sys, traceback
+from pathlib import Path
+from mmbc.data.readers import Source
+from study.observe import Observer
+from study.prepare import Request, prepare
+from study.run import carry_out
+from study.settings import chosen_arms, load
 
+study = load("tiny", None, ["train.max_epochs=6", "train.patience=6"])
+study = study.model_copy(update={"arms": {arm: study.arms[arm] for arm in chosen_arms(study, "image,concat")}})
 for line in sys.stdin:  # one study a line, each in a process of its own; what takes long to import is imported once
     child = os.fork()
     if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         try:
-            cv.app(line.split(), standalone_mode=False)
-        finally:
-            os._exit(0 if sys.exc_info()[0] is None else 1)
+            request = Request(Source("phantom", None), study, Path("results"), line.strip(), checkpoint_every=1)
+            carry_out(prepare(request, Observer()), request, Observer(), command=["test"])
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
@@ -51,9 +60,7 @@ class Zygote:
 
     def run(self, name, kill_after=None):
         """Run a study; return its exit code (-9 if it was killed)."""
-        epochs = "--set train.max_epochs=6 --set train.patience=6 --checkpoint-every 1"
-        line = f"--preset tiny --data phantom --ablation image,concat {epochs} --name {name}"
-        self.process.stdin.write(line + "\n")
+        self.process.stdin.write(name + "\n")
         self.process.stdin.flush()
         child = int(self.process.stdout.readline())
         if kill_after is not None:
