@@ -194,7 +194,7 @@ def main(
     config: Annotated[Path | None, typer.Option(help="Study file (TOML) laid over the preset.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value; may be repeated.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs every contender trains.")] = 2,
-    limit_patients: Annotated[int, typer.Option(min=4, help="Patients of the cohort that are used.")] = 40,
+    limit_patients: Annotated[int, typer.Option(min=0, help="Patients of the cohort that are used; 0 for all.")] = 40,
     replicate: Annotated[int, typer.Option(min=1, help="Repeat a small cohort so often under new patient ids.")] = 1,
     cells_per_arm: Annotated[int, typer.Option(min=1, help="Cells of an arm that the slow contenders train; the rest is scaled.")] = 1,
     contend: Annotated[str, typer.Option("--contenders", help=f"Of {', '.join(KNOWN)}, separated by commas.")] = DEFAULT,
@@ -215,7 +215,7 @@ def main(
         origin = source(data)
         preset = preset or ("demo" if origin.kind == PHANTOM else "default")
         full = _study(preset, config, set_ or [], ablation)
-        tolerance = Tolerance(allow_missing_images, 0, limit_patients)
+        tolerance = Tolerance(allow_missing_images, 0, limit_patients or None)
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".bench-", dir=out) as folder:
             place = Path(folder)

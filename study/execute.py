@@ -126,7 +126,9 @@ def execute(
     observer = observer or Observer()
     for group in _groups(cells, executor):
         backbone = _backbone(group, backbones)
-        limit = max_live_fits or memory_needed(group, n_tabular=_n_tabular(workspace.cohort), backbone=backbone).n_live
+        limit = max_live_fits or 1
+        if max_live_fits is None and len(group) > 1:
+            limit = memory_needed(group, n_tabular=_n_tabular(workspace.cohort), backbone=backbone).n_live
         for start in range(0, len(group), limit):
             wave = group[start : start + limit]
             observer.begun([cell.name for cell in wave])
@@ -360,7 +362,7 @@ class _Drive:
         fit = Fit(cell.name, cell.config, self.backbone, train, validation, n_rows=self.n_rows, seed=cell.fit_seed)
         state = read_checkpoint(self._folder(cell), cell.key)
         if state is not None:
-            fit.restore(torch.load(io.BytesIO(state), map_location=cell.config.run.device, weights_only=True))
+            fit.restore(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
         return _Running(cell, fit, encoder, rows, self._features.get(cell.config.model.fine_tuned_blocks))
 
     def _part(self, rows: np.ndarray, encoder: TabularEncoder) -> Part:
@@ -383,10 +385,8 @@ class _Drive:
         began = time.perf_counter()
         images, fit, cell = self.workspace.cohort.images, running.fit, running.cell
         features = running.clean.take if running.clean is not None else None
-        logits = {
-            part: fit.predict(running.rows[part], running.encoder.transform(images.loc[running.rows[part]]), features)
-            for part in ("validation", "test")
-        }
+        table = running.encoder.transform(images.loc[running.rows["test"]])
+        logits = {"validation": fit.validation_logits, "test": fit.predict(running.rows["test"], table, features)}
         fit.seconds["evaluation"] += time.perf_counter() - began
         platt = fit_platt(logits["validation"], images.loc[running.rows["validation"], "label"].to_numpy())
         predictions = [prediction_rows(images, running.rows[part], part, logits[part], platt) for part in logits]

@@ -22,7 +22,7 @@ from mmbc.data.cache import make_room
 from mmbc.model.backbone import Backbone, Normalisation
 from mmbc.training.device import autocast
 
-FORMAT = 2
+FORMAT = 3
 """Version of the stored clean features; a change here makes old files unused."""
 
 
@@ -170,7 +170,10 @@ class Stream:
         stores: dict[int, np.memmap] = {}
         for start in range(0, self.n_rows, self.run.trunk_batch):
             rows = np.arange(start, min(start + self.run.trunk_batch, self.n_rows))
-            taps = {cut: tap.float().cpu().numpy() for cut, tap in self._trunk(rows, None, list(files)).items()}
+            taps = {
+                cut: tap.float().permute(0, 2, 3, 1).cpu().numpy()  # (batch, height, width, channels)
+                for cut, tap in self._trunk(rows, None, list(files)).items()
+            }
             if not stores:
                 shapes = {cut: (self.n_rows, *tap.shape[1:]) for cut, tap in taps.items()}
                 make_room(cache, sum(4 * math.prod(shape) for shape in shapes.values()), limit_gib)
@@ -187,13 +190,12 @@ class Stream:
 
 
 class CleanFeatures:
-    """Features of unaugmented images, memory-mapped: `take(rows)` gives (n, channels, height, width)."""
+    """Features of unaugmented images, memory-mapped with channels last: (n_rows, height, width, channels)."""
 
     def __init__(self, stored: np.ndarray, device: torch.device) -> None:
         self.stored = stored
         self.device = device
 
     def take(self, rows: np.ndarray) -> Tensor:
-        """Return the features of some rows (n,) on the device, channels last."""
-        features = torch.from_numpy(np.ascontiguousarray(self.stored[rows])).to(self.device)
-        return features.contiguous(memory_format=torch.channels_last)
+        """Return the features (n, channels, height, width) of some rows (n,) on the device, channels last."""
+        return torch.from_numpy(self.stored[rows]).to(self.device).permute(0, 3, 1, 2)

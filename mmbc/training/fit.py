@@ -114,6 +114,8 @@ class Fit:
         self._pending = _Pending(None, np.zeros(0, dtype=np.int64))
         self._tally = EpochTally()
         self._best_state = copy.deepcopy(self.network.state_dict())
+        self.validation_logits = np.zeros(0)
+        """Logits of the validation rows (n,) by the best epoch's weights."""
 
     @property
     def epoch(self) -> int:
@@ -199,7 +201,7 @@ class Fit:
         seconds = self._tally.seconds
         self.history.append(row | {"lr": tail[0] if tail else 0.0, "head_lr": head, "seconds": seconds})
         self._tally = EpochTally()
-        self._judge()
+        self._judge(logits)
         return self.history[-1]
 
     def _took(self, what: str, began: float) -> None:
@@ -208,7 +210,7 @@ class Fit:
         self.seconds[what] += seconds
         self._tally.seconds += seconds
 
-    def _judge(self) -> None:
+    def _judge(self, logits: np.ndarray) -> None:
         """Keep the weights of the best epoch and decide whether to go on."""
         t = self.config.train
         key, sign = ("val_loss", 1.0) if t.monitor == "log_loss" else ("val_auc", -1.0)
@@ -218,6 +220,7 @@ class Fit:
         better = sign * self.history[-1]["monitored"] < sign * best
         if better or t.keep == "last":
             self.best_epoch = self.epoch
+            self.validation_logits = logits
             self._best_state = copy.deepcopy(self.network.state_dict())
         if self.epoch - self.best_epoch >= t.patience:
             self.stop("patience")
@@ -239,7 +242,7 @@ class Fit:
             "network": self.network.state_dict(), "best": self._best_state, "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(), "rng": list(self._rng),
             "batches": json.dumps(self._batches.bit_generator.state), "history": self.history,
-            "best_epoch": self.best_epoch,
+            "best_epoch": self.best_epoch, "validation_logits": torch.from_numpy(self.validation_logits),
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -252,6 +255,7 @@ class Fit:
         self._batches.bit_generator.state = json.loads(state["batches"])
         self.history = [dict(row) for row in state["history"]]
         self.best_epoch = state["best_epoch"]
+        self.validation_logits = state["validation_logits"].numpy()
 
     def predict(
         self, rows: np.ndarray, table: np.ndarray, features: Callable[[np.ndarray], Tensor] | None

@@ -52,19 +52,40 @@ def mixed_cuts(cells):
     ]
 
 
-def test_the_trunk_sees_each_image_once_an_epoch_and_once_clean(tiny, monkeypatch):
-    seen = []
+@pytest.fixture
+def seen(monkeypatch):
+    """Every row that goes through a trunk, in order."""
+    rows_seen = []
     original = Stream._trunk
 
     def counting(self, rows, parameters, cuts):
-        seen.extend(rows)
+        rows_seen.extend(rows)
         return original(self, rows, parameters, cuts)
 
     monkeypatch.setattr(Stream, "_trunk", counting)
-    planned = tiny.plan("counted", sets=["data.phantom.seed=11", "train.max_epochs=3", "train.patience=3"])
+    return rows_seen
+
+
+def test_the_trunk_sees_each_image_once_an_epoch_and_once_clean(tiny, seen):
+    sets = ["data.phantom.seed=11", "train.max_epochs=3", "train.patience=3"]
+    planned = tiny.plan("counted", sets=sets)
     tiny.execute(planned)
     n_images = len(planned.cohort.images)
     assert len(planned.cells) == 8
+    assert np.bincount(seen, minlength=n_images).tolist() == [3 + 1] * n_images
+    seen.clear()
+    again = tiny.plan("counted-again", sets=[*sets, "protocol.repeats=3"])
+    tiny.execute(again)
+    assert len(again.cells) == 24
+    assert np.bincount(seen, minlength=n_images).tolist() == [3] * n_images, (
+        "repeats join the pass; clean ones are kept"
+    )
+
+
+def test_fits_of_several_depths_share_one_pass(tiny, seen):
+    planned = tiny.plan("depths", sets=["data.phantom.seed=12", "train.max_epochs=3", "train.patience=3"])
+    tiny.execute(planned, mixed_cuts(planned.cells))
+    n_images = len(planned.cohort.images)
     assert np.bincount(seen, minlength=n_images).tolist() == [3 + 1] * n_images
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from mmbc.errors import StudyError
+from study.jobs import deal
 from study.observe import Observer as Quiet
 from study.prepare import prepare
 from study.record import CHECKPOINT, delete_checkpoint, read_checkpoint, write_checkpoint
@@ -226,3 +227,22 @@ def test_a_process_that_fails_is_reported(tiny):
     request = dataclasses.replace(tiny.request("dies", arms="image", sets=["train.head_lr=1e30"]), jobs=2)
     with pytest.raises(StudyError, match="no number in epoch|exit code"):
         carry_out(prepare(request, Quiet()), request, Quiet(), command=["test"])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 50])
+def test_cells_are_dealt_out_evenly(tiny, n):
+    cells = tiny.plan("x", sets=["protocol.repeats=2"]).cells
+    shares = deal(cells, n)
+    dealt = [cell.name for share in shares for cell in share]
+    assert sorted(dealt) == sorted(cell.name for cell in cells)
+    assert len(shares) == min(n, len(cells)) and all(shares)
+    with_images = [sum(cell.config.uses_images for cell in share) for share in shares]
+    assert max(with_images) - min(with_images) <= 1
+
+
+def test_what_a_finished_cell_left_behind_is_cleared(tiny):
+    planned = tiny.run("leftover", arms="tabular")
+    leftover = planned.folder / "cells" / planned.cells[0].name / CHECKPOINT
+    leftover.write_bytes(b"killed between the record and the clearing")
+    tiny.run("leftover", arms="tabular")
+    assert not leftover.exists()

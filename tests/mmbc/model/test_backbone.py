@@ -149,3 +149,17 @@ def test_attention_looks_where_the_clinical_columns_say(lite):
     assert not torch.allclose(attention(varied, one), attention(varied, other))
     torch.testing.assert_close(attention(constant, one), attention(constant, other))
     assert np.isfinite(attention(varied, one).detach().numpy()).all()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3])
+def test_folding_batch_norm_changes_the_last_bits_alone(lite, cut):
+    images = torch.randn(3, 3, 64, 64)
+    expected = images
+    with torch.no_grad():
+        for stage in lite.stages[: lite.depth(cut)]:
+            expected = stage(expected)
+    found = lite(images, [cut])[cut]
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    norms = [m for stage in lite._folded for m in stage.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert not norms, "every batch-norm of the frozen stages is folded"
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in lite.tail(2).modules()), "those of the tail are trained"

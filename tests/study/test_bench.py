@@ -1,0 +1,50 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from study import bench
+from study.bench import replicated, sampled, scaled
+
+RUN = CliRunner()
+
+
+@pytest.mark.slow
+def test_the_contest_runs_and_its_numbers_hold_together(tmp_path):
+    arguments = ["--data", "phantom", "--preset", "tiny", "--limit-patients", "16", "--epochs", "1"]
+    contenders = "naive,careful,lockstep"
+    where = ["--out", str(tmp_path), "--json", str(tmp_path / "bench.json"), "--ablation", "tabular,concat"]
+    done = RUN.invoke(bench.app, [*arguments, *where, "--contenders", contenders])
+    assert done.exit_code == 0, done.output
+    facts = json.loads((tmp_path / "bench.json").read_text())
+    assert set(facts["seconds"]) == {"naive", "careful", "lockstep", "lower_bound"}
+    assert facts["ratios"]["naive/lockstep"] == pytest.approx(facts["seconds"]["naive"] / facts["seconds"]["lockstep"])
+    assert facts["ratios"]["lockstep/lower_bound"] > 1
+    assert sum(facts["lockstep_parts"].values()) == pytest.approx(facts["seconds"]["lockstep"])
+    assert all(value > 0 for value in facts["peak_mib"].values())
+    assert facts["n_cells"] == 4 and facts["measured_cells"] == {"naive": 2, "careful": 2}
+    assert facts["full_study"]["lockstep"] == pytest.approx(2 * facts["seconds"]["lockstep"]), (
+        "two epochs instead of one"
+    )
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()], "nothing is left behind"
+
+
+def test_an_unknown_contender_is_named():
+    done = RUN.invoke(bench.app, ["--contenders", "naive,magic"])
+    assert done.exit_code == 2 and "magic: known are naive, careful" in " ".join(done.output.split())
+
+
+def test_copies_are_other_patients(tiny):
+    planned = tiny.plan("x", arms="tabular")
+    twice = replicated(planned.cohort, 2)
+    assert len(twice.images) == 2 * len(planned.cohort.images) and twice.n_patients == 2 * planned.cohort.n_patients
+    assert twice.images["image_id"].is_unique
+    assert twice.images["path"].nunique() == len(planned.cohort.images)
+
+
+def test_scaling_from_the_cells_measured(tiny):
+    cells = tiny.plan("x", sets=["protocol.repeats=2"]).cells
+    few = sampled(cells, 1)
+    assert [cell.arm for cell in few] == ["image", "tabular", "concat", "attention"]
+    result = {"once": 5.0, "cells": {cell.name: 2.0 for cell in few}}
+    assert scaled(result, cells) == 5 + 2 * len(cells)
