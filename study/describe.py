@@ -121,11 +121,13 @@ def describe(request: Request, observer: Observer) -> Description:
         facts = _attempt(found, lambda: open_images(listing, data, cache=request.out / CACHE, observer=observer))
         if facts is None:
             found.classes = _listed_classes(listing)
+            found.features = _listed_features(listing)
             return found
         found.images = _sizes(facts)
     account = _attempt(found, lambda: judge(listing, data, facts))
     if account is None:
         found.classes = _listed_classes(listing)
+        found.features = _listed_features(listing)
         return found
     _fill(found, listing, account, data)
     _judge_further(found, request, listing, account)
@@ -145,6 +147,19 @@ def _attempt(found: Description, step: Callable[[], T]) -> T | None:
 def _listed_classes(listing: Listing) -> pd.DataFrame:
     counts = listing.images.groupby("status").agg(images=("image_id", "size"), patients=("patient_id", "nunique"))
     return counts.reset_index()
+
+
+def _listed_features(listing: Listing) -> pd.DataFrame:
+    """Sum up the clinical columns of listed patients, where the labels are not known yet."""
+    patients = listing.images.groupby("patient_id")[[feature.name for feature in listing.features]].first()
+    rows = [
+        {
+            "column": feature.name, "kind": feature.kind, "values": _values(patients[feature.name], feature),
+            "missing": _percent(patients[feature.name].isna().mean()),
+        }
+        for feature in listing.features
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def _fill(found: Description, listing: Listing, account: Account, data: DataConfig) -> None:

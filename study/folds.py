@@ -89,8 +89,8 @@ def _where(images: pd.DataFrame, condition: str) -> set[str]:
         found = table.eval(condition, engine="python")
     except Exception as error:  # whatever the user wrote is evaluated
         raise SplitError(
-            f"--test-where {condition!r}: cannot be evaluated ({error}); write it like \"site == 'B'\" with the columns "
-            f"{some(_usable(images), 20)}"
+            f"--test-where {condition!r}: cannot be evaluated ({error}); write it like \"site == 'B'\" with "
+            f"{some(_usable(images), 20)}, or any other column of your table in its exact spelling"
         ) from None
     if not isinstance(found, pd.Series) or found.dtype != bool:
         raise SplitError(f"--test-where {condition!r}: is not true or false for every row")

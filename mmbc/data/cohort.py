@@ -142,7 +142,8 @@ def compared(listing: Listing, data: DataConfig) -> pd.Series:
         CohortError: no row, a key that repeats or is empty, classes that do not exist, or one class only.
     """
     _check_keys(listing)
-    return labels.classes(listing.images, listing.name, data.positive or listing.positive, data.negative)
+    positive = data.positive or listing.positive
+    return labels.classes(listing.images, listing.name, positive, data.negative, level=data.label_level)
 
 
 def needs_pixels(listing: Listing, data: DataConfig) -> bool:
@@ -187,7 +188,9 @@ def _check_keys(listing: Listing) -> None:
             raise CohortError(f"{listing.name}: column {key!r} is empty in {labels.named(empty)}")
     repeated = rows[rows["image_id"].duplicated(keep=False)]
     if len(repeated):
-        raise CohortError(f"{listing.name}: listed more than once: {labels.named(repeated.sort_values('image_id'))}")
+        raise CohortError(
+            f"{listing.name}: listed more than once: {labels.named(repeated.sort_values('image_id'))}; an image has one row"
+        )
 
 
 def assemble(
@@ -277,6 +280,8 @@ def _settle_labels(account: Account, listing: Listing, data: DataConfig, facts: 
     known = account.rows[account.label.notna()]
     given = listing.sides == "given"
     labels.check_units(known, account.label, data.label_level if given else "case", listing.name)
+    if given and data.label_level == "breast":
+        account.notes += _alike(known, account.label)
     if data.label_level == "case" or given:
         return
     if listing.sides == "unknown":
@@ -297,6 +302,9 @@ def _settle_labels(account: Account, listing: Listing, data: DataConfig, facts: 
     label, status, reason = labels.by_breast(known, account.label[compared], annotated.reindex(known.index))
     account.label = account.label.mask(compared, label.reindex(account.label.index))
     account.rows = account.rows.assign(status=account.rows["status"].mask(compared, status.reindex(account.rows.index)))
+    if data.negative and labels.CONTRALATERAL not in data.negative:
+        opposite = account.rows["status"] == labels.CONTRALATERAL
+        account.exclude(opposite, "other class", "of a class that is not compared")
     undecided = reason.reindex(account.rows.index).fillna("")
     account.exclude(undecided != "", "undecided", undecided)
     left_out = account.rows[account.step == "undecided"].assign(reason=account.reason).drop_duplicates("case_id")
@@ -305,6 +313,17 @@ def _settle_labels(account: Account, listing: Listing, data: DataConfig, facts: 
         f"({labels.CONTRALATERAL}). "
         + (f"Left out as undecided: {_reasons(left_out['reason'])}." if len(left_out) else "No case was undecided.")
     )
+
+
+def _alike(rows: pd.DataFrame, label: pd.Series) -> list[str]:
+    """Return a doubt where labels that are said to belong to breasts never differ between a patient's."""
+    cases = rows.assign(label=label).groupby("case_id")
+    both = cases["breast"].nunique() > 1
+    if not both.any() or (cases["label"].nunique()[both] > 1).any():
+        return []
+    return [
+        "In no case do the two breasts have different labels: do the labels really belong to breasts, not to cases?"
+    ]
 
 
 def _reasons(reasons: pd.Series) -> str:
@@ -331,11 +350,13 @@ def check_files(account: Account, *, allow_missing: bool, max_unreadable: int) -
     """
     missing, unreadable = account.step == "missing", account.step == "unreadable"
     if missing.any() and not allow_missing:
-        names = some(Path(path).name for path in account.rows.loc[missing, "path"])
+        paths = [Path(path) for path in account.rows.loc[missing, "path"]]
+        names = some(path.name for path in paths)
         n_compared = int(account.label.notna().sum())
         raise ImageError(
             f"{int(missing.sum())} of {n_compared} listed images are missing: {names}. "
-            "Complete the download, or go on with the rest: --allow-missing-images"
+            f"The first was looked for at {paths[0]}. Complete the download or correct the paths (in a table of your own: "
+            "relative to it, or to data.image_root), or go on with the rest: --allow-missing-images"
         )
     if unreadable.sum() > max_unreadable:
         bad = zip(account.rows.loc[unreadable, "path"], account.reason[unreadable], strict=True)

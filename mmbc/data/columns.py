@@ -35,6 +35,7 @@ DATE = re.compile(
     r"|(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
 )
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+")
 ID_NAME = re.compile(r"(^|[_\W])(id|uid|uuid|nr|no|number|index|accession|mrn)([_\W]|$)|ID$|^Unnamed", re.IGNORECASE)
 
 
@@ -58,10 +59,15 @@ class MixedError(ValueError):
 
 
 def numbers(values: pd.Series) -> pd.Series:
-    """Return text as float64, NA where it is no finite number; a decimal comma counts where no value has a point."""
+    """Return text as float64, NA where it is no finite number.
+
+    A column has decimal commas if more values are written with one than with a point; the other way of writing is then
+    no number, because `1.234` could be either.
+    """
     text = values.astype("str")
-    if text.str.fullmatch(DECIMAL_COMMA).any() and not text.str.contains(".", regex=False, na=False).any():
-        text = text.str.replace(",", ".", regex=False)
+    with_point = text.str.fullmatch(DECIMAL_POINT).fillna(False).astype(bool)
+    if text.str.fullmatch(DECIMAL_COMMA).fillna(False).sum() > with_point.sum():
+        text = text.mask(with_point).str.replace(",", ".", regex=False)
     found = pd.to_numeric(text, errors="coerce").astype("float64")
     return found.where(np.isfinite(found))
 

@@ -22,14 +22,18 @@ MALIGNANT, BENIGN = "MALIGNANT", "BENIGN"
 """What the pathology of an annotated image must name to decide; anything else leaves the breast undecided."""
 
 
-def classes(rows: pd.DataFrame, where: str, positive: Sequence[str], negative: Sequence[str]) -> pd.Series:
+def classes(
+    rows: pd.DataFrame, where: str, positive: Sequence[str], negative: Sequence[str], *, level: str = "case"
+) -> pd.Series:
     """Return 1 (positive), 0 (negative) or NA (neither) for every row.
 
     Args:
         rows: listed rows with `status` and, where the label has other names than the status, `outcome`.
         where: what is read, for messages.
         positive: values of `outcome` (else of `status`) that are labelled 1.
-        negative: values of either that are labelled 0; empty for all that are not positive.
+        negative: values of either that are labelled 0; empty for all that are not positive. With labels per breast
+            `CONTRALATERAL` may be among them, although no row is listed as that.
+        level: what a label belongs to.
 
     Raises:
         CohortError: no positive class is known, a name that no row has or that is on both sides, or one class only.
@@ -47,10 +51,10 @@ def classes(rows: pd.DataFrame, where: str, positive: Sequence[str], negative: S
     for name in negative:
         if name in positive:
             raise CohortError(f"{where}: {name!r} is named as positive and as negative")
-        if name not in known:
+        if name not in known and not (name == CONTRALATERAL and level == "breast"):
             raise CohortError(f"{where}: no negative image has the label {name!r} (--negative); {nearest(name, known)}")
     is_negative = ~is_positive & (outcome.isin(list(negative)) | rows["status"].isin(list(negative)) | (not negative))
-    if not is_negative.any():
+    if not is_negative.any() and not (CONTRALATERAL in negative and level == "breast"):
         raise CohortError(f"{where}: every image is labelled {some(positive)}; two classes are needed")
     return pd.Series(pd.NA, index=rows.index, dtype="Int64").mask(is_positive, 1).mask(is_negative, 0)
 

@@ -16,7 +16,7 @@ from mmbc.errors import CohortError, nearest, some
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet")
 DELIMITERS = (",", ";", "\t", "|")
-MISSING = ("", "-", "na", "n/a", "nan", "null", "none", "<na>", "#n/a", "nat")
+MISSING = ("", "-", "na", "n/a", "n.a.", "nan", "null", "none", "<na>", "#n/a", "nat")
 """What an unknown value looks like, in lower case."""
 
 

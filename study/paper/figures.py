@@ -208,7 +208,7 @@ def flow(counts: pd.DataFrame, n_patients: int) -> Drawn:
         _box(axes, 0.3, 0.92, f"Listed\n{totals['listed']} images")
         _box(axes, 0.3, 0.46, f"Used\n{totals['used']} images of {n_patients} patients")
         _arrow(axes, (0.3, 0.82), (0.3, 0.56))
-        left_out = "\n".join(f"{step}: {n} images" for step, n in lost) or "no image"
+        left_out = "\n".join(f"{step}: {n} images" for step, n in lost) or "nothing"
         aside = _box(axes, 0.8, 0.69, f"Left out\n{left_out}")
         axes.annotate("", (0, 0.5), (0.3, 0.69), xycoords=aside, textcoords="data", arrowprops=ARROW | {"shrinkB": 4})
         lines = [(f"{row.status}", f"{row.n_images} images", f"{row.n_patients} patients") for row in used.itertuples()]

@@ -5,7 +5,7 @@ from rich.table import Table
 from study.evaluate import Evaluation
 from study.paper.format import NAMES, interval
 
-SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "accuracy", "brier")
+SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy", "brier")
 
 
 def summary_table(evaluation: Evaluation, notice: str = "") -> Table:

@@ -22,8 +22,8 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
     n_patients, n_positive = study.cohort.n_patients, _n_positive(study)
     arms = [arm for arm in evaluation.summary["arm"].unique() if arm != BASELINE]
     sentences = [
-        f"{count(len(arms), 'arm')} ({listed(arms)}) {'was' if len(arms) == 1 else 'were'} trained on "
-        f"{count(len(study.cohort.images), 'image')} of {count(n_patients, 'patient')} ({n_positive} positive) and tested "
+        f"{count(len(arms), 'arm')} ({listed(arms)}) {'was' if len(arms) == 1 else 'were'} compared on a cohort of "
+        f"{count(len(study.cohort.images), 'image')} of {count(n_patients, 'patient')} ({n_positive} positive), tested "
         f"{_tested(study)}. At the {evaluation.unit} level the ROC-AUC (95 % interval) was {listed(_aucs(evaluation, arms))}."
     ]
     baseline = _aucs(evaluation, [BASELINE])
@@ -56,15 +56,22 @@ def _n_positive(study: StoredStudy) -> int:
 def _tested(study: StoredStudy) -> str:
     protocol = study.settings.protocol
     if protocol.test_where:
-        return f"on the locked test part where {protocol.test_where}"
+        return f"on the locked test part where {protocol.test_where} ({_n_tested(study)})"
     if protocol.fold_column:
         return (
             f"out of fold, leaving out one value of {protocol.fold_column} at a time ({study.folds['n_folds']} folds)"
         )
     if study.folds.get("kind") == "holdout":
-        return f"on one held-out part ({100 * (protocol.holdout or 0):.0f} % of the patients)"
+        return f"on one held-out part ({_n_tested(study)})"
     repeats = "" if protocol.repeats == 1 else f", {protocol.repeats} times with other splits,"
     return f"out of fold in {study.folds['n_folds']}-fold patient-grouped cross-validation{repeats}"
+
+
+def _n_tested(study: StoredStudy) -> str:
+    """Return how many patients a single split trains on and tests."""
+    entry = study.folds["folds"][0]
+    n_fitted = len(entry["train"]) + len(entry["validation"])
+    return f"{count(len(entry['test']), 'patient')}; {n_fitted} others for training and validation"
 
 
 def cohort(study: StoredStudy) -> str:
@@ -209,7 +216,7 @@ def caveats(study: StoredStudy, evaluation: Evaluation) -> str:
             "carries to a further one, the few seen here cannot tell."
         )
     else:
-        points.append("Cross-validation says nothing about another site or device.")
+        points.append("None of this says anything about another site or device.")
     return "\n".join(f"- {point}" for point in points)
 
 

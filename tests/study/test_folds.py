@@ -80,7 +80,7 @@ def test_the_columns_a_condition_needs():
         ({"test_where": "site == 'C'"}, SplitError, "no row meets it"),
         ({"test_where": "year > 0"}, SplitError, "every row meets it"),
         ({"test_where": "year"}, SplitError, "not true or false"),
-        ({"test_where": "sites == 'B'"}, SplitError, "cannot be evaluated.*with the columns.*site"),
+        ({"test_where": "sites == 'B'"}, SplitError, "cannot be evaluated.*exact spelling"),
         ({"test_where": "label == 1"}, SplitError, "cannot be evaluated"),
         ({"test_where": "site =="}, SplitError, "cannot be evaluated"),
         ({"test_where": "view == 'CC'"}, LeakageError, "40 patients are on two sides"),

@@ -22,6 +22,9 @@ BREASTS = {"l": "L", "left": "L", "r": "R", "right": "R"}
 RESERVED = (*KEYS, "label", "outcome", "path", "row", "part", "annotated", "pathology", "pixel_digest")
 """Names of a cohort's own columns, which a clinical column cannot have."""
 
+VARYING = 0.5
+"""Share of the patients with several images in whom a column may differ and still be taken for hers."""
+
 TRUE, FALSE = ("1", "true"), ("0", "false")
 """Labels that need no `--positive`."""
 
@@ -187,6 +190,11 @@ def _features(
             continue
         if name in RESERVED:
             problems.append(f"column {name!r} would be a feature, but the name is taken; rename the column")
+        if not asked and _varies(table[name], patients):
+            left_out.append(
+                (name, "differs between images of a patient; is it the breast, the view, or an image's own?")
+            )
+            continue
         values[name] = found.content
         features.append(Feature(name, found.kind, kind if isinstance(kind, tuple) else ()))
     if problems:
@@ -196,6 +204,13 @@ def _features(
             "it out (=skip)"
         )
     return tuple(features), pd.DataFrame(values, index=table.index), tuple(left_out)
+
+
+def _varies(values: pd.Series, patients: pd.Series) -> bool:
+    """Whether a column tells images apart rather than patients: most with several images have several values."""
+    groups = values.groupby(patients)
+    several = groups.size() > 1
+    return bool(several.any()) and bool((groups.nunique()[several] > 1).mean() > VARYING)
 
 
 def _understood(name: str, values: pd.Series, patients: pd.Series, kind: object, asked: bool) -> Understood:

@@ -64,6 +64,10 @@ def test_misprints_are_named_by_row():
 def test_numbers_with_decimal_commas_or_points_but_not_both():
     assert numbers(column(["1,5", "2", None])).tolist()[:2] == [1.5, 2.0]
     assert numbers(column(["1,500", "2.5"])).isna().tolist() == [True, False]
+    mostly_commas = numbers(column(["57,0", "61,5", "61.0", "n.a"]))
+    assert mostly_commas.tolist()[:2] == [57.0, 61.5] and mostly_commas.isna().tolist() == [False, False, True, True]
+    with pytest.raises(MixedError, match="row 5: '61.0'"):
+        kind("Age", ["57,0", "61,5", "64,0", "61.0"])
     assert numbers(column(["inf", "1e400", "nan"])).isna().all()
 
 

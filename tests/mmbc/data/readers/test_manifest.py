@@ -125,6 +125,24 @@ def test_dates_texts_and_identifiers_are_not_taken_unseen(tmp_path):
     assert kinds(taken)["accession"] == "numeric"
 
 
+def test_columns_that_tell_images_apart_are_no_clinical_columns(tmp_path):
+    frame = table(side=lambda f: f["breast"], exposure=lambda f: [0.5 + n % 4 for n in range(len(f))])
+    listing = read(write(tmp_path, frame.drop(columns="breast")))
+    assert kinds(listing) == {"age": "numeric", "family_history": "categorical"}
+    assert {name: reason[:30] for name, reason in listing.left_out} == dict.fromkeys(
+        ["side", "exposure"], "differs between images of a pa"
+    )
+    assert "exposure" in kinds(read(write(tmp_path, frame), features=("exposure",)))
+
+
+def test_labels_of_breasts_that_never_differ_are_doubted(tmp_path):
+    data = DataConfig(label_level="breast")
+    alike = assemble(read(write(tmp_path, table())), data)
+    assert any("do the labels really belong to breasts" in note for note in alike.notes)
+    differing = assemble(read(write(tmp_path, table(label=lambda f: f["label"] * (f["breast"] == "L")))), data)
+    assert not any("really belong" in note for note in differing.notes)
+
+
 def test_columns_for_splits_are_kept_but_no_features(tmp_path):
     listing = read(
         write(tmp_path, table(year=lambda f: 2015 + f["patient_id"].astype(int) % 3)), aside=("year", "site")

@@ -166,6 +166,21 @@ def test_labels_per_breast_come_from_contours_joined_over_views(release):
     assert chosen.groupby("breast").first().to_dict() == {"L": 0, "R": 1}
 
 
+def test_opposite_breasts_are_compared_unless_other_negatives_are_named(release):
+    listing = mini_ddsm.read_v2(release())
+
+    def negatives(*names):
+        cohort = assemble(listing, DataConfig(label_level="breast", negative=names))
+        return set(cohort.images.loc[cohort.images["label"] == 0, "status"])
+
+    assert negatives() == {"Benign", "Normal", "Contralateral"}
+    assert negatives("Benign") == {"Benign"}
+    assert negatives("Benign", "Contralateral") == {"Benign", "Contralateral"}
+    assert negatives("Contralateral") == {"Contralateral"}
+    with pytest.raises(CohortError, match="no negative image has the label 'Contralateral'"):
+        assemble(listing, DataConfig(negative="Contralateral"))
+
+
 def test_the_real_list(real_data):
     listing = mini_ddsm.read_v2(real_data / "MINI-DDSM-Complete-JPEG-8")
     by_case = assemble(listing, DataConfig())
