@@ -17,7 +17,7 @@ from study.evaluate import evaluate
 from study.execute import CACHE_GIB, CHECKPOINT_EVERY, EXECUTORS, expected_memory, expected_seconds
 from study.live import View, duration
 from study.paper.pack import write_report
-from study.paper.screen import summary_table
+from study.paper.screen import comparisons_lines, summary_table
 from study.prepare import Planned, Request, prepare
 from study.record import load_study
 from study.run import carry_out
@@ -195,7 +195,12 @@ def _report(console: Console, folder: Path, reports: Path, json_file: Path | Non
     evaluation = evaluate(stored)
     report = write_report(stored, evaluation, reports / stored.name)
     console.print(summary_table(evaluation, stored.cohort.notice))
-    _write_json(json_file, {"study": stored.name, "summary": evaluation.summary.to_dict("records")})
+    for line in comparisons_lines(evaluation):
+        console.print(f"- {line}", highlight=False, markup=False)
+    _write_json(json_file, {
+        "study": stored.name, "summary": evaluation.summary.to_dict("records"),
+        "comparisons": evaluation.comparisons.to_dict("records"),
+    })  # fmt: skip
     console.print(f"Report: {report}", soft_wrap=True)
 
 

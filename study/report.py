@@ -10,7 +10,7 @@ from rich.console import Console
 from mmbc.errors import MmbcError
 from study.evaluate import evaluate
 from study.paper.pack import write_report
-from study.paper.screen import summary_table
+from study.paper.screen import comparisons_lines, summary_table
 from study.record import load_study
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -33,8 +33,13 @@ def main(
         console.print(f"error {type(error).__name__}: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     console.print(summary_table(evaluation, stored.cohort.notice))
+    for line in comparisons_lines(evaluation):
+        console.print(f"- {line}", highlight=False, markup=False)
     if json_file is not None:
-        facts = {"study": stored.name, "summary": evaluation.summary.to_dict("records"), "gaps": list(evaluation.gaps)}
+        facts = {
+            "study": stored.name, "summary": evaluation.summary.to_dict("records"),
+            "comparisons": evaluation.comparisons.to_dict("records"), "gaps": list(evaluation.gaps),
+        }  # fmt: skip
         json_file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     console.print(f"Report: {report}", soft_wrap=True)
 

@@ -55,6 +55,11 @@ class Protocol(Section):
     labels per breast."""
     delta: float = Field(0.02, gt=0)
     """Half width of the region of practical equivalence, in AUC."""
+    prevalence: float | None = Field(None, gt=0, lt=1)
+    """Share of positives among the people the model is meant for; predictive values and net benefit are given there, and not
+    at all without it, because a cohort's own share is that of its sampling."""
+    subgroups: tuple[str, ...] = ()
+    """Columns to report subgroups by; empty for age, density, view and site where the cohort has them."""
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> Self:

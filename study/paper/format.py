@@ -2,19 +2,36 @@
 
 import math
 
-AREAS = ("roc_auc", "pr_auc", "brier", "f1")
-"""Metrics shown with 3 decimals; the others are percentages with 1."""
-
 NAMES = {
     "roc_auc": "ROC-AUC",
+    "partial_auc": "Partial AUC (specificity 80 to 100 %)",
     "pr_auc": "PR-AUC",
     "sensitivity_at_90_specificity": "Sensitivity at 90 % specificity",
     "specificity_achieved": "Specificity achieved",
+    "specificity_at_90_sensitivity": "Specificity at 90 % sensitivity",
+    "sensitivity_achieved": "Sensitivity achieved",
     "accuracy": "Accuracy",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
     "balanced_accuracy": "Balanced accuracy",
     "f1": "F1",
+    "mcc": "MCC",
     "brier": "Brier score",
+    "scaled_brier": "Scaled Brier score",
+    "log_loss": "Log loss",
+    "calibration_slope": "Calibration slope",
+    "calibration_intercept": "Calibration intercept",
+    "calibration_in_the_large": "Calibration in the large",
+    "ece": "ECE (positive class, 10 equal-width bins)",
+    "ece_equal_mass": "ECE (positive class, 10 equal-mass bins)",
+    "ppv": "PPV",
+    "npv": "NPV",
 }
+SHARES = (
+    "sensitivity_at_90_specificity", "specificity_achieved", "specificity_at_90_sensitivity", "sensitivity_achieved",
+    "accuracy", "sensitivity", "specificity", "balanced_accuracy", "ppv", "npv",
+)  # fmt: skip
+"""Metrics shown as percentages with 1 decimal; the others have 3."""
 
 
 def number(metric: str, value: float | None) -> str:
@@ -26,7 +43,7 @@ def number(metric: str, value: float | None) -> str:
 
 def is_share(metric: str) -> bool:
     """Whether a metric is shown as a percentage."""
-    return metric in NAMES and metric not in AREAS
+    return metric in SHARES
 
 
 def interval(metric: str, value: float, low: float, high: float) -> str:
@@ -62,3 +79,20 @@ def signed(value: float) -> str:
 def plain(value: object) -> str:
     """Return a category: 2 for 2.0."""
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def difference(value: float) -> str:
+    """Return a difference with its sign: +0.021, −0.013."""
+    return "n/a" if math.isnan(value) else f"{value:+.3f}".replace("-", "−")
+
+
+def difference_interval(value: float, low: float, high: float) -> str:
+    """Return `+0.021 (−0.004 to +0.046)`."""
+    if math.isnan(value) or math.isnan(low):
+        return difference(value)
+    return f"{difference(value)} ({difference(low)} to {difference(high)})"
+
+
+def p_value(p: float) -> str:
+    """Return a p value with 3 decimals, `< 0.001` below that."""
+    return "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"

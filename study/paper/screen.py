@@ -10,7 +10,7 @@ SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achi
 
 def summary_table(evaluation: Evaluation, notice: str = "") -> Table:
     """Return the summary at the level of the primary unit, with intervals."""
-    title = f"{evaluation.unit.capitalize()} level, out of fold, 95 % patient-bootstrap interval (E1)"
+    title = f"{evaluation.unit.capitalize()} level, out of fold, 95 % interval over patients (E1)"
     table = Table("arm", *(NAMES[metric] for metric in SHOWN), title=f"{title} ({notice})" if notice else title)
     if evaluation.summary.empty:
         return table
@@ -19,3 +19,9 @@ def summary_table(evaluation: Evaluation, notice: str = "") -> Table:
         values = lines.set_index("metric")[["value", "low", "high"]]
         table.add_row(str(arm), *(interval(metric, *values.loc[metric]) for metric in SHOWN))
     return table
+
+
+def comparisons_lines(evaluation: Evaluation) -> list[str]:
+    """Return the verdict on each declared contrast, and where methods disagree."""
+    rows = evaluation.comparisons
+    return [] if rows.empty else [" ".join(filter(None, (row.sentence, row.disagreement))) for row in rows.itertuples()]

@@ -10,10 +10,29 @@ from openpyxl.utils import get_column_letter
 
 from mmbc.data.cohort import Cohort, flow_shown
 from mmbc.data.splits import patient_table
-from study.evaluate import LEVELS, METRICS, Evaluation
+from study.evaluate import LEVELS, Evaluation
 from study.folds import table as fold_counts
-from study.paper.format import NAMES, characteristic, interval, number, plain, signed
+from study.paper.format import (
+    NAMES,
+    characteristic,
+    difference,
+    difference_interval,
+    interval,
+    number,
+    p_value,
+    plain,
+    signed,
+)
 from study.record import StoredStudy
+
+SHOWN = (
+    "roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy", "balanced_accuracy", "f1",
+    "mcc", "brier", "calibration_slope", "calibration_intercept",
+)  # fmt: skip
+"""Metrics of the Markdown tables; the CSV and the workbook have all, by every method."""
+FOLD_SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy", "f1", "brier")
+RELIABILITY = "Observed share of positives by bin of predicted probability (equal mass), before and after Platt scaling."
+DECISION = "Net benefit by threshold probability at the declared prevalence, with patient-bootstrap interval."
 
 
 @dataclass(frozen=True)
@@ -48,7 +67,12 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
     tables = [flow_table(study.cohort), table_one(study.cohort), folds_table(study)]
     if not evaluation.summary.empty:
         tables += [summary_table(evaluation, level) for level in LEVELS]
-        tables.append(by_class_table(evaluation))
+        tables += [
+            comparisons_table(evaluation), by_class_table(evaluation), comparisons_by_class_table(evaluation),
+            calibration_table(evaluation), subgroups_table(evaluation), variance_table(evaluation),
+            PaperTable("reliability", "Reliability", RELIABILITY, evaluation.reliability, evaluation.reliability),
+            PaperTable("decision", "Decision curves", DECISION, evaluation.decision, evaluation.decision),
+        ]  # fmt: skip
     if not evaluation.per_fold.empty:
         tables.append(per_fold_table(evaluation))
     return [table for table in tables if not table.data.empty]
@@ -167,31 +191,148 @@ def folds_table(study: StoredStudy) -> PaperTable:
 
 
 def summary_table(evaluation: Evaluation, level: str) -> PaperTable:
-    """All metrics of all arms at one level, with intervals."""
-    data = evaluation.summary[evaluation.summary["level"] == level]
-    rows = []
-    for arm, lines in data.groupby("arm", sort=False):
-        by_metric = lines.set_index("metric")
-        row = {"Arm": arm}
-        for metric in METRICS:
-            row[NAMES[metric]] = interval(
-                metric, *by_metric.loc[metric, ["value", "low", "high"]].to_numpy(dtype=float)
-            )
-        rows.append(row)
+    """The main metrics of all arms at one level with their primary intervals; the data has every method."""
+    data = evaluation.intervals[evaluation.intervals["level"] == level]
+    primary = data[data["primary"]]
+    shown = pd.DataFrame([
+        {"Arm": arm} | {NAMES[metric]: _cell(lines.set_index("metric"), metric) for metric in SHOWN}
+        for arm, lines in primary.groupby("arm", sort=False)
+    ])  # fmt: skip
     first = data.iloc[0]
     counted = evaluation.confusion[evaluation.confusion["level"] == level].iloc[0]
     prevalence = (counted["tp"] + counted["fn"]) / counted[["tp", "fp", "fn", "tn"]].sum()
     literature = (
         f" Given for comparison; the label belongs to the {evaluation.unit}." if level != evaluation.unit else ""
     )
+    notes = sorted({f"{arm}: {note}" for arm, note in primary.loc[primary["metric"] == "roc_auc", ["arm", "note"]].to_numpy() if note})
+    remarks = "".join(f" {note[0].upper()}{note[1:]}." for note in notes)
     caption = (
         f"{level.capitalize()} level, out-of-fold test predictions of {first['n_patients']} patients "
-        f"({first['n_images']} images); 95 % intervals: {first['method']}, for these fitted models on new patients (E1). "
-        f"AUCs are means of within-fold values (a PR-AUC of {prevalence:.3f}, the share of positives, is chance); the other metrics are pooled over folds, accuracy, balanced accuracy "
-        "and F1 at calibrated probability 0.5, the threshold for 90 % specificity and the calibration from each fold's "
-        f"validation patients.{literature}"
+        f"({first['n_images']} images); 95 % intervals for these fitted models on new patients (E1), patients as clusters: "
+        "ROC-AUC fold-stratified clustered DeLong; proportions Wilson with the design effect; Brier score cluster-robust; "
+        "calibration by clustered logistic regression; PR-AUC, F1, MCC and balanced accuracy patient bootstrap. "
+        f"AUCs are means of within-fold values (a PR-AUC of {prevalence:.3f}, the share of positives, is chance); the other "
+        "metrics are pooled over folds, accuracy, balanced accuracy, F1 and MCC at calibrated probability 0.5, the threshold "
+        f"for 90 % specificity and the calibration from each fold's validation patients.{literature}{remarks}"
     )
-    return PaperTable(f"summary_{level}", f"Performance, {level} level", caption, data, pd.DataFrame(rows))
+    return PaperTable(f"summary_{level}", f"Performance, {level} level", caption, data, shown)
+
+
+def _cell(by_metric: pd.DataFrame, metric: str) -> str:
+    return interval(metric, *by_metric.loc[metric, ["value", "low", "high"]].to_numpy(dtype=float))
+
+
+def comparisons_table(evaluation: Evaluation) -> PaperTable:
+    """The declared contrasts: difference with E1 and E2 intervals, adjusted p, Bayesian probabilities, verdict."""
+    data = evaluation.comparisons
+    if data.empty:
+        return PaperTable("comparisons", "", "", data, data)
+    shown = pd.DataFrame([
+        {
+            "Contrast": f"{row.first} minus {row.second}",
+            "AUC difference (E1)": difference_interval(row.difference, row.e1_low, row.e1_high),
+            "p (E1, Holm)": p_value(row.e1_p_holm),
+            "E2 interval": f"{difference(row.e2_low)} to {difference(row.e2_high)}" if not np.isnan(row.e2_low) else "n/a",
+            "p (E2, Holm)": p_value(row.e2_p_holm),
+            "P(worse / equivalent / better)": " / ".join(
+                "n/a" if np.isnan(p) else f"{p:.2f}" for p in (row.p_worse, row.p_equivalent, row.p_better)
+            ),
+            "p (permutation)": p_value(row.permutation_p),
+            "Verdict": row.verdict,
+        }
+        for row in data.itertuples()
+    ])  # fmt: skip
+    first = data.iloc[0]
+    caption = (
+        f"{evaluation.unit.capitalize()} level, {first['n_patients']} patients, {first['n_scores']} fold scores, "
+        f"{first['n_seeds']} training seed{'s' if first['n_seeds'] > 1 else ''}. Declared before the run. E1: these fitted "
+        "models on new patients (fold-stratified clustered DeLong). E2: the procedure, trained again on another such cohort "
+        "(Nadeau-Bengio corrected t). p adjusted by Holm over the contrasts; the permutation's is not adjusted. "
+        "P: Bayesian correlated t test with the declared region of practical equivalence."
+    )
+    return PaperTable("comparisons", "Differences between arms", caption, data, shown)
+
+
+def comparisons_by_class_table(evaluation: Evaluation) -> PaperTable:
+    """The contrasts against each negative status."""
+    data = evaluation.comparisons_by_class
+    if data.empty:
+        return PaperTable("comparisons_by_class", "", "", data, data)
+    text = data.assign(
+        Contrast=data["first"] + " minus " + data["second"],
+        text=[difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()],
+        against="against " + data["against"],
+    )
+    shown = text.pivot(index="Contrast", columns="against", values="text").reindex(text["Contrast"].unique()).reset_index()
+    caption = (
+        "AUC differences (95 % interval, E1, not adjusted) of the positives against each negative status alone. A gain "
+        "against one status alone may be about how its images were acquired."
+    )
+    return PaperTable("comparisons_by_class", "Differences between arms by negative status", caption, data, shown)
+
+
+def calibration_table(evaluation: Evaluation) -> PaperTable:
+    """Calibration of every arm, with the ECE that chance alone would show."""
+    metrics = ["calibration_slope", "calibration_in_the_large", "brier", "scaled_brier", "log_loss", "ece", "ece_equal_mass"]
+    data = evaluation.summary[(evaluation.summary["level"] == evaluation.unit) & evaluation.summary["metric"].isin(metrics)]
+    if data.empty:
+        return PaperTable("calibration", "", "", data, data)
+    chance = evaluation.expected_ece.set_index(["arm", "metric"])["expected"]
+    rows = []
+    for arm, lines in data.groupby("arm", sort=False):
+        by_metric = lines.set_index("metric")
+        row = {"Arm": arm} | {NAMES[metric]: _cell(by_metric, metric) for metric in metrics}
+        row["ECE expected by chance (width, mass)"] = f"{chance[arm, 'ece']:.3f}, {chance[arm, 'ece_equal_mass']:.3f}"
+        rows.append(row)
+    caption = (
+        f"Calibrated probabilities (Platt scaling on validation patients), {evaluation.unit} level, pooled over folds. A slope "
+        "of 1 and 0 in the large are right. An ECE is biased upwards: the last column is what perfectly calibrated "
+        "probabilities would show."
+    )
+    data = data.merge(evaluation.expected_ece, on=["arm", "metric"], how="left")
+    return PaperTable("calibration", "Calibration", caption, data, pd.DataFrame(rows))
+
+
+def subgroups_table(evaluation: Evaluation) -> PaperTable:
+    """AUC by subgroup."""
+    data = evaluation.subgroups
+    if data.empty or data["value"].notna().sum() == 0:
+        return PaperTable("subgroups", "", "", data.iloc[:0], data.iloc[:0])
+    rows = []
+    for (column, group), lines in data.groupby(["column", "group"], sort=False):
+        first = lines.iloc[0]
+        size = "fewer than 10" if first["suppressed"] else f"{first['n_patients']:.0f} ({first['n_positive']:.0f})"
+        values = {
+            line["arm"]: interval("roc_auc", line["value"], line["low"], line["high"]) for _, line in lines.iterrows()
+        }
+        rows.append({"Subgroup": f"{column} {group}", "Patients (positive)": size} | values)
+    tests = data.drop_duplicates(["column", "arm"]).groupby("column", sort=False)
+    shown = "; ".join(
+        f"{column} {', '.join(f'{arm} {p_value(p)}' for arm, p in lines[['arm', 'interaction_p']].to_numpy())}"
+        for column, lines in tests
+    )
+    caption = (
+        "ROC-AUC over pairs of the same test part and subgroup, 95 % patient-bootstrap interval (E1). Subgroups with fewer "
+        "than 10 positive or negative patients are not analysed. p of a difference between subgroups (Wald, not adjusted): "
+        f"{shown}."
+    )
+    return PaperTable("subgroups", "Subgroups", caption, data, pd.DataFrame(rows))
+
+
+def variance_table(evaluation: Evaluation) -> PaperTable:
+    """Standard deviations by source."""
+    data = evaluation.variance
+    if data.empty:
+        return PaperTable("variance", "", "", data, data)
+    columns = {"seed_sd": "between seeds, one fold", "split_sd": "between splits, one repeat", "patient_sd": "patients, of the mean"}
+    shown = data[["what"]].rename(columns={"what": "AUC of"}).assign(
+        **{name: [number("roc_auc", value) for value in data[column]] for column, name in columns.items()}
+    )
+    caption = (
+        "Standard deviations of the AUC by where they come from; n/a where there is one seed or one repeat alone. A difference "
+        "smaller than that between seeds may be the seed's."
+    )
+    return PaperTable("variance", "Where the variation comes from", caption, data, shown)
 
 
 def by_class_table(evaluation: Evaluation) -> PaperTable:
@@ -204,7 +345,8 @@ def by_class_table(evaluation: Evaluation) -> PaperTable:
     shown = shown.reindex(index=data["arm"].unique(), columns=data["metric"].unique()).reset_index()
     caption = (
         f"ROC-AUC of the positives against each negative status, and over pairs of the same site; {evaluation.unit} "
-        "level, mean of within-fold values (folds that lack a status are left out), 95 % patient-bootstrap interval (E1). "
+        "level, 95 % interval (E1): mean of within-fold values with clustered DeLong (folds that lack a status are left out), "
+        "within sites over all pairs of a fold with patient bootstrap. "
         "A headline that holds against one negative status alone, or not within sites, may say more about acquisition "
         "than about cancer."
     )
@@ -223,11 +365,11 @@ def per_fold_table(evaluation: Evaluation) -> PaperTable:
     chosen = data[data["level"] == evaluation.unit]
     chosen = chosen.assign(text=[number(m, v) for m, v in zip(chosen["metric"], chosen["value"], strict=True)])
     keys = ["arm", "repeat", "seed", "fold", "n_patients", "n_positive"]
-    shown = chosen.pivot(index=keys, columns="metric", values="text")[list(METRICS)].rename(columns=NAMES)
+    shown = chosen.pivot(index=keys, columns="metric", values="text")[list(FOLD_SHOWN)].rename(columns=NAMES)
     shown = shown.reindex(chosen["arm"].unique(), level="arm").reset_index()
     caption = (
         f"{evaluation.unit.capitalize()} level, one line per test fold. Calibration and thresholds come from the fold's validation patients. The "
-        "spread over folds is no standard error. The other levels are in the CSV and the workbook."
+        "spread over folds is no standard error. More metrics and the other levels are in the CSV and the workbook."
     )
     names = {"n_patients": "patients", "n_positive": "positive"}
     return PaperTable(

@@ -8,6 +8,7 @@ from study.evaluate import Evaluation
 from study.folds import table as fold_counts
 from study.folds import warnings
 from study.paper.format import count, interval, listed, number
+from study.paper.screen import comparisons_lines
 from study.record import StoredStudy
 from study.settings import BASELINE
 
@@ -16,7 +17,7 @@ POOLING_NOTE = 0.01
 
 
 def answer(study: StoredStudy, evaluation: Evaluation) -> str:
-    """What was compared, on whom, and what came out; no ranking, because no paired inference stands behind one yet."""
+    """What was compared, on whom, and what came out: each declared contrast with its verdict."""
     if evaluation.summary.empty:
         return "No arm is finished yet: run the same command again to continue, then this report has numbers."
     n_patients, n_positive = study.cohort.n_patients, _n_positive(study)
@@ -32,11 +33,11 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
             f"A logistic regression on the clinical columns alone, the baseline to beat, reached {baseline[0].partition(' ')[2]}."
         )
     sentences.append(
-        "The intervals are about these fitted models on new patients (E1) and about each arm by itself: overlapping or "
-        "separate intervals decide nothing about a difference between arms. Paired comparisons are not part of this "
-        "report yet, and training again with another seed may change the order of the arms."
+        "These intervals are about the fitted models on new patients (E1) and about each arm by itself: whether they overlap "
+        "decides nothing about a difference."
     )
-    return " ".join(sentences)
+    verdicts = [f"- {line}" for line in comparisons_lines(evaluation)]
+    return "\n\n".join([" ".join(sentences), "\n".join(verdicts)]).strip()
 
 
 def _aucs(evaluation: Evaluation, arms: list[str]) -> list[str]:
@@ -207,8 +208,13 @@ def caveats(study: StoredStudy, evaluation: Evaluation) -> str:
         points.append(
             "One training seed: how much another one would change is not known. `--seeds 3` extends this study."
         )
+    declared = study.settings.protocol.prevalence
     points.append(
-        "The cohort's share of positives is that of the data set, not of a screened population: no PPV or NPV is given."
+        "The cohort's share of positives is that of the data set, not of a screened population: no PPV, NPV or net benefit is "
+        "given (`--set protocol.prevalence=0.006` declares one)."
+        if declared is None
+        else f"PPV, NPV and net benefit are restated at the declared prevalence of {declared:g}; they assume that sensitivity "
+        "and specificity carry over."
     )
     if study.settings.protocol.fold_column:
         points.append(
@@ -253,9 +259,9 @@ CAPTIONS = {
     "flow": "Cohort flow. Counts are images and patients; a patient with two statuses counts under both.",
     "roc": "ROC curves, {unit} level, out-of-fold test {unit}s (n = {n}). Thick: mean over test folds of the sensitivity "
     "at each false positive rate; thin: single folds. The legend's AUC is the table's: mean of within-fold values with "
-    "patient-bootstrap 95 % interval.",
+    "95 % interval over patients.",
     "auc_by_fold": "ROC-AUC by test fold, {unit} level (n = {n} {unit}s). Grey lines join the same fold across arms. Black: mean and "
-    "patient-bootstrap 95 % interval (E1).",
+    "95 % interval over patients (E1).",
     "confusion": "Confusion matrices, {unit} level (n = {n}), at calibrated probability 0.5, out-of-fold test {unit}s pooled "
     "over folds{summed}; percentages are of the true class.",
     "loss_accuracy": "Log loss and accuracy by epoch, image level. Line: mean over {fits} fits an arm; band: least to greatest. "

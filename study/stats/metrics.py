@@ -44,6 +44,30 @@ def average_precision(weights: np.ndarray, labels: np.ndarray, scores: np.ndarra
     return ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
 
 
+def partial_roc_auc(weights: np.ndarray, labels: np.ndarray, scores: np.ndarray, *, max_fpr: float) -> np.ndarray:
+    """Area under the ROC curve up to a false positive rate, (n_replicates,), standardised as by McClish (1989).
+
+    0.5 is chance and 1 perfect. Equal to scikit-learn's `roc_auc_score(max_fpr=...)` under equal weights.
+    """
+    positive, negative = (part[:, ::-1] for part in _by_group(weights, labels, scores))
+    tpr, fpr = (_shares(part) for part in (positive, negative))
+    left, right = fpr[:, :-1], np.minimum(fpr[:, 1:], max_fpr)
+    run = fpr[:, 1:] - left
+    covered = np.maximum(right - left, 0)
+    share = np.divide(covered, run, out=np.zeros_like(run), where=run > 0)
+    rise = tpr[:, 1:] - tpr[:, :-1]
+    area = (covered * (tpr[:, :-1] + rise * share / 2)).sum(axis=1)
+    least = max_fpr**2 / 2
+    return (1 + (area - least) / (max_fpr - least)) / 2
+
+
+def _shares(weights: np.ndarray) -> np.ndarray:
+    """Return cumulative shares with a leading 0: (n_replicates, n_groups + 1); NaN without weight."""
+    cumulative = np.cumsum(weights, axis=1)
+    shares = ratio(cumulative, np.repeat(cumulative[:, -1:], weights.shape[1], axis=1))
+    return np.hstack([np.zeros((len(weights), 1)), shares])
+
+
 def counts(weights: np.ndarray, labels: np.ndarray, called: np.ndarray) -> np.ndarray:
     """Confusion counts (4, n_replicates): true positive, false positive, false negative, true negative."""
     truth, called = labels == 1, np.asarray(called, dtype=bool)
@@ -80,6 +104,23 @@ def f1(count: np.ndarray) -> np.ndarray:
     """Harmonic mean of precision and sensitivity; 0 where nothing positive is called or there."""
     below = 2 * count[0] + count[1] + count[2]
     return np.divide(2 * count[0], below, out=np.zeros_like(below), where=below > 0)
+
+
+def ppv(count: np.ndarray) -> np.ndarray:
+    """Share of those called positive that are, at the cohort's own prevalence."""
+    return ratio(count[0], count[0] + count[1])
+
+
+def npv(count: np.ndarray) -> np.ndarray:
+    """Share of those called negative that are, at the cohort's own prevalence."""
+    return ratio(count[3], count[3] + count[2])
+
+
+def mcc(count: np.ndarray) -> np.ndarray:
+    """Matthews correlation coefficient; 0 where a row or column of the table is empty, as in scikit-learn."""
+    tp, fp, fn, tn = count
+    below = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    return np.divide(tp * tn - fp * fn, below, out=np.zeros_like(below), where=below > 0)
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

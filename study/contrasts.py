@@ -1,0 +1,93 @@
+"""The declared contrasts of a study: paired numbers, verdicts, and where the variance comes from."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+
+from study.stats import auc
+from study.stats.auc import normal_interval, two_sided_p
+from study.stats.comparison import Comparison, Pair, compare, fold_areas, judged
+from study.stats.resampled import spread
+from study.units import Aligned
+
+
+def pair_of(rows: Aligned, first: str, second: str) -> Pair:
+    """Return the scores of two arms side by side."""
+    chosen = [rows.arms.index(first), rows.arms.index(second)]
+    frame = rows.rows
+    return Pair(
+        rows.labels, rows.logit[chosen], rows.patients,
+        *(np.unique(frame[key], return_inverse=True)[1] for key in ("fold", "repeat", "seed")),
+    )  # fmt: skip
+
+
+def compare_arms(
+    rows: Aligned, contrasts: Sequence[tuple[str, str]], weights: np.ndarray, *, delta: float, seed: int
+) -> pd.DataFrame:
+    """Return one line per declared contrast whose arms are both there: the fields of `Comparison`.
+
+    Args:
+        rows: units at the primary level.
+        contrasts: pairs of arms, first minus second.
+        weights: bootstrap weights (n_replicates, n_patients).
+        delta: half width of the region of practical equivalence.
+        seed: of the permutations.
+    """
+    rows = rows.with_both_classes()
+    found: list[Comparison] = []
+    for number, (first, second) in enumerate(contrasts):
+        if first in rows.arms and second in rows.arms:
+            rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 1, number])))
+            found.append(compare(first, second, pair_of(rows, first, second), weights, rng, delta=delta))
+    return pd.DataFrame([asdict(comparison) for comparison in judged(found, delta=delta)])
+
+
+def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Return each contrast against every negative status: first, second, against, difference, low, high, p (E1)."""
+    found = []
+    negatives = sorted(rows.rows.loc[rows.labels == 0, "status"].unique())
+    for status in negatives if len(negatives) > 1 else []:
+        compared = rows.where((rows.labels == 1) | (rows.rows["status"] == status).to_numpy()).with_both_classes()
+        if not len(compared.rows):
+            continue
+        for first, second in contrasts:
+            if first in rows.arms and second in rows.arms:
+                pair = pair_of(compared, first, second)
+                areas = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
+                difference, se = areas.difference(0, 1)
+                low, high = normal_interval(difference, se)
+                found.append({
+                    "first": first, "second": second, "against": status, "difference": difference, "low": low,
+                    "high": high, "p": two_sided_p(difference, se),
+                })  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Return where the variance of each arm's AUC and of each contrast comes from: seeds, splits, patients.
+
+    Columns: what, seed_sd, split_sd, patient_sd (standard deviations of one fold, one repeat and the mean), and the
+    variances of the reported mean that come from each: seed_part, split_part, patient_part; NaN where there is one seed or
+    one repeat alone.
+    """
+    rows = rows.with_both_classes()
+    pairs = [(first, second) for first, second in contrasts if first in rows.arms and second in rows.arms]
+    found = []
+    for first, second in [(arm, None) for arm in rows.arms] + pairs:
+        pair = pair_of(rows, first, second or first)
+        areas = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
+        scores = fold_areas(pair)
+        scores, variance = (
+            (scores[0], float(areas.covariance[0, 0])) if second is None else (scores[0] - scores[1], areas.difference(0, 1)[1] ** 2)
+        )  # fmt: skip
+        if np.isnan(scores).any():
+            continue
+        parts = spread(scores, variance)
+        found.append({
+            "what": first if second is None else f"{first} minus {second}", "seed_sd": parts.seed**0.5,
+            "split_sd": parts.split**0.5, "patient_sd": parts.patients**0.5,
+            **dict(zip(("seed_part", "split_part", "patient_part"), parts.of_mean, strict=True)),
+        })  # fmt: skip
+    return pd.DataFrame(found)

@@ -1,0 +1,117 @@
+"""Calibration of probabilities: recalibration intercept and slope, expected calibration error, reliability by bin."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import statsmodels.api as sm
+from scipy.special import logit
+
+Bins = Literal["equal-width", "equal-mass"]
+EDGE = 1e-12
+"""Probabilities are kept this far from 0 and 1 where their logit is taken."""
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """Logistic recalibration of probabilities on the rows they were made for (Cox 1958; Van Calster et al. 2016).
+
+    Attributes:
+        slope: of logit(probability); 1 is right, below 1 the probabilities are too extreme.
+        intercept: of the same model.
+        in_the_large: intercept with the slope held at 1; 0 is right, above 0 the probabilities are too low.
+        slope_se, intercept_se, in_the_large_se: cluster-robust standard errors.
+    """
+
+    slope: float
+    intercept: float
+    in_the_large: float
+    slope_se: float
+    intercept_se: float
+    in_the_large_se: float
+
+
+UNDEFINED = Recalibration(*(float("nan"),) * 6)
+
+
+def recalibration(labels: np.ndarray, probs: np.ndarray, patients: np.ndarray) -> Recalibration:
+    """Fit labels (n,) on the logit of probabilities (n,), with standard errors clustered in patients (n,).
+
+    Everything is NaN where the fit does not exist: one class alone, probabilities that are all equal, or classes that the
+    probabilities separate completely.
+    """
+    scores = logit(np.clip(probs, EDGE, 1 - EDGE))
+    truth = np.asarray(labels) == 1
+    if truth.all() or not truth.any() or np.ptp(scores) == 0:
+        return UNDEFINED
+    if scores[truth].min() >= scores[~truth].max() or scores[truth].max() <= scores[~truth].min():
+        return UNDEFINED
+    _, groups = np.unique(patients, return_inverse=True)
+    clusters = {"cov_type": "cluster", "cov_kwds": {"groups": groups}}
+    family = sm.families.Binomial()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            both = sm.GLM(truth.astype(float), sm.add_constant(scores), family=family).fit(**clusters)
+            large = sm.GLM(truth.astype(float), np.ones((len(scores), 1)), family=family, offset=scores).fit(**clusters)
+        except (Warning, ValueError, np.linalg.LinAlgError):
+            return UNDEFINED
+    return Recalibration(
+        slope=float(both.params[1]), intercept=float(both.params[0]), in_the_large=float(large.params[0]),
+        slope_se=float(both.bse[1]), intercept_se=float(both.bse[0]), in_the_large_se=float(large.bse[0]),
+    )  # fmt: skip
+
+
+def bin_numbers(probs: np.ndarray, n_bins: int, kind: Bins) -> np.ndarray:
+    """Return the bin (n,) of each probability, 0 to n_bins - 1; equal probabilities share a bin."""
+    edges = np.linspace(0, 1, n_bins + 1) if kind == "equal-width" else np.quantile(probs, np.linspace(0, 1, n_bins + 1))
+    return np.clip(np.searchsorted(edges[1:-1], probs, side="left"), 0, n_bins - 1)
+
+
+def bin_sums(values: np.ndarray, bins: np.ndarray, patients: np.ndarray, n_patients: int, n_bins: int) -> np.ndarray:
+    """Return sums of values (n,) by patient and bin: (n_patients, n_bins), ready for patient weights."""
+    return np.bincount(patients * n_bins + bins, values, n_patients * n_bins).reshape(n_patients, n_bins)
+
+
+def calibration_error(gaps: np.ndarray, sizes: np.ndarray, norm: Literal["l1", "l2", "max"] = "l1") -> np.ndarray:
+    """Return the calibration error of the positive class: the mean over rows of |observed share - mean probability| by bin.
+
+    `l1` is the ECE (Naeini et al. 2015, for the positive class). Another quantity of that name, for the predicted class
+    ("top label"), is `top_label_error`.
+
+    Args:
+        gaps: sum of label minus probability by bin (..., n_bins).
+        sizes: rows by bin (..., n_bins).
+        norm: `l2` the root of the mean square, `max` the greatest bin.
+    """
+    away = np.divide(np.abs(gaps), sizes, out=np.zeros_like(gaps, dtype=float), where=sizes > 0)
+    share = sizes / sizes.sum(axis=-1, keepdims=True)
+    if norm == "max":
+        return away.max(axis=-1)
+    return (share * away).sum(axis=-1) if norm == "l1" else np.sqrt((share * away**2).sum(axis=-1))
+
+
+def ece(
+    labels: np.ndarray, probs: np.ndarray, n_bins: int = 10, kind: Bins = "equal-width", norm: Literal["l1", "l2", "max"] = "l1"
+) -> float:  # fmt: skip
+    """Return the calibration error of the positive class of labels (n,) and probabilities (n,)."""
+    bins = bin_numbers(probs, n_bins, kind)
+    gaps, sizes = np.bincount(bins, labels - probs, n_bins), np.bincount(bins, minlength=n_bins)
+    return float(calibration_error(gaps, sizes, norm))
+
+
+def top_label_error(labels: np.ndarray, probs: np.ndarray, n_bins: int = 10) -> float:
+    """Return the expected calibration error of the predicted class (Guo et al. 2017), equal-width bins of confidence."""
+    called = probs >= 0.5
+    return ece((called == (labels == 1)).astype(float), np.where(called, probs, 1 - probs), n_bins)
+
+
+def expected_ece(
+    probs: np.ndarray, n_bins: int, kind: Bins, rng: np.random.Generator, n_draws: int = 200
+) -> float:  # fmt: skip
+    """Return the mean ECE that perfectly calibrated probabilities (n,) of independent rows would show by chance."""
+    bins = bin_numbers(probs, n_bins, kind)
+    drawn = (rng.random((n_draws, len(probs))) < probs) - probs
+    inside = np.eye(n_bins)[bins]  # (n, n_bins)
+    return float(calibration_error(drawn @ inside, inside.sum(axis=0)[None]).mean())

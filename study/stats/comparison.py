@@ -1,0 +1,258 @@
+"""A declared contrast of two arms: all of its numbers, and what may be said of it (PROTOCOL section 5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from statsmodels.stats.multitest import multipletests
+
+from study.stats import auc
+from study.stats.auc import normal_interval, two_sided_p
+from study.stats.bootstrap import percentile_interval
+from study.stats.kernel import mean_areas
+from study.stats.permutation import exchange_contributions, permutation_p
+from study.stats.resampled import Corrected, corrected
+
+ALPHA = 0.05
+SEEDS_NEEDED = 3
+"""Fewer training seeds leave the procedure's own chance unmeasured: no verdict."""
+VERDICTS = ("not assessed", "better", "worse", "equivalent", "non-inferior", "inconclusive")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The scores of two arms on the same rows.
+
+    Attributes:
+        labels: (n,).
+        scores: (2, n), first and second arm.
+        patients: (n,) positions 0 to n_patients - 1.
+        folds, repeats, seeds: (n,) of ints.
+    """
+
+    labels: np.ndarray
+    scores: np.ndarray
+    patients: np.ndarray
+    folds: np.ndarray
+    repeats: np.ndarray
+    seeds: np.ndarray
+
+    @property
+    def runs(self) -> np.ndarray:
+        """The run (repeat and seed) of each row."""
+        return self.repeats * (int(self.seeds.max()) + 1) + self.seeds
+
+    @property
+    def parts(self) -> np.ndarray:
+        """The test part (run and fold) of each row."""
+        return self.runs * (int(self.folds.max()) + 1) + self.folds
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """First minus second arm, by every method.
+
+    Attributes:
+        first, second: names of the arms.
+        difference: of the mean within-fold AUCs.
+        e1_low, e1_high, e1_p: fold-stratified clustered DeLong: these fitted models, new patients.
+        e2_low, e2_high, e2_p: corrected resampled t: the procedure.
+        e2_low_90, e2_high_90: its 90 % interval, for equivalence.
+        p_worse, p_equivalent, p_better: Bayesian correlated t with the region ±delta.
+        bootstrap_low, bootstrap_high: patient bootstrap, percentile.
+        permutation_p: exchange of whole patients, within-fold ranks.
+        n_patients, n_scores, n_seeds: patients, fold scores J and training seeds behind it.
+        e1_p_holm, e2_p_holm: adjusted over the declared contrasts (Holm 1979).
+        verdict: one of `VERDICTS`; '' before `judged`.
+        sentence: the verdict in words.
+        disagreement: what the methods do not agree on, or ''.
+    """
+
+    first: str
+    second: str
+    difference: float
+    e1_low: float
+    e1_high: float
+    e1_p: float
+    e2_low: float
+    e2_high: float
+    e2_p: float
+    e2_low_90: float
+    e2_high_90: float
+    p_worse: float
+    p_equivalent: float
+    p_better: float
+    bootstrap_low: float
+    bootstrap_high: float
+    permutation_p: float
+    n_patients: int
+    n_scores: int
+    n_seeds: int
+    e1_p_holm: float = float("nan")
+    e2_p_holm: float = float("nan")
+    verdict: str = ""
+    sentence: str = ""
+    disagreement: str = ""
+
+
+def compare(
+    first: str, second: str, pair: Pair, weights: np.ndarray, rng: np.random.Generator,
+    *, delta: float, n_permutations: int = 10_000,
+) -> Comparison:  # fmt: skip
+    """Compute every number of one contrast.
+
+    Args:
+        first: name of the first arm.
+        second: name of the second.
+        pair: their scores.
+        weights: bootstrap weights (n_replicates, n_patients).
+        rng: of the permutations.
+        delta: half width of the region of practical equivalence.
+        n_permutations: drawn exchanges.
+    """
+    areas = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
+    difference, se = areas.difference(0, 1)
+    procedure = corrected_difference(pair)
+    drawn = mean_areas(weights, pair.labels, pair.scores, pair.patients, pair.parts)
+    contributions = exchange_contributions(pair.labels, *pair.scores, pair.patients, pair.parts)
+    e1, e2, wide = normal_interval(difference, se), procedure.interval(), procedure.interval(0.9)
+    worse, same, better = procedure.probabilities(delta)
+    boot = percentile_interval(drawn[0] - drawn[1])
+    return Comparison(
+        first, second, difference, *e1, two_sided_p(difference, se), *e2, procedure.p, *wide, worse, same, better, *boot,
+        permutation_p(contributions, n_permutations, rng), len(np.unique(pair.patients)), procedure.n_scores,
+        len(np.unique(pair.seeds)),
+    )  # fmt: skip
+
+
+def fold_areas(pair: Pair) -> np.ndarray:
+    """Return within-fold AUCs (2, n_repeats, n_folds, n_seeds); NaN where a part is not there."""
+    at = [np.unique(axis, return_inverse=True)[1] for axis in (pair.repeats, pair.folds, pair.seeds)]
+    found = np.full((len(pair.scores), *(int(axis.max()) + 1 for axis in at)), np.nan)
+    for part in np.unique(pair.parts):
+        rows = np.flatnonzero(pair.parts == part)
+        where = tuple(axis[rows[0]] for axis in at)
+        found[(slice(None), *where)] = auc.placements(pair.labels[rows], pair.scores[:, rows])[0].mean(axis=1)
+    return found
+
+
+def corrected_difference(pair: Pair) -> Corrected:
+    """Return the mean difference of fold scores, seeds averaged first, with Nadeau and Bengio's variance."""
+    by_fold = fold_areas(pair).mean(axis=-1)  # (2, n_repeats, n_folds)
+    n_folds = by_fold.shape[2]
+    if n_folds < 2:
+        return Corrected(float((by_fold[0] - by_fold[1]).mean()), float("nan"), by_fold[0].size)
+    return corrected(by_fold[0] - by_fold[1], 1 / (n_folds - 1))
+
+
+def judged(comparisons: Sequence[Comparison], *, delta: float) -> list[Comparison]:
+    """Adjust p values over the declared contrasts and reach a verdict on each."""
+    e1, e2 = (holm([getattr(c, name) for c in comparisons]) for name in ("e1_p", "e2_p"))
+    adjusted = [replace(c, e1_p_holm=a, e2_p_holm=b) for c, a, b in zip(comparisons, e1, e2, strict=True)]
+    return [_judge(comparison, delta) for comparison in adjusted]
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p values; NaN stays NaN and still counts as a declared contrast."""
+    known = np.where(np.isnan(p), 1.0, p)
+    if not len(known):
+        return []
+    adjusted = multipletests(known, method="holm")[1]
+    return [float(a) if not np.isnan(raw) else float("nan") for raw, a in zip(p, adjusted, strict=True)]
+
+
+def _judge(c: Comparison, delta: float) -> Comparison:
+    verdict = _verdict(c, delta)
+    return replace(c, verdict=verdict, sentence=_sentence(c, verdict, delta), disagreement=_disagreement(c))
+
+
+def _verdict(c: Comparison, delta: float) -> str:
+    """The first that applies (PROTOCOL section 5)."""
+    if c.n_seeds < SEEDS_NEEDED or np.isnan(c.e2_p):
+        return "not assessed"
+    if c.e2_p_holm < ALPHA and (c.e1_low > 0 or c.e1_high < 0):
+        return "better" if c.difference > 0 else "worse"
+    if -delta < c.e2_low_90 and c.e2_high_90 < delta:
+        return "equivalent"
+    if c.e2_low_90 > -delta:
+        return "non-inferior"
+    return "inconclusive"
+
+
+def _sentence(c: Comparison, verdict: str, delta: float) -> str:
+    found = f"{_points(c.difference)} (E1 95 % interval {_span(c.e1_low, c.e1_high)})"
+    e2 = f"E2 95 % interval {_span(c.e2_low, c.e2_high)}"
+    if verdict == "not assessed":
+        missing = (
+            f"{c.n_seeds} training seed{'s' if c.n_seeds > 1 else ''}, {SEEDS_NEEDED} are needed"
+            if c.n_seeds < SEEDS_NEEDED
+            else "a single split has no spread between folds"
+        )
+        excludes = c.e1_p_holm < ALPHA and (c.e1_low > 0 or c.e1_high < 0)
+        direction = "above" if c.difference > 0 else "below"
+        first = (
+            f"{c.first} was {direction} {c.second}" if excludes else f"{c.first} and {c.second} could not be told apart"
+        )
+        return (
+            f"For these fitted models only, {first}: AUC difference {found}, Holm-adjusted p = {_p(c.e1_p_holm)}. Whether the "
+            f"procedure differs was not assessed ({missing})."
+        )
+    if verdict in ("better", "worse"):
+        return f"{c.first} is {verdict} than {c.second}, {_size(c, delta)}: AUC difference {found}; {e2}, Holm-adjusted p = {_p(c.e2_p_holm)}."
+    if verdict == "equivalent":
+        return f"{c.first} and {c.second} are equivalent within ±{delta:g}: AUC difference {found}; E2 90 % interval {_span(c.e2_low_90, c.e2_high_90)}."
+    if verdict == "non-inferior":
+        return (
+            f"{c.first} is not worse than {c.second} by {delta:g} or more: AUC difference {found}; E2 90 % interval "
+            f"{_span(c.e2_low_90, c.e2_high_90)}. That it is better was not shown."
+        )
+    needed = c.n_patients * ((c.e2_high - c.e2_low) / 2 / delta) ** 2
+    about = f"; about {_rounded(needed)} patients would be needed to resolve {delta:g}" if needed > c.n_patients else ""
+    return (
+        f"The comparison of {c.first} with {c.second} is inconclusive: AUC difference {found}, compatible with "
+        f"{_points(c.e2_low)} to {_points(c.e2_high)} ({e2.partition(' interval')[0]}){about}."
+    )
+
+
+def _size(c: Comparison, delta: float) -> str:
+    """How the E1 interval lies to the region of practical equivalence."""
+    near, far = sorted((abs(c.e1_low), abs(c.e1_high)))
+    if near > delta:
+        return f"by more than {delta:g}"
+    return f"by less than {delta:g}" if far < delta else "size unresolved"
+
+
+def _disagreement(c: Comparison) -> str:
+    """Name the methods on both sides where they do not agree whether 0 is excluded."""
+    said = {
+        "clustered DeLong (E1)": c.e1_p < ALPHA, "patient bootstrap (E1)": c.bootstrap_low > 0 or c.bootstrap_high < 0,
+        "patient permutation": c.permutation_p < ALPHA, "corrected t (E2)": c.e2_p < ALPHA,
+    }  # fmt: skip
+    if np.isnan(c.e2_p):
+        said.pop("corrected t (E2)")
+    found, not_found = ([name for name, is_found in said.items() if is_found == side] for side in (True, False))
+    if not found or not not_found:
+        return ""
+    return f"Unadjusted at .05, {_listed(found)} exclude{'s' if len(found) == 1 else ''} no difference; {_listed(not_found)} do{'es' if len(not_found) == 1 else ''} not."
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _points(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _span(low: float, high: float) -> str:
+    return f"{_points(low)} to {_points(high)}"
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _rounded(n: float) -> str:
+    """Round up to two digits."""
+    step = 10 ** max(len(str(int(n))) - 2, 0)
+    return f"{int(np.ceil(n / step) * step):,}"

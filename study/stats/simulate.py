@@ -1,0 +1,260 @@
+"""Are the intervals and verdicts right? `python -m study.stats.simulate` tries them where the truth is known.
+
+Patients have breasts, breasts have images, and every feature is a sum of a class shift, a patient, a breast and an image
+part, so images of a patient are correlated. Two arms are linear discriminants trained in patient-grouped cross-validation:
+both see four shared features, the first four of its own and the second four others; a seed perturbs the fitted weights.
+The true AUC of a fitted discriminant is known in closed form, so each interval is judged for its own estimand: E1 is the
+mean true AUC of the fitted fold models, E2 the mean of that over data sets.
+"""
+
+import json
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import norm, t
+
+from study.stats import auc
+from study.stats.bootstrap import patient_weights, percentile_interval
+from study.stats.comparison import Pair, compare, fold_areas, judged
+from study.stats.kernel import mean_areas
+from study.stats.resampled import corrected
+
+SHARED, OWN = 4, 4
+"""Features both arms see, and features each has to itself."""
+PATIENT, BREAST, IMAGE = 0.5, 0.2, 0.3
+"""Variance of a feature by source; they sum to 1."""
+VIEWS, BREASTS = 2, 2
+RIDGE = 0.1
+FOLDS = 5
+REPEATS, SEEDS = 4, 3
+SEED_NOISE = 0.15
+"""Length of the perturbation of the weights by a training seed, as a share of theirs."""
+DELTA = 0.02
+N_DRAWS = 400
+SIZES, PREVALENCES, AREAS = (60, 150, 400), (0.37, 0.2), (0.7, 0.8, 0.9)
+DIFFERENCES = (0.0, 0.02, 0.05, 0.10)
+COLUMNS = ((0, 1, 2, 3, 4, 5, 6, 7), (0, 1, 2, 3, 8, 9, 10, 11))
+"""Features of the first and of the second arm."""
+
+
+@dataclass(frozen=True)
+class World:
+    """One setting.
+
+    Attributes:
+        n_patients: in the cohort.
+        prevalence: share of positive patients.
+        shift: class shift of shared and of the second arm's own features, in standard deviations.
+        extra: further shift of the first arm's own features.
+        area: wanted mean true AUC of the second arm, for the record.
+        difference: wanted mean true difference, for the record.
+    """
+
+    n_patients: int
+    prevalence: float
+    shift: float
+    extra: float
+    area: float
+    difference: float
+
+    @property
+    def shifts(self) -> np.ndarray:
+        """Class shift of every feature (12,)."""
+        return np.r_[np.full(SHARED, self.shift), np.full(OWN, self.shift + self.extra), np.full(OWN, self.shift)]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A simulated study.
+
+    Attributes:
+        pair: patient-level scores of both arms over all runs.
+        truth: true patient-level AUC of every fitted model (2, n_repeats, n_folds, n_seeds).
+        images: labels (n,), scores of the second arm (n,), patients (n,) and folds (n,) by image, first run.
+        image_truth: true image-level AUC of the second arm's first-run models, mean over folds.
+    """
+
+    pair: Pair
+    truth: np.ndarray
+    images: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+    image_truth: float
+
+
+def simulate(world: World, rng: np.random.Generator, *, repeats: int = REPEATS, seeds: int = SEEDS) -> Draw:
+    """Draw a cohort, train both arms in every fold of every repeat with every seed, and score the test patients."""
+    n = world.n_patients
+    labels = (np.arange(n) < round(world.prevalence * n)).astype(int)
+    images = _features(world, labels, rng)  # (n, n_images, 12)
+    by_patient, n_images = images.mean(axis=1), images.shape[1]
+    gram = np.einsum("nif,nig->nfg", images, images)
+    folds = np.stack([_folds(labels, rng) for _ in range(repeats)])  # (n_repeats, n)
+    weights = np.stack([_trained(by_patient, gram, labels, split, n_images) for split in folds])  # (R, K, 2, 8)
+    noise = rng.normal(size=(*weights.shape[:2], seeds, *weights.shape[2:])) / np.sqrt(weights.shape[-1])
+    length = np.linalg.norm(weights, axis=-1, keepdims=True)
+    weights = weights[:, :, None] + SEED_NOISE * noise * length[:, :, None]  # (R, K, S, 2, 8)
+    scores = np.empty((2, repeats, seeds, n))
+    truth = np.empty((2, repeats, FOLDS, seeds))
+    spread = PATIENT + BREAST / BREASTS + IMAGE / (BREASTS * VIEWS)
+    for arm, columns in enumerate(COLUMNS):
+        w = weights[:, :, :, arm]
+        of_test = np.take_along_axis(w, folds[:, :, None, None], axis=1)  # (R, n, S, 8)
+        scores[arm] = np.einsum("rnsf,nf->rsn", of_test, by_patient[:, columns])
+        away = (w @ world.shifts[list(columns)]) / np.linalg.norm(w, axis=-1)
+        truth[arm] = norm.cdf(away / np.sqrt(2 * spread))
+    first = weights[0, :, 0, 1]  # (K, 8)
+    by_image = np.einsum("nif,nf->ni", images[:, :, COLUMNS[1]], first[folds[0]])
+    image_away = (first @ world.shifts[list(COLUMNS[1])]) / np.linalg.norm(first, axis=-1)
+    rows = np.repeat(np.arange(n), n_images)
+    shape = (repeats, seeds, n)
+    pair = Pair(
+        np.broadcast_to(labels, shape).ravel(), scores.reshape(2, -1), np.broadcast_to(np.arange(n), shape).ravel(),
+        np.broadcast_to(folds[:, None], shape).ravel(),
+        *(np.broadcast_to(axis, shape).ravel() for axis in np.ogrid[:repeats, :seeds, :1][:2]),
+    )  # fmt: skip
+    return Draw(
+        pair, truth, (labels[rows], by_image.ravel(), rows, folds[0][rows]),
+        float(norm.cdf(image_away / np.sqrt(2)).mean()),
+    )  # fmt: skip
+
+
+def _features(world: World, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    n, width = world.n_patients, SHARED + 2 * OWN
+    patient = rng.normal(size=(n, 1, 1, width)) * np.sqrt(PATIENT)
+    breast = rng.normal(size=(n, BREASTS, 1, width)) * np.sqrt(BREAST)
+    image = rng.normal(size=(n, BREASTS, VIEWS, width)) * np.sqrt(IMAGE)
+    shifted = patient + breast + image + labels[:, None, None, None] * world.shifts
+    return shifted.reshape(n, BREASTS * VIEWS, width)
+
+
+def _folds(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Deal the patients of each class over the folds (n,)."""
+    folds = np.empty(len(labels), dtype=int)
+    for value in (0, 1):
+        members = rng.permutation(np.flatnonzero(labels == value))
+        folds[members] = np.arange(len(members)) % FOLDS
+    return folds
+
+
+def _trained(
+    by_patient: np.ndarray, gram: np.ndarray, labels: np.ndarray, folds: np.ndarray, n_images: int
+) -> np.ndarray:
+    """Return the ridge discriminants of every fold and arm (n_folds, 2, 8), from sums over training patients."""
+    found = np.empty((FOLDS, 2, SHARED + OWN))
+    for fold in range(FOLDS):
+        train = folds != fold
+        means = [by_patient[train & (labels == value)].mean(axis=0) for value in (0, 1)]
+        counts = [(train & (labels == value)).sum() for value in (0, 1)]
+        within = gram[train].sum(axis=0) / (n_images * train.sum())
+        for mean, count in zip(means, counts, strict=True):
+            within = within - count / train.sum() * np.outer(mean, mean)
+        for arm, columns in enumerate(COLUMNS):
+            chosen = np.ix_(columns, columns)
+            away = (means[1] - means[0])[list(columns)]
+            found[fold, arm] = np.linalg.solve(within[chosen] + RIDGE * np.eye(len(columns)), away)
+    return found
+
+
+def world(n_patients: int, prevalence: float, area: float, difference: float) -> World:
+    """Return the setting in which the second arm's mean true AUC, and the first arm's lead, are as wanted.
+
+    Shifts are found by bisection on 60 pilot data sets of common random numbers.
+    """
+    made = World(n_patients, prevalence, 0.0, 0.0, area, difference)
+
+    def reached(candidate: World) -> np.ndarray:
+        draws = [simulate(candidate, np.random.default_rng(k), repeats=1, seeds=1).truth for k in range(60)]
+        return np.mean(draws, axis=(0, 2, 3, 4))
+
+    low, high = 0.0, 2.0
+    for _ in range(18):
+        middle = (low + high) / 2
+        low, high = (middle, high) if reached(replace(made, shift=middle))[1] < area else (low, middle)
+    made = replace(made, shift=(low + high) / 2)
+    if difference:
+        low, high = 0.0, 3.0
+        for _ in range(18):
+            middle = (low + high) / 2
+            lead = np.subtract(*reached(replace(made, extra=middle)))
+            low, high = (middle, high) if lead < difference else (low, middle)
+        made = replace(made, extra=(low + high) / 2)
+    return made
+
+
+def tried(setting: World, n_replicates: int, seed: int) -> pd.DataFrame:
+    """Return one line per replicate: interval ends by method, truths, and the verdict."""
+    lines = []
+    for number in range(n_replicates):
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number])))
+        lines.append(_one(simulate(setting, rng), rng))
+    return pd.DataFrame(lines)
+
+
+def _one(draw: Draw, rng: np.random.Generator) -> dict[str, object]:
+    pair, single = draw.pair, _first_run(draw.pair)
+    line: dict[str, object] = {
+        "e1": draw.truth[1, 0, :, 0].mean(), "e2": draw.truth[1].mean(), "lead": (draw.truth[0] - draw.truth[1]).mean(),
+        "e1_lead": (draw.truth[0] - draw.truth[1])[0, :, 0].mean(), "image": draw.image_truth,
+    }  # fmt: skip
+    areas = auc.cross_validated(single.labels, single.scores, single.patients, single.folds)
+    many = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
+    scores = fold_areas(pair)  # (2, R, K, S)
+    value = float(areas.value[1])
+    interval = auc.logit_interval(value, float(areas.se[1]))
+    line |= _named("e1_delong", interval if value < 1 else auc.newcombe(1.0, *np.bincount(single.labels)[::-1]))
+    strata = 2 * single.folds + single.labels
+    weights = patient_weights(strata, N_DRAWS, rng)
+    drawn = mean_areas(weights, single.labels, single.scores, single.patients, single.parts)
+    line |= _named("e1_bootstrap", percentile_interval(drawn[1]))
+    line |= _named("e2_corrected_single", corrected(scores[1, 0, :, 0], 1 / (FOLDS - 1)).interval())
+    line |= _named("e2_corrected", corrected(scores[1].mean(axis=-1), 1 / (FOLDS - 1)).interval())
+    line |= _named("naive_folds", _normal(scores[1, 0, :, 0]))
+    labels, image_scores, _, _ = draw.images
+    pooled = auc.delong(labels, image_scores)
+    line |= _named("naive_images", auc.normal_interval(float(pooled.value[0]), float(pooled.se[0])))
+    difference, se = areas.difference(0, 1)
+    line |= _named("e1_lead_delong", auc.normal_interval(difference, se))
+    change = scores[0] - scores[1]
+    first = change[0, :, 0]
+    spread = first.std(ddof=1)
+    line["naive_t"] = bool(spread > 0 and 2 * t.sf(abs(first.mean()) / (spread / FOLDS**0.5), FOLDS - 1) < 0.05)
+    line |= _named("e2_lead_corrected", corrected(change.mean(axis=-1), 1 / (FOLDS - 1)).interval())
+    line |= {"_variance": float(many.covariance[1, 1]), "_value": float(many.value[1])}
+    line |= {"_lead_variance": many.difference(0, 1)[1] ** 2, "_lead_value": many.difference(0, 1)[0]}
+    line |= _components(scores[1], "_") | _components(change, "_lead_")
+    compared = compare("first", "second", pair, weights[:50], rng, delta=DELTA, n_permutations=100)
+    return line | {"verdict": judged([compared], delta=DELTA)[0].verdict}
+
+
+def _components(scores: np.ndarray, prefix: str) -> dict[str, float]:
+    """Return variances of fold scores (R, K, S): between seeds, between runs, between folds."""
+    return {
+        f"{prefix}seed": float(scores.var(axis=2, ddof=1).mean()),
+        f"{prefix}repeat": float(scores.mean(axis=(1, 2)).var(ddof=1)),
+        f"{prefix}fold": float(scores.mean(axis=2).var(ddof=1)),
+    }
+
+
+def _first_run(pair: Pair) -> Pair:
+    chosen = pair.runs == 0
+    return Pair(
+        pair.labels[chosen], pair.scores[:, chosen], pair.patients[chosen], pair.folds[chosen], pair.repeats[chosen],
+        pair.seeds[chosen],
+    )  # fmt: skip
+
+
+def _named(name: str, interval: tuple[float, float]) -> dict[str, object]:
+    return {f"{name}_low": interval[0], f"{name}_high": interval[1]}
+
+
+def _normal(scores: np.ndarray) -> tuple[float, float]:
+    half = 1.96 * scores.std(ddof=1) / np.sqrt(len(scores))
+    return scores.mean() - half, scores.mean() + half

@@ -1,0 +1,206 @@
+"""The arms within classes, sites and subgroups, and their calibration and decision curves."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+
+from mmbc.data.cohort import Cohort
+from study.stats import auc
+from study.stats.bootstrap import percentile_interval
+from study.stats.calibration import EDGE, bin_numbers, expected_ece
+from study.stats.decision import at_prevalence, net_benefit, treat_all
+from study.stats.kernel import kernel, pair_sums
+from study.stats.metrics import ratio, sensitivity, specificity
+from study.stats.proportions import clustered_ratio, clustered_wilson
+from study.summary import BOOTSTRAP, DELONG, N_BINS, NO_INTERVAL, _Row, raw_probs
+from study.units import Aligned
+
+SMALLEST_CELL = 10
+"""Subgroups with fewer positive or negative patients are not analysed: their numbers would be noise, and could identify."""
+AGE_BANDS = (50.0, 70.0)
+MOST_LEVELS = 6
+N_THRESHOLDS = 40
+
+
+def by_class(rows: Aligned, weights: np.ndarray) -> Iterator[dict[str, object]]:
+    """Yield the AUC of every arm against each negative status, and over pairs of the same site."""
+    negatives = sorted(rows.rows.loc[rows.labels == 0, "status"].unique())
+    for status in negatives if len(negatives) > 1 else []:
+        compared = rows.where((rows.labels == 1) | (rows.rows["status"] == status).to_numpy()).with_both_classes()
+        if not len(compared.rows):
+            continue
+        areas = auc.cross_validated(
+            compared.labels, compared.logit, compared.patients, compared.folds, compared.runs
+        )
+        for arm, name in enumerate(rows.arms):
+            value, se = float(areas.value[arm]), float(areas.se[arm])
+            row = _Row(compared, name, weights)
+            yield row.line(f"against {status}", value, auc.logit_interval(value, se), DELONG)
+    if rows.rows["site"].nunique() > 1:
+        concordant, pairs = _within(rows, rows.rows["site"].to_numpy(), weights)
+        for arm, name in enumerate(rows.arms):
+            yield _Row(rows, name, weights).bootstrap("within sites", ratio(concordant[arm], pairs))
+
+
+def _within(rows: Aligned, groups: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the concordant (n_arms, n_draws) and all pairs (n_draws,) within test parts and groups, added up."""
+    concordant, pairs = np.zeros((len(rows.arms), len(weights))), np.zeros(len(weights))
+    parts = rows.parts
+    for part in np.unique(parts):
+        for group in pd.unique(groups[parts == part]):
+            at = np.flatnonzero((parts == part) & (groups == group))
+            labels = rows.labels[at]
+            if 0 < labels.sum() < len(labels):
+                above, below = pair_sums(weights, kernel(labels, rows.logit[:, at], rows.patients[at]))
+                concordant, pairs = concordant + above, pairs + below
+    return concordant, pairs
+
+
+def subgroup_columns(cohort: Cohort, asked: Sequence[str]) -> dict[str, pd.Series]:
+    """Return the columns to group by, as text by image: those asked for, or age, density, view and site where they are.
+
+    A numeric column with many values is cut: age at 50 and 70 years, others at their terciles.
+    """
+    images = cohort.images
+    names = list(asked) or [name for name in ("age", "density", "view", "site") if _known(images, name)]
+    return {name: _grouped(images[_known(images, name)], name) for name in names if _known(images, name)}
+
+
+def _known(images: pd.DataFrame, name: str) -> str:
+    """Return the column of this name, whatever its case, or ''."""
+    return next((str(column) for column in images.columns if str(column).lower() == name.lower()), "")
+
+
+def _grouped(column: pd.Series, name: str) -> pd.Series:
+    if not pd.api.types.is_numeric_dtype(column):
+        return column.astype("string").fillna("unknown")
+    if column.nunique() <= MOST_LEVELS:
+        return column.map(lambda value: "unknown" if pd.isna(value) else f"{value:g}")
+    edges = AGE_BANDS if "age" in name.lower() else tuple(column.quantile([1 / 3, 2 / 3]))
+    names = [f"< {edges[0]:g}", f"{edges[0]:g} to < {edges[1]:g}", f">= {edges[1]:g}"]
+    cut = pd.cut(column, [-np.inf, *edges, np.inf], right=False, labels=names)
+    return cut.astype("string").fillna("unknown")
+
+
+def subgroups(
+    levels: dict[str, Aligned], unit: str, columns: dict[str, pd.Series], cohort: Cohort, weights: np.ndarray
+) -> pd.DataFrame:
+    """Return the AUC of every arm in each subgroup, and a test whether it differs between them.
+
+    A column that varies within a unit (the view) is analysed by image. AUC over pairs of the same test part and subgroup;
+    interval and the interaction's Wald test from the patient bootstrap.
+
+    Columns: arm, column, group, level, n_patients, n_positive, value, low, high, suppressed, interaction_p.
+    """
+    images = cohort.images
+    found: list[dict[str, object]] = []
+    for name, values in columns.items():
+        keyed = images[["patient_id", "case_id", "breast", "image_id"]].assign(group=values.to_numpy())
+        varies = keyed.groupby("patient_id" if unit == "patient" else ["patient_id", "case_id", "breast"])["group"].nunique()
+        rows = levels["image" if varies.max() > 1 else unit]
+        key = "image_id" if rows.level == "image" else "patient_id"
+        group_of = keyed.drop_duplicates(key).set_index(key)["group"]
+        groups = rows.rows[key].map(group_of).fillna("unknown").to_numpy()
+        found += _by_group(rows, name, groups, weights)
+    return pd.DataFrame(found)
+
+
+def _by_group(rows: Aligned, column: str, groups: np.ndarray, weights: np.ndarray) -> list[dict[str, object]]:
+    draws: dict[str, np.ndarray] = {}
+    lines: dict[str, dict[str, object]] = {}
+    for group in sorted(set(groups)):
+        inside = rows.where(groups == group)
+        people = inside.rows.groupby("patient_id")["label"].agg(["max", "min"])
+        n_positive, n_negative = int((people["max"] == 1).sum()), int((people["min"] == 0).sum())
+        small = min(n_positive, n_negative) < SMALLEST_CELL
+        lines[group] = {
+            "column": column, "group": group, "level": rows.level, "n_patients": np.nan if small else len(people),
+            "n_positive": np.nan if small else n_positive, "suppressed": small,
+        }  # fmt: skip
+        if not small:
+            concordant, pairs = _within(inside, np.zeros(len(inside.rows)), weights)
+            draws[group] = np.stack([ratio(row, pairs) for row in concordant])
+    found = []
+    for arm, name in enumerate(rows.arms):
+        p = _interaction([drawn[arm] for drawn in draws.values()])
+        for group, line in lines.items():
+            value, low, high = float("nan"), float("nan"), float("nan")
+            if group in draws:
+                value, (low, high) = float(draws[group][arm, 0]), percentile_interval(draws[group][arm, 1:])
+            found.append({"arm": name, **line, "value": value, "low": low, "high": high, "interaction_p": p})
+    return found
+
+
+def _interaction(draws: list[np.ndarray]) -> float:
+    """Return the p value of equal AUCs in all groups: Wald's chi-square with the bootstrap covariance."""
+    if len(draws) < 2:
+        return float("nan")
+    together = np.stack(draws)  # (n_groups, n_draws)
+    apart = together[1:] - together[0]
+    known = apart[:, 1:][:, ~np.isnan(apart[:, 1:]).any(axis=0)]
+    covariance = np.atleast_2d(np.cov(known))
+    if known.shape[1] < 2 or np.linalg.matrix_rank(covariance) < len(covariance):
+        return float("nan")
+    distance = apart[:, 0] @ np.linalg.solve(covariance, apart[:, 0])
+    return float(chi2.sf(distance, len(covariance)))
+
+
+def reliability(rows: Aligned) -> pd.DataFrame:
+    """Return observed shares by bin of predicted probability, before and after Platt scaling, over all runs.
+
+    Bins hold equal numbers of units. Columns: arm, stage, bin, mean_prob, observed, low, high, n_units (of all runs).
+    """
+    n_patients = int(rows.patients.max()) + 1
+    found = []
+    for stage, probs in (("before", raw_probs(rows)), ("after", rows.prob)):
+        for arm, name in enumerate(rows.arms):
+            bins = bin_numbers(probs[arm], N_BINS, "equal-mass")
+            for number in np.unique(bins):
+                inside = bins == number
+                positive, n = (
+                    np.bincount(rows.patients[inside], values, n_patients) / rows.n_runs
+                    for values in (rows.labels[inside].astype(float), np.ones(inside.sum()))
+                )
+                share = clustered_ratio(positive, n)
+                low, high = clustered_wilson(share) if share.n_patients > 1 else (float("nan"), float("nan"))
+                found.append({
+                    "arm": name, "stage": stage, "bin": int(number), "mean_prob": float(probs[arm, inside].mean()),
+                    "observed": share.value, "low": low, "high": high, "n_units": int(inside.sum()),
+                })  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def expected_errors(rows: Aligned, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the ECE that each arm's calibrated probabilities would show by chance: arm, metric, expected."""
+    first = rows.where(rows.runs == 0)
+    return pd.DataFrame([
+        {"arm": name, "metric": metric, "expected": expected_ece(first.prob[arm], N_BINS, kind, rng)}  # type: ignore[arg-type]
+        for arm, name in enumerate(rows.arms)
+        for metric, kind in (("ece", "equal-width"), ("ece_equal_mass", "equal-mass"))
+    ])  # fmt: skip
+
+
+def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd.DataFrame:
+    """Return net benefit by threshold at a declared prevalence: arm, threshold, value, low, high, treat_all.
+
+    Calibrated probabilities are restated from the cohort's prevalence to the declared one before thresholds apply.
+    """
+    from_prevalence = float(rows.rows.loc[rows.runs == 0, "label"].mean())
+    thresholds = np.geomspace(prevalence / 4, min(0.5, 20 * prevalence), N_THRESHOLDS)
+    n_patients, labels = weights.shape[1], rows.labels == 1
+    found = []
+    for arm, name in enumerate(rows.arms):
+        prob = at_prevalence(np.clip(rows.prob[arm], EDGE, 1 - EDGE), from_prevalence, prevalence)
+        for threshold in thresholds:
+            called = prob >= threshold
+            cells = (labels & called, ~labels & called, labels & ~called, ~labels & ~called)
+            count = np.stack([weights @ np.bincount(rows.patients, cell, n_patients) for cell in cells])
+            draws = net_benefit(sensitivity(count), specificity(count), prevalence, threshold)
+            low, high = percentile_interval(draws[1:])
+            found.append({
+                "arm": name, "threshold": float(threshold), "value": float(draws[0]), "low": low, "high": high,
+                "treat_all": float(treat_all(prevalence, threshold)), "method": BOOTSTRAP if len(draws) > 1 else NO_INTERVAL,
+            })  # fmt: skip
+    return pd.DataFrame(found)

@@ -1,0 +1,189 @@
+"""From stored predictions to units of analysis: pooled, calibrated and thresholded on validation rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import logsumexp
+
+from mmbc.calibration import apply_platt, fit_platt
+from mmbc.errors import StudyError, some
+from study.record import CELL_COLUMNS, StoredStudy
+from study.settings import Protocol
+from study.stats.operating import threshold_at_sensitivity, threshold_at_specificity
+
+LEVELS = ("patient", "breast", "image")
+UNIT_KEYS = {
+    "image": ["patient_id", "case_id", "breast", "image_id"],
+    "breast": ["patient_id", "case_id", "breast"],
+    "patient": ["patient_id"],
+}
+TARGET = 0.9
+"""Specificity, and sensitivity, that thresholds are chosen for."""
+CALLS = ("called", "flagged", "cleared")
+"""Columns of calls: probability of at least 0.5, above the threshold for 90 % specificity, and for 90 % sensitivity."""
+
+
+def pool(rows: pd.DataFrame, level: str, views: str = "mean", breasts: str = "max") -> pd.DataFrame:
+    """Pool image predictions to units: logits over a breast's views, then over a patient's breasts (PROTOCOL section 1).
+
+    Args:
+        rows: predictions of one cell and part.
+        level: one of `LEVELS`.
+        views: `mean` or `max` over a breast's views.
+        breasts: `max`, `mean` or `noisy-or` over a patient's breasts; the last gives the logit of 1 - prod(1 - p).
+
+    Returns:
+        One row per unit with `UNIT_KEYS[level]`, `status`, `site`, `label` (any positive), `logit`, `n_images`.
+    """
+    status = rows.sort_values("label", ascending=False, kind="stable")
+    first = {"status": ("status", "first"), "site": ("site", "first"), "label": ("label", "max")}
+    pooled = status.groupby(UNIT_KEYS["image" if level == "image" else "breast"], sort=True, dropna=False).agg(
+        **first, logit=("logit", "mean" if level == "image" else views), n_images=("logit", "size")
+    )
+    if level != "patient":
+        return pooled.reset_index()
+    over = _noisy_or if breasts == "noisy-or" else breasts
+    by_patient = pooled.reset_index().sort_values("label", ascending=False, kind="stable")
+    return by_patient.groupby("patient_id", sort=True).agg(
+        **first, logit=("logit", over), n_images=("n_images", "sum")
+    ).reset_index()  # fmt: skip
+
+
+def _noisy_or(logits: pd.Series) -> float:
+    """Return the logit of 1 - prod(1 - expit(logits)), without leaving the scale of logits."""
+    scores = logits.to_numpy(dtype=np.float64)
+    nobody = -np.logaddexp(0, scores)  # log(1 - p) of each breast
+    total = float(nobody.sum())
+    if total < -1e-3:
+        return -total + float(np.log1p(-np.exp(total)))
+    # every p is tiny: log(1 - exp(total)) is about log(sum p), and p about exp(score)
+    return float(logsumexp(scores + nobody)) - total / 2
+
+
+def cell_units(rows: pd.DataFrame, level: str, protocol: Protocol) -> tuple[pd.DataFrame, str]:
+    """Return a cell's test units, calibrated and called with what its validation units give; and a gap, or ''.
+
+    Columns added to those of `pool`: `prob_calibrated` and `CALLS`.
+    """
+    how = protocol.pool_views, protocol.pool_breasts
+    validation, test = (pool(rows[rows["part"] == part], level, *how) for part in ("validation", "test"))
+    labels = validation["label"].to_numpy()
+    if len(set(labels)) < 2 or test["label"].nunique() < 2:
+        return test.assign(prob_calibrated=np.nan, **dict.fromkeys(CALLS, False)), "one class alone"
+    logits = validation["logit"].to_numpy()
+    slope, intercept = fit_platt(logits, labels)
+    probs = apply_platt(test["logit"].to_numpy(), slope, intercept)
+    calls = {
+        "called": probs >= 0.5,
+        "flagged": test["logit"] > threshold_at_specificity(logits, labels, TARGET),
+        "cleared": test["logit"] > threshold_at_sensitivity(logits, labels, TARGET),
+    }
+    return test.assign(prob_calibrated=probs, **calls), ""
+
+
+def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
+    """Return the test units of every finished cell at every level, and the gaps found on the way."""
+    frames, gaps = [], []
+    for level in LEVELS:
+        for coordinates, rows in study.predictions.groupby(list(CELL_COLUMNS), sort=False):
+            units, gap = cell_units(rows, level, study.settings.protocol)
+            named: dict[str, Any] = dict(zip(CELL_COLUMNS, coordinates, strict=True))
+            frames.append(units.assign(level=level, **named))
+            if gap:
+                arm, repeat, fold, seed = coordinates
+                gaps.append(f"{arm}, repeat {repeat}, fold {fold}, seed {seed}, {level} level: {gap}; no metric there.")
+    return (pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()), gaps
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """The test units of some arms at one level, row by row the same units.
+
+    Attributes:
+        level: `patient`, `breast` or `image`.
+        arms: in order.
+        rows: repeat, fold, seed, ids, status, site, label, n_images (n_rows).
+        patients: position of each row's patient among the tested ones (n_rows,).
+        logit, prob: (n_arms, n_rows); `prob` is calibrated.
+        calls: name of `CALLS` -> (n_arms, n_rows) of bool.
+    """
+
+    level: str
+    arms: tuple[str, ...]
+    rows: pd.DataFrame
+    patients: np.ndarray
+    logit: np.ndarray
+    prob: np.ndarray
+    calls: dict[str, np.ndarray]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels (n_rows,), 0 or 1."""
+        return self.rows["label"].to_numpy()
+
+    @property
+    def folds(self) -> np.ndarray:
+        """Test folds (n_rows,)."""
+        return self.rows["fold"].to_numpy()
+
+    @property
+    def runs(self) -> np.ndarray:
+        """Number of the run (repeat and seed) of each row (n_rows,)."""
+        return self.rows.groupby(["repeat", "seed"], sort=True).ngroup().to_numpy()
+
+    @property
+    def parts(self) -> np.ndarray:
+        """Number of the test part (run and fold) of each row (n_rows,)."""
+        return self.rows.groupby(["repeat", "seed", "fold"], sort=True).ngroup().to_numpy()
+
+    @property
+    def n_runs(self) -> int:
+        """Number of runs."""
+        return int(self.runs.max()) + 1
+
+    def where(self, mask: np.ndarray) -> "Aligned":
+        """Return some of the rows; `mask` is (n_rows,) of bool."""
+        return Aligned(
+            self.level, self.arms, self.rows[mask].reset_index(drop=True), self.patients[mask], self.logit[:, mask],
+            self.prob[:, mask], {name: called[:, mask] for name, called in self.calls.items()},
+        )  # fmt: skip
+
+    def with_both_classes(self) -> "Aligned":
+        """Return the rows of test parts that have both classes."""
+        share = self.rows.groupby(["repeat", "seed", "fold"])["label"].transform("mean").to_numpy()
+        return self.where((share > 0) & (share < 1))
+
+
+def align(units: pd.DataFrame, arms: Sequence[str], level: str, patients: pd.Index) -> Aligned:
+    """Bring the units of some arms at one level into the same order.
+
+    An arm that draws nothing at random (the baseline) has one seed; its predictions stand for every seed.
+
+    Raises:
+        StudyError: two arms that were not tested on the same units, or with other labels.
+    """
+    keys = ["repeat", "seed", "fold", *UNIT_KEYS[level]]
+    at_level = units[units["level"] == level]
+    seeds = sorted(at_level.loc[at_level["arm"].isin(arms), "seed"].unique())
+    frames = []
+    for arm in arms:
+        mine = at_level[at_level["arm"] == arm]
+        if mine["seed"].nunique() == 1 and len(seeds) > 1:
+            mine = pd.concat([mine.assign(seed=seed) for seed in seeds])
+        frames.append(mine.sort_values(keys, kind="stable").reset_index(drop=True))
+    first = frames[0][[*keys, "label"]]
+    for arm, frame in zip(arms, frames, strict=True):
+        if not first.equals(frame[[*keys, "label"]]):
+            differing = set(map(str, frame["patient_id"])) ^ set(map(str, first["patient_id"]))
+            detail = f"; patients in one alone: {some(sorted(differing))}" if differing else ""
+            raise StudyError(f"{arms[0]} and {arm} were not tested on the same {level}s with the same labels{detail}")
+    rows = frames[0][[*keys, "status", "site", "label", "n_images"]]
+    return Aligned(
+        level, tuple(arms), rows, patients.get_indexer(pd.Index(rows["patient_id"])).astype(np.int64),
+        np.stack([frame["logit"].to_numpy() for frame in frames]),
+        np.stack([frame["prob_calibrated"].to_numpy() for frame in frames]),
+        {name: np.stack([frame[name].to_numpy(dtype=bool) for frame in frames]) for name in CALLS},
+    )  # fmt: skip
