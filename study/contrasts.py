@@ -6,6 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
+from study.paper.verdicts import disagreement, sentence
 from study.stats import auc
 from study.stats.auc import normal_interval, two_sided_p
 from study.stats.comparison import Comparison, Pair, compare, fold_areas, judged
@@ -26,7 +27,8 @@ def pair_of(rows: Aligned, first: str, second: str) -> Pair:
 def compare_arms(
     rows: Aligned, contrasts: Sequence[tuple[str, str]], weights: np.ndarray, *, delta: float, seed: int
 ) -> pd.DataFrame:
-    """Return one line per declared contrast whose arms are both there: the fields of `Comparison`.
+    """Return one line per declared contrast whose arms are both there: the fields of `Comparison`, and in words
+    `sentence` and `disagreement`.
 
     Args:
         rows: units at the primary level.
@@ -41,7 +43,10 @@ def compare_arms(
         if first in rows.arms and second in rows.arms:
             rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 1, number])))
             found.append(compare(first, second, pair_of(rows, first, second), weights, rng, delta=delta))
-    return pd.DataFrame([asdict(comparison) for comparison in judged(found, delta=delta)])
+    return pd.DataFrame([
+        asdict(comparison) | {"sentence": sentence(comparison, delta), "disagreement": disagreement(comparison)}
+        for comparison in judged(found, delta=delta)
+    ])  # fmt: skip
 
 
 def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFrame:

@@ -31,7 +31,7 @@ class Evaluation:
         intervals: arm, metric, the fields of `Estimate`, primary, note: every method of every metric and level.
         summary: the primary line of each, and `pooled` (areas alone: the value over all folds' scores).
         contrasts_by_class: as `intervals`, at the level of `unit`: AUC against each negative status, and within sites.
-        comparisons: the declared contrasts: the fields of `study.stats.comparison.Comparison`.
+        comparisons: the declared contrasts: the fields of `study.stats.comparison.Comparison`, `sentence`, `disagreement`.
         comparisons_by_class: the contrasts against each negative status.
         variance: where the variance of AUCs and contrasts comes from: seeds, splits, patients.
         reliability: observed shares by predicted probability, before and after Platt scaling.

@@ -31,9 +31,7 @@ def by_class(rows: Aligned, weights: np.ndarray) -> Iterator[dict[str, object]]:
         compared = rows.where((rows.labels == 1) | (rows.rows["status"] == status).to_numpy()).with_both_classes()
         if not len(compared.rows):
             continue
-        areas = auc.cross_validated(
-            compared.labels, compared.logit, compared.patients, compared.folds, compared.runs
-        )
+        areas = auc.cross_validated(compared.labels, compared.logit, compared.patients, compared.folds, compared.runs)
         for arm, name in enumerate(rows.arms):
             value, se = float(areas.value[arm]), float(areas.se[arm])
             row = _Row(compared, name, weights)
@@ -98,7 +96,9 @@ def subgroups(
     found: list[dict[str, object]] = []
     for name, values in columns.items():
         keyed = images[["patient_id", "case_id", "breast", "image_id"]].assign(group=values.to_numpy())
-        varies = keyed.groupby("patient_id" if unit == "patient" else ["patient_id", "case_id", "breast"])["group"].nunique()
+        varies = keyed.groupby("patient_id" if unit == "patient" else ["patient_id", "case_id", "breast"])[
+            "group"
+        ].nunique()
         rows = levels["image" if varies.max() > 1 else unit]
         key = "image_id" if rows.level == "image" else "patient_id"
         group_of = keyed.drop_duplicates(key).set_index(key)["group"]

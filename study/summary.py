@@ -242,7 +242,9 @@ def _pooled_metric(row: _Row, metric: str, runs: list[Sums], draws: np.ndarray) 
         yield row.line(metric, value, (max(low, 0.0), high), ROBUST)
         yield row.bootstrap(metric, draws, primary=False)
     else:
-        yield row.bootstrap(metric, draws, note="biased upwards: also calibrated probabilities have an ECE" * (metric in ERRORS))
+        yield row.bootstrap(
+            metric, draws, note="biased upwards: also calibrated probabilities have an ECE" * (metric in ERRORS)
+        )
 
 
 def _calibration(row: _Row, rows: Aligned, arm: int) -> Iterator[dict[str, object]]:

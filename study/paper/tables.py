@@ -56,7 +56,7 @@ class PaperTable:
     def markdown(self, notice: str) -> str:
         """Return the table as Markdown with its title and caption."""
         head = [str(column) for column in self.shown.columns]
-        lines = [head, ["---"] * len(head), *self.shown.astype(str).to_numpy().tolist()]
+        lines = [head, ["---"] * len(head), *([str(cell) for cell in line] for line in self.shown.to_numpy().tolist())]
         body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
         caption = " ".join(part for part in (self.caption, f"**{notice}.**" if notice else "") if part)
         return f"**{self.title}**\n\n{body}\n\n{caption}\n"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def placements(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.n
     """Return the structural components V10 (n_models, n_positive) and V01 (n_models, n_negative); ties count half.
 
     V10 of a positive is the share of negatives below it, V01 of a negative the share of positives above it (DeLong et al.
-    1988), from midranks (Sun and Xu 2014).
+    1988); by binary search, which costs O(n log n) as midranks do (Sun and Xu 2014).
 
     Raises:
         ValueError: one class alone, or a score that is no number.
@@ -54,10 +54,16 @@ def placements(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.n
         raise ValueError("an AUC needs both classes")
     if np.isnan(scores).any():
         raise ValueError("a score is NaN")
-    together = rankdata(scores, axis=1)
-    v10 = (together[:, positive] - rankdata(scores[:, positive], axis=1)) / n_negative
-    v01 = 1 - (together[:, ~positive] - rankdata(scores[:, ~positive], axis=1)) / n_positive
+    v10 = np.stack([_share_below(row[positive], row[~positive]) for row in scores])
+    v01 = 1 - np.stack([_share_below(row[~positive], row[positive]) for row in scores])
     return v10, v01
+
+
+def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return for each score (n,) the share of others (n_others,) below it, ties by half."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, scores, side="left") + np.searchsorted(ordered, scores, side="right")
+    return below / (2 * len(others))
 
 
 def delong(labels: np.ndarray, scores: np.ndarray) -> Areas:
@@ -256,13 +262,3 @@ def _without_ties(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray,
     v10 = np.searchsorted(below, scores[positive], side="left") / len(below)
     v01 = 1 - np.searchsorted(above, scores[~positive], side="right") / len(above)
     return v10[None], v01[None]
-
-
-def partial(labels: np.ndarray, scores: np.ndarray, *, min_specificity: float) -> float:
-    """Return the partial AUC at specificities of at least `min_specificity`, standardised to 0.5 to 1 (McClish 1989).
-
-    Computed by scikit-learn.
-    """
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(labels, scores, max_fpr=1 - min_specificity))

@@ -65,7 +65,9 @@ def recalibration(labels: np.ndarray, probs: np.ndarray, patients: np.ndarray) -
 
 def bin_numbers(probs: np.ndarray, n_bins: int, kind: Bins) -> np.ndarray:
     """Return the bin (n,) of each probability, 0 to n_bins - 1; equal probabilities share a bin."""
-    edges = np.linspace(0, 1, n_bins + 1) if kind == "equal-width" else np.quantile(probs, np.linspace(0, 1, n_bins + 1))
+    edges = (
+        np.linspace(0, 1, n_bins + 1) if kind == "equal-width" else np.quantile(probs, np.linspace(0, 1, n_bins + 1))
+    )
     return np.clip(np.searchsorted(edges[1:-1], probs, side="left"), 0, n_bins - 1)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
 
 from study.stats import auc
 from study.stats.auc import normal_interval, two_sided_p
@@ -64,8 +63,6 @@ class Comparison:
         n_patients, n_scores, n_seeds: patients, fold scores J and training seeds behind it.
         e1_p_holm, e2_p_holm: adjusted over the declared contrasts (Holm 1979).
         verdict: one of `VERDICTS`; '' before `judged`.
-        sentence: the verdict in words.
-        disagreement: what the methods do not agree on, or ''.
     """
 
     first: str
@@ -91,8 +88,6 @@ class Comparison:
     e1_p_holm: float = float("nan")
     e2_p_holm: float = float("nan")
     verdict: str = ""
-    sentence: str = ""
-    disagreement: str = ""
 
 
 def compare(
@@ -149,21 +144,17 @@ def judged(comparisons: Sequence[Comparison], *, delta: float) -> list[Compariso
     """Adjust p values over the declared contrasts and reach a verdict on each."""
     e1, e2 = (holm([getattr(c, name) for c in comparisons]) for name in ("e1_p", "e2_p"))
     adjusted = [replace(c, e1_p_holm=a, e2_p_holm=b) for c, a, b in zip(comparisons, e1, e2, strict=True)]
-    return [_judge(comparison, delta) for comparison in adjusted]
+    return [replace(comparison, verdict=_verdict(comparison, delta)) for comparison in adjusted]
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p values; NaN stays NaN and still counts as a declared contrast."""
-    known = np.where(np.isnan(p), 1.0, p)
-    if not len(known):
-        return []
-    adjusted = multipletests(known, method="holm")[1]
-    return [float(a) if not np.isnan(raw) else float("nan") for raw, a in zip(p, adjusted, strict=True)]
-
-
-def _judge(c: Comparison, delta: float) -> Comparison:
-    verdict = _verdict(c, delta)
-    return replace(c, verdict=verdict, sentence=_sentence(c, verdict, delta), disagreement=_disagreement(c))
+    """Return Holm's (1979) adjusted p values; NaN stays NaN and still counts as a declared contrast."""
+    raw = np.where(np.isnan(p), 1.0, np.asarray(p, dtype=float))
+    order = np.argsort(raw)
+    stepped = np.maximum.accumulate(raw[order] * np.arange(len(raw), 0, -1))
+    adjusted = np.empty(len(raw))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return np.where(np.isnan(p), np.nan, adjusted).tolist()
 
 
 def _verdict(c: Comparison, delta: float) -> str:
@@ -177,82 +168,3 @@ def _verdict(c: Comparison, delta: float) -> str:
     if c.e2_low_90 > -delta:
         return "non-inferior"
     return "inconclusive"
-
-
-def _sentence(c: Comparison, verdict: str, delta: float) -> str:
-    found = f"{_points(c.difference)} (E1 95 % interval {_span(c.e1_low, c.e1_high)})"
-    e2 = f"E2 95 % interval {_span(c.e2_low, c.e2_high)}"
-    if verdict == "not assessed":
-        missing = (
-            f"{c.n_seeds} training seed{'s' if c.n_seeds > 1 else ''}, {SEEDS_NEEDED} are needed"
-            if c.n_seeds < SEEDS_NEEDED
-            else "a single split has no spread between folds"
-        )
-        excludes = c.e1_p_holm < ALPHA and (c.e1_low > 0 or c.e1_high < 0)
-        direction = "above" if c.difference > 0 else "below"
-        first = (
-            f"{c.first} was {direction} {c.second}" if excludes else f"{c.first} and {c.second} could not be told apart"
-        )
-        return (
-            f"For these fitted models only, {first}: AUC difference {found}, Holm-adjusted p = {_p(c.e1_p_holm)}. Whether the "
-            f"procedure differs was not assessed ({missing})."
-        )
-    if verdict in ("better", "worse"):
-        return f"{c.first} is {verdict} than {c.second}, {_size(c, delta)}: AUC difference {found}; {e2}, Holm-adjusted p = {_p(c.e2_p_holm)}."
-    if verdict == "equivalent":
-        return f"{c.first} and {c.second} are equivalent within ±{delta:g}: AUC difference {found}; E2 90 % interval {_span(c.e2_low_90, c.e2_high_90)}."
-    if verdict == "non-inferior":
-        return (
-            f"{c.first} is not worse than {c.second} by {delta:g} or more: AUC difference {found}; E2 90 % interval "
-            f"{_span(c.e2_low_90, c.e2_high_90)}. That it is better was not shown."
-        )
-    needed = c.n_patients * ((c.e2_high - c.e2_low) / 2 / delta) ** 2
-    about = f"; about {_rounded(needed)} patients would be needed to resolve {delta:g}" if needed > c.n_patients else ""
-    return (
-        f"The comparison of {c.first} with {c.second} is inconclusive: AUC difference {found}, compatible with "
-        f"{_points(c.e2_low)} to {_points(c.e2_high)} ({e2.partition(' interval')[0]}){about}."
-    )
-
-
-def _size(c: Comparison, delta: float) -> str:
-    """How the E1 interval lies to the region of practical equivalence."""
-    near, far = sorted((abs(c.e1_low), abs(c.e1_high)))
-    if near > delta:
-        return f"by more than {delta:g}"
-    return f"by less than {delta:g}" if far < delta else "size unresolved"
-
-
-def _disagreement(c: Comparison) -> str:
-    """Name the methods on both sides where they do not agree whether 0 is excluded."""
-    said = {
-        "clustered DeLong (E1)": c.e1_p < ALPHA, "patient bootstrap (E1)": c.bootstrap_low > 0 or c.bootstrap_high < 0,
-        "patient permutation": c.permutation_p < ALPHA, "corrected t (E2)": c.e2_p < ALPHA,
-    }  # fmt: skip
-    if np.isnan(c.e2_p):
-        said.pop("corrected t (E2)")
-    found, not_found = ([name for name, is_found in said.items() if is_found == side] for side in (True, False))
-    if not found or not not_found:
-        return ""
-    return f"Unadjusted at .05, {_listed(found)} exclude{'s' if len(found) == 1 else ''} no difference; {_listed(not_found)} do{'es' if len(not_found) == 1 else ''} not."
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _points(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
-
-
-def _span(low: float, high: float) -> str:
-    return f"{_points(low)} to {_points(high)}"
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _rounded(n: float) -> str:
-    """Round up to two digits."""
-    step = 10 ** max(len(str(int(n))) - 2, 0)
-    return f"{int(np.ceil(n / step) * step):,}"

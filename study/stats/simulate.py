@@ -202,7 +202,7 @@ def _one(draw: Draw, rng: np.random.Generator) -> dict[str, object]:
     pair, single = draw.pair, _first_run(draw.pair)
     line: dict[str, object] = {
         "e1": draw.truth[1, 0, :, 0].mean(), "e2": draw.truth[1].mean(), "lead": (draw.truth[0] - draw.truth[1]).mean(),
-        "e1_lead": (draw.truth[0] - draw.truth[1])[0, :, 0].mean(), "image": draw.image_truth,
+        "e1_lead": (draw.truth[0] - draw.truth[1]).mean(), "image": draw.image_truth,
     }  # fmt: skip
     areas = auc.cross_validated(single.labels, single.scores, single.patients, single.folds)
     many = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
@@ -220,17 +220,16 @@ def _one(draw: Draw, rng: np.random.Generator) -> dict[str, object]:
     labels, image_scores, _, _ = draw.images
     pooled = auc.delong(labels, image_scores)
     line |= _named("naive_images", auc.normal_interval(float(pooled.value[0]), float(pooled.se[0])))
-    difference, se = areas.difference(0, 1)
-    line |= _named("e1_lead_delong", auc.normal_interval(difference, se))
     change = scores[0] - scores[1]
     first = change[0, :, 0]
     spread = first.std(ddof=1)
     line["naive_t"] = bool(spread > 0 and 2 * t.sf(abs(first.mean()) / (spread / FOLDS**0.5), FOLDS - 1) < 0.05)
-    line |= _named("e2_lead_corrected", corrected(change.mean(axis=-1), 1 / (FOLDS - 1)).interval())
     line |= {"_variance": float(many.covariance[1, 1]), "_value": float(many.value[1])}
     line |= {"_lead_variance": many.difference(0, 1)[1] ** 2, "_lead_value": many.difference(0, 1)[0]}
     line |= _components(scores[1], "_") | _components(change, "_lead_")
     compared = compare("first", "second", pair, weights[:50], rng, delta=DELTA, n_permutations=100)
+    line |= _named("e1_lead_delong", (compared.e1_low, compared.e1_high))
+    line |= _named("e2_lead_corrected", (compared.e2_low, compared.e2_high))
     return line | {"verdict": judged([compared], delta=DELTA)[0].verdict}
 
 
@@ -258,3 +257,129 @@ def _named(name: str, interval: tuple[float, float]) -> dict[str, object]:
 def _normal(scores: np.ndarray) -> tuple[float, float]:
     half = 1.96 * scores.std(ddof=1) / np.sqrt(len(scores))
     return scores.mean() - half, scores.mean() + half
+
+
+METHODS = {
+    "e1_delong": ("AUC", "E1", "fold-stratified clustered DeLong (primary)", "e1"),
+    "e1_bootstrap": ("AUC", "E1", "patient bootstrap", "e1"),
+    "e2_procedure": ("AUC", "E2", "patients, training and seeds, 4 repeats x 3 seeds", "e2"),
+    "e2_corrected": ("AUC", "E2", "corrected t, 4 repeats x 3 seeds", "e2"),
+    "e2_corrected_single": ("AUC", "E2", "corrected t, one run", "e2"),
+    "naive_folds": ("AUC", "E2", "naive: mean ± 1.96 SD/√K over folds", "e2"),
+    "naive_images": ("AUC of images", "E1", "naive: image-level DeLong, pooled", "image"),
+    "e1_lead_delong": ("difference", "E1", "fold-stratified clustered DeLong (primary)", "e1_lead"),
+    "e2_lead_procedure": ("difference", "E2", "patients, training and seeds, 4 repeats x 3 seeds", "lead"),
+    "e2_lead_corrected": ("difference", "E2", "corrected t, 4 repeats x 3 seeds", "lead"),
+}
+"""Interval -> (quantity, estimand, method, column of its truth)."""
+
+
+def coverage(lines: pd.DataFrame) -> pd.DataFrame:
+    """Return how often each interval holds its truth, and its mean width: quantity, estimand, method, coverage, width.
+
+    The truth of an E2 interval is the mean over the replicates.
+    """
+    lines = lines.assign(e2=lines["e2"].mean(), lead=lines["lead"].mean())
+    found = []
+    for name, (quantity, estimand, method, truth) in METHODS.items():
+        low, high = lines[f"{name}_low"], lines[f"{name}_high"]
+        inside = (low <= lines[truth]) & (lines[truth] <= high)
+        found.append({
+            "quantity": quantity, "estimand": estimand, "method": method, "coverage": float(inside.mean()),
+            "width": float((high - low).mean()),
+        })  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def verdict_rates(lines: pd.DataFrame) -> dict[str, float]:
+    """Return how often each verdict was reached, and how often the naive paired t over folds found a difference."""
+    shares = lines["verdict"].value_counts(normalize=True)
+    names = ("better", "worse", "equivalent", "non-inferior", "inconclusive")
+    return {name: float(shares.get(name, 0.0)) for name in names} | {"naive paired t": float(lines["naive_t"].mean())}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A setting to try."""
+
+    n_patients: int
+    prevalence: float
+    area: float
+    difference: float
+    n_replicates: int
+    seed: int
+
+
+def carried_out(task: Task) -> tuple[Task, pd.DataFrame, dict[str, float]]:
+    """Try one setting (in a process of its own)."""
+    setting = world(task.n_patients, task.prevalence, task.area, task.difference)
+    lines = tried(setting, task.n_replicates, task.seed)
+    return task, coverage(lines), verdict_rates(lines)
+
+
+def tasks(n_replicates: int, seed: int) -> Iterator[Task]:
+    """Yield every setting: sizes by prevalences by AUCs without a difference, and differences at AUC 0.8."""
+    for n in SIZES:
+        for prevalence in PREVALENCES:
+            for area in AREAS:
+                yield Task(n, prevalence, area, 0.0, n_replicates, seed)
+            for difference in DIFFERENCES[1:]:
+                yield Task(n, prevalence, 0.8, difference, n_replicates, seed)
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    replicates: Annotated[int, typer.Option(min=20, help="Simulated studies in each of the 36 settings.")] = 500,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every rate, for machines.")] = None,
+) -> None:
+    """Judge every interval and verdict against known truths (36 settings; some minutes)."""
+    console = Console()
+    results = []
+    context = multiprocessing.get_context("spawn")
+    todo = list(tasks(replicates, seed))
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        for number, result in enumerate(pool.map(carried_out, todo), start=1):
+            results.append(result)
+            task = result[0]
+            console.print(f"{number}/{len(todo)}: {task.n_patients} patients, prevalence {task.prevalence:g}, AUC {task.area:g}, difference {task.difference:g}", highlight=False)  # fmt: skip
+    covered = pd.concat([frame.assign(**asdict(task)) for task, frame, _ in results], ignore_index=True)
+    verdicts = pd.DataFrame([asdict(task) | rates for task, _, rates in results])
+    console.print(coverage_table(covered), verdict_table(verdicts))
+    if json_file is not None:
+        facts = {"coverage": covered.to_dict("records"), "verdicts": verdicts.to_dict("records")}
+        json_file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def coverage_table(covered: pd.DataFrame) -> Table:
+    """Return coverage by method and size: the range over prevalences and AUCs without a true difference."""
+    null = covered[covered["difference"] == 0]
+    table = Table("quantity", "estimand", "method", *(f"n = {n}" for n in SIZES), "width at 150", title="Coverage of 95 % intervals, % (least to greatest over prevalence and AUC)")  # fmt: skip
+    for (quantity, estimand, method), rows in null.groupby(["quantity", "estimand", "method"], sort=False):
+        cells = [_range(rows.loc[rows["n_patients"] == n, "coverage"]) for n in SIZES]
+        width = rows.loc[rows["n_patients"] == 150, "width"].mean()
+        table.add_row(str(quantity), str(estimand), str(method), *cells, f"{width:.3f}")
+    return table
+
+
+def verdict_table(verdicts: pd.DataFrame) -> Table:
+    """Return how often each verdict fires, by size and true difference at AUC 0.8."""
+    names = ("better", "worse", "equivalent", "non-inferior", "inconclusive", "naive paired t")
+    table = Table("n", "prevalence", "true difference", *names, title="Verdicts at AUC 0.8, % of studies (δ = 0.02)")
+    for row in verdicts[verdicts["area"] == 0.8].sort_values(["n_patients", "prevalence", "difference"]).to_dict("records"):
+        shares = (f"{100 * row[name]:.1f}" for name in names)
+        table.add_row(str(row["n_patients"]), f"{row['prevalence']:g}", f"{row['difference']:g}", *shares)
+    return table
+
+
+def _range(values: pd.Series) -> str:
+    low, high = f"{100 * values.min():.1f}", f"{100 * values.max():.1f}"
+    return low if low == high else f"{low} to {high}"
+
+
+if __name__ == "__main__":
+    app()

@@ -52,7 +52,7 @@ def test_the_report_says_what_the_numbers_say(pack):
     line = evaluation.summary.set_index(["arm", "level", "metric"]).loc[("concat", "patient", "roc_auc")]
     assert shown.interval("roc_auc", line["value"], line["low"], line["high"]) in text
     assert f"{len(stored.cohort.images)} images of {stored.cohort.n_patients} patients" in text
-    for phrase in ("Paired comparisons are not part of this report", "below 50 early stopping is noisy", "| used |"):
+    for phrase in ("For these fitted models only", "below 50 early stopping is noisy", "| used |"):
         assert phrase in text
     assert "significant" not in text.lower() and "nan" not in text.split("## Provenance")[0].split()
 

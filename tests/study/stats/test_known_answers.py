@@ -275,9 +275,7 @@ def test_mcnemar_of_agresti(known):
 def test_small_numbers_of_scikit_learn(known):
     expected = known["sklearn_small"]
     labels, scores, ones = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]), np.ones((1, 4))
-    assert metrics.average_precision(ones, labels, scores)[0] == pytest.approx(
-        expected["AP([0,0,1,1],[.1,.4,.35,.8])"]
-    )
+    assert metrics.average_precision(ones, labels, scores)[0] == pytest.approx(expected["AP([0,0,1,1],[.1,.4,.35,.8])"])
     assert metrics.roc_auc(ones, labels, scores)[0] == expected["AUC"]
     count = metrics.counts(ones, np.array([1, 1, 1, 0]), np.array([1, 0, 1, 1]))
     assert metrics.mcc(count)[0] == pytest.approx(expected["MCC([1,1,1,-1],[1,-1,1,1])"])

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from study.paper.verdicts import sentence
 from study.stats import auc, calibration, metrics, proportions
 from study.stats.bootstrap import bca_interval, patient_weights, percentile_interval
-from study.stats.comparison import Comparison, Pair, compare, corrected_difference, judged
+from study.stats.comparison import Pair, compare, corrected_difference, judged
 from study.stats.decision import at_prevalence, net_benefit, predictive_values, treat_all
 from study.stats.kernel import areas, kernel, mean_areas
 from study.stats.operating import threshold_at_sensitivity
@@ -22,7 +23,9 @@ def cohort(seed, n_patients=30, n_models=2, decimals=1):
     patients = np.repeat(np.arange(n_patients), rng.integers(1, 5, n_patients))
     labels = (rng.random(len(patients)) < 0.4).astype(int)
     labels[:2], patients = (0, 1), patients
-    scores = np.round(rng.normal(size=(n_models, len(patients))) + labels + rng.normal(size=n_patients)[patients], decimals)
+    scores = np.round(
+        rng.normal(size=(n_models, len(patients))) + labels + rng.normal(size=n_patients)[patients], decimals
+    )
     return labels, scores, patients
 
 
@@ -92,9 +95,7 @@ def test_exchanging_patients_by_signs_is_exchanging_their_scores(seed):
     signs = np.random.default_rng(seed).choice([-1, 1], 10)
     keep = (signs == 1)[patients]
     mixed = np.where(keep, scores, scores[::-1])
-    both = [
-        np.mean([roc_auc_score(labels[parts == part], row[parts == part]) for part in (0, 1)]) for row in mixed
-    ]
+    both = [np.mean([roc_auc_score(labels[parts == part], row[parts == part]) for part in (0, 1)]) for row in mixed]
     assert signs @ contributions == pytest.approx(both[0] - both[1])
 
 
@@ -173,7 +174,9 @@ def test_degenerate_data_gives_a_defined_answer_or_an_error():
     one_patient = auc.clustered(np.array([0, 1, 1]), np.array([0.0, 1.0, 2.0]), np.zeros(3))
     assert np.isnan(one_patient.covariance).all()
     assert calibration.recalibration(np.array([0, 1]), np.array([0.5, 0.5]), np.arange(2)) == calibration.UNDEFINED
-    assert calibration.recalibration(np.array([0, 1, 1]), np.array([0.1, 0.6, 0.7]), np.arange(3)) == calibration.UNDEFINED
+    assert (
+        calibration.recalibration(np.array([0, 1, 1]), np.array([0.1, 0.6, 0.7]), np.arange(3)) == calibration.UNDEFINED
+    )
     nobody = proportions.clustered_ratio(np.zeros(3), np.zeros(3))
     assert np.isnan(nobody.value) and np.isnan(proportions.clustered_wilson(nobody)).all()
     everybody = proportions.clustered_ratio(np.ones(5), np.ones(5))
@@ -187,7 +190,7 @@ def test_degenerate_data_gives_a_defined_answer_or_an_error():
 
 @pytest.mark.parametrize("method", [*REASONS, "vibes"])
 def test_naive_methods_are_refused_with_the_reason(method):
-    with pytest.raises(NotOfferedError, match=r"not offered: .{60}" if method in REASONS else "unknown method"):
+    with pytest.raises(NotOfferedError, match=r"not offered: .{50}" if method in REASONS else "unknown method"):
         refuse(method)
 
 
@@ -222,7 +225,10 @@ def pair(seed, gain=0.0, n_patients=200, n_repeats=2, n_seeds=3):
     for repeat in range(n_repeats):
         folds = rng.permutation(np.arange(n_patients) % 5)
         for seed_ in range(n_seeds):
-            first, second = shared + gain * labels + rng.normal(size=n_patients) * 0.1, shared + rng.normal(size=n_patients) * 0.1
+            first, second = (
+                shared + gain * labels + rng.normal(size=n_patients) * 0.1,
+                shared + rng.normal(size=n_patients) * 0.1,
+            )
             columns.append((labels, first, second, np.arange(n_patients), folds, np.full(n_patients, repeat), np.full(n_patients, seed_)))  # fmt: skip
     labels, first, second, patients, folds, repeats, seeds_ = (np.concatenate(c) for c in zip(*columns, strict=True))
     return Pair(labels, np.stack([first, second]), patients, folds, repeats, seeds_)
@@ -236,46 +242,9 @@ def test_a_comparison_swaps_its_signs_and_finds_a_planted_gain():
     other = compare("b", "a", Pair(found.labels, found.scores[::-1], found.patients, found.folds, found.repeats, found.seeds), weights, rng, delta=0.02, n_permutations=500)  # fmt: skip
     assert (one.e1_low, one.e2_high, one.p_better) == pytest.approx((-other.e1_high, -other.e2_low, other.p_worse))
     better, worse = judged([one], delta=0.02)[0], judged([other], delta=0.02)[0]
-    assert (better.verdict, worse.verdict) == ("better", "worse") and "a is better than b, by more than 0.02" in better.sentence
+    assert (better.verdict, worse.verdict) == ("better", "worse")
+    assert "a is better than b, by more than 0.02" in sentence(better, 0.02)
     assert one.permutation_p == pytest.approx(1 / 501)
-
-
-def a_comparison(**changed):
-    base = {
-        "first": "concat", "second": "image", "difference": 0.03, "e1_low": 0.01, "e1_high": 0.05, "e1_p": 0.003,
-        "e2_low": 0.005, "e2_high": 0.055, "e2_p": 0.02, "e2_low_90": 0.01, "e2_high_90": 0.05, "p_worse": 0.0,
-        "p_equivalent": 0.3, "p_better": 0.7, "bootstrap_low": 0.01, "bootstrap_high": 0.05, "permutation_p": 0.004,
-        "n_patients": 300, "n_scores": 10, "n_seeds": 3,
-    }  # fmt: skip
-    return Comparison(**(base | changed))
-
-
-@pytest.mark.parametrize(
-    ("changed", "verdict", "words"),
-    [
-        ({}, "better", "size unresolved"),
-        ({"e1_low": 0.021}, "better", "by more than 0.02"),
-        ({"e1_high": 0.019, "difference": 0.015}, "better", "by less than 0.02"),
-        ({"n_seeds": 1}, "not assessed", "For these fitted models only, concat was above image"),
-        ({"n_seeds": 1, "e1_low": -0.01}, "not assessed", "could not be told apart"),
-        ({"e2_p": float("nan"), "e2_low_90": float("nan")}, "not assessed", "single split"),
-        ({"e2_p": 0.4, "e2_low_90": -0.01, "e2_high_90": 0.019}, "equivalent", "equivalent within ±0.02"),
-        ({"e2_p": 0.4, "e2_low_90": -0.01, "e2_high_90": 0.06}, "non-inferior", "That it is better was not shown"),
-        ({"e2_p": 0.4, "e2_low_90": -0.03, "e2_high_90": 0.06, "e2_low": -0.04, "e2_high": 0.08}, "inconclusive", "compatible with −0.040 to +0.080"),
-        ({"difference": -0.03, "e1_low": -0.05, "e1_high": -0.01}, "worse", "concat is worse than image"),
-    ],
-)  # fmt: skip
-def test_verdicts_in_their_order_and_their_words(changed, verdict, words):
-    found = judged([a_comparison(**changed)], delta=0.02)[0]
-    assert found.verdict == verdict and words in found.sentence
-    assert "no difference" not in found.sentence
-
-
-def test_holm_over_the_declared_contrasts_and_disagreement():
-    found = judged([a_comparison(e2_p=0.02), a_comparison(e2_p=0.04), a_comparison(e2_p=0.9, permutation_p=0.2)], delta=0.02)
-    assert [c.e2_p_holm for c in found] == pytest.approx([0.06, 0.08, 0.9])
-    assert [c.verdict for c in found][0] != "better", "0.02 alone would have been, three contrasts were declared"
-    assert "patient permutation and corrected t (E2) do not" in found[2].disagreement and not found[0].disagreement
 
 
 def test_one_split_has_no_e2():

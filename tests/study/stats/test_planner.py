@@ -149,7 +149,9 @@ class TestPatientsNeeded:
             if n is None:
                 continue
             assert reached(plan(replace(inputs, n_patients=n)))
-            assert n == planner.fewest_patients(inputs) or not reached(plan(replace(inputs, n_patients=n - max(1, n // 1000))))
+            assert n == planner.fewest_patients(inputs) or not reached(
+                plan(replace(inputs, n_patients=n - max(1, n // 1000)))
+            )
 
     def test_more_than_ten_million_is_a_reason_and_no_number(self):
         needed = plan(replace(BASE, delta=0.0001)).patients_equivalence

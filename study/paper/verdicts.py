@@ -1,0 +1,75 @@
+"""Verdicts on declared contrasts in words (PROTOCOL section 5)."""
+
+import numpy as np
+
+from study.paper.format import difference, listed, p_value
+from study.stats.comparison import ALPHA, SEEDS_NEEDED, Comparison
+
+
+def sentence(c: Comparison, delta: float) -> str:
+    """Return the verdict in words, always with a direction, the difference and its interval."""
+    verdict = c.verdict
+    found = f"{difference(c.difference)} (E1 95 % interval {_span(c.e1_low, c.e1_high)})"
+    e2 = f"E2 95 % interval {_span(c.e2_low, c.e2_high)}"
+    if verdict == "not assessed":
+        missing = (
+            f"{c.n_seeds} training seed{'s' if c.n_seeds > 1 else ''}, {SEEDS_NEEDED} are needed"
+            if c.n_seeds < SEEDS_NEEDED
+            else "a single split has no spread between folds"
+        )
+        excludes = c.e1_p_holm < ALPHA and (c.e1_low > 0 or c.e1_high < 0)
+        direction = "above" if c.difference > 0 else "below"
+        first = (
+            f"{c.first} was {direction} {c.second}" if excludes else f"{c.first} and {c.second} could not be told apart"
+        )
+        return (
+            f"For these fitted models only, {first}: AUC difference {found}, Holm-adjusted p = {p_value(c.e1_p_holm)}. Whether the "
+            f"procedure differs was not assessed ({missing})."
+        )
+    if verdict in ("better", "worse"):
+        return f"{c.first} is {verdict} than {c.second}, {_size(c, delta)}: AUC difference {found}; {e2}, Holm-adjusted p = {p_value(c.e2_p_holm)}."
+    if verdict == "equivalent":
+        return f"{c.first} and {c.second} are equivalent within ±{delta:g}: AUC difference {found}; E2 90 % interval {_span(c.e2_low_90, c.e2_high_90)}."
+    if verdict == "non-inferior":
+        return (
+            f"{c.first} is not worse than {c.second} by {delta:g} or more: AUC difference {found}; E2 90 % interval "
+            f"{_span(c.e2_low_90, c.e2_high_90)}. That it is better was not shown."
+        )
+    needed = c.n_patients * ((c.e2_high - c.e2_low) / 2 / delta) ** 2
+    about = f"; about {_rounded(needed)} patients would be needed to resolve {delta:g}" if needed > c.n_patients else ""
+    return (
+        f"The comparison of {c.first} with {c.second} is inconclusive: AUC difference {found}, compatible with "
+        f"{difference(c.e2_low)} to {difference(c.e2_high)} ({e2.partition(' interval')[0]}){about}."
+    )
+
+
+def _size(c: Comparison, delta: float) -> str:
+    """How the E1 interval lies to the region of practical equivalence."""
+    near, far = sorted((abs(c.e1_low), abs(c.e1_high)))
+    if near > delta:
+        return f"by more than {delta:g}"
+    return f"by less than {delta:g}" if far < delta else "size unresolved"
+
+
+def disagreement(c: Comparison) -> str:
+    """Return what the methods do not agree on, or '': which of them exclude no difference."""
+    said = {
+        "clustered DeLong (E1)": c.e1_p < ALPHA, "patient bootstrap (E1)": c.bootstrap_low > 0 or c.bootstrap_high < 0,
+        "patient permutation": c.permutation_p < ALPHA, "corrected t (E2)": c.e2_p < ALPHA,
+    }  # fmt: skip
+    if np.isnan(c.e2_p):
+        said.pop("corrected t (E2)")
+    found, not_found = ([name for name, is_found in said.items() if is_found == side] for side in (True, False))
+    if not found or not not_found:
+        return ""
+    return f"Unadjusted at .05, {listed(found)} exclude{'s' if len(found) == 1 else ''} no difference; {listed(not_found)} do{'es' if len(not_found) == 1 else ''} not."
+
+
+def _span(low: float, high: float) -> str:
+    return f"{difference(low)} to {difference(high)}"
+
+
+def _rounded(n: float) -> str:
+    """Round up to two digits: more would pretend."""
+    step = 10 ** max(len(str(int(n))) - 2, 0)
+    return f"{int(np.ceil(n / step) * step):,}"
