@@ -12,8 +12,8 @@ from study.stats.calibration import bin_numbers, bin_sums, calibration_error, re
 from study.stats.decision import predictive_values
 from study.stats.estimate import Estimate
 from study.stats.kernel import mean_areas
+from study.stats.procedure import CORRECTED, PROCEDURE, logit_scaled, of_folds, procedure
 from study.stats.proportions import Ratio, clustered_ratio, clustered_wilson, t_interval
-from study.stats.resampled import corrected
 from study.units import Aligned
 
 BOOTSTRAP = "patient bootstrap within folds, percentile"
@@ -21,7 +21,6 @@ DELONG = "fold-stratified clustered DeLong, logit"
 WILSON = "Wilson, patient design effect"
 ROBUST = "cluster-robust t"
 GLM = "logistic recalibration, cluster-robust"
-CORRECTED = "Nadeau-Bengio corrected t"
 LEDELL = "LeDell influence curve, clustered"
 NEWCOMBE = "Newcombe, perfect separation"
 NO_INTERVAL = "none"
@@ -201,13 +200,14 @@ def _roc_auc(row: _Row, rows: Aligned, arm: int, areas: auc.Areas, drawn: np.nda
     yield row.line("roc_auc", value, interval, method, note=note)
     yield row.bootstrap("roc_auc", drawn, primary=False)
     scores = fold_scores(rows, arm)
-    if scores.shape[1] > 1:
-        mean = corrected(scores.mean(axis=2), 1 / (scores.shape[1] - 1))
-        low, high = mean.interval()
-        yield row.line(
-            "roc_auc", mean.value, (max(low, 0.0), min(high, 1.0)), CORRECTED, estimand="E2", primary=False,
-            note=f"{mean.n_scores} fold scores" + ("" if scores.shape[2] > 1 else ", given this training seed"),
-        )  # fmt: skip
+    given = "" if scores.shape[2] > 1 else ", given this training seed"
+    folds, repeated = of_folds(scores), procedure(scores, se**2)
+    for about, method in ((folds, CORRECTED), (repeated, PROCEDURE)):
+        if not np.isnan(about.se):
+            low, high = about.interval()
+            ends = logit_scaled(about.value, (high - low) / 2)
+            note = f"{folds.n_scores} fold scores{given}, logit scale"
+            yield row.line("roc_auc", about.value, ends, method, estimand="E2", primary=False, note=note)
     if rows.n_runs == 1:
         mean_auc, spread = auc.ledell(rows.labels, rows.logit[arm], rows.patients, rows.folds)
         yield row.line(

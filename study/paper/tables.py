@@ -31,7 +31,9 @@ SHOWN = (
 )  # fmt: skip
 """Metrics of the Markdown tables; the CSV and the workbook have all, by every method."""
 FOLD_SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy", "f1", "brier")
-RELIABILITY = "Observed share of positives by bin of predicted probability (equal mass), before and after Platt scaling."
+RELIABILITY = (
+    "Observed share of positives by bin of predicted probability (equal mass), before and after Platt scaling."
+)
 DECISION = "Net benefit by threshold probability at the declared prevalence, with patient-bootstrap interval."
 
 
@@ -204,7 +206,13 @@ def summary_table(evaluation: Evaluation, level: str) -> PaperTable:
     literature = (
         f" Given for comparison; the label belongs to the {evaluation.unit}." if level != evaluation.unit else ""
     )
-    notes = sorted({f"{arm}: {note}" for arm, note in primary.loc[primary["metric"] == "roc_auc", ["arm", "note"]].to_numpy() if note})
+    notes = sorted(
+        {
+            f"{arm}: {note}"
+            for arm, note in primary.loc[primary["metric"] == "roc_auc", ["arm", "note"]].to_numpy()
+            if note
+        }
+    )
     remarks = "".join(f" {note[0].upper()}{note[1:]}." for note in notes)
     caption = (
         f"{level.capitalize()} level, out-of-fold test predictions of {first['n_patients']} patients "
@@ -263,7 +271,9 @@ def comparisons_by_class_table(evaluation: Evaluation) -> PaperTable:
         text=[difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()],
         against="against " + data["against"],
     )
-    shown = text.pivot(index="Contrast", columns="against", values="text").reindex(text["Contrast"].unique()).reset_index()
+    shown = (
+        text.pivot(index="Contrast", columns="against", values="text").reindex(text["Contrast"].unique()).reset_index()
+    )
     caption = (
         "AUC differences (95 % interval, E1, not adjusted) of the positives against each negative status alone. A gain "
         "against one status alone may be about how its images were acquired."
@@ -273,8 +283,18 @@ def comparisons_by_class_table(evaluation: Evaluation) -> PaperTable:
 
 def calibration_table(evaluation: Evaluation) -> PaperTable:
     """Calibration of every arm, with the ECE that chance alone would show."""
-    metrics = ["calibration_slope", "calibration_in_the_large", "brier", "scaled_brier", "log_loss", "ece", "ece_equal_mass"]
-    data = evaluation.summary[(evaluation.summary["level"] == evaluation.unit) & evaluation.summary["metric"].isin(metrics)]
+    metrics = [
+        "calibration_slope",
+        "calibration_in_the_large",
+        "brier",
+        "scaled_brier",
+        "log_loss",
+        "ece",
+        "ece_equal_mass",
+    ]
+    data = evaluation.summary[
+        (evaluation.summary["level"] == evaluation.unit) & evaluation.summary["metric"].isin(metrics)
+    ]
     if data.empty:
         return PaperTable("calibration", "", "", data, data)
     chance = evaluation.expected_ece.set_index(["arm", "metric"])["expected"]
@@ -324,9 +344,15 @@ def variance_table(evaluation: Evaluation) -> PaperTable:
     data = evaluation.variance
     if data.empty:
         return PaperTable("variance", "", "", data, data)
-    columns = {"seed_sd": "between seeds, one fold", "split_sd": "between splits, one repeat", "patient_sd": "patients, of the mean"}
-    shown = data[["what"]].rename(columns={"what": "AUC of"}).assign(
-        **{name: [number("roc_auc", value) for value in data[column]] for column, name in columns.items()}
+    columns = {
+        "seed_sd": "between seeds, one fold",
+        "split_sd": "between splits, one repeat",
+        "patient_sd": "patients, of the mean",
+    }
+    shown = (
+        data[["what"]]
+        .rename(columns={"what": "AUC of"})
+        .assign(**{name: [number("roc_auc", value) for value in data[column]] for column, name in columns.items()})
     )
     caption = (
         "Standard deviations of the AUC by where they come from; n/a where there is one seed or one repeat alone. A difference "

@@ -185,7 +185,7 @@ def hanley_mcneil(area: float, n_positive: float, n_negative: float) -> float:
     """Return the variance of an AUC of independent patients from its value alone (Hanley and McNeil 1982)."""
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     above = area * (1 - area) + (n_positive - 1) * (q1 - area**2) + (n_negative - 1) * (q2 - area**2)
-    return above / (n_positive * n_negative)
+    return max(above, 0.0) / (n_positive * n_negative)
 
 
 def newcombe(area: float, n_positive: int, n_negative: int, level: float = 0.95) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from study.stats.auc import normal_interval, two_sided_p
 from study.stats.bootstrap import percentile_interval
 from study.stats.kernel import mean_areas
 from study.stats.permutation import exchange_contributions, permutation_p
-from study.stats.resampled import Corrected, corrected
+from study.stats.procedure import CORRECTED, PROCEDURE, of_folds, procedure
 
 ALPHA = 0.05
 SEEDS_NEEDED = 3
@@ -55,8 +55,10 @@ class Comparison:
         first, second: names of the arms.
         difference: of the mean within-fold AUCs.
         e1_low, e1_high, e1_p: fold-stratified clustered DeLong: these fitted models, new patients.
-        e2_low, e2_high, e2_p: corrected resampled t: the procedure.
+        e2_low, e2_high, e2_p: the procedure.
         e2_low_90, e2_high_90: its 90 % interval, for equivalence.
+        e2_method: `procedure.PROCEDURE` with several repeats, else `procedure.CORRECTED`.
+        corrected_low, corrected_high, corrected_p: Nadeau and Bengio's corrected t, whatever the E2 method.
         p_worse, p_equivalent, p_better: Bayesian correlated t with the region ±delta.
         bootstrap_low, bootstrap_high: patient bootstrap, percentile.
         permutation_p: exchange of whole patients, within-fold ranks.
@@ -76,6 +78,10 @@ class Comparison:
     e2_p: float
     e2_low_90: float
     e2_high_90: float
+    e2_method: str
+    corrected_low: float
+    corrected_high: float
+    corrected_p: float
     p_worse: float
     p_equivalent: float
     p_better: float
@@ -107,15 +113,19 @@ def compare(
     """
     areas = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
     difference, se = areas.difference(0, 1)
-    procedure = corrected_difference(pair)
+    scores = fold_areas(pair)
+    change = scores[0] - scores[1]
+    folds, repeated = of_folds(change), procedure(change, se**2)
+    about, method = (folds, CORRECTED) if np.isnan(repeated.se) else (repeated, PROCEDURE)
     drawn = mean_areas(weights, pair.labels, pair.scores, pair.patients, pair.parts)
     contributions = exchange_contributions(pair.labels, *pair.scores, pair.patients, pair.parts)
-    e1, e2, wide = normal_interval(difference, se), procedure.interval(), procedure.interval(0.9)
-    worse, same, better = procedure.probabilities(delta)
+    e1, e2, wide = normal_interval(difference, se), about.interval(), about.interval(0.9)
+    worse, same, better = folds.probabilities(delta)
     boot = percentile_interval(drawn[0] - drawn[1])
     return Comparison(
-        first, second, difference, *e1, two_sided_p(difference, se), *e2, procedure.p, *wide, worse, same, better, *boot,
-        permutation_p(contributions, n_permutations, rng), len(np.unique(pair.patients)), procedure.n_scores,
+        first, second, difference, *e1, two_sided_p(difference, se), *e2, about.p, *wide, method, *folds.interval(),
+        folds.p, worse, same, better, *boot, permutation_p(contributions, n_permutations, rng),
+        len(np.unique(pair.patients)), folds.n_scores,
         len(np.unique(pair.seeds)),
     )  # fmt: skip
 
@@ -129,15 +139,6 @@ def fold_areas(pair: Pair) -> np.ndarray:
         where = tuple(axis[rows[0]] for axis in at)
         found[(slice(None), *where)] = auc.placements(pair.labels[rows], pair.scores[:, rows])[0].mean(axis=1)
     return found
-
-
-def corrected_difference(pair: Pair) -> Corrected:
-    """Return the mean difference of fold scores, seeds averaged first, with Nadeau and Bengio's variance."""
-    by_fold = fold_areas(pair).mean(axis=-1)  # (2, n_repeats, n_folds)
-    n_folds = by_fold.shape[2]
-    if n_folds < 2:
-        return Corrected(float((by_fold[0] - by_fold[1]).mean()), float("nan"), by_fold[0].size)
-    return corrected(by_fold[0] - by_fold[1], 1 / (n_folds - 1))
 
 
 def judged(comparisons: Sequence[Comparison], *, delta: float) -> list[Comparison]:

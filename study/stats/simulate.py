@@ -26,7 +26,8 @@ from study.stats import auc
 from study.stats.bootstrap import patient_weights, percentile_interval
 from study.stats.comparison import Pair, compare, fold_areas, judged
 from study.stats.kernel import mean_areas
-from study.stats.resampled import corrected
+from study.stats.procedure import Procedure, logit_scaled, of_folds, procedure
+from study.stats.resampled import Corrected
 
 SHARED, OWN = 4, 4
 """Features both arms see, and features each has to itself."""
@@ -214,8 +215,9 @@ def _one(draw: Draw, rng: np.random.Generator) -> dict[str, object]:
     weights = patient_weights(strata, N_DRAWS, rng)
     drawn = mean_areas(weights, single.labels, single.scores, single.patients, single.parts)
     line |= _named("e1_bootstrap", percentile_interval(drawn[1]))
-    line |= _named("e2_corrected_single", corrected(scores[1, 0, :, 0], 1 / (FOLDS - 1)).interval())
-    line |= _named("e2_corrected", corrected(scores[1].mean(axis=-1), 1 / (FOLDS - 1)).interval())
+    line |= _named("e2_corrected_single", _logit(of_folds(scores[1][:1, :, :1])))
+    line |= _named("e2_corrected", _logit(of_folds(scores[1])))
+    line |= _named("e2_procedure", _logit(procedure(scores[1], float(many.covariance[1, 1]))))
     line |= _named("naive_folds", _normal(scores[1, 0, :, 0]))
     labels, image_scores, _, _ = draw.images
     pooled = auc.delong(labels, image_scores)
@@ -224,22 +226,16 @@ def _one(draw: Draw, rng: np.random.Generator) -> dict[str, object]:
     first = change[0, :, 0]
     spread = first.std(ddof=1)
     line["naive_t"] = bool(spread > 0 and 2 * t.sf(abs(first.mean()) / (spread / FOLDS**0.5), FOLDS - 1) < 0.05)
-    line |= {"_variance": float(many.covariance[1, 1]), "_value": float(many.value[1])}
-    line |= {"_lead_variance": many.difference(0, 1)[1] ** 2, "_lead_value": many.difference(0, 1)[0]}
-    line |= _components(scores[1], "_") | _components(change, "_lead_")
     compared = compare("first", "second", pair, weights[:50], rng, delta=DELTA, n_permutations=100)
     line |= _named("e1_lead_delong", (compared.e1_low, compared.e1_high))
-    line |= _named("e2_lead_corrected", (compared.e2_low, compared.e2_high))
+    line |= _named("e2_lead_procedure", (compared.e2_low, compared.e2_high))
+    line |= _named("e2_lead_corrected", (compared.corrected_low, compared.corrected_high))
     return line | {"verdict": judged([compared], delta=DELTA)[0].verdict}
 
 
-def _components(scores: np.ndarray, prefix: str) -> dict[str, float]:
-    """Return variances of fold scores (R, K, S): between seeds, between runs, between folds."""
-    return {
-        f"{prefix}seed": float(scores.var(axis=2, ddof=1).mean()),
-        f"{prefix}repeat": float(scores.mean(axis=(1, 2)).var(ddof=1)),
-        f"{prefix}fold": float(scores.mean(axis=2).var(ddof=1)),
-    }
+def _logit(about: Corrected | Procedure) -> tuple[float, float]:
+    low, high = about.interval()
+    return logit_scaled(about.value, (high - low) / 2)
 
 
 def _first_run(pair: Pair) -> Pair:
@@ -262,13 +258,13 @@ def _normal(scores: np.ndarray) -> tuple[float, float]:
 METHODS = {
     "e1_delong": ("AUC", "E1", "fold-stratified clustered DeLong (primary)", "e1"),
     "e1_bootstrap": ("AUC", "E1", "patient bootstrap", "e1"),
-    "e2_procedure": ("AUC", "E2", "patients, training and seeds, 4 repeats x 3 seeds", "e2"),
+    "e2_procedure": ("AUC", "E2", "patients, training and repeats, 4 repeats x 3 seeds (primary)", "e2"),
     "e2_corrected": ("AUC", "E2", "corrected t, 4 repeats x 3 seeds", "e2"),
     "e2_corrected_single": ("AUC", "E2", "corrected t, one run", "e2"),
     "naive_folds": ("AUC", "E2", "naive: mean ± 1.96 SD/√K over folds", "e2"),
     "naive_images": ("AUC of images", "E1", "naive: image-level DeLong, pooled", "image"),
     "e1_lead_delong": ("difference", "E1", "fold-stratified clustered DeLong (primary)", "e1_lead"),
-    "e2_lead_procedure": ("difference", "E2", "patients, training and seeds, 4 repeats x 3 seeds", "lead"),
+    "e2_lead_procedure": ("difference", "E2", "patients, training and repeats, 4 repeats x 3 seeds (primary)", "lead"),
     "e2_lead_corrected": ("difference", "E2", "corrected t, 4 repeats x 3 seeds", "lead"),
 }
 """Interval -> (quantity, estimand, method, column of its truth)."""
@@ -370,7 +366,9 @@ def verdict_table(verdicts: pd.DataFrame) -> Table:
     """Return how often each verdict fires, by size and true difference at AUC 0.8."""
     names = ("better", "worse", "equivalent", "non-inferior", "inconclusive", "naive paired t")
     table = Table("n", "prevalence", "true difference", *names, title="Verdicts at AUC 0.8, % of studies (δ = 0.02)")
-    for row in verdicts[verdicts["area"] == 0.8].sort_values(["n_patients", "prevalence", "difference"]).to_dict("records"):
+    for row in (
+        verdicts[verdicts["area"] == 0.8].sort_values(["n_patients", "prevalence", "difference"]).to_dict("records")
+    ):
         shares = (f"{100 * row[name]:.1f}" for name in names)
         table.add_row(str(row["n_patients"]), f"{row['prevalence']:g}", f"{row['difference']:g}", *shares)
     return table

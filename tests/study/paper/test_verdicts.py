@@ -2,12 +2,14 @@ import pytest
 
 from study.paper.verdicts import disagreement, sentence
 from study.stats.comparison import Comparison, judged
+from study.stats.procedure import CORRECTED
 
 
 def a_comparison(**changed):
     base = {
         "first": "concat", "second": "image", "difference": 0.03, "e1_low": 0.01, "e1_high": 0.05, "e1_p": 0.003,
-        "e2_low": 0.005, "e2_high": 0.055, "e2_p": 0.02, "e2_low_90": 0.01, "e2_high_90": 0.05, "p_worse": 0.0,
+        "e2_low": 0.005, "e2_high": 0.055, "e2_p": 0.02, "e2_low_90": 0.01, "e2_high_90": 0.05, "e2_method": CORRECTED,
+        "corrected_low": 0.005, "corrected_high": 0.055, "corrected_p": 0.02, "p_worse": 0.0,
         "p_equivalent": 0.3, "p_better": 0.7, "bootstrap_low": 0.01, "bootstrap_high": 0.05, "permutation_p": 0.004,
         "n_patients": 300, "n_scores": 10, "n_seeds": 3,
     }  # fmt: skip
@@ -37,7 +39,8 @@ def test_verdicts_in_their_order_and_their_words(changed, verdict, words):
 
 def test_holm_over_the_declared_contrasts_and_disagreement():
     found = judged(
-        [a_comparison(e2_p=0.02), a_comparison(e2_p=0.04), a_comparison(e2_p=0.9, permutation_p=0.2)], delta=0.02
+        [a_comparison(e2_p=0.02), a_comparison(e2_p=0.04), a_comparison(e2_p=0.9, corrected_p=0.9, permutation_p=0.2)],
+        delta=0.02,
     )
     assert [c.e2_p_holm for c in found] == pytest.approx([0.06, 0.08, 0.9])
     assert [c.verdict for c in found][0] != "better", "0.02 alone would have been, three contrasts were declared"

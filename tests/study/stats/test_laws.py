@@ -1,5 +1,7 @@
 """Laws that hold whatever the data (PROTOCOL section 7), and what degenerate data gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,11 +11,12 @@ from sklearn.metrics import roc_auc_score
 from study.paper.verdicts import sentence
 from study.stats import auc, calibration, metrics, proportions
 from study.stats.bootstrap import bca_interval, patient_weights, percentile_interval
-from study.stats.comparison import Pair, compare, corrected_difference, judged
+from study.stats.comparison import Pair, compare, fold_areas, judged
 from study.stats.decision import at_prevalence, net_benefit, predictive_values, treat_all
 from study.stats.kernel import areas, kernel, mean_areas
 from study.stats.operating import threshold_at_sensitivity
 from study.stats.permutation import exchange_contributions, permutation_p
+from study.stats.procedure import CORRECTED, PROCEDURE, logit_scaled, of_folds, procedure
 from study.stats.resampled import REASONS, NotOfferedError, corrected, refuse, spread
 
 
@@ -239,7 +242,8 @@ def test_a_comparison_swaps_its_signs_and_finds_a_planted_gain():
     weights = patient_weights(np.zeros(200, dtype=int), 200, np.random.default_rng(0))
     rng = np.random.default_rng(1)
     one = compare("a", "b", found, weights, rng, delta=0.02, n_permutations=500)
-    other = compare("b", "a", Pair(found.labels, found.scores[::-1], found.patients, found.folds, found.repeats, found.seeds), weights, rng, delta=0.02, n_permutations=500)  # fmt: skip
+    turned = replace(found, scores=found.scores[::-1])
+    other = compare("b", "a", turned, weights, rng, delta=0.02, n_permutations=500)
     assert (one.e1_low, one.e2_high, one.p_better) == pytest.approx((-other.e1_high, -other.e2_low, other.p_worse))
     better, worse = judged([one], delta=0.02)[0], judged([other], delta=0.02)[0]
     assert (better.verdict, worse.verdict) == ("better", "worse")
@@ -247,10 +251,25 @@ def test_a_comparison_swaps_its_signs_and_finds_a_planted_gain():
     assert one.permutation_p == pytest.approx(1 / 501)
 
 
-def test_one_split_has_no_e2():
-    single = pair(1, n_repeats=1, n_seeds=1)
+def test_one_split_has_no_e2_and_one_repeat_has_the_corrected_t():
+    single, weights, rng = pair(1, n_repeats=1, n_seeds=1), np.ones((20, 200)), np.random.default_rng(0)
     whole = Pair(single.labels, single.scores, single.patients, single.folds * 0, single.repeats, single.seeds)
-    assert np.isnan(corrected_difference(whole).se) and not np.isnan(corrected_difference(single).se)
+    found = {name: compare("a", "b", data, weights, rng, delta=0.02) for name, data in
+             (("whole", whole), ("single", single), ("repeated", pair(1)))}  # fmt: skip
+    assert np.isnan(found["whole"].e2_p) and np.isnan(found["whole"].e2_low)
+    assert found["single"].e2_method == CORRECTED and found["single"].e2_p == found["single"].corrected_p
+    assert found["repeated"].e2_method == PROCEDURE and found["repeated"].e2_p != found["repeated"].corrected_p
+
+
+def test_the_procedure_by_hand():
+    scores = np.array([[0.7, 0.8], [0.8, 0.9]])[:, :, None]
+    found = procedure(scores, 0.001)
+    assert found.value == pytest.approx(0.8) and found.se**2 == pytest.approx(0.001 * 2 + 0.005 / 2)
+    assert np.isnan(procedure(scores[:1], 0.001).se)
+    assert of_folds(scores).se ** 2 == pytest.approx(scores.var(ddof=1) * (1 / 4 + 1))
+    low, high = logit_scaled(0.9, 0.1)
+    assert 0 < low < 0.9 < high < 1
+    assert np.ptp(fold_areas(pair(0))) > 0
 
 
 def test_permutation_p_is_uniform_under_exchange_and_needs_no_luck():
