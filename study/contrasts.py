@@ -27,8 +27,9 @@ def pair_of(rows: Aligned, first: str, second: str) -> Pair:
 def compare_arms(
     rows: Aligned, contrasts: Sequence[tuple[str, str]], weights: np.ndarray, *, delta: float, seed: int
 ) -> pd.DataFrame:
-    """Return one line per declared contrast whose arms are both there: the fields of `Comparison`, and in words
-    `sentence` and `disagreement`.
+    """Return one line per declared contrast whose arms are both there.
+
+    Columns are the fields of `Comparison` and, in words, `sentence` and `disagreement`.
 
     Args:
         rows: units at the primary level.
@@ -83,10 +84,11 @@ def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.Da
     for first, second in [(arm, None) for arm in rows.arms] + pairs:
         pair = pair_of(rows, first, second or first)
         areas = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
-        scores = fold_areas(pair)
-        scores, variance = (
-            (scores[0], float(areas.covariance[0, 0])) if second is None else (scores[0] - scores[1], areas.difference(0, 1)[1] ** 2)
-        )  # fmt: skip
+        by_arm = fold_areas(pair)
+        if second is None:
+            scores, variance = by_arm[0], float(areas.covariance[0, 0])
+        else:
+            scores, variance = by_arm[0] - by_arm[1], areas.difference(0, 1)[1] ** 2
         if np.isnan(scores).any():
             continue
         parts = spread(scores, variance)

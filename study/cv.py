@@ -17,12 +17,14 @@ from study.evaluate import evaluate
 from study.execute import CACHE_GIB, CHECKPOINT_EVERY, EXECUTORS, expected_memory, expected_seconds
 from study.live import View, duration
 from study.paper.pack import write_report
+from study.paper.planning import resolution
 from study.paper.screen import comparisons_lines, summary_table
 from study.prepare import Planned, Request, prepare
 from study.record import load_study
 from study.run import carry_out
 from study.screen import arm_table, described, flow_table, fold_table
 from study.settings import StudyFile, chosen_arms, load
+from study.stats.planner import Plan, plan
 from study.workplace import Tolerance
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -104,6 +106,7 @@ def main(
             _memory(console, planned, request)
             if dry_run:
                 _cost(console, planned, request)
+                _precision(console, planned)
                 _write_json(json_file, _plan_facts(planned))
                 return
             left = planned.unfinished(planned.cells)
@@ -167,16 +170,20 @@ def _show(console: Console, planned: Planned) -> None:
 
 def _memory(console: Console, planned: Planned, request: Request) -> None:
     """Say what the run will take of the memory, and whether the cells train in waves."""
-    for group in expected_memory(planned.unfinished(planned.cells), planned.cohort, request.executor):
-        together = min(group.n_live, request.max_live_fits or group.n_live)
-        if group.n_cells == 1 and request.executor == "sequential":
-            continue
-        waves = "" if together >= group.n_cells else f", {together} at a time (--max-live-fits)"
-        console.print(
-            f"Memory for {group.n_cells} cells{waves}: about {(group.shared + together * group.per_fit) / 2**30:.1f} GiB of "
-            f"{group.free / 2**30:.1f} GiB free ({group.shared / 2**20:.0f} MiB shared, {group.per_fit / 2**20:.0f} MiB a fit)",
-            highlight=False,
-        )
+    groups = expected_memory(planned.unfinished(planned.cells), planned.cohort, request.executor)
+    if not groups or request.executor == "sequential":
+        return
+    group = max(groups, key=lambda group: group.needed)
+    together = min(group.n_live, request.max_live_fits or group.n_live)
+    waves = "" if together >= group.n_cells else f", {together} at a time (--max-live-fits)"
+    others = (
+        "" if len(groups) == 1 else f"; the largest of {len(groups)} groups (seeds, backbones), one after the other"
+    )
+    console.print(
+        f"Memory for {group.n_cells} cells{waves}: about {(group.shared + together * group.per_fit) / 2**30:.1f} GiB of "
+        f"{group.free / 2**30:.1f} GiB free ({group.shared / 2**20:.0f} MiB shared, {group.per_fit / 2**20:.0f} MiB a fit){others}",
+        highlight=False,
+    )
 
 
 def _cost(console: Console, planned: Planned, request: Request) -> None:
@@ -188,6 +195,32 @@ def _cost(console: Console, planned: Planned, request: Request) -> None:
     console.print(
         f"{len(left)} cells to train; at most about {duration(seconds)} ({request.executor}, every fit to its last epoch)"
     )
+
+
+EXPECTED_AUC = 0.8
+"""What a dry run supposes of results it cannot know."""
+
+
+def _precision(console: Console, planned: Planned) -> None:
+    """Say what the cohort at hand can show, before anything is trained."""
+    images, protocol = planned.cohort.images, planned.study.protocol
+    n_folds = len({cell.fold for cell in planned.cells})
+    positive = images.groupby("patient_id")["label"].max()
+    try:
+        inputs = Plan(
+            len(positive), float(positive.mean()), EXPECTED_AUC, len(images) / len(positive), n_folds, protocol.repeats,
+            delta=protocol.delta,
+        )  # fmt: skip
+    except ValueError as error:
+        console.print(f"No plan of what can be shown: {error}.", highlight=False, markup=False)
+        return
+    result = plan(inputs)
+    console.print(
+        f"If the AUC is {EXPECTED_AUC:g}: 95 % interval {result.e1_patient.low:.3f} to {result.e1_patient.high:.3f}, smallest "
+        f"difference found with power {inputs.power:g} {result.detectable_e1:.3f} (E1), {result.detectable_e2:.3f} (E2). "
+        f"{resolution(result)} More: python -m study.precision --help",
+        highlight=False, markup=False,
+    )  # fmt: skip
 
 
 def _report(console: Console, folder: Path, reports: Path, json_file: Path | None) -> None:

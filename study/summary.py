@@ -171,9 +171,8 @@ class _Row:
         """Return one line."""
         if np.isnan(value) or np.isnan(interval).any():
             interval = (float("nan"), float("nan"))
-        estimate = Estimate(
-            float(value), *map(float, interval), self.level, method, estimand, self.n_patients, self.n_images
-        )
+        low, high = float(interval[0]), float(interval[1])
+        estimate = Estimate(float(value), low, high, self.level, method, estimand, self.n_patients, self.n_images)
         return {"arm": self.arm, "metric": metric, **asdict(estimate), "primary": primary, "note": note}
 
     def bootstrap(self, metric: str, draws: np.ndarray, *, primary: bool = True, note: str = "") -> dict[str, object]:

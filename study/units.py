@@ -72,11 +72,12 @@ def cell_units(rows: pd.DataFrame, level: str, protocol: Protocol) -> tuple[pd.D
     validation, test = (pool(rows[rows["part"] == part], level, *how) for part in ("validation", "test"))
     labels = validation["label"].to_numpy()
     if len(set(labels)) < 2 or test["label"].nunique() < 2:
-        return test.assign(prob_calibrated=np.nan, **dict.fromkeys(CALLS, False)), "one class alone"
+        nothing: dict[str, Any] = dict.fromkeys(CALLS, False)
+        return test.assign(prob_calibrated=np.nan, **nothing), "one class alone"
     logits = validation["logit"].to_numpy()
     slope, intercept = fit_platt(logits, labels)
     probs = apply_platt(test["logit"].to_numpy(), slope, intercept)
-    calls = {
+    calls: dict[str, Any] = {
         "called": probs >= 0.5,
         "flagged": test["logit"] > threshold_at_specificity(logits, labels, TARGET),
         "cleared": test["logit"] > threshold_at_sensitivity(logits, labels, TARGET),

@@ -11,6 +11,9 @@ from study.paper.style import save
 from study.paper.tables import PaperTable, all_tables, write_tables
 from study.record import StoredStudy, write_atomically
 
+DETAIL = ("auc_by_class", "comparisons_by_class", "calibration", "subgroups", "variance", "per_fold")
+"""Tables behind the answer, in their order."""
+
 
 def write_report(study: StoredStudy, evaluation: Evaluation, folder: Path) -> Path:
     """Write `report.md`, `figures/`, `tables/` and `tables.xlsx` into a folder and return the report's path."""
@@ -62,7 +65,7 @@ def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable]
         *drawn("roc", "auc_by_fold"),
         "## Cohort", text.cohort(study), *drawn("flow"), *shown("flow", "table_1"),
         "## Protocol", text.protocol(study), *shown("folds"),
-        "## Performance in detail", *shown("auc_by_class", "comparisons_by_class", "calibration", "subgroups", "variance", "per_fold"), *drawn("confusion"),
+        "## Performance in detail", *shown(*DETAIL), *drawn("confusion"),
         "### Other levels", *shown(*(f"summary_{level}" for level in LEVELS if level != evaluation.unit)),
         *(["## Training", *trained] if trained else []),
         "## What to keep in mind", text.caveats(study, evaluation),

@@ -24,4 +24,8 @@ def summary_table(evaluation: Evaluation, notice: str = "") -> Table:
 def comparisons_lines(evaluation: Evaluation) -> list[str]:
     """Return the verdict on each declared contrast, and where methods disagree."""
     rows = evaluation.comparisons
-    return [] if rows.empty else [" ".join(filter(None, (row.sentence, row.disagreement))) for row in rows.itertuples()]
+    if rows.empty:
+        return []
+    return [
+        f"{sentence} {disagreement}".strip() for sentence, disagreement in rows[["sentence", "disagreement"]].to_numpy()
+    ]

@@ -237,28 +237,32 @@ def comparisons_table(evaluation: Evaluation) -> PaperTable:
         return PaperTable("comparisons", "", "", data, data)
     shown = pd.DataFrame([
         {
-            "Contrast": f"{row.first} minus {row.second}",
-            "AUC difference (E1)": difference_interval(row.difference, row.e1_low, row.e1_high),
-            "p (E1, Holm)": p_value(row.e1_p_holm),
-            "E2 interval": f"{difference(row.e2_low)} to {difference(row.e2_high)}" if not np.isnan(row.e2_low) else "n/a",
-            "p (E2, Holm)": p_value(row.e2_p_holm),
+            "Contrast": f"{row['first']} minus {row['second']}",
+            "AUC difference (E1)": difference_interval(row["difference"], row["e1_low"], row["e1_high"]),
+            "p (E1, Holm)": p_value(row["e1_p_holm"]),
+            "E2 interval": _span(row["e2_low"], row["e2_high"]),
+            "p (E2, Holm)": p_value(row["e2_p_holm"]),
             "P(worse / equivalent / better)": " / ".join(
-                "n/a" if np.isnan(p) else f"{p:.2f}" for p in (row.p_worse, row.p_equivalent, row.p_better)
+                "n/a" if np.isnan(p) else f"{p:.2f}" for p in (row["p_worse"], row["p_equivalent"], row["p_better"])
             ),
-            "p (permutation)": p_value(row.permutation_p),
-            "Verdict": row.verdict,
+            "p (permutation)": p_value(row["permutation_p"]),
+            "Verdict": row["verdict"],
         }
-        for row in data.itertuples()
+        for row in data.to_dict("records")
     ])  # fmt: skip
     first = data.iloc[0]
     caption = (
         f"{evaluation.unit.capitalize()} level, {first['n_patients']} patients, {first['n_scores']} fold scores, "
         f"{first['n_seeds']} training seed{'s' if first['n_seeds'] > 1 else ''}. Declared before the run. E1: these fitted "
         "models on new patients (fold-stratified clustered DeLong). E2: the procedure, trained again on another such cohort "
-        "(Nadeau-Bengio corrected t). p adjusted by Holm over the contrasts; the permutation's is not adjusted. "
+        f"({first['e2_method']}). p adjusted by Holm over the contrasts; the permutation's is not adjusted. "
         "P: Bayesian correlated t test with the declared region of practical equivalence."
     )
     return PaperTable("comparisons", "Differences between arms", caption, data, shown)
+
+
+def _span(low: float, high: float) -> str:
+    return "n/a" if np.isnan(low) else f"{difference(low)} to {difference(high)}"
 
 
 def comparisons_by_class_table(evaluation: Evaluation) -> PaperTable:

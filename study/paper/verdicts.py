@@ -24,13 +24,19 @@ def sentence(c: Comparison, delta: float) -> str:
             f"{c.first} was {direction} {c.second}" if excludes else f"{c.first} and {c.second} could not be told apart"
         )
         return (
-            f"For these fitted models only, {first}: AUC difference {found}, Holm-adjusted p = {p_value(c.e1_p_holm)}. Whether the "
-            f"procedure differs was not assessed ({missing})."
+            f"For these fitted models only, {first}: AUC difference {found}, Holm-adjusted p = {p_value(c.e1_p_holm)}. "
+            f"Whether the procedure differs was not assessed ({missing})."
         )
     if verdict in ("better", "worse"):
-        return f"{c.first} is {verdict} than {c.second}, {_size(c, delta)}: AUC difference {found}; {e2}, Holm-adjusted p = {p_value(c.e2_p_holm)}."
+        return (
+            f"{c.first} is {verdict} than {c.second}, {_size(c, delta)}: AUC difference {found}; {e2}, Holm-adjusted "
+            f"p = {p_value(c.e2_p_holm)}."
+        )
     if verdict == "equivalent":
-        return f"{c.first} and {c.second} are equivalent within ±{delta:g}: AUC difference {found}; E2 90 % interval {_span(c.e2_low_90, c.e2_high_90)}."
+        return (
+            f"{c.first} and {c.second} are equivalent within ±{delta:g}: AUC difference {found}; E2 90 % interval "
+            f"{_span(c.e2_low_90, c.e2_high_90)}."
+        )
     if verdict == "non-inferior":
         return (
             f"{c.first} is not worse than {c.second} by {delta:g} or more: AUC difference {found}; E2 90 % interval "
@@ -65,7 +71,8 @@ def disagreement(c: Comparison) -> str:
     found, not_found = ([name for name, is_found in said.items() if is_found == side] for side in (True, False))
     if not found or not not_found:
         return ""
-    return f"Unadjusted at .05, {listed(found)} exclude{'s' if len(found) == 1 else ''} no difference; {listed(not_found)} do{'es' if len(not_found) == 1 else ''} not."
+    does, do = (("s", "does") if len(names) == 1 else ("", "do") for names in (found, not_found))
+    return f"Unadjusted at .05, {listed(found)} exclude{does[0]} no difference; {listed(not_found)} {do[1]} not."
 
 
 def _span(low: float, high: float) -> str:

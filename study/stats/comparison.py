@@ -118,7 +118,7 @@ def compare(
     folds, repeated = of_folds(change), procedure(change, se**2)
     about, method = (folds, CORRECTED) if np.isnan(repeated.se) else (repeated, PROCEDURE)
     drawn = mean_areas(weights, pair.labels, pair.scores, pair.patients, pair.parts)
-    contributions = exchange_contributions(pair.labels, *pair.scores, pair.patients, pair.parts)
+    contributions = exchange_contributions(pair.labels, pair.scores[0], pair.scores[1], pair.patients, pair.parts)
     e1, e2, wide = normal_interval(difference, se), about.interval(), about.interval(0.9)
     worse, same, better = folds.probabilities(delta)
     boot = percentile_interval(drawn[0] - drawn[1])

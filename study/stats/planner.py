@@ -12,8 +12,6 @@ from functools import cache
 import numpy as np
 from scipy import optimize, special
 
-from study.paper.format import interval, number
-
 MOST_PATIENTS = 10_000_000
 """Larger sample sizes are not reported."""
 
@@ -79,9 +77,9 @@ class Plan:
             )
 
     @property
-    def n_scores(self) -> int:
-        """Number J of fold scores of one ablation."""
-        return self.repeats * self.folds
+    def df(self) -> float:
+        """Degrees of freedom of the E2 interval: K - 1 from one repeat's fold scores, none to estimate from several."""
+        return self.folds - 1 if self.repeats == 1 else math.inf
 
     @property
     def per_fold(self) -> tuple[float, float]:
@@ -119,7 +117,7 @@ class PlanResult:
         inputs: the plan.
         se_patient, se_image: standard error of the fold-mean AUC (E1).
         e1_patient, e1_image: 95 % interval on the logit scale (E1).
-        se_procedure, e2_width: Nadeau-Bengio standard error at patient level, and width of its 95 % interval (E2).
+        se_procedure, e2_width: standard error of the procedure at patient level, and width of its 95 % interval (E2).
         se_difference_e1, se_difference_e2: standard error of the difference of two ablations.
         detectable_e1, detectable_e2: smallest true difference found at two-sided .05 with the planned power.
         equivalence_half_width: expected half width of the 90 % E2 interval of a difference.
@@ -194,13 +192,14 @@ def se_fitted(inputs: Plan, level: str = "patient") -> float:
 
 
 def se_procedure(inputs: Plan) -> float:
-    """Standard error of the procedure (E2) by Nadeau and Bengio (2003): s² (1/J + 1/(K - 1)), at patient level.
+    """Standard error of the procedure (E2) at patient level, as the evaluation will compute it.
 
-    s², the variance of the J fold scores, is taken to be that of one fold's AUC given its model. With repeats this is
-    up to 1/K too large, because test folds of different repeats share patients; it is too small by what the training
-    sets and seeds add, which nobody knows before the run.
+    One repeat: Nadeau and Bengio's (2003) s² (1/K + 1/(K - 1)), s² being the variance of one fold's AUC given its model.
+    Several: `study.stats.procedure`, whose first term is s² / (K - 1). Both are too small by what splits and seeds add, which
+    nobody knows before the run.
     """
-    return math.sqrt(fold_variance(inputs) * (1 / inputs.n_scores + 1 / (inputs.folds - 1)))
+    of_spread = 1 / inputs.folds if inputs.repeats == 1 else 0.0
+    return math.sqrt(fold_variance(inputs) * (of_spread + 1 / (inputs.folds - 1)))
 
 
 def difference(se: float, correlation: float) -> float:
@@ -214,12 +213,12 @@ def logit_interval(auc: float, se: float) -> Interval:
     return Interval(*(float(special.expit(special.logit(auc) + side * reach)) for side in (-1, 1)))
 
 
-def t_quantile(df: int, prob: float) -> float:
-    """Quantile of Student's distribution."""
-    return float(special.stdtrit(df, prob))
+def t_quantile(df: float, prob: float) -> float:
+    """Quantile of Student's distribution; the normal one with infinite degrees of freedom."""
+    return float(special.ndtri(prob) if math.isinf(df) else special.stdtrit(df, prob))
 
 
-def difference_power(effect: float, df: int) -> float:
+def difference_power(effect: float, df: float) -> float:
     """Power of a two-sided t test at .05, whose other side is neglected, for a difference of `effect` standard errors.
 
     The upper tail of the noncentral t distribution: the normal probability averaged over the estimated standard
@@ -228,19 +227,19 @@ def difference_power(effect: float, df: int) -> float:
     return float(special.ndtr(effect - t_quantile(df, 0.975) * _estimated_over_true(df)).mean())
 
 
-def equivalence_power(margin: float, df: int) -> float:
+def equivalence_power(margin: float, df: float) -> float:
     """Probability that the 90 % t interval of a true difference of 0 lies within `margin` standard errors of 0."""
     room = margin - t_quantile(df, 0.95) * _estimated_over_true(df)
     return float(np.maximum(2 * special.ndtr(room) - 1, 0.0).mean())
 
 
 @cache
-def _estimated_over_true(df: int) -> np.ndarray:
+def _estimated_over_true(df: float) -> np.ndarray:
     """Quantiles (n_quantiles,) of the estimated over the true standard deviation of a normal sample."""
-    return np.sqrt(2 * special.gammaincinv(df / 2, QUANTILES) / df)
+    return np.ones(1) if math.isinf(df) else np.sqrt(2 * special.gammaincinv(df / 2, QUANTILES) / df)
 
 
-def _effect_for(power: Callable[[float, int], float], df: int, wanted: float) -> float:
+def _effect_for(power: Callable[[float, float], float], df: float, wanted: float) -> float:
     """Number of standard errors at which an increasing power function reaches the wanted power."""
     high = 1.0
     while power(high, df) < wanted:
@@ -272,7 +271,7 @@ def patients_needed(inputs: Plan, reached: Callable[[Plan], bool]) -> Needed:
 
 def plan(inputs: Plan) -> PlanResult:
     """Work out what a study can be expected to show."""
-    df = inputs.n_scores - 1
+    df = inputs.df
     effect_e1 = float(special.ndtri(0.975) + special.ndtri(inputs.power))
     effect_e2 = _effect_for(difference_power, df, inputs.power)
     margin = _effect_for(equivalence_power, df, inputs.power)
@@ -309,81 +308,3 @@ def _se_difference_e1(inputs: Plan) -> float:
 
 def _se_difference_e2(inputs: Plan) -> float:
     return difference(se_procedure(inputs), inputs.correlation)
-
-
-def lines(result: PlanResult) -> list[tuple[str, str]]:
-    """Return labels and values in words, for a table of two columns."""
-    inputs = result.inputs
-    positive, negative = inputs.per_fold
-    delta, power = number("roc_auc", inputs.delta), f"{100 * inputs.power:.0f} %"
-    reach, precision = number("roc_auc", result.equivalence_half_width), number("roc_auc", inputs.half_width)
-    return [
-        ("patients in a test fold", f"{positive:.1f} positive, {negative:.1f} negative"),
-        ("AUC of patients, 95 % (E1)", _interval(inputs.auc, result.e1_patient)),
-        ("AUC of images, 95 % (E1)", _interval(inputs.auc, result.e1_image)),
-        ("AUC of patients, 95 % (E2)", f"width {number('roc_auc', result.e2_width)} (Nadeau-Bengio)"),
-        ("standard error of a difference", _both(result.se_difference_e1, result.se_difference_e2)),
-        (f"difference found, power {power}", _both(result.detectable_e1, result.detectable_e2)),
-        ("90 % interval of a difference (E2)", f"±{reach}; δ is {delta}"),
-        (f"chance of 'equivalent', ±{delta}", _share(result.equivalence_chance)),
-        (f"for an interval of ±{precision} (E1)", _patients(result.patients_precision)),
-        (f"to find a difference of {delta} (E1)", _patients(result.patients_difference_e1)),
-        (f"to find a difference of {delta} (E2)", _patients(result.patients_difference_e2)),
-        (f"for 'equivalent', ±{delta} (E2)", _patients(result.patients_equivalence)),
-    ]
-
-
-def resolution(result: PlanResult) -> str:
-    """Return the sentence whether δ, the region of practical equivalence, can be resolved."""
-    inputs = result.inputs
-    delta = number("roc_auc", inputs.delta)
-    half_width = f"±{number('roc_auc', result.equivalence_half_width)}"
-    needed = f"{_patients(result.patients_equivalence)} would be needed for a chance of {_share(inputs.power)}"
-    if not result.delta_fits:
-        return (
-            f"A difference of δ = {delta} cannot be resolved: the 90 % E2 interval of a true difference of 0 is "
-            f"expected to reach {half_width}, beyond ±{delta}; {needed}."
-        )
-    chance = f"the chance of the verdict 'equivalent' at a true difference of 0 is {_share(result.equivalence_chance)}"
-    if result.equivalence_chance < inputs.power:
-        return (
-            f"A difference of δ = {delta} can be resolved, but with less than the wanted power: the 90 % E2 interval "
-            f"is expected to reach {half_width}, and {chance}; {needed}."
-        )
-    return (
-        f"A difference of δ = {delta} can be resolved: the 90 % E2 interval is expected to reach {half_width}, "
-        f"and {chance}."
-    )
-
-
-def assumptions(inputs: Plan) -> str:
-    """Return in two sentences what the numbers rest on."""
-    return (
-        f"Scores follow Hanley and McNeil (1982) with the AUC {number('roc_auc', inputs.auc)} at both levels, labels "
-        f"are per case, placement values of a patient's images correlate at {inputs.icc:g} and the AUC estimates of "
-        f"two ablations at {inputs.correlation:g}. E1 is about the fitted models on new patients, E2 about the "
-        "procedure: it takes the Nadeau-Bengio variance to be true and the spread between folds to come from test "
-        "patients alone, so what training sets and seeds add makes it wider."
-    )
-
-
-def _interval(auc: float, expected: Interval) -> str:
-    return f"{interval('roc_auc', auc, expected.low, expected.high)}, width {number('roc_auc', expected.width)}"
-
-
-def _both(e1: float, e2: float) -> str:
-    return f"{number('roc_auc', e1)} (E1), {number('roc_auc', e2)} (E2)"
-
-
-def _share(value: float) -> str:
-    """Return a probability in words."""
-    return "below 1 %" if value < 0.01 else "above 99 %" if value > 0.99 else f"{100 * value:.0f} %"
-
-
-def _patients(needed: Needed) -> str:
-    """Return a number of patients to two significant digits: more would pretend."""
-    if needed.n_patients is None:
-        return needed.reason
-    digits = max(len(str(needed.n_patients)) - 2, 0)
-    rounded = math.ceil(needed.n_patients / 10**digits) * 10**digits
-    return f"about {rounded:,} patients" + (f" ({needed.reason})" if needed.reason else "")

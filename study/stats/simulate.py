@@ -305,6 +305,11 @@ class Task:
     n_replicates: int
     seed: int
 
+    @property
+    def words(self) -> str:
+        """The setting as text."""
+        return f"{self.n_patients} patients, prevalence {self.prevalence:g}, AUC {self.area:g}, difference {self.difference:g}"
+
 
 def carried_out(task: Task) -> tuple[Task, pd.DataFrame, dict[str, float]]:
     """Try one setting (in a process of its own)."""
@@ -342,7 +347,7 @@ def main(
         for number, result in enumerate(pool.map(carried_out, todo), start=1):
             results.append(result)
             task = result[0]
-            console.print(f"{number}/{len(todo)}: {task.n_patients} patients, prevalence {task.prevalence:g}, AUC {task.area:g}, difference {task.difference:g}", highlight=False)  # fmt: skip
+            console.print(f"{number}/{len(todo)}: {task.words}", highlight=False)
     covered = pd.concat([frame.assign(**asdict(task)) for task, frame, _ in results], ignore_index=True)
     verdicts = pd.DataFrame([asdict(task) | rates for task, _, rates in results])
     console.print(coverage_table(covered), verdict_table(verdicts))
@@ -354,7 +359,8 @@ def main(
 def coverage_table(covered: pd.DataFrame) -> Table:
     """Return coverage by method and size: the range over prevalences and AUCs without a true difference."""
     null = covered[covered["difference"] == 0]
-    table = Table("quantity", "estimand", "method", *(f"n = {n}" for n in SIZES), "width at 150", title="Coverage of 95 % intervals, % (least to greatest over prevalence and AUC)")  # fmt: skip
+    title = "Coverage of 95 % intervals, % (least to greatest over prevalence and AUC)"
+    table = Table("quantity", "estimand", "method", *(f"n = {n}" for n in SIZES), "width at 150", title=title)
     for (quantity, estimand, method), rows in null.groupby(["quantity", "estimand", "method"], sort=False):
         cells = [_range(rows.loc[rows["n_patients"] == n, "coverage"]) for n in SIZES]
         width = rows.loc[rows["n_patients"] == 150, "width"].mean()

@@ -27,7 +27,10 @@ def a_comparison(**changed):
         ({"e2_p": float("nan"), "e2_low_90": float("nan")}, "not assessed", "single split"),
         ({"e2_p": 0.4, "e2_low_90": -0.01, "e2_high_90": 0.019}, "equivalent", "equivalent within ±0.02"),
         ({"e2_p": 0.4, "e2_low_90": -0.01, "e2_high_90": 0.06}, "non-inferior", "That it is better was not shown"),
-        ({"e2_p": 0.4, "e2_low_90": -0.03, "e2_high_90": 0.06, "e2_low": -0.04, "e2_high": 0.08}, "inconclusive", "compatible with −0.040 to +0.080"),
+        (
+            {"e2_p": 0.4, "e2_low_90": -0.03, "e2_high_90": 0.06, "e2_low": -0.04, "e2_high": 0.08},
+            "inconclusive", "compatible with −0.040 to +0.080",
+        ),
         ({"difference": -0.03, "e1_low": -0.05, "e1_high": -0.01}, "worse", "concat is worse than image"),
     ],
 )  # fmt: skip
@@ -43,6 +46,6 @@ def test_holm_over_the_declared_contrasts_and_disagreement():
         delta=0.02,
     )
     assert [c.e2_p_holm for c in found] == pytest.approx([0.06, 0.08, 0.9])
-    assert [c.verdict for c in found][0] != "better", "0.02 alone would have been, three contrasts were declared"
+    assert found[0].verdict != "better", "0.02 alone would have been, three contrasts were declared"
     assert "patient permutation and corrected t (E2) do not" in disagreement(found[2])
     assert not disagreement(found[0])

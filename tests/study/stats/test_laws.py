@@ -232,7 +232,8 @@ def pair(seed, gain=0.0, n_patients=200, n_repeats=2, n_seeds=3):
                 shared + gain * labels + rng.normal(size=n_patients) * 0.1,
                 shared + rng.normal(size=n_patients) * 0.1,
             )
-            columns.append((labels, first, second, np.arange(n_patients), folds, np.full(n_patients, repeat), np.full(n_patients, seed_)))  # fmt: skip
+            numbers = (np.full(n_patients, number) for number in (repeat, seed_))
+            columns.append((labels, first, second, np.arange(n_patients), folds, *numbers))
     labels, first, second, patients, folds, repeats, seeds_ = (np.concatenate(c) for c in zip(*columns, strict=True))
     return Pair(labels, np.stack([first, second]), patients, folds, repeats, seeds_)
 
