@@ -9,6 +9,7 @@ import os
 import platform
 import queue
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -199,6 +200,7 @@ def main(
     cells_per_arm: Annotated[int, typer.Option(min=1, help="Cells of an arm that the slow contenders train; the rest is scaled.")] = 1,
     contend: Annotated[str, typer.Option("--contenders", help=f"Of {', '.join(KNOWN)}, separated by commas.")] = DEFAULT,
     allow_missing_images: Annotated[bool, typer.Option("--allow-missing-images")] = False,
+    statistics: Annotated[bool, typer.Option("--statistics", help="Time the patient bootstrap alone, on simulated scores.")] = False,
     out: Annotated[Path, typer.Option(help="Where it may write while it runs.")] = Path("results"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers, for machines.")] = None,
 ) -> None:  # fmt: skip
@@ -207,6 +209,11 @@ def main(
     Pretrained weights are not needed: the time does not depend on them.
     """
     console = Console()
+    if statistics:
+        facts = _statistics(console)
+        if json_file is not None:
+            json_file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        return
     try:
         names = [name.strip() for name in contend.split(",") if name.strip()]
         unknown = [name for name in names if name not in KNOWN]
@@ -282,6 +289,18 @@ def _contest(
         parts = {part: sum(bound["parts"][part] for bound in bounds) / len(bounds) for part in bounds[0]["parts"]}
         results["lower_bound"] = bounds[0] | {"parts": parts, "total": sum(parts.values())}
     return results
+
+
+def _statistics(console: Console) -> dict[str, float]:
+    """Time the patient bootstrap in a process of its own, for its peak of memory."""
+    done = subprocess.run([sys.executable, "-m", "study.stats.speed"], capture_output=True, text=True, check=True)
+    facts: dict[str, float] = json.loads(done.stdout)
+    console.print(
+        f"{facts['replicates']:.0f} patient-bootstrap replicates of the AUC, {facts['rows']:.0f} images, {facts['cells']:.0f} "
+        f"cells, all differences: {facts['seconds']:.1f} s, peak memory {facts['peak_mib']:.0f} MiB",
+        highlight=False,
+    )
+    return facts
 
 
 def _bound(console: Console, task: Task) -> dict[str, Any]:

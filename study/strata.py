@@ -140,11 +140,14 @@ def _interaction(draws: list[np.ndarray]) -> float:
     together = np.stack(draws)  # (n_groups, n_draws)
     apart = together[1:] - together[0]
     known = apart[:, 1:][:, ~np.isnan(apart[:, 1:]).any(axis=0)]
-    covariance = np.atleast_2d(np.cov(known))
-    if known.shape[1] < 2 or np.linalg.matrix_rank(covariance) < len(covariance):
+    if known.shape[1] < 2:
         return float("nan")
-    distance = apart[:, 0] @ np.linalg.solve(covariance, apart[:, 0])
-    return float(chi2.sf(distance, len(covariance)))
+    covariance = np.atleast_2d(np.cov(known))
+    rank = int(np.linalg.matrix_rank(covariance))
+    if rank == 0:  # an arm that scores all of a patient's images alike is the same in every view
+        return 1.0 if not apart[:, 0].any() else float("nan")
+    distance = apart[:, 0] @ np.linalg.pinv(covariance) @ apart[:, 0]
+    return float(chi2.sf(distance, rank))
 
 
 def reliability(rows: Aligned) -> pd.DataFrame:

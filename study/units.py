@@ -175,12 +175,14 @@ def align(units: pd.DataFrame, arms: Sequence[str], level: str, patients: pd.Ind
         if mine["seed"].nunique() == 1 and len(seeds) > 1:
             mine = pd.concat([mine.assign(seed=seed) for seed in seeds])
         frames.append(mine.sort_values(keys, kind="stable").reset_index(drop=True))
-    first = frames[0][[*keys, "label"]]
     for arm, frame in zip(arms, frames, strict=True):
-        if not first.equals(frame[[*keys, "label"]]):
-            differing = set(map(str, frame["patient_id"])) ^ set(map(str, first["patient_id"]))
-            detail = f"; patients in one alone: {some(sorted(differing))}" if differing else ""
-            raise StudyError(f"{arms[0]} and {arm} were not tested on the same {level}s with the same labels{detail}")
+        if not frames[0][[*keys, "label"]].equals(frame[[*keys, "label"]]):
+            one, other = (set(map(tuple, f[[*keys, "label"]].astype(str).to_numpy())) for f in (frames[0], frame))
+            where = [" ".join(row[3:-1]) + f" (repeat {row[0]}, seed {row[1]}, fold {row[2]})" for row in one ^ other]
+            raise StudyError(
+                f"{arms[0]} and {arm} were not tested on the same {level}s with the same labels; differing: "
+                f"{some(sorted(set(where)))}. Delete the folder of the altered cell under cells/ and run the study again"
+            )
     rows = frames[0][[*keys, "status", "site", "label", "n_images"]]
     return Aligned(
         level, tuple(arms), rows, patients.get_indexer(pd.Index(rows["patient_id"])).astype(np.int64),

@@ -1,0 +1,110 @@
+"""Classes, subgroups, calibration and decision curves of a finished study."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmbc.errors import StudyError
+from study import strata
+from study.evaluate import evaluate
+from study.stats.auc import delong
+from study.units import align, all_units
+
+
+@pytest.fixture
+def aligned(stored):
+    units, _ = all_units(stored)
+    patients = pd.Index(sorted(stored.cohort.images["patient_id"].unique()))
+    return align(units, stored.arms, "patient", patients)
+
+
+def ones(rows, n_draws=1):
+    return np.ones((n_draws, int(rows.patients.max()) + 1))
+
+
+def test_arms_are_aligned_and_the_baseline_stands_for_every_seed(stored, aligned):
+    assert aligned.arms[-1] == "logistic" and aligned.n_runs == 2
+    chosen = stored.predictions.query("arm == 'concat' and part == 'test' and repeat == 0")
+    assert (aligned.runs == 0).sum() == chosen["patient_id"].nunique()
+    units, _ = all_units(stored)
+    with_seeds = pd.concat([units, units[units["arm"] != "logistic"].assign(seed=1)])
+    more = align(with_seeds, stored.arms, "patient", pd.Index(sorted(units["patient_id"].unique())))
+    assert more.n_runs == 4 and np.array_equal(more.logit[-1][more.runs == 0], more.logit[-1][more.runs == 1])
+
+
+def test_edited_predictions_are_refused(stored):
+    units, _ = all_units(stored)
+    patients = pd.Index(sorted(units["patient_id"].unique()))
+    first = units.index[(units["arm"] == "concat") & (units["level"] == "patient")][0]
+    flipped = units.copy()
+    flipped.loc[first, "label"] = 1 - flipped.loc[first, "label"]
+    with pytest.raises(StudyError, match="same labels"):
+        align(flipped, stored.arms, "patient", patients)
+    with pytest.raises(StudyError, match=f"differing: {units.loc[first, 'patient_id']} .repeat 0"):
+        align(units.drop(first), ["image", "concat"], "patient", patients)
+
+
+def test_within_groups_only_pairs_of_the_same_group_count(aligned):
+    run = aligned.where(aligned.runs == 0)
+    concordant, pairs = strata._within(run, run.rows["site"].to_numpy(), ones(run))
+    total = 0.0
+    for _, rows in run.rows.groupby(["fold", "site"]):
+        labels, scores = rows["label"].to_numpy(), run.logit[0, rows.index]
+        if 0 < labels.sum() < len(labels):
+            total += delong(labels, scores).value[0] * labels.sum() * (1 - labels).sum()
+    assert concordant[0, 0] == pytest.approx(total) and pairs[0] > 0
+
+
+def test_subgroups_are_cut_suppressed_and_tested(stored):
+    study = dataclasses.replace(
+        stored, settings=stored.settings.model_copy(
+            update={"protocol": stored.settings.protocol.model_copy(update={"subgroups": ("age", "view")})}
+        ),
+    )  # fmt: skip
+    found = evaluate(study, n_replicates=100).subgroups
+    assert set(found["column"]) == {"age", "view"}
+    assert set(found.loc[found["column"] == "view", "level"]) == {"image"}
+    small = found[found["suppressed"]]
+    assert small[["value", "n_patients", "n_positive"]].isna().all(axis=None)
+    known = found[~found["suppressed"]]
+    assert (known["n_positive"] >= strata.SMALLEST_CELL).all() and known["value"].between(0, 1).all()
+    tested = known[known["column"] == "view"]
+    assert tested["interaction_p"].between(0, 1).all()
+
+
+def test_interaction_finds_a_planted_difference_and_no_other():
+    rng = np.random.default_rng(0)
+    same = [0.8 + rng.normal(size=2000) * 0.02 for _ in range(3)]
+    for draws in same:
+        draws[0] = 0.8
+    assert strata._interaction(same) == pytest.approx(1.0)
+    other = [*same[:2], same[2] - 0.1]
+    assert strata._interaction(other) < 0.01
+    assert np.isnan(strata._interaction(same[:1]))
+
+
+def test_predictive_values_and_net_benefit_need_a_declared_prevalence(stored):
+    assert not {"ppv", "npv"} & set(evaluate(stored, n_replicates=20).summary["metric"])
+    declared = dataclasses.replace(
+        stored, settings=stored.settings.model_copy(
+            update={"protocol": stored.settings.protocol.model_copy(update={"prevalence": 0.05})}
+        ),
+    )  # fmt: skip
+    found = evaluate(declared, n_replicates=50)
+    values = found.summary.query("level == 'patient'").set_index(["arm", "metric"])["value"]
+    sensitivity, specificity = (values["image", m] for m in ("sensitivity_at_90_specificity", "specificity_achieved"))
+    assert found.decision["threshold"].between(0.0125, 0.5).all()
+    assert (found.decision["low"] <= found.decision["high"]).all()
+    if sensitivity + 1 - specificity > 0:  # both repeats are averaged, so the formula holds about
+        expected = sensitivity * 0.05 / (sensitivity * 0.05 + (1 - specificity) * 0.95)
+        assert values["image", "ppv"] == pytest.approx(expected, abs=0.1)
+
+
+def test_reliability_bins_hold_every_unit_once(aligned):
+    found = strata.reliability(aligned)
+    sizes = found.groupby(["arm", "stage"])["n_units"].sum()
+    assert (sizes == len(aligned.rows)).all()
+    known = found.dropna()
+    assert ((known["low"] <= known["observed"]) & (known["observed"] <= known["high"])).all()
