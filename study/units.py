@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,28 +27,32 @@ CALLS = ("called", "flagged", "cleared")
 """Columns of calls: probability of at least 0.5, above the threshold for 90 % specificity, and for 90 % sensitivity."""
 
 
-def pool(rows: pd.DataFrame, level: str, views: str = "mean", breasts: str = "max") -> pd.DataFrame:
+def pool(
+    rows: pd.DataFrame, level: str, views: str = "mean", breasts: str = "max", by: Sequence[str] = ()
+) -> pd.DataFrame:
     """Pool image predictions to units: logits over a breast's views, then over a patient's breasts (PROTOCOL section 1).
 
     Args:
-        rows: predictions of one cell and part.
+        rows: predictions of one cell and part, or of several with the columns `by` to tell them apart.
         level: one of `LEVELS`.
         views: `mean` or `max` over a breast's views.
         breasts: `max`, `mean` or `noisy-or` over a patient's breasts; the last gives the logit of 1 - prod(1 - p).
+        by: columns whose values are pooled apart.
 
     Returns:
-        One row per unit with `UNIT_KEYS[level]`, `status`, `site`, `label` (any positive), `logit`, `n_images`.
+        One row per unit with `by`, `UNIT_KEYS[level]`, `status`, `site`, `label` (any positive), `logit`, `n_images`.
     """
     status = rows.sort_values("label", ascending=False, kind="stable")
     first = {"status": ("status", "first"), "site": ("site", "first"), "label": ("label", "max")}
-    pooled = status.groupby(UNIT_KEYS["image" if level == "image" else "breast"], sort=True, dropna=False).agg(
+    keys = [*by, *UNIT_KEYS["image" if level == "image" else "breast"]]
+    pooled = status.groupby(keys, sort=True, dropna=False, observed=True).agg(
         **first, logit=("logit", "mean" if level == "image" else views), n_images=("logit", "size")
     )
     if level != "patient":
         return pooled.reset_index()
     over = _noisy_or if breasts == "noisy-or" else breasts
     by_patient = pooled.reset_index().sort_values("label", ascending=False, kind="stable")
-    return by_patient.groupby("patient_id", sort=True).agg(
+    return by_patient.groupby([*by, "patient_id"], sort=True, observed=True).agg(
         **first, logit=("logit", over), n_images=("n_images", "sum")
     ).reset_index()  # fmt: skip
 
@@ -69,7 +74,11 @@ def cell_units(rows: pd.DataFrame, level: str, protocol: Protocol) -> tuple[pd.D
     Columns added to those of `pool`: `prob_calibrated` and `CALLS`.
     """
     how = protocol.pool_views, protocol.pool_breasts
-    validation, test = (pool(rows[rows["part"] == part], level, *how) for part in ("validation", "test"))
+    return _calibrated(*(pool(rows[rows["part"] == part], level, *how) for part in ("validation", "test")))
+
+
+def _calibrated(validation: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the test units with probabilities and calls from the validation units of the same cell; and a gap, or ''."""
     labels = validation["label"].to_numpy()
     if len(set(labels)) < 2 or test["label"].nunique() < 2:
         nothing: dict[str, Any] = dict.fromkeys(CALLS, False)
@@ -87,11 +96,16 @@ def cell_units(rows: pd.DataFrame, level: str, protocol: Protocol) -> tuple[pd.D
 
 def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
     """Return the test units of every finished cell at every level, and the gaps found on the way."""
-    frames, gaps = [], []
-    for level in LEVELS:
-        for coordinates, rows in study.predictions.groupby(list(CELL_COLUMNS), sort=False):
-            units, gap = cell_units(rows, level, study.settings.protocol)
-            named: dict[str, Any] = dict(zip(CELL_COLUMNS, coordinates, strict=True))
+    frames: list[pd.DataFrame] = []
+    gaps = []
+    protocol, keys = study.settings.protocol, list(CELL_COLUMNS)
+    for level in LEVELS if len(study.predictions) else ():
+        pooled = pool(study.predictions, level, protocol.pool_views, protocol.pool_breasts, by=[*keys, "part"])
+        parts = {cell: rows.drop(columns=[*keys, "part"]) for cell, rows in pooled.groupby([*keys, "part"], sort=False)}
+        for coordinates in study.predictions[keys].drop_duplicates().itertuples(index=False, name=None):
+            empty = pooled.iloc[:0]
+            units, gap = _calibrated(*(parts.get((*coordinates, part), empty) for part in ("validation", "test")))
+            named: dict[str, Any] = dict(zip(keys, coordinates, strict=True))
             frames.append(units.assign(level=level, **named))
             if gap:
                 arm, repeat, fold, seed = coordinates
@@ -120,27 +134,27 @@ class Aligned:
     prob: np.ndarray
     calls: dict[str, np.ndarray]
 
-    @property
+    @cached_property
     def labels(self) -> np.ndarray:
         """Labels (n_rows,), 0 or 1."""
         return self.rows["label"].to_numpy()
 
-    @property
+    @cached_property
     def folds(self) -> np.ndarray:
         """Test folds (n_rows,)."""
         return self.rows["fold"].to_numpy()
 
-    @property
+    @cached_property
     def runs(self) -> np.ndarray:
         """Number of the run (repeat and seed) of each row (n_rows,)."""
         return self.rows.groupby(["repeat", "seed"], sort=True).ngroup().to_numpy()
 
-    @property
+    @cached_property
     def parts(self) -> np.ndarray:
         """Number of the test part (run and fold) of each row (n_rows,)."""
         return self.rows.groupby(["repeat", "seed", "fold"], sort=True).ngroup().to_numpy()
 
-    @property
+    @cached_property
     def n_runs(self) -> int:
         """Number of runs."""
         return int(self.runs.max()) + 1

@@ -11,7 +11,7 @@ from study.paper.style import save
 from study.paper.tables import PaperTable, all_tables, write_tables
 from study.record import StoredStudy, write_atomically
 
-DETAIL = ("auc_by_class", "comparisons_by_class", "calibration", "subgroups", "variance", "per_fold")
+DETAIL = ("comparisons_by_class", "calibration", "subgroups", "variance", "per_fold")
 """Tables behind the answer, in their order."""
 
 
@@ -61,7 +61,7 @@ def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable]
         f"# {study.name}: what does each part of the model contribute?",
         *([f"> **{notice[0].upper()}{notice[1:]}.** Every number below is about made-up women."] if notice else []),
         text.answer(study, evaluation),
-        *shown(f"summary_{evaluation.unit}", "comparisons"),
+        *shown(f"summary_{evaluation.unit}", "comparisons", "auc_by_class"),
         *drawn("roc", "auc_by_fold"),
         "## Cohort", text.cohort(study), *drawn("flow"), *shown("flow", "table_1"),
         "## Protocol", text.protocol(study), *shown("folds"),

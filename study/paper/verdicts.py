@@ -72,7 +72,7 @@ def disagreement(c: Comparison) -> str:
     if not found or not not_found:
         return ""
     does, do = (("s", "does") if len(names) == 1 else ("", "do") for names in (found, not_found))
-    return f"Unadjusted at .05, {listed(found)} exclude{does[0]} no difference; {listed(not_found)} {do[1]} not."
+    return f"Unadjusted at .05, {listed(found)} find{does[0]} a difference; {listed(not_found)} {do[1]} not."
 
 
 def _span(low: float, high: float) -> str:

@@ -29,7 +29,7 @@ class Areas:
     @property
     def se(self) -> np.ndarray:
         """Standard errors (n_models,)."""
-        return np.sqrt(np.diag(self.covariance))
+        return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))  # rounding may leave a zero variance below 0
 
     def difference(self, first: int, second: int) -> tuple[float, float]:
         """Return value and standard error of the difference of two models, first minus second."""
@@ -206,6 +206,8 @@ def logit_interval(area: float, se: float, level: float = 0.95) -> tuple[float, 
     """Return the interval of an AUC on the logit scale: expit(logit A ± z SE / (A (1 - A))); (NaN, NaN) at 0 and 1."""
     if np.isnan(se) or not 0 < area < 1:
         return float("nan"), float("nan")
+    if se == 0:
+        return area, area
     half = norm.ppf(0.5 + level / 2) * se / (area * (1 - area))
     return float(expit(logit(area) - half)), float(expit(logit(area) + half))
 
