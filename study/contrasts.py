@@ -8,7 +8,7 @@ import pandas as pd
 
 from study.paper.verdicts import disagreement, sentence
 from study.stats import auc
-from study.stats.auc import normal_interval, two_sided_p
+from study.stats.auc import t_interval, t_p
 from study.stats.comparison import Comparison, Pair, compare, fold_areas, judged
 from study.stats.resampled import spread
 from study.units import Aligned
@@ -63,10 +63,10 @@ def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFram
                 pair = pair_of(compared, first, second)
                 areas = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
                 difference, se = areas.difference(0, 1)
-                low, high = normal_interval(difference, se)
+                low, high = t_interval(difference, se, areas.df)
                 found.append({
                     "first": first, "second": second, "against": status, "difference": difference, "low": low,
-                    "high": high, "p": two_sided_p(difference, se),
+                    "high": high, "p": t_p(difference, se, areas.df),
                 })  # fmt: skip
     return pd.DataFrame(found)
 

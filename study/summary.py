@@ -200,7 +200,7 @@ def _roc_auc(row: _Row, rows: Aligned, arm: int, areas: auc.Areas, drawn: np.nda
     yield row.bootstrap("roc_auc", drawn, primary=False)
     scores = fold_scores(rows, arm)
     given = "" if scores.shape[2] > 1 else ", given this training seed"
-    folds, repeated = of_folds(scores), procedure(scores, se**2)
+    folds, repeated = of_folds(scores), procedure(scores, se**2, areas.df)
     for about, method in ((folds, CORRECTED), (repeated, PROCEDURE)):
         if not np.isnan(about.se):
             low, high = about.interval()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,13 @@ class Areas:
         covariance: (n_models, n_models); NaN where it cannot be estimated.
         undetermined: number of test parts whose variance the data do not give (a model separates them perfectly, or fewer
             than two patients of a class) and was taken from Hanley and McNeil's formula instead.
+        df: degrees of freedom of the variances: patients of the rarer class, less one for each test part's mean.
     """
 
     value: np.ndarray
     covariance: np.ndarray
     undetermined: int = 0
+    df: float = float("inf")
 
     @property
     def se(self) -> np.ndarray:
@@ -141,7 +143,7 @@ def cross_validated(
     scores = np.atleast_2d(scores)
     runs = np.zeros(len(labels), dtype=int) if runs is None else np.asarray(runs)
     people, index = np.unique(patients, return_inverse=True)
-    n_runs, n_models = len(np.unique(runs)), len(scores)
+    n_runs, n_models, df = len(np.unique(runs)), len(scores), 0.0
     value = np.zeros(n_models)
     x, y, crossed_x, crossed_y = np.zeros((4, n_models, len(people)))
     unknown = []
@@ -152,6 +154,7 @@ def cross_validated(
             part = _Part(labels[rows], scores[:, rows], index[rows])
             share = 1 / (len(mine) * n_runs)
             value += share * part.value
+            df += (min(part.n_positive, part.n_negative) - 1) / n_runs
             if part.undetermined:
                 unknown.append((part.n_positive, part.n_negative, 1 / len(mine) ** 2 / n_runs))
                 continue
@@ -164,7 +167,7 @@ def cross_validated(
     covariance = x @ x.T + y @ y.T + crossed + crossed.T
     if unknown:
         covariance = covariance + _substitute(value, covariance, unknown)
-    return Areas(value, covariance, len(unknown))
+    return Areas(value, covariance, len(unknown), max(df, 1.0))
 
 
 def _substitute(
@@ -216,6 +219,22 @@ def normal_interval(value: float, se: float, level: float = 0.95) -> tuple[float
     """Return value ± z SE."""
     half = norm.ppf(0.5 + level / 2) * se
     return value - half, value + half
+
+
+def t_interval(value: float, se: float, df: float, level: float = 0.95) -> tuple[float, float]:
+    """Return value ± t SE.
+
+    For differences: with few patients of a class the normal quantile covers too little (`study.stats.simulate`).
+    """
+    half = t.ppf(0.5 + level / 2, df) * se
+    return value - half, value + half
+
+
+def t_p(value: float, se: float, df: float) -> float:
+    """Return the two-sided p value that belongs to `t_interval`; 1 where the difference is 0 without spread."""
+    if se == 0:
+        return 1.0 if value == 0 else 0.0
+    return float(2 * t.sf(abs(value) / se, df))
 
 
 def two_sided_p(value: float, se: float) -> float:

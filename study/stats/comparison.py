@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from study.stats import auc
-from study.stats.auc import normal_interval, two_sided_p
+from study.stats.auc import t_interval, t_p
 from study.stats.bootstrap import percentile_interval
 from study.stats.kernel import mean_areas
 from study.stats.permutation import exchange_contributions, permutation_p
@@ -54,7 +54,7 @@ class Comparison:
     Attributes:
         first, second: names of the arms.
         difference: of the mean within-fold AUCs.
-        e1_low, e1_high, e1_p: fold-stratified clustered DeLong: these fitted models, new patients.
+        e1_low, e1_high, e1_p: fold-stratified clustered DeLong with Student's t: these fitted models, new patients.
         e2_low, e2_high, e2_p: the procedure.
         e2_low_90, e2_high_90: its 90 % interval, for equivalence.
         e2_method: `procedure.PROCEDURE` with several repeats, else `procedure.CORRECTED`.
@@ -115,15 +115,15 @@ def compare(
     difference, se = areas.difference(0, 1)
     scores = fold_areas(pair)
     change = scores[0] - scores[1]
-    folds, repeated = of_folds(change), procedure(change, se**2)
+    folds, repeated = of_folds(change), procedure(change, se**2, areas.df)
     about, method = (folds, CORRECTED) if np.isnan(repeated.se) else (repeated, PROCEDURE)
     drawn = mean_areas(weights, pair.labels, pair.scores, pair.patients, pair.parts)
     contributions = exchange_contributions(pair.labels, pair.scores[0], pair.scores[1], pair.patients, pair.parts)
-    e1, e2, wide = normal_interval(difference, se), about.interval(), about.interval(0.9)
+    e1, e2, wide = t_interval(difference, se, areas.df), about.interval(), about.interval(0.9)
     worse, same, better = folds.probabilities(delta)
     boot = percentile_interval(drawn[0] - drawn[1])
     return Comparison(
-        first, second, difference, *e1, two_sided_p(difference, se), *e2, about.p, *wide, method, *folds.interval(),
+        first, second, difference, *e1, t_p(difference, se, areas.df), *e2, about.p, *wide, method, *folds.interval(),
         folds.p, worse, same, better, *boot, permutation_p(contributions, n_permutations, rng),
         len(np.unique(pair.patients)), folds.n_scores,
         len(np.unique(pair.seeds)),

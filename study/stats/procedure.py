@@ -7,7 +7,8 @@ many repeats the corrected variance tends to s² / (K-1), and s² is K times the
     Var = (patients' variance of the mean) K / (K-1)  +  (variance between repeats' means) / (number of repeats),
 
 whose first term keeps Nadeau and Bengio's allowance for training sets and whose second is the chance of splits and seeds that
-averaging left. In the simulation (`python -m study.stats.simulate`) it covers as it should and is narrower than theirs.
+averaging left. Its quantile is Student's with the degrees of freedom of the patients' variance. In the simulation
+(`python -m study.stats.simulate`) it covers as it should and is narrower than theirs.
 """
 
 from dataclasses import dataclass
@@ -29,34 +30,37 @@ class Procedure:
     Attributes:
         value: the mean.
         se: its standard error; NaN with fewer than two repeats or folds.
+        df: degrees of freedom.
     """
 
     value: float
     se: float
+    df: float
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Return value ± z SE."""
-        return auc.normal_interval(self.value, self.se, level)
+        """Return value ± t SE."""
+        return auc.t_interval(self.value, self.se, self.df, level)
 
     @property
     def p(self) -> float:
         """Two-sided p value against 0."""
-        return float("nan") if np.isnan(self.se) else auc.two_sided_p(self.value, self.se)
+        return float("nan") if np.isnan(self.se) else auc.t_p(self.value, self.se, self.df)
 
 
-def procedure(scores: np.ndarray, patient_variance: float) -> Procedure:
+def procedure(scores: np.ndarray, patient_variance: float, df: float) -> Procedure:
     """Estimate the procedure's mean score, or difference of two.
 
     Args:
         scores: (n_repeats, n_folds, n_seeds) fold scores or differences; at least two repeats.
         patient_variance: of their mean, over test patients (`auc.cross_validated`).
+        df: degrees of freedom of that variance.
     """
     n_repeats, n_folds, _ = scores.shape
     if n_repeats < 2 or n_folds < 2:
-        return Procedure(float(scores.mean()), float("nan"))
+        return Procedure(float(scores.mean()), float("nan"), df)
     between = float(scores.mean(axis=(1, 2)).var(ddof=1))
     variance = patient_variance * n_folds / (n_folds - 1) + between / n_repeats
-    return Procedure(float(scores.mean()), float(np.sqrt(variance)))
+    return Procedure(float(scores.mean()), float(np.sqrt(variance)), df)
 
 
 def of_folds(scores: np.ndarray) -> Corrected:

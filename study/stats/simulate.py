@@ -217,7 +217,7 @@ def _one(draw: Draw, rng: np.random.Generator) -> dict[str, object]:
     line |= _named("e1_bootstrap", percentile_interval(drawn[1]))
     line |= _named("e2_corrected_single", _logit(of_folds(scores[1][:1, :, :1])))
     line |= _named("e2_corrected", _logit(of_folds(scores[1])))
-    line |= _named("e2_procedure", _logit(procedure(scores[1], float(many.covariance[1, 1]))))
+    line |= _named("e2_procedure", _logit(procedure(scores[1], float(many.covariance[1, 1]), many.df)))
     line |= _named("naive_folds", _normal(scores[1, 0, :, 0]))
     labels, image_scores, _, _ = draw.images
     pooled = auc.delong(labels, image_scores)
@@ -263,7 +263,7 @@ METHODS = {
     "e2_corrected_single": ("AUC", "E2", "corrected t, one run", "e2"),
     "naive_folds": ("AUC", "E2", "naive: mean ± 1.96 SD/√K over folds", "e2"),
     "naive_images": ("AUC of images", "E1", "naive: image-level DeLong, pooled", "image"),
-    "e1_lead_delong": ("difference", "E1", "fold-stratified clustered DeLong (primary)", "e1_lead"),
+    "e1_lead_delong": ("difference", "E1", "fold-stratified clustered DeLong, t (primary)", "e1_lead"),
     "e2_lead_procedure": ("difference", "E2", "patients, training and repeats, 4 repeats x 3 seeds (primary)", "lead"),
     "e2_lead_corrected": ("difference", "E2", "corrected t, 4 repeats x 3 seeds", "lead"),
 }

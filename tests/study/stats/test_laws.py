@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
@@ -264,10 +265,11 @@ def test_one_split_has_no_e2_and_one_repeat_has_the_corrected_t():
 
 def test_the_procedure_by_hand():
     scores = np.array([[0.7, 0.8], [0.8, 0.9]])[:, :, None]
-    found = procedure(scores, 0.001)
+    found = procedure(scores, 0.001, 12.0)
     assert found.value == pytest.approx(0.8) and found.se**2 == pytest.approx(0.001 * 2 + 0.005 / 2)
-    assert np.isnan(procedure(scores[:1], 0.001).se)
+    assert np.isnan(procedure(scores[:1], 0.001, 12.0).se)
     assert of_folds(scores).se ** 2 == pytest.approx(scores.var(ddof=1) * (1 / 4 + 1))
+    assert found.interval() == pytest.approx(scipy.stats.t.interval(0.95, 12.0, 0.8, found.se))
     low, high = logit_scaled(0.9, 0.1)
     assert 0 < low < 0.9 < high < 1
     assert np.ptp(fold_areas(pair(0))) > 0
