@@ -95,7 +95,22 @@ def _calibrated(validation: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFr
 
 
 def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
-    """Return the test units of every finished cell at every level, and the gaps found on the way."""
+    """Return the test units of every finished cell at every level, and the gaps found on the way.
+
+    Raises:
+        StudyError: a stored logit that is no finite number.
+    """
+    bad = (
+        study.predictions[~np.isfinite(study.predictions["logit"].to_numpy(dtype=float))]
+        if len(study.predictions)
+        else []
+    )
+    if len(bad):
+        cells = (f"{r.arm}.r{r.repeat}.f{r.fold}.s{r.seed}, image {r.image_id}" for r in bad.itertuples())
+        raise StudyError(
+            f"logits that are no finite numbers in {len(bad)} stored predictions: {some(cells, 3)}. Delete the folders of these "
+            "cells under cells/ and run the study again"
+        )
     frames: list[pd.DataFrame] = []
     gaps = []
     protocol, keys = study.settings.protocol, list(CELL_COLUMNS)

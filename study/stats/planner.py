@@ -78,10 +78,11 @@ class Plan:
 
     @property
     def df(self) -> float:
-        """Degrees of freedom of the E2 interval: of the spread between the folds of one repeat, else of the patients."""
-        if self.repeats == 1:
-            return self.folds - 1
-        return max(self.n_patients * min(self.prevalence, 1 - self.prevalence) - self.folds, 1.0)
+        """Degrees of freedom of the E2 interval: of the spread between the folds of one repeat; unlimited with several.
+
+        The evaluation of several repeats uses those of the rarer class's patients, which matters below about 50 of them.
+        """
+        return self.folds - 1 if self.repeats == 1 else math.inf
 
     @property
     def per_fold(self) -> tuple[float, float]:
@@ -216,8 +217,8 @@ def logit_interval(auc: float, se: float) -> Interval:
 
 
 def t_quantile(df: float, prob: float) -> float:
-    """Quantile of Student's distribution."""
-    return float(special.stdtrit(df, prob))
+    """Quantile of Student's distribution; the normal one with infinite degrees of freedom."""
+    return float(special.ndtri(prob) if math.isinf(df) else special.stdtrit(df, prob))
 
 
 def difference_power(effect: float, df: float) -> float:
@@ -238,7 +239,7 @@ def equivalence_power(margin: float, df: float) -> float:
 @cache
 def _estimated_over_true(df: float) -> np.ndarray:
     """Quantiles (n_quantiles,) of the estimated over the true standard deviation of a normal sample."""
-    return np.sqrt(2 * special.gammaincinv(df / 2, QUANTILES) / df)
+    return np.ones(1) if math.isinf(df) else np.sqrt(2 * special.gammaincinv(df / 2, QUANTILES) / df)
 
 
 def _effect_for(power: Callable[[float, float], float], df: float, wanted: float) -> float:

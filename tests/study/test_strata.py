@@ -46,6 +46,14 @@ def test_edited_predictions_are_refused(stored):
         align(units.drop(first), ["image", "concat"], "patient", patients)
 
 
+def test_a_stored_nan_is_refused_with_its_cell(stored):
+    predictions = stored.predictions.copy()
+    at = predictions.index[predictions["arm"] == "concat"][0]
+    predictions.loc[at, "logit"] = np.nan
+    with pytest.raises(StudyError, match=f"concat.r0.f0.s0, image {predictions.loc[at, 'image_id']}"):
+        all_units(dataclasses.replace(stored, predictions=predictions))
+
+
 def test_within_groups_only_pairs_of_the_same_group_count(aligned):
     run = aligned.where(aligned.runs == 0)
     concordant, pairs = strata._within(run, run.rows["site"].to_numpy(), ones(run))
