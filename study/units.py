@@ -100,11 +100,8 @@ def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
     Raises:
         StudyError: a stored logit that is no finite number.
     """
-    bad = (
-        study.predictions[~np.isfinite(study.predictions["logit"].to_numpy(dtype=float))]
-        if len(study.predictions)
-        else []
-    )
+    rows = study.predictions
+    bad = rows.iloc[np.flatnonzero(~np.isfinite(rows["logit"].to_numpy(dtype=float)))] if len(rows) else rows
     if len(bad):
         cells = (f"{r.arm}.r{r.repeat}.f{r.fold}.s{r.seed}, image {r.image_id}" for r in bad.itertuples())
         raise StudyError(
