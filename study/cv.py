@@ -180,10 +180,15 @@ def _memory(console: Console, planned: Planned, request: Request) -> None:
         "" if len(groups) == 1 else f"; the largest of {len(groups)} groups (seeds, backbones), one after the other"
     )
     console.print(
-        f"Memory for {group.n_cells} cells{waves}: about {(group.shared + together * group.per_fit) / 2**30:.1f} GiB of "
-        f"{group.free / 2**30:.1f} GiB free ({group.shared / 2**20:.0f} MiB shared, {group.per_fit / 2**20:.0f} MiB a fit){others}",
+        f"Memory for {group.n_cells} cells{waves}, beside the program's own: about "
+        f"{_bytes(group.shared + together * group.per_fit)} of {_bytes(group.free)} free "
+        f"({_bytes(group.shared)} shared, {_bytes(group.per_fit)} a fit){others}",
         highlight=False,
     )
+
+
+def _bytes(n: int) -> str:
+    return f"{n / 2**30:.1f} GiB" if n >= 2**30 else f"{n / 2**20:.{0 if n >= 2**20 else 2}f} MiB"
 
 
 def _cost(console: Console, planned: Planned, request: Request) -> None:
