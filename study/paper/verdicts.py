@@ -4,7 +4,7 @@ import numpy as np
 
 from study.paper.format import difference, listed, p_value
 from study.stats.comparison import ALPHA, SEEDS_NEEDED, Comparison
-from study.stats.procedure import CORRECTED
+from study.stats.procedure import CORRECTED, PROCEDURE
 
 
 def sentence(c: Comparison, delta: float) -> str:
@@ -62,12 +62,10 @@ def disagreement(c: Comparison) -> str:
     """Return what the methods do not agree on, or '': which of them exclude no difference."""
     said = {
         "clustered DeLong (E1)": c.e1_p < ALPHA, "patient bootstrap (E1)": c.bootstrap_low > 0 or c.bootstrap_high < 0,
-        "patient permutation": c.permutation_p < ALPHA, "corrected t (E2)": c.corrected_p < ALPHA,
+        "patient permutation": c.permutation_p < ALPHA,
     }  # fmt: skip
-    if c.e2_method != CORRECTED:
-        said[f"{c.e2_method} (E2)"] = c.e2_p < ALPHA
-    if np.isnan(c.corrected_p):
-        said.pop("corrected t (E2)")
+    e2 = {CORRECTED: c.corrected_p, PROCEDURE: c.procedure_p}
+    said |= {f"{name} (E2)": p < ALPHA for name, p in e2.items() if not np.isnan(p)}
     found, not_found = ([name for name, is_found in said.items() if is_found == side] for side in (True, False))
     if not found or not not_found:
         return ""

@@ -1,4 +1,9 @@
-"""A declared contrast of two arms: all of its numbers, and what may be said of it (PROTOCOL section 5)."""
+"""A declared contrast of two arms: all of its numbers, and what may be said of it (PROTOCOL section 5).
+
+With several repeats there are two E2 estimates of a difference: Nadeau and Bengio's, whose variance comes from the fold
+scores, and the procedure's, whose variance comes from the patients. Either alone can be too small by chance where models are
+weak and patients few (`python -m study.stats.simulate`), so the wider of the two is the E2 interval, its p value the E2 p.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +20,7 @@ from study.stats.procedure import CORRECTED, PROCEDURE, of_folds, procedure
 ALPHA = 0.05
 SEEDS_NEEDED = 3
 """Fewer training seeds leave the procedure's own chance unmeasured: no verdict."""
+WIDER = f"the wider of {CORRECTED} and {PROCEDURE}"
 VERDICTS = ("not assessed", "better", "worse", "equivalent", "non-inferior", "inconclusive")
 
 
@@ -55,10 +61,11 @@ class Comparison:
         first, second: names of the arms.
         difference: of the mean within-fold AUCs.
         e1_low, e1_high, e1_p: fold-stratified clustered DeLong with Student's t: these fitted models, new patients.
-        e2_low, e2_high, e2_p: the procedure.
+        e2_low, e2_high, e2_p: training again on another such cohort: with several repeats the wider of the two below.
         e2_low_90, e2_high_90: its 90 % interval, for equivalence.
-        e2_method: `procedure.PROCEDURE` with several repeats, else `procedure.CORRECTED`.
-        corrected_low, corrected_high, corrected_p: Nadeau and Bengio's corrected t, whatever the E2 method.
+        e2_method: `WIDER` with several repeats, else `procedure.CORRECTED`.
+        corrected_low, corrected_high, corrected_p: Nadeau and Bengio's corrected t.
+        procedure_low, procedure_high, procedure_p: `procedure.procedure`; NaN with one repeat.
         p_worse, p_equivalent, p_better: Bayesian correlated t with the region ±delta.
         bootstrap_low, bootstrap_high: patient bootstrap, percentile.
         permutation_p: exchange of whole patients, within-fold ranks.
@@ -82,6 +89,9 @@ class Comparison:
     corrected_low: float
     corrected_high: float
     corrected_p: float
+    procedure_low: float
+    procedure_high: float
+    procedure_p: float
     p_worse: float
     p_equivalent: float
     p_better: float
@@ -116,18 +126,24 @@ def compare(
     scores = fold_areas(pair)
     change = scores[0] - scores[1]
     folds, repeated = of_folds(change), procedure(change, se**2, areas.df)
-    about, method = (folds, CORRECTED) if np.isnan(repeated.se) else (repeated, PROCEDURE)
+    method = CORRECTED if np.isnan(repeated.se) else WIDER
     drawn = mean_areas(weights, pair.labels, pair.scores, pair.patients, pair.parts)
     contributions = exchange_contributions(pair.labels, pair.scores[0], pair.scores[1], pair.patients, pair.parts)
-    e1, e2, wide = t_interval(difference, se, areas.df), about.interval(), about.interval(0.9)
+    e1 = t_interval(difference, se, areas.df)
+    e2, wide = (wider(folds.interval(level), repeated.interval(level)) for level in (0.95, 0.9))
     worse, same, better = folds.probabilities(delta)
     boot = percentile_interval(drawn[0] - drawn[1])
     return Comparison(
-        first, second, difference, *e1, t_p(difference, se, areas.df), *e2, about.p, *wide, method, *folds.interval(),
-        folds.p, worse, same, better, *boot, permutation_p(contributions, n_permutations, rng),
-        len(np.unique(pair.patients)), folds.n_scores,
+        first, second, difference, *e1, t_p(difference, se, areas.df), *e2, float(np.fmax(folds.p, repeated.p)), *wide,
+        method, *folds.interval(), folds.p, *repeated.interval(), repeated.p, worse, same, better, *boot,
+        permutation_p(contributions, n_permutations, rng), len(np.unique(pair.patients)), folds.n_scores,
         len(np.unique(pair.seeds)),
     )  # fmt: skip
+
+
+def wider(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
+    """Return the wider of two intervals; one that is NaN loses."""
+    return second if second[1] - second[0] > first[1] - first[0] or np.isnan(first[0]) else first
 
 
 def fold_areas(pair: Pair) -> np.ndarray:

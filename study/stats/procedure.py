@@ -8,7 +8,8 @@ many repeats the corrected variance tends to s² / (K-1), and s² is K times the
 
 whose first term keeps Nadeau and Bengio's allowance for training sets and whose second is the chance of splits and seeds that
 averaging left. Its quantile is Student's with the degrees of freedom of the patients' variance. In the simulation
-(`python -m study.stats.simulate`) it covers as it should and is narrower than theirs.
+(`python -m study.stats.simulate`) it covers an AUC as it should and is narrower than theirs; for differences between arms
+`comparison` takes the wider of the two.
 """
 
 from dataclasses import dataclass

@@ -191,10 +191,15 @@ def world(n_patients: int, prevalence: float, area: float, difference: float) ->
 
 
 def tried(setting: World, n_replicates: int, seed: int) -> pd.DataFrame:
-    """Return one line per replicate: interval ends by method, truths, and the verdict."""
+    """Return one line per replicate: interval ends by method, truths, and the verdict.
+
+    Every setting draws its own random numbers: with common ones a chance surplus would look like a law.
+    """
+    asked = [round(1000 * value) for value in (setting.prevalence, setting.area, setting.difference)]
     lines = []
     for number in range(n_replicates):
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number])))
+        key = [seed, setting.n_patients, *asked, number]
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
         lines.append(_one(simulate(setting, rng), rng))
     return pd.DataFrame(lines)
 
@@ -228,7 +233,8 @@ def _one(draw: Draw, rng: np.random.Generator) -> dict[str, object]:
     line["naive_t"] = bool(spread > 0 and 2 * t.sf(abs(first.mean()) / (spread / FOLDS**0.5), FOLDS - 1) < 0.05)
     compared = compare("first", "second", pair, weights[:50], rng, delta=DELTA, n_permutations=100)
     line |= _named("e1_lead_delong", (compared.e1_low, compared.e1_high))
-    line |= _named("e2_lead_procedure", (compared.e2_low, compared.e2_high))
+    line |= _named("e2_lead", (compared.e2_low, compared.e2_high))
+    line |= _named("e2_lead_procedure", (compared.procedure_low, compared.procedure_high))
     line |= _named("e2_lead_corrected", (compared.corrected_low, compared.corrected_high))
     return line | {"verdict": judged([compared], delta=DELTA)[0].verdict}
 
@@ -264,7 +270,8 @@ METHODS = {
     "naive_folds": ("AUC", "E2", "naive: mean ± 1.96 SD/√K over folds", "e2"),
     "naive_images": ("AUC of images", "E1", "naive: image-level DeLong, pooled", "image"),
     "e1_lead_delong": ("difference", "E1", "fold-stratified clustered DeLong, t (primary)", "e1_lead"),
-    "e2_lead_procedure": ("difference", "E2", "patients, training and repeats, 4 repeats x 3 seeds (primary)", "lead"),
+    "e2_lead": ("difference", "E2", "the wider of the two below, 4 repeats x 3 seeds (primary)", "lead"),
+    "e2_lead_procedure": ("difference", "E2", "patients, training and repeats, 4 repeats x 3 seeds", "lead"),
     "e2_lead_corrected": ("difference", "E2", "corrected t, 4 repeats x 3 seeds", "lead"),
 }
 """Interval -> (quantity, estimand, method, column of its truth)."""

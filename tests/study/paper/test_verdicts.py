@@ -1,16 +1,19 @@
+import numpy as np
 import pytest
 
 from study.paper.verdicts import disagreement, sentence
 from study.stats.comparison import Comparison, judged
-from study.stats.procedure import CORRECTED
+from study.stats.procedure import CORRECTED, PROCEDURE
 
 
 def a_comparison(**changed):
     base = {
         "first": "concat", "second": "image", "difference": 0.03, "e1_low": 0.01, "e1_high": 0.05, "e1_p": 0.003,
         "e2_low": 0.005, "e2_high": 0.055, "e2_p": 0.02, "e2_low_90": 0.01, "e2_high_90": 0.05, "e2_method": CORRECTED,
-        "corrected_low": 0.005, "corrected_high": 0.055, "corrected_p": 0.02, "p_worse": 0.0,
-        "p_equivalent": 0.3, "p_better": 0.7, "bootstrap_low": 0.01, "bootstrap_high": 0.05, "permutation_p": 0.004,
+        "corrected_low": 0.005, "corrected_high": 0.055, "corrected_p": 0.02,
+        "procedure_low": np.nan, "procedure_high": np.nan, "procedure_p": np.nan,
+        "p_worse": 0.0, "p_equivalent": 0.3, "p_better": 0.7,
+        "bootstrap_low": 0.01, "bootstrap_high": 0.05, "permutation_p": 0.004,
         "n_patients": 300, "n_scores": 10, "n_seeds": 3,
     }  # fmt: skip
     return Comparison(**(base | changed))
@@ -47,5 +50,6 @@ def test_holm_over_the_declared_contrasts_and_disagreement():
     )
     assert [c.e2_p_holm for c in found] == pytest.approx([0.06, 0.08, 0.9])
     assert found[0].verdict != "better", "0.02 alone would have been, three contrasts were declared"
-    assert "patient permutation and corrected t (E2) do not" in disagreement(found[2])
+    assert f"patient permutation and {CORRECTED} (E2) do not" in disagreement(found[2])
+    assert f"{PROCEDURE} (E2) does not" in disagreement(a_comparison(procedure_p=0.06))
     assert not disagreement(found[0])
