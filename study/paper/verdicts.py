@@ -59,7 +59,7 @@ def _size(c: Comparison, delta: float) -> str:
 
 
 def disagreement(c: Comparison) -> str:
-    """Return what the methods do not agree on, or '': which of them exclude no difference."""
+    """Return what the methods do not agree on, or '': which exclude no difference, and equivalence by fold scores alone."""
     said = {
         "clustered DeLong (E1)": c.e1_p < ALPHA, "patient bootstrap (E1)": c.bootstrap_low > 0 or c.bootstrap_high < 0,
         "patient permutation": c.permutation_p < ALPHA,
@@ -67,10 +67,16 @@ def disagreement(c: Comparison) -> str:
     e2 = {CORRECTED: c.corrected_p, PROCEDURE: c.procedure_p}
     said |= {f"{name} (E2)": p < ALPHA for name, p in e2.items() if not np.isnan(p)}
     found, not_found = ([name for name, is_found in said.items() if is_found == side] for side in (True, False))
-    if not found or not not_found:
-        return ""
-    does, do = (("s", "does") if len(names) == 1 else ("", "do") for names in (found, not_found))
-    return f"Unadjusted at .05, {listed(found)} find{does[0]} a difference; {listed(not_found)} {do[1]} not."
+    about = []
+    if found and not_found:
+        does, do = (("s", "does") if len(names) == 1 else ("", "do") for names in (found, not_found))
+        about.append(f"Unadjusted at .05, {listed(found)} find{does[0]} a difference; {listed(not_found)} {do[1]} not.")
+    if c.p_equivalent > 1 - ALPHA and c.verdict not in ("equivalent", "not assessed"):
+        about.append(
+            f"The Bayesian correlated t test, from the fold scores alone, gives P(equivalent) = {c.p_equivalent:.2f}; the "
+            "patients do not bear it out."
+        )
+    return " ".join(about)
 
 
 def _span(low: float, high: float) -> str:

@@ -1,8 +1,10 @@
 """A declared contrast of two arms: all of its numbers, and what may be said of it (PROTOCOL section 5).
 
-With several repeats there are two E2 estimates of a difference: Nadeau and Bengio's, whose variance comes from the fold
-scores, and the procedure's, whose variance comes from the patients. Either alone can be too small by chance where models are
-weak and patients few (`python -m study.stats.simulate`), so the wider of the two is the E2 interval, its p value the E2 p.
+There are two E2 estimates of a difference: Nadeau and Bengio's, whose variance comes from the fold scores, and the
+procedure's, whose variance comes from the patients. Either alone can be too small by chance where models are weak and patients
+few (`python -m study.stats.simulate`), so the wider of the two is the E2 interval, its p value the E2 p. With one repeat the
+procedure's lacks its variance between repeats and only keeps Nadeau and Bengio's, of a handful of fold scores, from being
+narrower than the patients allow.
 """
 
 from collections.abc import Sequence
@@ -15,12 +17,13 @@ from study.stats.auc import t_interval, t_p
 from study.stats.bootstrap import percentile_interval
 from study.stats.kernel import mean_areas
 from study.stats.permutation import exchange_contributions, permutation_p
-from study.stats.procedure import CORRECTED, PROCEDURE, of_folds, procedure
+from study.stats.procedure import CORRECTED, PROCEDURE, Procedure, of_folds, patients_and_training, procedure
 
 ALPHA = 0.05
 SEEDS_NEEDED = 3
 """Fewer training seeds leave the procedure's own chance unmeasured: no verdict."""
 WIDER = f"the wider of {CORRECTED} and {PROCEDURE}"
+BOUNDED = f"{CORRECTED}, not narrower than patients and training allow"
 VERDICTS = ("not assessed", "better", "worse", "equivalent", "non-inferior", "inconclusive")
 
 
@@ -61,9 +64,9 @@ class Comparison:
         first, second: names of the arms.
         difference: of the mean within-fold AUCs.
         e1_low, e1_high, e1_p: fold-stratified clustered DeLong with Student's t: these fitted models, new patients.
-        e2_low, e2_high, e2_p: training again on another such cohort: with several repeats the wider of the two below.
+        e2_low, e2_high, e2_p: training again on another such cohort: the wider of the two below.
         e2_low_90, e2_high_90: its 90 % interval, for equivalence.
-        e2_method: `WIDER` with several repeats, else `procedure.CORRECTED`.
+        e2_method: `WIDER` with several repeats, else `BOUNDED`.
         corrected_low, corrected_high, corrected_p: Nadeau and Bengio's corrected t.
         procedure_low, procedure_high, procedure_p: `procedure.procedure`; NaN with one repeat.
         p_worse, p_equivalent, p_better: Bayesian correlated t with the region ±delta.
@@ -126,15 +129,20 @@ def compare(
     scores = fold_areas(pair)
     change = scores[0] - scores[1]
     folds, repeated = of_folds(change), procedure(change, se**2, areas.df)
-    method = CORRECTED if np.isnan(repeated.se) else WIDER
+    method = BOUNDED if np.isnan(repeated.se) else WIDER
+    least = (
+        Procedure(difference, patients_and_training(se**2, change.shape[1]) ** 0.5, areas.df)
+        if np.isnan(repeated.se)
+        else repeated
+    )
     drawn = mean_areas(weights, pair.labels, pair.scores, pair.patients, pair.parts)
     contributions = exchange_contributions(pair.labels, pair.scores[0], pair.scores[1], pair.patients, pair.parts)
     e1 = t_interval(difference, se, areas.df)
-    e2, wide = (wider(folds.interval(level), repeated.interval(level)) for level in (0.95, 0.9))
+    e2, wide = (wider(folds.interval(level), least.interval(level)) for level in (0.95, 0.9))
     worse, same, better = folds.probabilities(delta)
     boot = percentile_interval(drawn[0] - drawn[1])
     return Comparison(
-        first, second, difference, *e1, t_p(difference, se, areas.df), *e2, float(np.fmax(folds.p, repeated.p)), *wide,
+        first, second, difference, *e1, t_p(difference, se, areas.df), *e2, float(np.maximum(folds.p, least.p)), *wide,
         method, *folds.interval(), folds.p, *repeated.interval(), repeated.p, worse, same, better, *boot,
         permutation_p(contributions, n_permutations, rng), len(np.unique(pair.patients)), folds.n_scores,
         len(np.unique(pair.seeds)),
@@ -142,8 +150,8 @@ def compare(
 
 
 def wider(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
-    """Return the wider of two intervals; one that is NaN loses."""
-    return second if second[1] - second[0] > first[1] - first[0] or np.isnan(first[0]) else first
+    """Return the wider of two intervals, the first where that is NaN."""
+    return second if second[1] - second[0] > first[1] - first[0] else first
 
 
 def fold_areas(pair: Pair) -> np.ndarray:

@@ -60,8 +60,13 @@ def procedure(scores: np.ndarray, patient_variance: float, df: float) -> Procedu
     if n_repeats < 2 or n_folds < 2:
         return Procedure(float(scores.mean()), float("nan"), df)
     between = float(scores.mean(axis=(1, 2)).var(ddof=1))
-    variance = patient_variance * n_folds / (n_folds - 1) + between / n_repeats
+    variance = patients_and_training(patient_variance, n_folds) + between / n_repeats
     return Procedure(float(scores.mean()), float(np.sqrt(variance)), df)
+
+
+def patients_and_training(patient_variance: float, n_folds: int) -> float:
+    """Return the patients' variance with Nadeau and Bengio's allowance for training sets; NaN with one fold."""
+    return patient_variance * n_folds / (n_folds - 1) if n_folds > 1 else float("nan")
 
 
 def of_folds(scores: np.ndarray) -> Corrected:

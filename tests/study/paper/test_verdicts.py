@@ -53,3 +53,11 @@ def test_holm_over_the_declared_contrasts_and_disagreement():
     assert f"patient permutation and {CORRECTED} (E2) do not" in disagreement(found[2])
     assert f"{PROCEDURE} (E2) does not" in disagreement(a_comparison(procedure_p=0.06))
     assert not disagreement(found[0])
+
+
+def test_equivalence_by_the_fold_scores_alone_is_marked():
+    c = a_comparison(
+        e2_p=0.6, e1_p=0.5, e1_low=-0.03, e1_high=0.03, p_equivalent=0.97, e2_low_90=-0.025, e2_high_90=0.025
+    )
+    found = judged([c], delta=0.02)[0]
+    assert found.verdict == "inconclusive" and "P(equivalent) = 0.97" in disagreement(found)
