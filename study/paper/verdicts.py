@@ -74,7 +74,7 @@ def disagreement(c: Comparison) -> str:
     if c.p_equivalent > 1 - ALPHA and c.verdict not in ("equivalent", "not assessed"):
         about.append(
             f"The Bayesian correlated t test, from the fold scores alone, gives P(equivalent) = {c.p_equivalent:.2f}; the "
-            "patients do not bear it out."
+            "patients are too few to bear that out."
         )
     return " ".join(about)
 
