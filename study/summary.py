@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import expit
 
 from study.stats import auc, metrics
-from study.stats.bootstrap import percentile_interval
+from study.stats.bootstrap import logit_t_interval, percentile_interval
 from study.stats.calibration import bin_numbers, bin_sums, calibration_error, recalibration
 from study.stats.decision import predictive_values
 from study.stats.estimate import Estimate
@@ -17,6 +17,7 @@ from study.stats.proportions import Ratio, clustered_ratio, clustered_wilson, t_
 from study.units import Aligned
 
 BOOTSTRAP = "patient bootstrap within folds, percentile"
+BOOTSTRAP_SE = "patient bootstrap within folds, standard error, logit t"
 DELONG = "fold-stratified clustered DeLong, logit"
 WILSON = "Wilson, patient design effect"
 ROBUST = "cluster-robust t"
@@ -148,11 +149,11 @@ def summarise(rows: Aligned, weights: Weights, prevalence: float | None) -> Iter
         row = _Row(rows, name, weights)
         yield from _roc_auc(row, rows, arm, areas, drawn[arm])
         for metric, values in within_folds(weights, rows, arm).items():
-            yield row.bootstrap(metric, values)
+            yield from row.by_spread(metric, values, areas.df)
         runs = [sums(rows.where(rows.runs == run), arm, weights.shape[1]) for run in range(rows.n_runs)]
         draws = [pooled(weights, added, prevalence) for added in runs]
         for metric in draws[0]:
-            yield from _pooled_metric(row, metric, runs, np.mean([draw[metric] for draw in draws], axis=0))
+            yield from _pooled_metric(row, metric, runs, np.mean([draw[metric] for draw in draws], axis=0), areas.df)
         yield from _calibration(row, rows, arm)
 
 
@@ -177,10 +178,28 @@ class _Row:
 
     def bootstrap(self, metric: str, draws: np.ndarray, *, primary: bool = True, note: str = "") -> dict[str, object]:
         """Return the line of the patient bootstrap from draws (1 + n_replicates,), the first of which is the value."""
-        undefined = float(np.isnan(draws[1:]).mean()) if len(draws) > 1 else 0.0
-        left_out = f"not defined in {undefined:.1%} of the replicates, which were left out" if undefined else ""
-        note = "; ".join(part for part in (note, left_out) if part)
-        return self.line(metric, float(draws[0]), percentile_interval(draws[1:]), BOOTSTRAP, primary=primary, note=note)
+        return self._of_draws(metric, draws, percentile_interval(draws[1:]), BOOTSTRAP, primary, note)
+
+    def by_spread(self, metric: str, draws: np.ndarray, df: float, note: str = "") -> Iterator[dict[str, object]]:
+        """Yield the interval from the replicates' spread, for metrics that resampling itself shifts, and their percentiles."""
+        value = float(draws[0])
+        yield self._of_draws(metric, draws, logit_t_interval(value, draws[1:], df), BOOTSTRAP_SE, True, note)
+        yield self.bootstrap(metric, draws, primary=False, note=note)
+
+    def _of_draws(
+        self, metric: str, draws: np.ndarray, interval: tuple[float, float], method: str, primary: bool, note: str
+    ) -> dict[str, object]:
+        drawn, notes = draws[1:], [note]
+        undefined = float(np.isnan(drawn).mean()) if len(drawn) else 0.0
+        if undefined:
+            notes.append(f"not defined in {undefined:.1%} of the replicates, which were left out")
+        known = drawn[~np.isnan(drawn)]
+        if len(known) and np.ptp(known) == 0:
+            interval, method = (float("nan"), float("nan")), NO_INTERVAL
+            notes.append("no interval: the same in every replicate, so resampling says nothing about its uncertainty")
+        return self.line(
+            metric, float(draws[0]), interval, method, primary=primary, note="; ".join(filter(None, notes))
+        )
 
 
 def _roc_auc(row: _Row, rows: Aligned, arm: int, areas: auc.Areas, drawn: np.ndarray) -> Iterator[dict[str, object]]:
@@ -226,7 +245,9 @@ def fold_scores(rows: Aligned, arm: int) -> np.ndarray:
     return found
 
 
-def _pooled_metric(row: _Row, metric: str, runs: list[Sums], draws: np.ndarray) -> Iterator[dict[str, object]]:
+def _pooled_metric(
+    row: _Row, metric: str, runs: list[Sums], draws: np.ndarray, df: float
+) -> Iterator[dict[str, object]]:
     value = float(draws[0])
     if metric in PROPORTIONS:
         above, below = PROPORTIONS[metric]
@@ -240,10 +261,10 @@ def _pooled_metric(row: _Row, metric: str, runs: list[Sums], draws: np.ndarray) 
         low, high = t_interval(mean)
         yield row.line(metric, value, (max(low, 0.0), high), ROBUST)
         yield row.bootstrap(metric, draws, primary=False)
+    elif metric in ERRORS:
+        yield from row.by_spread(metric, draws, df, note="biased upwards: also calibrated probabilities have an ECE")
     else:
-        yield row.bootstrap(
-            metric, draws, note="biased upwards: also calibrated probabilities have an ECE" * (metric in ERRORS)
-        )
+        yield row.bootstrap(metric, draws)
 
 
 def _calibration(row: _Row, rows: Aligned, arm: int) -> Iterator[dict[str, object]]:

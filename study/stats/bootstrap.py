@@ -1,7 +1,9 @@
 """Resampling of patients: all of a patient's images come along, within her fold and her outcome."""
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, t
+
+from study.stats.auc import logit_interval
 
 
 def patient_weights(strata: np.ndarray, n_replicates: int, rng: np.random.Generator) -> np.ndarray:
@@ -35,6 +37,28 @@ def percentile_interval(replicates: np.ndarray, level: float = 0.95) -> tuple[fl
     tail = (1 - level) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def logit_t_interval(value: float, replicates: np.ndarray, df: float, level: float = 0.95) -> tuple[float, float]:
+    """Return expit(logit v ± t SE / (v (1 - v))), SE the standard deviation of the replicates, for a v between 0 and 1.
+
+    Resampled patients repeat, which shifts the replicates of a within-fold PR-AUC or of an ECE upwards, and so their
+    percentiles: an interval that takes only their spread covers as it should (`study.stats.simulate`).
+
+    Args:
+        value: the estimate.
+        replicates: (n_replicates,); NaN are left out.
+        df: degrees of freedom: patients of the rarer class less one for each test part (`auc.cross_validated`).
+        level: of the interval.
+
+    Returns:
+        the interval; (NaN, NaN) at 0 and 1 and with fewer than two replicates.
+    """
+    known = replicates[~np.isnan(replicates)]
+    if len(known) < 2:
+        return float("nan"), float("nan")
+    wider = t.ppf(0.5 + level / 2, df) / norm.ppf(0.5 + level / 2)
+    return logit_interval(value, float(known.std(ddof=1)) * wider, level)
 
 
 def bca_interval(
