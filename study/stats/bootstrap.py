@@ -42,8 +42,8 @@ def percentile_interval(replicates: np.ndarray, level: float = 0.95) -> tuple[fl
 def logit_t_interval(value: float, replicates: np.ndarray, df: float, level: float = 0.95) -> tuple[float, float]:
     """Return expit(logit v ± t SE / (v (1 - v))), SE the standard deviation of the replicates, for a v between 0 and 1.
 
-    Resampled patients repeat, which shifts the replicates of a within-fold PR-AUC or of an ECE upwards, and so their
-    percentiles: an interval that takes only their spread covers as it should (`study.stats.simulate`).
+    Patients who repeat in a replicate shift a within-fold PR-AUC, a partial AUC and an ECE upwards, and so the percentiles.
+    The replicates' spread is not shifted (`study.stats.simulate` has the coverage of both for the PR-AUC).
 
     Args:
         value: the estimate.

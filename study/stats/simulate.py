@@ -4,7 +4,8 @@ Patients have breasts, breasts have images, and every feature is a sum of a clas
 part, so images of a patient are correlated. Two arms are linear discriminants trained in patient-grouped cross-validation:
 both see four shared features, the first four of its own and the second four others; a seed perturbs the fitted weights.
 The true AUC of a fitted discriminant is known in closed form, so each interval is judged for its own estimand: E1 is the
-mean true AUC of the fitted fold models, E2 the mean of that over data sets.
+mean true AUC of the fitted fold models, E2 the mean of that over data sets. A PR-AUC depends on how many are tested, so its
+E1 is what those models are expected to show on folds of the same sizes.
 """
 
 import json
@@ -12,6 +13,7 @@ import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +22,13 @@ import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import norm, t
+from scipy.stats import binom, norm, t
 
 from study.stats import auc
-from study.stats.bootstrap import patient_weights, percentile_interval
+from study.stats.bootstrap import logit_t_interval, patient_weights, percentile_interval
 from study.stats.comparison import Pair, compare, fold_areas, judged
 from study.stats.kernel import mean_areas
+from study.stats.metrics import average_precision
 from study.stats.procedure import Procedure, logit_scaled, of_folds, procedure
 from study.stats.resampled import Corrected
 
@@ -136,6 +139,29 @@ def _features(world: World, labels: np.ndarray, rng: np.random.Generator) -> np.
     return shifted.reshape(n, BREASTS * VIEWS, width)
 
 
+def expected_average_precision(areas: np.ndarray, n_positive: int, n_negative: int) -> np.ndarray:
+    """Return the average precision to expect of normal scores with true AUCs (n,), in a test set of this size: (n,).
+
+    A positive at x that A of the other positives and B negatives exceed has precision (1 + A) / (1 + A + B), with A and B
+    binomial; averaged over x by Gauss-Hermite quadrature.
+    """
+    grid, expected = _average_precisions(n_positive, n_negative)
+    return np.interp(np.sqrt(2) * norm.ppf(areas), grid, expected)
+
+
+@lru_cache
+def _average_precisions(n_positive: int, n_negative: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return separations in standard deviations (g,) and the average precisions to expect there (g,)."""
+    grid = np.linspace(-2, 6, 161)
+    x, share = np.polynomial.hermite_e.hermegauss(64)
+    above, below = np.arange(n_positive), np.arange(n_negative + 1)
+    positives = binom.pmf(above, n_positive - 1, norm.sf(x)[:, None])  # (x, n_positive)
+    negatives = binom.pmf(below, n_negative, norm.sf(x + grid[:, None])[..., None])  # (g, x, n_negative + 1)
+    precision = (1 + above[:, None]) / (1 + above[:, None] + below)
+    at_x = np.einsum("xb,gxb->gx", positives @ precision, negatives)
+    return grid, at_x @ share / share.sum()
+
+
 def _folds(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Deal the patients of each class over the folds (n,)."""
     folds = np.empty(len(labels), dtype=int)
@@ -220,6 +246,7 @@ def _one(draw: Draw, rng: np.random.Generator) -> dict[str, object]:
     weights = patient_weights(strata, N_DRAWS, rng)
     drawn = mean_areas(weights, single.labels, single.scores, single.patients, single.parts)
     line |= _named("e1_bootstrap", percentile_interval(drawn[1]))
+    line |= _of_precision(single, draw.truth[1, 0, :, 0], weights, areas.df)
     line |= _named("e2_corrected_single", _logit(of_folds(scores[1][:1, :, :1])))
     line |= _named("e2_corrected", _logit(of_folds(scores[1])))
     line |= _named("e2_procedure", _logit(procedure(scores[1], float(many.covariance[1, 1]), many.df)))
@@ -237,6 +264,22 @@ def _one(draw: Draw, rng: np.random.Generator) -> dict[str, object]:
     line |= _named("e2_lead_procedure", (compared.procedure_low, compared.procedure_high))
     line |= _named("e2_lead_corrected", (compared.corrected_low, compared.corrected_high))
     return line | {"verdict": judged([compared], delta=DELTA)[0].verdict}
+
+
+def _of_precision(single: Pair, truth: np.ndarray, weights: np.ndarray, df: float) -> dict[str, object]:
+    """Return the expected PR-AUC of the second arm's fold models, true AUCs (n_folds,), and its intervals."""
+    expected, found = [], []
+    for fold, area in enumerate(truth):
+        inside = single.folds == fold
+        labels, drawn = single.labels[inside], np.vstack([np.ones(inside.sum()), weights[:, single.patients[inside]]])
+        found.append(average_precision(drawn, labels, single.scores[1, inside]))
+        expected.append(expected_average_precision(area, labels.sum(), (1 - labels).sum()))
+    value, *replicates = np.mean(found, axis=0)
+    return {
+        "pr": np.mean(expected),
+        **_named("pr_spread", logit_t_interval(value, np.array(replicates), df)),
+        **_named("pr_percentile", percentile_interval(np.array(replicates))),
+    }
 
 
 def _logit(about: Corrected | Procedure) -> tuple[float, float]:
@@ -263,12 +306,14 @@ def _normal(scores: np.ndarray) -> tuple[float, float]:
 
 METHODS = {
     "e1_delong": ("AUC", "E1", "fold-stratified clustered DeLong (primary)", "e1"),
-    "e1_bootstrap": ("AUC", "E1", "patient bootstrap", "e1"),
+    "e1_bootstrap": ("AUC", "E1", "patient bootstrap, percentile", "e1"),
     "e2_procedure": ("AUC", "E2", "patients, training and repeats, 4 repeats x 3 seeds (primary)", "e2"),
     "e2_corrected": ("AUC", "E2", "corrected t, 4 repeats x 3 seeds", "e2"),
     "e2_corrected_single": ("AUC", "E2", "corrected t, one run", "e2"),
     "naive_folds": ("AUC", "E2", "naive: mean ± 1.96 SD/√K over folds", "e2"),
     "naive_images": ("AUC of images", "E1", "naive: image-level DeLong, pooled", "image"),
+    "pr_spread": ("PR-AUC", "E1", "patient bootstrap, standard error, logit t (primary)", "pr"),
+    "pr_percentile": ("PR-AUC", "E1", "patient bootstrap, percentile", "pr"),
     "e1_lead_delong": ("difference", "E1", "fold-stratified clustered DeLong, t (primary)", "e1_lead"),
     "e2_lead": ("difference", "E2", "the wider of the two below, 4 repeats x 3 seeds (primary)", "lead"),
     "e2_lead_procedure": ("difference", "E2", "patients, training and repeats, 4 repeats x 3 seeds", "lead"),

@@ -43,6 +43,16 @@ def test_test_patients_are_scored_by_models_that_did_not_see_them():
     assert np.mean([fold_areas(draw.pair).mean() for draw in areas]) == pytest.approx(0.5, abs=0.02)
 
 
+def test_the_expected_average_precision_is_the_mean_over_many_test_sets():
+    rng, labels = np.random.default_rng(3), np.repeat([1, 0], [5, 13])
+    scores = rng.normal(size=(6000, 18)) + np.sqrt(2) * norm.ppf(0.75) * labels
+    from sklearn.metrics import average_precision_score
+
+    found = np.mean([average_precision_score(labels, row) for row in scores])
+    assert simulate.expected_average_precision(np.array([0.75]), 5, 13)[0] == pytest.approx(found, abs=0.006)
+    assert simulate.expected_average_precision(np.array([0.5]), 1, 1)[0] == pytest.approx(0.75, abs=1e-6)
+
+
 def test_coverage_counts_what_is_inside():
     lines = tried(World(60, 0.37, 0.4, 0.0, 0.8, 0.0), 3, 0)
     lines["e1_delong_low"], lines["e1_delong_high"] = [0.0, 0.0, 2.0], [1.0, 1.0, 3.0]
