@@ -21,6 +21,7 @@ SMALLEST_CELL = 10
 """Subgroups with fewer positive or negative patients are not analysed: their numbers would be noise, and could identify."""
 AGE_BANDS = (50.0, 70.0)
 MOST_LEVELS = 6
+UNKNOWN = "unknown"
 N_THRESHOLDS = 40
 
 
@@ -57,7 +58,7 @@ def _within(rows: Aligned, groups: np.ndarray, weights: np.ndarray) -> tuple[np.
 
 
 def subgroup_columns(cohort: Cohort, asked: Sequence[str]) -> dict[str, pd.Series]:
-    """Return the columns to group by, as text by image: those asked for, or age, density, view and site where they are.
+    """Return the columns to group by, as ordered categories by image: those asked for, or age, density, view and site.
 
     A numeric column with many values is cut: age at 50 and 70 years, others at their terciles.
     """
@@ -72,14 +73,19 @@ def _known(images: pd.DataFrame, name: str) -> str:
 
 
 def _grouped(column: pd.Series, name: str) -> pd.Series:
+    """Return the column as ordered text categories, the unknown last."""
     if not pd.api.types.is_numeric_dtype(column):
-        return column.astype("string").fillna("unknown")
-    if column.nunique() <= MOST_LEVELS:
-        return column.map(lambda value: "unknown" if pd.isna(value) else f"{value:g}")
-    edges = AGE_BANDS if "age" in name.lower() else tuple(column.quantile([1 / 3, 2 / 3]))
-    names = [f"< {edges[0]:g}", f"{edges[0]:g} to < {edges[1]:g}", f">= {edges[1]:g}"]
-    cut = pd.cut(column, [-np.inf, *edges, np.inf], right=False, labels=names)
-    return cut.astype("string").fillna("unknown")
+        text = column.astype("string")
+        order = sorted(text.dropna().unique())
+    elif column.nunique() <= MOST_LEVELS:
+        text = column.map(lambda value: None if pd.isna(value) else f"{value:g}")
+        order = [f"{value:g}" for value in sorted(column.dropna().unique())]
+    else:
+        edges = AGE_BANDS if "age" in name.lower() else tuple(column.quantile([1 / 3, 2 / 3]))
+        order = [f"< {edges[0]:g}", f"{edges[0]:g} to < {edges[1]:g}", f"≥ {edges[1]:g}"]
+        text = pd.cut(column, [-np.inf, *edges, np.inf], right=False, labels=order).astype("string")
+    categories = [*(group for group in order if group != UNKNOWN), UNKNOWN]
+    return text.fillna(UNKNOWN).astype(pd.CategoricalDtype(categories, ordered=True))
 
 
 def subgroups(
@@ -102,16 +108,16 @@ def subgroups(
         rows = levels["image" if varies.max() > 1 else unit]
         key = "image_id" if rows.level == "image" else "patient_id"
         group_of = keyed.drop_duplicates(key).set_index(key)["group"]
-        groups = rows.rows[key].map(group_of).fillna("unknown").to_numpy()
+        groups = rows.rows[key].map(group_of).astype(values.dtype).fillna(UNKNOWN)
         found += _by_group(rows, name, groups, weights)
     return pd.DataFrame(found)
 
 
-def _by_group(rows: Aligned, column: str, groups: np.ndarray, weights: np.ndarray) -> list[dict[str, object]]:
+def _by_group(rows: Aligned, column: str, groups: pd.Series, weights: np.ndarray) -> list[dict[str, object]]:
     draws: dict[str, np.ndarray] = {}
     lines: dict[str, dict[str, object]] = {}
-    for group in sorted(set(groups)):
-        inside = rows.where(groups == group)
+    for group in groups.cat.remove_unused_categories().cat.categories:
+        inside = rows.where((groups == group).to_numpy())
         people = inside.rows.groupby("patient_id")["label"].agg(["max", "min"])
         n_positive, n_negative = int((people["max"] == 1).sum()), int((people["min"] == 0).sum())
         small = min(n_positive, n_negative) < SMALLEST_CELL

@@ -38,7 +38,16 @@ def number(metric: str, value: float | None) -> str:
     """Return a value as text: 0.848, 91.3 %, or n/a."""
     if value is None or math.isnan(value):
         return "n/a"
-    return f"{100 * value:.1f} %" if is_share(metric) else f"{value:.3f}"
+    return f"{_digits(metric, value)} %" if is_share(metric) else _digits(metric, value)
+
+
+def _digits(metric: str, value: float) -> str:
+    return _minus(f"{100 * value:.1f}" if is_share(metric) else f"{value:.3f}")
+
+
+def _minus(text: str) -> str:
+    """Return the number with a minus sign: a hyphen could break off at the end of a line."""
+    return text.replace("-", "−")
 
 
 def is_share(metric: str) -> bool:
@@ -50,7 +59,7 @@ def interval(metric: str, value: float, low: float, high: float) -> str:
     """Return `0.848 (0.794 to 0.902)` or `91.3 % (88.0 to 94.1)`."""
     if math.isnan(value) or math.isnan(low):
         return number(metric, value)
-    ends = (f"{100 * end:.1f}" if is_share(metric) else f"{end:.3f}" for end in (low, high))
+    ends = (_digits(metric, end) for end in (low, high))
     return f"{number(metric, value)} ({' to '.join(ends)})"
 
 
@@ -67,13 +76,13 @@ def listed(items: list[str]) -> str:
 def characteristic(n: int, share: float, mean: float, sd: float) -> str:
     """Return a cell of Table 1: `57.1 (11.2)` for a mean, `12 (31.6)` for a share, else the count."""
     if not math.isnan(mean):
-        return f"{mean:.1f} ({sd:.1f})"
+        return _minus(f"{mean:.1f} ({sd:.1f})")
     return f"{n}" if math.isnan(share) else f"{n} ({100 * share:.1f})"
 
 
 def signed(value: float) -> str:
     """Return a standardised difference: +0.46."""
-    return "n/a" if math.isnan(value) else f"{value:+.2f}"
+    return "n/a" if math.isnan(value) else _minus(f"{value:+.2f}")
 
 
 def plain(value: object) -> str:
@@ -83,7 +92,7 @@ def plain(value: object) -> str:
 
 def difference(value: float) -> str:
     """Return a difference with its sign: +0.021, −0.013."""
-    return "n/a" if math.isnan(value) else f"{value:+.3f}".replace("-", "−")
+    return "n/a" if math.isnan(value) else _minus(f"{value:+.3f}")
 
 
 def difference_interval(value: float, low: float, high: float) -> str:

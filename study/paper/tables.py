@@ -218,8 +218,9 @@ def summary_table(evaluation: Evaluation, level: str) -> PaperTable:
         f"{level.capitalize()} level, out-of-fold test predictions of {first['n_patients']} patients "
         f"({first['n_images']} images); 95 % intervals for these fitted models on new patients (E1), patients as clusters: "
         "ROC-AUC fold-stratified clustered DeLong; proportions Wilson with the design effect; Brier score cluster-robust; "
-        "calibration by clustered logistic regression; PR-AUC, F1, MCC and balanced accuracy patient bootstrap. "
-        f"AUCs are means of within-fold values (a PR-AUC of {prevalence:.3f}, the share of positives, is chance); the other "
+        "calibration by clustered logistic regression; PR-AUC standard error of the patient bootstrap, on the logit scale; "
+        "F1, MCC and balanced accuracy patient bootstrap. AUCs are means of within-fold values (a PR-AUC of "
+        f"{prevalence:.3f}, the share of positives, is chance, and folds with few positives show more); the other "
         "metrics are pooled over folds, accuracy, balanced accuracy, F1 and MCC at calibrated probability 0.5, the threshold "
         f"for 90 % specificity and the calibration from each fold's validation patients.{literature}{remarks}"
     )
@@ -311,7 +312,7 @@ def calibration_table(evaluation: Evaluation) -> PaperTable:
     caption = (
         f"Calibrated probabilities (Platt scaling on validation patients), {evaluation.unit} level, pooled over folds. A slope "
         "of 1 and 0 in the large are right. An ECE is biased upwards: the last column is what perfectly calibrated "
-        "probabilities would show."
+        "probabilities would show. Its interval is from the standard error of the patient bootstrap, on the logit scale."
     )
     data = data.merge(evaluation.expected_ece, on=["arm", "metric"], how="left")
     return PaperTable("calibration", "Calibration", caption, data, pd.DataFrame(rows))

@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 from mmbc.calibration import apply_platt, fit_platt
 from study.evaluate import METRICS, cell_units, evaluate, pool
 from study.settings import Protocol
+from study.summary import BOOTSTRAP, BOOTSTRAP_SE, NO_INTERVAL
 
 
 @pytest.fixture
@@ -54,7 +55,12 @@ def test_everything_is_there_with_an_interval_around_it(stored, evaluation):
     assert len(evaluation.summary) == 5 * 3 * len(METRICS)
     known = evaluation.summary[evaluation.summary["low"].notna()]
     bad = known[(known["low"] > known["value"] + 1e-9) | (known["value"] > known["high"] + 1e-9)]
-    assert set(bad["metric"]) <= {"ece", "ece_equal_mass"}, "an ECE is biased upwards, so are its replicates"
+    assert bad.empty, bad
+    led = evaluation.summary.set_index("metric")["method"]
+    spread = {"pr_auc", "partial_auc", "ece", "ece_equal_mass"}
+    assert set(led[led == BOOTSTRAP_SE].index) == spread
+    beside = evaluation.intervals.query("metric in @spread and not primary")
+    assert set(beside["method"]) == {BOOTSTRAP} and len(beside) == 5 * 3 * len(spread)
     assert len(known) > 0.9 * len(evaluation.summary)
     assert set(evaluation.contrasts_by_class["metric"]) == {"against Benign", "against Normal", "within sites"}
     cancers_and_normals = stored.cohort.images.query("status != 'Benign'")["patient_id"].nunique()
@@ -62,6 +68,15 @@ def test_everything_is_there_with_an_interval_around_it(stored, evaluation):
     assert (chosen["n_patients"] == cancers_and_normals).all()
     again = evaluate(stored, n_replicates=200)
     pd.testing.assert_frame_equal(evaluation.summary, again.summary)
+
+
+def test_replicates_without_spread_give_no_interval(stored):
+    """Every test patient of an arm scored perfectly: no replicate differs, which is no certainty."""
+    perfect = stored.predictions.assign(logit=np.where(stored.predictions["label"] == 1, 4.0, -4.0))
+    found = evaluate(dataclasses.replace(stored, predictions=perfect), n_replicates=50).summary
+    lines = found[found["metric"].isin(["pr_auc", "f1"])]
+    assert (lines["value"] == 1).all() and lines[["low", "high"]].isna().all(axis=None)
+    assert set(lines["method"]) == {NO_INTERVAL} and lines["note"].str.contains("resampling says nothing").all()
 
 
 def test_calibration_and_thresholds_come_from_validation_rows_alone(stored):

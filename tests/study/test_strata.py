@@ -82,6 +82,17 @@ def test_subgroups_are_cut_suppressed_and_tested(stored):
     assert tested["interaction_p"].between(0, 1).all()
 
 
+def test_groups_are_in_their_natural_order():
+    ages = strata._grouped(pd.Series([80.0, 30, 60, np.nan, 41, 42, 43, 44]), "age")
+    assert list(ages.cat.categories) == ["< 50", "50 to < 70", "≥ 70", "unknown"] and list(ages[:4]) == [
+        "≥ 70", "< 50", "50 to < 70", "unknown",
+    ]  # fmt: skip
+    levels = strata._grouped(pd.Series([10.0, 2, np.nan]), "level")
+    assert list(levels.cat.categories) == ["2", "10", "unknown"] and list(levels) == ["10", "2", "unknown"]
+    sites = strata._grouped(pd.Series(["B", None, "unknown", "A"]), "site")
+    assert list(sites.cat.categories) == ["A", "B", "unknown"] and list(sites) == ["B", "unknown", "unknown", "A"]
+
+
 def test_interaction_finds_a_planted_difference_and_no_other():
     rng = np.random.default_rng(0)
     same = [0.8 + rng.normal(size=2000) * 0.02 for _ in range(3)]

@@ -7,11 +7,12 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
 from study.paper.verdicts import sentence
 from study.stats import auc, calibration, metrics, proportions
-from study.stats.bootstrap import bca_interval, patient_weights, percentile_interval
+from study.stats.bootstrap import bca_interval, logit_t_interval, patient_weights, percentile_interval
 from study.stats.comparison import BOUNDED, WIDER, Pair, compare, fold_areas, judged
 from study.stats.decision import at_prevalence, net_benefit, predictive_values, treat_all
 from study.stats.kernel import areas, kernel, mean_areas
@@ -190,6 +191,18 @@ def test_degenerate_data_gives_a_defined_answer_or_an_error():
     assert same.p == 1.0 and same.probabilities(0.01) == (0.0, 1.0, 0.0)
     assert bca_interval(0.5, np.full(10, 0.5), np.full(4, 0.5)) == (0.5, 0.5)
     assert np.isnan(percentile_interval(np.full(3, np.nan))).all()
+    assert np.isnan(logit_t_interval(0.5, np.array([0.5, np.nan]), 10)).all()
+    assert np.isnan(logit_t_interval(1.0, np.array([0.9, 1.0]), 10)).all()
+
+
+def test_an_interval_from_the_spread_holds_the_value_and_is_not_shifted_by_the_replicates():
+    replicates = np.array([0.75, 0.8, 0.85])
+    low, high = logit_t_interval(0.7, replicates, 20)
+    assert (low, high) == pytest.approx(logit_t_interval(0.7, replicates + 0.1, 20)) and 0 < low < 0.7 < high < 1
+    half = scipy.stats.t.ppf(0.975, 20) * 0.05 / (0.7 * 0.3)
+    assert (low, high) == pytest.approx(expit(logit(0.7) + np.array([-half, half])))
+    wide = logit_t_interval(0.7, replicates, 2)
+    assert wide[0] < low and high < wide[1], "few degrees of freedom"
 
 
 @pytest.mark.parametrize("method", [*REASONS, "vibes"])
