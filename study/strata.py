@@ -15,7 +15,7 @@ from study.stats.kernel import kernel, pair_sums
 from study.stats.metrics import ratio, sensitivity, specificity
 from study.stats.proportions import clustered_ratio, clustered_wilson
 from study.summary import BOOTSTRAP, DELONG, N_BINS, NO_INTERVAL, _Row, raw_probs
-from study.units import Aligned
+from study.units import UNIT_KEYS, Aligned
 
 SMALLEST_CELL = 10
 """Subgroups with fewer positive or negative patients are not analysed: their numbers would be noise, and could identify."""
@@ -93,24 +93,30 @@ def subgroups(
 ) -> pd.DataFrame:
     """Return the AUC of every arm in each subgroup, and a test whether it differs between them.
 
-    A column that varies within a unit (the view) is analysed by image. AUC over pairs of the same test part and subgroup;
-    interval and the interaction's Wald test from the patient bootstrap.
+    A column that varies within a breast (the view) is analysed by image. Otherwise a unit with several values, such as a
+    patient's age at two cases, has that of most of its images. AUC over pairs of the same test part and subgroup; interval
+    and the interaction's Wald test from the patient bootstrap.
 
     Columns: arm, column, group, level, n_patients, n_positive, value, low, high, suppressed, interaction_p.
     """
-    images = cohort.images
     found: list[dict[str, object]] = []
     for name, values in columns.items():
-        keyed = images[["patient_id", "case_id", "breast", "image_id"]].assign(group=values.to_numpy())
-        varies = keyed.groupby("patient_id" if unit == "patient" else ["patient_id", "case_id", "breast"])[
-            "group"
-        ].nunique()
-        rows = levels["image" if varies.max() > 1 else unit]
-        key = "image_id" if rows.level == "image" else "patient_id"
-        group_of = keyed.drop_duplicates(key).set_index(key)["group"]
-        groups = rows.rows[key].map(group_of).astype(values.dtype).fillna(UNKNOWN)
-        found += _by_group(rows, name, groups, weights)
+        level, group_of = group_by_unit(cohort.images, values, unit)
+        rows = levels[level]
+        groups = rows.rows[UNIT_KEYS[level]].merge(group_of, on=UNIT_KEYS[level], how="left")["group"]
+        found += _by_group(rows, name, groups.fillna(UNKNOWN), weights)
     return pd.DataFrame(found)
+
+
+def group_by_unit(images: pd.DataFrame, values: pd.Series, unit: str) -> tuple[str, pd.DataFrame]:
+    """Return the level to analyse a column of images at, and each of its units' group: `UNIT_KEYS[level]`, group."""
+    keyed = images[UNIT_KEYS["image"]].assign(group=values)
+    varies = keyed.groupby(UNIT_KEYS["breast"], observed=True)["group"].nunique().max() > 1
+    level = "image" if varies else unit
+    sizes = (
+        keyed.groupby([*UNIT_KEYS[level], "group"], observed=True).size().sort_values(ascending=False, kind="stable")
+    )
+    return level, sizes.index.to_frame(index=False).drop_duplicates(UNIT_KEYS[level])
 
 
 def _by_group(rows: Aligned, column: str, groups: pd.Series, weights: np.ndarray) -> list[dict[str, object]]:

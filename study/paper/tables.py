@@ -18,6 +18,7 @@ from study.paper.format import (
     difference,
     difference_interval,
     interval,
+    listed,
     number,
     p_value,
     plain,
@@ -336,9 +337,12 @@ def subgroups_table(evaluation: Evaluation) -> PaperTable:
         f"{column} {', '.join(f'{arm} {p_value(p)}' for arm, p in lines[['arm', 'interaction_p']].to_numpy())}"
         for column, lines in tests
     )
+    by_image = [str(column) for column in data.loc[data["level"] == "image", "column"].unique()]
+    levels = f"{evaluation.unit.capitalize()} level" + f", {listed(by_image)} by image" * bool(by_image)
     caption = (
-        "ROC-AUC over pairs of the same test part and subgroup, 95 % patient-bootstrap interval (E1). Subgroups with fewer "
-        "than 10 positive or negative patients are not analysed. p of a difference between subgroups (Wald, not adjusted): "
+        f"{levels}. ROC-AUC over pairs of the same test part and subgroup, 95 % patient-bootstrap interval (E1). A "
+        f"{evaluation.unit} with several values counts under that of most of its images. Subgroups with fewer than 10 "
+        "positive or negative patients are not analysed. p of a difference between subgroups (Wald, not adjusted): "
         f"{shown}."
     )
     return PaperTable("subgroups", "Subgroups", caption, data, pd.DataFrame(rows))

@@ -82,6 +82,23 @@ def test_subgroups_are_cut_suppressed_and_tested(stored):
     assert tested["interaction_p"].between(0, 1).all()
 
 
+def test_a_patient_is_in_the_subgroup_of_most_of_her_images():
+    """Two ages in one patient do not turn the analysis into one of images; views do."""
+    images = pd.DataFrame(
+        [("A", "A/1", "L", "a1", 30, "CC"), ("A", "A/2", "L", "a2", 60, "CC"), ("A", "A/2", "L", "a3", 60, "MLO"),
+         ("B", "B/1", "L", "b1", 60, "CC"), ("B", "B/2", "L", "b2", 30, "CC")],
+        columns=["patient_id", "case_id", "breast", "image_id", "age", "view"],
+    )  # fmt: skip
+    level, group_of = strata.group_by_unit(images, strata._grouped(images["age"], "age"), "patient")
+    assert level == "patient" and group_of.set_index("patient_id")["group"].to_dict() == {"A": "60", "B": "30"}
+    level, group_of = strata.group_by_unit(images, strata._grouped(images["age"], "age"), "breast")
+    assert level == "breast" and group_of.set_index("case_id")["group"].to_dict() == {
+        "A/1": "30", "A/2": "60", "B/1": "60", "B/2": "30",
+    }  # fmt: skip
+    level, group_of = strata.group_by_unit(images, strata._grouped(images["view"], "view"), "patient")
+    assert level == "image" and group_of.set_index("image_id")["group"]["a3"] == "MLO" and len(group_of) == 5
+
+
 def test_groups_are_in_their_natural_order():
     ages = strata._grouped(pd.Series([80.0, 30, 60, np.nan, 41, 42, 43, 44]), "age")
     assert list(ages.cat.categories) == ["< 50", "50 to < 70", "≥ 70", "unknown"] and list(ages[:4]) == [
