@@ -203,12 +203,17 @@ def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
         raise ConfigError("\n".join(_explain(kind, item, where) for item in error.errors())) from None
 
 
+LISTS = dict.fromkeys(("tuple_type", "list_type"), """write a list, for example ["a", "b"]""")
+"""Kinds of error whose own words mean nothing to a user, and what to say instead."""
+
+
 def _explain(kind: type[BaseModel], item: Any, where: str) -> str:
     path = [str(part) for part in item["loc"]]
     key = ".".join(path)
     if item["type"] == "extra_forbidden":
         return f"{where}: unknown key {key!r}; {nearest(key, known_keys(kind))}"
-    return f"{where}: {key or kind.__name__}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})"
+    message = LISTS.get(item["type"], item["msg"].removeprefix("Value error, "))
+    return f"{where}: {key or kind.__name__}: {message} (got {item['input']!r})"
 
 
 def known_keys(kind: type[BaseModel], prefix: str = "") -> list[str]:

@@ -14,6 +14,8 @@ from study.settings import StudyFile
 
 EXTENDS = ("protocol.repeats", "protocol.seeds", "preset")
 """Settings that add cells and change none (the name of a preset is a label)."""
+REPORTS = ("protocol.prevalence", "protocol.subgroups")
+"""Settings of the report alone: they change no cell and no declared comparison; the last ones set hold."""
 
 
 def lock(folder: Path) -> FileLock:
@@ -48,7 +50,7 @@ def continued(folder: Path, asked: StudyFile) -> StudyFile:
     """Return the study that results when what is asked for meets what the folder holds.
 
     Raises:
-        StudyError: anything but repeats, seeds and arms differs; with the differences.
+        StudyError: anything but repeats, seeds, arms and `REPORTS` differs; with the differences.
     """
     if not (folder / "study.toml").exists():
         return asked
@@ -64,6 +66,8 @@ def continued(folder: Path, asked: StudyFile) -> StudyFile:
         update={
             "repeats": max(stored.protocol.repeats, asked.protocol.repeats),
             "seeds": max(stored.protocol.seeds, asked.protocol.seeds),
+            "prevalence": asked.protocol.prevalence or stored.protocol.prevalence,
+            "subgroups": asked.protocol.subgroups or stored.protocol.subgroups,
         }
     )
     return asked.model_copy(update={"arms": {**stored.arms, **asked.arms}, "protocol": protocol})
@@ -83,7 +87,7 @@ def differences(stored: StudyFile, asked: StudyFile) -> dict[str, tuple[Any, Any
 
 
 def _comparable(study: StudyFile) -> Mapping[str, Any]:
-    return {k: v for k, v in flatten(study).items() if k not in EXTENDS and not k.startswith("arms.")}
+    return {k: v for k, v in flatten(study).items() if k not in (*EXTENDS, *REPORTS) and not k.startswith("arms.")}
 
 
 def begin(

@@ -18,6 +18,7 @@ from study.observe import Observer
 from study.plan import Cell, baseline_cells, plan
 from study.record import finished
 from study.settings import StudyFile
+from study.strata import check_subgroups
 from study.workplace import Tolerance, open_cohort
 
 CACHE = ".cache"
@@ -104,6 +105,7 @@ def prepare(request: Request, observer: Observer) -> Planned:
         aside=folds.columns_used(asked.protocol), tolerance=request.tolerance, observer=observer,
     )  # fmt: skip
     _check_features(asked, cohort)
+    check_subgroups(cohort, asked.protocol.subgroups)
     place = request.out / (request.name or _default_name(cohort.name, asked, request.tolerance))
     notes = []
     if request.force and (aside := study_folder.set_aside(place)) is not None:

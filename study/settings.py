@@ -53,13 +53,25 @@ class Protocol(Section):
     pool_breasts: Literal["max", "mean", "noisy-or"] = "max"
     """How her breasts' logits become the patient's; `noisy-or` (1 minus the product of 1 minus the probabilities) needs
     labels per breast."""
-    delta: float = Field(0.02, gt=0)
+    delta: float = Field(0.02, gt=0, le=0.5)
     """Half width of the region of practical equivalence, in AUC."""
     prevalence: float | None = Field(None, gt=0, lt=1)
     """Share of positives among the people the model is meant for; predictive values and net benefit are given there, and not
     at all without it, because a cohort's own share is that of its sampling."""
     subgroups: tuple[str, ...] = ()
     """Columns to report subgroups by; empty for age, density, view and site where the cohort has them."""
+
+    @field_validator("contrasts")
+    @classmethod
+    def _pairs(cls, pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        seen: set[frozenset[str]] = set()
+        for first, second in pairs:
+            if first == second:
+                raise ValueError(f"{first!r} is contrasted with itself")
+            if frozenset((first, second)) in seen:
+                raise ValueError(f"{first!r} and {second!r} are contrasted twice; Holm would count the pair twice")
+            seen.add(frozenset((first, second)))
+        return pairs
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> Self:
@@ -128,7 +140,7 @@ def load(preset: str = "default", file: Path | None = None, assignments: Sequenc
     Every arm's configuration is validated here, so that a misspelt key stops the command before any work.
 
     Raises:
-        ConfigError: names the source, the key and the nearest known one.
+        ConfigError: names the source, the key and the nearest known one; a contrast of an arm that does not exist.
     """
     if preset not in presets():
         raise ConfigError(f"unknown preset {preset!r}; {nearest(preset, presets())}")
@@ -148,6 +160,9 @@ def load(preset: str = "default", file: Path | None = None, assignments: Sequenc
         raise
     for name in study.arms:
         study.arm_config(name)
+    known = [*study.arms, BASELINE]
+    for arm in (arm for pair in study.protocol.contrasts for arm in pair if arm not in known):
+        raise ConfigError(f"protocol.contrasts: there is no arm {arm!r}; {nearest(arm, known)}")
     return study
 
 

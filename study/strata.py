@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.stats import chi2
 
 from mmbc.data.cohort import Cohort
+from mmbc.errors import CohortError, nearest
 from study.stats import auc
 from study.stats.bootstrap import percentile_interval
 from study.stats.calibration import EDGE, bin_numbers, expected_ece
@@ -22,6 +23,8 @@ SMALLEST_CELL = 10
 AGE_BANDS = (50.0, 70.0)
 MOST_LEVELS = 6
 UNKNOWN = "unknown"
+NOT_GROUPS = ("label", "status", "image_id", "patient_id", "case_id", "path", "pixel_digest")
+"""Columns that name rows or are the outcome."""
 N_THRESHOLDS = 40
 
 
@@ -67,6 +70,20 @@ def subgroup_columns(cohort: Cohort, asked: Sequence[str]) -> dict[str, pd.Serie
     return {name: _grouped(images[_known(images, name)], name) for name in names if _known(images, name)}
 
 
+def check_subgroups(cohort: Cohort, asked: Sequence[str]) -> None:
+    """Refuse a column that is not there, that is the outcome, or that is named twice.
+
+    Raises:
+        CohortError: names the column and those there are.
+    """
+    columns = [name for name in cohort.images.columns if name not in NOT_GROUPS]
+    for number, name in enumerate(asked):
+        if _known(cohort.images[columns], name) == "":
+            raise CohortError(f"protocol.subgroups: no column {name!r} to group by; {nearest(name, columns)}")
+        if name.lower() in (other.lower() for other in asked[:number]):
+            raise CohortError(f"protocol.subgroups: {name!r} is named twice")
+
+
 def _known(images: pd.DataFrame, name: str) -> str:
     """Return the column of this name, whatever its case, or ''."""
     return next((str(column) for column in images.columns if str(column).lower() == name.lower()), "")
@@ -93,7 +110,7 @@ def subgroups(
 ) -> pd.DataFrame:
     """Return the AUC of every arm in each subgroup, and a test whether it differs between them.
 
-    A column that varies within a breast (the view) is analysed by image. Otherwise a unit with several values, such as a
+    A column that varies within a case (the view, the side) is analysed by image. Otherwise a unit with several values, such as a
     patient's age at two cases, has that of most of its images. AUC over pairs of the same test part and subgroup; interval
     and the interaction's Wald test from the patient bootstrap.
 
@@ -111,7 +128,7 @@ def subgroups(
 def group_by_unit(images: pd.DataFrame, values: pd.Series, unit: str) -> tuple[str, pd.DataFrame]:
     """Return the level to analyse a column of images at, and each of its units' group: `UNIT_KEYS[level]`, group."""
     keyed = images[UNIT_KEYS["image"]].assign(group=values)
-    varies = keyed.groupby(UNIT_KEYS["breast"], observed=True)["group"].nunique().max() > 1
+    varies = keyed.groupby(["patient_id", "case_id"], observed=True)["group"].nunique().max() > 1
     level = "image" if varies else unit
     sizes = (
         keyed.groupby([*UNIT_KEYS[level], "group"], observed=True).size().sort_values(ascending=False, kind="stable")

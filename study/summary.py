@@ -18,6 +18,7 @@ from study.units import Aligned
 
 BOOTSTRAP = "patient bootstrap within folds, percentile"
 BOOTSTRAP_SE = "patient bootstrap within folds, standard error, logit t"
+"""Its standard error allows for the number of patients in a fold (`study.stats.bootstrap.logit_t_interval`)."""
 DELONG = "fold-stratified clustered DeLong, logit"
 WILSON = "Wilson, patient design effect"
 ROBUST = "cluster-robust t"
@@ -25,6 +26,7 @@ GLM = "logistic recalibration, cluster-robust"
 LEDELL = "LeDell influence curve, clustered"
 NEWCOMBE = "Newcombe, perfect separation"
 NO_INTERVAL = "none"
+UPWARDS = "biased upwards: also calibrated probabilities have an ECE"
 MIN_SPECIFICITY = 0.8
 """The partial AUC covers specificities from here to 1."""
 N_BINS = 10
@@ -143,17 +145,22 @@ def summarise(rows: Aligned, weights: Weights, prevalence: float | None) -> Iter
         prevalence: declared, for predictive values; None for none.
     """
     rows = rows.with_both_classes()
+    n_parts = len(np.unique(rows.folds))
     drawn = mean_areas(weights, rows.labels, rows.logit, rows.patients, rows.parts)
     areas = auc.cross_validated(rows.labels, rows.logit, rows.patients, rows.folds, rows.runs)
     for arm, name in enumerate(rows.arms):
         row = _Row(rows, name, weights)
         yield from _roc_auc(row, rows, arm, areas, drawn[arm])
         for metric, values in within_folds(weights, rows, arm).items():
-            yield from row.by_spread(metric, values, areas.df)
+            yield from row.by_spread(metric, values, areas.df, n_parts)
         runs = [sums(rows.where(rows.runs == run), arm, weights.shape[1]) for run in range(rows.n_runs)]
         draws = [pooled(weights, added, prevalence) for added in runs]
         for metric in draws[0]:
-            yield from _pooled_metric(row, metric, runs, np.mean([draw[metric] for draw in draws], axis=0), areas.df)
+            values = np.mean([draw[metric] for draw in draws], axis=0)
+            if metric in ERRORS:
+                yield from row.by_spread(metric, values, areas.df, n_parts, note=UPWARDS)
+            else:
+                yield from _pooled_metric(row, metric, runs, values)
         yield from _calibration(row, rows, arm)
 
 
@@ -180,10 +187,13 @@ class _Row:
         """Return the line of the patient bootstrap from draws (1 + n_replicates,), the first of which is the value."""
         return self._of_draws(metric, draws, percentile_interval(draws[1:]), BOOTSTRAP, primary, note)
 
-    def by_spread(self, metric: str, draws: np.ndarray, df: float, note: str = "") -> Iterator[dict[str, object]]:
+    def by_spread(
+        self, metric: str, draws: np.ndarray, df: float, n_parts: int, note: str = ""
+    ) -> Iterator[dict[str, object]]:
         """Yield the interval from the replicates' spread, for metrics that resampling itself shifts, and their percentiles."""
         value = float(draws[0])
-        yield self._of_draws(metric, draws, logit_t_interval(value, draws[1:], df), BOOTSTRAP_SE, True, note)
+        interval = logit_t_interval(value, draws[1:], df, n_parts)
+        yield self._of_draws(metric, draws, interval, BOOTSTRAP_SE, True, note)
         yield self.bootstrap(metric, draws, primary=False, note=note)
 
     def _of_draws(
@@ -245,9 +255,7 @@ def fold_scores(rows: Aligned, arm: int) -> np.ndarray:
     return found
 
 
-def _pooled_metric(
-    row: _Row, metric: str, runs: list[Sums], draws: np.ndarray, df: float
-) -> Iterator[dict[str, object]]:
+def _pooled_metric(row: _Row, metric: str, runs: list[Sums], draws: np.ndarray) -> Iterator[dict[str, object]]:
     value = float(draws[0])
     if metric in PROPORTIONS:
         above, below = PROPORTIONS[metric]
@@ -261,8 +269,6 @@ def _pooled_metric(
         low, high = t_interval(mean)
         yield row.line(metric, value, (max(low, 0.0), high), ROBUST)
         yield row.bootstrap(metric, draws, primary=False)
-    elif metric in ERRORS:
-        yield from row.by_spread(metric, draws, df, note="biased upwards: also calibrated probabilities have an ECE")
     else:
         yield row.bootstrap(metric, draws)
 
@@ -277,7 +283,9 @@ def _calibration(row: _Row, rows: Aligned, arm: int) -> Iterator[dict[str, objec
     for metric, field in zip(CALIBRATION, ("slope", "intercept", "in_the_large"), strict=True):
         value = float(np.mean([getattr(fit, field) for fit in fits]))
         se = float(np.mean([getattr(fit, f"{field}_se") for fit in fits]))
-        note = "not defined: constant or perfectly separating probabilities in a run" if np.isnan(value) else ""
+        note = (
+            "not defined: (nearly) constant or perfectly separating probabilities in a run" if np.isnan(value) else ""
+        )
         yield row.line(metric, value, auc.normal_interval(value, se), GLM if not note else NO_INTERVAL, note=note)
 
 

@@ -11,6 +11,7 @@ from scipy.special import logit
 Bins = Literal["equal-width", "equal-mass"]
 EDGE = 1e-12
 """Probabilities are kept this far from 0 and 1 where their logit is taken."""
+LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ UNDEFINED = Recalibration(*(float("nan"),) * 6)
 def recalibration(labels: np.ndarray, probs: np.ndarray, patients: np.ndarray) -> Recalibration:
     """Fit labels (n,) on the logit of probabilities (n,), with standard errors clustered in patients (n,).
 
-    Everything is NaN where the fit does not exist: one class alone, probabilities that are all equal, or classes that the
-    probabilities separate completely.
+    Everything is NaN where the fit does not exist: one class alone, probabilities that are all equal (to `LEAST_SPREAD` on
+    the logit scale, where the slope of a Platt scaling went to 0), or classes that the probabilities separate completely.
     """
     scores = logit(np.clip(probs, EDGE, 1 - EDGE))
     truth = np.asarray(labels) == 1
-    if truth.all() or not truth.any() or np.ptp(scores) == 0:
+    if truth.all() or not truth.any() or np.ptp(scores) < LEAST_SPREAD:
         return UNDEFINED
     if scores[truth].min() >= scores[~truth].max() or scores[truth].max() <= scores[~truth].min():
         return UNDEFINED

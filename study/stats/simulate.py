@@ -277,7 +277,7 @@ def _of_precision(single: Pair, truth: np.ndarray, weights: np.ndarray, df: floa
     value, *replicates = np.mean(found, axis=0)
     return {
         "pr": np.mean(expected),
-        **_named("pr_spread", logit_t_interval(value, np.array(replicates), df)),
+        **_named("pr_spread", logit_t_interval(value, np.array(replicates), df, len(truth))),
         **_named("pr_percentile", percentile_interval(np.array(replicates))),
     }
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mmbc.errors import LeakageError, SplitError, StudyError
+from mmbc.errors import ConfigError, LeakageError, SplitError, StudyError
 from study import folds
 from study.record import finished, load_study, read_json, write_atomically
-from study.settings import Protocol
+from study.settings import Protocol, load
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,6 +52,34 @@ def test_repeats_seeds_and_arms_extend_a_study(tiny):
     assert record.stat().st_mtime_ns == before, "finished cells are not run again"
     again = tiny.plan("grows", arms="image")
     assert len(again.cells) == len(second.cells), "asking for less takes nothing away"
+
+
+def test_what_the_report_alone_uses_can_be_set_later(tiny):
+    tiny.run("restated", arms="tabular")
+    later = tiny.run("restated", arms="tabular", sets=["protocol.prevalence=0.01", 'protocol.subgroups=["view"]'])
+    assert not later.unfinished(later.cells)
+    again = tiny.run("restated", arms="tabular")
+    assert load_study(again.folder).settings.protocol.prevalence == 0.01, (
+        "the same command without it takes nothing away"
+    )
+    assert again.study.protocol.subgroups == ("view",)
+    with pytest.raises(StudyError, match=r"protocol\.delta: 0\.02 there, 0\.1 asked for"):
+        tiny.plan("restated", arms="tabular", sets=["protocol.delta=0.1"])
+
+
+@pytest.mark.parametrize(
+    ("assignment", "text"),
+    [
+        ('protocol.contrasts=[["concat","tabluar"]]', "no arm 'tabluar'; did you mean 'tabular'"),
+        ('protocol.contrasts=[["concat","concat"]]', "'concat' is contrasted with itself"),
+        ('protocol.contrasts=[["concat","image"],["image","concat"]]', "contrasted twice"),
+        ("protocol.delta=2", r"protocol\.delta: .*less than or equal to 0\.5"),
+        ("protocol.subgroups=density", r'protocol\.subgroups: write a list, for example \["a", "b"\]'),
+    ],
+)
+def test_a_declaration_that_cannot_be_is_refused_before_the_run(assignment, text):
+    with pytest.raises(ConfigError, match=text):
+        load("tiny", None, [assignment])
 
 
 def test_any_other_change_is_refused_with_a_diff(tiny):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmbc.errors import StudyError
+from mmbc.errors import CohortError, StudyError
 from study import strata
 from study.evaluate import evaluate
 from study.stats.auc import delong
@@ -97,6 +97,16 @@ def test_a_patient_is_in_the_subgroup_of_most_of_her_images():
     }  # fmt: skip
     level, group_of = strata.group_by_unit(images, strata._grouped(images["view"], "view"), "patient")
     assert level == "image" and group_of.set_index("image_id")["group"]["a3"] == "MLO" and len(group_of) == 5
+
+
+def test_subgroups_that_cannot_be_are_refused(stored):
+    strata.check_subgroups(stored.cohort, ["Age", "view"])
+    with pytest.raises(CohortError, match="no column 'densty' to group by; did you mean 'density'"):
+        strata.check_subgroups(stored.cohort, ["densty"])
+    with pytest.raises(CohortError, match="no column 'label'"):
+        strata.check_subgroups(stored.cohort, ["label"])
+    with pytest.raises(CohortError, match="'AGE' is named twice"):
+        strata.check_subgroups(stored.cohort, ["age", "AGE"])
 
 
 def test_groups_are_in_their_natural_order():

@@ -182,6 +182,8 @@ def test_degenerate_data_gives_a_defined_answer_or_an_error():
     assert (
         calibration.recalibration(np.array([0, 1, 1]), np.array([0.1, 0.6, 0.7]), np.arange(3)) == calibration.UNDEFINED
     )
+    nearly = np.array([0.3, 0.3, 0.3 + 1e-16, 0.3]) + np.array([0, 1e-12, 0, 0])
+    assert calibration.recalibration(np.array([0, 1, 1, 0]), nearly, np.arange(4)) == calibration.UNDEFINED
     nobody = proportions.clustered_ratio(np.zeros(3), np.zeros(3))
     assert np.isnan(nobody.value) and np.isnan(proportions.clustered_wilson(nobody)).all()
     everybody = proportions.clustered_ratio(np.ones(5), np.ones(5))
@@ -191,17 +193,17 @@ def test_degenerate_data_gives_a_defined_answer_or_an_error():
     assert same.p == 1.0 and same.probabilities(0.01) == (0.0, 1.0, 0.0)
     assert bca_interval(0.5, np.full(10, 0.5), np.full(4, 0.5)) == (0.5, 0.5)
     assert np.isnan(percentile_interval(np.full(3, np.nan))).all()
-    assert np.isnan(logit_t_interval(0.5, np.array([0.5, np.nan]), 10)).all()
-    assert np.isnan(logit_t_interval(1.0, np.array([0.9, 1.0]), 10)).all()
+    assert np.isnan(logit_t_interval(0.5, np.array([0.5, np.nan]), 10, 5)).all()
+    assert np.isnan(logit_t_interval(1.0, np.array([0.9, 1.0]), 10, 5)).all()
 
 
 def test_an_interval_from_the_spread_holds_the_value_and_is_not_shifted_by_the_replicates():
     replicates = np.array([0.75, 0.8, 0.85])
-    low, high = logit_t_interval(0.7, replicates, 20)
-    assert (low, high) == pytest.approx(logit_t_interval(0.7, replicates + 0.1, 20)) and 0 < low < 0.7 < high < 1
-    half = scipy.stats.t.ppf(0.975, 20) * 0.05 / (0.7 * 0.3)
+    low, high = logit_t_interval(0.7, replicates, 20, 5)
+    assert (low, high) == pytest.approx(logit_t_interval(0.7, replicates + 0.1, 20, 5)) and 0 < low < 0.7 < high < 1
+    half = scipy.stats.t.ppf(0.975, 20) * 0.05 * np.sqrt(25 / 20) / (0.7 * 0.3)
     assert (low, high) == pytest.approx(expit(logit(0.7) + np.array([-half, half])))
-    wide = logit_t_interval(0.7, replicates, 2)
+    wide = logit_t_interval(0.7, replicates, 2, 5)
     assert wide[0] < low and high < wide[1], "few degrees of freedom"
 
 
