@@ -53,7 +53,9 @@ def _planned(**inputs: float) -> PlanResult:
     try:
         return plan(Plan(**inputs))  # type: ignore[arg-type]
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        name, _, rest = str(error).partition(" ")
+        option = "patients" if name == "n_patients" else name.replace("_", "-")
+        raise ConfigError(f"--{option} {rest}") from None
 
 
 def _write(file: Path, result: PlanResult) -> None:

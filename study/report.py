@@ -11,6 +11,7 @@ from mmbc.errors import MmbcError
 from study.evaluate import evaluate
 from study.paper.pack import write_report
 from study.paper.screen import comparisons_lines, summary_table
+from study.paper.text import unfinished
 from study.record import load_study
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -32,6 +33,8 @@ def main(
     except MmbcError as error:
         console.print(f"error {type(error).__name__}: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
+    if missing := unfinished(stored):
+        console.print(f"{missing}.", highlight=False, markup=False)
     console.print(summary_table(evaluation, stored.cohort.notice))
     for line in comparisons_lines(evaluation):
         console.print(f"- {line}", highlight=False, markup=False)

@@ -26,6 +26,8 @@ UNKNOWN = "unknown"
 NOT_GROUPS = ("label", "status", "image_id", "patient_id", "case_id", "path", "pixel_digest")
 """Columns that name rows or are the outcome."""
 N_THRESHOLDS = 40
+AROUND = (0.5, 1, 2, 5)
+"""Multiples of the declared prevalence that are thresholds whatever the grid."""
 
 
 def by_class(rows: Aligned, weights: np.ndarray) -> Iterator[dict[str, object]]:
@@ -220,7 +222,9 @@ def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd
     Calibrated probabilities are restated from the cohort's prevalence to the declared one before thresholds apply.
     """
     from_prevalence = float(rows.rows.loc[rows.runs == 0, "label"].mean())
-    thresholds = np.geomspace(prevalence / 4, min(0.5, 20 * prevalence), N_THRESHOLDS)
+    lowest, highest = prevalence / 4, max(min(0.5, 20 * prevalence), prevalence)
+    around = [factor * prevalence for factor in AROUND if factor * prevalence <= highest]
+    thresholds = np.union1d(np.geomspace(lowest, highest, N_THRESHOLDS), around)
     n_patients, labels = weights.shape[1], rows.labels == 1
     found = []
     for arm, name in enumerate(rows.arms):

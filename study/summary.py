@@ -12,7 +12,7 @@ from study.stats.calibration import bin_numbers, bin_sums, calibration_error, re
 from study.stats.decision import predictive_values
 from study.stats.estimate import Estimate
 from study.stats.kernel import mean_areas
-from study.stats.procedure import CORRECTED, PROCEDURE, logit_scaled, of_folds, procedure
+from study.stats.procedure import BOUNDED, CORRECTED, PROCEDURE, least, logit_scaled, of_folds, procedure, wider
 from study.stats.proportions import Ratio, clustered_ratio, clustered_wilson, t_interval
 from study.units import Aligned
 
@@ -230,12 +230,14 @@ def _roc_auc(row: _Row, rows: Aligned, arm: int, areas: auc.Areas, drawn: np.nda
     scores = fold_scores(rows, arm)
     given = "" if scores.shape[2] > 1 else ", given this training seed"
     folds, repeated = of_folds(scores), procedure(scores, se**2, areas.df)
-    for about, method in ((folds, CORRECTED), (repeated, PROCEDURE)):
-        if not np.isnan(about.se):
-            low, high = about.interval()
-            ends = logit_scaled(about.value, (high - low) / 2)
+    about_the_procedure = {CORRECTED: folds.interval(), PROCEDURE: repeated.interval()}
+    if np.isnan(repeated.se):
+        about_the_procedure[BOUNDED] = wider(folds.interval(), least(scores, se**2, areas.df).interval())
+    for method, (low, high) in about_the_procedure.items():
+        if not np.isnan(low):
+            ends = logit_scaled(folds.value, (high - low) / 2)
             note = f"{folds.n_scores} fold scores{given}, logit scale"
-            yield row.line("roc_auc", about.value, ends, method, estimand="E2", primary=False, note=note)
+            yield row.line("roc_auc", folds.value, ends, method, estimand="E2", primary=False, note=note)
     if rows.n_runs == 1:
         mean_auc, spread = auc.ledell(rows.labels, rows.logit[arm], rows.patients, rows.folds)
         yield row.line(

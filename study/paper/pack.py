@@ -11,7 +11,7 @@ from study.paper.style import save
 from study.paper.tables import PaperTable, all_tables, write_tables
 from study.record import StoredStudy, write_atomically
 
-DETAIL = ("comparisons_by_class", "calibration", "subgroups", "variance", "per_fold")
+DETAIL = ("comparisons_by_class", "calibration", "decision", "subgroups", "variance", "per_fold")
 """Tables behind the answer, in their order."""
 
 
@@ -60,8 +60,9 @@ def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable]
     parts = [
         f"# {study.name}: what does each part of the model contribute?",
         *([f"> **{notice[0].upper()}{notice[1:]}.** Every number below is about made-up women."] if notice else []),
+        *([f"> **{missing}.**"] if (missing := text.unfinished(study)) else []),
         text.answer(study, evaluation),
-        *shown(f"summary_{evaluation.unit}", "comparisons", "auc_by_class"),
+        *shown(f"summary_{evaluation.unit}", "auc_by_estimand", "comparisons", "auc_by_class"),
         *drawn("roc", "auc_by_fold"),
         "## Cohort", text.cohort(study), *drawn("flow"), *shown("flow", "table_1"),
         "## Protocol", text.protocol(study), *shown("folds"),

@@ -19,7 +19,7 @@ def lines(result: PlanResult) -> list[tuple[str, str]]:
         ("AUC of images, 95 % (E1)", _interval(inputs.auc, result.e1_image)),
         ("AUC of patients, 95 % (E2)", f"width {number('roc_auc', result.e2_width)} ({_method(inputs)})"),
         ("standard error of a difference", _both(result.se_difference_e1, result.se_difference_e2)),
-        (f"difference found, power {power}", _both(result.detectable_e1, result.detectable_e2)),
+        (f"difference found, power {power}", _detectable(inputs.auc, result.detectable_e1, result.detectable_e2)),
         ("90 % interval of a difference (E2)", f"±{reach}; δ is {delta}"),
         (f"chance of 'equivalent', ±{delta}", _share(result.equivalence_chance)),
         (f"for an interval of ±{precision} (E1)", _patients(result.patients_precision)),
@@ -73,6 +73,14 @@ def _interval(auc: float, expected: Interval) -> str:
 
 def _both(e1: float, e2: float) -> str:
     return f"{number('roc_auc', e1)} (E1), {number('roc_auc', e2)} (E2)"
+
+
+def _detectable(auc: float, e1: float, e2: float) -> str:
+    """Return the differences that can be found, `none` where an AUC cannot be that much higher."""
+    e1_text, e2_text = (
+        number("roc_auc", d) if auc + d < 1 else f"none above {number('roc_auc', auc)}" for d in (e1, e2)
+    )
+    return f"{e1_text} (E1), {e2_text} (E2)"
 
 
 def _share(value: float) -> str:

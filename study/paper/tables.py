@@ -10,7 +10,7 @@ from openpyxl.utils import get_column_letter
 
 from mmbc.data.cohort import Cohort, flow_shown
 from mmbc.data.splits import patient_table
-from study.evaluate import LEVELS, Evaluation
+from study.evaluate import LEVELS, RESTATED, Evaluation
 from study.folds import table as fold_counts
 from study.paper.format import (
     NAMES,
@@ -25,6 +25,8 @@ from study.paper.format import (
     signed,
 )
 from study.record import StoredStudy
+from study.stats.procedure import BOUNDED, PROCEDURE
+from study.strata import AROUND
 
 SHOWN = (
     "roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy", "balanced_accuracy", "f1",
@@ -35,7 +37,6 @@ FOLD_SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity
 RELIABILITY = (
     "Observed share of positives by bin of predicted probability (equal mass), before and after Platt scaling."
 )
-DECISION = "Net benefit by threshold probability at the declared prevalence, with patient-bootstrap interval."
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,10 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
     if not evaluation.summary.empty:
         tables += [summary_table(evaluation, level) for level in LEVELS]
         tables += [
-            comparisons_table(evaluation), by_class_table(evaluation), comparisons_by_class_table(evaluation),
+            by_estimand_table(study, evaluation), comparisons_table(study, evaluation), by_class_table(evaluation), comparisons_by_class_table(evaluation),
             calibration_table(evaluation), subgroups_table(evaluation), variance_table(evaluation),
             PaperTable("reliability", "Reliability", RELIABILITY, evaluation.reliability, evaluation.reliability),
-            PaperTable("decision", "Decision curves", DECISION, evaluation.decision, evaluation.decision),
+            decision_table(study, evaluation),
         ]  # fmt: skip
     if not evaluation.per_fold.empty:
         tables.append(per_fold_table(evaluation))
@@ -197,8 +198,9 @@ def summary_table(evaluation: Evaluation, level: str) -> PaperTable:
     """The main metrics of all arms at one level with their primary intervals; the data has every method."""
     data = evaluation.intervals[evaluation.intervals["level"] == level]
     primary = data[data["primary"]]
+    metrics = [*SHOWN, *(metric for metric in RESTATED if metric in set(primary["metric"]))]
     shown = pd.DataFrame([
-        {"Arm": arm} | {NAMES[metric]: _cell(lines.set_index("metric"), metric) for metric in SHOWN}
+        {"Arm": arm} | {NAMES[metric]: _cell(lines.set_index("metric"), metric) for metric in metrics}
         for arm, lines in primary.groupby("arm", sort=False)
     ])  # fmt: skip
     first = data.iloc[0]
@@ -223,7 +225,9 @@ def summary_table(evaluation: Evaluation, level: str) -> PaperTable:
         "F1, MCC and balanced accuracy patient bootstrap. AUCs are means of within-fold values (a PR-AUC of "
         f"{prevalence:.3f}, the share of positives, is chance, and folds with few positives show more); the other "
         "metrics are pooled over folds, accuracy, balanced accuracy, F1 and MCC at calibrated probability 0.5, the threshold "
-        f"for 90 % specificity and the calibration from each fold's validation patients.{literature}{remarks}"
+        "for 90 % specificity and the calibration from each fold's validation patients. New patients may have other outcome "
+        "shares, which the interval of the accuracy allows for; those of balanced accuracy, F1 and MCC hold them fixed. A value "
+        f"without an interval was the same in every replicate.{literature}{remarks}"
     )
     return PaperTable(f"summary_{level}", f"Performance, {level} level", caption, data, shown)
 
@@ -232,7 +236,33 @@ def _cell(by_metric: pd.DataFrame, metric: str) -> str:
     return interval(metric, *by_metric.loc[metric, ["value", "low", "high"]].to_numpy(dtype=float))
 
 
-def comparisons_table(evaluation: Evaluation) -> PaperTable:
+def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
+    """The AUC of every arm for both estimands."""
+    data = evaluation.intervals[
+        (evaluation.intervals["level"] == evaluation.unit) & (evaluation.intervals["metric"] == "roc_auc")
+    ]
+    leading = PROCEDURE if (data["method"] == PROCEDURE).any() else BOUNDED
+    fitted, trained = data[data["primary"]], data[data["method"] == leading]
+    if trained.empty:
+        return PaperTable("auc_by_estimand", "", "", trained, trained)
+    e1, e2 = (
+        {row["arm"]: interval("roc_auc", row["value"], row["low"], row["high"]) for row in rows.to_dict("records")}
+        for rows in (fitted, trained)
+    )
+    shown = pd.DataFrame([
+        {"Arm": arm, "these fitted models, new patients (E1)": text, "trained again on such a cohort (E2)": e2.get(arm, "n/a")}
+        for arm, text in e1.items()
+    ])  # fmt: skip
+    seeds = "" if study.settings.protocol.seeds > 1 else ", given this training seed"
+    caption = (
+        f"ROC-AUC, {evaluation.unit} level, 95 % intervals. E1: fold-stratified clustered DeLong, about the mean AUC of these "
+        f"models. E2: {leading}, logit scale{seeds}. Which one to quote depends on what the sentence is about: models that "
+        "exist, or a way to make them."
+    )
+    return PaperTable("auc_by_estimand", "ROC-AUC for both estimands", caption, pd.concat([fitted, trained]), shown)
+
+
+def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The declared contrasts: difference with E1 and E2 intervals, adjusted p, Bayesian probabilities, verdict."""
     data = evaluation.comparisons
     if data.empty:
@@ -242,7 +272,7 @@ def comparisons_table(evaluation: Evaluation) -> PaperTable:
             "Contrast": f"{row['first']} minus {row['second']}",
             "AUC difference (E1)": difference_interval(row["difference"], row["e1_low"], row["e1_high"]),
             "p (E1, Holm)": p_value(row["e1_p_holm"]),
-            "E2 interval": _span(row["e2_low"], row["e2_high"]),
+            "E2 95 % interval": _span(row["e2_low"], row["e2_high"]),
             "p (E2, Holm)": p_value(row["e2_p_holm"]),
             "P(worse / equivalent / better)": " / ".join(
                 "n/a" if np.isnan(p) else f"{p:.2f}" for p in (row["p_worse"], row["p_equivalent"], row["p_better"])
@@ -252,13 +282,15 @@ def comparisons_table(evaluation: Evaluation) -> PaperTable:
         }
         for row in data.to_dict("records")
     ])  # fmt: skip
-    first = data.iloc[0]
+    first, delta = data.iloc[0], study.settings.protocol.delta
     caption = (
         f"{evaluation.unit.capitalize()} level, {first['n_patients']} patients, {first['n_scores']} fold scores, "
         f"{first['n_seeds']} training seed{'s' if first['n_seeds'] > 1 else ''}. Declared before the run. E1: these fitted "
         "models on new patients (fold-stratified clustered DeLong). E2: the procedure, trained again on another such cohort "
-        f"({first['e2_method']}). p adjusted by Holm over the contrasts; the permutation's is not adjusted. "
-        "P: Bayesian correlated t test with the declared region of practical equivalence."
+        f"({first['e2_method']}). p adjusted by Holm over the contrasts; the permutation's is not adjusted. P: Bayesian "
+        f"correlated t test with ±δ as region of practical equivalence. Verdicts, δ = {delta:g}: better or worse, the adjusted E2 "
+        "p is below .05 and the E1 interval excludes 0; else equivalent, the E2 90 % interval lies within ±δ; else "
+        "non-inferior, it lies above −δ; else inconclusive."
     )
     return PaperTable("comparisons", "Differences between arms", caption, data, shown)
 
@@ -311,12 +343,39 @@ def calibration_table(evaluation: Evaluation) -> PaperTable:
         row["ECE expected by chance (width, mass)"] = f"{chance[arm, 'ece']:.3f}, {chance[arm, 'ece_equal_mass']:.3f}"
         rows.append(row)
     caption = (
-        f"Calibrated probabilities (Platt scaling on validation patients), {evaluation.unit} level, pooled over folds. A slope "
-        "of 1 and 0 in the large are right. An ECE is biased upwards: the last column is what perfectly calibrated "
-        "probabilities would show. Its interval is from the standard error of the patient bootstrap, on the logit scale."
+        f"Calibrated probabilities (Platt scaling on validation patients), {evaluation.unit} level, pooled over folds, 95 % "
+        "intervals (E1): slope and calibration in the large by clustered logistic regression, Brier score and log loss "
+        "cluster-robust, scaled Brier score patient bootstrap, ECE standard error of the patient bootstrap, on the logit scale. A "
+        "slope of 1 and 0 in the large are right; n/a where probabilities are all but constant. An ECE is biased upwards: the "
+        "last column is what perfectly calibrated probabilities would show."
     )
     data = data.merge(evaluation.expected_ece, on=["arm", "metric"], how="left")
     return PaperTable("calibration", "Calibration", caption, data, pd.DataFrame(rows))
+
+
+def decision_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
+    """Net benefit at some thresholds around the declared prevalence; the data has the whole curves."""
+    data, prevalence = evaluation.decision, study.settings.protocol.prevalence
+    if data.empty or prevalence is None:
+        return PaperTable("decision", "", "", data, data)
+    rows = []
+    for threshold, lines in data[data["threshold"].isin([factor * prevalence for factor in AROUND])].groupby(
+        "threshold"
+    ):
+        values = {row["arm"]: _per_thousand(row["value"], row["low"], row["high"]) for row in lines.to_dict("records")}
+        everybody = f"{1000 * lines['treat_all'].iloc[0]:.1f}".replace("-", "−")
+        rows.append({"Threshold": f"{100 * float(threshold):.2g} %"} | values | {"recall all": everybody})  # type: ignore[arg-type]
+    caption = (
+        f"Net benefit in true positives per 1000 people at the declared prevalence of {100 * prevalence:g} %, by the probability "
+        f"above which people are recalled, {evaluation.unit} level, 95 % patient-bootstrap interval (E1). Recalling nobody is 0. "
+        "It assumes that sensitivity and specificity carry over to that prevalence."
+    )
+    return PaperTable("decision", "Net benefit", caption, data, pd.DataFrame(rows))
+
+
+def _per_thousand(value: float, low: float, high: float) -> str:
+    text = f"{1000 * value:.1f}" + ("" if np.isnan(low) else f" ({1000 * low:.1f} to {1000 * high:.1f})")
+    return text.replace("-", "−")
 
 
 def subgroups_table(evaluation: Evaluation) -> PaperTable:
@@ -327,7 +386,11 @@ def subgroups_table(evaluation: Evaluation) -> PaperTable:
     rows = []
     for (column, group), lines in data.groupby(["column", "group"], sort=False):
         first = lines.iloc[0]
-        size = "fewer than 10" if first["suppressed"] else f"{first['n_patients']:.0f} ({first['n_positive']:.0f})"
+        size = (
+            "fewer than 10 of a class"
+            if first["suppressed"]
+            else f"{first['n_patients']:.0f} ({first['n_positive']:.0f})"
+        )
         values = {
             line["arm"]: interval("roc_auc", line["value"], line["low"], line["high"]) for _, line in lines.iterrows()
         }
@@ -364,8 +427,9 @@ def variance_table(evaluation: Evaluation) -> PaperTable:
         .assign(**{name: [number("roc_auc", value) for value in data[column]] for column, name in columns.items()})
     )
     caption = (
-        "Standard deviations of the AUC by where they come from; n/a where there is one seed or one repeat alone. A difference "
-        "smaller than that between seeds may be the seed's."
+        "Standard deviations of the AUC by where they come from; n/a where there is one seed or one repeat alone, 0 between "
+        "splits where repeats differ no more than their seeds explain, 0 between seeds for the baseline, which has none. A "
+        "difference smaller than that between seeds may be the seed's."
     )
     return PaperTable("variance", "Where the variation comes from", caption, data, shown)
 

@@ -22,6 +22,8 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
         return "No arm is finished yet: run the same command again to continue, then this report has numbers."
     n_patients, n_positive = study.cohort.n_patients, _n_positive(study)
     arms = [arm for arm in evaluation.summary["arm"].unique() if arm != BASELINE]
+    if not arms:
+        return "No arm is finished yet: run the same command again to continue, then this report compares them."
     sentences = [
         f"{count(len(arms), 'arm')} ({listed(arms)}) {'was' if len(arms) == 1 else 'were'} compared on a cohort of "
         f"{count(len(study.cohort.images), 'image')} of {count(n_patients, 'patient')} ({n_positive} positive), tested "
@@ -38,6 +40,17 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
     )
     verdicts = [f"- {line}" for line in comparisons_lines(evaluation)]
     return "\n\n".join([" ".join(sentences), "\n".join(verdicts)]).strip()
+
+
+def unfinished(study: StoredStudy) -> str:
+    """Say at the top that cells are missing, or ''."""
+    absent = [name for name in study.planned if name not in study.records]
+    if not absent:
+        return ""
+    return (
+        f"Unfinished: {len(absent)} of {count(len(study.planned), 'cell')} are not there yet, and arms that lack any are left "
+        "out. The command that began the study continues it"
+    )
 
 
 def _aucs(evaluation: Evaluation, arms: list[str]) -> list[str]:
@@ -64,7 +77,7 @@ def _tested(study: StoredStudy) -> str:
         )
     if study.folds.get("kind") == "holdout":
         return f"on one held-out part ({_n_tested(study)})"
-    repeats = "" if protocol.repeats == 1 else f", {protocol.repeats} times with other splits,"
+    repeats = "" if protocol.repeats == 1 else f", {protocol.repeats} times with other splits"
     return f"out of fold in {study.folds['n_folds']}-fold patient-grouped cross-validation{repeats}"
 
 
@@ -126,11 +139,19 @@ def protocol(study: StoredStudy) -> str:
     return (
         f"{_split(study)}; {100 * p.validation:.0f} % of each training part's patients "
         "served for early stopping, calibration (Platt) and thresholds, and the test part was predicted once, after the "
-        f"fit had ended. Seeds: {p.seeds}; repeats: {p.repeats}. {_pooling(study)}\n\n{questions}\n\n"
+        f"fit had ended. Seeds: {p.seeds}; repeats: {p.repeats}. {_pooling(study)} Declared before the run: "
+        f"{_declared(study)}.\n\n{questions}\n\n"
         f"{_backbone(study)}Dropout {m.dropout}; AdamW with learning rate {t.head_lr:g} for new layers, weight decay "
         f"{t.weight_decay:g}, label smoothing {t.label_smoothing:g}, batches of {t.batch_size}, at most "
         f"{count(t.max_epochs, 'epoch')}{_stopping(t)}."
     )
+
+
+def _declared(study: StoredStudy) -> str:
+    """The contrasts whose arms are there, and δ."""
+    p, there = study.settings.protocol, [*study.settings.arms, BASELINE]
+    pairs = [f"{first} minus {second}" for first, second in p.contrasts if first in there and second in there]
+    return f"the contrasts {listed(pairs)}, and δ = {p.delta:g} AUC as the largest difference without practical meaning"
 
 
 def _backbone(study: StoredStudy) -> str:
@@ -213,7 +234,7 @@ def caveats(study: StoredStudy, evaluation: Evaluation) -> str:
         "The cohort's share of positives is that of the data set, not of a screened population: no PPV, NPV or net benefit is "
         "given (`--set protocol.prevalence=0.006` declares one)."
         if declared is None
-        else f"PPV, NPV and net benefit are restated at the declared prevalence of {declared:g}; they assume that sensitivity "
+        else f"PPV, NPV and net benefit are for the declared prevalence of {declared:g}; they assume that sensitivity "
         "and specificity carry over."
     )
     if study.settings.protocol.fold_column:
@@ -251,7 +272,7 @@ def provenance(study: StoredStudy) -> str:
         f"{versions}. {e['platform']}, {e['processor']}, {e['cores']} cores, {e['memory_gib']} GiB, device {e['device']}, "
         f"{study.settings.run.threads} threads. Cohort digest {e['cohort_digest']}, image digest "
         f"{e['images_digest'] or 'none (no image was opened)'}. Every number above can be recomputed from "
-        f"`cells/*/predictions.parquet` of the study: `python -m study.report results/{study.name}`."
+        f"`cells/*/predictions.parquet` of the study: `python -m study.report FOLDER`, here `{study.name}`."
     )
 
 
@@ -260,8 +281,8 @@ CAPTIONS = {
     "roc": "ROC curves, {unit} level, out-of-fold test {unit}s (n = {n}). Thick: mean over test folds of the sensitivity "
     "at each false positive rate; thin: single folds. The legend's AUC is the table's: mean of within-fold values with "
     "95 % interval over patients.",
-    "auc_by_fold": "ROC-AUC by test fold, {unit} level (n = {n} {unit}s). Grey lines join the same fold across arms. Black: mean and "
-    "95 % interval over patients (E1).",
+    "auc_by_fold": "ROC-AUC by test fold, {unit} level (n = {n} {unit}s){means}. Grey lines join the same fold across arms. Black: "
+    "mean and 95 % interval over patients (E1).",
     "confusion": "Confusion matrices, {unit} level (n = {n}), at calibrated probability 0.5, out-of-fold test {unit}s pooled "
     "over folds{summed}; percentages are of the true class.",
     "loss_accuracy": "Log loss and accuracy by epoch, image level. Line: mean over {fits} fits an arm; band: least to greatest. "
@@ -286,12 +307,16 @@ def figure(name: str, study: StoredStudy, evaluation: Evaluation) -> str:
         if not study.history.empty
         else 0
     )
-    runs = study.settings.protocol.repeats * study.settings.protocol.seeds
+    seeds = study.settings.protocol.seeds
+    runs = study.settings.protocol.repeats * seeds
     caption = CAPTIONS[name].format(
         unit=evaluation.unit,
         n=n_tested,
         fits=n_fits,
-        summed=f", summed over {runs} repeats and seeds" if runs > 1 else "",
+        summed=f", summed over {runs} repeats and seeds (the baseline has no seed and counts once for each)"
+        if runs > 1
+        else "",
+        means=f"; a point is the mean over {seeds} seeds" if seeds > 1 else "",
     )
     notice = f" **{study.cohort.notice}.**" if study.cohort.notice else ""
     return f"![{name}](figures/{name}.png)\n\n*{caption}*{notice}"

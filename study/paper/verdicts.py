@@ -43,7 +43,7 @@ def sentence(c: Comparison, delta: float) -> str:
             f"{_span(c.e2_low_90, c.e2_high_90)}. That it is better was not shown."
         )
     needed = c.n_patients * ((c.e2_high - c.e2_low) / 2 / delta) ** 2
-    about = f"; about {_rounded(needed)} patients would be needed to resolve {delta:g}" if needed > c.n_patients else ""
+    about = f"; about {_rounded(needed)} patients would be needed for ±{delta:g}" if needed > c.n_patients else ""
     return (
         f"The comparison of {c.first} with {c.second} is inconclusive: AUC difference {found}, compatible with "
         f"{difference(c.e2_low)} to {difference(c.e2_high)} ({e2.partition(' interval')[0]}){about}."

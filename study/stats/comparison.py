@@ -17,13 +17,12 @@ from study.stats.auc import t_interval, t_p
 from study.stats.bootstrap import percentile_interval
 from study.stats.kernel import mean_areas
 from study.stats.permutation import exchange_contributions, permutation_p
-from study.stats.procedure import CORRECTED, PROCEDURE, Procedure, of_folds, patients_and_training, procedure
+from study.stats.procedure import BOUNDED, CORRECTED, PROCEDURE, least, of_folds, procedure, wider
 
 ALPHA = 0.05
 SEEDS_NEEDED = 3
 """Fewer training seeds leave the procedure's own chance unmeasured: no verdict."""
 WIDER = f"the wider of {CORRECTED} and {PROCEDURE}"
-BOUNDED = f"{CORRECTED}, not narrower than patients and training allow"
 VERDICTS = ("not assessed", "better", "worse", "equivalent", "non-inferior", "inconclusive")
 
 
@@ -129,29 +128,25 @@ def compare(
     scores = fold_areas(pair)
     change = scores[0] - scores[1]
     folds, repeated = of_folds(change), procedure(change, se**2, areas.df)
-    method = BOUNDED if np.isnan(repeated.se) else WIDER
-    least = (
-        Procedure(difference, patients_and_training(se**2, change.shape[1]) ** 0.5, areas.df)
-        if np.isnan(repeated.se)
-        else repeated
-    )
+    one_repeat = np.isnan(repeated.se)
+    bound = least(change, se**2, areas.df) if one_repeat else repeated
     drawn = mean_areas(weights, pair.labels, pair.scores, pair.patients, pair.parts)
     contributions = exchange_contributions(pair.labels, pair.scores[0], pair.scores[1], pair.patients, pair.parts)
-    e1 = t_interval(difference, se, areas.df)
-    e2, wide = (wider(folds.interval(level), least.interval(level)) for level in (0.95, 0.9))
+    e1 = _possible(t_interval(difference, se, areas.df))
+    e2, wide = (_possible(wider(folds.interval(level), bound.interval(level))) for level in (0.95, 0.9))
     worse, same, better = folds.probabilities(delta)
     boot = percentile_interval(drawn[0] - drawn[1])
     return Comparison(
-        first, second, difference, *e1, t_p(difference, se, areas.df), *e2, float(np.maximum(folds.p, least.p)), *wide,
-        method, *folds.interval(), folds.p, *repeated.interval(), repeated.p, worse, same, better, *boot,
-        permutation_p(contributions, n_permutations, rng), len(np.unique(pair.patients)), folds.n_scores,
+        first, second, difference, *e1, t_p(difference, se, areas.df), *e2, float(np.maximum(folds.p, bound.p)), *wide,
+        BOUNDED if one_repeat else WIDER, *folds.interval(), folds.p, *repeated.interval(), repeated.p, worse, same, better,
+        *boot, permutation_p(contributions, n_permutations, rng), len(np.unique(pair.patients)), folds.n_scores,
         len(np.unique(pair.seeds)),
     )  # fmt: skip
 
 
-def wider(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
-    """Return the wider of two intervals, the first where that is NaN."""
-    return second if second[1] - second[0] > first[1] - first[0] else first
+def _possible(interval: tuple[float, float]) -> tuple[float, float]:
+    """Return the part of an interval between -1 and 1, where differences of AUCs lie."""
+    return max(interval[0], -1.0), min(interval[1], 1.0)
 
 
 def fold_areas(pair: Pair) -> np.ndarray:

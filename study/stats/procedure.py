@@ -22,6 +22,7 @@ from study.stats.resampled import Corrected, corrected
 
 PROCEDURE = "patients, training and repeats"
 CORRECTED = "Nadeau-Bengio corrected t"
+BOUNDED = f"{CORRECTED}, not narrower than patients and training allow"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,17 @@ def procedure(scores: np.ndarray, patient_variance: float, df: float) -> Procedu
 def patients_and_training(patient_variance: float, n_folds: int) -> float:
     """Return the patients' variance with Nadeau and Bengio's allowance for training sets; NaN with one fold."""
     return patient_variance * n_folds / (n_folds - 1) if n_folds > 1 else float("nan")
+
+
+def least(scores: np.ndarray, patient_variance: float, df: float) -> Procedure:
+    """Return what patients and training sets allow where one repeat does not show what splits add; arguments as `procedure`."""
+    variance = patients_and_training(patient_variance, scores.shape[1])
+    return Procedure(float(scores.mean()), float(np.sqrt(variance)), df)
+
+
+def wider(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
+    """Return the wider of two intervals, the first where one is NaN."""
+    return second if second[1] - second[0] > first[1] - first[0] else first
 
 
 def of_folds(scores: np.ndarray) -> Corrected:

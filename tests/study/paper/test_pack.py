@@ -9,6 +9,7 @@ from study.evaluate import evaluate
 from study.paper import format as shown
 from study.paper.pack import write_report
 from study.paper.style import look
+from study.stats.procedure import PROCEDURE
 
 NOTICE = "synthetic phantom cohort, not clinical evidence"
 FIGURES = {"flow", "roc", "auc_by_fold", "confusion", "loss_accuracy", "f1_auc", "generalisation_gap"}
@@ -68,8 +69,53 @@ def test_a_study_with_nothing_finished_still_gets_a_report(pack, tmp_path):
     stored = dataclasses.replace(
         pack[0], records={}, predictions=pack[0].predictions.iloc[:0], history=pack[0].history.iloc[:0]
     )
-    report = write_report(stored, evaluate(stored, n_replicates=100), tmp_path)
-    assert "No arm is finished yet" in report.read_text()
+    text = write_report(stored, evaluate(stored, n_replicates=100), tmp_path).read_text()
+    assert "No arm is finished yet" in text and "**Unfinished: 20 of 20 cells are not there yet" in text
+
+
+def test_a_study_without_one_arm_says_so_at_the_top_and_reports_the_others(pack, tmp_path):
+    stored, _, report = pack
+    assert "Unfinished" not in report.read_text()
+    records = {name: record for name, record in stored.records.items() if not name.startswith("image.r1")}
+    partial = dataclasses.replace(
+        stored, records=records, predictions=stored.predictions.query("not (arm == 'image' and repeat == 1)")
+    )
+    head = write_report(partial, evaluate(partial, n_replicates=100), tmp_path).read_text().split("\n\n")
+    assert head[2].startswith("> **Unfinished: 2 of 20 cells are not there yet")
+    assert head[3].startswith("3 arms (tabular, concat and attention) were compared")
+    alone = {name: record for name, record in records.items() if name.startswith("logistic")}
+    partial = dataclasses.replace(
+        stored,
+        records=alone,
+        predictions=stored.predictions.query("arm == 'logistic'"),
+        history=stored.history.iloc[:0],
+    )
+    text = write_report(partial, evaluate(partial, n_replicates=100), tmp_path).read_text()
+    assert "No arm is finished yet" in text and "none" not in text.split("## Cohort")[0]
+
+
+def test_a_declared_prevalence_gives_predictive_values_and_net_benefit(pack, tmp_path):
+    protocol = pack[0].settings.protocol.model_copy(update={"prevalence": 0.05})
+    stored = dataclasses.replace(pack[0], settings=pack[0].settings.model_copy(update={"protocol": protocol}))
+    evaluation = evaluate(stored, n_replicates=100)
+    text = write_report(stored, evaluation, tmp_path).read_text()
+    assert "| PPV | NPV |" in text and "| PPV | NPV |" not in pack[2].read_text()
+    table = text.split("**Net benefit**")[1].split("Net benefit in true positives")[0].strip().splitlines()
+    assert [line.split("|")[1].strip() for line in table[2:]] == ["2.5 %", "5 %", "10 %", "25 %"]
+    middle = next(line for line in table if line.startswith("| 5"))
+    assert middle.split("|")[-2].strip() in ("0.0", "−0.0", "0.1", "−0.1", "0.2", "−0.2", "0.3", "−0.3"), (
+        "near prevalence"
+    )
+
+
+def test_both_estimands_of_every_arm_stand_beside_each_other(pack):
+    """From two repeats the procedure's interval leads, and it is never narrower than that of the fitted models."""
+    report = pack[2]
+    table = pd.read_csv(report.parent / "tables" / "auc_by_estimand.csv").set_index(["arm", "estimand"])
+    for arm in ("image", "tabular", "concat", "attention", "logistic"):
+        e1, e2 = table.loc[(arm, "E1")], table.loc[(arm, "E2")]
+        assert e2["method"] == PROCEDURE and e2["high"] - e2["low"] > e1["high"] - e1["low"]
+        assert shown.interval("roc_auc", e2["value"], e2["low"], e2["high"]) in report.read_text()
 
 
 def test_rounding():

@@ -291,6 +291,23 @@ def test_an_e2_interval_of_a_difference_is_never_narrower_than_the_patients_allo
         assert c.e2_high - c.e2_low >= max(np.sqrt(5 / 4) * widths[0], widths[1]) - 1e-12
 
 
+def test_intervals_of_a_difference_stay_where_differences_can_be():
+    scores = np.array([[[0.1], [0.9]], [[0.9], [0.1]]])
+    low, high = of_folds(scores - scores[::-1]).interval()
+    assert low < -1 and high > 1
+    rng = np.random.default_rng(0)
+    labels, patients = np.tile([0, 0, 1, 1], 2), np.arange(8)
+    folds = np.repeat([0, 1], 4)
+    pair = Pair(labels, rng.normal(size=(2, 8)), patients, folds, np.zeros(8, int), np.zeros(8, int))
+    found = compare("a", "b", pair, patient_weights(2 * folds + labels, 20, rng), rng, delta=0.02, n_permutations=20)
+    for low, high in (
+        (found.e1_low, found.e1_high),
+        (found.e2_low, found.e2_high),
+        (found.e2_low_90, found.e2_high_90),
+    ):
+        assert -1 <= low <= found.difference <= high <= 1
+
+
 def test_the_procedure_by_hand():
     scores = np.array([[0.7, 0.8], [0.8, 0.9]])[:, :, None]
     found = procedure(scores, 0.001, 12.0)

@@ -224,8 +224,8 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("flags", "told"),
         [
-            (("--prevalence", "1.5"), "error ConfigError: prevalence is 1.5; it must be between 0 and 1"),
-            (("--patients", "10"), "error ConfigError: n_patients is 10; 5 folds at prevalence 0.37 need at least 14"),
+            (("--prevalence", "1.5"), "error ConfigError: --prevalence is 1.5; it must be between 0 and 1"),
+            (("--patients", "10"), "error ConfigError: --patients is 10; 5 folds at prevalence 0.37 need at least 14"),
             (("--json", "/nowhere/plan.json"), "error ConfigError: --json /nowhere/plan.json: No such file"),
         ],
     )
