@@ -1,6 +1,7 @@
 """The arms within classes, sites and subgroups, and their calibration and decision curves."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -97,11 +98,12 @@ def _grouped(column: pd.Series, name: str) -> pd.Series:
         text = column.astype("string")
         order = sorted(text.dropna().unique())
     elif column.nunique() <= MOST_LEVELS:
-        text = column.map(lambda value: None if pd.isna(value) else f"{value:g}")
-        order = [f"{value:g}" for value in sorted(column.dropna().unique())]
+        text = column.map(lambda value: None if pd.isna(value) else f"{value:.10g}")
+        order = [f"{value:.10g}" for value in sorted(column.dropna().unique())]
     else:
-        edges = AGE_BANDS if "age" in name.lower() else tuple(column.quantile([1 / 3, 2 / 3]))
-        order = [f"< {edges[0]:g}", f"{edges[0]:g} to < {edges[1]:g}", f"≥ {edges[1]:g}"]
+        edges = AGE_BANDS if "age" in name.lower() else np.unique(column.quantile([1 / 3, 2 / 3]))
+        between = [f"{low:.10g} to < {high:.10g}" for low, high in pairwise(edges)]
+        order = [f"< {edges[0]:.10g}", *between, f"≥ {edges[-1]:.10g}"]
         text = pd.cut(column, [-np.inf, *edges, np.inf], right=False, labels=order).astype("string")
     categories = [*(group for group in order if group != UNKNOWN), UNKNOWN]
     return text.fillna(UNKNOWN).astype(pd.CategoricalDtype(categories, ordered=True))

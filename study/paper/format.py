@@ -102,6 +102,12 @@ def difference_interval(value: float, low: float, high: float) -> str:
     return f"{difference(value)} ({difference(low)} to {difference(high)})"
 
 
+def per_thousand(value: float, low: float = math.nan, high: float = math.nan) -> str:
+    """Return a share of people as so many in 1000: `3.2 (−0.4 to 6.9)`."""
+    ends = "" if math.isnan(low) else f" ({1000 * low:.1f} to {1000 * high:.1f})"
+    return _minus(f"{1000 * value:.1f}{ends}")
+
+
 def p_value(p: float) -> str:
     """Return a p value with 3 decimals, `< 0.001` below that."""
     return "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"

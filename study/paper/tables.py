@@ -21,6 +21,7 @@ from study.paper.format import (
     listed,
     number,
     p_value,
+    per_thousand,
     plain,
     signed,
 )
@@ -72,8 +73,8 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
     if not evaluation.summary.empty:
         tables += [summary_table(evaluation, level) for level in LEVELS]
         tables += [
-            by_estimand_table(study, evaluation), comparisons_table(study, evaluation), by_class_table(evaluation), comparisons_by_class_table(evaluation),
-            calibration_table(evaluation), subgroups_table(evaluation), variance_table(evaluation),
+            by_estimand_table(study, evaluation), comparisons_table(study, evaluation), by_class_table(evaluation),
+            comparisons_by_class_table(evaluation), calibration_table(evaluation), subgroups_table(evaluation), variance_table(evaluation),
             PaperTable("reliability", "Reliability", RELIABILITY, evaluation.reliability, evaluation.reliability),
             decision_table(study, evaluation),
         ]  # fmt: skip
@@ -359,11 +360,10 @@ def decision_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     if data.empty or prevalence is None:
         return PaperTable("decision", "", "", data, data)
     rows = []
-    for threshold, lines in data[data["threshold"].isin([factor * prevalence for factor in AROUND])].groupby(
-        "threshold"
-    ):
-        values = {row["arm"]: _per_thousand(row["value"], row["low"], row["high"]) for row in lines.to_dict("records")}
-        everybody = f"{1000 * lines['treat_all'].iloc[0]:.1f}".replace("-", "−")
+    around = data[data["threshold"].isin([factor * prevalence for factor in AROUND])]
+    for threshold, lines in around.groupby("threshold"):
+        values = {row["arm"]: per_thousand(row["value"], row["low"], row["high"]) for row in lines.to_dict("records")}
+        everybody = per_thousand(lines["treat_all"].iloc[0])
         rows.append({"Threshold": f"{100 * float(threshold):.2g} %"} | values | {"recall all": everybody})  # type: ignore[arg-type]
     caption = (
         f"Net benefit in true positives per 1000 people at the declared prevalence of {100 * prevalence:g} %, by the probability "
@@ -371,11 +371,6 @@ def decision_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         "It assumes that sensitivity and specificity carry over to that prevalence."
     )
     return PaperTable("decision", "Net benefit", caption, data, pd.DataFrame(rows))
-
-
-def _per_thousand(value: float, low: float, high: float) -> str:
-    text = f"{1000 * value:.1f}" + ("" if np.isnan(low) else f" ({1000 * low:.1f} to {1000 * high:.1f})")
-    return text.replace("-", "−")
 
 
 def subgroups_table(evaluation: Evaluation) -> PaperTable:

@@ -116,6 +116,10 @@ def test_groups_are_in_their_natural_order():
     ]  # fmt: skip
     levels = strata._grouped(pd.Series([10.0, 2, np.nan]), "level")
     assert list(levels.cat.categories) == ["2", "10", "unknown"] and list(levels) == ["10", "2", "unknown"]
+    dose = strata._grouped(pd.Series([0.0] * 6 + [1, 2, 3, 4, 5, 6, 7]), "dose")
+    assert list(dose.cat.categories) == ["< 0", "0 to < 3", "≥ 3", "unknown"], "terciles"
+    many_zeros = strata._grouped(pd.Series([0.0] * 20 + [1, 2, 3, 4, 5, 6, 7]), "dose")
+    assert list(many_zeros.cat.categories) == ["< 0", "≥ 0", "unknown"], "terciles that are one value"
     sites = strata._grouped(pd.Series(["B", None, "unknown", "A"]), "site")
     assert list(sites.cat.categories) == ["A", "B", "unknown"] and list(sites) == ["B", "unknown", "unknown", "A"]
 
