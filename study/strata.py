@@ -236,9 +236,10 @@ def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd
             cells = (labels & called, ~labels & called, labels & ~called, ~labels & ~called)
             count = np.stack([weights @ np.bincount(rows.patients, cell, n_patients) for cell in cells])
             draws = net_benefit(sensitivity(count), specificity(count), prevalence, threshold)
-            low, high = percentile_interval(draws[1:])
+            varied = len(draws) > 1 and np.ptp(draws[1:]) > 0  # nobody recalled in any replicate is no certainty
+            low, high = percentile_interval(draws[1:]) if varied else (np.nan, np.nan)
             found.append({
                 "arm": name, "threshold": float(threshold), "value": float(draws[0]), "low": low, "high": high,
-                "treat_all": float(treat_all(prevalence, threshold)), "method": BOOTSTRAP if len(draws) > 1 else NO_INTERVAL,
+                "treat_all": float(treat_all(prevalence, threshold)), "method": BOOTSTRAP if varied else NO_INTERVAL,
             })  # fmt: skip
     return pd.DataFrame(found)
