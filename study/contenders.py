@@ -8,6 +8,7 @@ The networks, the optimiser, the schedule and the number of epochs are the same 
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def _transforms(config: Config, backbone: Backbone, *, training: bool) -> Callab
     return transforms.Compose(steps)
 
 
-class _Loop:
+class _Loop(ABC):
     """One cell trained the ordinary way; subclasses say where batches come from."""
 
     def __init__(self, cell: Cell, cohort: Cohort, backbone: Backbone | None) -> None:
@@ -104,13 +105,13 @@ class _Loop:
         )
         self.n_images = 0
 
+    @abstractmethod
     def _train_batches(self) -> Iterator[tuple[Tensor | None, Tensor, Tensor]]:
         """Yield (features, table, labels)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _evaluation_batches(self, part: str) -> Iterator[tuple[Tensor | None, Tensor]]:
         """Yield (features, table) of a part."""
-        raise NotImplementedError
 
     def run(self) -> int:
         """Train for all epochs with a validation after each, predict the test part; return the number of images seen."""

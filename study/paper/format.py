@@ -42,11 +42,14 @@ def number(metric: str, value: float | None) -> str:
 
 
 def _digits(metric: str, value: float) -> str:
-    return _minus(f"{100 * value:.1f}" if is_share(metric) else f"{value:.3f}")
+    return _minus(f"{100 * value:z.1f}" if is_share(metric) else f"{value:z.3f}")
 
 
 def _minus(text: str) -> str:
-    """Return the number with a minus sign: a hyphen could break off at the end of a line."""
+    """Return the number with a minus sign: a hyphen could break off at the end of a line.
+
+    What rounds to zero is formatted with `z`, without a sign.
+    """
     return text.replace("-", "−")
 
 
@@ -76,13 +79,13 @@ def listed(items: list[str]) -> str:
 def characteristic(n: int, share: float, mean: float, sd: float) -> str:
     """Return a cell of Table 1: `57.1 (11.2)` for a mean, `12 (31.6)` for a share, else the count."""
     if not math.isnan(mean):
-        return _minus(f"{mean:.1f} ({sd:.1f})")
+        return _minus(f"{mean:z.1f} ({sd:.1f})")
     return f"{n}" if math.isnan(share) else f"{n} ({100 * share:.1f})"
 
 
 def signed(value: float) -> str:
     """Return a standardised difference: +0.46."""
-    return "n/a" if math.isnan(value) else _minus(f"{value:+.2f}")
+    return "n/a" if math.isnan(value) else _minus(f"{value:+z.2f}")
 
 
 def plain(value: object) -> str:
@@ -92,7 +95,7 @@ def plain(value: object) -> str:
 
 def difference(value: float) -> str:
     """Return a difference with its sign: +0.021, −0.013."""
-    return "n/a" if math.isnan(value) else _minus(f"{value:+.3f}")
+    return "n/a" if math.isnan(value) else _minus(f"{value:+z.3f}")
 
 
 def difference_interval(value: float, low: float, high: float) -> str:
@@ -104,8 +107,8 @@ def difference_interval(value: float, low: float, high: float) -> str:
 
 def per_thousand(value: float, low: float = math.nan, high: float = math.nan) -> str:
     """Return a share of people as so many in 1000: `3.2 (−0.4 to 6.9)`."""
-    ends = "" if math.isnan(low) else f" ({1000 * low:.1f} to {1000 * high:.1f})"
-    return _minus(f"{1000 * value:.1f}{ends}")
+    ends = "" if math.isnan(low) else f" ({1000 * low:z.1f} to {1000 * high:z.1f})"
+    return _minus(f"{1000 * value:z.1f}{ends}")
 
 
 def p_value(p: float) -> str:

@@ -25,7 +25,7 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
     if not arms:
         return "No arm is finished yet: run the same command again to continue, then this report compares them."
     sentences = [
-        f"{count(len(arms), 'arm')} ({listed(arms)}) {'was' if len(arms) == 1 else 'were'} compared on a cohort of "
+        f"{count(len(arms), 'arm')} ({listed(arms)}) {'was evaluated' if len(arms) == 1 else 'were compared'} on a cohort of "
         f"{count(len(study.cohort.images), 'image')} of {count(n_patients, 'patient')} ({n_positive} positive), tested "
         f"{_tested(study)}. At the {evaluation.unit} level the ROC-AUC (95 % interval) was {listed(_aucs(evaluation, arms))}."
     ]

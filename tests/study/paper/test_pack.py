@@ -103,9 +103,7 @@ def test_a_declared_prevalence_gives_predictive_values_and_net_benefit(pack, tmp
     table = text.split("**Net benefit**")[1].split("Net benefit in true positives")[0].strip().splitlines()
     assert [line.split("|")[1].strip() for line in table[2:]] == ["2.5 %", "5 %", "10 %", "25 %"]
     middle = next(line for line in table if line.startswith("| 5"))
-    assert middle.split("|")[-2].strip() in ("0.0", "−0.0", "0.1", "−0.1", "0.2", "−0.2", "0.3", "−0.3"), (
-        "near prevalence"
-    )
+    assert middle.split("|")[-2].strip() in ("0.0", "0.1", "−0.1", "0.2", "−0.2", "0.3", "−0.3"), "near prevalence"
 
 
 def test_both_estimands_of_every_arm_stand_beside_each_other(pack):
