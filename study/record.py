@@ -79,6 +79,14 @@ class StoredStudy:
         return self.folder.name
 
     @property
+    def imported(self) -> bool:
+        """Whether the predictions come from models trained elsewhere, of which nothing but these is known.
+
+        Its `settings` then say how predictions are evaluated (`protocol`); `data`, `model` and `train` mean nothing.
+        """
+        return bool(self.environment.get("imported"))
+
+    @property
     def arms(self) -> list[str]:
         """Arms with at least one finished cell, the baseline last."""
         done = {str(record["arm"]) for record in self.records.values()}
