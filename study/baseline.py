@@ -1,6 +1,7 @@
 """The baseline to beat: a logistic regression on the clinical columns, in the same splits, without torch."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from mmbc.calibration import fit_platt
 from mmbc.data import tabular
 from mmbc.data.cohort import Cohort
-from mmbc.data.splits import rows_of
+from mmbc.data.splits import Split, rows_of
 from study.plan import Cell
 from study.record import prediction_rows, write_cell
 
@@ -21,28 +22,39 @@ def run_baseline(cells: list[Cell], cohort: Cohort, folder: Path) -> None:
 
 
 def _run_cell(cell: Cell, cohort: Cohort, folder: Path) -> None:
+    predictions, facts = fit_baseline(cell.split, cohort, missing_indicators=cell.config.data.missing_indicators)
+    record = {
+        **cell.key, "arm": cell.arm, "repeat": cell.repeat, "fold": cell.fold, "cohort_digest": cohort.digest, **facts,
+    }  # fmt: skip
+    write_cell(folder, predictions=predictions, record=record)
+
+
+def fit_baseline(split: Split, cohort: Cohort, *, missing_indicators: bool) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Fit the baseline in one split; return its predictions (`PREDICTION_COLUMNS`) and what a record says of the fit.
+
+    Without validation patients there is nothing to calibrate on, and the fit's own probabilities stand.
+    """
     images = cohort.images
-    rows = rows_of(cell.split, images)
-    encoder = tabular.fit(
-        images.loc[rows["train"]], cohort.features, missing_indicators=cell.config.data.missing_indicators
-    )
+    rows = rows_of(split, images)
+    encoder = tabular.fit(images.loc[rows["train"]], cohort.features, missing_indicators=missing_indicators)
     table, labels = encoder.transform(images.loc[rows["train"]]), images.loc[rows["train"], "label"]
     coefficients, intercept = _fit(table, labels.to_numpy())
     logits = {
         part: encoder.transform(images.loc[rows[part]]).astype(np.float64) @ coefficients + intercept
         for part in ("validation", "test")
+        if len(rows[part])
     }
-    platt = fit_platt(logits["validation"], images.loc[rows["validation"], "label"].to_numpy())
+    known = "validation" in logits
+    platt = fit_platt(logits["validation"], images.loc[rows["validation"], "label"].to_numpy()) if known else (1.0, 0.0)
     predictions = pd.concat([prediction_rows(images, rows[part], part, logits[part], platt) for part in logits])
-    record = {
-        **cell.key, "arm": cell.arm, "repeat": cell.repeat, "fold": cell.fold, "cohort_digest": cohort.digest,
+    facts = {
         "stopped": "converged", "best_epoch": None, "n_epochs": None, "seconds": None,
         "n_parameters": len(coefficients) + 1, "n_trainable": len(coefficients) + 1,
         "calibration": {"slope": platt[0], "intercept": platt[1]},
         "preprocessing": encoder.model_dump(mode="json"),
         "coefficients": [*coefficients.tolist(), intercept],
     }  # fmt: skip
-    write_cell(folder, predictions=predictions.reset_index(drop=True), record=record)
+    return predictions.reset_index(drop=True), facts
 
 
 def _fit(table: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:

@@ -20,11 +20,11 @@ from study.paper.pack import write_report
 from study.paper.planning import resolution
 from study.paper.screen import comparisons_lines, summary_table
 from study.prepare import Planned, Request, prepare
-from study.record import load_study
 from study.run import carry_out
 from study.screen import arm_table, described, flow_table, fold_table
 from study.settings import StudyFile, chosen_arms, load
 from study.stats.planner import Plan, plan
+from study.stored import load_study
 from study.workplace import Tolerance
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from study import contrasts, strata
-from study.record import CELL_COLUMNS, StoredStudy
+from study.record import CELL_COLUMNS
 from study.settings import BASELINE
 from study.stats import metrics
 from study.stats.bootstrap import patient_weights
+from study.stored import StoredStudy
 from study.summary import AREAS, COUNTED, METRICS, MIN_SPECIFICITY, RESTATED, summarise
 from study.units import LEVELS, Aligned, align, all_units, cell_units, pool
 
@@ -174,6 +175,8 @@ def _fold_values(fold: pd.DataFrame) -> dict[str, float]:
         "pr_auc": metrics.average_precision(ones, labels, scores),
     }
     for name, (column, compute) in COUNTED.items():
+        if fold[column].isna().any():  # no validation rows, hence no threshold
+            continue
         values[name] = compute(metrics.counts(ones, labels, fold[column].to_numpy()))
     values["brier"] = metrics.squared_error(ones, labels, prob) / len(fold)
     values["log_loss"] = np.array([-np.where(labels == 1, np.log(prob), np.log1p(-prob)).mean()])

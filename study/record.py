@@ -1,4 +1,4 @@
-"""What a study leaves on disk, written and read; nothing here imports torch.
+"""What a running study leaves on disk; `study.stored` reads it back as a whole. Nothing here imports torch.
 
     results/<name>/
       study.toml            resolved configuration, arms and protocol
@@ -18,7 +18,6 @@ import io
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from mmbc.calibration import apply_platt
 from mmbc.config import parse, read_toml
 from mmbc.data.cohort import Cohort, Feature
 from mmbc.errors import StudyError
-from study.settings import BASELINE, StudyFile
+from study.settings import StudyFile
 
 CHECKPOINT = "checkpoint.bin"
 """The state of an unfinished cell; gone when its record is there."""
@@ -43,54 +42,6 @@ HISTORY_COLUMNS = (
     "epoch", "train_loss", "train_accuracy", "train_f1", "train_auc",
     "val_loss", "val_accuracy", "val_f1", "val_auc", "monitored", "lr", "head_lr", "seconds",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class StoredStudy:
-    """A study as read from its folder.
-
-    Attributes:
-        folder: where it lies.
-        settings: configuration, arms and protocol.
-        cohort: the rows; `path` is absent here, so `cohort.images` has no such column.
-        cohort_digest: digest of the cohort the cells were trained on.
-        folds: the content of folds.json.
-        environment: the content of environment.json.
-        planned: names of all cells the study file asks for, in order; the baseline's included.
-        records: cell name -> content of record.json, of finished cells only.
-        predictions: one row per (cell, image): `CELL_COLUMNS` and `PREDICTION_COLUMNS`; `part` is validation or test.
-        history: one row per (cell, epoch): `CELL_COLUMNS` and `HISTORY_COLUMNS`; the baseline has none.
-    """
-
-    folder: Path
-    settings: StudyFile
-    cohort: Cohort
-    cohort_digest: str
-    folds: dict[str, Any]
-    environment: dict[str, Any]
-    planned: tuple[str, ...]
-    records: dict[str, dict[str, Any]]
-    predictions: pd.DataFrame
-    history: pd.DataFrame
-
-    @property
-    def name(self) -> str:
-        """The study's name: that of its folder."""
-        return self.folder.name
-
-    @property
-    def imported(self) -> bool:
-        """Whether the predictions come from models trained elsewhere, of which nothing but these is known.
-
-        Its `settings` then say how predictions are evaluated (`protocol`); `data`, `model` and `train` mean nothing.
-        """
-        return bool(self.environment.get("imported"))
-
-    @property
-    def arms(self) -> list[str]:
-        """Arms with at least one finished cell, the baseline last."""
-        done = {str(record["arm"]) for record in self.records.values()}
-        return [arm for arm in [*self.settings.arms, BASELINE] if arm in done]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -262,47 +213,3 @@ def read_cohort(folder: Path) -> tuple[Cohort, str]:
 def read_settings(folder: Path) -> StudyFile:
     """Read the resolved study file of a study."""
     return parse(StudyFile, read_toml(folder / "study.toml"), str(folder / "study.toml"))
-
-
-def planned_cells(settings: StudyFile, folds: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of all cells a study file asks for, the baseline's last."""
-    where = [
-        (entry["repeat"], entry["fold"]) for entry in folds["folds"] if entry["repeat"] < settings.protocol.repeats
-    ]
-    seeds = range(settings.protocol.seeds)
-    names = [f"{arm}.r{r}.f{f}.s{s}" for arm in settings.arms for s in seeds for r, f in where]
-    return (*names, *(f"{BASELINE}.r{r}.f{f}.s0" for r, f in where))
-
-
-def load_study(folder: Path) -> StoredStudy:
-    """Read a study, finished or not.
-
-    Raises:
-        StudyError: the folder is no study, or a file of a finished cell is missing or was changed.
-    """
-    if not (folder / "study.toml").is_file():
-        raise StudyError(f"{folder}: is no study (it has no study.toml); studies lie below results/")
-    settings, folds = read_settings(folder), read_json(folder / "folds.json")
-    cohort, cohort_digest = read_cohort(folder)
-    planned = planned_cells(settings, folds)
-    records, predictions, history = {}, [], []
-    for name in planned:
-        place = folder / "cells" / name
-        if not (place / "record.json").exists():
-            continue
-        record = records[name] = read_json(place / "record.json")
-        check_files(place, record)
-        coordinates = {column: record[column] for column in CELL_COLUMNS}
-        predictions.append(pd.read_parquet(place / "predictions.parquet").assign(**coordinates))
-        if "history.csv" in record["files"]:
-            history.append(pd.read_csv(place / "history.csv").assign(**coordinates))
-    return StoredStudy(
-        folder=folder, settings=settings, cohort=cohort, cohort_digest=cohort_digest, folds=folds,
-        environment=read_json(folder / "environment.json"), planned=planned, records=records,
-        predictions=_joined(predictions, PREDICTION_COLUMNS), history=_joined(history, HISTORY_COLUMNS),
-    )  # fmt: skip
-
-
-def _joined(frames: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:
-    ordered = [*CELL_COLUMNS, *columns]
-    return pd.concat(frames, ignore_index=True)[ordered] if frames else pd.DataFrame(columns=ordered)

@@ -12,7 +12,7 @@ from study.evaluate import evaluate
 from study.paper.pack import write_report
 from study.paper.screen import comparisons_lines, summary_table
 from study.paper.text import unfinished
-from study.record import load_study
+from study.stored import load_study
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

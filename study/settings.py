@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mmbc.config import Config, Section, assignment, changed, dotted, merge, parse, read_toml
+from mmbc.config import Config, DataConfig, Section, assignment, changed, dotted, merge, parse, read_toml
 from mmbc.errors import ConfigError, nearest, some
 
 PRESETS = Path(__file__).parent / "presets"
@@ -134,8 +134,13 @@ def presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
-def load(preset: str = "default", file: Path | None = None, assignments: Sequence[str] = ()) -> StudyFile:
-    """Build a study file: the default, under a preset, under the user's file, under `--set` values.
+def load(
+    preset: str = "default",
+    file: Path | None = None,
+    assignments: Sequence[str] = (),
+    base: dict[str, Any] | None = None,
+) -> StudyFile:
+    """Build a study file: the default (or another base), under a preset, under the user's file, under `--set` values.
 
     Every arm's configuration is validated here, so that a misspelt key stops the command before any work.
 
@@ -144,7 +149,7 @@ def load(preset: str = "default", file: Path | None = None, assignments: Sequenc
     """
     if preset not in presets():
         raise ConfigError(f"unknown preset {preset!r}; {nearest(preset, presets())}")
-    values = merge(read_toml(PRESETS / "default.toml"), {"preset": preset})
+    values = merge(read_toml(PRESETS / "default.toml") if base is None else base, {"preset": preset})
     sources = [(f"preset {preset}", read_toml(PRESETS / f"{preset}.toml"))]
     if file is not None:
         sources.append((str(file), read_toml(file)))
@@ -164,6 +169,16 @@ def load(preset: str = "default", file: Path | None = None, assignments: Sequenc
     for arm in (arm for pair in study.protocol.contrasts for arm in pair if arm not in known):
         raise ConfigError(f"protocol.contrasts: there is no arm {arm!r}; {nearest(arm, known)}")
     return study
+
+
+def data_settings(file: Path | None, assignments: Sequence[str]) -> DataConfig:
+    """Return how a table is read, from a study file and `--set` values, before its arms are known."""
+    values: dict[str, Any] = {}
+    for where, change in [*([(str(file), read_toml(file))] if file is not None else []),
+                          *((f"--set {text}", assignment(text)) for text in assignments)]:  # fmt: skip
+        values = merge(values, change.get("data", {}))
+        parse(DataConfig, values, f"{where}: data")
+    return parse(DataConfig, values, "data")
 
 
 def chosen_arms(study: StudyFile, names: str) -> tuple[str, ...]:

@@ -111,14 +111,14 @@ def sums(rows: Aligned, arm: int, n_patients: int) -> Sums:
 def pooled(weights: Weights, added: Sums, prevalence: float | None = None) -> dict[str, np.ndarray]:
     """Return every pooled metric of one run under patient weights (n_draws, n_patients): name -> (n_draws,)."""
     count = {name: (weights @ by_patient).T for name, by_patient in added.counts.items()}
-    found = {metric: compute(count[name]) for metric, (name, compute) in COUNTED.items()}
+    found = {metric: compute(count[name]) for metric, (name, compute) in COUNTED.items() if name in count}
     n, n_positive = weights @ added.n, weights @ added.n_positive
     found["brier"], found["log_loss"] = weights @ added.squared / n, weights @ added.log_loss / n
     share = n_positive / n
     found["scaled_brier"] = 1 - metrics.ratio(found["brier"], share * (1 - share))
     for metric in ERRORS:
         found[metric] = calibration_error(weights @ added.gaps[metric], weights @ added.sizes[metric])
-    if prevalence is not None:
+    if prevalence is not None and "flagged" in count:
         values = predictive_values(found["sensitivity_at_90_specificity"], found["specificity_achieved"], prevalence)
         found |= dict(zip(RESTATED, values, strict=True))
     return found

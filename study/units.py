@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 
 from mmbc.calibration import apply_platt, fit_platt
 from mmbc.errors import StudyError, some
-from study.record import CELL_COLUMNS, StoredStudy
+from study.record import CELL_COLUMNS
 from study.settings import Protocol
 from study.stats.operating import threshold_at_sensitivity, threshold_at_specificity
+from study.stored import StoredStudy
 
 LEVELS = ("patient", "breast", "image")
 UNIT_KEYS = {
@@ -78,7 +79,15 @@ def cell_units(rows: pd.DataFrame, level: str, protocol: Protocol) -> tuple[pd.D
 
 
 def _calibrated(validation: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return the test units with probabilities and calls from the validation units of the same cell; and a gap, or ''."""
+    """Return the test units with probabilities and calls from the validation units of the same cell; and a gap, or ''.
+
+    Without validation units (predictions of a model trained elsewhere) probabilities are taken as given, and there is no
+    threshold: the calls that need one are NA.
+    """
+    if validation.empty and test["label"].nunique() == 2:
+        probs = expit(test["logit"].to_numpy(dtype=float))
+        unknown: dict[str, Any] = {"flagged": pd.NA, "cleared": pd.NA}
+        return test.assign(prob_calibrated=probs, called=probs >= 0.5, **unknown), ""
     labels = validation["label"].to_numpy()
     if len(set(labels)) < 2 or test["label"].nunique() < 2:
         nothing: dict[str, Any] = dict.fromkeys(CALLS, False)
@@ -135,7 +144,7 @@ class Aligned:
         rows: repeat, fold, seed, ids, status, site, label, n_images (n_rows).
         patients: position of each row's patient among the tested ones (n_rows,).
         logit, prob: (n_arms, n_rows); `prob` is calibrated.
-        calls: name of `CALLS` -> (n_arms, n_rows) of bool.
+        calls: name of `CALLS` -> (n_arms, n_rows) of bool; those that need validation rows are absent where there are none.
     """
 
     level: str
@@ -214,5 +223,9 @@ def align(units: pd.DataFrame, arms: Sequence[str], level: str, patients: pd.Ind
         level, tuple(arms), rows, patients.get_indexer(pd.Index(rows["patient_id"])).astype(np.int64),
         np.stack([frame["logit"].to_numpy() for frame in frames]),
         np.stack([frame["prob_calibrated"].to_numpy() for frame in frames]),
-        {name: np.stack([frame[name].to_numpy(dtype=bool) for frame in frames]) for name in CALLS},
+        {
+            name: np.stack([frame[name].to_numpy(dtype=bool) for frame in frames])
+            for name in CALLS
+            if not any(frame[name].isna().any() for frame in frames)
+        },
     )  # fmt: skip

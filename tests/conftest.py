@@ -9,9 +9,9 @@ from mmbc.data.readers import Source
 from study.execute import Workspace, execute
 from study.observe import Observer
 from study.prepare import CACHE, Request, prepare
-from study.record import load_study
 from study.run import carry_out
 from study.settings import chosen_arms, load
+from study.stored import load_study
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"

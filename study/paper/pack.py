@@ -9,7 +9,8 @@ from study.paper import text
 from study.paper.figures import flow, history_figures, score_figures
 from study.paper.style import save
 from study.paper.tables import PaperTable, all_tables, write_tables
-from study.record import StoredStudy, write_atomically
+from study.record import write_atomically
+from study.stored import StoredStudy
 
 DETAIL = ("comparisons_by_class", "calibration", "decision", "subgroups", "variance", "per_fold")
 """Tables behind the answer, in their order."""

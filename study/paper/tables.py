@@ -25,8 +25,8 @@ from study.paper.format import (
     plain,
     signed,
 )
-from study.record import StoredStudy
 from study.stats.procedure import BOUNDED, PROCEDURE
+from study.stored import StoredStudy
 from study.strata import AROUND
 
 SHOWN = (

@@ -9,8 +9,8 @@ from study.folds import table as fold_counts
 from study.folds import warnings
 from study.paper.format import count, interval, listed, number
 from study.paper.screen import comparisons_lines
-from study.record import StoredStudy
 from study.settings import BASELINE
+from study.stored import StoredStudy
 
 POOLING_NOTE = 0.01
 """A pooled AUC that differs from the mean of within-fold values by more than this is remarked on."""

@@ -5,7 +5,7 @@ import pytest
 
 from study.evaluate import evaluate
 from study.paper.pack import write_report
-from study.record import load_study
+from study.stored import load_study
 
 BREAST = ["data.label_level=breast"]
 

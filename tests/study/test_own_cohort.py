@@ -11,8 +11,8 @@ from mmbc.errors import CohortError
 from study.evaluate import evaluate
 from study.observe import Observer
 from study.prepare import prepare
-from study.record import load_study
 from study.run import carry_out
+from study.stored import load_study
 
 
 def request_for(tiny, folder, name, *, arms, columns, sets=()):

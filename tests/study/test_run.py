@@ -8,8 +8,9 @@ import pytest
 
 from mmbc.errors import ConfigError, LeakageError, SplitError, StudyError
 from study import folds
-from study.record import finished, load_study, read_json, write_atomically
+from study.record import finished, read_json, write_atomically
 from study.settings import Protocol, load
+from study.stored import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -59,41 +59,42 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
     table = read_table(path, sheet=data.sheet, missing=data.missing_values)
     roles = mapped(path, list(table.columns), NEEDED, OPTIONAL, data.columns)
     given = {key: table[column] for key, column in roles.items()}
-    _check_filled(path, {key: given[key] for key in NEEDED}, roles)
+    check_filled(path, {key: given[key] for key in NEEDED}, roles)
     images = pd.DataFrame(index=table.index)
     places = _places(path, given["image"], data.image_root)
     images["image_id"] = _image_ids(places, path.parent)
     images["patient_id"] = given["patient_id"]
     images["case_id"] = given["patient_id"] + ("/" + given["case_id"] if "case_id" in given else "")
-    images["breast"] = _breasts(path, given.get("breast"), roles, table.index)
+    images["breast"] = breasts(path, given.get("breast"), roles, table.index)
     nothing = pd.Series(pd.NA, index=table.index, dtype="str")
     images["view"] = given["view"].str.upper() if "view" in given else nothing
-    images["outcome"] = _outcomes(given["label"])
-    images["status"] = _statuses(images["outcome"], given.get("status"), roles["label"])
+    images["outcome"] = outcomes(given["label"])
+    images["status"] = statuses(images["outcome"], given.get("status"), roles["label"])
     images["site"] = given.get("site", nothing)
     images["path"] = pd.Series(places, index=table.index, dtype=object)
     images["row"] = table.index
     others = [column for column in table.columns if column not in roles.values()]
     kept = [column for column in others if column in aside]
-    features, values, left_out = _features(path, table[others], given["patient_id"], data, tuple(kept))
+    features, values, left_out = clinical_columns(path, table[others], given["patient_id"], data, tuple(kept))
     # a column that has a role may be named by its own name too: --folds column:Hospital
     for name in set(aside) & set(roles.values()) - set(RESERVED) - set(values.columns):
         values[name] = _typed(table[name])
     images = pd.concat([images, values], axis=1).reset_index(drop=True)
     notes = _notes(given, roles, images)
     return Listing(
-        name=_name(path), images=images, features=features, positive=_default_positive(images["outcome"]), sides="given",
+        name=cohort_name(path), images=images, features=features, positive=default_positive(images["outcome"]), sides="given",
         aside=tuple(name for name in aside if name in images.columns), left_out=left_out, notes=tuple(notes),
     )  # fmt: skip
 
 
-def _name(path: Path) -> str:
+def cohort_name(path: Path) -> str:
     """Return the cohort's name: the file's, or its folder's where the file is just called manifest."""
     stem = path.resolve().parent.name if path.stem.lower() == "manifest" else path.stem
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "cohort"
 
 
-def _check_filled(path: Path, needed: dict[str, pd.Series], roles: dict[str, str]) -> None:
+def check_filled(path: Path, needed: dict[str, pd.Series], roles: dict[str, str]) -> None:
+    """Refuse empty cells in columns that are needed, naming the rows."""
     problems = [
         f"column {roles[key]!r} ({key}) is empty in rows {some(values.index[values.isna()])}"
         for key, values in needed.items()
@@ -126,7 +127,8 @@ def _image_ids(places: list[Path], folder: Path) -> list[str]:
     return [str(PurePosixPath(place.absolute().relative_to(common))) for place in places]
 
 
-def _breasts(path: Path, values: pd.Series | None, roles: dict[str, str], index: pd.Index) -> pd.Series:
+def breasts(path: Path, values: pd.Series | None, roles: dict[str, str], index: pd.Index) -> pd.Series:
+    """Return L, R or NA for left, right or an empty cell; anything else is refused, naming the rows."""
     if values is None:
         return pd.Series(pd.NA, index=index, dtype="str")
     found = values.str.lower().map(BREASTS)
@@ -137,13 +139,13 @@ def _breasts(path: Path, values: pd.Series | None, roles: dict[str, str], index:
     return found.astype("str")
 
 
-def _outcomes(labels: pd.Series) -> pd.Series:
+def outcomes(labels: pd.Series) -> pd.Series:
     """Return labels as text; 1.0 and 1 are one label."""
     found = numbers(labels)
     return found.map(lambda value: f"{value:g}").astype("str") if found.notna().all() else labels
 
 
-def _statuses(outcome: pd.Series, status: pd.Series | None, column: str) -> pd.Series:
+def statuses(outcome: pd.Series, status: pd.Series | None, column: str) -> pd.Series:
     """Return the original class: the status column, else the label in words."""
     words = outcome.map(lambda value: f"{column} {value}" if _is_number(value) else value).astype("str")
     return words if status is None else status.where(status.notna(), words)
@@ -153,14 +155,14 @@ def _is_number(value: str) -> bool:
     return bool(re.fullmatch(r"[+-]?[\d.]+", value))
 
 
-def _default_positive(outcome: pd.Series) -> tuple[str, ...]:
+def default_positive(outcome: pd.Series) -> tuple[str, ...]:
     """Return the positive label where it needs no saying: labels 0 and 1, or false and true."""
     found = {value.lower(): value for value in outcome.unique()}
     known = set(found) <= {*TRUE, *FALSE}
     return tuple(found[value] for value in TRUE if value in found) if known else ()
 
 
-def _features(
+def clinical_columns(
     path: Path, table: pd.DataFrame, patients: pd.Series, data: DataConfig, aside: tuple[str, ...]
 ) -> tuple[tuple[Feature, ...], pd.DataFrame, tuple[tuple[str, str], ...]]:
     """Return the features, the values of features and of columns set aside, and what is left out and why."""

@@ -17,7 +17,7 @@ FIGURES = {"flow", "roc", "auc_by_fold", "confusion", "loss_accuracy", "f1_auc",
 
 @pytest.fixture(scope="module")
 def pack(finished_study, tmp_path_factory):
-    from study.record import load_study
+    from study.stored import load_study
 
     stored = load_study(finished_study.folder)
     evaluation = evaluate(stored, n_replicates=200)

@@ -1,0 +1,282 @@
+"""A study read back: from the folder it was run in, or from an archive of its predictions.
+
+    an archive/
+      study.toml, cohort.parquet, cohort.json, folds.json, environment.json    as in the folder of a study
+      predictions.parquet   one row per (cell, image): `CELL_COLUMNS`, image_id, part, logit
+      history.parquet       one row per (cell, epoch); absent where there is none
+      records.json          the planned cells, and what is known of each finished one
+      archive.json          digests of the other files (last)
+
+An archive holds what every number of a report is made of, and no model. Nothing here imports torch.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mmbc.calibration import apply_platt
+from mmbc.config import digest, to_toml
+from mmbc.data.cohort import Cohort
+from mmbc.errors import StudyError, some
+from study.folds import split_digest, splits
+from study.record import (
+    CELL_COLUMNS,
+    HISTORY_COLUMNS,
+    PREDICTION_COLUMNS,
+    check_files,
+    file_digest,
+    read_cohort,
+    read_json,
+    read_settings,
+    write_atomically,
+    write_cohort,
+    write_json,
+)
+from study.settings import BASELINE, StudyFile
+
+ARCHIVED = ("study.toml", "cohort.parquet", "cohort.json", "folds.json", "environment.json", "predictions.parquet",
+            "history.parquet", "records.json")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study as read from its folder.
+
+    Attributes:
+        folder: where it lies.
+        settings: configuration, arms and protocol.
+        cohort: the rows; `path` is absent here, so `cohort.images` has no such column.
+        cohort_digest: digest of the cohort the cells were trained on.
+        folds: the content of folds.json.
+        environment: the content of environment.json.
+        planned: names of all cells the study file asks for, in order; the baseline's included.
+        records: cell name -> content of record.json, of finished cells only.
+        predictions: one row per (cell, image): `CELL_COLUMNS` and `PREDICTION_COLUMNS`; `part` is validation or test.
+        history: one row per (cell, epoch): `CELL_COLUMNS` and `HISTORY_COLUMNS`; the baseline has none.
+    """
+
+    folder: Path
+    settings: StudyFile
+    cohort: Cohort
+    cohort_digest: str
+    folds: dict[str, Any]
+    environment: dict[str, Any]
+    planned: tuple[str, ...]
+    records: dict[str, dict[str, Any]]
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """The study's name: that of its folder."""
+        return self.folder.name
+
+    @property
+    def imported(self) -> bool:
+        """Whether the predictions come from models trained elsewhere, of which nothing but these is known.
+
+        Its `settings` then say how predictions are evaluated (`protocol`); `data`, `model` and `train` mean nothing.
+        """
+        return bool(self.environment.get("imported"))
+
+    @property
+    def arms(self) -> list[str]:
+        """Arms with at least one finished cell, the baseline last."""
+        done = {str(record["arm"]) for record in self.records.values()}
+        return [arm for arm in [*self.settings.arms, BASELINE] if arm in done]
+
+
+def planned_cells(settings: StudyFile, folds: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of all cells a study file asks for, the baseline's last."""
+    where = [
+        (entry["repeat"], entry["fold"]) for entry in folds["folds"] if entry["repeat"] < settings.protocol.repeats
+    ]
+    seeds = range(settings.protocol.seeds)
+    names = [f"{arm}.r{r}.f{f}.s{s}" for arm in settings.arms for s in seeds for r, f in where]
+    return (*names, *(f"{BASELINE}.r{r}.f{f}.s0" for r, f in where))
+
+
+def load_study(folder: Path) -> StoredStudy:
+    """Read a study, finished or not, or an archive of one.
+
+    Raises:
+        StudyError: the folder is no study; a file of a finished cell is missing or was changed; or a cell belongs to
+            another study.
+    """
+    if (folder / "archive.json").is_file():
+        return read_archive(folder)
+    if not (folder / "study.toml").is_file():
+        raise StudyError(f"{folder}: is no study (it has no study.toml); studies lie below results/")
+    settings, folds = read_settings(folder), read_json(folder / "folds.json")
+    cohort, cohort_digest = read_cohort(folder)
+    planned = planned_cells(settings, folds)
+    belongs = _Belonging(settings, folds, cohort, cohort_digest)
+    records, predictions, history = {}, [], []
+    for name in planned:
+        place = folder / "cells" / name
+        if not (place / "record.json").exists():
+            continue
+        record = records[name] = read_json(place / "record.json")
+        check_files(place, record)
+        belongs.check_record(place, record)
+        coordinates = {column: record[column] for column in CELL_COLUMNS}
+        rows = pd.read_parquet(place / "predictions.parquet")
+        belongs.check_rows(place, record, rows)
+        predictions.append(rows.assign(**coordinates))
+        if "history.csv" in record["files"]:
+            history.append(pd.read_csv(place / "history.csv").assign(**coordinates))
+    return StoredStudy(
+        folder=folder, settings=settings, cohort=cohort, cohort_digest=cohort_digest, folds=folds,
+        environment=read_json(folder / "environment.json"), planned=planned, records=records,
+        predictions=_joined(predictions, PREDICTION_COLUMNS), history=_joined(history, HISTORY_COLUMNS),
+    )  # fmt: skip
+
+
+class _Belonging:
+    """Checks that cells are of the study they lie in: same cohort, configuration, split and labels, no deliberate leak."""
+
+    def __init__(self, settings: StudyFile, folds: Mapping[str, Any], cohort: Cohort, cohort_digest: str) -> None:
+        self.cohort_digest = cohort_digest
+        self.splits = splits(dict(folds))
+        self.split_digests = {place: split_digest(split) for place, split in self.splits.items()}
+        self.configs = {arm: digest(settings.arm_config(arm)) for arm in settings.arms} | {
+            BASELINE: digest(settings.config)
+        }
+        self.labels = cohort.images.set_index("image_id")[["patient_id", "label"]]
+
+    def check_record(self, place: Path, record: Mapping[str, Any]) -> None:
+        """Refuse a cell of another study, and one that was trained with a leak on purpose."""
+        expected = {
+            "cohort_digest": self.cohort_digest, "config_digest": self.configs[record["arm"]],
+            "split_digest": self.split_digests[record["repeat"], record["fold"]],
+        }  # fmt: skip
+        other = [key.removesuffix("_digest") for key, value in expected.items() if record.get(key) != value]
+        if other:
+            raise StudyError(
+                f"{place}: belongs to another study (other {' and '.join(other)}); studies are never mixed. Delete the folder "
+                "and run the study again, or compare two studies with study.compare"
+            )
+        if record.get("leak"):
+            raise StudyError(
+                f"{place}: was trained with the deliberate leak {record['leak']!r}; it cannot be reported beside honest cells"
+            )
+
+    def check_rows(self, place: Path, record: Mapping[str, Any], rows: pd.DataFrame) -> None:
+        """Refuse predictions that are not of the split's patients, or carry other labels than the cohort."""
+        split = self.splits[record["repeat"], record["fold"]]
+        for part in ("validation", "test"):
+            mine = rows[rows["part"] == part]
+            wanted = self.labels[self.labels["patient_id"].isin(getattr(split, part))]
+            found = mine.set_index("image_id")[["patient_id", "label"]]
+            if len(found) != len(wanted) or not found.reindex(wanted.index).equals(wanted):
+                differing = set(found.index) ^ set(wanted.index) or {
+                    image for image in wanted.index if not found.loc[image].equals(wanted.loc[image])
+                }
+                raise StudyError(
+                    f"{place}: its {part} rows are not those of the cohort and the split (patients or labels differ, or rows "
+                    f"are missing): {some(sorted(map(str, differing)), 3)}. Delete the folder and run the study again"
+                )
+
+
+def _joined(frames: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:
+    ordered = [*CELL_COLUMNS, *columns]
+    return pd.concat(frames, ignore_index=True)[ordered] if frames else pd.DataFrame(columns=ordered)
+
+
+def write_archive(study: StoredStudy, folder: Path) -> None:
+    """Write everything that a report is made of; the models are left behind, and so are paths.
+
+    Only the logits of predictions are kept: the probabilities follow from them and from the records.
+    """
+    write_cohort(folder, study.cohort)
+    facts = read_json(folder / "cohort.json")
+    write_json(folder / "cohort.json", {**facts, "digest": study.cohort_digest})
+    write_atomically(folder / "study.toml", to_toml(_settings_without_paths(study.settings)).encode())
+    write_json(folder / "folds.json", study.folds)
+    write_json(folder / "environment.json", without_paths(study.environment))
+    compact = study.predictions[[*CELL_COLUMNS, "image_id", "part", "logit"]]
+    compact = compact.astype({"arm": "category", "image_id": "category", "part": "category"})
+    _write_parquet(folder / "predictions.parquet", compact)
+    (folder / "history.parquet").unlink(missing_ok=True)
+    if not study.history.empty:
+        _write_parquet(folder / "history.parquet", study.history.astype({"arm": "category"}))
+    write_json(folder / "records.json", {"planned": list(study.planned), "records": study.records})
+    there = [name for name in ARCHIVED if (folder / name).exists()]
+    write_json(folder / "archive.json", {name: file_digest(folder / name) for name in there})
+
+
+def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False, compression="zstd", compression_level=9)
+    write_atomically(path, buffer.getvalue())
+
+
+def without_paths(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an environment whose commands name the last part of every path alone, and no former runs."""
+    kept = {key: value for key, value in environment.items() if key != "runs"}
+    return kept | {"command": [_last_part(word) for word in environment.get("command") or []]}
+
+
+def _settings_without_paths(settings: StudyFile) -> StudyFile:
+    weights = settings.model.model_copy(update={"weights": _last_part(settings.model.weights)})
+    return settings.model_copy(update={"model": weights, "data": settings.data.model_copy(update={"image_root": ""})})
+
+
+def _last_part(word: str) -> str:
+    """Shorten an absolute path, also behind `key=` or `kind:`."""
+    start = min((at for mark in ("/", "~") if (at := word.find(mark)) >= 0), default=-1)
+    if start < 0 or (start > 0 and word[start - 1] not in "=:"):
+        return word
+    return word[:start] + Path(word[start:]).name
+
+
+def read_archive(folder: Path) -> StoredStudy:
+    """Read what `write_archive` wrote.
+
+    Raises:
+        StudyError: a file is missing or was changed.
+    """
+    digests = read_json(folder / "archive.json")
+    for name, expected in digests.items():
+        if not (folder / name).is_file() or file_digest(folder / name) != expected:
+            raise StudyError(
+                f"{folder / name}: is missing or was changed after the archive was written; restore it, or make the "
+                "report again from the study itself"
+            )
+    cohort, cohort_digest = read_cohort(folder)
+    content = read_json(folder / "records.json")
+    predictions = _completed(pd.read_parquet(folder / "predictions.parquet"), cohort, content["records"])
+    history = [pd.read_parquet(folder / "history.parquet")] if "history.parquet" in digests else []
+    return StoredStudy(
+        folder=folder, settings=read_settings(folder), cohort=cohort, cohort_digest=cohort_digest,
+        folds=read_json(folder / "folds.json"), environment=read_json(folder / "environment.json"),
+        planned=tuple(content["planned"]), records=content["records"], predictions=predictions,
+        history=_joined([frame.astype({"arm": "str"}) for frame in history], HISTORY_COLUMNS),
+    )  # fmt: skip
+
+
+def _completed(rows: pd.DataFrame, cohort: Cohort, records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Give compact predictions the columns of the cohort, and the probabilities that follow from their logits."""
+    rows = rows.astype({"arm": "str", "image_id": "str", "part": "str"})
+    columns = ["patient_id", "case_id", "breast", "view", "status", "site", "label"]
+    images = cohort.images.set_index("image_id")[columns].reindex(rows["image_id"])
+    if images["label"].isna().any():
+        absent = images.index[images["label"].isna()].unique()
+        raise StudyError(f"predictions of images that the cohort does not have: {some(absent, 3)}")
+    full = pd.concat([rows.reset_index(drop=True), images.reset_index(drop=True)], axis=1)
+    logits = full["logit"].to_numpy(dtype=float)
+    calibration = {
+        tuple(record[column] for column in CELL_COLUMNS): record["calibration"] for record in records.values()
+    }
+    calibrated = np.full(len(full), np.nan)
+    for cell, chosen in full.groupby(list(CELL_COLUMNS), sort=False).indices.items():
+        platt = calibration[cell]  # type: ignore[index]
+        if platt is not None:
+            calibrated[chosen] = apply_platt(logits[chosen], platt["slope"], platt["intercept"])
+    full = full.assign(prob=apply_platt(logits, 1.0, 0.0), prob_calibrated=calibrated)
+    return full[[*CELL_COLUMNS, *PREDICTION_COLUMNS]]
