@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from study import contrasts, strata
+from study.errors import errors as wrong_units
 from study.record import CELL_COLUMNS
 from study.settings import BASELINE
 from study.stats import metrics
@@ -39,6 +40,7 @@ class Evaluation:
         expected_ece: what chance alone would show.
         decision: net benefit by threshold; empty without a declared prevalence.
         subgroups: AUC by subgroup with interaction tests.
+        errors: units of the primary level by arm: mean probability, share of runs in which they are wrong (`study.errors`).
         confusion: arm, level, tp, fp, fn, tn at calibrated probability 0.5, pooled, summed over repeats and seeds.
         scores: pooled out-of-fold units: arm, repeat, fold, seed, level, ids, status, site, label, logit, prob_calibrated.
         gaps: sentences about what is missing or not defined.
@@ -57,6 +59,7 @@ class Evaluation:
     decision: pd.DataFrame = field(default_factory=pd.DataFrame)
     subgroups: pd.DataFrame = field(default_factory=pd.DataFrame)
     confusion: pd.DataFrame = field(default_factory=pd.DataFrame)
+    errors: pd.DataFrame = field(default_factory=pd.DataFrame)
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     gaps: tuple[str, ...] = ()
     unit: str = "patient"
@@ -75,7 +78,7 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     """
     units, gaps = all_units(study)
     unit, protocol = study.settings.unit, study.settings.protocol
-    gaps = _missing_cells(study) + gaps
+    gaps = _missing_cells(study) + gaps + _no_validation(study)
     if units.empty:
         return Evaluation(gaps=tuple(gaps), unit=unit)
     scores = units.drop(columns=["called", "flagged", "cleared", "n_images"])
@@ -101,7 +104,7 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
         subgroups=strata.subgroups(
             levels, unit, strata.subgroup_columns(study.cohort, protocol.subgroups), study.cohort, weights
         ),
-        confusion=_confusion(levels), scores=scores, gaps=tuple(gaps), unit=unit,
+        confusion=_confusion(levels), errors=wrong_units(primary), scores=scores, gaps=tuple(gaps), unit=unit,
     )  # fmt: skip
 
 
@@ -114,6 +117,16 @@ def _missing_cells(study: StoredStudy) -> list[str]:
         "it is left out of the summary until they are."
         for arm in [*study.settings.arms, BASELINE]
         if arm in arms
+    ]
+
+
+def _no_validation(study: StoredStudy) -> list[str]:
+    """Say what cannot be known of predictions without validation rows."""
+    if not study.imported or study.predictions.empty or (study.predictions["part"] == "validation").any():
+        return []
+    return [
+        "The predictions have no validation rows (column `part`): probabilities were evaluated as given, without calibration, "
+        "and there is no operating point at 90 % specificity or sensitivity, whose threshold would have to come from such rows."
     ]
 
 

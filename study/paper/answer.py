@@ -1,0 +1,221 @@
+"""What came out, in words that stay true when the numbers are bad: the opening of a report."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from study.evaluate import Evaluation
+from study.paper.format import count, interval, listed
+from study.settings import BASELINE
+from study.stats.comparison import ALPHA, SEEDS_NEEDED
+from study.stored import StoredStudy, without_paths
+
+TINY = 20
+"""With fewer patients in the smaller class a report warns and ranks nothing."""
+INPUTS = {"image": "the mammograms", "tabular": "the clinical columns"}
+FUSIONS = {"concat": "concatenation", "attention": "attention"}
+
+
+def answer(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Return what was compared, on whom, and what came out: each declared contrast with its verdict."""
+    arms = [] if evaluation.summary.empty else [a for a in evaluation.summary["arm"].unique() if a != BASELINE]
+    if not arms:
+        return "No arm is finished yet: run the same command again to continue, then this report compares them."
+    parts = [setting(study, evaluation, arms)]
+    if (smallest := _smaller_class(study)) < TINY:
+        parts.insert(0, _too_few(smallest))
+    else:
+        parts += ["\n".join(_findings(study, evaluation)), _how_sure(study, evaluation)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> str:
+    """Return who was tested, how, and the AUC of every arm."""
+    images = study.cohort.images
+    rows = (
+        f"{count(len(images), 'image')} of {count(study.cohort.n_patients, 'patient')}"
+        if len(images) > study.cohort.n_patients
+        else count(study.cohort.n_patients, "patient")
+    )
+    text = (
+        f"{count(len(arms), 'arm')} ({listed(list(arms))}) {'was evaluated' if len(arms) == 1 else 'were compared'} on a "
+        f"cohort of {rows} ({n_positive(study)} positive), tested {tested(study)}. At the {evaluation.unit} level the ROC-AUC "
+        f"(95 % interval) was {listed(_aucs(evaluation, arms))}."
+    )
+    baseline = _aucs(evaluation, [BASELINE])
+    if baseline:
+        what = " on the clinical columns alone" if study.cohort.features else ""
+        text += f" A logistic regression{what}, the baseline to beat, reached {baseline[0].partition(' ')[2]}."
+    return text
+
+
+def _aucs(evaluation: Evaluation, arms: Sequence[str]) -> list[str]:
+    rows = evaluation.summary
+    chosen = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "roc_auc")].set_index("arm")
+    return [
+        f"{arm} {interval('roc_auc', *chosen.loc[arm, ['value', 'low', 'high']])}"
+        for arm in arms
+        if arm in chosen.index
+    ]
+
+
+def n_positive(study: StoredStudy) -> int:
+    """Return the number of patients with a positive row."""
+    return int(study.cohort.images.groupby("patient_id")["label"].max().sum())
+
+
+def _smaller_class(study: StoredStudy) -> int:
+    positive = n_positive(study)
+    return min(positive, study.cohort.n_patients - positive)
+
+
+def _too_few(smallest: int) -> str:
+    return (
+        f"**This cohort is too small to compare anything**: {count(smallest, 'patient')} in the smaller class. The numbers below "
+        "describe these patients and support no ranking; the contrasts are in the supplement for completeness."
+    )
+
+
+def tested(study: StoredStudy) -> str:
+    """Return how the test parts came about, as in `tested out of fold in 5-fold ...`."""
+    protocol = study.settings.protocol
+    if protocol.test_where:
+        return f"on the locked test part where {protocol.test_where} ({_n_tested(study)})"
+    if protocol.fold_column:
+        return (
+            f"out of fold, leaving out one value of {protocol.fold_column} at a time ({study.folds['n_folds']} folds)"
+        )
+    if study.folds.get("kind") == "holdout":
+        return "on one test part" if study.imported else f"on one held-out part ({_n_tested(study)})"
+    repeats = "" if protocol.repeats == 1 else f", {protocol.repeats} times with other splits"
+    return f"out of fold in {study.folds['n_folds']}-fold patient-grouped cross-validation{repeats}"
+
+
+def _n_tested(study: StoredStudy) -> str:
+    """Return how many patients a single split trains on and tests."""
+    entry = study.folds["folds"][0]
+    n_fitted = len(entry["train"]) + len(entry["validation"])
+    return f"{count(len(entry['test']), 'patient')}; {n_fitted} others for training and validation"
+
+
+def _findings(study: StoredStudy, evaluation: Evaluation) -> list[str]:
+    """Return one bullet per declared contrast: the verdict in plain words, then the numbers."""
+    return [
+        f"- **{lead(study, row)}** {row['sentence']} {row['disagreement']}".rstrip()
+        for row in evaluation.comparisons.to_dict("records")
+    ]
+
+
+def lead(study: StoredStudy, row: Mapping[Any, Any]) -> str:
+    """Return what a contrast shows in one plain sentence: what is added to what, or which is compared with which."""
+    delta = f"±{study.settings.protocol.delta:g}"
+    verdict, better = _shown(row)
+    added = addition(study, str(row["first"]), str(row["second"]))
+    if added is not None:
+        what, to = added
+        return {
+            "better": f"{_start(what)} add to {to}.",
+            "worse": f"Adding {what} to {to} made predictions worse.",
+            "equivalent": f"Adding {what} to {to} makes no difference beyond {delta}.",
+            "non-inferior": f"Adding {what} to {to} does no harm beyond {delta}; a gain was not shown.",
+            "inconclusive": f"Whether {what} add to {to} is not settled.",
+            "shown here": f"In these fitted models {what} {'add' if better else 'do harm'} to {to}.",
+            "not shown here": f"No difference from adding {what} to {to} could be shown, even in these fitted models.",
+        }[verdict]
+    one, other = fusions(study, str(row["first"]), str(row["second"]))
+    return {
+        "better": f"{_start(one)} is better than {other}.",
+        "worse": f"{_start(one)} is worse than {other}.",
+        "equivalent": f"{_start(one)} and {other} differ by less than {delta}.",
+        "non-inferior": f"{_start(one)} is not worse than {other} beyond {delta}; that it is better was not shown.",
+        "inconclusive": f"Whether {one} or {other} is better is not settled.",
+        "shown here": f"In these fitted models {one} is {'better' if better else 'worse'} than {other}.",
+        "not shown here": f"No difference between {one} and {other} could be shown, even in these fitted models.",
+    }[verdict]
+
+
+def _shown(row: Mapping[Any, Any]) -> tuple[str, bool]:
+    """Return the verdict, `not assessed` divided by what the fitted models show, and whether the first is better."""
+    low, high, p = (float(row[key]) for key in ("e1_low", "e1_high", "e1_p_holm"))
+    verdict = str(row["verdict"])
+    if verdict == "not assessed":
+        verdict = "shown here" if p < ALPHA and (low > 0 or high < 0) else "not shown here"
+    return verdict, float(row["difference"]) > 0
+
+
+def _start(text: str) -> str:
+    return text[0].upper() + text[1:] if text.startswith(("the ", "fusion ")) else text
+
+
+def addition(study: StoredStudy, first: str, second: str) -> tuple[str, str] | None:
+    """Return (what the first arm has more, what the second has), or None where they do not differ by an input alone."""
+    if study.imported or BASELINE in (first, second):
+        return None
+    one, other = (study.settings.arm_config(arm).model for arm in (first, second))
+    extra = [name for name in one.inputs if name not in other.inputs]
+    if len(extra) != 1 or not set(other.inputs) < set(one.inputs):
+        return None
+    same = one.model_copy(update={"inputs": other.inputs, "fusion": other.fusion}) == other
+    return (INPUTS[extra[0]], " and ".join(INPUTS[name] for name in other.inputs)) if same else None
+
+
+def fusions(study: StoredStudy, first: str, second: str) -> tuple[str, str]:
+    """Return the names of two arms, in words where they differ by the fusion alone."""
+    if study.imported or BASELINE in (first, second):
+        return first, second
+    one, other = (study.settings.arm_config(arm).model for arm in (first, second))
+    if one.fusion != other.fusion and one.model_copy(update={"fusion": other.fusion}) == other:
+        return f"fusion by {FUSIONS[one.fusion]}", f"fusion by {FUSIONS[other.fusion]}"
+    return first, second
+
+
+def _how_sure(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Say what the intervals are about, and which command adds what is missing for a verdict."""
+    text = (
+        "E1 intervals are about these fitted models on new patients of this kind; E2 about training again on another such "
+        "cohort. Intervals of single arms decide nothing about a difference: only the paired contrasts do."
+    )
+    return f"{text} {missing_for_verdicts(study, evaluation)}".strip()
+
+
+def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Return how a verdict that is `not assessed` becomes one, or ''."""
+    rows = evaluation.comparisons
+    if rows.empty or not (rows["verdict"] == "not assessed").any():
+        return ""
+    if study.folds.get("kind") == "holdout":
+        again = (
+            "predictions of several folds"
+            if study.imported
+            else "the study again with `--folds 5`, under another `--name`"
+        )
+        return f"One test part cannot tell how much training again would change: that takes {again}."
+    if study.imported:
+        return (
+            f"**Verdicts are not assessed** for the procedure: they take predictions of at least {SEEDS_NEEDED} training seeds "
+            "(column `seed`)."
+        )
+    return (
+        f"**Verdicts are not assessed** for the procedure: that takes at least {SEEDS_NEEDED} training seeds. "
+        f"`{command(study, '--seeds', str(SEEDS_NEEDED))}` extends this study and writes this report again."
+    )
+
+
+def command(study: StoredStudy, flag: str, value: str) -> str:
+    """Return the command that began the study with a flag set; paths are named by their last part."""
+    words = list(without_paths(study.environment)["command"])
+    if flag in words:
+        at = words.index(flag)
+        del words[at : at + 2]
+    return shlex.join([*words, flag, value])
+
+
+def unfinished(study: StoredStudy) -> str:
+    """Say at the top that cells are missing, or ''."""
+    absent = [name for name in study.planned if name not in study.records]
+    if not absent:
+        return ""
+    return (
+        f"Unfinished: {len(absent)} of {count(len(study.planned), 'cell')} are not there yet, and arms that lack any are left "
+        "out. The command that began the study continues it"
+    )

@@ -1,0 +1,266 @@
+"""The sections behind the answer: sentences generated from the numbers."""
+
+import pandas as pd
+
+from mmbc.data.labels import CONTRALATERAL
+from study.errors import shared
+from study.evaluate import Evaluation
+from study.folds import table as fold_counts
+from study.folds import warnings
+from study.paper.answer import n_positive
+from study.paper.format import count, interval, listed, number, p_value
+from study.settings import BASELINE
+from study.stored import StoredStudy, without_paths
+
+POOLING_NOTE = 0.01
+"""A pooled AUC that differs from the mean of within-fold values by more than this is remarked on."""
+ALPHA = 0.05
+
+
+def cohort(study: StoredStudy, *, brief: bool = False) -> str:
+    """Return where the rows come from and, unless brief, everything known to be wrong with them."""
+    images = study.cohort.images
+    negative = sorted(images.loc[images["label"] == 0, "status"].unique())
+    rows = f"{count(len(images), 'image')} of " if len(images) > study.cohort.n_patients else ""
+    head = (
+        f"Cohort {study.cohort.name}: {rows}{count(study.cohort.n_patients, 'patient')}, {n_positive(study)} of them positive. "
+        f"Labelled positive: {listed(list(study.cohort.positive))}; labelled negative: {listed(negative)}. {_unit(study)}"
+        f"{_left_out(study)}"
+    )
+    if brief:
+        return head
+    uses_images = not study.imported and any(study.settings.arm_config(arm).uses_images for arm in study.settings.arms)
+    outlined = study.cohort.n_outlined
+    treatment = f"\n\n{OUTLINES[study.settings.data.outlines].format(n=outlined)}" if uses_images and outlined else ""
+    notes = "".join(f"\n- {note}" for note in study.cohort.notes)
+    return head + treatment + (f"\n{notes}" if notes else "")
+
+
+def _left_out(study: StoredStudy) -> str:
+    """Return how many listed images are not used, and why."""
+    totals = study.cohort.flow.groupby("step", sort=False)["n_images"].sum()
+    lost = {str(step): int(n) for step, n in totals.items() if step not in ("listed", "used") and n}
+    if not lost:
+        return ""
+    reasons = listed([f"{n} {step}" for step, n in lost.items()])
+    return f" Of {totals['listed']} listed images {sum(lost.values())} were left out ({reasons})."
+
+
+def _unit(study: StoredStudy) -> str:
+    """What the label belongs to, and therefore what is counted."""
+    if study.settings.unit == "patient":
+        return "The label belongs to the case, so the patient is the unit of analysis."
+    images = study.cohort.images
+    breasts = images.drop_duplicates(["patient_id", "case_id", "breast"])
+    opposite = int((breasts["status"] == CONTRALATERAL).sum())
+    healthy = (
+        f", {opposite} of them the healthy opposite breast of a positive case ({CONTRALATERAL})" if opposite else ""
+    )
+    return (
+        f"The label belongs to the breast, so the breast is the unit of analysis: {count(len(breasts), 'breast')}, "
+        f"{int(breasts['label'].sum())} positive{healthy}. Patients are never split, and intervals resample patients."
+    )
+
+
+OUTLINES = {
+    "sham": "Lesion outlines burned into the pixels of {n} images were inpainted; every image without one had the outline of "
+    "a donor image inpainted in the same way, so that the trace of inpainting does not tell which images had one.",
+    "inpaint": "Lesion outlines burned into the pixels of {n} images were inpainted. The trace this leaves still tells which images had "
+    "one: expect optimistic numbers.",
+    "keep": "**Lesion outlines burned into the pixels of {n} images were kept. They give the answer away: the image arms' numbers are "
+    "not evidence.**",
+}
+
+
+def by_class(evaluation: Evaluation) -> str:
+    """Return the AUC of every arm against each negative class and within sites, as sentences."""
+    rows = evaluation.contrasts_by_class
+    if rows.empty:
+        return ""
+    sentences = []
+    for metric, lines in rows.groupby("metric", sort=False):
+        what = (
+            "Within sites (pairs of the same site)" if metric == "within sites" else f"{str(metric).capitalize()} alone"
+        )
+        what = what.replace(str(metric).capitalize(), f"Against {str(metric).partition(' ')[2]}")
+        values = [
+            f"{r['arm']} {interval('roc_auc', r['value'], r['low'], r['high'])}" for r in lines.to_dict("records")
+        ]
+        sentences.append(f"{what} the AUC was {listed(values)}.")
+    return " ".join(sentences)
+
+
+def calibration(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Say for which arms miscalibration was found; finding none is not the same as being calibrated."""
+    rows = evaluation.summary
+    slopes = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "calibration_slope")]
+    large = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "calibration_in_the_large")]
+    if slopes.empty:
+        return ""
+    fitted = (
+        "after Platt scaling on validation patients"
+        if (study.predictions["part"] == "validation").any()
+        else "of the probabilities as given"
+    )
+    values = [
+        f"{r['arm']} {interval('calibration_slope', r['value'], r['low'], r['high'])}"
+        for r in slopes.to_dict("records")
+    ]
+    parts = [f"The calibration slope (1 is ideal), {fitted}, was {listed(values)}."]
+    apart = {
+        "risks too extreme (slope below 1)": list(slopes.loc[slopes["high"] < 1, "arm"]),
+        "risks too moderate (slope above 1)": list(slopes.loc[slopes["low"] > 1, "arm"]),
+        "risks too high on average": list(large.loc[large["high"] < 0, "arm"]),
+        "risks too low on average": list(large.loc[large["low"] > 0, "arm"]),
+    }
+    found = [f"{listed(arms)}: {what}" for what, arms in apart.items() if arms]
+    parts.append(
+        f"Intervals that exclude the ideal: {'; '.join(found)}."
+        if found
+        else "No miscalibration could be shown, which with intervals this wide is no proof of calibration."
+        if (slopes["high"] - slopes["low"]).max() > 0.5
+        else "No miscalibration could be shown."
+    )
+    return " ".join(parts)
+
+
+def subgroups(evaluation: Evaluation) -> str:
+    """Say between which subgroups a difference was found, and how many were too small."""
+    rows = evaluation.subgroups
+    if rows.empty:
+        return ""
+    groups = rows.drop_duplicates(["column", "group"])
+    small = int(groups["suppressed"].sum())
+    tests = rows.drop_duplicates(["column", "arm"]).dropna(subset="interaction_p")
+    found = tests[tests["interaction_p"] < ALPHA]
+    names = listed([str(column) for column in groups["column"].unique()])
+    text = f"Subgroups of {names} were analysed: {count(len(groups) - small, 'group')}"
+    text += f", and {small} more with fewer than 10 positive or negative patients were not. " if small else ". "
+    if tests.empty:
+        return text + "No column has two groups large enough to compare."
+    if found.empty:
+        smallest = tests["interaction_p"].min()
+        return (
+            text
+            + f"No difference of the AUC between subgroups could be shown (smallest p {p_value(smallest)}, not adjusted)."
+        )
+    which = listed(
+        [
+            f"{arm} by {column} (p {p_value(p)})"
+            for column, arm, p in found[["column", "arm", "interaction_p"]].to_numpy()
+        ]
+    )
+    return (
+        f"{text}The AUC differed between subgroups for {which}; {count(len(tests), 'test')}, not adjusted, so about "
+        f"{ALPHA * len(tests):.1f} would be expected by chance."
+    )
+
+
+def errors(evaluation: Evaluation) -> str:
+    """Say how many units all arms get wrong, and how many none does."""
+    if evaluation.errors.empty:
+        return ""
+    units = shared(evaluation.errors[evaluation.errors["arm"] != BASELINE], evaluation.unit)
+    if units.empty:
+        return ""
+    n_arms = int(units["n_arms"].max())
+    sentences = []
+    for label, word in ((1, "positive"), (0, "negative")):
+        mine = units[units["label"] == label]
+        every, none = int((mine["n_wrong"] == n_arms).sum()), int((mine["n_wrong"] == 0).sum())
+        whom = "the arm" if n_arms == 1 else f"all {n_arms} arms"
+        sentences.append(
+            f"Of {len(mine)} {word} {evaluation.unit}s, {whom} put {every} on the wrong side of probability 0.5 in most runs"
+            + (
+                f", and {none} were on the right side for every arm."
+                if n_arms > 1
+                else f", and {none} on the right side."
+            )
+        )
+    sentences.append(
+        "At 0.5 a cohort in which one class is rarer shows more errors in that class; operating points for use are chosen on "
+        "validation patients (see Operating points)."
+    )
+    return " ".join(sentences)
+
+
+def training(study: StoredStudy) -> str:
+    """How the fits ended."""
+    frame = pd.DataFrame([record for record in study.records.values() if record.get("n_epochs")])
+    lines = []
+    for arm, rows in frame.groupby("arm", sort=False) if len(frame) else ():
+        train = study.settings.arm_config(str(arm)).train
+        at_limit = int((rows["best_epoch"] >= train.max_epochs).sum()) if train.keep == "best" else 0
+        lines.append(
+            f"- {arm}: best epoch {rows['best_epoch'].min():.0f} to {rows['best_epoch'].max():.0f}, "
+            f"{rows['n_trainable'].iloc[0]:,} trainable of {rows['n_parameters'].iloc[0]:,} parameters, "
+            f"{rows['seconds'].mean():.1f} s a fit behind the shared trunk"
+            + (f"; {at_limit} of {len(rows)} best epochs were the last allowed: train longer" if at_limit else "")
+        )
+    return "\n".join(lines)
+
+
+def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
+    """Return everything a reviewer should know before quoting a number, the weightiest first."""
+    protocol = study.settings.protocol
+    points = [*evaluation.gaps]
+    if study.imported:
+        points.append(
+            "The predictions were made elsewhere. That no model saw its test patients in training is what their folds say; how they "
+            "were trained, selected and tuned is for the authors to report, and so is whether the contrasts were declared before."
+        )
+    counts = fold_counts(study.folds, study.cohort.images)
+    smallest = int(counts.loc[counts["part"] == "test", "n_positive"].min())
+    points.append(f"The smallest test part has {count(smallest, 'positive patient')}; fold values vary accordingly.")
+    if (counts["part"] == "validation").any() and counts.loc[counts["part"] == "validation", "n_patients"].min() > 0:
+        points += warnings(study.folds, study.cohort.images) if not study.imported else []
+    points += _pooling_notes(evaluation)
+    if protocol.seeds == 1:
+        points.append("One training seed: how much another one would change is not known.")
+    points.append(
+        "The cohort's share of positives is that of the data set, not of a screened population: no PPV, NPV or net benefit is "
+        "given (`--set protocol.prevalence=0.006` declares one)."
+        if protocol.prevalence is None
+        else f"PPV, NPV and net benefit are for the declared prevalence of {protocol.prevalence:g}; they assume that "
+        "sensitivity and specificity carry over."
+    )
+    if protocol.fold_column:
+        points.append(
+            f"Each test part is one value of {protocol.fold_column} that training never saw; how far this carries to a further "
+            "one, the few seen here cannot tell."
+        )
+    else:
+        points.append("None of this says anything about another site or device.")
+    return points
+
+
+def _pooling_notes(evaluation: Evaluation) -> list[str]:
+    rows = evaluation.summary
+    if rows.empty:
+        return []
+    areas = rows[(rows["metric"] == "roc_auc") & (rows["level"] == evaluation.unit)]
+    apart = areas[(areas["value"] - areas["pooled"]).abs() > POOLING_NOTE]
+    return [
+        f"{arm}: the mean of within-fold AUCs is {number('roc_auc', value)}, the AUC of pooled scores "
+        f"{number('roc_auc', pooled)}; the folds' models score on different scales."
+        for arm, value, pooled in apart[["arm", "value", "pooled"]].to_numpy()
+    ]
+
+
+def provenance(study: StoredStudy) -> str:
+    """Return what it was run with, without names of machines and places."""
+    e = study.environment
+    state = {True: " with local changes", False: "", None: ""}[e["dirty"]]
+    versions = ", ".join(f"{name} {version}" for name, version in e["packages"].items() if version)
+    program = f"mmbc {e['mmbc']}" + (f", commit {e['commit'][:12]}{state}" if e["commit"] else "")
+    command = " ".join(without_paths(e)["command"])
+    if about := e.get("imported"):
+        return (
+            f"The predictions are {about['n_rows']} rows of `{about['file']}` (SHA-256 {about['sha256'][:16]}…), read by {program} "
+            f"(Python {e['python']}; {versions}). Cohort digest {e['cohort_digest']}. Command: `{command}`."
+        )
+    return (
+        f"{program}; Python {e['python']}; {versions}. {e['platform']}, {e['processor']}, {e['cores']} cores, {e['memory_gib']} "
+        f"GiB, device {e['device']}, {study.settings.run.threads} threads. Cohort digest {e['cohort_digest']}, image digest "
+        f"{e['images_digest'] or 'none (no image was opened)'}. Command: `{command}`."
+    )
