@@ -3,7 +3,6 @@
 import json
 import signal
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,13 +15,13 @@ from study.describe import describe, write_description
 from study.evaluate import evaluate
 from study.execute import CACHE_GIB, CHECKPOINT_EVERY, EXECUTORS, expected_memory, expected_seconds
 from study.live import View, duration
-from study.paper.pack import write_report
+from study.paper.pack import Options, write_pack
 from study.paper.planning import resolution
 from study.paper.screen import comparisons_lines, summary_table
 from study.prepare import Planned, Request, prepare
 from study.run import carry_out
 from study.screen import arm_table, described, flow_table, fold_table
-from study.settings import StudyFile, chosen_arms, load
+from study.settings import StudyFile, chosen_arms, column_roles, load, named
 from study.stats.planner import Plan, plan
 from study.stored import load_study
 from study.workplace import Tolerance
@@ -82,11 +81,11 @@ def main(
         options = {
             "protocol.holdout": holdout, "protocol.test_where": test_where, "protocol.repeats": repeats,
             "protocol.seeds": seeds, "run.device": device, "data.outlines": outlines, "data.label_level": label_level,
-            "data.positive": _names(positive), "data.negative": _names(negative), "data.features": _names(features),
+            "data.positive": named(positive), "data.negative": named(negative), "data.features": named(features),
             "protocol.folds": int(folds) if folds.isdigit() else None, "protocol.fold_column": _fold_column(folds),
         }  # fmt: skip
         flags = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
-        roles = [f"data.columns.{key}={json.dumps(column)}" for key, column in _columns(columns)]
+        roles = [f"data.columns.{key}={json.dumps(column)}" for key, column in column_roles(columns)]
         study = load(preset, config, [*(set_ or []), *flags, *roles])
         if executor not in EXECUTORS:
             raise ConfigError(f"--executor {executor!r}; {nearest(executor, EXECUTORS)}")
@@ -122,24 +121,10 @@ def main(
         raise typer.Exit(130) from None
 
 
-def _names(text: str | None) -> list[str] | None:
-    """Read `Benign,Normal`."""
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
-
-
 def _fold_column(folds: str) -> str | None:
     """Return the column that `--folds column:NAME` or `--folds site` names."""
     kind, colon, column = folds.partition(":")
     return column if colon and kind == "column" else folds if folds == "site" else None
-
-
-def _columns(text: str | None) -> Iterable[tuple[str, str]]:
-    """Read `patient_id=PatID,label=Outcome`."""
-    for pair in _names(text) or []:
-        key, equals, column = pair.partition("=")
-        if not equals or not key.strip() or not column.strip():
-            raise ConfigError(f"--columns {pair}: write it as role=column, for example --columns patient_id=PatID")
-        yield key.strip(), column.strip()
 
 
 def _with_arms(study: StudyFile, ablation: str) -> StudyFile:
@@ -231,7 +216,7 @@ def _precision(console: Console, planned: Planned) -> None:
 def _report(console: Console, folder: Path, reports: Path, json_file: Path | None) -> None:
     stored = load_study(folder)
     evaluation = evaluate(stored)
-    report = write_report(stored, evaluation, reports / stored.name)
+    report = write_pack(stored, evaluation, reports / stored.name, Options(archive=archive))
     console.print(summary_table(evaluation, stored.cohort.notice))
     for line in comparisons_lines(evaluation):
         console.print(f"- {line}", highlight=False, markup=False)

@@ -1,50 +1,115 @@
-"""Write the report of a study again: `python -m study.report results/NAME`. Needs no torch, no GPU and no images."""
+"""Turn predictions into a paper pack: `python -m study.report results/NAME`, or `--predictions mine.csv`.
+
+Needs no torch, no GPU and no images.
+"""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from mmbc.errors import MmbcError
-from study.evaluate import evaluate
-from study.paper.pack import write_report
+from mmbc.errors import ConfigError, MmbcError, nearest
+from study.evaluate import Evaluation, evaluate
+from study.imported import Import, import_predictions
+from study.paper.answer import missing_for_verdicts, unfinished
+from study.paper.pack import Options, write_pack
 from study.paper.screen import comparisons_lines, summary_table
-from study.paper.text import unfinished
-from study.stored import load_study
+from study.paper.style import JOURNALS
+from study.settings import column_roles, named
+from study.stored import StoredStudy, load_study
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+WHAT, TABLE, PACK = "What is reported", "A table of predictions", "The pack"
 
 
 @app.command()
 def main(
-    study: Annotated[Path, typer.Argument(help="Folder of a study, finished or not: results/NAME.")],
-    reports: Annotated[Path, typer.Option(help="Where reports lie.")] = Path("reports"),
-    replicates: Annotated[int, typer.Option(min=100, help="Bootstrap draws.")] = 2000,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write what was printed, for machines.")] = None,
-) -> None:
-    """Turn a study's predictions into tables, figures and text."""
+    study: Annotated[Path | None, typer.Argument(help="Folder of a study, finished or not: results/NAME.")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="A table of predictions of models trained anywhere, instead of a study.", rich_help_panel=TABLE)] = None,
+    columns: Annotated[str | None, typer.Option(help="Columns of the table: patient_id=PatID,prob=Score.", rich_help_panel=TABLE)] = None,
+    positive: Annotated[str | None, typer.Option(help="Labels that are positive, separated by commas; not needed for 0/1.", rich_help_panel=TABLE)] = None,
+    negative: Annotated[str | None, typer.Option(help="Labels that are negative. Default: all others.", rich_help_panel=TABLE)] = None,
+    label_level: Annotated[str | None, typer.Option(help="case or breast: what a label belongs to.", rich_help_panel=TABLE)] = None,
+    features: Annotated[str | None, typer.Option(help="Clinical columns to use, separated by commas. Default: all that qualify.", rich_help_panel=TABLE)] = None,
+    allow_leaky_column: Annotated[list[str] | None, typer.Option(help="A clinical column that may nearly determine the label; may be repeated.", rich_help_panel=TABLE)] = None,
+    contrasts: Annotated[str | None, typer.Option(help="Declared pairs of arms: fusion:image,fusion:clinical means the first minus the second of each.", rich_help_panel=TABLE)] = None,
+    config: Annotated[Path | None, typer.Option(help="Study file (TOML) with [data] and [protocol] of the table.", rich_help_panel=TABLE)] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, for example protocol.delta=0.03; may be repeated.", rich_help_panel=TABLE)] = None,
+    name: Annotated[str, typer.Option(help="Name of the study made of the table. Default: the file's.", rich_help_panel=TABLE)] = "",
+    out: Annotated[Path, typer.Option(help="Where studies lie.", rich_help_panel=TABLE)] = Path("results"),
+    reports: Annotated[Path, typer.Option(help="Where reports lie.", rich_help_panel=PACK)] = Path("reports"),
+    replicates: Annotated[int, typer.Option(min=100, help="Bootstrap draws.", rich_help_panel=PACK)] = 2000,
+    journal: Annotated[str, typer.Option(help=f"Whose column widths figures have: {', '.join(JOURNALS)}.", rich_help_panel=PACK)] = "nature",
+    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures; without them it takes a quarter of the time.", rich_help_panel=PACK)] = True,
+    with_predictions: Annotated[bool, typer.Option("--with-predictions", help="Put the predictions and the cohort's table into the pack, for a submission.", rich_help_panel=PACK)] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write what was printed, for machines.", rich_help_panel=PACK)] = None,
+) -> None:  # fmt: skip
+    """Turn a study's predictions into text, tables, figures, numbers and checklists."""
     console = Console()
     try:
-        stored = load_study(study)
+        if (study is None) == (predictions is None):
+            raise ConfigError("name one thing to report: a study (results/NAME), or a table with --predictions FILE")
+        if journal not in JOURNALS:
+            raise ConfigError(f"--journal {journal!r}; {nearest(journal, JOURNALS)}")
+        if predictions is not None:
+            options = {
+                "data.positive": named(positive), "data.negative": named(negative), "data.features": named(features),
+                "data.label_level": label_level,
+            }  # fmt: skip
+            flags = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
+            roles = [f"data.columns.{key}={json.dumps(column)}" for key, column in column_roles(columns)]
+            stored = import_predictions(Import(
+                path=predictions, name=name, out=out, config=config, assignments=[*(set_ or []), *flags, *roles],
+                contrasts=_pairs(contrasts), allow_leaky=tuple(allow_leaky_column or ()),
+                command=["python", "-m", "study.report", *sys.argv[1:]],
+            ))  # fmt: skip
+        else:
+            assert study is not None
+            stored = load_study(study)
         evaluation = evaluate(stored, n_replicates=replicates)
-        report = write_report(stored, evaluation, reports / stored.name)
+        options_ = Options(n_replicates=replicates, journal=journal, figures=figures, archive=with_predictions)
+        report = write_pack(stored, evaluation, reports / stored.name, options_)
     except MmbcError as error:
         console.print(f"error {type(error).__name__}: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
+    _show(console, stored, evaluation)
+    if json_file is not None:
+        json_file.write_text(json.dumps(_facts(stored, evaluation), indent=1) + "\n", encoding="utf-8")
+    console.print(f"Report: {report}", soft_wrap=True)
+
+
+def _pairs(text: str | None) -> list[tuple[str, str]]:
+    """Read `fusion:image,fusion:clinical`."""
+    pairs = []
+    for part in named(text) or []:
+        first, colon, second = part.partition(":")
+        if not colon or not first.strip() or not second.strip():
+            raise ConfigError(f"--contrasts {part}: write it as first:second, for example --contrasts fusion:image")
+        pairs.append((first.strip(), second.strip()))
+    return pairs
+
+
+def _show(console: Console, stored: StoredStudy, evaluation: Evaluation) -> None:
     if missing := unfinished(stored):
         console.print(f"{missing}.", highlight=False, markup=False)
+    for note in stored.cohort.notes if stored.imported else ():
+        console.print(f"- {note}", highlight=False, markup=False)
     console.print(summary_table(evaluation, stored.cohort.notice))
     for line in comparisons_lines(evaluation):
         console.print(f"- {line}", highlight=False, markup=False)
-    if json_file is not None:
-        facts = {
-            "study": stored.name, "summary": evaluation.summary.to_dict("records"),
-            "comparisons": evaluation.comparisons.to_dict("records"), "gaps": list(evaluation.gaps),
-        }  # fmt: skip
-        json_file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    console.print(f"Report: {report}", soft_wrap=True)
+    if hint := missing_for_verdicts(stored, evaluation).replace("**", "").replace("`", ""):
+        console.print(hint, highlight=False, markup=False)
+
+
+def _facts(stored: StoredStudy, evaluation: Evaluation) -> dict[str, object]:
+    return {
+        "study": stored.name, "summary": evaluation.summary.to_dict("records"),
+        "comparisons": evaluation.comparisons.to_dict("records"), "gaps": list(evaluation.gaps),
+    }  # fmt: skip
 
 
 if __name__ == "__main__":

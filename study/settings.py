@@ -1,6 +1,6 @@
 """The study file: a configuration, the arms that change it, and the protocol they are compared under."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -169,6 +169,24 @@ def load(
     for arm in (arm for pair in study.protocol.contrasts for arm in pair if arm not in known):
         raise ConfigError(f"protocol.contrasts: there is no arm {arm!r}; {nearest(arm, known)}")
     return study
+
+
+def named(text: str | None) -> list[str] | None:
+    """Read `Benign,Normal`."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def column_roles(text: str | None) -> Iterable[tuple[str, str]]:
+    """Read `patient_id=PatID,label=Outcome`.
+
+    Raises:
+        ConfigError: a pair without `=`.
+    """
+    for pair in named(text) or []:
+        key, equals, column = pair.partition("=")
+        if not equals or not key.strip() or not column.strip():
+            raise ConfigError(f"--columns {pair}: write it as role=column, for example --columns patient_id=PatID")
+        yield key.strip(), column.strip()
 
 
 def data_settings(file: Path | None, assignments: Sequence[str]) -> DataConfig:

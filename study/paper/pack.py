@@ -1,76 +1,193 @@
-"""The report of a study: text, tables and figures, written from its predictions alone."""
+"""A submission folder made of a study's predictions: text, tables, figures, numbers, checklists.
 
+    reports/<name>/
+      report.md supplement.md    two pages that open with the answer, and the rest; report.html: both in one file
+      numbers.json numbers.tex   every number an author may cite, with LaTeX commands
+      methods.md methods.tex references.bib
+      tables/                    each as .md, .csv (full precision) and .tex; tables.tex has all
+      tables.xlsx tables.docx    all of them
+      figures/                   each as .png, .pdf, .svg, and the numbers behind it as .csv
+      checklists/                TRIPOD+AI and CLAIM
+      study/                     the predictions themselves, where asked for
+      pack.json                  what it was made from and with, and the digest of every file
+
+Everything but the figures is a function of the predictions alone, so that `study.paper.verification` can make it again.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
-from study.evaluate import LEVELS, Evaluation
-from study.paper import text
-from study.paper.figures import flow, history_figures, score_figures
-from study.paper.style import save
-from study.paper.tables import PaperTable, all_tables, write_tables
-from study.record import write_atomically
-from study.stored import StoredStudy
+import mmbc
+from mmbc.errors import StudyError
+from study.evaluate import Evaluation
+from study.paper import bibliography, checklists, methods, numbers
+from study.paper.document import (
+    REPORT,
+    SUPPLEMENT,
+    Content,
+    filled_checklists,
+    report,
+    supplement,
+    title,
+)
+from study.paper.figures.catalogue import Drawing, catalogue
+from study.paper.html import page
+from study.paper.macros import macros
+from study.paper.style import save, styled
+from study.paper.tables import all_tables
+from study.paper.tables.excel import workbook
+from study.paper.tables.latex import latex, latex_document
+from study.paper.tables.markup import markdown, to_csv
+from study.paper.tables.word import word
+from study.record import write_atomically, write_json
+from study.stored import StoredStudy, write_archive
 
-DETAIL = ("comparisons_by_class", "calibration", "decision", "subgroups", "variance", "per_fold")
-"""Tables behind the answer, in their order."""
-
-
-def write_report(study: StoredStudy, evaluation: Evaluation, folder: Path) -> Path:
-    """Write `report.md`, `figures/`, `tables/` and `tables.xlsx` into a folder and return the report's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = all_tables(study, evaluation)
-    write_tables(tables, folder, study.cohort.notice)
-    figures = write_figures(study, evaluation, folder / "figures")
-    report = folder / "report.md"
-    write_atomically(report, compose(study, evaluation, tables, figures).encode())
-    return report
-
-
-def write_figures(study: StoredStudy, evaluation: Evaluation, folder: Path) -> list[str]:
-    """Draw everything the study has the numbers for and return the names."""
-    counts = study.cohort.flow
-    drawings = {"flow": lambda: flow(counts, study.cohort.n_patients)}
-    if not evaluation.summary.empty:
-        arms = list(dict.fromkeys(evaluation.summary["arm"]))
-        drawings |= score_figures(
-            evaluation.scores, evaluation.summary, evaluation.per_fold, evaluation.confusion, arms, evaluation.unit
-        )
-    if not study.history.empty:
-        drawings |= history_figures(study.history, list(dict.fromkeys(study.history["arm"])))
-    for name, draw in drawings.items():
-        figure, data = draw()
-        save(figure, pd.DataFrame(data), folder, name, study.cohort.notice)
-    return list(drawings)
+MANIFEST = "pack.json"
+ARCHIVE = "study"
+DRAWN = ("png", "pdf", "svg")
+PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "matplotlib", "python-docx", "openpyxl")
 
 
-def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable], figures: list[str]) -> str:
-    """Return the report's Markdown: answer first, then cohort, protocol, performance, training, caveats, provenance."""
-    notice = study.cohort.notice
-    by_name = {table.name: table.markdown(notice) for table in tables}
+@dataclass(frozen=True)
+class Options:
+    """How a pack is made.
 
-    def shown(*names: str) -> list[str]:
-        return [by_name[name] for name in names if name in by_name]
+    Attributes:
+        n_replicates, seed: of the bootstrap, as in `study.evaluate.evaluate`.
+        journal: whose column widths figures have (`study.paper.style`).
+        figures: whether they are drawn; without them the pack takes a quarter of the time.
+        archive: whether the predictions go along.
+    """
 
-    def drawn(*names: str) -> list[str]:
-        return [text.figure(name, study, evaluation) for name in names if name in figures]
+    n_replicates: int = 2000
+    seed: int = 0
+    journal: str = "nature"
+    figures: bool = True
+    archive: bool = False
 
-    trained = (
-        [] if study.history.empty else [text.training(study), *drawn("loss_accuracy", "f1_auc", "generalisation_gap")]
-    )
-    parts = [
-        f"# {study.name}: what does each part of the model contribute?",
-        *([f"> **{notice[0].upper()}{notice[1:]}.** Every number below is about made-up women."] if notice else []),
-        *([f"> **{missing}.**"] if (missing := text.unfinished(study)) else []),
-        text.answer(study, evaluation),
-        *shown(f"summary_{evaluation.unit}", "auc_by_estimand", "comparisons", "auc_by_class"),
-        *drawn("roc", "auc_by_fold"),
-        "## Cohort", text.cohort(study), *drawn("flow"), *shown("flow", "table_1"),
-        "## Protocol", text.protocol(study), *shown("folds"),
-        "## Performance in detail", *shown(*DETAIL), *drawn("confusion"),
-        "### Other levels", *shown(*(f"summary_{level}" for level in LEVELS if level != evaluation.unit)),
-        *(["## Training", *trained] if trained else []),
-        "## What to keep in mind", text.caveats(study, evaluation),
-        "## Provenance", text.provenance(study),
-    ]  # fmt: skip
-    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options: Options = Options()) -> Path:
+    """Write everything and return the path of `report.md`. Files of an older pack that this one does not have are removed."""
+    content = gather(study, evaluation, options)
+    old = _older(folder)
+    files = texts(content)
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+    drawn = _draw_all(content, folder / "figures", options)
+    shown = {name: (folder / "figures" / f"{name}.svg").read_bytes() for name in content.drawings}
+    write_atomically(folder / "report.html", html(content, shown))
+    if options.archive:
+        write_archive(study, folder / ARCHIVE)
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in [*files, *drawn, "report.html"]}
+    for name in set(old) - set(digests):
+        (folder / name).unlink(missing_ok=True)
+    write_json(folder / MANIFEST, manifest(study, options) | {"files": dict(sorted(digests.items()))})
+    return folder / REPORT
+
+
+def gather(study: StoredStudy, evaluation: Evaluation, options: Options) -> Content:
+    """Return everything a pack is written from; nothing is drawn yet."""
+    return Content(
+        study=study, evaluation=evaluation, tables=all_tables(study, evaluation),
+        drawings=catalogue(study, evaluation) if options.figures else {},
+        methods=methods.methods(study, evaluation, n_replicates=options.n_replicates),
+    )  # fmt: skip
+
+
+def texts(content: Content) -> dict[str, bytes]:
+    """Return every file but figures and HTML, by its path below the report's folder."""
+    study, notice, tables = content.study, content.notice, content.tables
+    found = numbers.numbers(study, content.evaluation)
+    keys = sorted({*bibliography.cited(content.methods), *bibliography.needed(study)})
+    files: dict[str, str | bytes] = {
+        REPORT: report(content), SUPPLEMENT: supplement(content),
+        "numbers.json": numbers.numbers_json(found), "numbers.tex": macros(found),
+        "methods.md": _methods(content), "methods.tex": methods.to_latex(content.methods),
+        "references.bib": bibliography.bibtex(keys),
+        "tables/tables.tex": latex_document(tables, notice, title(content)),
+        "tables.xlsx": workbook(tables, notice), "tables.docx": word(tables, notice, title(content)),
+    }  # fmt: skip
+    for table in tables:
+        files |= {
+            f"tables/{table.name}.md": markdown(table, notice), f"tables/{table.name}.csv": to_csv(table, notice),
+            f"tables/{table.name}.tex": latex(table, notice),
+        }  # fmt: skip
+    for name, frame in filled_checklists(content).items():
+        stem = "checklists/" + name.lower().replace("+", "_").replace(" ", "_").replace("(", "").replace(")", "")
+        files |= {f"{stem}.md": checklists.to_markdown(frame, name), f"{stem}.csv": frame.to_csv(index=False)}
+    return {name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()}
+
+
+def _methods(content: Content) -> str:
+    numbering = bibliography.numbering(content.methods)
+    paragraphs = methods.to_markdown(content.methods, numbering)
+    references = bibliography.references(bibliography.cited(content.methods))
+    return "\n\n".join(["# Methods", *paragraphs, "## References", "\n".join(references)]) + "\n"
+
+
+def html(content: Content, figures: Mapping[str, bytes]) -> bytes:
+    """Return both documents as one HTML page around the given figures."""
+    second = supplement(content).split("\n\n", 1)
+    body = report(content).replace(f"[{SUPPLEMENT}]({SUPPLEMENT})", "below")
+    body = body.replace(f"[supplement]({SUPPLEMENT})", "supplement below")
+    together = "\n\n".join([body.strip(), "# Supplement", *second[1:]])
+    return page(title(content), together, figures, content.notice).encode()
+
+
+def figure_csv(data: pd.DataFrame, notice: str) -> bytes:
+    """Return the numbers behind a figure as they are written beside it."""
+    return (data.assign(notice=notice) if notice else data).to_csv(index=False).encode()
+
+
+def _draw_all(content: Content, folder: Path, options: Options) -> list[str]:
+    """Draw and save every figure; return their files, below the folder of the report."""
+    for name, drawing in content.drawings.items():
+        figure, data = draw(drawing, options)
+        with styled(options.journal):
+            save(figure, data, folder, name, content.notice)
+    return [f"figures/{name}.{suffix}" for name in content.drawings for suffix in (*DRAWN, "csv")]
+
+
+def draw(drawing: Drawing, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Draw one figure at the widths of a journal."""
+    with styled(options.journal):
+        return drawing.draw()
+
+
+def manifest(study: StoredStudy, options: Options) -> dict[str, Any]:
+    """Return what a pack was made from and with."""
+    made_with = {"mmbc": mmbc.__version__, "python": platform.python_version()}
+    made_with |= {name: metadata.version(name) for name in PACKAGES}
+    return {
+        "study": study.name, "cohort_digest": study.cohort_digest, "predictions_digest": predictions_digest(study),
+        "options": asdict(options), "made_with": made_with,
+    }  # fmt: skip
+
+
+def predictions_digest(study: StoredStudy) -> str:
+    """Return 16 hex digits over what every number follows from: the logits, and which rows they belong to."""
+    columns = ["arm", "repeat", "fold", "seed", "part", "image_id", "label", "logit"]
+    rows = study.predictions[columns]
+    state = hashlib.sha256(rows.drop(columns="logit").to_csv(index=False).encode())
+    state.update(rows["logit"].to_numpy(dtype="<f8").tobytes())
+    return state.hexdigest()[:16]
+
+
+def _older(folder: Path) -> dict[str, str]:
+    """Return the files of a pack that lies there already."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (ValueError, KeyError) as error:
+        raise StudyError(f"{path}: is damaged ({error}); delete {folder} and make the report again") from None

@@ -1,0 +1,153 @@
+"""The two documents of a pack: a report of two pages that opens with the answer, and a supplement with the rest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from study.evaluate import LEVELS, Evaluation
+from study.paper import answer as said
+from study.paper import bibliography, checklists, methods, sections
+from study.paper.figures.catalogue import Drawing
+from study.paper.tables import PaperTable
+from study.paper.tables.markup import markdown
+from study.stored import StoredStudy
+
+REPORT, SUPPLEMENT = "report.md", "supplement.md"
+LIMITATIONS_SHOWN = 5
+"""Points in the report; the supplement has all."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything a pack is written from.
+
+    Attributes:
+        study, evaluation: predictions and numbers.
+        tables: in the order of a paper.
+        drawings: figures by name; empty where figures were not asked for.
+        methods: paragraphs with citation keys.
+    """
+
+    study: StoredStudy
+    evaluation: Evaluation
+    tables: Sequence[PaperTable]
+    drawings: Mapping[str, Drawing]
+    methods: Sequence[str]
+
+    @property
+    def notice(self) -> str:
+        """The warning that everything carries, or ''."""
+        return self.study.cohort.notice
+
+    def table(self, *names: str) -> list[str]:
+        """Return tables as Markdown, as far as they are there."""
+        by_name = {table.name: table for table in self.tables}
+        return [markdown(by_name[name], self.notice) for name in names if name in by_name]
+
+    def figure(self, *names: str) -> list[str]:
+        """Return figures with their captions as Markdown, as far as they are there."""
+        notice = f" **{self.notice}.**" if self.notice else ""
+        return [
+            f"![{name}](figures/{name}.png)\n\n*{self.drawings[name].caption}*{notice}"
+            for name in names
+            if name in self.drawings
+        ]
+
+
+def title(content: Content) -> str:
+    """Return the title of both documents."""
+    arms = [] if content.evaluation.summary.empty else list(content.evaluation.summary["arm"].unique())
+    question = "what does each part of the model contribute?" if len(arms) > 1 else "how well does the model do?"
+    return f"{content.study.name}: {question}"
+
+
+def report(content: Content) -> str:
+    """Return `report.md`."""
+    study, evaluation = content.study, content.evaluation
+    points = sections.limitations(study, evaluation)
+    shown, more = points[:LIMITATIONS_SHOWN], len(points) - LIMITATIONS_SHOWN
+    performance = [*content.table("main"), sections.by_class(evaluation), *content.figure("main")]
+    parts = {
+        "Answer": [said.answer(study, evaluation)],
+        "Cohort": [sections.cohort(study, brief=True)],
+        "Performance": performance,
+        "Differences between arms": content.figure("contrasts") or content.table("comparisons"),
+        "Calibration": [sections.calibration(study, evaluation)],
+        "Subgroups": [sections.subgroups(evaluation)],
+        "Limitations": [
+            "\n".join(f"- {point}" for point in shown)
+            + (f"\n- {more} more in the [supplement]({SUPPLEMENT})." if more > 0 else "")
+        ],
+    }
+    foot = f"Methods, all tables and figures, errors, provenance and checklists: [{SUPPLEMENT}]({SUPPLEMENT})."
+    return _written([f"# {title(content)}", *_warnings(content), *_chapters(parts), foot])
+
+
+def _warnings(content: Content) -> list[str]:
+    notice = content.notice
+    missing = said.unfinished(content.study)
+    return [
+        *([f"> **{notice[0].upper()}{notice[1:]}.** Every number below is about made-up women."] if notice else []),
+        *([f"> **{missing}.**"] if missing else []),
+    ]
+
+
+def supplement(content: Content) -> str:
+    """Return `supplement.md`; the checklists point to what stands before them."""
+    chapters = supplement_chapters(content)
+    head = [f"# Supplement to {title(content)}", *_warnings(content)]
+    references = bibliography.references(bibliography.cited(content.methods))
+    body = [*head, *_chapters(chapters)]
+    lists = [checklists.to_markdown(frame, name) for name, frame in filled_checklists(content).items()]
+    return _written([*body, "## Checklists", *lists, "## References", "\n".join(references)])
+
+
+def supplement_chapters(content: Content) -> dict[str, list[str]]:
+    """Return heading -> parts of the supplement, before checklists and references."""
+    study, evaluation = content.study, content.evaluation
+    numbering = bibliography.numbering(content.methods)
+    points = "\n".join(f"- {point}" for point in sections.limitations(study, evaluation))
+    others = [f"summary_{level}" for level in LEVELS if level != evaluation.unit]
+    return {
+        "Cohort": [sections.cohort(study), *content.figure("flow"), *content.table("flow", "table_1")],
+        "Protocol": [*methods.to_markdown(content.methods, numbering), *content.table("settings", "folds"), *content.figure("study_grid")],
+        "Performance": [
+            *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "methods", "auc_by_class"),
+            *content.figure("roc_pr", "auc_by_fold", "risk"), *content.table("levels", *others, "per_fold"),
+        ],
+        "Differences between arms": [*content.table("comparisons", "comparisons_by_class", "variance")],
+        "Calibration": [sections.calibration(study, evaluation), *content.figure("calibration"), *content.table("calibration", "reliability")],
+        "Operating points": [*content.table("operating_points"), *content.figure("confusion", "decision"), *content.table("decision")],
+        "Subgroups": [sections.subgroups(evaluation), *content.figure("subgroups"), *content.table("subgroups")],
+        "Errors": [sections.errors(evaluation), *content.table("errors_by_class", "errors")],
+        "Training": [sections.training(study), *content.figure("loss_accuracy", "f1_auc", "generalisation_gap"), *content.table("compute")],
+        "Limitations": [points],
+        "Provenance": [sections.provenance(study)],
+    }  # fmt: skip
+
+
+def places(content: Content) -> set[str]:
+    """Return what a checklist may point to: headings as `report.md: Answer`, tables as `tables/main`, figures as `figures/main`."""
+    heads = [f"{REPORT}: {name}" for name in ("Answer", "Cohort", "Performance", "Limitations")]
+    heads += [f"{SUPPLEMENT}: {name}" for name, parts in supplement_chapters(content).items() if any(parts)]
+    tables = [f"tables/{table.name}" for table in content.tables]
+    return {*heads, *tables, *(f"figures/{name}" for name in content.drawings)}
+
+
+def filled_checklists(content: Content) -> dict[str, pd.DataFrame]:
+    """Return each checklist by its title."""
+    there = places(content)
+    return {
+        "TRIPOD+AI (2024)": checklists.tripod(content.study, content.evaluation, there),
+        "CLAIM (2024)": checklists.claim(content.study, content.evaluation, there),
+    }
+
+
+def _chapters(parts: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return headings with their parts; a chapter of which nothing is there is left out."""
+    return [text for name, texts in parts.items() if any(texts) for text in (f"## {name}", *texts)]
+
+
+def _written(parts: Sequence[str]) -> str:
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"

@@ -1,0 +1,92 @@
+"""A report checked against its predictions: every number recomputed, every disagreement named."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmbc.errors import StudyError
+from study.evaluate import evaluate
+from study.paper.differences import Disagreement, differences
+from study.paper.document import Content
+from study.paper.pack import ARCHIVE, DRAWN, MANIFEST, Options, draw, figure_csv, gather, html, predictions_digest, texts
+from study.record import read_json
+from study.stored import StoredStudy, load_study
+
+
+def verify(folder: Path, study_folder: Path | None = None, results: Path = Path("results")) -> list[Disagreement]:
+    """Recompute a report and return where it disagrees with its predictions; an empty list where it does not.
+
+    Text, tables, macros and the numbers behind figures are made again from the predictions. The drawings themselves are
+    compared with the digests in the report's `pack.json`.
+
+    Args:
+        folder: of the report.
+        study_folder: where its predictions lie; None for the report's own `study/`, else `results` and the study's name.
+        results: where studies lie.
+
+    Raises:
+        StudyError: no report, no predictions for it, or predictions that were changed.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise StudyError(f"{folder}: is no report of this program (it has no {MANIFEST}); make it with study.report")
+    facts = read_json(folder / MANIFEST)
+    study = load_study(study_folder or _predictions_of(folder, facts, results))
+    options = Options(**facts["options"])
+    evaluation = evaluate(study, n_replicates=options.n_replicates, seed=options.seed)
+    named = _named(study, facts)
+    return [*_other_predictions(study, facts), *_compare(folder, facts, gather(named, evaluation, options), options)]
+
+
+def _predictions_of(folder: Path, facts: Mapping[str, Any], results: Path) -> Path:
+    for place in (folder / ARCHIVE, results / str(facts["study"])):
+        if place.is_dir():
+            return place
+    raise StudyError(
+        f"{folder}: its predictions are not here; looked for {folder / ARCHIVE} and {results / str(facts['study'])}. Say where "
+        "the study lies with --study FOLDER"
+    )
+
+
+def _named(study: StoredStudy, facts: Mapping[str, Any]) -> StoredStudy:
+    """Return the study under the name the report has for it, wherever its predictions lie now."""
+    from dataclasses import replace
+
+    return replace(study, folder=study.folder.with_name(str(facts["study"])))
+
+
+def _other_predictions(study: StoredStudy, facts: Mapping[str, Any]) -> Iterator[Disagreement]:
+    found = {"predictions_digest": predictions_digest(study), "cohort_digest": study.cohort_digest}
+    for key, now in found.items():
+        if facts.get(key) != now:
+            yield Disagreement(MANIFEST, key, str(facts.get(key)), f"{now} (the study has changed since the report was made)")
+
+
+def _compare(
+    folder: Path, facts: Mapping[str, Any], content: Content, options: Options
+) -> Iterator[Disagreement]:
+    expected = texts(content)
+    for name, drawing in content.drawings.items():
+        expected[f"figures/{name}.csv"] = figure_csv(draw(drawing, options)[1], content.notice)
+    for name, data in expected.items():
+        if (folder / name).is_file():
+            yield from differences(name, (folder / name).read_bytes(), data)
+        else:
+            yield Disagreement(name, "the whole file", "missing", "a file")
+    drawings = [f"figures/{name}.{suffix}" for name in content.drawings for suffix in DRAWN]
+    yield from _drawings(folder, drawings, facts["files"])
+    for name in sorted(set(facts["files"]) - set(expected) - set(drawings) - {"report.html"}):
+        yield Disagreement(name, "the whole file", "a file", "nothing: the predictions give no such file")
+    shown = {name: folder / "figures" / f"{name}.svg" for name in content.drawings}
+    if all(path.is_file() for path in shown.values()):
+        page = html(content, {name: path.read_bytes() for name, path in shown.items()})
+        there = folder / "report.html"
+        yield from differences("report.html", there.read_bytes() if there.is_file() else b"", page)
+
+
+def _drawings(folder: Path, names: list[str], digests: Mapping[str, str]) -> Iterator[Disagreement]:
+    for name in names:
+        path = folder / name
+        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+        if found != digests.get(name):
+            yield Disagreement(name, "the whole file", found[:16], f"{digests.get(name, 'nothing')[:16]} ({MANIFEST})")
