@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from study.evaluate import LEVELS, Evaluation
 from study.paper import text
-from study.paper.figures import flow, history_figures, score_figures
+from study.paper.figures.catalogue import Drawing, catalogue
 from study.paper.style import save
 from study.paper.tables import PaperTable, all_tables, write_tables
 from study.record import StoredStudy, write_atomically
@@ -26,24 +24,16 @@ def write_report(study: StoredStudy, evaluation: Evaluation, folder: Path) -> Pa
     return report
 
 
-def write_figures(study: StoredStudy, evaluation: Evaluation, folder: Path) -> list[str]:
-    """Draw everything the study has the numbers for and return the names."""
-    counts = study.cohort.flow
-    drawings = {"flow": lambda: flow(counts, study.cohort.n_patients)}
-    if not evaluation.summary.empty:
-        arms = list(dict.fromkeys(evaluation.summary["arm"]))
-        drawings |= score_figures(
-            evaluation.scores, evaluation.summary, evaluation.per_fold, evaluation.confusion, arms, evaluation.unit
-        )
-    if not study.history.empty:
-        drawings |= history_figures(study.history, list(dict.fromkeys(study.history["arm"])))
-    for name, draw in drawings.items():
-        figure, data = draw()
-        save(figure, pd.DataFrame(data), folder, name, study.cohort.notice)
-    return list(drawings)
+def write_figures(study: StoredStudy, evaluation: Evaluation, folder: Path) -> dict[str, Drawing]:
+    """Draw everything the study has the numbers for and return it by name."""
+    drawings = catalogue(study, evaluation)
+    for name, drawing in drawings.items():
+        figure, data = drawing.draw()
+        save(figure, data, folder, name, study.cohort.notice)
+    return drawings
 
 
-def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable], figures: list[str]) -> str:
+def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable], figures: dict[str, Drawing]) -> str:
     """Return the report's Markdown: answer first, then cohort, protocol, performance, training, caveats, provenance."""
     notice = study.cohort.notice
     by_name = {table.name: table.markdown(notice) for table in tables}
@@ -52,7 +42,7 @@ def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable]
         return [by_name[name] for name in names if name in by_name]
 
     def drawn(*names: str) -> list[str]:
-        return [text.figure(name, study, evaluation) for name in names if name in figures]
+        return [text.figure(name, figures[name].caption, notice) for name in names if name in figures]
 
     trained = (
         [] if study.history.empty else [text.training(study), *drawn("loss_accuracy", "f1_auc", "generalisation_gap")]
@@ -63,13 +53,14 @@ def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable]
         *([f"> **{missing}.**"] if (missing := text.unfinished(study)) else []),
         text.answer(study, evaluation),
         *shown(f"summary_{evaluation.unit}", "auc_by_estimand", "comparisons", "auc_by_class"),
-        *drawn("roc", "auc_by_fold"),
+        *drawn("main", "contrasts", "roc_pr", "auc_by_fold"),
         "## Cohort", text.cohort(study), *drawn("flow"), *shown("flow", "table_1"),
         "## Protocol", text.protocol(study), *shown("folds"),
-        "## Performance in detail", *shown(*DETAIL), *drawn("confusion"),
+        "## Performance in detail", *shown(*DETAIL), *drawn("calibration", "risk", "decision", "confusion", "subgroups"),
         "### Other levels", *shown(*(f"summary_{level}" for level in LEVELS if level != evaluation.unit)),
         *(["## Training", *trained] if trained else []),
         "## What to keep in mind", text.caveats(study, evaluation),
+        *drawn("study_grid"),
         "## Provenance", text.provenance(study),
     ]  # fmt: skip
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"

@@ -276,47 +276,7 @@ def provenance(study: StoredStudy) -> str:
     )
 
 
-CAPTIONS = {
-    "flow": "Cohort flow. Counts are images and patients; a patient with two statuses counts under both.",
-    "roc": "ROC curves, {unit} level, out-of-fold test {unit}s (n = {n}). Thick: mean over test folds of the sensitivity "
-    "at each false positive rate; thin: single folds. The legend's AUC is the table's: mean of within-fold values with "
-    "95 % interval over patients.",
-    "auc_by_fold": "ROC-AUC by test fold, {unit} level (n = {n} {unit}s){means}. Grey lines join the same fold across arms. Black: "
-    "mean and 95 % interval over patients (E1).",
-    "confusion": "Confusion matrices, {unit} level (n = {n}), at calibrated probability 0.5, out-of-fold test {unit}s pooled "
-    "over folds{summed}; percentages are of the true class.",
-    "loss_accuracy": "Log loss and accuracy by epoch, image level. Line: mean over {fits} fits an arm; band: least to greatest. "
-    "Training values are taken during training, on augmented images with dropout, so they may lie below validation. Fits "
-    "that stopped early keep their last value.",
-    "f1_auc": "F1 at probability 0.5 (not calibrated) and ROC-AUC by epoch, image level. Lines and bands as above.",
-    "generalisation_gap": "Generalisation gap: validation minus training log loss, image level, mean and range over {fits} fits "
-    "an arm. Above 0 the fit is worse on patients it has not seen; training values include augmentation and dropout, which "
-    "lowers the gap.",
-}
-
-
-def figure(name: str, study: StoredStudy, evaluation: Evaluation) -> str:
+def figure(name: str, caption: str, notice: str) -> str:
     """Return a figure with its caption as Markdown."""
-    scores = evaluation.scores
-    n_tested = 0
-    if not scores.empty:
-        units = scores[scores["level"] == evaluation.unit]
-        n_tested = int(units.groupby(["arm", "repeat", "seed"]).size().max())
-    n_fits = (
-        int(study.history.groupby("arm")[["repeat", "fold", "seed"]].apply(lambda f: len(f.drop_duplicates())).max())
-        if not study.history.empty
-        else 0
-    )
-    seeds = study.settings.protocol.seeds
-    runs = study.settings.protocol.repeats * seeds
-    caption = CAPTIONS[name].format(
-        unit=evaluation.unit,
-        n=n_tested,
-        fits=n_fits,
-        summed=f", summed over {runs} repeats and seeds (the baseline has no seed and counts once for each)"
-        if runs > 1
-        else "",
-        means=f"; a point is the mean over {seeds} seeds" if seeds > 1 else "",
-    )
-    notice = f" **{study.cohort.notice}.**" if study.cohort.notice else ""
-    return f"![{name}](figures/{name}.png)\n\n*{caption}*{notice}"
+    warning = f" **{notice}.**" if notice else ""
+    return f"![{name}](figures/{name}.png)\n\n*{caption}*{warning}"
