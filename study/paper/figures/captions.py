@@ -1,0 +1,274 @@
+"""Captions of figures, made from the numbers: level, n, estimand of every interval, what lines, bands and dots mean."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from study.evaluate import Evaluation
+from study.paper.figures.curves import MOST_LINES
+from study.paper.format import count, listed
+from study.record import StoredStudy
+from study.settings import BASELINE
+from study.units import UNIT_KEYS
+
+E1 = "E1: these fitted models on new patients"
+E2 = "E2: the procedure trained again on another such cohort"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What captions are made of.
+
+    Attributes:
+        unit: primary unit of analysis, `patient` or `breast`.
+        n: how many units, of how many patients, were tested, and how many are positive.
+        parts: the test parts a mean is taken over, in words.
+        n_parts: how many an arm has.
+        n_repeats, n_seeds: of the numbers at hand.
+        scaled: whether probabilities were calibrated on validation rows of the fold.
+        imported: whether the models were trained elsewhere.
+        baseline: whether the logistic regression is among the arms.
+        negatives: statuses that count as negative.
+    """
+
+    unit: str
+    n: str
+    parts: str
+    n_parts: int
+    n_repeats: int
+    n_seeds: int
+    scaled: bool
+    imported: bool
+    baseline: bool
+    negatives: tuple[str, ...]
+
+    @property
+    def probabilities(self) -> str:
+        """What the probabilities are, in words."""
+        if self.scaled:
+            return "calibrated probabilities (Platt scaling on each fold's validation patients)"
+        return "probabilities as they were given (no validation rows to calibrate them on)"
+
+    @property
+    def runs(self) -> str:
+        """What repeats and seeds mean for pooled counts, or ''."""
+        if self.n_repeats * self.n_seeds == 1:
+            return ""
+        of = listed([
+            *([count(self.n_repeats, "repeat")] if self.n_repeats > 1 else []),
+            *([count(self.n_seeds, "training seed")] if self.n_seeds > 1 else []),
+        ])  # fmt: skip
+        return f" Every {self.unit} counts once for each of {of}{self._one_seed}."
+
+    @property
+    def _one_seed(self) -> str:
+        return f" (the baseline, {BASELINE}, has one seed)" if self.n_seeds > 1 and self.baseline else ""
+
+
+def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
+    """Gather what captions say of a study's scores."""
+    unit, scores, summary = evaluation.unit, evaluation.scores, evaluation.summary
+    arms = set(summary["arm"])
+    units = scores[(scores["level"] == unit) & scores["arm"].isin(arms)]
+    tested = units.drop_duplicates(UNIT_KEYS[unit])
+    n_repeats, n_seeds = units["repeat"].nunique(), units["seed"].nunique()
+    n_folds = units["fold"].nunique()
+    return Facts(
+        unit=unit, n=_n(tested, unit), parts=_parts(study, n_folds, n_repeats, n_seeds),
+        n_parts=len(units[["repeat", "fold", "seed"]].drop_duplicates()), n_repeats=n_repeats, n_seeds=n_seeds,
+        scaled="sensitivity_at_90_specificity" in set(summary["metric"]) or not study.imported, imported=study.imported,
+        baseline=BASELINE in arms, negatives=tuple(sorted(units.loc[units["label"] == 0, "status"].astype(str).unique())),
+    )  # fmt: skip
+
+
+def _n(tested: pd.DataFrame, unit: str) -> str:
+    n_positive = int(tested["label"].sum())
+    if unit == "patient":
+        return f"n = {count(len(tested), 'patient')}, {n_positive} positive"
+    return f"n = {count(len(tested), 'breast')} of {count(tested['patient_id'].nunique(), 'patient')}, {n_positive} positive"
+
+
+def _parts(study: StoredStudy, n_folds: int, n_repeats: int, n_seeds: int) -> str:
+    """Return `the test folds of 2 repeats and 3 training seeds`, or `the test part`."""
+    several = [
+        *([count(n_repeats, "repeat")] if n_repeats > 1 else []),
+        *([count(n_seeds, "training seed")] if n_seeds > 1 else []),
+    ]
+    of = f" of {listed(several)}" if several else ""
+    if study.folds.get("kind") == "holdout" or n_folds == 1:
+        return f"the held-out test part{'s' if n_repeats > 1 else ''}{of}"
+    return f"the {n_folds} test folds{of}"
+
+
+def main(f: Facts) -> str:
+    """Caption of the two-panel figure."""
+    return (
+        f"Discrimination and calibration of every arm, {f.unit} level, out-of-fold predictions ({f.n}). (a) ROC "
+        "curve, mean over "
+        f"{f.parts} of the sensitivity at each false positive rate; the AUC is that of the main table: mean of "
+        "within-fold values "
+        f"with its 95 % interval over patients ({E1}). Whether two intervals overlap decides nothing about a "
+        "difference: arms are "
+        "compared in pairs. (b) Observed share of positives by predicted probability, bins of equal numbers of "
+        f"{f.unit}s, "
+        f"{f.probabilities}; below, each arm's histogram of predicted probabilities, scaled to its own highest "
+        "bin. Grey: chance "
+        f"(a) and perfect calibration (b).{f.runs}"
+    )
+
+
+def roc_pr(f: Facts) -> str:
+    """Caption of the ROC and precision-recall curves."""
+    n = f.n_parts
+    spread = "10th to 90th percentile" if n > MOST_LINES else "least to greatest"
+    thin = f" Thin: {'single test parts' if n <= MOST_LINES else ''}" if 1 < n <= MOST_LINES else ""
+    band = (
+        f"{thin + '; band' if thin else ' Band'}: {spread} of the test parts at each abscissa, a description of "
+        "their spread and no confidence band."
+        if n > 1
+        else ""
+    )
+    return (
+        f"ROC and precision-recall curves, {f.unit} level, out-of-fold predictions ({f.n}). Thick: mean over "
+        f"{f.parts} of the sensitivity "
+        "at each false positive rate, and of the precision at each sensitivity (the step function whose area is "
+        "the average "
+        f"precision).{band} Areas: means of within-fold values with 95 % intervals over patients ({E1}). Grey: "
+        "what a score without "
+        "information would give, the diagonal and the share of positives."
+    )
+
+
+def contrasts(f: Facts, comparisons: pd.DataFrame, delta: float) -> str:
+    """Caption of the forest plot of contrasts."""
+    first = comparisons.iloc[0]
+    e2 = (
+        f" Thin: 95 % interval of E2 ({E2.partition(': ')[2]}; {first['e2_method']})."
+        if comparisons["e2_low"].notna().any()
+        else " There is no E2 interval: a single split has no spread between folds."
+    )
+    dots = "Dots: mean difference of each training seed" if f.n_seeds > 1 else "Dot: the one training seed"
+    return (
+        f"Declared contrasts of arms: difference of the ROC-AUC, {f.unit} level ({f.n}), first minus second, "
+        f"paired by {f.unit} and "
+        f"test part. Diamond: mean over {f.parts}. Thick: 95 % interval of E1 ({E1.partition(': ')[2]}; "
+        "fold-stratified clustered "
+        f"DeLong).{e2} Intervals are not adjusted for their number, verdicts are (Holm over "
+        f"{count(len(comparisons), 'contrast')}). {dots}"
+        f"{', the baseline having one that stands for all' if f.baseline and f.n_seeds > 1 else ''}. Shaded: "
+        f"±{delta:g}, declared as "
+        "without practical meaning."
+    )
+
+
+def auc_by_fold(f: Facts) -> str:
+    """Caption of the fold-paired dots."""
+    seeds = f", mean over {f.n_seeds} training seeds" if f.n_seeds > 1 else ""
+    return (
+        f"ROC-AUC of each test fold, {f.unit} level ({f.n}){seeds}. Grey lines join the same fold of the same "
+        "repeat across arms. "
+        f"Black: mean and 95 % interval over patients ({E1}). The spread of the dots is not the uncertainty of "
+        "their mean."
+    )
+
+
+def calibration(f: Facts, *, before: bool) -> str:
+    """Caption of the calibration curves by arm."""
+    grey = " Grey: before scaling." if before else ""
+    return (
+        f"Calibration by arm, {f.unit} level, out-of-fold predictions ({f.n}): observed share of positives against "
+        "mean predicted "
+        f"probability, in up to ten bins of equal numbers of {f.unit}s, with 95 % intervals of the observed share "
+        "(Wilson with the "
+        f"patients' design effect, {E1}); {f.probabilities}.{grey} Diagonal: perfect calibration. Below: histogram "
+        "of the predicted "
+        f"probabilities, per cent of {f.unit}s.{f.runs}"
+    )
+
+
+def decision(f: Facts, prevalence: float) -> str:
+    """Caption of the decision curves."""
+    return (
+        f"Decision curves, {f.unit} level ({f.n}), at the declared prevalence of {100 * prevalence:g} %: net "
+        "benefit in true positives "
+        "per 1000 people by the probability above which people are recalled (logarithmic axis). Probabilities and "
+        "sensitivity are the "
+        "cohort's, restated at that prevalence. Band: pointwise 95 % patient-bootstrap interval "
+        f"({E1}). Dashed: recalling everybody; grey horizontal: recalling nobody."
+    )
+
+
+def confusion(f: Facts) -> str:
+    """Caption of the confusion matrices."""
+    return (
+        f"Confusion matrices, {f.unit} level, out-of-fold predictions ({f.n}), called positive at a probability of "
+        "0.5 or more "
+        f"({f.probabilities}), pooled over folds. Percentages are of the true class; 0.5 is a convention, not an "
+        "operating "
+        f"point.{f.runs}"
+    )
+
+
+def risk(f: Facts) -> str:
+    """Caption of the distributions of probabilities."""
+    several = ", the negatives by status" if len(f.negatives) > 1 else ""
+    return (
+        f"Distribution of the predicted probabilities by class{several}, {f.unit} level, out-of-fold predictions "
+        f"({f.n}); "
+        f"{f.probabilities}. Coloured: positive; grey: negative; each histogram is scaled to its highest bin. "
+        "Below each: median and "
+        f"quartiles.{f.runs}"
+    )
+
+
+def subgroups(f: Facts, found: pd.DataFrame) -> str:
+    """Caption of the forest plot by subgroup."""
+    small = (
+        " Subgroups with fewer than 10 positive or negative patients were not analysed."
+        if found["suppressed"].any()
+        else ""
+    )
+    by_image = sorted(found.loc[found["level"] == "image", "column"].astype(str).unique()) if f.unit != "image" else []
+    images = f" {listed(by_image).capitalize()}: by image, because it varies within a patient." if by_image else ""
+    return (
+        f"ROC-AUC by subgroup, {f.unit} level ({f.n}): over pairs of the same test part and subgroup, with 95 % "
+        "patient-bootstrap "
+        f"intervals ({E1}), not adjusted for their number. Dashed: the arm's AUC overall; grey: "
+        f"0.5.{images}{small} Right: number of "
+        "patients, positive ones in brackets. Whether subgroups differ is for the interaction tests of the table, "
+        "not for the "
+        "overlap of intervals."
+    )
+
+
+def training(which: str, n_fits: str) -> str:
+    """Caption of learning curves: `loss_accuracy`, `f1_auc` or `generalisation_gap`."""
+    band = f"Line: mean over {n_fits}; band: least to greatest. Fits that stopped early keep their last value."
+    during = "Training values are taken during training, on augmented images with dropout"
+    if which == "loss_accuracy":
+        return f"Log loss and accuracy by epoch, image level. {band} {during}, so they may lie below validation."
+    if which == "f1_auc":
+        return f"F1 at probability 0.5 (not calibrated) and ROC-AUC by epoch, image level. {band} {during}."
+    return (
+        f"Generalisation gap: validation minus training log loss by epoch, image level. {band} Grey: the other "
+        "arms' means. Above 0 "
+        f"the fit is worse on patients it has not seen. {during}, which lowers the gap."
+    )
+
+
+FLOW = "Cohort flow. Counts are images and patients; a patient with two statuses counts under both."
+
+
+def study_grid(cells: pd.DataFrame, level: str, *, written: bool) -> str:
+    """Caption of the grid of cells."""
+    n_each = int(cells.groupby(["arm", "fold"]).size().max())
+    missing = int((~cells["finished"]).sum())
+    mean = "" if n_each == 1 else ", mean over finished repeats and training seeds"
+    values = "" if written else " Values are in the CSV."
+    done = (
+        f"All {count(len(cells), 'planned cell')} are finished."
+        if not missing
+        else f"{missing} of {count(len(cells), 'planned cell')} are not finished; hatched where none of a square's is, with a count where "
+        "some are."
+    )
+    return f"The study's cells by arm and test fold: ROC-AUC at the {level} level{mean}. {done}{values}"

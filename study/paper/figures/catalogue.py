@@ -1,0 +1,144 @@
+"""Which figures a study has the numbers for, in the order a paper would show them, with their captions."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+
+from study.evaluate import Evaluation
+from study.paper.figures import captions, curves, decisions, folds, forests, overview, probabilities, training
+from study.paper.figures.captions import Facts, facts
+from study.paper.figures.flow import flow
+from study.paper.figures.parts import Drawn, Looks
+from study.paper.format import count
+from study.paper.style import looks
+from study.record import CELL_COLUMNS, StoredStudy
+from study.settings import BASELINE
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that can be drawn.
+
+    Attributes:
+        draw: returns the figure and the numbers behind it, in the journal's size that `style.styled` has set.
+        title: a few words.
+        caption: complete: level, n, estimand of every interval, what lines, bands and dots mean.
+        wide: two journal columns.
+    """
+
+    draw: Callable[[], Drawn]
+    title: str
+    caption: str
+    wide: bool
+
+
+def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
+    """Return every figure that a study has the numbers for, by file name, in the order a paper would show them.
+
+    Arms that lack cells are in the study's grid and the learning curves alone.
+    """
+    known = looks([*study.settings.arms, BASELINE])
+    found: dict[str, Drawing] = {}
+    if not evaluation.summary.empty:
+        f = facts(study, evaluation)
+        found |= dict(_performance(evaluation, known, f))
+        found |= dict(_comparison(study, evaluation, known, f))
+        found |= dict(_probabilities(study, evaluation, known, f))
+    if not study.history.empty and not study.imported:
+        found |= dict(_training(study, known))
+    counts, n_patients = study.cohort.flow, study.cohort.n_patients
+    if len(counts):
+        found["flow"] = Drawing(partial(flow, counts, n_patients), "Cohort flow", captions.FLOW, wide=False)
+    if study.planned:
+        found["study_grid"] = _grid(study, evaluation, known)
+    return {name: found[name] for name in ORDER if name in found}
+
+
+ORDER = (
+    "flow", "main", "contrasts", "roc_pr", "auc_by_fold", "calibration", "risk", "decision", "confusion", "subgroups",
+    "loss_accuracy", "f1_auc", "generalisation_gap", "study_grid",
+)  # fmt: skip
+"""File names of all figures."""
+
+Named = Iterator[tuple[str, Drawing]]
+
+
+def _performance(evaluation: Evaluation, known: Looks, f: Facts) -> Named:
+    scores, summary, unit = evaluation.scores, evaluation.summary, evaluation.unit
+    several = summary["arm"].nunique() > 1
+    main = partial(overview.main, scores, summary, evaluation.reliability, known, unit)
+    yield "main", Drawing(main, "Discrimination and calibration", captions.main(f), wide=True)
+    pairs = partial(curves.roc_pr, scores, summary, known, unit)
+    yield "roc_pr", Drawing(pairs, "ROC and precision-recall curves", captions.roc_pr(f), wide=several)
+    if f.n_parts > 1:
+        dots = partial(folds.fold_dots, evaluation.per_fold, summary, known, unit)
+        wide = summary["arm"].nunique() > folds.FEW
+        yield "auc_by_fold", Drawing(dots, "ROC-AUC by test fold", captions.auc_by_fold(f), wide=wide)
+
+
+def _comparison(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Facts) -> Named:
+    comparisons, delta = evaluation.comparisons, study.settings.protocol.delta
+    if len(comparisons):
+        forest = partial(forests.contrasts, comparisons, evaluation.per_fold, evaluation.unit, delta)
+        yield "contrasts", Drawing(forest, "Declared contrasts", captions.contrasts(f, comparisons, delta), wide=True)
+    groups = evaluation.subgroups
+    if len(groups) and groups["value"].notna().any():
+        forest = partial(forests.subgroups, groups, evaluation.summary, known, evaluation.unit)
+        yield "subgroups", Drawing(forest, "ROC-AUC by subgroup", captions.subgroups(f, groups), wide=True)
+
+
+def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Facts) -> Named:
+    scores, unit, reliability = evaluation.scores, evaluation.unit, evaluation.reliability
+    scores = scores[scores["arm"].isin(evaluation.summary["arm"].unique())]
+    several = evaluation.summary["arm"].nunique() > 1
+    if len(reliability):
+        drawing = partial(probabilities.calibration, scores, reliability, known, unit)
+        before = f.scaled and "before" in set(reliability["stage"])
+        yield "calibration", Drawing(drawing, "Calibration", captions.calibration(f, before=before), wide=several)
+    name = "Calibrated probability" if f.scaled else "Predicted probability"
+    drawing = partial(probabilities.risk, scores, known, unit, name=name)
+    yield "risk", Drawing(drawing, "Predicted probabilities by class", captions.risk(f), wide=several)
+    prevalence = study.settings.protocol.prevalence
+    if len(evaluation.decision) and prevalence is not None:
+        drawing = partial(decisions.decision_curves, evaluation.decision, known, prevalence)
+        yield "decision", Drawing(drawing, "Decision curves", captions.decision(f, prevalence), wide=several)
+    if len(evaluation.confusion):
+        drawing = partial(decisions.confusion_matrices, evaluation.confusion, known, unit)
+        wide = evaluation.summary["arm"].nunique() > 2
+        yield "confusion", Drawing(drawing, "Confusion matrices", captions.confusion(f), wide=wide)
+
+
+def _training(study: StoredStudy, known: Looks) -> Named:
+    history = study.history
+    sizes = history[list(CELL_COLUMNS)].drop_duplicates().groupby("arm").size()
+    n = count(int(sizes.max()), "fit") if sizes.nunique() == 1 else f"{sizes.min()} to {sizes.max()} fits"
+    n, wide = f"{n} an arm", len(sizes) > 1
+    names = {"loss_accuracy": "Loss and accuracy by epoch", "f1_auc": "F1 and ROC-AUC by epoch"}
+    for which, title in names.items():
+        draw = partial(training.training_curves, history, known, which)
+        yield which, Drawing(draw, title, captions.training(which, n), wide=wide)
+    draw = partial(training.generalisation_gap, history, known)
+    yield (
+        "generalisation_gap",
+        Drawing(draw, "Generalisation gap", captions.training("generalisation_gap", n), wide=wide),
+    )
+
+
+def _grid(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Drawing:
+    cells = planned_cells(study, evaluation)
+    written = cells["fold"].nunique() <= folds.MOST_WRITTEN
+    caption = captions.study_grid(cells, evaluation.unit, written=written)
+    return Drawing(partial(folds.study_grid, cells, known, evaluation.unit), "Cells of the study", caption, wide=True)
+
+
+def planned_cells(study: StoredStudy, evaluation: Evaluation) -> pd.DataFrame:
+    """Return the planned cells: arm, repeat, fold, seed, finished, value (the ROC-AUC at the unit's level, or NaN)."""
+    names = pd.Series(study.planned).str.extract(r"^(?P<arm>.+)\.r(?P<repeat>\d+)\.f(?P<fold>\d+)\.s(?P<seed>\d+)$")
+    cells = names.astype({"repeat": int, "fold": int, "seed": int})
+    cells["finished"] = [name in study.records for name in study.planned]
+    if evaluation.per_fold.empty:
+        return cells.assign(value=float("nan"))
+    areas = evaluation.per_fold.query("level == @evaluation.unit and metric == 'roc_auc'")
+    return cells.merge(areas[[*CELL_COLUMNS, "value"]], on=list(CELL_COLUMNS), how="left")

@@ -1,0 +1,185 @@
+"""ROC and precision-recall curves: of every test part, their mean and their spread, without smoothing."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from study.paper.figures.parts import (
+    CELL,
+    Drawn,
+    Looks,
+    columns_of,
+    diagonal,
+    drawn,
+    entitle,
+    panel_width,
+    small_multiples,
+)
+from study.paper.figures.parts import unit_square as square
+from study.paper.format import interval
+from study.paper.style import GUIDE, LARGE, NORMAL, styled
+
+MOST_POINTS = 401
+"""Points of a mean curve; with fewer distinct values it is exact."""
+MOST_LINES = 25
+"""More test parts than this are drawn as a band alone, of their 10th to 90th percentile."""
+Curve = tuple[np.ndarray, np.ndarray]
+Between = Callable[[Curve, np.ndarray], np.ndarray]
+
+
+def test_parts(scores: pd.DataFrame, arm: str, level: str) -> Iterator[pd.DataFrame]:
+    """Yield the units of every test part of an arm that has both classes."""
+    chosen = scores[(scores["arm"] == arm) & (scores["level"] == level)]
+    for _, part in chosen.groupby(CELL):
+        if part["label"].nunique() == 2:
+            yield part
+
+
+def roc_of(part: pd.DataFrame) -> Curve:
+    """Return the false positive rates, ascending, and sensitivities of one test part."""
+    false_positive, sensitivity, _ = roc_curve(part["label"], part["logit"], drop_intermediate=False)
+    return false_positive, sensitivity
+
+
+def precision_of(part: pd.DataFrame) -> Curve:
+    """Return the distinct sensitivities above 0, ascending, and the precision at which each is first reached."""
+    precision, sensitivity, _ = precision_recall_curve(part["label"], part["logit"])
+    reached, last = np.unique(sensitivity[::-1], return_index=True)  # thresholds from high to low
+    found = precision[::-1][last]
+    return reached[reached > 0], found[reached > 0]
+
+
+def _linear(curve: Curve, at: np.ndarray) -> np.ndarray:
+    """Return a ROC curve just below and just above each rate: (2, n); ties are its slopes, jumps have two values."""
+    rates = curve[0] + np.arange(len(curve[0])) * 1e-12
+    return np.stack([np.interp(at - 1e-8, rates, curve[1]), np.interp(at + 1e-8, rates, curve[1])])
+
+
+def _stepped(curve: Curve, at: np.ndarray) -> np.ndarray:
+    """Return the precision below and above each sensitivity: (2, n); its step function integrates to average precision."""
+    below, above = (np.searchsorted(curve[0], at + shift) for shift in (-1e-8, 1e-8))
+    return np.stack([curve[1][np.minimum(place, len(curve[1]) - 1)] for place in (below, above)])
+
+
+def averaged(curves: list[Curve], between: Between) -> pd.DataFrame:
+    """Return the mean of curves over their ordinates at equal abscissae, and their spread.
+
+    The area under the mean is the mean of the areas.
+
+    Returns:
+        x (each value twice: before and after a jump), mean, low, high: the least and greatest, or with more than `MOST_LINES`
+        curves the 10th and 90th percentile.
+    """
+    at = np.unique(np.concatenate([[0.0, 1.0], *(curve[0] for curve in curves)]))
+    if len(at) > MOST_POINTS:
+        at = np.linspace(0, 1, MOST_POINTS)
+    values = np.stack([between(curve, at) for curve in curves])  # (n_curves, 2, n)
+    ends = (10, 90) if len(curves) > MOST_LINES else (0, 100)
+    low, high = np.percentile(values, ends, axis=0)
+    columns = {"x": np.repeat(at, 2)} | {
+        name: value.T.ravel() for name, value in (("mean", values.mean(axis=0)), ("low", low), ("high", high))
+    }
+    return pd.DataFrame(columns)
+
+
+def mean_roc(scores: pd.DataFrame, arm: str, level: str) -> pd.DataFrame:
+    """Return the mean ROC curve of an arm: x (false positive rate), mean, low, high."""
+    return averaged([roc_of(part) for part in test_parts(scores, arm, level)], _linear)
+
+
+KINDS: dict[str, tuple[Callable[[pd.DataFrame], Curve], Between, str]] = {
+    "roc": (roc_of, _linear, "roc_auc"), "precision-recall": (precision_of, _stepped, "pr_auc"),
+}  # fmt: skip
+
+
+@styled()
+def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> Drawn:
+    """ROC and precision-recall curves, a pair of panels for each arm: test parts thin, mean thick, a band of their spread.
+
+    Args:
+        scores: units of `Evaluation.scores`.
+        summary: lines of `Evaluation.summary`.
+        looks: of all arms.
+        level: of the units.
+
+    Returns:
+        Data: arm, curve, x, mean, low, high; x is the false positive rate, or the sensitivity.
+    """
+    arms = drawn(summary, looks)
+    texts = {(arm, kind): _area(summary, arm, level, kind, len(arms)) for arm in arms for kind in KINDS}
+    figure, panels = _pairs(arms, texts)
+    rows = []
+    for (arm, kind), axes in panels.items():
+        curve_of, between, _ = KINDS[kind]
+        curves = [curve_of(part) for part in test_parts(scores, arm, level)]
+        mean = averaged(curves, between)
+        colour = looks[arm].colour
+        if len(curves) > 1:
+            axes.fill_between(mean["x"], mean["low"], mean["high"], color=colour, alpha=0.15, linewidth=0)
+        for curve in curves if 1 < len(curves) <= MOST_LINES else []:
+            thin = averaged([curve], between)
+            axes.plot(thin["x"], thin["mean"], color=colour, alpha=0.5, linewidth=0.35)
+        axes.plot(mean["x"], mean["mean"], color=colour, linewidth=1.3)
+        _guide(axes, kind, scores[scores["level"] == level])
+        rows.append(mean.assign(arm=arm, curve=kind))
+    return figure, pd.concat(rows, ignore_index=True)[["arm", "curve", "x", "mean", "low", "high"]]
+
+
+def _area(summary: pd.DataFrame, arm: str, level: str, kind: str, n_arms: int) -> str:
+    """Return the table's area with its interval, on two lines where panels are narrow."""
+    chosen = (summary["arm"] == arm) & (summary["level"] == level) & (summary["metric"] == KINDS[kind][2])
+    value, low, high = summary.loc[chosen, ["value", "low", "high"]].to_numpy()[0]
+    text = f"{AREAS[kind]} {interval(KINDS[kind][2], value, low, high)}"
+    return text.replace(" (", "\n(") if n_arms > WIDE_ENOUGH else text
+
+
+AREAS = {"roc": "AUC", "precision-recall": "PR-AUC"}
+WIDE_ENOUGH = 4
+
+
+def _pairs(arms: list[str], texts: dict[tuple[str, str], str]) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """Return panels by arm and kind: ROC above precision-recall, or beside it where there are one or two arms."""
+    if len(arms) <= 2:
+        names = [(arm, kind) for arm in arms for kind in KINDS]
+        side = panel_width(len(names), wide=len(arms) > 1)
+        figure, panels = small_multiples(
+            [arm for arm, _ in names], [side], wide=len(arms) > 1, below=[texts[name] for name in names]
+        )
+        found = {name: axes for name, (axes,) in zip(names, panels, strict=True)}
+        for axes in found.values():
+            axes.tick_params(labelleft=True)
+    else:
+        n_columns = columns_of(len(arms), 7)
+        side = panel_width(n_columns)
+        figure, panels = small_multiples(arms, [side, side + 6], most=7, below=[texts[arm, "roc"] for arm in arms])
+        found = {
+            (arm, kind): axes
+            for arm, pair in zip(arms, panels, strict=True)
+            for kind, axes in zip(KINDS, pair, strict=True)
+        }
+        for arm in arms:
+            entitle(found[arm, "precision-recall"], texts[arm, "precision-recall"], "", side * NORMAL / LARGE)
+    for number, ((_, kind), axes) in enumerate(found.items()):
+        square(axes)
+        axes.tick_params(labelbottom=True)
+        first = len(arms) <= 2 or (number // 2) % columns_of(len(arms), 7) == 0
+        axes.set_xlabel("1 − specificity" if kind == "roc" else "Sensitivity (recall)")
+        axes.set_ylabel(("Sensitivity" if kind == "roc" else "Precision (PPV)") if first else "")
+    return figure, found
+
+
+def _guide(axes: Axes, kind: str, units: pd.DataFrame) -> None:
+    """Draw what a score without information would give: the diagonal, or the cohort's share of positives."""
+    if kind == "roc":
+        diagonal(axes)
+    else:
+        axes.axhline(share_positive(units), color=GUIDE, linewidth=0.6, zorder=0)
+
+
+def share_positive(units: pd.DataFrame) -> float:
+    """Return the share of positive units among those tested, each test part counted once for each run of the first arm."""
+    return float(units.loc[units["arm"] == units["arm"].iloc[0], "label"].mean())
