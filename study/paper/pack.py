@@ -8,18 +8,19 @@ from study.evaluate import LEVELS, Evaluation
 from study.paper import text
 from study.paper.figures import flow, history_figures, score_figures
 from study.paper.style import save
-from study.paper.tables import PaperTable, all_tables, write_tables
+from study.paper.tables import PaperTable, all_tables, markdown, table_files
 from study.record import StoredStudy, write_atomically
 
-DETAIL = ("comparisons_by_class", "calibration", "decision", "subgroups", "variance", "per_fold")
+DETAIL = ("comparisons_by_class", "operating_points", "calibration", "decision", "subgroups", "variance", "per_fold")
 """Tables behind the answer, in their order."""
 
 
 def write_report(study: StoredStudy, evaluation: Evaluation, folder: Path) -> Path:
-    """Write `report.md`, `figures/`, `tables/` and `tables.xlsx` into a folder and return the report's path."""
+    """Write `report.md`, `figures/`, `tables/`, `tables.xlsx` and `tables.docx` into a folder and return the report's path."""
     folder.mkdir(parents=True, exist_ok=True)
     tables = all_tables(study, evaluation)
-    write_tables(tables, folder, study.cohort.notice)
+    for name, data in table_files(tables, study.cohort.notice, f"{study.name}: tables").items():
+        write_atomically(folder / name, data)
     figures = write_figures(study, evaluation, folder / "figures")
     report = folder / "report.md"
     write_atomically(report, compose(study, evaluation, tables, figures).encode())
@@ -46,7 +47,7 @@ def write_figures(study: StoredStudy, evaluation: Evaluation, folder: Path) -> l
 def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable], figures: list[str]) -> str:
     """Return the report's Markdown: answer first, then cohort, protocol, performance, training, caveats, provenance."""
     notice = study.cohort.notice
-    by_name = {table.name: table.markdown(notice) for table in tables}
+    by_name = {table.name: markdown(table, notice) for table in tables}
 
     def shown(*names: str) -> list[str]:
         return [by_name[name] for name in names if name in by_name]
@@ -62,12 +63,12 @@ def compose(study: StoredStudy, evaluation: Evaluation, tables: list[PaperTable]
         *([f"> **{notice[0].upper()}{notice[1:]}.** Every number below is about made-up women."] if notice else []),
         *([f"> **{missing}.**"] if (missing := text.unfinished(study)) else []),
         text.answer(study, evaluation),
-        *shown(f"summary_{evaluation.unit}", "auc_by_estimand", "comparisons", "auc_by_class"),
+        *shown("main", "auc_by_estimand", "comparisons", "auc_by_class"),
         *drawn("roc", "auc_by_fold"),
         "## Cohort", text.cohort(study), *drawn("flow"), *shown("flow", "table_1"),
         "## Protocol", text.protocol(study), *shown("folds"),
         "## Performance in detail", *shown(*DETAIL), *drawn("confusion"),
-        "### Other levels", *shown(*(f"summary_{level}" for level in LEVELS if level != evaluation.unit)),
+        "### Other levels", *shown("levels", *(f"summary_{level}" for level in LEVELS)),
         *(["## Training", *trained] if trained else []),
         "## What to keep in mind", text.caveats(study, evaluation),
         "## Provenance", text.provenance(study),
