@@ -114,3 +114,28 @@ def per_thousand(value: float, low: float = math.nan, high: float = math.nan) ->
 def p_value(p: float) -> str:
     """Return a p value with 3 decimals, `< 0.001` below that."""
     return "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def whole(n: float) -> str:
+    """Return a count with thousands separated: 1,448,033."""
+    return "n/a" if math.isnan(n) else f"{n:,.0f}"
+
+
+def span(low: float, high: float) -> str:
+    """Return the range of a count: `3 to 8`, or `8` where it is always the same."""
+    return whole(low) if low == high or math.isnan(low) else f"{whole(low)} to {whole(high)}"
+
+
+def tenths(value: float) -> str:
+    """Return a quantity such as seconds with 1 decimal: 14.1."""
+    return "n/a" if math.isnan(value) else _minus(f"{value:z,.1f}")
+
+
+def probability(p: float) -> str:
+    """Return a posterior probability with 2 decimals."""
+    return "n/a" if math.isnan(p) else f"{p:.2f}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage without needless zeros: 0.3 %, 5 %, 90 %."""
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:g} %"

@@ -1,0 +1,170 @@
+"""What was trained and what it took: settings with each arm's differences, and compute. Not for models trained elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mmbc.config import Config, TrainConfig
+from study.paper.format import count, span, tenths, whole
+from study.paper.tables.base import ABSENT, PaperTable, nothing
+from study.record import StoredStudy
+from study.settings import BASELINE
+
+IMAGE = {
+    "data.image_size": "Image side, pixels",
+    "data.resize": "Resizing",
+    "data.crop": "Cropping",
+    "data.outlines": "Burned-in outlines",
+    "model.backbone": "Backbone",
+    "model.weights": "Pretrained weights",
+    "model.fine_tuned_blocks": "Fine-tuned stages",
+    "augment.enabled": "Augmentation",
+    "augment.min_crop": "Random crop, least side",
+    "augment.flip": "Flip, probability",
+    "augment.rotation": "Rotation, degrees either way",
+    "augment.brightness": "Brightness jitter",
+    "augment.contrast": "Contrast jitter",
+    "augment.erase": "Random erasing, probability",
+    "augment.erase_area": "Random erasing, largest area",
+    "train.lr": "Learning rate, fine-tuned stages",
+}
+"""Settings that mean something where an arm uses images."""
+TABLE = {"model.tabular_hidden": "Tabular encoder, units", "data.missing_indicators": "Missing-value indicators"}
+FUSED = {"model.fusion": "Fusion"}
+ATTENTION = {"model.attention_heads": "Attention heads", "model.attention_dim": "Attention width"}
+ALWAYS = {
+    "model.inputs": "Inputs",
+    "model.classifier_hidden": "Classifier, units",
+    "model.dropout": "Dropout",
+    "train.head_lr": "Learning rate, new layers",
+    "train.weight_decay": "Weight decay (AdamW)",
+    "train.label_smoothing": "Label smoothing",
+    "train.clip_norm": "Gradient clipping, norm",
+    "train.batch_size": "Batch size",
+    "train.class_weighting": "Class weighting",
+    "train.max_epochs": "Most epochs",
+    "train.restart_epochs": "Cosine annealing, first period in epochs",
+    "train.restart_factor": "Cosine annealing, growth of periods",
+    "train.keep": "Weights kept",
+    "train.monitor": "Monitored on validation",
+    "train.monitor_window": "Monitored mean over epochs",
+    "train.patience": "Patience, epochs",
+    "run.precision": "Numeric precision",
+}
+STOPPING = ("train.monitor", "train.monitor_window", "train.patience")
+"""Settings without effect where every fit runs to its last epoch."""
+
+
+def settings_table(study: StoredStudy) -> PaperTable:
+    """The reference configuration's hyper-parameters, and which arms differ from it."""
+    if study.imported:
+        return nothing("settings")
+    configs = {arm: study.settings.arm_config(arm) for arm in study.settings.arms}
+    reference = study.settings.config
+    rows, shown = [], []
+    for key, label in _keys(study, configs).items():
+        usual = _value(reference, key)
+        values = {arm: _value(config, key) for arm, config in configs.items()}
+        differing = {arm: value for arm, value in values.items() if value != usual}
+        for arm, value in values.items():
+            rows.append({"key": key, "setting": label, "reference": usual, "arm": arm, "value": value})
+        text = "; ".join(f"{arm}: {value}" for arm, value in differing.items())
+        shown.append({"Setting": label, "Key": key, "Reference": usual, "Arms that differ": text})
+    caption = (
+        "The reference configuration and what each arm changes; keys are those of the study file. Settings that no arm "
+        "uses are left out."
+    )
+    return PaperTable("settings", "Hyper-parameters", caption, pd.DataFrame(rows), pd.DataFrame(shown), n_keys=2)
+
+
+def _keys(study: StoredStudy, configs: dict[str, Config]) -> dict[str, str]:
+    """Return key -> label of the settings that some arm uses, and of all that an arm changes."""
+    uses_images = any(config.uses_images for config in configs.values())
+    uses_table = any("tabular" in config.model.inputs for config in configs.values())
+    fused = [config.model for config in configs.values() if len(config.model.inputs) > 1]
+    chosen = (IMAGE if uses_images else {}) | (TABLE if uses_table else {}) | (FUSED if fused else {})
+    chosen |= ATTENTION if any(model.fusion == "attention" for model in fused) else {}
+    chosen |= {key: label for key, label in ALWAYS.items() if key not in STOPPING or _stops(configs)}
+    if not any(config.augment.enabled for config in configs.values()):
+        chosen = {
+            key: label for key, label in chosen.items() if key == "augment.enabled" or not key.startswith("augment.")
+        }
+    changed = [key for arm in study.settings.arms.values() for key in arm.set]
+    return chosen | {key: key for key in changed if key not in chosen and "." in key}
+
+
+def _stops(configs: dict[str, Config]) -> bool:
+    return any(config.train.keep == "best" for config in configs.values())
+
+
+def _value(config: Config, key: str) -> str:
+    """Return a setting as text; of weights in a file the name alone, as its folder is nobody's business."""
+    found: Any = config
+    for part in key.split("."):
+        found = getattr(found, part) if hasattr(found, part) else ABSENT
+    if key == "model.weights" and str(found).startswith("file:"):
+        return f"file {Path(str(found).removeprefix('file:')).name}"
+    if isinstance(found, bool):
+        return "yes" if found else "no"
+    if isinstance(found, tuple):
+        return ", ".join(map(str, found)) or "none"
+    return f"{found:g}" if isinstance(found, float) else str(found)
+
+
+def compute_table(study: StoredStudy) -> PaperTable:
+    """What the fits of each arm took: seconds, epochs, parameters."""
+    if study.imported or not study.records:
+        return nothing("compute")
+    rows = [_of_arm(study, arm) for arm in [*study.settings.arms, BASELINE]]
+    data = pd.DataFrame([row for row in rows if row["n_planned"]])
+    shown = pd.DataFrame([
+        {
+            "Arm": row["arm"],
+            "Fits": f"{row['n_fits']}" if row["n_fits"] == row["n_planned"] else f"{row['n_fits']} of {row['n_planned']}",
+            "Seconds a fit": tenths(row["seconds_mean"]), "Epochs": _range(row, "epochs"),
+            "Best epoch": _range(row, "best_epoch"),
+            "Trainable parameters": whole(row["n_trainable"]), "All parameters": whole(row["n_parameters"]),
+        }
+        for row in rows if row["n_planned"]
+    ])  # fmt: skip
+    caption = (
+        "Seconds: mean of a fit's own training and evaluation; the frozen layers run once for all fits and are not in it. "
+        f"Epochs and best epoch: least to greatest over fits.{_at_limit(study)}"
+    )
+    return PaperTable("compute", "Compute", caption, data, shown)
+
+
+def _of_arm(study: StoredStudy, arm: str) -> dict[str, Any]:
+    """Count and average the records of an arm; NaN where the fits have no such number."""
+    records = pd.DataFrame([record for record in study.records.values() if record.get("arm") == arm])
+    planned = sum(name.partition(".")[0] == arm for name in study.planned)
+
+    def numbers(key: str) -> "pd.Series[float]":
+        return pd.to_numeric(records[key]).astype(float) if key in records else pd.Series(dtype=float)
+
+    row: dict[str, Any] = {"arm": arm, "n_fits": len(records), "n_planned": planned}
+    row |= {"seconds_mean": numbers("seconds").mean(), "seconds_total": numbers("seconds").sum(min_count=1)}
+    for name, key in (("epochs", "n_epochs"), ("best_epoch", "best_epoch")):
+        row |= {f"{name}_least": numbers(key).min(), f"{name}_greatest": numbers(key).max()}
+    return row | {key: numbers(key).max() for key in ("n_trainable", "n_parameters")}
+
+
+def _range(row: dict[str, Any], name: str) -> str:
+    return span(row[f"{name}_least"], row[f"{name}_greatest"])
+
+
+def _at_limit(study: StoredStudy) -> str:
+    """Which arms had best epochs that were the last allowed."""
+    told = []
+    for arm in study.settings.arms:
+        train: TrainConfig = study.settings.arm_config(arm).train
+        best = [record.get("best_epoch") for record in study.records.values() if record.get("arm") == arm]
+        last = sum(epoch is not None and epoch >= train.max_epochs for epoch in best)
+        if last and train.keep == "best":
+            told.append(f"{arm} {last} of {count(len(best), 'fit')}")
+    return (
+        f" The best epoch was the last allowed in: {', '.join(told)}; longer training might change them."
+        if told
+        else ""
+    )
