@@ -114,3 +114,15 @@ def per_thousand(value: float, low: float = math.nan, high: float = math.nan) ->
 def p_value(p: float) -> str:
     """Return a p value with 3 decimals, `< 0.001` below that."""
     return "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with 1 decimal: 34.4 %."""
+    return "n/a" if math.isnan(share) else _minus(f"{100 * share:z.1f} %")
+
+
+def probability(p: float) -> str:
+    """Return a posterior probability with 2 decimals, `< 0.01` and `> 0.99` beyond."""
+    if math.isnan(p):
+        return "n/a"
+    return "< 0.01" if p < 0.01 else "> 0.99" if p > 0.99 else f"{p:.2f}"
