@@ -131,11 +131,18 @@ def tenths(value: float) -> str:
     return "n/a" if math.isnan(value) else _minus(f"{value:z,.1f}")
 
 
-def probability(p: float) -> str:
-    """Return a posterior probability with 2 decimals."""
-    return "n/a" if math.isnan(p) else f"{p:.2f}"
+def percentage(share: float) -> str:
+    """Return a share as a percentage without needless zeros: 0.3 %, 5 %, 90 %."""
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:g} %"
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage without needless zeros: 0.3 %, 5 %, 90 %."""
-    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:g} %"
+    """Return a share as a percentage with 1 decimal: 34.4 %."""
+    return "n/a" if math.isnan(share) else _minus(f"{100 * share:z.1f} %")
+
+
+def probability(p: float) -> str:
+    """Return a posterior probability with 2 decimals, `< 0.01` and `> 0.99` beyond."""
+    if math.isnan(p):
+        return "n/a"
+    return "< 0.01" if p < 0.01 else "> 0.99" if p > 0.99 else f"{p:.2f}"

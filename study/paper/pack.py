@@ -44,7 +44,7 @@ from study.paper.html import page
 from study.paper.macros import macros
 from study.paper.style import save, styled
 from study.paper.tables import all_tables
-from study.paper.tables.excel import workbook
+from study.paper.tables.workbook import workbook
 from study.paper.tables.latex import latex, latex_document
 from study.paper.tables.markup import markdown, to_csv
 from study.paper.tables.word import word

@@ -7,7 +7,7 @@ import pandas as pd
 from study.evaluate import Evaluation
 from study.paper.figures.curves import MOST_LINES
 from study.paper.format import count, listed
-from study.record import StoredStudy
+from study.stored import StoredStudy
 from study.settings import BASELINE
 from study.units import UNIT_KEYS
 

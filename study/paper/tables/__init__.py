@@ -24,7 +24,7 @@ from study.paper.tables.performance import (
 from study.paper.tables.setup import compute_table, settings_table
 from study.paper.tables.word import word
 from study.paper.tables.workbook import workbook
-from study.record import StoredStudy
+from study.stored import StoredStudy
 
 __all__ = [
     "PaperTable", "all_tables", "latex", "latex_document", "markdown", "table_files", "to_csv", "word", "workbook",

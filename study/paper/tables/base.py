@@ -7,7 +7,7 @@ import pandas as pd
 
 from study.evaluate import Evaluation
 from study.paper.format import NAMES, count, interval
-from study.record import StoredStudy
+from study.stored import StoredStudy
 from study.settings import BASELINE
 
 ABSENT = "n/a"

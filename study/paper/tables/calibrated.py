@@ -3,9 +3,9 @@
 import pandas as pd
 
 from study.evaluate import Evaluation
-from study.paper.format import interval, listed, number, p_value, per_thousand, percent
+from study.paper.format import interval, listed, number, p_value, per_thousand, percentage
 from study.paper.tables.base import ABSENT, PaperTable, at_unit, averaged, cell, metric_name, nothing
-from study.record import StoredStudy
+from study.stored import StoredStudy
 from study.strata import AROUND
 
 CALIBRATION = (
@@ -69,7 +69,7 @@ def decision_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     for threshold, lines in around.groupby("threshold"):
         values = {row["arm"]: per_thousand(row["value"], row["low"], row["high"]) for row in lines.to_dict("records")}
         everybody = per_thousand(lines["treat_all"].iloc[0])
-        rows.append({"Threshold": percent(float(str(threshold)))} | values | {"Recall all": everybody})
+        rows.append({"Threshold": percentage(float(str(threshold)))} | values | {"Recall all": everybody})
     caption = (
         f"Net benefit in true positives per 1000 people at the declared prevalence of {100 * prevalence:g} %, by the probability "
         f"above which people are recalled, {evaluation.unit} level, 95 % patient-bootstrap interval (E1). Recalling nobody is 0. "

@@ -8,7 +8,7 @@ from mmbc.data.splits import PARTS, patient_table
 from study.folds import table as fold_counts
 from study.paper.format import characteristic, plain, signed
 from study.paper.tables.base import ABSENT, PaperTable
-from study.record import StoredStudy
+from study.stored import StoredStudy
 
 
 def flow_table(cohort: Cohort) -> PaperTable:

@@ -7,7 +7,7 @@ import pandas as pd
 from study.evaluate import Evaluation
 from study.paper.format import count, difference, difference_interval, interval, number, p_value, probability
 from study.paper.tables.base import ABSENT, PaperTable, nothing, sample, unfinished
-from study.record import StoredStudy
+from study.stored import StoredStudy
 
 COLUMNS = (
     "Contrast", "AUC difference (E1)", "p (E1, Holm)", "E2 95 % interval", "p (E2, Holm)", "P(worse / equivalent / better)",

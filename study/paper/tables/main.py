@@ -15,7 +15,7 @@ from study.paper.tables.base import (
     tested,
     unfinished,
 )
-from study.record import StoredStudy
+from study.stored import StoredStudy
 
 WITHIN, AGAINST = "within sites", "against "
 PLAIN = {

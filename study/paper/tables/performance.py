@@ -15,7 +15,7 @@ from study.paper.tables.base import (
     sample,
     tested,
 )
-from study.record import StoredStudy
+from study.stored import StoredStudy
 from study.stats.procedure import BOUNDED, PROCEDURE
 
 SHOWN = (

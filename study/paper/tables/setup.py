@@ -8,7 +8,7 @@ import pandas as pd
 from mmbc.config import Config, TrainConfig
 from study.paper.format import count, span, tenths, whole
 from study.paper.tables.base import ABSENT, PaperTable, nothing
-from study.record import StoredStudy
+from study.stored import StoredStudy
 from study.settings import BASELINE
 
 IMAGE = {
