@@ -16,7 +16,7 @@ from string import Template
 from markdown_it.tree import SyntaxTreeNode
 
 from study.paper.html_blocks import Block, blocks_of, identifiers, parser, plain, render
-from study.paper.html_floats import figure_html, table_html
+from study.paper.html_floats import figure_html, sentence, table_html
 
 PAGE_IDS = ("page-main", "page-contents", "page-zoom")
 """Ids of the page's own parts, which no heading may take."""
@@ -42,14 +42,15 @@ def page(title: str, markdown: str, figures: Mapping[str, bytes], notice: str = 
     blocks = blocks_of(SyntaxTreeNode(parser().parse(markdown)).children)
     ids = identifiers(blocks, PAGE_IDS)
     env = {"figures": figures, "ids": frozenset(ids)}
-    body, heading = [], title
+    body, heading = _first_heading(title, blocks), title
     for block, name in zip(blocks, ids, strict=True):
         heading = plain(block.node) if block.kind == "heading" else heading
         body.append(_block(block, name, heading, notice, env))
+    body[1:1] = _warning(notice, blocks)
     script, style = (_asset(name) for name in ("page.js", "style.css"))
     return Template(_asset("page.html")).substitute(
         title=escape(title), policy=_policy(script), style=style + _running(notice or title), script=script,
-        contents=_contents(blocks, ids), body="\n".join([*_opening(title, notice, blocks), *body]),
+        contents=_contents(blocks, ids), body="\n".join(body),
     )  # fmt: skip
 
 
@@ -72,15 +73,18 @@ def _running(text: str) -> str:
     return f'@page {{ @bottom-left {{ content: "{quoted}"; }} }}\n'
 
 
-def _opening(title: str, notice: str, blocks: Sequence[Block]) -> list[str]:
-    """Return the heading and the notice where the Markdown has none."""
-    missing = []
-    if not any(block.kind == "heading" and block.node.tag == "h1" for block in blocks):
-        missing.append(f"<h1>{escape(title)}</h1>")
+def _first_heading(title: str, blocks: Sequence[Block]) -> list[str]:
+    """Return the title as a heading where the Markdown does not begin with one."""
+    begins = bool(blocks) and blocks[0].kind == "heading" and blocks[0].node.tag == "h1"
+    return [] if begins else [f"<h1>{escape(title)}</h1>"]
+
+
+def _warning(notice: str, blocks: Sequence[Block]) -> list[str]:
+    """Return the notice as a block of its own where no quoted block of the Markdown says it."""
     said = [plain(block.node).casefold() for block in blocks if block.node.type == "blockquote"]
-    if notice and not any(notice.casefold() in text for text in said):
-        missing.append(f"<blockquote><p><strong>{escape(notice[0].upper() + notice[1:])}.</strong></p></blockquote>")
-    return missing
+    if not notice or any(notice.casefold() in text for text in said):
+        return []
+    return [f"<blockquote><p><strong>{escape(sentence(notice))}</strong></p></blockquote>"]
 
 
 def _block(block: Block, name: str, heading: str, notice: str, env: dict) -> str:

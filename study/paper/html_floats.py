@@ -1,6 +1,7 @@
 """Tables and figures of an HTML report, each with its title and caption."""
 
 import re
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -12,7 +13,8 @@ from study.paper.html_images import embedded
 NUMBER = re.compile(r"[\s\d.,()%<>≤≥=±+−/:-]*")
 """What is left of a cell of numbers without the words between them."""
 WORDS = re.compile(r"\b(n/a|to|of|vs)\b")
-INTERVAL = re.compile(r"(?<=\d) (?:% )?(\([^()]* to [^()]*\))")
+INTERVAL = re.compile(r"\([^\s()<>]+ to [^()<>]+\)|^[+−]?[\d.,]+ to [+−]?[\d.,]+$")
+"""An interval, in brackets behind its estimate or alone in its cell."""
 AUTHOR = "AUTHOR MUST FILL"
 """How a checklist marks what no record can answer."""
 PROSE, LONG = 60, 24
@@ -20,8 +22,8 @@ PROSE, LONG = 60, 24
 PRINTED = 170.0
 """Width of a printed page's text in mm (A4)."""
 LANDSCAPE = 257.0
-LARGEST, READABLE, LEAST = 8.0, 5.5, 3.5
-"""Font sizes of a printed table in points: no larger; a page turned below this; cut anywhere below this."""
+LARGEST, WHOLE, READABLE, LEAST = 8.0, 6.5, 5.5, 3.5
+"""Font sizes of a printed table in points: no larger; intervals broken below this, the page turned, words broken."""
 CHARACTER, PADDING = 0.56, 0.9
 """Widths of a character and of a cell's two paddings in units of the font size."""
 
@@ -81,31 +83,31 @@ def _row(row: list[SyntaxTreeNode], classes: list[str], env: dict[str, Any]) -> 
 
 
 def _cell(cell: SyntaxTreeNode, env: dict[str, Any]) -> str:
-    """Return what a cell holds; an interval in brackets stays on one line."""
+    """Return what a cell holds; an interval stays on one line, in narrow print on two, the first with 'to'."""
     text = render(cell.children[0], env) if cell.children else ""
-    return INTERVAL.sub(lambda found: found[0].replace(found[1], f'<span class="ci">{found[1]}</span>'), text)
+    return INTERVAL.sub(lambda found: f'<span class="ci">{found[0].replace(" to ", "&nbsp;to ")}</span>', text)
 
 
 def _print_size(columns: list[list[str]]) -> tuple[float, str]:
-    """Return the font size in points at which the longest words fit the page's width, and the kind of page.
+    """Return the font size in points at which the longest words fit the page's width, and the kind of table.
 
     Kinds: whole (intervals need not be broken), narrow, broad (a page in landscape), crammed (words are broken too).
     """
-    needs = {
-        "whole": [max(len(part) for text in column for part in _unbroken(text)) for column in columns],
-        "narrow": [max(len(part) for text in column for part in re.split(r"[\s-]", text)) for column in columns],
-    }
-    sizes = {kind: _fitting(widths, PRINTED) for kind, widths in needs.items()}
-    for kind, size in sizes.items():
-        if size >= READABLE:
-            return min(size, LARGEST), kind
-    size = _fitting(needs["narrow"], LANDSCAPE)
+    whole, narrow = (
+        [max(map(_longest(how), column)) for column in columns] for how in (INTERVAL.pattern, r"\S+ to(?= )")
+    )
+    if (size := _fitting(whole, PRINTED)) >= WHOLE:
+        return min(size, LARGEST), "whole"
+    if (size := _fitting(narrow, PRINTED)) >= READABLE:
+        return min(size, LARGEST), "narrow"
+    size = _fitting(narrow, LANDSCAPE)
     return max(min(size, LARGEST), LEAST), "broad" if size >= LEAST else "broad crammed"
 
 
-def _unbroken(text: str) -> list[str]:
-    """Return the parts of a cell that stay on a line: intervals in brackets and words."""
-    return re.findall(r"\([^()]* to [^()]*\)|[^\s-]+", text) or [""]
+def _longest(unbroken: str) -> Callable[[str], int]:
+    """Return a function: how many characters of a text stay on one line, given the pattern of what is not broken."""
+    parts = re.compile(rf"{unbroken}|[^\s-]+")
+    return lambda text: max((len(part) for part in parts.findall(text)), default=0)
 
 
 def _fitting(widths: list[int], page: float) -> float:
@@ -124,5 +126,10 @@ def _caption(note: SyntaxTreeNode | None, notice: str, env: dict[str, Any]) -> s
     """Return the text below a table or figure, with the notice of the report if it lacks it."""
     said = render(note.children[0], env) if note is not None else ""
     if notice and (note is None or notice.casefold() not in plain(note).casefold()):
-        said += f" <strong>{escape(notice[0].upper() + notice[1:])}.</strong>"
+        said += f" <strong>{escape(sentence(notice))}</strong>"
     return said.strip()
+
+
+def sentence(notice: str) -> str:
+    """Return the notice with a capital letter and a full stop."""
+    return f"{notice[0].upper()}{notice[1:].removesuffix('.')}."
