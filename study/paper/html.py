@@ -7,7 +7,6 @@ patients) are text: HTML in the Markdown is escaped, and the page's policy allow
 
 import base64
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -15,12 +14,11 @@ from string import Template
 
 from markdown_it.tree import SyntaxTreeNode
 
-from study.paper.html_blocks import Block, blocks_of, identifiers, parser, plain, render
+from study.paper.html_blocks import Block, blocks_of, called, identifiers, parser, plain, render
 from study.paper.html_floats import figure_html, sentence, table_html
 
 PAGE_IDS = ("page-main", "page-contents", "page-zoom")
 """Ids of the page's own parts, which no heading may take."""
-SENTENCE = re.compile(r"(?<=[a-z)])[.:;]\s")
 
 
 def page(title: str, markdown: str, figures: Mapping[str, bytes], notice: str = "") -> str:
@@ -106,25 +104,12 @@ def _contents(blocks: Sequence[Block], ids: Sequence[str]) -> str:
         headings = headings[1:]  # the title of the document is no part of it
     lists = [_nested([entry for entry in headings if entry[0] <= 3])]
     for kind in ("table", "figure"):
-        entries = [(1, text, name) for b, name in named if b.kind == kind and (text := _entry(b))]
+        entries = [(1, text, name) for b, name in named if b.kind == kind and (text := called(b))]
         if entries:
             lists.append(
                 f"<details><summary>{kind.capitalize()}s ({len(entries)})</summary>\n{_nested(entries)}</details>"
             )
     return "\n".join(part for part in lists if part)
-
-
-def _entry(block: Block) -> str:
-    """Return what the navigation calls a table or figure: its title, or the beginning of its caption."""
-    if block.title is not None:
-        return SENTENCE.split(plain(block.title))[0].rstrip(".")
-    if block.kind == "table":
-        return ""
-    image = block.node.children[0].children[0]
-    alternative = str(image.content)
-    if block.note is not None and alternative in ("", block.figure):
-        return SENTENCE.split(plain(block.note))[0].rstrip(".")
-    return alternative or block.figure
 
 
 def _nested(entries: Sequence[tuple[int, str, str]]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
@@ -17,6 +18,8 @@ from study.paper.html_images import embedded
 
 PART = re.compile(r"(?:[\w-]+\.md)?#([^#]+)|([\w-]+)\.md")
 """A link to a part of this document, or to a file that is a part of it here."""
+END = re.compile(r"(?<=[a-z)])[.:;]\s")
+"""The end of a caption's first clause."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,25 @@ def _note(nodes: Sequence[SyntaxTreeNode], at: int, *, is_titled: bool) -> Synta
 def _image_alone(node: SyntaxTreeNode) -> str:
     """Return the name of the figure of a paragraph that is one image, or ''."""
     marks = _marks(node)
-    if len(marks) != 1 or marks[0].type != "image":
+    return _figure_name(marks[0].attrs["src"]) if len(marks) == 1 and marks[0].type == "image" else ""
+
+
+def _figure_name(source: object) -> str:
+    """Return the name of a figure by its path in the report's folder; other addresses name none that there is."""
+    path = PurePosixPath(unquote(str(source)))
+    return path.stem if path.parent.as_posix() in (".", "figures") and path.stem else str(source) or "unnamed"
+
+
+def called(block: Block) -> str:
+    """Return what lists and screen readers call a table or figure: its title, or how its caption begins."""
+    if block.title is not None:
+        return END.split(plain(block.title))[0].rstrip(".")
+    if block.kind == "table":
         return ""
-    return PurePosixPath(str(marks[0].attrs["src"])).stem or "unnamed"
+    alternative = block.node.children[0].children[0].content
+    if block.note is not None and alternative in ("", block.figure):
+        return END.split(plain(block.note))[0].rstrip(".")
+    return alternative or block.figure
 
 
 def identifiers(blocks: Sequence[Block], reserved: Sequence[str]) -> list[str]:
@@ -148,7 +167,7 @@ def _unique(name: str, taken: set[str]) -> str:
 
 def _image(_: RendererHTML, tokens: Sequence[Token], at: int, __: OptionsDict, env: EnvType) -> str:
     """Render an image inside a line."""
-    name = PurePosixPath(str(tokens[at].attrs["src"])).stem
+    name = _figure_name(tokens[at].attrs["src"])
     figures: Mapping[str, bytes] = env["figures"]
     return embedded(figures.get(name), name, tokens[at].content)
 
@@ -156,11 +175,10 @@ def _image(_: RendererHTML, tokens: Sequence[Token], at: int, __: OptionsDict, e
 def _link(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
     """Render the beginning of a link: to a part of this document where it has it; a web address is printed once."""
     target = str(tokens[at].attrs["href"])
-    if (part := PART.fullmatch(target)) and (name := part[1] or part[2]) in env["ids"]:
+    if (part := PART.fullmatch(target)) and unquote(name := part[1] or part[2]) in env["ids"]:
         tokens[at].attrs["href"] = f"#{name}"
     elif ":" in target:
         tokens[at].attrs["rel"] = "noreferrer"
-        shown = tokens[at + 1].content
-        if shown in target:
+        if tokens[at].markup == "autolink" or tokens[at + 1].content == target:
             tokens[at].attrs["class"] = "bare"
     return renderer.renderToken(tokens, at, options, env)

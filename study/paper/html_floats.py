@@ -7,7 +7,7 @@ from typing import Any
 
 from markdown_it.tree import SyntaxTreeNode
 
-from study.paper.html_blocks import Block, plain, render
+from study.paper.html_blocks import Block, called, plain, render
 from study.paper.html_images import embedded
 
 NUMBER = re.compile(r"[\s\d.,()%<>≤≥=±+−/:-]*")
@@ -17,8 +17,8 @@ INTERVAL = re.compile(r"\([^\s()<>]+ to [^()<>]+\)|^[+−]?[\d.,]+ to [+−]?[\d
 """An interval, in brackets behind its estimate or alone in its cell."""
 AUTHOR = "AUTHOR MUST FILL"
 """How a checklist marks what no record can answer."""
-PROSE, LONG = 60, 24
-"""Characters from which a column holds sentences; rows from which a table may break over pages and scrolls in a box."""
+PHRASE, PROSE, LONG = 12, 60, 24
+"""Characters from which a column holds phrases, or sentences; rows from which a table may break over pages."""
 PRINTED = 170.0
 """Width of a printed page's text in mm (A4)."""
 LANDSCAPE = 257.0
@@ -39,17 +39,17 @@ def table_html(block: Block, name: str, heading: str, notice: str, env: dict[str
     classes = [_column_class(cell, texts) for cell, texts in zip(head, columns, strict=True)]
     size, kind = _print_size([[plain(cell), *texts] for cell, texts in zip(head, columns, strict=True)])
     title = (
-        f'<figcaption class="title" id="{name}-title">{render(block.title.children[0], env)} '
+        f'<figcaption class="title" id="{name}:title">{render(block.title.children[0], env)} '
         f'<a class="anchor" href="#{name}" aria-label="Link to this table">#</a></figcaption>'
         if block.title is not None
-        else f'<figcaption class="title unseen" id="{name}-title">{escape(heading)}: table</figcaption>'
+        else f'<figcaption class="title unseen" id="{name}:title">{escape(heading)}: table</figcaption>'
     )
     top = "".join(f'<th scope="col"{css}>{_cell(cell, env)}</th>' for cell, css in zip(head, classes, strict=True))
     note = _caption(block.note, notice, env)
     return "\n".join([
         f'<figure class="table {kind}{" long" if len(rows) >= LONG else ""}" id="{name}">', title,
-        f'<div class="scroll" role="region" aria-labelledby="{name}-title" tabindex="0">',
-        f'<table aria-labelledby="{name}-title" style="--printed: {size:.1f}pt">', f"<thead>\n<tr>{top}</tr>\n</thead>",
+        f'<div class="scroll" role="group" aria-labelledby="{name}:title" tabindex="0">',
+        f'<table aria-labelledby="{name}:title" style="--printed: {size:.1f}pt">', f"<thead>\n<tr>{top}</tr>\n</thead>",
         "<tbody>", *(_row(row, classes, env) for row in rows), "</tbody>", "</table>", "</div>",
         *([f'<p class="note">{note}</p>'] if note else []), "</figure>",
     ])  # fmt: skip
@@ -67,8 +67,9 @@ def _column_class(head: SyntaxTreeNode, texts: list[str]) -> str:
     filled = [text for text in texts if text.strip() not in ("", "n/a")]
     is_number = bool(filled) and all(NUMBER.fullmatch(WORDS.sub("", text)) for text in filled)
     kind = {"right": "number", "center": "middle", "left": ""}.get(asked, "number" if is_number else "")
-    prose = "prose" if max(map(len, texts), default=0) > PROSE else ""
-    both = " ".join(word for word in (kind, prose) if word)
+    longest = max(map(len, texts), default=0)
+    extent = "prose" if longest > PROSE else "phrase" if longest > PHRASE and not is_number else ""
+    both = " ".join(word for word in (kind, extent) if word)
     return f' class="{both}"' if both else ""
 
 
@@ -116,7 +117,7 @@ def _fitting(widths: list[int], page: float) -> float:
 
 def figure_html(block: Block, name: str, notice: str, env: dict[str, Any]) -> str:
     """Return a figure with its caption, or a visible note in its place."""
-    image = embedded(env["figures"].get(block.figure), block.figure, block.node.children[0].children[0].content)
+    image = embedded(env["figures"].get(block.figure), block.figure, called(block))
     caption = _caption(block.note, notice, env)
     sheet = f'<div class="sheet">{image}</div>'
     return f'<figure class="drawing" id="{name}">\n{sheet}\n<figcaption>{caption}</figcaption>\n</figure>'

@@ -10,10 +10,10 @@ const text = (cell) => cell.textContent.trim().replace(/\s+/g, " ");
 
 // ---- sorting ----
 
-const MISSING = /^(n\/a|none|not assessed|[-–—]?)$/i;
+const MISSING = /^(n\/a|nan|[-–—]?)$/i;
 
 function leadingNumber(words) {
-  const found = words.replace(/\u2212/g, "-").match(/^([<>≤≥=±~\s]*)([+-]?(?:\d[\d,]*\.?\d*|\.\d+))/);
+  const found = words.replace(/\u2212/g, "-").match(/^([<>≤≥=±~\s]*)([+-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[+-]?\d+)?)/i);
   if (!found) return null;
   const value = Number(found[2].replace(/,/g, ""));
   // "< 0.001" comes before 0.001 and "> 0.999" after 0.999
@@ -51,6 +51,18 @@ function makeSortable(table) {
     button.addEventListener("click", () => sort(table, head));
     head.append(button);
   }
+}
+
+// ---- what is too wide ----
+
+function showMore(box) {
+  const mark = () => {
+    box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+    const fits = box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight;
+    box.tabIndex = fits ? -1 : 0; // the keyboard stops where there is something to scroll
+  };
+  box.addEventListener("scroll", mark, { passive: true });
+  new ResizeObserver(mark).observe(box);
 }
 
 // ---- copying ----
@@ -191,6 +203,7 @@ function driveContents() {
 for (const figure of document.querySelectorAll("figure.table")) {
   makeSortable(figure.querySelector("table"));
   makeCopiable(figure);
+  showMore(figure.querySelector(".scroll"));
 }
 document.querySelectorAll("figure.drawing").forEach(makeZoomable);
 document.querySelector(".hint").hidden = false;
