@@ -57,6 +57,7 @@ def main(
     name: Annotated[str, typer.Option(help="Name of the study. Default: cohort and preset.", rich_help_panel=PLACES)] = "",
     out: Annotated[Path, typer.Option(help="Where studies lie.", rich_help_panel=PLACES)] = Path("results"),
     reports: Annotated[Path, typer.Option(help="Where reports lie.", rich_help_panel=PLACES)] = Path("reports"),
+    with_predictions: Annotated[bool, typer.Option("--with-predictions", help="Put the predictions and the cohort's table into the report, for a submission.", rich_help_panel=PLACES)] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write what was printed, for machines.", rich_help_panel=PLACES)] = None,
     executor: Annotated[str, typer.Option(help="lockstep or sequential; the results are the same.", rich_help_panel=WORK)] = "lockstep",
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=WORK)] = None,
@@ -111,7 +112,7 @@ def main(
             left = planned.unfinished(planned.cells)
             view.expect(left, len(planned.cells) - len(left))
             carry_out(planned, request, view, command=["python", "-m", "study.cv", *sys.argv[1:]])
-        _report(console, planned.folder, reports, json_file)
+        _report(console, planned.folder, reports, json_file, archive=with_predictions)
     except MmbcError as error:
         console.print(f"[bold red]error[/] {type(error).__name__}:", highlight=False)
         console.print(str(error), highlight=False, markup=False, soft_wrap=True)
@@ -213,7 +214,7 @@ def _precision(console: Console, planned: Planned) -> None:
     )  # fmt: skip
 
 
-def _report(console: Console, folder: Path, reports: Path, json_file: Path | None) -> None:
+def _report(console: Console, folder: Path, reports: Path, json_file: Path | None, *, archive: bool) -> None:
     stored = load_study(folder)
     evaluation = evaluate(stored)
     report = write_pack(stored, evaluation, reports / stored.name, Options(archive=archive))

@@ -82,7 +82,7 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
     files = texts(content)
     for name, data in files.items():
         write_atomically(folder / name, data)
-    drawn = _draw_all(content, folder / "figures", options)
+    drawn = draw_all(content, folder, options)
     shown = {name: (folder / "figures" / f"{name}.svg").read_bytes() for name in content.drawings}
     write_atomically(folder / "report.html", html(content, shown))
     if options.archive:
@@ -148,12 +148,12 @@ def figure_csv(data: pd.DataFrame, notice: str) -> bytes:
     return (data.assign(notice=notice) if notice else data).to_csv(index=False).encode()
 
 
-def _draw_all(content: Content, folder: Path, options: Options) -> list[str]:
-    """Draw and save every figure; return their files, below the folder of the report."""
+def draw_all(content: Content, folder: Path, options: Options) -> list[str]:
+    """Draw and save every figure below the folder of a report, and return their files."""
     for name, drawing in content.drawings.items():
         figure, data = draw(drawing, options)
         with styled(options.journal):
-            save(figure, data, folder, name, content.notice)
+            save(figure, data, folder / "figures", name, content.notice)
     return [f"figures/{name}.{suffix}" for name in content.drawings for suffix in (*DRAWN, "csv")]
 
 
@@ -165,12 +165,16 @@ def draw(drawing: Drawing, options: Options) -> tuple[Figure, pd.DataFrame]:
 
 def manifest(study: StoredStudy, options: Options) -> dict[str, Any]:
     """Return what a pack was made from and with."""
-    made_with = {"mmbc": mmbc.__version__, "python": platform.python_version()}
-    made_with |= {name: metadata.version(name) for name in PACKAGES}
     return {
         "study": study.name, "cohort_digest": study.cohort_digest, "predictions_digest": predictions_digest(study),
-        "options": asdict(options), "made_with": made_with,
+        "options": asdict(options), "made_with": made_with(),
     }  # fmt: skip
+
+
+def made_with() -> dict[str, str]:
+    """Return the versions of what makes a pack."""
+    packages = {name: metadata.version(name) for name in PACKAGES}
+    return {"mmbc": mmbc.__version__, "python": platform.python_version(), **packages}
 
 
 def predictions_digest(study: StoredStudy) -> str:

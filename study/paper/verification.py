@@ -1,7 +1,9 @@
 """A report checked against its predictions: every number recomputed, every disagreement named."""
 
 import hashlib
+import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ from mmbc.errors import StudyError
 from study.evaluate import evaluate
 from study.paper.differences import Disagreement, differences
 from study.paper.document import Content
-from study.paper.pack import ARCHIVE, DRAWN, MANIFEST, Options, draw, figure_csv, gather, html, predictions_digest, texts
+from study.paper.pack import ARCHIVE, DRAWN, MANIFEST, Options, draw, draw_all, figure_csv, gather, html, made_with, predictions_digest, texts
 from study.record import read_json
 from study.stored import StoredStudy, load_study
 
 
-def verify(folder: Path, study_folder: Path | None = None, results: Path = Path("results")) -> list[Disagreement]:
+def verify(
+    folder: Path, study_folder: Path | None = None, results: Path = Path("results"), *, redraw: bool = False
+) -> list[Disagreement]:
     """Recompute a report and return where it disagrees with its predictions; an empty list where it does not.
 
     Text, tables, macros and the numbers behind figures are made again from the predictions. The drawings themselves are
@@ -24,6 +28,7 @@ def verify(folder: Path, study_folder: Path | None = None, results: Path = Path(
         folder: of the report.
         study_folder: where its predictions lie; None for the report's own `study/`, else `results` and the study's name.
         results: where studies lie.
+        redraw: draw the figures again and compare their bytes, which takes the versions the report was made with.
 
     Raises:
         StudyError: no report, no predictions for it, or predictions that were changed.
@@ -35,7 +40,9 @@ def verify(folder: Path, study_folder: Path | None = None, results: Path = Path(
     options = Options(**facts["options"])
     evaluation = evaluate(study, n_replicates=options.n_replicates, seed=options.seed)
     named = _named(study, facts)
-    return [*_other_predictions(study, facts), *_compare(folder, facts, gather(named, evaluation, options), options)]
+    content = gather(named, evaluation, options)
+    found = [*_other_predictions(study, facts), *_compare(folder, facts, content, options)]
+    return [*found, *_redrawn(folder, facts, content, options)] if redraw else found
 
 
 def _predictions_of(folder: Path, facts: Mapping[str, Any], results: Path) -> Path:
@@ -50,8 +57,6 @@ def _predictions_of(folder: Path, facts: Mapping[str, Any], results: Path) -> Pa
 
 def _named(study: StoredStudy, facts: Mapping[str, Any]) -> StoredStudy:
     """Return the study under the name the report has for it, wherever its predictions lie now."""
-    from dataclasses import replace
-
     return replace(study, folder=study.folder.with_name(str(facts["study"])))
 
 
@@ -90,3 +95,15 @@ def _drawings(folder: Path, names: list[str], digests: Mapping[str, str]) -> Ite
         found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
         if found != digests.get(name):
             yield Disagreement(name, "the whole file", found[:16], f"{digests.get(name, 'nothing')[:16]} ({MANIFEST})")
+
+
+def _redrawn(folder: Path, facts: Mapping[str, Any], content: Content, options: Options) -> Iterator[Disagreement]:
+    """Yield the figures whose drawing differs from a new one."""
+    now = made_with()
+    if facts["made_with"] != now:
+        apart = [f"{name} {was} (now {now.get(name)})" for name, was in facts["made_with"].items() if was != now.get(name)]
+        raise StudyError(f"{folder}: was made with {', '.join(apart)}; other versions draw other bytes, leave --redraw out")
+    with tempfile.TemporaryDirectory() as place:
+        for name in draw_all(content, Path(place), options):
+            if (folder / name).is_file() and (folder / name).read_bytes() != (Path(place) / name).read_bytes():
+                yield Disagreement(name, "the whole file", "another drawing", "the drawing of these predictions")

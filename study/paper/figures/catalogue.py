@@ -13,7 +13,8 @@ from study.paper.figures.flow import flow
 from study.paper.figures.parts import Drawn, Looks
 from study.paper.format import count
 from study.paper.style import looks
-from study.record import CELL_COLUMNS, StoredStudy
+from study.record import CELL_COLUMNS
+from study.stored import StoredStudy
 from study.settings import BASELINE
 
 

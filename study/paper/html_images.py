@@ -1,0 +1,59 @@
+"""Figures embedded in an HTML report: as images of their own, so that the ids of one SVG do not meet those of another."""
+
+import base64
+import re
+import struct
+from html import escape
+
+PNG = b"\x89PNG\r\n\x1a\n"
+ENLARGED = 1.4
+"""Journal figures have text of 6 to 7 pt; on a screen they are shown this much larger than they are printed."""
+PIXELS = {"pt": 96 / 72, "px": 1.0, "": 1.0, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0}
+"""CSS pixels by unit."""
+
+
+def embedded(data: bytes | None, name: str, alternative: str) -> str:
+    """Return an `<img>` that holds the file, with its size in CSS pixels; a visible note if there is no file.
+
+    Args:
+        data: an SVG or PNG file, or None.
+        name: of the figure, for the note.
+        alternative: what is read out in place of the image.
+
+    Raises:
+        ValueError: the bytes are neither SVG nor PNG.
+    """
+    if data is None:
+        return f'<span class="missing">The figure “{escape(name)}” is not in this report.</span>'
+    if data.startswith(PNG):
+        kind, (width, height) = "png", _png_size(data)
+    elif b"<svg" in data[:2000]:
+        kind, (width, height) = "svg+xml", _svg_size(data)
+    else:
+        raise ValueError(f"figure {name!r} is neither SVG nor PNG: it begins with {data[:12]!r}")
+    size = f' width="{ENLARGED * width:.0f}" height="{ENLARGED * height:.0f}"' if width and height else ""
+    source = base64.b64encode(data).decode()
+    return f'<img alt="{escape(alternative or name)}"{size} src="data:image/{kind};base64,{source}">'
+
+
+def _png_size(data: bytes) -> tuple[float, float]:
+    """Return width and height in CSS pixels: by the resolution in the file, else pixel for pixel."""
+    width, height = struct.unpack(">II", data[16:24])
+    at = data.find(b"pHYs", 0, 2000)
+    if at < 0:
+        return width, height
+    x, y, unit = struct.unpack(">IIB", data[at + 4 : at + 13])
+    if unit != 1 or not x or not y:
+        return width, height
+    return width / x * 1000 / 25.4 * 96, height / y * 1000 / 25.4 * 96
+
+
+def _svg_size(data: bytes) -> tuple[float, float]:
+    """Return width and height in CSS pixels of the root element, by its view box if need be, (0, 0) if unknown."""
+    root = re.search(r"<svg\b[^>]*>", data[:20000].decode("utf-8", "replace"), re.DOTALL)
+    text = root[0] if root else ""
+    found = [re.search(rf'\s{side}="([\d.]+)\s*(pt|px|mm|cm|in|)"', text) for side in ("width", "height")]
+    if found[0] and found[1]:
+        return float(found[0][1]) * PIXELS[found[0][2]], float(found[1][1]) * PIXELS[found[1][2]]
+    box = re.search(r'viewBox="[-\d.]+[\s,]+[-\d.]+[\s,]+([\d.]+)[\s,]+([\d.]+)"', text)
+    return (float(box[1]), float(box[2])) if box else (0.0, 0.0)
