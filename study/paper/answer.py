@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.evaluate import Evaluation
-from study.paper.format import count, interval, listed
+from study.paper.format import count, difference_interval, interval, listed
 from study.settings import BASELINE
 from study.stats.comparison import ALPHA, SEEDS_NEEDED
 from study.stored import StoredStudy, without_paths
@@ -99,11 +99,31 @@ def _n_tested(study: StoredStudy) -> str:
 
 
 def _findings(study: StoredStudy, evaluation: Evaluation) -> list[str]:
-    """Return one bullet per declared contrast: the verdict in plain words, then the numbers."""
-    return [
-        f"- **{lead(study, row)}** {row['sentence']} {row['disagreement']}".rstrip()
-        for row in evaluation.comparisons.to_dict("records")
-    ]
+    """Return one bullet per declared contrast: the verdict in plain words, then the numbers, then those by negative class."""
+    found = []
+    for row in evaluation.comparisons.to_dict("records"):
+        text, doubt = _against(evaluation, row)
+        first = lead(study, row)
+        if doubt:
+            first = f"{first.removesuffix('.')}, {doubt}."
+        found.append(f"- **{first}** {row['sentence']} {row['disagreement']} {text}".replace("  ", " ").rstrip())
+    return found
+
+
+def _against(evaluation: Evaluation, row: Mapping[Any, Any]) -> tuple[str, str]:
+    """Return a contrast against each negative class alone, and a doubt where what it shows overall fails in one of them."""
+    lines = evaluation.comparisons_by_class
+    if lines.empty:
+        return "", ""
+    mine = lines[(lines["first"] == row["first"]) & (lines["second"] == row["second"])].to_dict("records")
+    if not mine:
+        return "", ""
+    values = [f"against {r['against']} {difference_interval(r['difference'], r['low'], r['high'])}" for r in mine]
+    verdict, better = _shown(row)
+    opposed = [str(r["against"]) for r in mine if (r["low"] <= 0 if better else r["high"] >= 0)]
+    claims = verdict in ("better", "worse", "shown here") and opposed
+    doubt = f"but against {listed(opposed)} alone this could not be shown" if claims else ""
+    return f"By negative class alone (E1, not adjusted): {listed(values)}.", doubt
 
 
 def lead(study: StoredStudy, row: Mapping[Any, Any]) -> str:
@@ -190,6 +210,8 @@ def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation) -> str:
             else "the study again with `--folds 5`, under another `--name`"
         )
         return f"One test part cannot tell how much training again would change: that takes {again}."
+    if "studies" in (study.environment.get("imported") or {}):
+        return f"Verdicts take at least {SEEDS_NEEDED} training seeds in every study (`--seeds {SEEDS_NEEDED}` extends one)."
     if study.imported:
         return (
             f"**Verdicts are not assessed** for the procedure: they take predictions of at least {SEEDS_NEEDED} training seeds "

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from study.paper.format import percent
-from study.stored import StoredStudy
 from study.settings import BASELINE
+from study.stored import StoredStudy
 
 
 def counts(study: StoredStudy) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -67,7 +67,7 @@ def report(content: Content) -> str:
     study, evaluation = content.study, content.evaluation
     points = sections.limitations(study, evaluation)
     shown, more = points[:LIMITATIONS_SHOWN], len(points) - LIMITATIONS_SHOWN
-    performance = [*content.table("main"), sections.by_class(evaluation), *content.figure("main")]
+    performance = [*content.table("main"), *content.figure("main")]
     parts = {
         "Answer": [said.answer(study, evaluation)],
         "Cohort": [sections.cohort(study, brief=True)],

@@ -15,8 +15,8 @@ import pandas as pd
 from study.evaluate import Evaluation
 from study.paper.counts import counts
 from study.paper.format import NAMES, difference_interval, interval, number, p_value, per_thousand, probability
-from study.stored import StoredStudy
 from study.stats.procedure import BOUNDED, CORRECTED, PROCEDURE
+from study.stored import StoredStudy
 from study.strata import AROUND
 
 Entry = dict[str, Any]

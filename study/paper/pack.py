@@ -44,10 +44,10 @@ from study.paper.html import page
 from study.paper.macros import macros
 from study.paper.style import save, styled
 from study.paper.tables import all_tables
-from study.paper.tables.workbook import workbook
 from study.paper.tables.latex import latex, latex_document
 from study.paper.tables.markup import markdown, to_csv
 from study.paper.tables.word import word
+from study.paper.tables.workbook import workbook
 from study.record import write_atomically, write_json
 from study.stored import StoredStudy, write_archive
 
@@ -87,7 +87,9 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
     write_atomically(folder / "report.html", html(content, shown))
     if options.archive:
         write_archive(study, folder / ARCHIVE)
-    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in [*files, *drawn, "report.html"]}
+    digests = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in [*files, *drawn, "report.html"]
+    }
     for name in set(old) - set(digests):
         (folder / name).unlink(missing_ok=True)
     write_json(folder / MANIFEST, manifest(study, options) | {"files": dict(sorted(digests.items()))})

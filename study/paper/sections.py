@@ -72,24 +72,6 @@ OUTLINES = {
 }
 
 
-def by_class(evaluation: Evaluation) -> str:
-    """Return the AUC of every arm against each negative class and within sites, as sentences."""
-    rows = evaluation.contrasts_by_class
-    if rows.empty:
-        return ""
-    sentences = []
-    for metric, lines in rows.groupby("metric", sort=False):
-        what = (
-            "Within sites (pairs of the same site)" if metric == "within sites" else f"{str(metric).capitalize()} alone"
-        )
-        what = what.replace(str(metric).capitalize(), f"Against {str(metric).partition(' ')[2]}")
-        values = [
-            f"{r['arm']} {interval('roc_auc', r['value'], r['low'], r['high'])}" for r in lines.to_dict("records")
-        ]
-        sentences.append(f"{what} the AUC was {listed(values)}.")
-    return " ".join(sentences)
-
-
 def calibration(study: StoredStudy, evaluation: Evaluation) -> str:
     """Say for which arms miscalibration was found; finding none is not the same as being calibrated."""
     rows = evaluation.summary

@@ -11,7 +11,20 @@ from mmbc.errors import StudyError
 from study.evaluate import evaluate
 from study.paper.differences import Disagreement, differences
 from study.paper.document import Content
-from study.paper.pack import ARCHIVE, DRAWN, MANIFEST, Options, draw, draw_all, figure_csv, gather, html, made_with, predictions_digest, texts
+from study.paper.pack import (
+    ARCHIVE,
+    DRAWN,
+    MANIFEST,
+    Options,
+    draw,
+    draw_all,
+    figure_csv,
+    gather,
+    html,
+    made_with,
+    predictions_digest,
+    texts,
+)
 from study.record import read_json
 from study.stored import StoredStudy, load_study
 
@@ -64,12 +77,12 @@ def _other_predictions(study: StoredStudy, facts: Mapping[str, Any]) -> Iterator
     found = {"predictions_digest": predictions_digest(study), "cohort_digest": study.cohort_digest}
     for key, now in found.items():
         if facts.get(key) != now:
-            yield Disagreement(MANIFEST, key, str(facts.get(key)), f"{now} (the study has changed since the report was made)")
+            yield Disagreement(
+                MANIFEST, key, str(facts.get(key)), f"{now} (the study has changed since the report was made)"
+            )
 
 
-def _compare(
-    folder: Path, facts: Mapping[str, Any], content: Content, options: Options
-) -> Iterator[Disagreement]:
+def _compare(folder: Path, facts: Mapping[str, Any], content: Content, options: Options) -> Iterator[Disagreement]:
     expected = texts(content)
     for name, drawing in content.drawings.items():
         expected[f"figures/{name}.csv"] = figure_csv(draw(drawing, options)[1], content.notice)
@@ -101,8 +114,12 @@ def _redrawn(folder: Path, facts: Mapping[str, Any], content: Content, options: 
     """Yield the figures whose drawing differs from a new one."""
     now = made_with()
     if facts["made_with"] != now:
-        apart = [f"{name} {was} (now {now.get(name)})" for name, was in facts["made_with"].items() if was != now.get(name)]
-        raise StudyError(f"{folder}: was made with {', '.join(apart)}; other versions draw other bytes, leave --redraw out")
+        apart = [
+            f"{name} {was} (now {now.get(name)})" for name, was in facts["made_with"].items() if was != now.get(name)
+        ]
+        raise StudyError(
+            f"{folder}: was made with {', '.join(apart)}; other versions draw other bytes, leave --redraw out"
+        )
     with tempfile.TemporaryDirectory() as place:
         for name in draw_all(content, Path(place), options):
             if (folder / name).is_file() and (folder / name).read_bytes() != (Path(place) / name).read_bytes():

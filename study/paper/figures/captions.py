@@ -7,8 +7,8 @@ import pandas as pd
 from study.evaluate import Evaluation
 from study.paper.figures.curves import MOST_LINES
 from study.paper.format import count, listed
-from study.stored import StoredStudy
 from study.settings import BASELINE
+from study.stored import StoredStudy
 from study.units import UNIT_KEYS
 
 E1 = "E1: these fitted models on new patients"

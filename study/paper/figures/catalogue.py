@@ -14,8 +14,8 @@ from study.paper.figures.parts import Drawn, Looks
 from study.paper.format import count
 from study.paper.style import looks
 from study.record import CELL_COLUMNS
-from study.stored import StoredStudy
 from study.settings import BASELINE
+from study.stored import StoredStudy
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import pandas as pd
 
 from study.evaluate import Evaluation
 from study.paper.format import NAMES, count, interval
-from study.stored import StoredStudy
 from study.settings import BASELINE
+from study.stored import StoredStudy
 
 ABSENT = "n/a"
 

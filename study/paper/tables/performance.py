@@ -15,8 +15,8 @@ from study.paper.tables.base import (
     sample,
     tested,
 )
-from study.stored import StoredStudy
 from study.stats.procedure import BOUNDED, PROCEDURE
+from study.stored import StoredStudy
 
 SHOWN = (
     "roc_auc", "partial_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy",

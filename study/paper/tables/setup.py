@@ -8,8 +8,8 @@ import pandas as pd
 from mmbc.config import Config, TrainConfig
 from study.paper.format import count, span, tenths, whole
 from study.paper.tables.base import ABSENT, PaperTable, nothing
-from study.stored import StoredStudy
 from study.settings import BASELINE
+from study.stored import StoredStudy
 
 IMAGE = {
     "data.image_size": "Image side, pixels",
