@@ -94,7 +94,7 @@ def width(wide: bool) -> float:
 
 def canvas(height: float, *, wide: bool, laid_out: bool = True) -> Figure:
     """Return an empty figure of one or two columns' width and a height in mm; axes find their places if `laid_out`."""
-    return Figure(figsize=(width(wide) * MM, height * MM), layout="constrained" if laid_out else "none")
+    return Figure(figsize=(width(wide) * MM, height * MM), layout="constrained" if laid_out else None)
 
 
 def look(arm: str, arms: Sequence[str]) -> Look:

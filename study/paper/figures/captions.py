@@ -111,7 +111,8 @@ def main(f: Facts) -> str:
         "difference: arms are "
         "compared in pairs. (b) Observed share of positives by predicted probability, bins of equal numbers of "
         f"{f.unit}s, "
-        f"{f.probabilities}; below, each arm's histogram of predicted probabilities, scaled to its own highest "
+        f"{f.probabilities}; bins with less than 2 % of the {f.unit}s are left to the calibration figure, which "
+        "has intervals; below, each arm's histogram of predicted probabilities, scaled to its own highest "
         "bin. Grey: chance "
         f"(a) and perfect calibration (b).{f.runs}"
     )
@@ -268,7 +269,7 @@ def study_grid(cells: pd.DataFrame, level: str, *, written: bool) -> str:
     done = (
         f"All {count(len(cells), 'planned cell')} are finished."
         if not missing
-        else f"{missing} of {count(len(cells), 'planned cell')} are not finished; hatched where none of a square's is, with a count where "
-        "some are."
+        else f"{missing} of {count(len(cells), 'planned cell')} are not finished; hatched "
+        "where none of a square's is, with a count where some are."
     )
     return f"The study's cells by arm and test fold: ROC-AUC at the {level} level{mean}. {done}{values}"

@@ -15,16 +15,18 @@ from study.paper.figures.parts import (
     columns_of,
     diagonal,
     drawn,
-    entitle,
+    fit,
     panel_width,
     small_multiples,
 )
 from study.paper.figures.parts import unit_square as square
 from study.paper.format import interval
-from study.paper.style import GUIDE, LARGE, NORMAL, styled
+from study.paper.style import GUIDE, NORMAL, styled
 
-MOST_POINTS = 401
+MOST_POINTS = 201
 """Points of a mean curve; with fewer distinct values it is exact."""
+MOST_COLUMNS = 7
+MOST_CORNERS = 150
 MOST_LINES = 25
 """More test parts than this are drawn as a band alone, of their 10th to 90th percentile."""
 Curve = tuple[np.ndarray, np.ndarray]
@@ -121,12 +123,22 @@ def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str
         if len(curves) > 1:
             axes.fill_between(mean["x"], mean["low"], mean["high"], color=colour, alpha=0.15, linewidth=0)
         for curve in curves if 1 < len(curves) <= MOST_LINES else []:
-            thin = averaged([curve], between)
-            axes.plot(thin["x"], thin["mean"], color=colour, alpha=0.5, linewidth=0.35)
+            axes.plot(*thinned(curve, kind), color=colour, alpha=0.5, linewidth=0.35)
         axes.plot(mean["x"], mean["mean"], color=colour, linewidth=1.3)
         _guide(axes, kind, scores[scores["level"] == level])
         rows.append(mean.assign(arm=arm, curve=kind))
     return figure, pd.concat(rows, ignore_index=True)[["arm", "curve", "x", "mean", "low", "high"]]
+
+
+def thinned(curve: Curve, kind: str) -> Curve:
+    """Return the corners of a curve as it is drawn thin, at most `MOST_CORNERS` steps of it."""
+    x, y = curve
+    if kind == "roc" and len(x) > 2:
+        turns = np.r_[True, np.diff(x[:-1]) * np.diff(y[1:]) != np.diff(y[:-1]) * np.diff(x[1:]), True]
+        x, y = x[turns], y[turns]
+    chosen = np.unique(np.linspace(0, len(x) - 1, MOST_CORNERS).round().astype(int))
+    x, y = x[chosen], y[chosen]
+    return (x, y) if kind == "roc" else (np.r_[0, np.repeat(x, 2)[:-1]], np.repeat(y, 2))
 
 
 def _area(summary: pd.DataFrame, arm: str, level: str, kind: str, n_arms: int) -> str:
@@ -145,28 +157,24 @@ def _pairs(arms: list[str], texts: dict[tuple[str, str], str]) -> tuple[Figure, 
     """Return panels by arm and kind: ROC above precision-recall, or beside it where there are one or two arms."""
     if len(arms) <= 2:
         names = [(arm, kind) for arm in arms for kind in KINDS]
-        side = panel_width(len(names), wide=len(arms) > 1)
-        figure, panels = small_multiples(
-            [arm for arm, _ in names], [side], wide=len(arms) > 1, below=[texts[name] for name in names]
-        )
+        n_columns, below = len(names), [texts[name] for name in names]
+        side = panel_width(n_columns, wide=len(arms) > 1)
+        figure, panels = small_multiples([arm for arm, _ in names], [side], wide=len(arms) > 1, below=below)
         found = {name: axes for name, (axes,) in zip(names, panels, strict=True)}
-        for axes in found.values():
-            axes.tick_params(labelleft=True)
     else:
-        n_columns = columns_of(len(arms), 7)
+        n_columns, below = columns_of(len(arms), MOST_COLUMNS), [texts[arm, "roc"] for arm in arms]
         side = panel_width(n_columns)
-        figure, panels = small_multiples(arms, [side, side + 6], most=7, below=[texts[arm, "roc"] for arm in arms])
+        figure, panels = small_multiples(arms, [side, side], most=MOST_COLUMNS, below=below, between=15)
         found = {
-            (arm, kind): axes
-            for arm, pair in zip(arms, panels, strict=True)
-            for kind, axes in zip(KINDS, pair, strict=True)
+            (arm, kind): pair[row] for arm, pair in zip(arms, panels, strict=True) for row, kind in enumerate(KINDS)
         }
         for arm in arms:
-            entitle(found[arm, "precision-recall"], texts[arm, "precision-recall"], "", side * NORMAL / LARGE)
+            text = texts[arm, "precision-recall"]
+            found[arm, "precision-recall"].set_title(text, fontsize=fit(text, side, NORMAL))
     for number, ((_, kind), axes) in enumerate(found.items()):
+        first = len(arms) <= 2 or (number // 2) % n_columns == 0
         square(axes)
-        axes.tick_params(labelbottom=True)
-        first = len(arms) <= 2 or (number // 2) % columns_of(len(arms), 7) == 0
+        axes.tick_params(labelbottom=True, labelleft=first)
         axes.set_xlabel("1 − specificity" if kind == "roc" else "Sensitivity (recall)")
         axes.set_ylabel(("Sensitivity" if kind == "roc" else "Precision (PPV)") if first else "")
     return figure, found

@@ -81,7 +81,7 @@ def decision_curves(decision: pd.DataFrame, looks: Looks, prevalence: float) -> 
         _thresholds(axes)
         axes.set_xlabel("Threshold (%)")
         if number % n_columns == 0:
-            axes.set_ylabel("Net benefit, true positives per 1000")
+            axes.set_ylabel("Net benefit (per 1000)")
     others: list[tuple[str, dict[str, object]]] = [("other arms", {"color": FAINT})] if len(arms) > 1 else []
     everybody: tuple[str, dict[str, object]] = (
         "recall everybody",

@@ -1,5 +1,8 @@
 """Test parts: their areas across arms, and which cells of a study are there."""
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -110,7 +113,7 @@ def study_grid(cells: pd.DataFrame, looks: Looks, level: str) -> Drawn:
     return figure, data
 
 
-def _cell(axes: Axes, row: dict[str, object], at: tuple[int, int], image: object, n_folds: int) -> None:
+def _cell(axes: Axes, row: Mapping[Hashable, Any], at: tuple[int, int], image: object, n_folds: int) -> None:
     """Write a cell's value, or mark what is missing of it."""
     value, n_planned, n_finished = float(row["value"]), int(row["n_planned"]), int(row["n_finished"])  # type: ignore[arg-type, call-overload]
     if not n_finished:

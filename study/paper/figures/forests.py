@@ -1,6 +1,8 @@
 """Forest plots: the declared contrasts, and the areas in subgroups."""
 
+from collections.abc import Hashable, Mapping
 from textwrap import shorten
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from study.paper.figures.parts import Drawn, Looks, columns_of, drawn, extent, small_multiples
-from study.paper.format import count, difference_interval
+from study.paper.format import difference_interval
 from study.paper.style import DARK, FAINT, GUIDE, MM, NORMAL, SMALL, canvas, styled
 from study.stats.comparison import SEEDS_NEEDED
 from study.strata import SMALLEST_CELL
@@ -48,12 +50,12 @@ def contrasts(comparisons: pd.DataFrame, per_fold: pd.DataFrame, level: str, del
         )
         axes.plot(dots, [place + 0.27] * len(dots), "o", color="#0072B2", markersize=2.4, markeredgewidth=0, alpha=0.85)
     axes.set_yticks(range(len(rows)), labels)
-    axes.set(ylim=(len(rows) - 0.45, -0.55), xlabel="Difference in ROC-AUC, first minus second arm")
+    axes.set(ylim=(len(rows) - 0.45, -0.55), xlabel="Difference in ROC-AUC (above 0: first arm higher)")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     found = [difference_interval(row["difference"], row["e1_low"], row["e1_high"]) for row in rows]
     _columns(axes, [("Difference (E1 95 % interval)", found), ("Verdict", [verdict(row, delta) for row in rows])])
-    _legend(figure, delta, several=max(map(len, seeds)) > 1, e2=comparisons["e2_low"].notna().any())
+    _legend(figure, delta, several=max(map(len, seeds)) > 1, e2=bool(comparisons["e2_low"].notna().any()))
     return figure, _data(comparisons, seeds)
 
 
@@ -72,13 +74,13 @@ def seed_differences(per_fold: pd.DataFrame, first: str, second: str, level: str
     return (one - other).mean()
 
 
-def verdict(row: dict[str, object], delta: float) -> str:
+def verdict(row: Mapping[Hashable, Any], delta: float) -> str:
     """Return a verdict in a few words: with the size of what was found, or what is missing."""
-    said, low, high = str(row["verdict"]), float(row["e1_low"]), float(row["e1_high"])  # type: ignore[arg-type]
+    said, low, high = str(row["verdict"]), float(row["e1_low"]), float(row["e1_high"])
     if said == "not assessed":
-        n_seeds = int(row["n_seeds"])  # type: ignore[call-overload]
+        n_seeds = int(row["n_seeds"])
         few = n_seeds < SEEDS_NEEDED
-        return f"not assessed\n({count(n_seeds, 'seed')} of {SEEDS_NEEDED})" if few else "not assessed\n(one split)"
+        return f"not assessed\n({n_seeds} of {SEEDS_NEEDED} seeds)" if few else "not assessed\n(one split)"
     if said in ("better", "worse"):
         near, far = sorted((abs(low), abs(high)))
         return f"{said},\n" + (
@@ -106,7 +108,7 @@ def _columns(axes: Axes, columns: list[tuple[str, list[str]]]) -> None:
                 va="center", fontsize=NORMAL if place else SMALL, annotation_clip=False, linespacing=1.05,
                 fontweight="normal" if place else "bold",
             )  # fmt: skip
-        offset += max(extent(text, NORMAL) for text in [heading + " ", *texts]) * MM * 72 + 10
+        offset += max(extent(text, NORMAL) for text in ["n" + heading, *texts]) * MM * 72 + 11
 
 
 def _legend(figure: object, delta: float, *, several: bool, e2: bool) -> None:

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from study.paper.figures.curves import mean_roc
 from study.paper.figures.parts import Drawn, Looks, diagonal, drawn, extent, fit, unit_square
-from study.paper.figures.probabilities import reach
+from study.paper.figures.probabilities import filled, reach
 from study.paper.format import interval
 from study.paper.style import NORMAL, SMALL, canvas, styled, width
 
@@ -34,9 +35,7 @@ def main(scores: pd.DataFrame, summary: pd.DataFrame, reliability: pd.DataFrame,
     """
     arms, units = drawn(summary, looks), scores[scores["level"] == level]
     upper = reach(units, reliability)
-    top, bottom = width(wide=True) / 2 - 8, ROW * (len(arms) + 1) + 9
-    figure = canvas(top + bottom, wide=True)
-    (left, right), (names, strips) = figure.subplots(2, 2, height_ratios=[top, bottom])
+    figure, (left, right, names, strips) = _layout(len(arms))
     diagonal(left)
     diagonal(right, upper)
     rows = []
@@ -50,18 +49,34 @@ def main(scores: pd.DataFrame, summary: pd.DataFrame, reliability: pd.DataFrame,
     unit_square(left)
     unit_square(right, upper)
     left.set(xlabel="1 − specificity", ylabel="Sensitivity")
-    right.set(xlabel="Predicted probability", ylabel="Observed share of positives")
-    strips.set(xlim=(-0.01 * upper, 1.01 * upper), ylim=(len(arms) - 0.9, -1), xlabel="Predicted probability")
+    right.set(ylabel="Observed share of positives")
+    right.tick_params(labelbottom=False)
+    strips.set(xlim=right.get_xlim(), ylim=(len(arms) - 0.4, -1), xlabel="Predicted probability")
     strips.set_xticks(right.get_xticks(), [f"{tick:g}" for tick in right.get_xticks()])
     strips.set_yticks([])
     strips.spines["left"].set_visible(False)
-    for axes, letter in ((left, "a"), (right, "b")):
-        axes.set_title(letter, fontweight="bold", fontsize=8)
     return figure, pd.concat(rows, ignore_index=True)
+
+
+def _layout(n_arms: int) -> tuple[Figure, list[Axes]]:
+    """Return the axes of ROC, calibration, legend and histograms, the lower ones as wide as those above them."""
+    whole, left, gap, top, bottom = width(wide=True), 10.0, 15.0, 5.0, 11.0
+    side, lines = (whole - left - gap - 2) / 2, ROW * (n_arms + 0.6)
+    between = 10.0
+    height = top + side + between + lines + bottom
+    figure = canvas(height, wide=True, laid_out=False)
+    found = []
+    for y, tall in ((bottom + lines + between, side), (bottom, lines)):
+        for x in (left, left + side + gap):
+            found.append(figure.add_axes((x / whole, y / height, side / whole, tall / height)))
+    for x, letter in ((1.0, "a"), (left + side + gap - 9, "b")):
+        figure.text(x / whole, 1 - 1 / height, letter, fontweight="bold", fontsize=8, va="top")
+    return figure, found
 
 
 def _calibration(axes: Axes, reliability: pd.DataFrame, arm: str, looks: Looks, *, marked: bool) -> pd.DataFrame:
     after = reliability[(reliability["arm"] == arm) & (reliability["stage"] == "after")].sort_values("mean_prob")
+    after = after[filled(after)]
     colour, dash, marker = looks[arm]
     axes.plot(
         after["mean_prob"], after["observed"], color=colour, linestyle=dash, linewidth=0.9, markersize=3,
@@ -84,14 +99,14 @@ def _strip(axes: Axes, units: pd.DataFrame, arm: str, looks: Looks, place: int, 
 def _legend(axes: Axes, summary: pd.DataFrame, arms: list[str], looks: Looks, level: str) -> None:
     """Write each arm's line, name and AUC with its interval in the line of its histogram."""
     axes.axis("off")
-    full = width(wide=True) / 2 - 10  # mm
-    axes.set(xlim=(0, full), ylim=(len(arms) - 0.9, -1))
+    full = axes.get_position().width * width(wide=True)  # mm
+    axes.set(xlim=(0, full), ylim=(len(arms) - 0.4, -1))
     chosen = summary[(summary["level"] == level) & (summary["metric"] == "roc_auc")].set_index("arm")
     right = full - extent("0.000 (0.000 to 0.000)", NORMAL)
-    axes.text(right, -0.5, "ROC-AUC (95 % interval)", fontsize=SMALL, va="center")
+    axes.text(right, -0.75, "ROC-AUC (95 % interval)", fontsize=SMALL, va="center")
     for place, arm in enumerate(arms):
         colour, dash, marker = looks[arm]
         axes.plot([0, 5, 10], [place] * 3, color=colour, linestyle=dash, marker=marker, markevery=[1], markersize=3)
         axes.text(12, place, arm, fontsize=fit(arm, right - 14, NORMAL), va="center")
-        value, low, high = chosen.loc[arm, ["value", "low", "high"]]
+        value, low, high = chosen.loc[[arm], ["value", "low", "high"]].to_numpy(dtype=float)[0]
         axes.text(right, place, interval("roc_auc", value, low, high), fontsize=NORMAL, va="center")

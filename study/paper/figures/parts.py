@@ -43,7 +43,7 @@ def panel_width(n_columns: int, *, wide: bool = True) -> float:
 @styled()
 def small_multiples(
     names: list[str], heights: list[float], *, most: int = MOST_COLUMNS, wide: bool = True, below: Sequence[str] = (),
-    extra: float = 0,
+    between: float = 2, extra: float = 0,
 ) -> tuple[Figure, Panels]:  # fmt: skip
     """Return a figure with a column of panels for each name, in blocks of at most `most` columns.
 
@@ -55,12 +55,13 @@ def small_multiples(
         most: columns side by side.
         wide: two journal columns.
         below: text of one or two lines under each name.
+        between: millimetres for labels between the rows of a column.
         extra: millimetres for what else there is in the figure (a legend).
     """
     n_columns, n_rows = columns_of(len(names), most), len(heights)
     n_blocks, available = ceil(len(names) / n_columns), panel_width(n_columns, wide=wide)
     n_lines = 1 + max((text.count("\n") + 1 for text in below), default=0)
-    figure = canvas(n_blocks * (sum(heights) + 3 * n_lines + 7 + 2 * n_rows) + extra, wide=wide)
+    figure = canvas(n_blocks * (sum(heights) + 3 * n_lines + 8 + between * (n_rows - 1)) + extra, wide=wide)
     grid = figure.add_gridspec(n_blocks * n_rows, n_columns, height_ratios=heights * n_blocks)
     found: Panels = []
     for number, name in enumerate(names):

@@ -18,6 +18,7 @@ from study.paper.figures.parts import (
 from study.paper.style import DARK, FAINT, GUIDE, SMALL, styled
 
 N_BINS = 25
+LEAST_FILLED = 0.02
 CROWDED = 0.5
 """Axes of probabilities end at 1, or, where all of them lie below this, at the next tenth."""
 
@@ -64,8 +65,14 @@ def calibration(scores: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, l
             below.set_ylabel("Share (%)")
         shown.append(lines)
     grey = [("before scaling", {"color": GUIDE, "marker": ".", "linewidth": 0.8})] if scaled else []
-    key(figure, [("predicted, with 95 % interval", {"marker": "o", "markersize": 3}), *grey])
+    said = "after scaling" if scaled else "observed share"
+    key(figure, [(f"{said}, with 95 % interval", {"marker": "o", "markersize": 3}), *grey])
     return figure, pd.concat(shown, ignore_index=True)
+
+
+def filled(bins: pd.DataFrame) -> pd.Series:
+    """Return which bins hold enough units to be joined by a line: tied predictions leave a bin with hardly any."""
+    return bins["n_units"] >= LEAST_FILLED * bins["n_units"].sum()
 
 
 def _before(axes: Axes, before: pd.DataFrame, after: pd.DataFrame) -> bool:
@@ -78,9 +85,11 @@ def _before(axes: Axes, before: pd.DataFrame, after: pd.DataFrame) -> bool:
 
 def _after(axes: Axes, after: pd.DataFrame, colour: str, marker: str) -> None:
     length = np.stack([after["observed"] - after["low"], after["high"] - after["observed"]])
+    joined = after[filled(after)]
+    axes.plot(joined["mean_prob"], joined["observed"], color=colour, linewidth=0.9)
     axes.errorbar(
         after["mean_prob"], after["observed"], yerr=np.clip(length, 0, None), color=colour, marker=marker, markersize=2.6,
-        linewidth=0.9, elinewidth=0.5, markeredgewidth=0.6,
+        linestyle="", elinewidth=0.5, markeredgewidth=0.6,
     )  # fmt: skip
 
 

@@ -86,13 +86,13 @@ def _band(fits: pd.DataFrame, column: str) -> pd.DataFrame:
 def _draw(axes: Axes, band: pd.DataFrame, line: dict[str, object]) -> None:
     marker = "o" if len(band) == 1 else ""  # a single epoch is no line
     axes.plot(band["epoch"], band["mean"], marker=marker, markersize=2.5, zorder=3, **line)  # type: ignore[arg-type]
-    axes.fill_between(band["epoch"], band["least"], band["greatest"], color=line["color"], alpha=0.15, linewidth=0)  # type: ignore[arg-type]
+    axes.fill_between(band["epoch"], band["least"], band["greatest"], color=line["color"], alpha=0.15, linewidth=0)
 
 
 def _epochs(axes: Axes, label: str) -> None:
     axes.set_ylabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
-    axes.locator_params(axis="y", nbins=4)
+    axes.locator_params(axis="y", nbins=5)
 
 
 def _same_limits(panels: list[Axes]) -> None:
