@@ -100,7 +100,7 @@ def supplement(content: Content) -> str:
     references = bibliography.references(bibliography.cited(content.methods))
     body = [*head, *_chapters(chapters)]
     lists = [checklists.to_markdown(frame, name) for name, frame in filled_checklists(content).items()]
-    return _written([*body, "## Checklists", *lists, "## References", "\n".join(references)])
+    return _written([*body, "## Checklists", *lists, "## References", numbered(references)])
 
 
 def supplement_chapters(content: Content) -> dict[str, list[str]]:
@@ -111,7 +111,7 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
     others = [f"summary_{level}" for level in LEVELS if level != evaluation.unit]
     return {
         "Cohort": [sections.cohort(study), *content.figure("flow"), *content.table("flow", "table_1")],
-        "Protocol": [*methods.to_markdown(content.methods, numbering), *content.table("settings", "folds"), *content.figure("study_grid")],
+        "Protocol": [methods.to_markdown(content.methods, numbering), *content.table("settings", "folds"), *content.figure("study_grid")],
         "Performance": [
             *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "methods", "auc_by_class"),
             *content.figure("roc_pr", "auc_by_fold", "risk"), *content.table("levels", *others, "per_fold"),
@@ -142,6 +142,11 @@ def filled_checklists(content: Content) -> dict[str, pd.DataFrame]:
         "TRIPOD+AI (2024)": checklists.tripod(content.study, content.evaluation, there),
         "CLAIM (2024)": checklists.claim(content.study, content.evaluation, there),
     }
+
+
+def numbered(references: Sequence[str]) -> str:
+    """Return a list of references in the order they are cited."""
+    return "\n".join(f"{number}. {text}" for number, text in enumerate(references, start=1))
 
 
 def _chapters(parts: Mapping[str, Sequence[str]]) -> list[str]:

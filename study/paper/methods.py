@@ -13,7 +13,7 @@ from study.paper import methods_data, methods_models
 from study.paper.bibliography import CITATION, OWN, SOFTWARE, TRAINING_SOFTWARE
 from study.paper.macros import escape
 from study.paper.sentences import configs, paragraph
-from study.record import StoredStudy
+from study.stored import StoredStudy
 
 
 def methods(study: StoredStudy, evaluation: Evaluation, *, n_replicates: int = N_REPLICATES) -> list[str]:

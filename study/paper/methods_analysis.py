@@ -3,9 +3,9 @@
 from study.evaluate import Evaluation
 from study.paper.format import count, listed
 from study.paper.sentences import fill, paragraph
-from study.record import StoredStudy
 from study.settings import BASELINE
 from study.stats.comparison import ALPHA, SEEDS_NEEDED
+from study.stored import StoredStudy
 from study.strata import SMALLEST_CELL
 from study.summary import LEDELL, N_BINS
 

@@ -5,7 +5,7 @@ from study.paper.bibliography import dataset
 from study.paper.counts import n_positive
 from study.paper.format import count, listed, percent
 from study.paper.sentences import configs, fill, has_baseline, paragraph, uses_table
-from study.record import StoredStudy
+from study.stored import StoredStudy
 
 PHANTOM = "phantom"
 LEFT_OUT = {

@@ -4,7 +4,7 @@ from mmbc.config import AugmentConfig, Config, ModelConfig
 from study.paper.bibliography import backbone
 from study.paper.format import count, listed
 from study.paper.sentences import by_arm, citing, configs, each, fill, has_baseline, paragraph, uses_table
-from study.record import StoredStudy
+from study.stored import StoredStudy
 
 WEIGHTS = {
     "hub": "the pretrained weights that timm distributes for it",

@@ -35,6 +35,7 @@ from study.paper.document import (
     SUPPLEMENT,
     Content,
     filled_checklists,
+    numbered,
     report,
     supplement,
     title,
@@ -131,9 +132,9 @@ def texts(content: Content) -> dict[str, bytes]:
 
 def _methods(content: Content) -> str:
     numbering = bibliography.numbering(content.methods)
-    paragraphs = methods.to_markdown(content.methods, numbering)
+    text = methods.to_markdown(content.methods, numbering).strip()
     references = bibliography.references(bibliography.cited(content.methods))
-    return "\n\n".join(["# Methods", *paragraphs, "## References", "\n".join(references)]) + "\n"
+    return "\n\n".join(["# Methods", text, "## References", numbered(references)]) + "\n"
 
 
 def html(content: Content, figures: Mapping[str, bytes]) -> bytes:

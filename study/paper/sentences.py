@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from mmbc.config import Config
 from study.paper.format import listed
-from study.record import StoredStudy
 from study.settings import BASELINE
+from study.stored import StoredStudy
 
 FILL = "AUTHOR MUST FILL"
 """Marks what no record can know."""
