@@ -14,7 +14,7 @@ from study.stats.bootstrap import percentile_interval
 from study.stats.calibration import EDGE, bin_numbers, expected_ece
 from study.stats.decision import at_prevalence, net_benefit, treat_all
 from study.stats.kernel import kernel, pair_sums
-from study.stats.metrics import ratio, sensitivity, specificity
+from study.stats.metrics import ratio
 from study.stats.proportions import clustered_ratio, clustered_wilson
 from study.summary import BOOTSTRAP, DELONG, N_BINS, NO_INTERVAL, _Row, raw_probs
 from study.units import UNIT_KEYS, Aligned
@@ -227,15 +227,16 @@ def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd
     lowest, highest = prevalence / 4, max(min(0.5, 20 * prevalence), prevalence)
     around = [factor * prevalence for factor in AROUND if factor * prevalence <= highest]
     thresholds = np.union1d(np.geomspace(lowest, highest, N_THRESHOLDS), around)
-    n_patients, labels = weights.shape[1], rows.labels == 1
+    n_patients, positive = weights.shape[1], rows.labels == 1
+    n_positive, n_negative = (weights @ np.bincount(rows.patients, side, n_patients) for side in (positive, ~positive))
     found = []
     for arm, name in enumerate(rows.arms):
         prob = at_prevalence(np.clip(rows.prob[arm], EDGE, 1 - EDGE), from_prevalence, prevalence)
-        for threshold in thresholds:
-            called = prob >= threshold
-            cells = (labels & called, ~labels & called, labels & ~called, ~labels & ~called)
-            count = np.stack([weights @ np.bincount(rows.patients, cell, n_patients) for cell in cells])
-            draws = net_benefit(sensitivity(count), specificity(count), prevalence, threshold)
+        hits, alarms = (_called(prob, side, rows.patients, thresholds, n_patients) for side in (positive, ~positive))
+        sensitivity = ratio(weights @ hits, n_positive[:, None])  # (n_draws, n_thresholds)
+        specificity = 1 - ratio(weights @ alarms, n_negative[:, None])
+        for place, threshold in enumerate(thresholds):
+            draws = net_benefit(sensitivity[:, place], specificity[:, place], prevalence, threshold)
             varied = len(draws) > 1 and np.ptp(draws[1:]) > 0  # nobody recalled in any replicate is no certainty
             low, high = percentile_interval(draws[1:]) if varied else (np.nan, np.nan)
             found.append({
@@ -243,3 +244,10 @@ def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd
                 "treat_all": float(treat_all(prevalence, threshold)), "method": BOOTSTRAP if varied else NO_INTERVAL,
             })  # fmt: skip
     return pd.DataFrame(found)
+
+
+def _called(
+    prob: np.ndarray, side: np.ndarray, patients: np.ndarray, thresholds: np.ndarray, n_patients: int
+) -> np.ndarray:
+    """Return how many of a patient's rows of one class are called at each threshold: (n_patients, n_thresholds)."""
+    return np.stack([np.bincount(patients, side & (prob >= t), n_patients) for t in thresholds], axis=1)

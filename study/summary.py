@@ -130,9 +130,10 @@ def within_folds(weights: Weights, rows: Aligned, arm: int) -> dict[str, np.ndar
     parts = rows.parts
     for part in np.unique(parts):
         chosen = parts == part
-        of_units, labels, scores = weights[:, rows.patients[chosen]], rows.labels[chosen], rows.logit[arm][chosen]
-        partial.append(metrics.partial_roc_auc(of_units, labels, scores, max_fpr=1 - MIN_SPECIFICITY))
-        average.append(metrics.average_precision(of_units, labels, scores))
+        patients, labels, scores = rows.patients[chosen], rows.labels[chosen], rows.logit[arm][chosen]
+        areas = metrics.curve_areas(weights, patients, labels, scores, max_fpr=1 - MIN_SPECIFICITY)
+        partial.append(areas[0])
+        average.append(areas[1])
     return {"partial_auc": np.mean(partial, axis=0), "pr_auc": np.mean(average, axis=0)}
 
 
