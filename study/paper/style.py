@@ -5,7 +5,6 @@ its printed size, never below 5 pt.
 """
 
 import io
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,12 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from PIL import Image
 
 from mmbc.errors import ConfigError, nearest
+from study.paper.figures.shrink import small_png, small_svg
 from study.record import write_atomically
 from study.settings import BASELINE
 
@@ -133,10 +131,11 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
             figure.supxlabel(notice, fontsize=NORMAL, color="#B00000", fontstyle="italic")
         figure.draw_without_rendering()  # lays out once; each format would do it again
         figure.set_layout_engine("none")
-        write_atomically(folder / f"{name}.png", _png(figure))
+        png = _rendered(figure, "png", {"Software": None})
+        write_atomically(folder / f"{name}.png", small_png(png, DPI))
         write_atomically(folder / f"{name}.pdf", _rendered(figure, "pdf", {"CreationDate": None}))
         svg = _rendered(figure, "svg", {"Date": None, "Creator": None})
-        write_atomically(folder / f"{name}.svg", _rounded(svg.decode()).encode())
+        write_atomically(folder / f"{name}.svg", small_svg(svg.decode()).encode())
     table = (data.assign(notice=notice) if notice else data).to_csv(index=False, lineterminator="\n")
     write_atomically(folder / f"{name}.csv", table.encode())
 
@@ -145,28 +144,3 @@ def _rendered(figure: Figure, suffix: str, metadata: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=suffix, metadata=metadata)
     return buffer.getvalue()
-
-
-def _png(figure: Figure) -> bytes:
-    """Return a PNG with a palette where no pixel changes visibly by it: a third of the size."""
-    drawn = Image.open(io.BytesIO(_rendered(figure, "png", {"Software": None}))).convert("RGB")
-    small = drawn.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    away = np.abs(np.asarray(drawn, dtype=int) - np.asarray(small.convert("RGB"), dtype=int)).max()
-    buffer = io.BytesIO()
-    (small if away <= VISIBLE else drawn).save(buffer, format="PNG", optimize=True, dpi=(DPI, DPI))
-    return buffer.getvalue()
-
-
-VISIBLE = 24
-"""Largest change of a channel (of 255) that a palette may cause."""
-NUMBER = re.compile(r"-?\d+\.\d{3,}")
-COORDINATES = re.compile(r'(?<= )(d|x|y|transform|points)="[^"]*"')
-
-
-def _rounded(svg: str) -> str:
-    """Return an SVG with coordinates of 2 decimals (hundredths of a point)."""
-
-    def short(number: re.Match[str]) -> str:
-        return f"{float(number[0]):z.2f}".rstrip("0").rstrip(".")
-
-    return COORDINATES.sub(lambda attribute: NUMBER.sub(short, attribute[0]), svg)

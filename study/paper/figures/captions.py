@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from study.evaluate import Evaluation
-from study.paper.figures.curves import MOST_LINES
+from study.paper.figures.curves import MOST_LINES, has_lines
+from study.paper.figures.parts import FEW
 from study.paper.format import count, listed
 from study.settings import BASELINE
 from study.stored import StoredStudy
@@ -24,6 +25,7 @@ class Facts:
         n: how many units, of how many patients, were tested, and how many are positive.
         parts: the test parts a mean is taken over, in words.
         n_parts: how many an arm has.
+        n_arms: how many arms have all their cells.
         n_repeats, n_seeds: of the numbers at hand.
         scaled: whether probabilities were calibrated on validation rows of the fold.
         imported: whether the models were trained elsewhere.
@@ -35,6 +37,7 @@ class Facts:
     n: str
     parts: str
     n_parts: int
+    n_arms: int
     n_repeats: int
     n_seeds: int
     scaled: bool
@@ -75,7 +78,7 @@ def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
     n_folds = units["fold"].nunique()
     return Facts(
         unit=unit, n=_n(tested, unit), parts=_parts(study, n_folds, n_repeats, n_seeds),
-        n_parts=len(units[["repeat", "fold", "seed"]].drop_duplicates()), n_repeats=n_repeats, n_seeds=n_seeds,
+        n_parts=len(units[["repeat", "fold", "seed"]].drop_duplicates()), n_arms=len(arms), n_repeats=n_repeats, n_seeds=n_seeds,
         scaled="sensitivity_at_90_specificity" in set(summary["metric"]) or not study.imported, imported=study.imported,
         baseline=BASELINE in arms, negatives=tuple(sorted(units.loc[units["label"] == 0, "status"].astype(str).unique())),
     )  # fmt: skip
@@ -100,10 +103,15 @@ def _parts(study: StoredStudy, n_folds: int, n_repeats: int, n_seeds: int) -> st
     return f"the {n_folds} test folds{of}"
 
 
-def main(f: Facts) -> str:
-    """Caption of the two-panel figure."""
+def main(f: Facts, chosen: list[str]) -> str:
+    """Caption of the two-panel figure of some arms."""
+    which = (
+        "every arm"
+        if len(chosen) == f.n_arms
+        else f"{len(chosen)} of {f.n_arms} arms, those of the declared contrasts first"
+    )
     return (
-        f"Discrimination and calibration of every arm, {f.unit} level, out-of-fold predictions ({f.n}). (a) ROC "
+        f"Discrimination and calibration of {which}, {f.unit} level, out-of-fold predictions ({f.n}). (a) ROC "
         "curve, mean over "
         f"{f.parts} of the sensitivity at each false positive rate; the AUC is that of the main table: mean of "
         "within-fold values "
@@ -120,23 +128,15 @@ def main(f: Facts) -> str:
 
 def roc_pr(f: Facts) -> str:
     """Caption of the ROC and precision-recall curves."""
-    n = f.n_parts
-    spread = "10th to 90th percentile" if n > MOST_LINES else "least to greatest"
-    thin = f" Thin: {'single test parts' if n <= MOST_LINES else ''}" if 1 < n <= MOST_LINES else ""
-    band = (
-        f"{thin + '; band' if thin else ' Band'}: {spread} of the test parts at each abscissa, a description of "
-        "their spread and no confidence band."
-        if n > 1
-        else ""
-    )
+    spread = "10th to 90th percentile" if f.n_parts > MOST_LINES else "least to greatest"
+    thin = "Thin: single test parts; band" if has_lines(f.n_parts, f.n_arms) else "Band"
+    band = f" {thin}: {spread} of the test parts at each abscissa; this is their spread and no confidence band."
     return (
         f"ROC and precision-recall curves, {f.unit} level, out-of-fold predictions ({f.n}). Thick: mean over "
-        f"{f.parts} of the sensitivity "
-        "at each false positive rate, and of the precision at each sensitivity (the step function whose area is "
-        "the average "
-        f"precision).{band} Areas: means of within-fold values with 95 % intervals over patients ({E1}). Grey: "
-        "what a score without "
-        "information would give, the diagonal and the share of positives."
+        f"{f.parts} of the sensitivity at each false positive rate, and of the precision at each sensitivity (the "
+        f"step function whose area is the average precision).{band if f.n_parts > 1 else ''} Areas: means of "
+        f"within-fold values with 95 % intervals over patients ({E1}). Grey: what a score without information "
+        "would give, the diagonal and the share of positives."
     )
 
 
@@ -189,13 +189,14 @@ def calibration(f: Facts, *, before: bool) -> str:
 
 def decision(f: Facts, prevalence: float) -> str:
     """Caption of the decision curves."""
+    others = " Pale: the other arms." if 1 < f.n_arms <= FEW else ""
     return (
         f"Decision curves, {f.unit} level ({f.n}), at the declared prevalence of {100 * prevalence:g} %: net "
         "benefit in true positives "
         "per 1000 people by the probability above which people are recalled (logarithmic axis). Probabilities and "
         "sensitivity are the "
         "cohort's, restated at that prevalence. Band: pointwise 95 % patient-bootstrap interval "
-        f"({E1}). Dashed: recalling everybody; grey horizontal: recalling nobody."
+        f"({E1}). Dashed: recalling everybody; grey horizontal: recalling nobody.{others}"
     )
 
 
@@ -242,17 +243,17 @@ def subgroups(f: Facts, found: pd.DataFrame) -> str:
     )
 
 
-def training(which: str, n_fits: str) -> str:
+def training(which: str, n_fits: str, n_arms: int) -> str:
     """Caption of learning curves: `loss_accuracy`, `f1_auc` or `generalisation_gap`."""
     band = f"Line: mean over {n_fits}; band: least to greatest. Fits that stopped early keep their last value."
     during = "Training values are taken during training, on augmented images with dropout"
+    others = " Grey: the other arms' means." if 1 < n_arms <= FEW else ""
     if which == "loss_accuracy":
         return f"Log loss and accuracy by epoch, image level. {band} {during}, so they may lie below validation."
     if which == "f1_auc":
         return f"F1 at probability 0.5 (not calibrated) and ROC-AUC by epoch, image level. {band} {during}."
     return (
-        f"Generalisation gap: validation minus training log loss by epoch, image level. {band} Grey: the other "
-        "arms' means. Above 0 "
+        f"Generalisation gap: validation minus training log loss by epoch, image level. {band}{others} Above 0 "
         f"the fit is worse on patients it has not seen. {during}, which lowers the gap."
     )
 

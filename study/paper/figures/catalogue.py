@@ -10,7 +10,7 @@ from study.evaluate import Evaluation
 from study.paper.figures import captions, curves, decisions, folds, forests, overview, probabilities, training
 from study.paper.figures.captions import Facts, facts
 from study.paper.figures.flow import flow
-from study.paper.figures.parts import Drawn, Looks
+from study.paper.figures.parts import FEW, Drawn, Looks
 from study.paper.format import count
 from study.paper.style import looks
 from study.record import CELL_COLUMNS
@@ -44,7 +44,7 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
     found: dict[str, Drawing] = {}
     if not evaluation.summary.empty:
         f = facts(study, evaluation)
-        found |= dict(_performance(evaluation, known, f))
+        found |= dict(_performance(study, evaluation, known, f))
         found |= dict(_comparison(study, evaluation, known, f))
         found |= dict(_probabilities(study, evaluation, known, f))
     if not study.history.empty and not study.imported:
@@ -66,17 +66,27 @@ ORDER = (
 Named = Iterator[tuple[str, Drawing]]
 
 
-def _performance(evaluation: Evaluation, known: Looks, f: Facts) -> Named:
+def _performance(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Facts) -> Named:
     scores, summary, unit = evaluation.scores, evaluation.summary, evaluation.unit
     several = summary["arm"].nunique() > 1
-    main = partial(overview.main, scores, summary, evaluation.reliability, known, unit)
-    yield "main", Drawing(main, "Discrimination and calibration", captions.main(f), wide=True)
+    chosen = main_arms(study, summary)
+    some = {arm: known[arm] for arm in chosen}
+    main = partial(overview.main, scores, summary, evaluation.reliability, some, unit)
+    yield "main", Drawing(main, "Discrimination and calibration", captions.main(f, chosen), wide=True)
     pairs = partial(curves.roc_pr, scores, summary, known, unit)
     yield "roc_pr", Drawing(pairs, "ROC and precision-recall curves", captions.roc_pr(f), wide=several)
     if f.n_parts > 1:
         dots = partial(folds.fold_dots, evaluation.per_fold, summary, known, unit)
-        wide = summary["arm"].nunique() > folds.FEW
+        wide = summary["arm"].nunique() > FEW
         yield "auc_by_fold", Drawing(dots, "ROC-AUC by test fold", captions.auc_by_fold(f), wide=wide)
+
+
+def main_arms(study: StoredStudy, summary: pd.DataFrame) -> list[str]:
+    """Return the arms of the main figure: all, or as many as it has room for, those of declared contrasts first."""
+    there = [arm for arm in [*study.settings.arms, BASELINE] if arm in set(summary["arm"])]
+    declared = {arm for pair in study.settings.protocol.contrasts for arm in pair}
+    first = sorted((arm for arm in there if arm != BASELINE), key=lambda arm: arm not in declared)[:FEW]
+    return [arm for arm in there if arm in first or arm == BASELINE]
 
 
 def _comparison(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Facts) -> Named:
@@ -119,11 +129,11 @@ def _training(study: StoredStudy, known: Looks) -> Named:
     names = {"loss_accuracy": "Loss and accuracy by epoch", "f1_auc": "F1 and ROC-AUC by epoch"}
     for which, title in names.items():
         draw = partial(training.training_curves, history, known, which)
-        yield which, Drawing(draw, title, captions.training(which, n), wide=wide)
+        yield which, Drawing(draw, title, captions.training(which, n, len(sizes)), wide=wide)
     draw = partial(training.generalisation_gap, history, known)
     yield (
         "generalisation_gap",
-        Drawing(draw, "Generalisation gap", captions.training("generalisation_gap", n), wide=wide),
+        Drawing(draw, "Generalisation gap", captions.training("generalisation_gap", n, len(sizes)), wide=wide),
     )
 
 

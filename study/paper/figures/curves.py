@@ -10,6 +10,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from study.paper.figures.parts import (
     CELL,
+    FEW,
     Drawn,
     Looks,
     columns_of,
@@ -28,7 +29,7 @@ MOST_POINTS = 201
 MOST_COLUMNS = 7
 MOST_CORNERS = 150
 MOST_LINES = 25
-"""More test parts than this are drawn as a band alone, of their 10th to 90th percentile."""
+"""More test parts than this are drawn as a band alone, of their 10th to 90th percentile; fewer have their whole range."""
 Curve = tuple[np.ndarray, np.ndarray]
 Between = Callable[[Curve, np.ndarray], np.ndarray]
 
@@ -67,20 +68,23 @@ def _stepped(curve: Curve, at: np.ndarray) -> np.ndarray:
     return np.stack([curve[1][np.minimum(place, len(curve[1]) - 1)] for place in (below, above)])
 
 
-def averaged(curves: list[Curve], between: Between) -> pd.DataFrame:
+def averaged(curves: list[Curve], between: Between, ends: tuple[float, float] = (0, 100)) -> pd.DataFrame:
     """Return the mean of curves over their ordinates at equal abscissae, and their spread.
 
     The area under the mean is the mean of the areas.
 
+    Args:
+        curves: of the test parts.
+        between: returns a curve's values below and above each abscissa.
+        ends: percentiles of the spread.
+
     Returns:
-        x (each value twice: before and after a jump), mean, low, high: the least and greatest, or with more than `MOST_LINES`
-        curves the 10th and 90th percentile.
+        x (each value twice: before and after a jump), mean, low, high.
     """
     at = np.unique(np.concatenate([[0.0, 1.0], *(curve[0] for curve in curves)]))
     if len(at) > MOST_POINTS:
         at = np.linspace(0, 1, MOST_POINTS)
     values = np.stack([between(curve, at) for curve in curves])  # (n_curves, 2, n)
-    ends = (10, 90) if len(curves) > MOST_LINES else (0, 100)
     low, high = np.percentile(values, ends, axis=0)
     columns = {"x": np.repeat(at, 2)} | {
         name: value.T.ravel() for name, value in (("mean", values.mean(axis=0)), ("low", low), ("high", high))
@@ -114,20 +118,27 @@ def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str
     arms = drawn(summary, looks)
     texts = {(arm, kind): _area(summary, arm, level, kind, len(arms)) for arm in arms for kind in KINDS}
     figure, panels = _pairs(arms, texts)
+    n_parts = max(len(list(test_parts(scores, arm, level))) for arm in arms)
+    ends = (10, 90) if n_parts > MOST_LINES else (0, 100)
     rows = []
     for (arm, kind), axes in panels.items():
         curve_of, between, _ = KINDS[kind]
         curves = [curve_of(part) for part in test_parts(scores, arm, level)]
-        mean = averaged(curves, between)
+        mean = averaged(curves, between, ends)
         colour = looks[arm].colour
         if len(curves) > 1:
             axes.fill_between(mean["x"], mean["low"], mean["high"], color=colour, alpha=0.15, linewidth=0)
-        for curve in curves if 1 < len(curves) <= MOST_LINES else []:
+        for curve in curves if has_lines(n_parts, len(arms)) else []:
             axes.plot(*thinned(curve, kind), color=colour, alpha=0.5, linewidth=0.35)
         axes.plot(mean["x"], mean["mean"], color=colour, linewidth=1.3)
         _guide(axes, kind, scores[scores["level"] == level])
         rows.append(mean.assign(arm=arm, curve=kind))
     return figure, pd.concat(rows, ignore_index=True)[["arm", "curve", "x", "mean", "low", "high"]]
+
+
+def has_lines(n_parts: int, n_arms: int) -> bool:
+    """Whether the curves of single test parts are drawn: where there are several, not too many, and room for them."""
+    return 1 < n_parts <= MOST_LINES and n_arms <= FEW
 
 
 def thinned(curve: Curve, kind: str) -> Curve:

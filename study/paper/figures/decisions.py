@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from study.paper.figures.parts import Drawn, Looks, columns_of, drawn, key, panel_width, small_multiples
+from study.paper.figures.parts import FEW, Drawn, Looks, columns_of, drawn, key, panel_width, small_multiples
 from study.paper.style import FAINT, GUIDE, NORMAL, SMALL, styled
 
 
@@ -72,7 +72,7 @@ def decision_curves(decision: pd.DataFrame, looks: Looks, prevalence: float) -> 
     figure, panels = small_multiples(arms, [height], wide=len(arms) > 1, extra=5)
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
         for other in arms:
-            if other != arm:
+            if other != arm and len(arms) <= FEW:
                 line = decision[decision["arm"] == other]
                 axes.plot(100 * line["threshold"], 1000 * line["value"], color=FAINT, linewidth=0.5, zorder=1)
         _net_benefit(axes, decision[decision["arm"] == arm], looks[arm].colour)
@@ -82,7 +82,7 @@ def decision_curves(decision: pd.DataFrame, looks: Looks, prevalence: float) -> 
         axes.set_xlabel("Threshold (%)")
         if number % n_columns == 0:
             axes.set_ylabel("Net benefit (per 1000)")
-    others: list[tuple[str, dict[str, object]]] = [("other arms", {"color": FAINT})] if len(arms) > 1 else []
+    others: list[tuple[str, dict[str, object]]] = [("other arms", {"color": FAINT})] if 1 < len(arms) <= FEW else []
     everybody: tuple[str, dict[str, object]] = (
         "recall everybody",
         {"color": "black", "linewidth": 0.7, "linestyle": (0, (4, 2))},

@@ -8,12 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from study.paper.figures.parts import Drawn, Looks, drawn, extent
+from study.paper.figures.parts import FEW, Drawn, Looks, drawn, extent
 from study.paper.format import number
 from study.paper.style import DARK, GUIDE, NORMAL, SMALL, canvas, styled, width
 
-FEW = 6
-"""With more arms the figure takes two columns."""
 MOST_WRITTEN = 24
 """With more folds the grid's values are not written into it."""
 
@@ -46,9 +44,7 @@ def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level
         _dots(axes, place, table[arm], looks[arm].colour, looks[arm].marker)
         _mean(axes, place + 0.24, summary, arm, level)
     axes.axhline(0.5, color=GUIDE, linewidth=0.6, zorder=0)
-    axes.set_xticks(
-        range(len(arms)), arms, **({"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if turned else {})
-    )
+    axes.set_xticks(range(len(arms)), arms, rotation=30 if turned else 0, ha="right" if turned else "center")
     axes.set(ylabel=f"ROC-AUC, {level} level", xlim=(-0.4, len(arms) - 0.4))
     return figure, data
 
@@ -94,7 +90,7 @@ def study_grid(cells: pd.DataFrame, looks: Looks, level: str) -> Drawn:
         data.pivot(index="arm", columns="fold", values="value").reindex(index=arms, columns=folds).to_numpy(dtype=float)
     )
     known = values[~np.isnan(values)]
-    low, high = (known.min(), known.max()) if len(known) else (0.5, 1.0)
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.5, 1.0)
     margin = max(0.02, 0.1 * (high - low))
     image = axes.imshow(values, cmap="Blues", vmin=low - margin, vmax=high + margin, aspect="auto")
     for row in data.to_dict("records"):
@@ -109,13 +105,13 @@ def study_grid(cells: pd.DataFrame, looks: Looks, level: str) -> Drawn:
     if len(known):
         bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01, aspect=18)
         bar.set_label(f"ROC-AUC, {level} level")
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     return figure, data
 
 
-def _cell(axes: Axes, row: Mapping[Hashable, Any], at: tuple[int, int], image: object, n_folds: int) -> None:
+def _cell(axes: Axes, row: Mapping[Hashable, Any], at: tuple[int, int], image: Any, n_folds: int) -> None:
     """Write a cell's value, or mark what is missing of it."""
-    value, n_planned, n_finished = float(row["value"]), int(row["n_planned"]), int(row["n_finished"])  # type: ignore[arg-type, call-overload]
+    value, n_planned, n_finished = float(row["value"]), int(row["n_planned"]), int(row["n_finished"])
     if not n_finished:
         square = {"facecolor": "white", "edgecolor": GUIDE, "hatch": "//////", "linewidth": 0}
         axes.add_patch(Rectangle((at[0] - 0.5, at[1] - 0.5), 1, 1, **square))  # type: ignore[arg-type]
@@ -125,7 +121,7 @@ def _cell(axes: Axes, row: Mapping[Hashable, Any], at: tuple[int, int], image: o
     text = "missing" if not n_finished else number("roc_auc", value)
     if 0 < n_finished < n_planned:
         text += f"\n{n_finished} of {n_planned}"
-    norm = image.norm(value) if not np.isnan(value) else 0  # type: ignore[attr-defined]
+    dark = not np.isnan(value) and bool(image.norm(np.array([value]))[0] > 0.6)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1} if not n_finished else None
     size = SMALL if n_folds <= 12 else 5
     axes.text(
@@ -134,7 +130,7 @@ def _cell(axes: Axes, row: Mapping[Hashable, Any], at: tuple[int, int], image: o
         ha="center",
         va="center",
         fontsize=size,
-        color="white" if norm > 0.6 else DARK,
+        color="white" if dark else DARK,
         bbox=box,
         linespacing=1,
     )

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -102,23 +104,26 @@ def _columns(axes: Axes, columns: list[tuple[str, list[str]]]) -> None:
     """Write columns of text to the right of a forest plot, their headings above."""
     offset = 6.0
     for heading, texts in columns:
-        for place, text in enumerate([heading, *texts]):
-            axes.annotate(
-                text, (1, place - 1), xycoords=axes.get_yaxis_transform(), xytext=(offset, 0), textcoords="offset points",
-                va="center", fontsize=NORMAL if place else SMALL, annotation_clip=False, linespacing=1.05,
-                fontweight="normal" if place else "bold",
-            )  # fmt: skip
+        _beside(axes, -0.75, heading, offset, fontsize=SMALL, fontweight="bold", va="baseline")
+        for place, text in enumerate(texts):
+            _beside(axes, place, text, offset, fontsize=NORMAL, linespacing=1.05)
         offset += max(extent(text, NORMAL) for text in ["n" + heading, *texts]) * MM * 72 + 11
 
 
-def _legend(figure: object, delta: float, *, several: bool, e2: bool) -> None:
-    handles: list[object] = [Line2D([], [], color=DARK, linewidth=THICK, label="E1 95 % interval")]
+def _beside(axes: Axes, place: float, text: str, offset: float, **look: Any) -> None:
+    """Write text to the right of a plot, at a place on its ordinate, so many points away."""
+    at: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+    axes.annotate(text, (1, place), xytext=(offset, 0), annotation_clip=False, **(at | look))
+
+
+def _legend(figure: Figure, delta: float, *, several: bool, e2: bool) -> None:
+    handles: list[Artist] = [Line2D([], [], color=DARK, linewidth=THICK, label="E1 95 % interval")]
     if e2:
         handles.append(Line2D([], [], color=DARK, linewidth=THIN, label="E2 95 % interval"))
     handles.append(Patch(color=FAINT, alpha=0.7, label=f"±δ = {delta:g}"))
     dots = {"marker": "o", "linestyle": "", "color": "#0072B2", "markersize": 2.4}
     handles.append(Line2D([], [], label="each training seed" if several else "the one training seed", **dots))  # type: ignore[arg-type]
-    figure.legend(handles=handles, loc="outside lower left", ncols=4, borderpad=0.2, columnspacing=1.4)  # type: ignore[attr-defined]
+    figure.legend(handles=handles, loc="outside lower left", ncols=4, borderpad=0.2, columnspacing=1.4)
 
 
 def _data(comparisons: pd.DataFrame, seeds: list[pd.Series]) -> pd.DataFrame:
@@ -152,7 +157,9 @@ def subgroups(found: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: s
     groups = found.drop_duplicates(["column", "group"])
     n_columns = columns_of(len(arms))
     pitch = float(np.clip(230 / (-(-len(arms) // n_columns) * (len(groups) + 3)), 2.4, 3.6))
-    figure, panels = small_multiples(arms, [pitch * len(groups) + 2], wide=True)
+    labels = _group_labels(groups, level)
+    margin = max(extent(label, SMALL) for label in labels) + extent("patients (positive)", SMALL) + 8
+    figure, panels = small_multiples(arms, [pitch * len(groups) + 2], wide=True, margin=margin)
     overall = summary[(summary["level"] == level) & (summary["metric"] == "roc_auc")].set_index("arm")["value"]
     ends = found[["low", "high", "value"]].to_numpy(dtype=float)
     limits = (min(np.nanmin(ends), 0.45) - 0.03, min(np.nanmax(ends) + 0.03, 1.01))
@@ -162,14 +169,12 @@ def subgroups(found: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: s
         axes.axvline(float(overall[arm]), color=DARK, linewidth=0.6, linestyle=(0, (4, 2)), zorder=0)
         axes.axvline(0.5, color=GUIDE, linewidth=0.6, zorder=0)
         axes.set(xlim=limits, ylim=(len(groups) - 0.3, -0.7), xlabel="ROC-AUC")
-        axes.set_yticks(
-            range(len(groups)), _group_labels(groups, level) if number % n_columns == 0 else [""] * len(groups)
-        )
+        axes.set_yticks(range(len(groups)), labels if number % n_columns == 0 else [""] * len(groups))
         axes.tick_params(axis="y", length=0, labelsize=SMALL if pitch > 2.8 else 5)
         axes.spines["left"].set_visible(False)
         axes.locator_params(axis="x", nbins=3)
         _between(axes, groups)
-        if number % n_columns == n_columns - 1 or number == len(arms) - 1:
+        if number % n_columns == n_columns - 1:
             _sizes(axes, groups, small=pitch <= 2.8)
     return figure, found.assign(overall=found["arm"].map(overall))
 
@@ -202,9 +207,7 @@ def _sizes(axes: Axes, groups: pd.DataFrame, *, small: bool) -> None:
         else f"{row['n_patients']:.0f} ({row['n_positive']:.0f})"
         for row in groups.to_dict("records")
     ]
-    for place, text in enumerate(["patients (positive)", *texts]):
-        axes.annotate(
-            text, (1, place - 1), xycoords=axes.get_yaxis_transform(), xytext=(5, 0), textcoords="offset points", va="center",
-            fontsize=5 if small or not place else SMALL, annotation_clip=False,
-            color=DARK if not place or not groups["suppressed"].iloc[place - 1] else "#7F7F7F",
-        )  # fmt: skip
+    size = 5 if small else SMALL
+    _beside(axes, -1, "patients (positive)", 5, fontsize=5)
+    for place, (text, suppressed) in enumerate(zip(texts, groups["suppressed"], strict=True)):
+        _beside(axes, place, text, 5, fontsize=size, color="#7F7F7F" if suppressed else DARK)

@@ -14,8 +14,6 @@ from study.paper.style import NORMAL, SMALL, canvas, styled, width
 N_BINS = 50
 ROW = 4.4
 """Millimetres of an arm's line in the legend, which is its line of the histogram too."""
-MOST_MARKED = 6
-"""With more arms the points of calibration curves have no markers: they would hide each other."""
 
 
 @styled()
@@ -43,7 +41,7 @@ def main(scores: pd.DataFrame, summary: pd.DataFrame, reliability: pd.DataFrame,
         roc = mean_roc(scores, arm, level)
         rows.append(pd.DataFrame({"panel": "roc", "arm": arm, "x": roc["x"], "y": roc["mean"]}))
         left.plot(roc["x"], roc["mean"], color=looks[arm].colour, linestyle=looks[arm].dash, linewidth=1.2)
-        rows.append(_calibration(right, reliability, arm, looks, marked=len(arms) <= MOST_MARKED))
+        rows.append(_calibration(right, reliability, arm, looks))
         rows.append(_strip(strips, units, arm, looks, place, upper))
     _legend(names, summary, arms, looks, level)
     unit_square(left)
@@ -74,13 +72,13 @@ def _layout(n_arms: int) -> tuple[Figure, list[Axes]]:
     return figure, found
 
 
-def _calibration(axes: Axes, reliability: pd.DataFrame, arm: str, looks: Looks, *, marked: bool) -> pd.DataFrame:
+def _calibration(axes: Axes, reliability: pd.DataFrame, arm: str, looks: Looks) -> pd.DataFrame:
     after = reliability[(reliability["arm"] == arm) & (reliability["stage"] == "after")].sort_values("mean_prob")
     after = after[filled(after)]
     colour, dash, marker = looks[arm]
     axes.plot(
         after["mean_prob"], after["observed"], color=colour, linestyle=dash, linewidth=0.9, markersize=3,
-        marker=marker if marked or len(after) == 1 else "", markeredgewidth=0.6,
+        marker=marker, markeredgewidth=0.6,
     )  # fmt: skip
     return pd.DataFrame({"panel": "calibration", "arm": arm, "x": after["mean_prob"], "y": after["observed"]})
 

@@ -21,6 +21,8 @@ Panels = list[list[Axes]]
 MARGIN = 12.0
 """Millimetres that the labels of the leftmost panels take."""
 MOST_COLUMNS = 6
+FEW = 6
+"""With more arms, what would stand behind or between is left out: it would hide the rest."""
 CELL = ["repeat", "seed", "fold"]
 
 
@@ -35,15 +37,15 @@ def columns_of(n_arms: int, most: int = MOST_COLUMNS) -> int:
     return ceil(n_arms / ceil(n_arms / most))
 
 
-def panel_width(n_columns: int, *, wide: bool = True) -> float:
+def panel_width(n_columns: int, *, wide: bool = True, margin: float = MARGIN) -> float:
     """Return the width of each of some panels side by side, in mm."""
-    return (width(wide) - MARGIN) / n_columns - 2.5
+    return (width(wide) - margin) / n_columns - 2.5
 
 
 @styled()
 def small_multiples(
     names: list[str], heights: list[float], *, most: int = MOST_COLUMNS, wide: bool = True, below: Sequence[str] = (),
-    between: float = 2, extra: float = 0,
+    between: float = 2, extra: float = 0, margin: float = MARGIN,
 ) -> tuple[Figure, Panels]:  # fmt: skip
     """Return a figure with a column of panels for each name, in blocks of at most `most` columns.
 
@@ -57,9 +59,10 @@ def small_multiples(
         below: text of one or two lines under each name.
         between: millimetres for labels between the rows of a column.
         extra: millimetres for what else there is in the figure (a legend).
+        margin: millimetres that labels take beside the panels.
     """
     n_columns, n_rows = columns_of(len(names), most), len(heights)
-    n_blocks, available = ceil(len(names) / n_columns), panel_width(n_columns, wide=wide)
+    n_blocks, available = ceil(len(names) / n_columns), panel_width(n_columns, wide=wide, margin=margin)
     n_lines = 1 + max((text.count("\n") + 1 for text in below), default=0)
     figure = canvas(n_blocks * (sum(heights) + 3 * n_lines + 8 + between * (n_rows - 1)) + extra, wide=wide)
     grid = figure.add_gridspec(n_blocks * n_rows, n_columns, height_ratios=heights * n_blocks)

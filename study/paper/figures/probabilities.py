@@ -150,7 +150,7 @@ def _ridge(axes: Axes, probs: pd.Series, place: int, upper: float, colour: str, 
     n, edges = np.histogram(probs, bins=N_BINS, range=(0, upper))
     share, base = n / max(n.sum(), 1), place + 0.3
     axes.stairs(
-        base - 0.85 * share / max(share.max(), 1e-12), edges, baseline=base, fill=True, facecolor=colour if filled else FAINT,
+        base - 0.76 * share / max(share.max(), 1e-12), edges, baseline=base, fill=True, facecolor=colour if filled else FAINT,
         edgecolor=colour, linewidth=0.5,
     )  # fmt: skip
     if len(probs):

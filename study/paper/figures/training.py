@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from study.paper.figures.parts import CELL, Drawn, Looks, columns_of, drawn, key, small_multiples
+from study.paper.figures.parts import CELL, FEW, Drawn, Looks, columns_of, drawn, key, small_multiples
 from study.paper.style import FAINT, GUIDE, styled
 
 CURVES = {
@@ -65,7 +65,7 @@ def generalisation_gap(history: pd.DataFrame, looks: Looks) -> Drawn:
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
         axes.axhline(0, color=GUIDE, linewidth=0.6, zorder=0)
         for other in arms:
-            if other != arm:
+            if other != arm and len(arms) <= FEW:
                 axes.plot(bands[other]["epoch"], bands[other]["mean"], color=FAINT, linewidth=0.6, zorder=1)
         _draw(axes, bands[arm], {"color": looks[arm].colour, "linewidth": 1.1})
         _epochs(axes, "Validation − training\nlog loss" if number % columns_of(len(arms)) == 0 else "")

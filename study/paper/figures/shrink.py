@@ -1,0 +1,73 @@
+"""Smaller files: PNG with a palette, SVG with short coordinates and paths; nothing visible is lost."""
+
+import io
+import re
+
+import numpy as np
+from PIL import Image
+from scipy.spatial import cKDTree
+
+EXACT, COLOURS = 64, 256
+"""Colours that keep their value exactly, the commonest (areas, bands), and all colours of a palette (edges of lines share
+the others)."""
+VISIBLE, FEW = 20.0, 1e-3
+"""A palette is used where less than this share of the pixels moves by more than this distance in RGB (of 442)."""
+
+
+def small_png(png: bytes, dpi: float) -> bytes:
+    """Return a PNG with a palette, a third of the size, or without one where that would be visible."""
+    drawn = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    codes = drawn.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+    colours, place, n = np.unique(codes, return_inverse=True, return_counts=True)
+    channels = np.stack([colours >> 16 & 255, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8)
+    palette = _palette(channels, n)
+    away, nearest = cKDTree(palette.astype(float)).query(channels.astype(float))
+    image = Image.fromarray(drawn)
+    if n[away > VISIBLE].sum() <= FEW * n.sum():
+        image = Image.fromarray(nearest.astype(np.uint8)[place].reshape(codes.shape), mode="P")
+        image.putpalette(palette.tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True, dpi=(dpi, dpi))
+    return buffer.getvalue()
+
+
+def _palette(channels: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Return at most `COLOURS` colours for colours (n_colours, 3) that occur n times."""
+    order = np.argsort(-n, kind="stable")
+    exact, others = channels[order[:EXACT]], order[EXACT:]
+    if len(channels) <= COLOURS:
+        return channels
+    pixels = np.repeat(channels[others], np.minimum(n[others], 50), axis=0)[None]  # (1, n_pixels, 3)
+    shared = Image.fromarray(pixels).quantize(COLOURS - EXACT, method=Image.Quantize.MEDIANCUT, kmeans=2)
+    found = np.array(shared.getpalette(), dtype=np.uint8).reshape(-1, 3)[: COLOURS - EXACT]
+    return np.vstack([exact, found])
+
+
+NUMBER = re.compile(r"-?\d+\.\d{3,}")
+COORDINATES = re.compile(r'(?<= )(d|x|y|transform|points)="[^"]*"')
+LINES = re.compile(r'(?<= d=")M [-\d. \nL]*(?="|z)')
+
+
+def small_svg(svg: str) -> str:
+    """Return an SVG with coordinates of 2 decimals (hundredths of a point) and paths in their short form."""
+
+    def short(number: re.Match[str]) -> str:
+        return f"{float(number[0]):z.2f}".rstrip("0").rstrip(".")
+
+    rounded = COORDINATES.sub(lambda attribute: NUMBER.sub(short, attribute[0]), svg)
+    return LINES.sub(lambda path: _compact(path[0]), rounded)
+
+
+def _compact(path: str) -> str:
+    """Return a path of straight lines with H and V for those along an axis, and without those that lead nowhere."""
+    written, last = [], ("", "")
+    for step in path.split("\n"):
+        if not step.strip():
+            continue
+        command, x, y = step.split()
+        if command == "M" or (x != last[0] and y != last[1]):
+            written.append(f"{command}{x} {y}")
+        elif (x, y) != last:
+            written.append(f"V{y}" if x == last[0] else f"H{x}")
+        last = x, y
+    return "".join(written) if len(written) > 1 else path
