@@ -51,6 +51,11 @@ def cell(by_metric: pd.DataFrame, metric: str) -> str:
     return interval(metric, *by_metric.loc[metric, ["value", "low", "high"]].to_numpy(dtype=float))
 
 
+def printable(text: str) -> str:
+    """Return text without the control characters that XML, hence Word and Excel, forbids."""
+    return "".join(character for character in text if character.isprintable() or character == " ")
+
+
 def metric_name(metric: str) -> str:
     """Return the name of a metric in tables; one that is not in the list of names stands for itself."""
     return NAMES.get(metric, metric)
@@ -97,7 +102,12 @@ def sample(evaluation: Evaluation, level: str) -> Sample:
 
 def tested(study: StoredStudy) -> str:
     """Return `out-of-fold` or `held-out`, as test predictions are called."""
-    return "held-out" if study.folds.get("kind") == "holdout" else "out-of-fold"
+    return "held-out" if one_split(study) else "out-of-fold"
+
+
+def one_split(study: StoredStudy) -> bool:
+    """Whether there is a single test part, so that nothing is a mean over folds or pooled over them."""
+    return study.folds.get("kind") == "holdout"
 
 
 def averaged(study: StoredStudy) -> str:

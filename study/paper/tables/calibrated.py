@@ -4,8 +4,8 @@ import pandas as pd
 
 from study.evaluate import Evaluation
 from study.paper.format import interval, listed, number, p_value, per_thousand, percentage
-from study.paper.tables.base import ABSENT, PaperTable, at_unit, averaged, cell, metric_name, nothing
-from study.stored import StoredStudy
+from study.paper.tables.base import ABSENT, PaperTable, at_unit, averaged, cell, metric_name, nothing, one_split
+from study.record import StoredStudy
 from study.strata import AROUND
 
 CALIBRATION = (
@@ -31,8 +31,9 @@ def calibration_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         rows.append(row | {"ECE expected by chance (width / mass)": " / ".join(by_chance)})
     if chance:
         data = data.merge(evaluation.expected_ece, on=["arm", "metric"], how="left")
+    pooled = "" if one_split(study) else ", pooled over folds"
     caption = (
-        f"{evaluation.unit.capitalize()} level, calibrated probabilities, pooled over folds, 95 % intervals (E1). A slope of 1 "
+        f"{evaluation.unit.capitalize()} level, calibrated probabilities{pooled}, 95 % intervals (E1). A slope of 1 "
         "and an intercept or calibration in the large of 0 are ideal; n/a where probabilities are all but constant. An ECE is "
         f"biased upwards: the last column is what perfectly calibrated probabilities would show.{averaged(study)}"
     )

@@ -37,6 +37,8 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     if not shown:
         return nothing("comparisons")
     caption = _caption(study, evaluation)
+    if len(shown) > len(found):
+        caption += f" p values are adjusted over {count(len(found), 'contrast')} alone until the others are finished."
     return PaperTable(
         "comparisons", "Differences between arms", caption, data, pd.DataFrame(shown, columns=list(COLUMNS))
     )
@@ -44,10 +46,10 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
 
 def _shown(name: str, row: Mapping[Hashable, object]) -> dict[str, str]:
     n = {key: value for key, value in row.items() if isinstance(value, float)}
-    chances = (n["p_worse"], n["p_equivalent"], n["p_better"])
+    chances = " / ".join(probability(n[name]) for name in ("p_worse", "p_equivalent", "p_better"))
     cells = (
         name, difference_interval(n["difference"], n["e1_low"], n["e1_high"]), p_value(n["e1_p_holm"]),
-        _span(n["e2_low"], n["e2_high"]), p_value(n["e2_p_holm"]), " / ".join(map(probability, chances)),
+        _span(n["e2_low"], n["e2_high"]), p_value(n["e2_p_holm"]), ABSENT if pd.isna(n["p_better"]) else chances,
         p_value(n["permutation_p"]), str(row["verdict"]),
     )  # fmt: skip
     return dict(zip(COLUMNS, cells, strict=True))

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from study.paper.tables.base import PaperTable
 from study.paper.tables.layout import Grid, Lines, grids
 
-NARROW, WIDE, WIDEST = 50, 124, 150
+NARROW, WIDE, WIDEST = 50, 124, 162
 """Characters that fit a journal's column and its page in footnotesize, and the page in scriptsize."""
-LONG_WIDE, LONG_WIDEST = 112, 132
+LONG_WIDE, LONG_WIDEST = 112, 128
 """The same for tables over several pages, which cannot be scaled to fit."""
 LONGEST = 45
 """Lines of a table that still fits on one page with its caption."""
@@ -74,7 +74,7 @@ def _floating(table: PaperTable, panels: Sequence[Grid], size: str, note: str) -
     tabulars = "\n\\par\\medskip\n".join(map(_tabular, panels))
     return (
         f"\\begin{{{environment}}}[!htbp]\n\\centering\n\\caption{{{escaped(table.title)}}}\n\\label{{tab:{table.name}}}\n"
-        f"{size}\n\\setlength{{\\tabcolsep}}{{4pt}}\n{tabulars}\n\\par\\smallskip\n"
+        f"\\par\\smallskip\n{size}\n\\setlength{{\\tabcolsep}}{{4pt}}\n{tabulars}\n\\par\\smallskip\n"
         f"\\begin{{minipage}}{{\\linewidth}}\n\\footnotesize\n{note}\n\\end{{minipage}}\n\\end{{{environment}}}\n"
     )
 
@@ -120,7 +120,7 @@ def _head(grid: Grid) -> str:
 
 def _body(grid: Grid) -> str:
     """All rows; some air between those of several lines."""
-    air = "\n\\addlinespace\n" if grid.n_lines > len(grid.rows) else "\n"
+    air = "\n\\addlinespace[3pt]\n" if grid.n_lines > len(grid.rows) else "\n"
     return air.join(map(_row, grid.rows))
 
 

@@ -14,7 +14,7 @@ GAP = 2
 """Characters between two columns."""
 PROSE = 42
 """Cells of words are wrapped at this many characters."""
-LEAST_HEADER = 12
+LEAST_HEADER = 14
 """Headers are wrapped at the width of their column's cells, but not below this."""
 NUMERIC = re.compile(r"[−+<>]?\s?[\d.,]+(\s?%)?([\s/(,;\[]|$)")
 INTERVAL = re.compile(r" (\([^()]* to [^()]*\))")
@@ -81,13 +81,15 @@ def _grid(shown: pd.DataFrame, *, stacked: bool) -> Grid:
 def alignment(cells: Sequence[str]) -> str:
     """Return how a column is aligned: `r` if all cells are numbers alone, `c` if they begin with one, else `l`.
 
-    Absent numbers fit every column of numbers; one without any number is one of words.
+    Absent numbers fit every column of numbers; a column of nothing else is centred.
     """
     known = [cell for cell in cells if cell not in (ABSENT, "")]
     if known and all(PURE.fullmatch(cell) for cell in known):
         return "r"
     numeric = [bool(NUMERIC.match(cell)) for cell in known]
-    return "c" if known and sum(numeric) > len(known) / 2 else "l"
+    if not known:
+        return "c" if ABSENT in cells else "l"
+    return "c" if sum(numeric) > len(known) / 2 else "l"
 
 
 def _lines(value: str, *, numeric: bool, stacked: bool) -> Lines:

@@ -11,11 +11,13 @@ from study.paper.tables.base import (
     averaged,
     cell,
     nothing,
+    one_split,
     sample,
     tested,
     unfinished,
 )
-from study.stored import StoredStudy
+from study.record import StoredStudy
+from study.settings import BASELINE
 
 WITHIN, AGAINST = "within sites", "against "
 PLAIN = {
@@ -123,9 +125,10 @@ NOWHERE: Triple = (float("nan"), float("nan"), float("nan"))
 def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> str:
     people = sample(evaluation, evaluation.unit).text(evaluation.unit)
     chosen = (evaluation.summary["metric"] == "specificity_achieved").any()
+    area = "area" if one_split(study) else "mean of within-fold areas"
     parts = [
         f"{tested(study).capitalize()} predictions of {people}. 95 % intervals for these fitted models on new patients (E1), "
-        "patients as clusters. AUC: mean of within-fold areas under the ROC curve, clustered DeLong",
+        f"patients as clusters. AUC: {area} under the ROC curve, clustered DeLong",
         "; within sites: pairs of the same site alone, patient bootstrap" if WITHIN in further else "",
         *(f"; {metric}: the positives and that status alone" for metric in further if metric != WITHIN),
         ". Sensitivity: at the threshold for 90 % specificity chosen on validation patients, Wilson with design effect; in "
@@ -133,7 +136,7 @@ def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> 
         if chosen
         else ". Sensitivity at 90 % specificity: n/a, there are no validation predictions to choose a threshold on.",
         " Calibration slope 1 and intercept 0 are ideal (clustered logistic regression).",
-        " logistic: logistic regression on the clinical columns alone." if _has_baseline(study, evaluation) else "",
+        f" {BASELINE}: logistic regression on the clinical columns alone." if _has_baseline(study, evaluation) else "",
         averaged(study),
     ]
     return "".join(parts)
@@ -141,4 +144,4 @@ def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> 
 
 def _has_baseline(study: StoredStudy, evaluation: Evaluation) -> bool:
     """Whether the rows include the program's own baseline."""
-    return not study.imported and "logistic" in set(evaluation.summary["arm"])
+    return not study.imported and BASELINE in set(evaluation.summary["arm"])

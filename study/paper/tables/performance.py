@@ -12,6 +12,7 @@ from study.paper.tables.base import (
     cell,
     metric_name,
     nothing,
+    one_split,
     sample,
     tested,
 )
@@ -42,12 +43,15 @@ def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> Pap
     ])  # fmt: skip
     tested_here = sample(evaluation, level)
     other = f" Given for comparison: the label belongs to the {evaluation.unit}." if level != evaluation.unit else ""
+    chance = number("pr_auc", tested_here.n_positive / tested_here.n_units)
+    pooling = (
+        "" if one_split(study) else " AUCs are means of within-fold values, the other metrics are pooled over folds."
+    )
     caption = (
         f"{level.capitalize()} level, {tested(study)} predictions of {tested_here.text(level)}. 95 % intervals for these "
-        "fitted models on new patients (E1). AUCs are means of within-fold values (chance is .5, and for the PR-AUC "
-        f"{number('pr_auc', tested_here.n_positive / tested_here.n_units)}, the share of positives); the other metrics are "
-        "pooled over folds, accuracy to MCC at calibrated probability 0.5. A value without an interval was the same in "
-        f"every replicate.{averaged(study)}{other}{_remarks(primary)}"
+        f"fitted models on new patients (E1).{pooling} Chance is .5 for ROC-AUC and partial AUC and {chance}, the share of "
+        "positives, for the PR-AUC. Accuracy, balanced accuracy, F1 and MCC are at calibrated probability 0.5. A value "
+        f"without an interval was the same in every replicate.{averaged(study)}{other}{_remarks(primary)}"
     )
     return PaperTable(f"summary_{level}", f"Performance, {level} level", caption, data, shown)
 
@@ -162,9 +166,9 @@ def operating_points_table(study: StoredStudy, evaluation: Evaluation) -> PaperT
 
 def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str, str]) -> str:
     p = study.settings.protocol
-    chosen = "specificity_achieved" in known
+    chosen, whose = "specificity_achieved" in known, "the" if one_split(study) else "each fold's"
     thresholds = (
-        " Thresholds for 90 % specificity and for 90 % sensitivity come from each fold's validation patients, so what they "
+        f" Thresholds for 90 % specificity and for 90 % sensitivity come from {whose} validation patients, so what they "
         "achieve in the test patients is given beside them; 0.5 is a calibrated probability."
         if chosen
         else " No validation predictions: no threshold could be chosen without the test patients."
@@ -176,9 +180,10 @@ def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str,
         if p.prevalence is not None and "ppv" in known
         else ""
     )
+    pooled = "" if one_split(study) else ", pooled over folds"
     people = sample(evaluation, evaluation.unit).text(evaluation.unit)
     return (
-        f"{evaluation.unit.capitalize()} level, {tested(study)} predictions of {people}, pooled over folds; 95 % intervals (E1), "
+        f"{evaluation.unit.capitalize()} level, {tested(study)} predictions of {people}{pooled}; 95 % intervals (E1), "
         f"Wilson with the patients' design effect.{thresholds} TP / FP / FN / TN: true and false positives, false and true "
         f"negatives{summed}.{declared}"
     )

@@ -13,16 +13,18 @@ from docx.shared import Cm, Pt, RGBColor
 from docx.text.paragraph import Paragraph
 
 from study.paper.tables.archive import timeless
-from study.paper.tables.base import PaperTable
-from study.paper.tables.layout import GAP, Grid, Lines, grids
+from study.paper.tables.base import PaperTable, printable
+from study.paper.tables.layout import Grid, Lines, grids
 
 FONT = "Times New Roman"
 SIZE, SMALL = 8.0, 7.0
 """Points of the cells, and of those of tables that need it."""
 SHORT, LONG, MARGIN = 21.0, 29.7, 2.0
 """Sides of an A4 page and its margins in cm."""
-CHARACTER = 0.52
-"""Mean width of a character in units of the font's size."""
+CHARACTER, BOLD = 0.46, 0.56
+"""Mean width of a character in units of the font's size, in cells and in headers."""
+PADDING = 6.5
+"""Points beside a cell's text, both sides together."""
 TWENTIETHS = 20
 SIDES = {"l": "left", "c": "center", "r": "right"}
 
@@ -34,7 +36,7 @@ def word(tables: Sequence[PaperTable], notice: str, title: str) -> bytes:
     """
     document = Document()
     _styles(document)
-    document.core_properties.title, document.core_properties.author = title, ""
+    document.core_properties.title, document.core_properties.author = title, "mmbc"
     document.core_properties.comments = ""
     _paper(document, landscape=False)
     document.add_heading(title, level=0)
@@ -57,9 +59,10 @@ def fitted(table: PaperTable) -> tuple[bool, float, list[Grid]]:
     """Return whether a table needs a landscape page, the size of its font, and its panels."""
     for landscape, size in ((False, SIZE), (False, SMALL), (True, SIZE), (True, SMALL)):
         side = LONG if landscape else SHORT
-        width = int((side - 2 * MARGIN) / 2.54 * 72 / (CHARACTER * size))
-        panels = grids(table.shown, table.n_keys, width)
-        if len(panels) == 1:
+        points = (side - 2 * MARGIN) / 2.54 * 72
+        panels = grids(table.shown, table.n_keys, int(points / (CHARACTER * size)))
+        taken = [sum(_points(grid, size)) + PADDING * len(grid.widths) for grid in panels]
+        if len(panels) == 1 and taken[0] <= points:
             break
     return landscape, size, panels
 
@@ -82,6 +85,8 @@ def _styles(document: WordFile) -> None:
                 del fonts.attrib[key]
         for kind in ("w:ascii", "w:hAnsi", "w:eastAsia", "w:cs"):
             fonts.set(qn(kind), FONT)
+        for rule in style.element.findall(f"{qn('w:pPr')}/{qn('w:pBdr')}"):  # the template underlines its title in blue
+            rule.getparent().remove(rule)
 
 
 def _warn(paragraph: Paragraph, notice: str) -> None:
@@ -109,9 +114,16 @@ def _tight(paragraph: Paragraph, *, keep: bool) -> None:
     paragraph.paragraph_format.keep_with_next = keep
 
 
+def _points(grid: Grid, size: float) -> list[float]:
+    """Return what the text of each column takes in points: the wider of its header, which is bold, and its cells."""
+    headers = [max(map(len, lines)) for lines in grid.header]
+    cells = [max((len(line) for row in grid.rows for line in row[place]), default=0) for place in range(len(headers))]
+    return [size * max(BOLD * head, CHARACTER * cell) for head, cell in zip(headers, cells, strict=True)]
+
+
 def _table_xml(grid: Grid, size: float) -> str:
     """A grid as Word's table; written as text, as python-docx takes seconds for some hundred rows."""
-    widths = [round((n + GAP) * CHARACTER * size * TWENTIETHS) for n in grid.widths]
+    widths = [round((points + PADDING) * TWENTIETHS) for points in _points(grid, size)]
     columns = "".join(f'<w:gridCol w:w="{width}"/>' for width in widths)
     last = len(grid.rows) - 1
     keep = last < 30  # a short table stays on one page
@@ -122,8 +134,8 @@ def _table_xml(grid: Grid, size: float) -> str:
     ]
     return (
         f'<w:tbl {nsdecls("w")}><w:tblPr><w:tblW w:w="{sum(widths)}" w:type="dxa"/><w:jc w:val="left"/>'
-        '<w:tblLayout w:type="fixed"/><w:tblCellMar><w:left w:w="40" w:type="dxa"/>'
-        '<w:right w:w="40" w:type="dxa"/></w:tblCellMar>'
+        '<w:tblLayout w:type="fixed"/><w:tblCellMar><w:left w:w="60" w:type="dxa"/>'
+        '<w:right w:w="60" w:type="dxa"/></w:tblCellMar>'
         f"</w:tblPr><w:tblGrid>{columns}</w:tblGrid>{''.join(rows)}</w:tbl>"
     )
 
@@ -148,15 +160,10 @@ def _text_xml(lines: Lines, side: str, size: float, bold: bool, keep: bool) -> s
     half_points = round(2 * size)
     look = f'<w:rPr>{"<w:b/>" if bold else ""}<w:sz w:val="{half_points}"/><w:szCs w:val="{half_points}"/></w:rPr>'
     runs = "<w:r><w:br/></w:r>".join(
-        f'<w:r>{look}<w:t xml:space="preserve">{escape(_printable(line))}</w:t></w:r>' for line in lines
+        f'<w:r>{look}<w:t xml:space="preserve">{escape(printable(line))}</w:t></w:r>' for line in lines
     )
     kept = "<w:keepNext/>" if keep else ""
     return (
         f'<w:p><w:pPr>{kept}<w:spacing w:before="20" w:after="20" w:line="240" w:lineRule="auto"/>'
         f'<w:jc w:val="{SIDES[side]}"/></w:pPr>{runs}</w:p>'
     )
-
-
-def _printable(text: str) -> str:
-    """Return text without the control characters that XML forbids."""
-    return "".join(character for character in text if character.isprintable() or character == " ")

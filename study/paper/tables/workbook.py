@@ -13,7 +13,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from study.paper.format import is_share
 from study.paper.tables.archive import timeless
-from study.paper.tables.base import ABSENT, PaperTable
+from study.paper.tables.base import ABSENT, PaperTable, printable
 
 TITLE, CAPTION, HEADER = 1, 3, 5
 """Rows of the title, the caption and the header; the notice is between title and caption."""
@@ -24,7 +24,7 @@ LONGEST_NAME = 31
 """Excel's limit for the name of a sheet."""
 
 INTEGER, THREE, SHARE, TENTHS, P = "#,##0", "0.000", "0.0 %", "0.0", '[<0.001]"< 0.001";0.000'
-SIGNED_THREE, SIGNED_TWO = "+0.000;−0.000;0.000", "+0.00;−0.00;0.00"
+SIGNED_THREE, SIGNED_TWO = '+0.000;"−"0.000;0.000', '+0.00;"−"0.00;0.00'
 FORMATS = {
     "share": SHARE, "prevalence": SHARE, "threshold": "0.00 %", "mean": TENTHS, "sd": TENTHS,
     "standardised_difference": SIGNED_TWO, "difference": SIGNED_THREE, "seconds_mean": TENTHS, "seconds_total": TENTHS,
@@ -38,6 +38,7 @@ CONTRASTS = ("e1_low", "e1_high", "e2_low", "e2_high", "e2_low_90", "e2_high_90"
 def workbook(tables: Sequence[PaperTable], notice: str) -> bytes:
     """Return an xlsx file: an index, then one sheet a table; the same tables give the same bytes."""
     book = Workbook()
+    book.properties.creator = "mmbc"
     names = {table.name: table.name[:LONGEST_NAME] for table in tables}
     _index(book.active, tables, names, notice)
     for table in tables:
@@ -96,7 +97,7 @@ def _widths(data: pd.DataFrame) -> list[float]:
     for name in data.columns:
         column = data[name]
         shown = 9 if pd.api.types.is_float_dtype(column) else column.astype(str).str.len().max() if len(column) else 0
-        widths.append(float(min(max(len(str(name)) + 2, int(shown) + 2, 8), 60)))
+        widths.append(float(min(max(len(str(name)) + 4, int(shown) + 2, 8), 60)))
     return widths
 
 
@@ -133,10 +134,14 @@ def _write(sheet: Worksheet, row: int, column: int, value: object, shown_as: str
     found = sheet.cell(row, column)
     if isinstance(value, bool | np.bool_):
         found.value = bool(value)
-    elif isinstance(value, int | float | np.number):
-        found.value, found.number_format = value, shown_as
+    elif isinstance(value, int | np.integer):
+        found.value, found.number_format = int(value), shown_as
+    elif isinstance(value, float | np.floating):
+        # openpyxl writes floats with 16 digits, one too few for some; the text of a number is written as it is
+        found.value = repr(float(value))
+        found.data_type, found.number_format = "n", shown_as
     else:
-        found.value = str(value)
+        found.value = printable(str(value))
         found.data_type = "s"
 
 
