@@ -25,14 +25,24 @@ def scores(study: StoredStudy) -> str:
 
 
 def _pooling(study: StoredStudy) -> str:
-    p = study.settings.protocol
-    views = {"mean": "the mean", "max": "the greatest"}[p.pool_views]
-    breasts = {
-        "max": "the greater of her breasts' logits", "mean": "the mean of her breasts' logits",
-        "noisy-or": "the noisy-or of her breasts' probabilities",
-    }[p.pool_breasts]  # fmt: skip
+    """How images became units, as far as the rows have breasts and images."""
+    p, images = study.settings.protocol, study.cohort.images
     fixed = "" if study.imported else ", rules that were fixed before the run"
-    return f"A breast's score was {views} logit of its views, a patient's {breasts}{fixed}."
+    if images["patient_id"].is_unique:
+        return (
+            "Every patient has one score."
+            if study.imported
+            else "Every patient has one image, whose logit was her score."
+        )
+    views = {"mean": "the mean", "max": "the greatest"}[p.pool_views]
+    # rows without a breast are pooled by case
+    part, parts = ("case", "cases") if images["breast"].isna().all() else ("breast", "breasts")
+    over = {
+        "max": f"the greatest of her {parts}' logits", "mean": f"the mean of her {parts}' logits",
+        "noisy-or": f"the noisy-or of her {parts}' probabilities",
+    }[p.pool_breasts]  # fmt: skip
+    rows = "views" if part == "breast" else "images"
+    return f"A {part}'s score was {views} logit of its {rows}, a patient's {over}{fixed}."
 
 
 def _calibration(study: StoredStudy) -> str:
