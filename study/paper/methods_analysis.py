@@ -121,7 +121,7 @@ def _other_measures(study: StoredStudy, n_replicates: int) -> str:
     )
     return (
         f"Proportions ({proportions}) were pooled over folds and have Wilson intervals [@wilson1927] with the number of rows "
-        "reduced by the design effect of patients, Brier score and log loss intervals from their variance over patients. "
+        "reduced by the design effect of patients (exact ones at 0 and 100 %), Brier score and log loss intervals from their variance over patients. "
         "Calibration slope, intercept and calibration in the large [@cox1958; @vancalster2016; @vancalster2019] come from logistic "
         "regression with standard errors clustered in patients. For the area under the precision-recall curve, the partial AUC at "
         f"specificities of 80 to 100 % [@mcclish1989] and the expected calibration error ({N_BINS} bins) intervals use the standard "

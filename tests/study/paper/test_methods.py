@@ -263,6 +263,7 @@ def test_markdown_and_latex():
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_latex_compiles(evaluated, tmp_path):
     paragraphs = methods(*evaluated)
+    assert "[U+" not in to_latex(paragraphs), "every character has its command"
     (tmp_path / "methods.tex").write_text(to_latex(paragraphs))
     (tmp_path / "paper.tex").write_text("\\documentclass{article}\\begin{document}\\input{methods}\\end{document}")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
