@@ -21,6 +21,8 @@ FIRST = {"contrast": "Diff", "delta": "DeltaAuc", "prevalence": "DeclaredPrevale
 """First words of keys that read differently as a command; `\\Delta` is a letter already."""
 WHOLE = {"e2_90": "ETwoNinety"}
 """Words of keys that are not spelt out digit by digit."""
+ABOUT = {"Ci": "its interval", "WithCi": "both"}
+"""What the commands beside a value are, in a comment."""
 DISTINCT = 8
 """Letters that tell names apart which would be the same."""
 SYMBOLS = {
@@ -28,7 +30,7 @@ SYMBOLS = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\ensuremath{<}", ">": r"\ensuremath{>}",
     "|": r"\textbar{}", '"': r"\char34{}",
     "−": r"\ensuremath{-}", "±": r"\ensuremath{\pm}", "≥": r"\ensuremath{\geq}", "≤": r"\ensuremath{\leq}",
-    "δ": r"\ensuremath{\delta}", "×": r"\ensuremath{\times}", "–": "--", "²": r"\ensuremath{^2}",
+    "δ": r"\ensuremath{\delta}", "×": r"\ensuremath{\times}", "°": r"\ensuremath{^\circ}", "–": "--", "²": r"\ensuremath{^2}",
 }  # fmt: skip
 """Characters that mean something to TeX, or that its standard fonts lack."""
 LATIN = "ßæøÆØœŒłŁ§"
@@ -51,7 +53,7 @@ def macros(found: Mapping[str, Mapping[str, Any]], notice: str = "") -> str:
     called = names(texts)
     head = HEAD + (f"% {_comment(notice)}\n" if notice else "")
     lines = (
-        f"\\newcommand{{\\{called[key, kind]}}}{{{escape(text)}}}% {_comment(found[key]['about'])}"
+        f"\\newcommand{{\\{called[key, kind]}}}{{{escape(text)}}}% {ABOUT.get(kind) or _comment(found[key]['about'])}"
         for (key, kind), text in texts.items()
     )
     return head + "\n".join(lines) + "\n"
@@ -68,30 +70,34 @@ def _texts(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[tuple[str, 
 
 
 def names(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Return the command of every (key, kind), letters alone, no two the same."""
-    wanted = {key: command(*key) for key in keys}
+    """Return the command of every (key, kind), letters alone, no two the same; letters of its own go to a key as a whole."""
+    wanted = {(key, kind): command(key) + kind for key, kind in keys}
     taken = Counter(wanted.values())
+    alike = {key for (key, _), name in wanted.items() if taken[name] > 1}
     size = DISTINCT
     while True:
-        found = {key: name if taken[name] == 1 else name + _letters(key, size) for key, name in wanted.items()}
+        found = {
+            (key, kind): command(key) + _letters(key, size) + kind if key in alike else name
+            for (key, kind), name in wanted.items()
+        }
         if len(set(found.values())) == len(found):
             return found
-        size += DISTINCT  # distinct keys have distinct digests, so this ends
+        size += 1  # distinct keys have distinct digests, so this ends
 
 
-def _letters(key: tuple[str, str], size: int) -> str:
-    digest = hashlib.sha512("\n".join(key).encode()).hexdigest()
+def _letters(key: str, size: int) -> str:
+    digest = hashlib.sha512(key.encode("utf-8", "surrogatepass")).hexdigest()
     return "X" + "".join(chr(ord("a") + int(digit, 16)) for digit in digest[:size])
 
 
-def command(key: str, kind: str = "") -> str:
-    """Return `AucConcatCi` for `auc.concat` and `Ci`: readable, but not yet unique."""
+def command(key: str) -> str:
+    """Return `AucConcat` for `auc.concat`: readable, but not yet unique."""
     first, *rest = re.split(r"(?<!\\)\.", key)
     if first == "contrast":
         pair, *rest = rest
         rest = [(pair.replace("~", " minus ") if "~" in pair else pair.replace("-", " minus ")), *rest]
         rest = [word for word in rest if word != "difference"]
-    return "".join([FIRST.get(first, _words(first)), *(WHOLE.get(word) or _words(word) for word in rest)]) + kind
+    return "".join([FIRST.get(first, _words(first)), *(WHOLE.get(word) or _words(word) for word in rest)])
 
 
 def _words(text: str) -> str:

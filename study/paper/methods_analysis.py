@@ -25,14 +25,24 @@ def scores(study: StoredStudy) -> str:
 
 
 def _pooling(study: StoredStudy) -> str:
-    p = study.settings.protocol
-    views = {"mean": "the mean", "max": "the greatest"}[p.pool_views]
-    breasts = {
-        "max": "the greater of her breasts' logits", "mean": "the mean of her breasts' logits",
-        "noisy-or": "the noisy-or of her breasts' probabilities",
-    }[p.pool_breasts]  # fmt: skip
+    """How images became units, as far as the rows have breasts and images."""
+    p, images = study.settings.protocol, study.cohort.images
     fixed = "" if study.imported else ", rules that were fixed before the run"
-    return f"A breast's score was {views} logit of its views, a patient's {breasts}{fixed}."
+    if images["patient_id"].is_unique:
+        return (
+            "Every patient has one score."
+            if study.imported
+            else "Every patient has one image, whose logit was her score."
+        )
+    views = {"mean": "the mean", "max": "the greatest"}[p.pool_views]
+    # rows without a breast are pooled by case
+    part, parts = ("case", "cases") if images["breast"].isna().all() else ("breast", "breasts")
+    over = {
+        "max": f"the greatest of her {parts}' logits", "mean": f"the mean of her {parts}' logits",
+        "noisy-or": f"the noisy-or of her {parts}' probabilities",
+    }[p.pool_breasts]  # fmt: skip
+    rows = "views" if part == "breast" else "images"
+    return f"A {part}'s score was {views} logit of its {rows}, a patient's {over}{fixed}."
 
 
 def _calibration(study: StoredStudy) -> str:
@@ -111,7 +121,7 @@ def _other_measures(study: StoredStudy, n_replicates: int) -> str:
     )
     return (
         f"Proportions ({proportions}) were pooled over folds and have Wilson intervals [@wilson1927] with the number of rows "
-        "reduced by the design effect of patients, Brier score and log loss intervals from their variance over patients. "
+        "reduced by the design effect of patients (exact ones at 0 and 100 %), Brier score and log loss intervals from their variance over patients. "
         "Calibration slope, intercept and calibration in the large [@cox1958; @vancalster2016; @vancalster2019] come from logistic "
         "regression with standard errors clustered in patients. For the area under the precision-recall curve, the partial AUC at "
         f"specificities of 80 to 100 % [@mcclish1989] and the expected calibration error ({N_BINS} bins) intervals use the standard "

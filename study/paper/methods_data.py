@@ -53,14 +53,14 @@ def _used(study: StoredStudy) -> str:
     totals = flow.groupby("step", sort=False)["n_images"].sum()
     lost = [f"{int(totals[step])} {why}" for step, why in LEFT_OUT.items() if totals.get(step, 0)]
     positive = n_positive(images)
+    row = "row" if study.imported else "image"
     size = (
-        f"{count(len(images), 'image')} of {count(study.cohort.n_patients, 'patient')} "
+        f"{count(len(images), row)} of {count(study.cohort.n_patients, 'patient')} "
         f"({positive} positive, {percent(positive / max(study.cohort.n_patients, 1))})"
     )
-    rows = "rows" if study.imported else "images"
     if not lost:
         return f"It has {size}." if not study.imported else f"Predictions were evaluated for {size}."
-    return f"Of {int(totals['listed'])} listed {rows}, {listed(lost)} were left out, which leaves {size}."
+    return f"Of {int(totals['listed'])} listed {row}s, {listed(lost)} were left out, which leaves {size}."
 
 
 def _labels(study: StoredStudy) -> str:
@@ -151,7 +151,7 @@ def _indicators(study: StoredStudy) -> str:
 
 def partitions(study: StoredStudy) -> str:
     """How patients were divided into training, validation and test parts."""
-    return paragraph("Partitions", _test_parts(study), _validation(study), _sizes(study), _disjoint(study))
+    return paragraph("Partitions", _test_parts(study), _validation(study), _sizes(study), disjoint(study))
 
 
 def _stratified(study: StoredStudy) -> str:
@@ -222,7 +222,7 @@ def _range(values: list[int]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def _disjoint(study: StoredStudy) -> str:
+def disjoint(study: StoredStudy) -> str:
     """Say that no patient is on two sides; of given predictions only what their test parts show."""
     if not study.imported:
         return "No patient is in two parts of a split."

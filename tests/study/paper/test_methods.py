@@ -92,7 +92,7 @@ def test_every_citation_is_in_the_bibliography(evaluated):
         (["data.missing_indicators=true"], "A 0/1 column was added for every clinical column", "A 0/1 column was added in"),
         (["data.resize=stretch"], "stretched to 32 × 32 pixels", "black margin"),
         (["data.crop=breast"], "cut to the bounding box of the breast", "stretched"),
-        (["protocol.pool_views=max", "protocol.pool_breasts=mean"], "the greatest logit of its views", "greater of her"),
+        (["protocol.pool_views=max", "protocol.pool_breasts=mean"], "the greatest logit of its views", "greatest of her"),
         (["protocol.prevalence=0.006"], "declared prevalence of 0.6 %", "no prevalence"),
         (["protocol.seeds=3"], "equivalent if the 90 % E2 interval lay within", "needs at least"),
         (["protocol.repeats=1"], "or, if that is wider", "This was done"),
@@ -209,6 +209,20 @@ def test_imported_predictions_without_validation_rows(evaluated):
     assert "nan" not in "\n".join(methods(bare, Evaluation())).lower()
 
 
+def test_pooling_says_what_the_rows_allow(evaluated):
+    stored, evaluation = evaluated
+    images = stored.cohort.images
+
+    def pooling(rows):
+        return "\n".join(methods(imported(stored, cohort=cohort(stored, images=rows)), evaluation))
+
+    one = images.drop_duplicates("patient_id")
+    assert "Every patient has one score." in pooling(one) and "breasts" not in pooling(one)
+    without = pooling(images.assign(breast=pd.NA))
+    assert "A case's score was the mean logit of its images, a patient's the greatest of her cases' logits." in without
+    assert "A breast's score was the mean logit of its views" in pooling(images)
+
+
 def test_nothing_finished(evaluated):
     stored = dataclasses.replace(evaluated[0], records={}, predictions=evaluated[0].predictions.iloc[:0])
     text = "\n".join(methods(stored, Evaluation()))
@@ -249,6 +263,7 @@ def test_markdown_and_latex():
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_latex_compiles(evaluated, tmp_path):
     paragraphs = methods(*evaluated)
+    assert "[U+" not in to_latex(paragraphs), "every character has its command"
     (tmp_path / "methods.tex").write_text(to_latex(paragraphs))
     (tmp_path / "paper.tex").write_text("\\documentclass{article}\\begin{document}\\input{methods}\\end{document}")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]

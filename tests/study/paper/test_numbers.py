@@ -105,7 +105,7 @@ def test_metrics_that_are_absent_are_simply_not_there(evaluated):
 
 
 def test_commands_read_well():
-    assert command("auc.concat") == "AucConcat" and command("auc.concat", "Ci") == "AucConcatCi"
+    assert command("auc.concat") == "AucConcat"
     assert command("contrast.concat-tabular.difference") == "DiffConcatMinusTabular"
     assert command("contrast.late-fusion~concat.e2") == "DiffLateDashFusionMinusConcatETwo"
     assert command("auc.net2.image") == "AucNetTwoImage" and command("delta") != "Delta"
@@ -135,6 +135,8 @@ def test_arms_that_read_alike_get_commands_of_their_own():
     found = names([("auc.a2", ""), ("auc.aTwo", ""), ("auc.b", "")])
     assert found["auc.b", ""] == "AucB"
     assert found["auc.a2", ""] != found["auc.aTwo", ""]
+    both = names([(key, kind) for key in ("auc.a2", "auc.aTwo") for kind in ("", "Ci")])
+    assert both["auc.a2", "Ci"] == both["auc.a2", ""] + "Ci" and both["auc.a2", ""] == found["auc.a2", ""]
 
 
 def test_text_is_safe_for_latex(evaluated):

@@ -1,0 +1,203 @@
+"""Answers to checklist items about models, their evaluation and its results."""
+
+from study.paper.checklist_facts import AUTHOR, METHODS, NOT_APPLICABLE, PARTLY, PROVENANCE, REPORTED, Answer, Facts
+from study.paper.format import count, listed
+from study.paper.methods_analysis import has_validation
+from study.paper.sentences import configs
+
+
+def handled(f: Facts) -> Answer:
+    """How predictors were transformed."""
+    return Answer(REPORTED, (*METHODS, "table settings")) if f.images or f.clinical else AUTHOR
+
+
+def building(f: Facts) -> Answer:
+    """Model, building steps, tuning."""
+    fact = "no hyperparameter was searched in this run; why these settings is the authors' to add"
+    return Answer(PARTLY, (*METHODS, "table settings"), fact)
+
+
+def clusters(f: Facts) -> Answer:
+    """Heterogeneity across sites."""
+    if f.one_site:
+        return Answer(NOT_APPLICABLE, fact="the cohort has one site")
+    where: tuple[str, ...] = ("table main", "table auc_by_class") if f.within_sites else ()
+    if "site" in f.groups:
+        where += ("table subgroups", "figure subgroups", "supplement.md, Subgroups")
+    return Answer(REPORTED, where, count(f.study.cohort.images["site"].nunique(), "site")) if where else AUTHOR
+
+
+def measures(f: Facts) -> Answer:
+    """Performance measures, plots and comparison."""
+    if f.study.settings.protocol.prevalence is None:
+        return Answer(PARTLY, METHODS, "clinical utility is not assessed, as no prevalence was declared")
+    return Answer(REPORTED, METHODS)
+
+
+def metrics(f: Facts) -> Answer:
+    """The performance measures alone."""
+    return Answer(REPORTED, METHODS)
+
+
+def updating(f: Facts) -> Answer:
+    """Model updating."""
+    return Answer(NOT_APPLICABLE, fact="no model was changed after its evaluation")
+
+
+def predictions(f: Facts) -> Answer:
+    """How predictions were calculated."""
+    if f.imported:
+        return Answer(
+            PARTLY, METHODS, "pooling of the given predictions; how these were calculated is the authors' to add"
+        )
+    return Answer(REPORTED, METHODS)
+
+
+def imbalance(f: Facts) -> Answer:
+    """Class weighting."""
+    weighted = [arm for arm, config in configs(f.study).items() if config.train.class_weighting == "balanced"]
+    fact = (
+        f"balanced class weights in {listed(weighted)}, then Platt scaling"
+        if weighted
+        else "no class weighting or resampling"
+    )
+    return Answer(REPORTED, (*METHODS, "table settings"), fact)
+
+
+def fairness(f: Facts) -> Answer:
+    """Approaches to fairness: what is shown."""
+    if not f.groups:
+        return AUTHOR
+    where = ("table subgroups", "figure subgroups", "supplement.md, Subgroups", "report.md, Subgroups")
+    if f.imported:
+        return Answer(PARTLY, where, f"AUC by {listed(list(f.groups))}; approaches in training are the authors' to add")
+    return Answer(PARTLY, where, f"no fairness method was applied; AUC by {listed(list(f.groups))}")
+
+
+def output(f: Facts) -> Answer:
+    """What a model gives and how classes are made of it."""
+    if not has_validation(f.study):
+        return Answer(PARTLY, METHODS, "probabilities as given, classes at 0.5; the rationale is the authors' to add")
+    fact = "calibrated probability; thresholds for 90 % specificity and 90 % sensitivity; their rationale is the authors' to add"
+    return Answer(PARTLY, (*METHODS, "table operating_points"), fact)
+
+
+def code_sharing(f: Facts) -> Answer:
+    """Availability of the code."""
+    version = f"mmbc {f.study.environment.get('mmbc', '')}".strip()
+    if f.imported:
+        return Answer(PARTLY, PROVENANCE, f"{version} for the evaluation; code of the models is the authors' to add")
+    return Answer(PARTLY, PROVENANCE, f"{version}; where the code is to be had is the authors' to add")
+
+
+def specification(f: Facts) -> Answer:
+    """The full model."""
+    fact = "every fitted model is in the study's folder with its record; access is the authors' to add"
+    return Answer(PARTLY, (*PROVENANCE, "table settings"), fact)
+
+
+def performance(f: Facts) -> Answer:
+    """Performance with intervals."""
+    where = (
+        "report.md, Performance",
+        "table main",
+        "figure main",
+        "figure roc_pr",
+        "table comparisons",
+        "table subgroups",
+    )
+    if not f.groups:
+        return Answer(PARTLY, where, "no subgroup is large enough or known")
+    return Answer(REPORTED, where, f"subgroups by {listed(list(f.groups))}")
+
+
+def overall(f: Facts) -> Answer:
+    """Performance with intervals, whatever the subgroups."""
+    return Answer(REPORTED, ("report.md, Performance", "table main", "figure main", "table comparisons"))
+
+
+def diagnostic(f: Facts) -> Answer:
+    """Sensitivity, specificity and their like."""
+    return Answer(REPORTED, ("table operating_points", "supplement.md, Operating points", "table main"))
+
+
+def errors(f: Facts) -> Answer:
+    """Which cases are wrong."""
+    return Answer(PARTLY, ("supplement.md, Errors",), "where predictions are wrong; why is the authors' to add")
+
+
+def limitations(f: Facts) -> Answer:
+    """A draft of the limitations."""
+    return Answer(PARTLY, ("report.md, Limitations", "supplement.md, Limitations"), "a draft from the record")
+
+
+def network(f: Facts) -> Answer:
+    """The model in detail."""
+    return Answer(REPORTED, (*METHODS, "table settings"))
+
+
+def software(f: Facts) -> Answer:
+    """Software and versions."""
+    if f.imported:
+        return Answer(PARTLY, (*METHODS, *PROVENANCE), "of the evaluation; that of the models is the authors' to add")
+    return Answer(REPORTED, (*PROVENANCE, *METHODS))
+
+
+def initialisation(f: Facts) -> Answer:
+    """Initial weights."""
+    found = configs(f.study, lambda config: config.uses_images)
+    if any(config.model.weights.startswith("file:") for config in found.values()):
+        return Answer(PARTLY, METHODS, "weights from a file; what they were trained on is the authors' to add")
+    return Answer(REPORTED, METHODS, "" if found else "random initialisation")
+
+
+def selection(f: Facts) -> Answer:
+    """Which epoch's weights are kept."""
+    kept = {config.train.keep for config in configs(f.study).values()}
+    how = {"best": "the epoch that is best on validation rows", "last": "the last epoch"}
+    return Answer(REPORTED, METHODS, " or ".join(how[keep] for keep in sorted(kept)) + ", never by test rows")
+
+
+def ensembling(f: Facts) -> Answer:
+    """Whether models are averaged."""
+    return Answer(NOT_APPLICABLE, fact="every fold's model is evaluated by itself")
+
+
+def uncertainty(f: Facts) -> Answer:
+    """Intervals and what they are about."""
+    return Answer(REPORTED, METHODS, "over patients (E1) and, with more than one fold, over training again (E2)")
+
+
+def robustness(f: Facts) -> Answer:
+    """Repeats, seeds, subgroups."""
+    p = f.study.settings.protocol
+    varied = [count(n, what) for n, what in ((p.repeats, "repeat"), (p.seeds, "training seed")) if n > 1]
+    varied += [f"subgroups by {listed(list(f.groups))}"] if f.groups else []
+    where = (
+        "supplement.md, Differences between arms",
+        "supplement.md, Subgroups",
+        "table subgroups",
+        "figure contrasts",
+    )
+    return Answer(PARTLY, where, listed(varied)) if varied else AUTHOR
+
+
+def internal(f: Facts) -> Answer:
+    """Internal testing."""
+    where = ("report.md, Performance", "table main", *METHODS)
+    if f.imported:
+        return Answer(
+            PARTLY, where, "test parts as given; that training never saw their patients is the authors' to confirm"
+        )
+    return Answer(REPORTED, where, "on patients that training never saw")
+
+
+def external(f: Facts) -> Answer:
+    """External testing: known where a part of the cohort was set aside by a property."""
+    p = f.study.settings.protocol
+    by = p.fold_column or p.test_where
+    if not by:
+        return AUTHOR
+    return Answer(
+        PARTLY, ("table folds", "table main"), f"test parts by {by}; whether that is external is the authors' to say"
+    )
