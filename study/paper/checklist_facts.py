@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from study.evaluate import Evaluation
 from study.paper.format import count
 from study.paper.sentences import FILL, configs, has_baseline, uses_table
-from study.record import StoredStudy
+from study.stored import StoredStudy
 
 REPORTED, PARTLY, NOT_APPLICABLE = "reported", "partly", "not applicable"
 

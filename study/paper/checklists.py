@@ -14,7 +14,7 @@ from study.paper.checklist_answers import CLAIM, TRIPOD
 from study.paper.checklist_facts import NOT_APPLICABLE, Answer, Facts, facts
 from study.paper.format import count
 from study.paper.sentences import FILL
-from study.record import StoredStudy
+from study.stored import StoredStudy
 
 REFERENCE = Path(__file__).parent / "reference"
 N_CLAIM = 44

@@ -122,7 +122,11 @@ BAD = {
         SplitError,
         "repeat 1: 1 patients are never tested: P04",
     ),
-    "no such column": (lambda t: t.drop(columns="arm"), CohortError, r"no column 'arm'; say which it is: --columns arm=NAME"),
+    "no such column": (
+        lambda t: t.drop(columns="arm"),
+        CohortError,
+        r"no column 'arm'; say which it is: --columns arm=NAME",
+    ),
     "no test rows": (lambda t: t.assign(part="validation"), CohortError, "no row is of the test part"),
     "another part": (lambda t: t.assign(part="holdout"), CohortError, "is test, validation or train: 'holdout'"),
     "arms alike": (
@@ -166,7 +170,9 @@ def test_an_import_is_replaced_but_never_a_study_trained_here(table, read, tmp_p
 
 
 def test_what_is_kept_says_where_it_is_from_without_a_path(table, read, tmp_path):
-    study = load_study(read(table, command=["python", "-m", "study.report", "--predictions", str(tmp_path / "mine.csv")]).folder)
+    study = load_study(
+        read(table, command=["python", "-m", "study.report", "--predictions", str(tmp_path / "mine.csv")]).folder
+    )
     assert study.environment["imported"]["file"] == "mine.csv"
     assert study.environment["command"][-1] == "mine.csv"
     text = "".join(p.read_text() for p in study.folder.iterdir() if p.suffix in (".json", ".toml"))

@@ -78,4 +78,7 @@ def test_a_study_and_its_copy_are_read(copied, stored):
 def test_commands_name_the_last_part_of_a_path():
     words = ["python", "--data", "/home/someone/Mini_DDSM", "--set", "model.weights=file:/data/w.pth", "a/b", "~/x/y"]
     found = without_paths({"command": words, "runs": [1], "python": "3"})
-    assert found == {"python": "3", "command": ["python", "--data", "Mini_DDSM", "--set", "model.weights=file:w.pth", "a/b", "y"]}
+    assert found == {
+        "python": "3",
+        "command": ["python", "--data", "Mini_DDSM", "--set", "model.weights=file:w.pth", "a/b", "y"],
+    }

@@ -5,7 +5,7 @@ import pandas as pd
 from study.evaluate import Evaluation
 from study.paper.format import interval, listed, number, p_value, per_thousand, percentage
 from study.paper.tables.base import ABSENT, PaperTable, at_unit, averaged, cell, metric_name, nothing, one_split
-from study.record import StoredStudy
+from study.stored import StoredStudy
 from study.strata import AROUND
 
 CALIBRATION = (

@@ -16,8 +16,8 @@ from study.paper.tables.base import (
     tested,
     unfinished,
 )
-from study.record import StoredStudy
 from study.settings import BASELINE
+from study.stored import StoredStudy
 
 WITHIN, AGAINST = "within sites", "against "
 PLAIN = {

@@ -42,7 +42,7 @@ PACK = places(
 
 @pytest.fixture(scope="module")
 def evaluated(finished_study):
-    from study.record import load_study
+    from study.stored import load_study
 
     stored = load_study(finished_study.folder)
     return stored, evaluate(stored, n_replicates=100)

@@ -216,7 +216,7 @@ def test_an_empty_report_is_a_page():
 
 def test_the_pack_of_a_study(finished_study, tmp_path):
     """Everything today's report is made of arrives: its tables with titles and notes, its figures, its notice."""
-    from study.record import load_study
+    from study.stored import load_study
 
     stored = load_study(finished_study.folder)
     report = write_report(stored, evaluate(stored, n_replicates=100), tmp_path)

@@ -10,8 +10,8 @@ from study.paper.format import interval, span, whole
 from study.paper.tables import all_tables, table_files
 from study.paper.tables.base import sample
 from study.paper.tables.cohort import standardised
-from study.record import load_study
 from study.settings import BASELINE
+from study.stored import load_study
 
 ARMS = ["image", "tabular", "concat", "attention", BASELINE]
 THRESHOLDS = (
