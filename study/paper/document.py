@@ -64,24 +64,27 @@ def title(content: Content) -> str:
 
 def report(content: Content) -> str:
     """Return `report.md`."""
+    foot = f"Methods, all tables and figures, errors, provenance and checklists: [{SUPPLEMENT}]({SUPPLEMENT})."
+    return _written([f"# {title(content)}", *_warnings(content), *_chapters(report_chapters(content)), foot])
+
+
+def report_chapters(content: Content) -> dict[str, list[str]]:
+    """Return heading -> parts of the report, as far as they are there."""
     study, evaluation = content.study, content.evaluation
     points = sections.limitations(study, evaluation)
-    shown, more = points[:LIMITATIONS_SHOWN], len(points) - LIMITATIONS_SHOWN
-    performance = [*content.table("main"), *content.figure("main")]
+    more = len(points) - LIMITATIONS_SHOWN
+    listed = [f"- {point}" for point in points[:LIMITATIONS_SHOWN]]
+    listed += [f"- {more} more in the [supplement]({SUPPLEMENT})."] if more > 0 else []
     parts = {
         "Answer": [said.answer(study, evaluation)],
         "Cohort": [sections.cohort(study, brief=True)],
-        "Performance": performance,
+        "Performance": [*content.table("main"), *content.figure("main")],
         "Differences between arms": content.figure("contrasts") or content.table("comparisons"),
         "Calibration": [sections.calibration(study, evaluation)],
         "Subgroups": [sections.subgroups(evaluation)],
-        "Limitations": [
-            "\n".join(f"- {point}" for point in shown)
-            + (f"\n- {more} more in the [supplement]({SUPPLEMENT})." if more > 0 else "")
-        ],
+        "Limitations": ["\n".join(listed)],
     }
-    foot = f"Methods, all tables and figures, errors, provenance and checklists: [{SUPPLEMENT}]({SUPPLEMENT})."
-    return _written([f"# {title(content)}", *_warnings(content), *_chapters(parts), foot])
+    return {name: texts for name, texts in parts.items() if any(texts)}
 
 
 def _warnings(content: Content) -> list[str]:
@@ -128,11 +131,11 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
 
 
 def places(content: Content) -> set[str]:
-    """Return what a checklist may point to: headings as `report.md: Answer`, tables as `tables/main`, figures as `figures/main`."""
-    heads = [f"{REPORT}: {name}" for name in ("Answer", "Cohort", "Performance", "Limitations")]
-    heads += [f"{SUPPLEMENT}: {name}" for name, parts in supplement_chapters(content).items() if any(parts)]
-    tables = [f"tables/{table.name}" for table in content.tables]
-    return {*heads, *tables, *(f"figures/{name}" for name in content.drawings)}
+    """Return the names of everything a checklist may point to (`study.paper.checklists.places`)."""
+    supplement_heads = [name for name, parts in supplement_chapters(content).items() if any(parts)]
+    headings = {REPORT: list(report_chapters(content)), SUPPLEMENT: supplement_heads}
+    names = [table.name for table in content.tables]
+    return checklists.places(headings, names, content.drawings, ("methods.md", "references.bib", "numbers.json"))
 
 
 def filled_checklists(content: Content) -> dict[str, pd.DataFrame]:

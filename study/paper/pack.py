@@ -4,7 +4,7 @@
       report.md supplement.md    two pages that open with the answer, and the rest; report.html: both in one file
       numbers.json numbers.tex   every number an author may cite, with LaTeX commands
       methods.md methods.tex references.bib
-      tables/                    each as .md, .csv (full precision) and .tex; tables.tex has all
+      tables/                    each as .md, .csv (full precision) and .tex; all.tex has all
       tables.xlsx tables.docx    all of them
       figures/                   each as .png, .pdf, .svg, and the numbers behind it as .csv
       checklists/                TRIPOD+AI and CLAIM
@@ -44,11 +44,7 @@ from study.paper.figures.catalogue import Drawing, catalogue
 from study.paper.html import page
 from study.paper.macros import macros
 from study.paper.style import save, styled
-from study.paper.tables import all_tables
-from study.paper.tables.latex import latex, latex_document
-from study.paper.tables.markup import markdown, to_csv
-from study.paper.tables.word import word
-from study.paper.tables.workbook import workbook
+from study.paper.tables import all_tables, table_files
 from study.record import write_atomically, write_json
 from study.stored import StoredStudy, write_archive
 
@@ -113,17 +109,11 @@ def texts(content: Content) -> dict[str, bytes]:
     keys = sorted({*bibliography.cited(content.methods), *bibliography.needed(study)})
     files: dict[str, str | bytes] = {
         REPORT: report(content), SUPPLEMENT: supplement(content),
-        "numbers.json": numbers.numbers_json(found), "numbers.tex": macros(found),
+        "numbers.json": numbers.numbers_json(found), "numbers.tex": macros(found, notice),
         "methods.md": _methods(content), "methods.tex": methods.to_latex(content.methods),
         "references.bib": bibliography.bibtex(keys),
-        "tables/tables.tex": latex_document(tables, notice, title(content)),
-        "tables.xlsx": workbook(tables, notice), "tables.docx": word(tables, notice, title(content)),
+        **table_files(tables, notice, title(content)),
     }  # fmt: skip
-    for table in tables:
-        files |= {
-            f"tables/{table.name}.md": markdown(table, notice), f"tables/{table.name}.csv": to_csv(table, notice),
-            f"tables/{table.name}.tex": latex(table, notice),
-        }  # fmt: skip
     for name, frame in filled_checklists(content).items():
         stem = "checklists/" + name.lower().replace("+", "_").replace(" ", "_").replace("(", "").replace(")", "")
         files |= {f"{stem}.md": checklists.to_markdown(frame, name), f"{stem}.csv": frame.to_csv(index=False)}

@@ -10,6 +10,7 @@ from study.paper.tables.base import ABSENT, PaperTable
 from study.paper.tables.calibrated import calibration_table, decision_table, reliability_table, subgroups_table
 from study.paper.tables.cohort import flow_table, folds_table, table_one
 from study.paper.tables.compared import by_class_table, comparisons_by_class_table, comparisons_table, variance_table
+from study.paper.tables.errors import errors_by_class_table, errors_table
 from study.paper.tables.latex import latex, latex_document
 from study.paper.tables.main import main_table
 from study.paper.tables.markup import markdown, to_csv
@@ -41,6 +42,7 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
             calibration_table(study, evaluation), subgroups_table(evaluation), decision_table(study, evaluation),
             levels_table(study, evaluation), *(summary_table(study, evaluation, level) for level in LEVELS),
             methods_table(study, evaluation), variance_table(evaluation), reliability_table(evaluation),
+            errors_by_class_table(evaluation), errors_table(evaluation),
         ]  # fmt: skip
     tables += [per_fold_table(evaluation), settings_table(study), compute_table(study)]
     return [replace(table, shown=_texts(table)) for table in tables if not table.shown.empty]
