@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from study.evaluate import evaluate
 from study.paper.html import page
-from study.paper.pack import write_report
+from study.paper.pack import Options, write_pack
 
 NOTICE = "synthetic phantom cohort, not clinical evidence"
 CHROMIUM = shutil.which("chromium")
@@ -219,7 +219,7 @@ def test_the_pack_of_a_study(finished_study, tmp_path):
     from study.stored import load_study
 
     stored = load_study(finished_study.folder)
-    report = write_report(stored, evaluate(stored, n_replicates=100), tmp_path)
+    report = write_pack(stored, evaluate(stored, n_replicates=100), tmp_path, Options(n_replicates=100))
     figures = {path.stem: path.read_bytes() for path in (tmp_path / "figures").glob("*.png")}
     text = report.read_text()
     html = page(stored.name, text, figures, stored.cohort.notice)

@@ -1,88 +1,203 @@
-import dataclasses
+"""The pack as a whole: what is in it, what its documents say, and that they stay true when the numbers are bad."""
 
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
-from PIL import Image
 
 from study.evaluate import evaluate
 from study.paper import format as shown
-from study.paper.pack import write_report
-from study.paper.style import look
-from study.stats.procedure import PROCEDURE
+from study.paper.document import places
+from study.paper.pack import Options, gather, texts, write_pack
+from study.stored import load_study
 
 NOTICE = "synthetic phantom cohort, not clinical evidence"
-FIGURES = {"flow", "roc", "auc_by_fold", "confusion", "loss_accuracy", "f1_auc", "generalisation_gap"}
+OPTIONS = Options(n_replicates=200, archive=True)
 
 
 @pytest.fixture(scope="module")
 def pack(finished_study, tmp_path_factory):
-    from study.stored import load_study
-
     stored = load_study(finished_study.folder)
     evaluation = evaluate(stored, n_replicates=200)
     folder = tmp_path_factory.mktemp("reports") / "finished"
-    return stored, evaluation, write_report(stored, evaluation, folder)
+    write_pack(stored, evaluation, folder, OPTIONS)
+    return stored, evaluation, folder
 
 
-def test_figures_are_png_at_300_dpi_pdf_and_csv(pack):
-    figures = pack[2].parent / "figures"
-    assert {path.stem for path in figures.iterdir()} == FIGURES
-    for name in FIGURES:
-        with Image.open(figures / f"{name}.png") as image:
-            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
-            assert image.width in (1051, 2161), "one or two journal columns"
-        assert (figures / f"{name}.pdf").read_bytes().startswith(b"%PDF")
-        assert len(pd.read_csv(figures / f"{name}.csv"))
+def with_seeds(stored, n_seeds, gain=0.0):
+    """Return the study with more training seeds: the same logits, the arm `concat` better by `gain` on positives."""
+    rng = np.random.default_rng(1)
+    frames = []
+    for seed in range(n_seeds):
+        rows = stored.predictions[stored.predictions["arm"] != "logistic"].copy()
+        rows["logit"] += rng.normal(0, 0.05, len(rows)) + gain * rows["label"] * (rows["arm"] == "concat")
+        frames.append(rows.assign(seed=seed))
+    frames.append(stored.predictions[stored.predictions["arm"] == "logistic"])
+    records = {
+        name.replace(".s0", f".s{seed}"): record | {"seed": seed}
+        for seed in range(n_seeds)
+        for name, record in stored.records.items()
+        if seed == 0 or record["arm"] != "logistic"
+    }
+    settings = stored.settings.model_copy(
+        update={"protocol": stored.settings.protocol.model_copy(update={"seeds": n_seeds})}
+    )
+    return dataclasses.replace(
+        stored,
+        predictions=pd.concat(frames, ignore_index=True),
+        records=records,
+        planned=tuple(records),
+        settings=settings,
+    )
 
 
-def test_the_notice_is_on_every_table_and_in_the_report(pack):
-    _, _, report = pack
-    text = report.read_text()
-    n_tables = sum(line.startswith("| --- |") for line in text.splitlines())
-    assert n_tables == text.count(f"**{NOTICE}.**") - len(FIGURES)
-    for file in (report.parent / "tables").glob("*.csv"):
+def written(study, **options):
+    """Return the documents of a study as text, without figures."""
+    evaluation = evaluate(study, n_replicates=100)
+    content = gather(study, evaluation, Options(figures=False, **options))
+    return {name: data.decode() for name, data in texts(content).items() if name.endswith(".md")}, evaluation
+
+
+def test_everything_is_there_and_listed_with_its_digest(pack):
+    folder = pack[2]
+    listed = json.loads((folder / "pack.json").read_text())["files"]
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {name for name in found if not name.startswith("study/")} == {*listed, "pack.json"}
+    for name in ("report.md", "supplement.md", "report.html", "numbers.json", "numbers.tex", "methods.md", "methods.tex",
+                 "references.bib", "tables.xlsx", "tables.docx", "tables/all.tex", "checklists/tripod_ai_2024.md",
+                 "checklists/claim_2024.csv", "study/archive.json"):  # fmt: skip
+        assert name in found
+    figures = {name.removeprefix("figures/") for name in found if name.startswith("figures/")}
+    assert {"main.png", "main.pdf", "main.svg", "main.csv", "contrasts.svg", "study_grid.png"} <= figures
+    assert len(figures) % 4 == 0
+    for table in {name.split("/")[1].split(".")[0] for name in found if name.startswith("tables/")} - {"all"}:
+        assert {f"tables/{table}.{kind}" for kind in ("md", "csv", "tex")} <= found
+
+
+def test_the_same_study_gives_the_same_bytes_and_stale_files_go(pack, tmp_path):
+    stored, evaluation, folder = pack
+    write_pack(stored, evaluation, tmp_path, OPTIONS)
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert {str(p.relative_to(tmp_path)): p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == files
+    (tmp_path / "notes.txt").write_text("the author's own")
+    write_pack(stored, evaluation, tmp_path, dataclasses.replace(OPTIONS, figures=False))
+    assert not list((tmp_path / "figures").iterdir()) and (tmp_path / "notes.txt").exists()
+    assert "figures/" not in (tmp_path / "report.md").read_text()
+
+
+def test_every_link_and_every_pointer_of_a_checklist_leads_somewhere(pack):
+    stored, evaluation, folder = pack
+    for name in ("report.md", "supplement.md"):
+        text = (folder / name).read_text()
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            assert target.startswith("http") or (folder / target).exists(), target
+    there = places(gather(stored, evaluation, OPTIONS))
+    for name in ("tripod_ai_2024", "claim_2024"):
+        rows = pd.read_csv(folder / "checklists" / f"{name}.csv", dtype=str, keep_default_na=False)
+        for status, where in rows[["status", "where"]].to_numpy():
+            pointers = [part for part in where.split(": ")[0].split("; ") if part]
+            assert status == "AUTHOR MUST FILL" or status == "not applicable" or set(pointers) <= there
+
+
+def test_the_notice_is_on_every_table_figure_and_document(pack):
+    folder = pack[2]
+    for file in [*(folder / "tables").glob("*.csv"), *(folder / "figures").glob("*.csv")]:
         assert (pd.read_csv(file)["notice"] == NOTICE).all(), file.name
-    workbook = openpyxl.load_workbook(report.parent / "tables.xlsx")
-    assert all(NOTICE in sheet["A2"].value for sheet in workbook)
+    for file in [*(folder / "tables").glob("*.md"), *(folder / "tables").glob("*.tex"), folder / "numbers.tex"]:
+        assert NOTICE in file.read_text(), file.name
+    for name in ("report.md", "supplement.md", "report.html"):
+        assert NOTICE in (folder / name).read_text()
+    workbook = openpyxl.load_workbook(folder / "tables.xlsx")
+    for sheet in workbook:
+        assert any(NOTICE in str(cell.value) for row in sheet.iter_rows(max_row=6) for cell in row), sheet.title
 
 
 def test_the_report_says_what_the_numbers_say(pack):
-    stored, evaluation, report = pack
-    text = report.read_text()
+    stored, evaluation, folder = pack
+    text = (folder / "report.md").read_text()
     line = evaluation.summary.set_index(["arm", "level", "metric"]).loc[("concat", "patient", "roc_auc")]
     assert shown.interval("roc_auc", line["value"], line["low"], line["high"]) in text
+    for arm, e2 in (
+        evaluation.intervals.query("level == 'patient' and metric == 'roc_auc' and method == @PROCEDURE")
+        .set_index("arm")
+        .iterrows()
+    ):
+        assert (
+            shown.interval("roc_auc", e2["value"], e2["low"], e2["high"]) in (folder / "supplement.md").read_text()
+        ), arm
     assert f"{len(stored.cohort.images)} images of {stored.cohort.n_patients} patients" in text
-    for phrase in ("For these fitted models only", "below 50 early stopping is noisy", "| used |"):
-        assert phrase in text
-    assert "significant" not in text.lower() and "nan" not in text.split("## Provenance")[0].split()
+    assert "significant" not in text.lower() and not re.search(r"\bnan\b", text)
+    titles = re.findall(r"^## (.*)", text, re.MULTILINE)
+    assert titles[0] == "Answer" and titles[-1] == "Limitations"
+    titles = re.findall(r"^## (.*)", (folder / "supplement.md").read_text(), re.MULTILINE)
+    assert titles == ["Cohort", "Protocol", "Performance", "Differences between arms", "Calibration", "Operating points",
+                      "Subgroups", "Errors", "Training", "Limitations", "Provenance", "Checklists", "References"]  # fmt: skip
 
 
-def test_every_figure_has_a_caption_with_its_level(pack):
-    text = pack[2].read_text()
-    for name in FIGURES - {"flow"}:
-        caption = text.split(f"![{name}]")[1].split("\n\n")[1]
-        assert "patient level" in caption or "image level" in caption, name
+def test_a_tiny_cohort_gets_a_warning_and_no_ranking(pack):
+    text = (pack[2] / "report.md").read_text()
+    answer = text.split("## Answer")[1].split("## Cohort")[0]
+    assert "too small to compare anything" in answer and "13 patients in the smaller class" in answer
+    assert "add to" not in answer and "better" not in answer
 
 
-def test_a_study_with_nothing_finished_still_gets_a_report(pack, tmp_path):
+@pytest.fixture
+def large(pack, monkeypatch):
+    """The finished study, taken for one that is large enough to be ranked."""
+    from study.paper import answer
+
+    monkeypatch.setattr(answer, "TINY", 2)
+    return pack[0]
+
+
+def test_one_seed_names_the_command_that_adds_what_is_missing(large):
+    documents, _ = written(large)
+    answer = documents["report.md"].split("## Cohort")[0]
+    assert "In these fitted models" in answer or "even in these fitted models" in answer
+    assert "`test --seeds 3` extends this study" in answer
+
+
+def test_verdicts_are_told_in_plain_words(large):
+    documents, evaluation = written(with_seeds(large, 3, gain=8.0))
+    verdicts = evaluation.comparisons.set_index(["first", "second"])["verdict"]
+    answer = documents["report.md"].split("## Cohort")[0]
+    assert verdicts["concat", "tabular"] == "better" == verdicts["concat", "image"]
+    assert "**The mammograms add to the clinical columns" in answer
+    assert "**The clinical columns add to the mammograms" in answer
+    assert "not assessed" not in answer
+    worse, evaluation = written(with_seeds(large, 3, gain=-8.0))
+    assert "Adding the mammograms to the clinical columns made predictions worse" in worse["report.md"]
+    same, evaluation = written(with_seeds(large, 3))
+    for row in evaluation.comparisons.to_dict("records"):
+        assert row["verdict"] in ("inconclusive", "better", "worse", "non-inferior")
+        assert row["sentence"] in same["report.md"], "the numbers stand behind the words"
+
+
+def test_a_study_with_nothing_finished_still_gets_a_pack(pack, tmp_path):
     stored = dataclasses.replace(
         pack[0], records={}, predictions=pack[0].predictions.iloc[:0], history=pack[0].history.iloc[:0]
     )
-    text = write_report(stored, evaluate(stored, n_replicates=100), tmp_path).read_text()
+    text = write_pack(stored, evaluate(stored, n_replicates=100), tmp_path).read_text()
     assert "No arm is finished yet" in text and "**Unfinished: 20 of 20 cells are not there yet" in text
 
 
-def test_a_study_without_one_arm_says_so_at_the_top_and_reports_the_others(pack, tmp_path):
-    stored, _, report = pack
-    assert "Unfinished" not in report.read_text()
+def test_a_study_without_one_arm_says_so_at_the_top_and_reports_the_others(pack):
+    stored, _, folder = pack
+    assert "Unfinished" not in (folder / "report.md").read_text()
     records = {name: record for name, record in stored.records.items() if not name.startswith("image.r1")}
     partial = dataclasses.replace(
         stored, records=records, predictions=stored.predictions.query("not (arm == 'image' and repeat == 1)")
     )
-    head = write_report(partial, evaluate(partial, n_replicates=100), tmp_path).read_text().split("\n\n")
-    assert head[2].startswith("> **Unfinished: 2 of 20 cells are not there yet")
-    assert head[3].startswith("3 arms (tabular, concat and attention) were compared")
+    text = written(partial)[0]["report.md"]
+    assert text.split("\n\n")[2].startswith("> **Unfinished: 2 of 20 cells are not there yet")
+    assert "3 arms (tabular, concat and attention) were compared" in text
+    assert re.search(r"\| image \|.*2 of 4 cells", text), "the missing arm keeps its row"
     alone = {name: record for name, record in records.items() if name.startswith("logistic")}
     partial = dataclasses.replace(
         stored,
@@ -90,53 +205,56 @@ def test_a_study_without_one_arm_says_so_at_the_top_and_reports_the_others(pack,
         predictions=stored.predictions.query("arm == 'logistic'"),
         history=stored.history.iloc[:0],
     )
-    text = write_report(partial, evaluate(partial, n_replicates=100), tmp_path).read_text()
-    assert "No arm is finished yet" in text and "none" not in text.split("## Cohort")[0]
+    assert "No arm is finished yet" in written(partial)[0]["report.md"]
 
 
-def test_a_declared_prevalence_gives_predictive_values_and_net_benefit(pack, tmp_path):
+def test_a_declared_prevalence_gives_predictive_values_and_net_benefit(pack):
     protocol = pack[0].settings.protocol.model_copy(update={"prevalence": 0.05})
     stored = dataclasses.replace(pack[0], settings=pack[0].settings.model_copy(update={"protocol": protocol}))
-    evaluation = evaluate(stored, n_replicates=100)
-    text = write_report(stored, evaluation, tmp_path).read_text()
-    assert "| PPV | NPV |" in text and "| PPV | NPV |" not in pack[2].read_text()
-    table = text.split("**Net benefit**")[1].split("Net benefit in true positives")[0].strip().splitlines()
-    assert [line.split("|")[1].strip() for line in table[2:]] == ["2.5 %", "5 %", "10 %", "25 %"]
-    middle = next(line for line in table if line.startswith("| 5"))
-    assert middle.split("|")[-2].strip() in ("0.0", "0.1", "−0.1", "0.2", "−0.2", "0.3", "−0.3"), "near prevalence"
+    documents, _ = written(stored)
+    assert "PPV" in documents["tables/operating_points.md"] and "tables/decision.md" in documents
+    assert not (pack[2] / "tables" / "decision.md").exists() and not (pack[2] / "figures" / "decision.png").exists()
+    middle = next(line for line in documents["tables/decision.md"].splitlines() if line.startswith("| 5"))
+    assert abs(float(middle.split("|")[-2].strip().replace("−", "-"))) < 0.4, "recall all is 0 near the prevalence"
 
 
-def test_both_estimands_of_every_arm_stand_beside_each_other(pack):
-    """From two repeats the procedure's interval leads, and it is never narrower than that of the fitted models."""
-    report = pack[2]
-    table = pd.read_csv(report.parent / "tables" / "auc_by_estimand.csv").set_index(["arm", "estimand"])
-    for arm in ("image", "tabular", "concat", "attention", "logistic"):
-        e1, e2 = table.loc[(arm, "E1")], table.loc[(arm, "E2")]
-        assert e2["method"] == PROCEDURE and e2["high"] - e2["low"] > e1["high"] - e1["low"]
-        assert shown.interval("roc_auc", e2["value"], e2["low"], e2["high"]) in report.read_text()
-
-
-def test_rounding():
-    assert shown.interval("roc_auc", 0.84751, 0.7939, 0.9021) == "0.848 (0.794 to 0.902)"
-    assert shown.interval("accuracy", 0.91349, 0.88, 0.941) == "91.3 % (88.0 to 94.1)"
-    assert shown.number("roc_auc", float("nan")) == shown.number("f1", None) == "n/a"
-    assert shown.listed(["a", "b", "c"]) == "a, b and c" and shown.count(1, "image") == "1 image"
-
-
-def test_an_arm_keeps_its_look():
-    assert look("concat", ["concat"]) == look("concat", ["image", "concat", "mine"])
-    assert look("mine", ["image", "mine"]) != look("image", ["image", "mine"])
+def test_imported_predictions_say_nothing_of_training(large):
+    study = dataclasses.replace(
+        large, environment={**large.environment, "imported": {"file": "mine.csv", "sha256": "0" * 64, "n_rows": 12, "columns": {}}},
+        history=large.history.iloc[:0],
+    )  # fmt: skip
+    documents, _ = written(study)
+    text = documents["report.md"] + documents["supplement.md"]
+    for word in ("AdamW", "EfficientNet", "efficientnet", "epoch", "fine-tuned", "## Training", "--seeds"):
+        assert word not in text, word
+    assert "mine.csv" in text and "AUTHOR MUST FILL" in text
+    assert "column `seed`" in text
 
 
 def test_table_one_by_hand(pack):
-    stored = pack[0]
-    table = pd.read_csv(pack[2].parent / "tables" / "table_1.csv").set_index(["characteristic", "group"])
+    stored, _, folder = pack
+    table = pd.read_csv(folder / "tables" / "table_1.csv").set_index(["characteristic", "group"])
     patients = stored.cohort.images.drop_duplicates("patient_id")
     ages = patients.groupby("status")["age"]
     assert table.loc[("age, mean (SD)", "Cancer"), "mean"] == pytest.approx(ages.mean()["Cancer"], rel=1e-12)
-    assert table.loc[("Patients, n", "All"), "n"] == len(patients)
     one, other = (patients.loc[patients["label"] == label, "age"] for label in (1, 0))
     expected = (one.mean() - other.mean()) / ((one.var() + other.var()) / 2) ** 0.5
     assert table.loc[("age, mean (SD)", "All"), "standardised_difference"] == pytest.approx(expected)
-    known = patients["site"] == "A"
-    assert table.loc[("site A, n (%)", "All"), "share"] == pytest.approx(known.mean())
+
+
+def test_errors_by_hand(pack):
+    stored, evaluation, folder = pack
+    found = evaluation.errors.set_index(["patient_id", "arm"])
+    units = evaluation.scores.query("level == 'patient'")
+    mine = units[(units["arm"] == "concat") & (units["patient_id"] == units["patient_id"].iloc[0])]
+    wrong = ((mine["prob_calibrated"] >= 0.5) != (mine["label"] == 1)).mean()
+    row = found.loc[(units["patient_id"].iloc[0], "concat")]
+    assert (row["wrong"], row["mean_prob"]) == (wrong, pytest.approx(mine["prob_calibrated"].mean()))
+    table = pd.read_csv(folder / "tables" / "errors.csv")
+    assert table["distance"].is_monotonic_decreasing and len(table) == stored.cohort.n_patients
+
+
+def test_reports_load_without_torch():
+    modules = "study.report, study.verify, study.compare, study.paper.pack"
+    code = f"import sys, {modules}; assert not {{'torch', 'timm', 'optuna'}} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).returncode == 0
