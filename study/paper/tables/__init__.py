@@ -34,7 +34,7 @@ __all__ = [
 
 def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
     """Return every table that the study has numbers for, in the order of a paper."""
-    tables = [flow_table(study.cohort), table_one(study.cohort), folds_table(study)]
+    tables = [flow_table(study.cohort, says_opened=not study.imported), table_one(study.cohort), folds_table(study)]
     if not evaluation.summary.empty:
         tables += [
             main_table(study, evaluation), comparisons_table(study, evaluation), by_estimand_table(study, evaluation),

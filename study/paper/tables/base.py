@@ -76,17 +76,12 @@ class Sample:
     n_images: int
 
     def text(self, level: str) -> str:
-        """Return `294 patients (101 positive; 1,088 images)`, or the same for the breasts or images of patients."""
+        """Return `294 patients (101 positive; 1088 images)`, or the same for the breasts or images of patients."""
+        patients, images = count(self.n_patients, "patient"), count(self.n_images, "image")
         if level == "patient":
-            return f"{count(self.n_patients, 'patient')} ({self.n_positive:,} positive; {count_of(self.n_images, 'image')})"
-        units = f"{count_of(self.n_units, level)} ({self.n_positive:,} positive)"
-        images = f" ({count_of(self.n_images, 'image')})" if level != "image" else ""
-        return f"{units} of {count(self.n_patients, 'patient')}{images}"
-
-
-def count_of(n: int, one: str) -> str:
-    """Return `1,088 images`."""
-    return f"{n:,} {one}" + ("" if n == 1 else "s")
+            return f"{patients} ({self.n_positive} positive; {images})"
+        inner = f"; {images}" if level != "image" else ""
+        return f"{count(self.n_units, level)} ({self.n_positive} positive{inner}) of {patients}"
 
 
 def sample(evaluation: Evaluation, level: str) -> Sample:
@@ -116,6 +111,16 @@ def averaged(study: StoredStudy) -> str:
     runs = {"repeat": protocol.repeats, "seed": protocol.seeds}
     several = [count(n, name) for name, n in runs.items() if n > 1]
     return f" Means over {' and '.join(several)}." if several else ""
+
+
+def has_validation(evaluation: Evaluation) -> bool:
+    """Whether thresholds were chosen on validation predictions; predictions made elsewhere may lack them."""
+    return bool((evaluation.per_fold["metric"] == "specificity_achieved").any()) if len(evaluation.per_fold) else False
+
+
+def calibrated(evaluation: Evaluation) -> str:
+    """Return how probabilities are called: `calibrated ` or, without validation predictions to calibrate on, ''."""
+    return "calibrated " if has_validation(evaluation) else ""
 
 
 def unfinished(study: StoredStudy, evaluation: Evaluation) -> Mapping[str, str]:

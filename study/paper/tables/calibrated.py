@@ -4,8 +4,19 @@ import pandas as pd
 
 from study.evaluate import Evaluation
 from study.paper.format import interval, listed, number, p_value, per_thousand, percentage
-from study.paper.tables.base import ABSENT, PaperTable, at_unit, averaged, cell, metric_name, nothing, one_split
-from study.stored import StoredStudy
+from study.paper.tables.base import (
+    ABSENT,
+    PaperTable,
+    at_unit,
+    averaged,
+    calibrated,
+    cell,
+    has_validation,
+    metric_name,
+    nothing,
+    one_split,
+)
+from study.record import StoredStudy
 from study.strata import AROUND
 
 CALIBRATION = (
@@ -33,7 +44,7 @@ def calibration_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         data = data.merge(evaluation.expected_ece, on=["arm", "metric"], how="left")
     pooled = "" if one_split(study) else ", pooled over folds"
     caption = (
-        f"{evaluation.unit.capitalize()} level, calibrated probabilities{pooled}, 95 % intervals (E1). A slope of 1 "
+        f"{evaluation.unit.capitalize()} level, {calibrated(evaluation)}probabilities{pooled}, 95 % intervals (E1). A slope of 1 "
         "and an intercept or calibration in the large of 0 are ideal; n/a where probabilities are all but constant. An ECE is "
         f"biased upwards: the last column is what perfectly calibrated probabilities would show.{averaged(study)}"
     )
@@ -52,10 +63,11 @@ def reliability_table(evaluation: Evaluation) -> PaperTable:
         }
         for row in data[data["stage"] == "after"].to_dict("records")
     ])  # fmt: skip
+    before = " The CSV and the workbook also have the probabilities before calibration." * has_validation(evaluation)
     caption = (
-        f"{evaluation.unit.capitalize()} level. Bins of equal size by calibrated probability; observed share of positives with "
-        "95 % interval (E1, Wilson with the patients' design effect). Predictions are counted over all repeats and seeds. The "
-        "CSV and the workbook also have the probabilities before calibration."
+        f"{evaluation.unit.capitalize()} level. Bins of equal size by {calibrated(evaluation)}probability; observed share of "
+        "positives with 95 % interval (E1, Wilson with the patients' design effect). Predictions are counted over all repeats "
+        f"and seeds.{before}"
     )
     return PaperTable("reliability", "Reliability", caption, data, shown, n_keys=2)
 

@@ -11,8 +11,8 @@ from study.paper.tables.base import ABSENT, PaperTable
 from study.stored import StoredStudy
 
 
-def flow_table(cohort: Cohort) -> PaperTable:
-    """Cohort flow: images (patients) by step and status."""
+def flow_table(cohort: Cohort, *, says_opened: bool = True) -> PaperTable:
+    """Cohort flow: images (patients) by step and status; and whether image files were opened, where that is known."""
     data = flow_shown(cohort.flow)
     text = data.assign(text=data["n_images"].astype(str) + " (" + data["n_patients"].astype(str) + ")")
     shown = text.pivot(index="step", columns="status", values="text").reindex(data["step"].unique())
@@ -20,7 +20,7 @@ def flow_table(cohort: Cohort) -> PaperTable:
     checked = (
         "Every listed file was opened." if cohort.images_checked else "No image file was opened: no arm uses images."
     )
-    caption = f"Images (patients). A patient with two statuses counts under both. {checked}"
+    caption = f"Images (patients). A patient with two statuses counts under both.{f' {checked}' if says_opened else ''}"
     shown = shown.reset_index().rename(columns={"step": "Step"}).fillna(ABSENT)
     return PaperTable("flow", "Cohort flow", caption, data, shown)
 

@@ -75,13 +75,14 @@ def _caption(study: StoredStudy, evaluation: Evaluation) -> str:
     """Who was compared and what the columns are."""
     delta, data = study.settings.protocol.delta, evaluation.comparisons
     who = f"{evaluation.unit.capitalize()} level, {sample(evaluation, evaluation.unit).text(evaluation.unit)}"
-    method = ""
+    # when those of models trained elsewhere were chosen is not known here
+    method, declared = "", " as given" if study.imported else " were declared before the run"
     if len(data):
         first = data.iloc[0]
         who += f"; {count(int(first['n_scores']), 'fold score')}, {count(int(first['n_seeds']), 'training seed')}"
         method = f" ({first['e2_method']})"
     return (
-        f"{who}. Contrasts and δ = {delta:g} were declared before the run. E1: these fitted models on new patients (clustered "
+        f"{who}. Contrasts and δ = {delta:g}{declared}. E1: these fitted models on new patients (clustered "
         f"DeLong, 95 % interval). E2: the procedure, trained again on another such cohort{method}. p adjusted by Holm, the "
         "permutation's is not. P: Bayesian correlated t test, equivalent being within ±δ. Verdict: better or worse where the "
         "adjusted E2 p is below .05 and the E1 interval excludes 0; else equivalent where the E2 90 % interval lies within ±δ; "

@@ -10,6 +10,7 @@ from study.paper.tables.base import (
     at_unit,
     averaged,
     cell,
+    has_validation,
     nothing,
     one_split,
     sample,
@@ -124,7 +125,6 @@ NOWHERE: Triple = (float("nan"), float("nan"), float("nan"))
 
 def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> str:
     people = sample(evaluation, evaluation.unit).text(evaluation.unit)
-    chosen = (evaluation.summary["metric"] == "specificity_achieved").any()
     area = "area" if one_split(study) else "mean of within-fold areas"
     parts = [
         f"{tested(study).capitalize()} predictions of {people}. 95 % intervals for these fitted models on new patients (E1), "
@@ -133,7 +133,7 @@ def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> 
         *(f"; {metric}: the positives and that status alone" for metric in further if metric != WITHIN),
         ". Sensitivity: at the threshold for 90 % specificity chosen on validation patients, Wilson with design effect; in "
         "square brackets the specificity it achieved."
-        if chosen
+        if has_validation(evaluation)
         else ". Sensitivity at 90 % specificity: n/a, there are no validation predictions to choose a threshold on.",
         " Calibration slope 1 and intercept 0 are ideal (clustered logistic regression).",
         f" {BASELINE}: logistic regression on the clinical columns alone." if _has_baseline(study, evaluation) else "",

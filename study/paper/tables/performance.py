@@ -9,7 +9,9 @@ from study.paper.tables.base import (
     PaperTable,
     at_unit,
     averaged,
+    calibrated,
     cell,
+    has_validation,
     metric_name,
     nothing,
     one_split,
@@ -50,8 +52,9 @@ def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> Pap
     caption = (
         f"{level.capitalize()} level, {tested(study)} predictions of {tested_here.text(level)}. 95 % intervals for these "
         f"fitted models on new patients (E1).{pooling} Chance is .5 for ROC-AUC and partial AUC and {chance}, the share of "
-        "positives, for the PR-AUC. Accuracy, balanced accuracy, F1 and MCC are at calibrated probability 0.5. A value "
-        f"without an interval was the same in every replicate.{averaged(study)}{other}{_remarks(primary)}"
+        "positives, for the PR-AUC. Accuracy, balanced accuracy, F1 and MCC are at "
+        f"{calibrated(evaluation)}probability 0.5. A value without an interval was the same in every "
+        f"replicate.{averaged(study)}{other}{_remarks(primary)}"
     )
     return PaperTable(f"summary_{level}", f"Performance, {level} level", caption, data, shown)
 
@@ -166,7 +169,7 @@ def operating_points_table(study: StoredStudy, evaluation: Evaluation) -> PaperT
 
 def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str, str]) -> str:
     p = study.settings.protocol
-    chosen, whose = "specificity_achieved" in known, "the" if one_split(study) else "each fold's"
+    chosen, whose = has_validation(evaluation), "the" if one_split(study) else "each fold's"
     thresholds = (
         f" Thresholds for 90 % specificity and for 90 % sensitivity come from {whose} validation patients, so what they "
         "achieve in the test patients is given beside them; 0.5 is a calibrated probability."
@@ -203,10 +206,10 @@ def per_fold_table(evaluation: Evaluation) -> PaperTable:
     names = {
         "arm": "Arm", "repeat": "Repeat", "seed": "Seed", "fold": "Fold", "n_patients": "Patients", "n_positive": "Positive",
     }  # fmt: skip
+    origin = " Calibration and thresholds come from the fold's validation patients." * has_validation(evaluation)
     caption = (
-        f"{evaluation.unit.capitalize()} level, one line per test fold. Calibration and thresholds come from the fold's "
-        "validation patients. The spread over folds is no standard error. The CSV and the workbook have more metrics and "
-        "the other levels."
+        f"{evaluation.unit.capitalize()} level, one line per test fold.{origin} The spread over folds is no standard error. "
+        "The CSV and the workbook have more metrics and the other levels."
     )
     title = f"Performance by fold, {evaluation.unit} level"
     return PaperTable("per_fold", title, caption, data, shown.rename(columns=names).fillna(ABSENT), n_keys=4)

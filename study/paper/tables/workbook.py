@@ -23,7 +23,7 @@ INDEX = "index"
 LONGEST_NAME = 31
 """Excel's limit for the name of a sheet."""
 
-INTEGER, THREE, SHARE, TENTHS, P = "#,##0", "0.000", "0.0 %", "0.0", '[<0.001]"< 0.001";0.000'
+INTEGER, THREE, FOUR, SHARE, TENTHS, P = "#,##0", "0.000", "0.0000", "0.0 %", "0.0", '[<0.001]"< 0.001";0.000'
 SIGNED_THREE, SIGNED_TWO = '+0.000;"−"0.000;0.000', '+0.00;"−"0.00;0.00'
 FORMATS = {
     "share": SHARE, "prevalence": SHARE, "threshold": "0.00 %", "mean": TENTHS, "sd": TENTHS,
@@ -109,7 +109,8 @@ def _header_cell(sheet: Worksheet, row: int, column: int, name: str, side: str =
 
 
 def _body(sheet: Worksheet, data: pd.DataFrame) -> None:
-    metrics = data["metric"].astype(str).tolist() if "metric" in data else [""] * len(data)
+    other = "net benefit" if "treat_all" in data else ""
+    metrics = data["metric"].astype(str).tolist() if "metric" in data else [other] * len(data)
     for place, name in enumerate(data.columns, start=1):
         values = data[name].tolist()
         numeric = pd.api.types.is_numeric_dtype(data[name]) and not pd.api.types.is_bool_dtype(data[name])
@@ -155,5 +156,7 @@ def number_format(column: str, metric: str, value: object) -> str:
         return P
     if column in CONTRASTS:
         return SIGNED_THREE
+    if metric == "net benefit" and column in ("value", "low", "high", "treat_all"):
+        return FOUR
     name = metric if column in ("value", "low", "high") else column.removesuffix("_low").removesuffix("_high")
     return SHARE if is_share(name) else THREE

@@ -219,6 +219,10 @@ def test_nothing_is_said_of_how_imported_models_were_trained(whole_study):
         "AUC within sites" not in found["main"].shown and "there are no validation predictions" in found["main"].caption
     )
     assert "Specificity achieved" not in found["operating_points"].shown
+    assert "declared before the run" not in found["comparisons"].caption and "opened" not in found["flow"].caption
+    assert not [
+        name for name, table in found.items() if "calibrated prob" in table.caption.replace("perfectly calibrated", "")
+    ]
     assert "No validation predictions" in found["operating_points"].caption
     assert not found["table_1"].shown[""].str.startswith("site").any()
     assert set(table_files(list(found.values()), stored.cohort.notice, "t"))
