@@ -149,7 +149,7 @@ def _warn(figure: Figure, notice: str) -> None:
     if engine is not None:
         tall += room
         figure.set_size_inches(wide, tall)
-        engine.set(rect=(0, room / tall, 1, 1 - room / tall))
+        engine.set(rect=(0, room / tall, 1, 1 - room / tall))  # type: ignore[call-arg]
     style: Any = {"fontsize": NORMAL, "color": "#B00000", "fontstyle": "italic", "ha": "center", "va": "bottom"}
     figure.text(0.5, 0.15 * room / tall, notice, **style)
 

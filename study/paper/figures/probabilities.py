@@ -77,7 +77,8 @@ def filled(bins: pd.DataFrame) -> pd.Series:
 
 def _before(axes: Axes, before: pd.DataFrame, after: pd.DataFrame) -> bool:
     """Draw the probabilities before scaling lightly; nothing where there are none or scaling changed none."""
-    if before.empty or np.allclose(before["mean_prob"], after["mean_prob"][: len(before)].to_numpy()[: len(before)]):
+    same = len(before) == len(after) and np.allclose(before["mean_prob"], after["mean_prob"])
+    if before.empty or same:
         return False
     axes.plot(before["mean_prob"], before["observed"], color=GUIDE, linewidth=0.8, marker=".", markersize=2.5, zorder=1)
     return True
