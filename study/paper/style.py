@@ -25,6 +25,8 @@ MM = 1 / 25.4
 JOURNALS = {"nature": (89.0, 183.0), "elsevier": (90.0, 190.0), "ieee": (88.9, 181.9)}
 """Widths of one and of two columns in mm."""
 DPI = 300
+NOTICE = 3.6
+"""Millimetres that a notice takes at the foot of a figure."""
 SMALL, NORMAL, LARGE = 5.5, 6.0, 7.0
 """Text sizes in points."""
 GUIDE, FAINT, DARK = "#B3B3B3", "#D9D9D9", "#333333"
@@ -128,7 +130,7 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
     """
     with styled():
         if notice:
-            figure.supxlabel(notice, fontsize=NORMAL, color="#B00000", fontstyle="italic")
+            _warn(figure, notice)
         figure.draw_without_rendering()  # lays out once; each format would do it again
         figure.set_layout_engine("none")
         png = _rendered(figure, "png", {"Software": None})
@@ -138,6 +140,18 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
         write_atomically(folder / f"{name}.svg", small_svg(svg.decode()).encode())
     table = (data.assign(notice=notice) if notice else data).to_csv(index=False, lineterminator="\n")
     write_atomically(folder / f"{name}.csv", table.encode())
+
+
+def _warn(figure: Figure, notice: str) -> None:
+    """Write a notice below everything; a figure that places its own axes keeps that room free, others grow by it."""
+    wide, tall = figure.get_size_inches()
+    engine, room = figure.get_layout_engine(), NOTICE * MM
+    if engine is not None:
+        tall += room
+        figure.set_size_inches(wide, tall)
+        engine.set(rect=(0, room / tall, 1, 1 - room / tall))  # type: ignore[call-arg]
+    style: Any = {"fontsize": NORMAL, "color": "#B00000", "fontstyle": "italic", "ha": "center", "va": "bottom"}
+    figure.text(0.5, 0.15 * room / tall, notice, **style)
 
 
 def _rendered(figure: Figure, suffix: str, metadata: dict[str, Any]) -> bytes:

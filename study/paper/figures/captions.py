@@ -1,128 +1,31 @@
 """Captions of figures, made from the numbers: level, n, estimand of every interval, what lines, bands and dots mean."""
 
-from dataclasses import dataclass
-
 import pandas as pd
 
-from study.evaluate import Evaluation
 from study.paper.figures.curves import MOST_LINES, has_lines
+from study.paper.figures.facts import Facts
 from study.paper.figures.parts import FEW
 from study.paper.format import count, listed
-from study.settings import BASELINE
-from study.stored import StoredStudy
-from study.units import UNIT_KEYS
 
 E1 = "E1: these fitted models on new patients"
 E2 = "E2: the procedure trained again on another such cohort"
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What captions are made of.
-
-    Attributes:
-        unit: primary unit of analysis, `patient` or `breast`.
-        n: how many units, of how many patients, were tested, and how many are positive.
-        parts: the test parts a mean is taken over, in words.
-        n_parts: how many an arm has.
-        n_arms: how many arms have all their cells.
-        n_repeats, n_seeds: of the numbers at hand.
-        scaled: whether probabilities were calibrated on validation rows of the fold.
-        imported: whether the models were trained elsewhere.
-        baseline: whether the logistic regression is among the arms.
-        negatives: statuses that count as negative.
-    """
-
-    unit: str
-    n: str
-    parts: str
-    n_parts: int
-    n_arms: int
-    n_repeats: int
-    n_seeds: int
-    scaled: bool
-    imported: bool
-    baseline: bool
-    negatives: tuple[str, ...]
-
-    @property
-    def probabilities(self) -> str:
-        """What the probabilities are, in words."""
-        if self.scaled:
-            return "calibrated probabilities (Platt scaling on each fold's validation patients)"
-        return "probabilities as they were given (no validation rows to calibrate them on)"
-
-    @property
-    def runs(self) -> str:
-        """What repeats and seeds mean for pooled counts, or ''."""
-        if self.n_repeats * self.n_seeds == 1:
-            return ""
-        of = listed([
-            *([count(self.n_repeats, "repeat")] if self.n_repeats > 1 else []),
-            *([count(self.n_seeds, "training seed")] if self.n_seeds > 1 else []),
-        ])  # fmt: skip
-        return f" Every {self.unit} counts once for each of {of}{self._one_seed}."
-
-    @property
-    def _one_seed(self) -> str:
-        return f" (the baseline, {BASELINE}, has one seed)" if self.n_seeds > 1 and self.baseline else ""
-
-
-def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
-    """Gather what captions say of a study's scores."""
-    unit, scores, summary = evaluation.unit, evaluation.scores, evaluation.summary
-    arms = set(summary["arm"])
-    units = scores[(scores["level"] == unit) & scores["arm"].isin(arms)]
-    tested = units.drop_duplicates(UNIT_KEYS[unit])
-    n_repeats, n_seeds = units["repeat"].nunique(), units["seed"].nunique()
-    n_folds = units["fold"].nunique()
-    return Facts(
-        unit=unit, n=_n(tested, unit), parts=_parts(study, n_folds, n_repeats, n_seeds),
-        n_parts=len(units[["repeat", "fold", "seed"]].drop_duplicates()), n_arms=len(arms), n_repeats=n_repeats, n_seeds=n_seeds,
-        scaled="sensitivity_at_90_specificity" in set(summary["metric"]) or not study.imported, imported=study.imported,
-        baseline=BASELINE in arms, negatives=tuple(sorted(units.loc[units["label"] == 0, "status"].astype(str).unique())),
-    )  # fmt: skip
-
-
-def _n(tested: pd.DataFrame, unit: str) -> str:
-    n_positive = int(tested["label"].sum())
-    if unit == "patient":
-        return f"n = {count(len(tested), 'patient')}, {n_positive} positive"
-    return f"n = {count(len(tested), 'breast')} of {count(tested['patient_id'].nunique(), 'patient')}, {n_positive} positive"
-
-
-def _parts(study: StoredStudy, n_folds: int, n_repeats: int, n_seeds: int) -> str:
-    """Return `the test folds of 2 repeats and 3 training seeds`, or `the test part`."""
-    several = [
-        *([count(n_repeats, "repeat")] if n_repeats > 1 else []),
-        *([count(n_seeds, "training seed")] if n_seeds > 1 else []),
-    ]
-    of = f" of {listed(several)}" if several else ""
-    if study.folds.get("kind") == "holdout" or n_folds == 1:
-        return f"the held-out test part{'s' if n_repeats > 1 else ''}{of}"
-    return f"the {n_folds} test folds{of}"
-
-
 def main(f: Facts, chosen: list[str]) -> str:
     """Caption of the two-panel figure of some arms."""
-    which = (
-        "every arm"
-        if len(chosen) == f.n_arms
-        else f"{len(chosen)} of {f.n_arms} arms, those of the declared contrasts first"
+    some = f"{len(chosen)} of {f.n_arms} arms, those of the declared contrasts first"
+    which = "every arm" if len(chosen) == f.n_arms else some
+    mean = (
+        f", mean over {f.parts} of the sensitivity at each false positive rate" if f.n_parts > 1 else f" on {f.parts}"
     )
     return (
-        f"Discrimination and calibration of {which}, {f.unit} level, out-of-fold predictions ({f.n}). (a) ROC "
-        "curve, mean over "
-        f"{f.parts} of the sensitivity at each false positive rate; the AUC is that of the main table: mean of "
-        "within-fold values "
-        f"with its 95 % interval over patients ({E1}). Whether two intervals overlap decides nothing about a "
-        "difference: arms are "
-        "compared in pairs. (b) Observed share of positives by predicted probability, bins of equal numbers of "
-        f"{f.unit}s, "
-        f"{f.probabilities}; bins with less than 2 % of the {f.unit}s are left to the calibration figure, which "
-        "has intervals; below, each arm's histogram of predicted probabilities, scaled to its own highest "
-        "bin. Grey: chance "
-        f"(a) and perfect calibration (b).{f.runs}"
+        f"Discrimination and calibration of {which}, {f.unit} level, {f.tested} ({f.n}). (a) ROC curve{mean}; the "
+        f"AUC is that of the main table{f.within}, with its 95 % interval over patients ({E1}). Whether two "
+        "intervals overlap decides nothing about a difference: arms are compared in pairs. (b) Observed share of "
+        f"positives by predicted probability, in bins of equal numbers of {f.unit}s (those with less than 2 % of "
+        f"them left out), {f.probabilities}; pale lines: 95 % intervals of the observed share (E1). Below, each "
+        "arm's histogram of predicted probabilities, scaled to its own highest bin. Grey: chance (a) and perfect "
+        f"calibration (b).{f.runs}"
     )
 
 
@@ -130,35 +33,35 @@ def roc_pr(f: Facts) -> str:
     """Caption of the ROC and precision-recall curves."""
     spread = "10th to 90th percentile" if f.n_parts > MOST_LINES else "least to greatest"
     thin = "Thin: single test parts; band" if has_lines(f.n_parts, f.n_arms) else "Band"
-    band = f" {thin}: {spread} of the test parts at each abscissa; this is their spread and no confidence band."
+    mean = (
+        f" Thick: mean over {f.parts} of the sensitivity at each false positive rate, and of the precision at each "
+        f"sensitivity (the step function whose area is the average precision). {thin}: {spread} of the test parts "
+        "at each abscissa; this is their spread and no confidence band."
+    )
     return (
-        f"ROC and precision-recall curves, {f.unit} level, out-of-fold predictions ({f.n}). Thick: mean over "
-        f"{f.parts} of the sensitivity at each false positive rate, and of the precision at each sensitivity (the "
-        f"step function whose area is the average precision).{band if f.n_parts > 1 else ''} Areas: means of "
-        f"within-fold values with 95 % intervals over patients ({E1}). Grey: what a score without information "
-        "would give, the diagonal and the share of positives."
+        f"ROC and precision-recall curves, {f.unit} level, {f.tested} ({f.n}).{mean if f.n_parts > 1 else ''} AUC "
+        f"and PR-AUC (average precision){f.within}, with 95 % intervals over patients ({E1}). Grey: what a score "
+        "without information would give, the diagonal and the share of positives."
     )
 
 
 def contrasts(f: Facts, comparisons: pd.DataFrame, delta: float) -> str:
     """Caption of the forest plot of contrasts."""
-    first = comparisons.iloc[0]
+    methods = listed(list(dict.fromkeys(comparisons["e2_method"])))
     e2 = (
-        f" Thin: 95 % interval of E2 ({E2.partition(': ')[2]}; {first['e2_method']})."
+        f" Thin: 95 % interval of E2 ({E2.partition(': ')[2]}; {methods})."
         if comparisons["e2_low"].notna().any()
         else " There is no E2 interval: a single split has no spread between folds."
     )
     dots = "Dots: mean difference of each training seed" if f.n_seeds > 1 else "Dot: the one training seed"
+    baseline = ", the baseline having one that stands for all" if f.baseline and f.n_seeds > 1 else ""
     return (
         f"Declared contrasts of arms: difference of the ROC-AUC, {f.unit} level ({f.n}), first minus second, "
-        f"paired by {f.unit} and "
-        f"test part. Diamond: mean over {f.parts}. Thick: 95 % interval of E1 ({E1.partition(': ')[2]}; "
-        "fold-stratified clustered "
-        f"DeLong).{e2} Intervals are not adjusted for their number, verdicts are (Holm over "
-        f"{count(len(comparisons), 'contrast')}). {dots}"
-        f"{', the baseline having one that stands for all' if f.baseline and f.n_seeds > 1 else ''}. Shaded: "
-        f"±{delta:g}, declared as "
-        "without practical meaning."
+        f"paired by {f.unit} and test part. Diamond: {'mean over' if f.n_parts > 1 else 'difference on'} "
+        f"{f.parts}. Thick: 95 % interval of E1 ({E1.partition(': ')[2]}; fold-stratified clustered DeLong).{e2} "
+        "Intervals are not adjusted for their number, verdicts are (Holm over "
+        f"{count(len(comparisons), 'contrast')}). {dots}{baseline}. Shaded: ±{delta:g}, declared as without "
+        "practical meaning."
     )
 
 
@@ -177,7 +80,7 @@ def calibration(f: Facts, *, before: bool) -> str:
     """Caption of the calibration curves by arm."""
     grey = " Grey: before scaling." if before else ""
     return (
-        f"Calibration by arm, {f.unit} level, out-of-fold predictions ({f.n}): observed share of positives against "
+        f"Calibration by arm, {f.unit} level, {f.tested} ({f.n}): observed share of positives against "
         "mean predicted "
         f"probability, in up to ten bins of equal numbers of {f.unit}s, with 95 % intervals of the observed share "
         "(Wilson with the "
@@ -203,7 +106,7 @@ def decision(f: Facts, prevalence: float) -> str:
 def confusion(f: Facts) -> str:
     """Caption of the confusion matrices."""
     return (
-        f"Confusion matrices, {f.unit} level, out-of-fold predictions ({f.n}), called positive at a probability of "
+        f"Confusion matrices, {f.unit} level, {f.tested} ({f.n}), called positive at a probability of "
         "0.5 or more "
         f"({f.probabilities}), pooled over folds. Percentages are of the true class; 0.5 is a convention, not an "
         "operating "

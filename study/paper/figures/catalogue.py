@@ -8,7 +8,7 @@ import pandas as pd
 
 from study.evaluate import Evaluation
 from study.paper.figures import captions, curves, decisions, folds, forests, overview, probabilities, training
-from study.paper.figures.captions import Facts, facts
+from study.paper.figures.facts import Facts, facts
 from study.paper.figures.flow import flow
 from study.paper.figures.parts import FEW, Drawn, Looks
 from study.paper.format import count

@@ -9,7 +9,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from study.paper.figures.parts import Drawn, fit
 from study.paper.format import count
-from study.paper.style import NORMAL, canvas, styled, width
+from study.paper.style import NORMAL, NOTICE, canvas, styled, width
 
 BOXES, LINES = 4, 6
 """Statuses shown side by side; more of them are listed in one box, and of those no more than `LINES`."""
@@ -37,9 +37,9 @@ def flow(counts: pd.DataFrame, n_patients: int) -> Drawn:
     whole, tall = width(wide=False), max(len(box) for box in groups)
     branch = max(GAP, _height(left_out) / 2 + 1)
     total = 2 * _height(listed) + 2 * branch + GAP + LINE * tall + 2 * PAD + 2
-    figure = canvas(total + 5.5, wide=False, laid_out=False)
+    figure = canvas(total + 3 + NOTICE, wide=False, laid_out=False)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, whole), ylim=(-(total + 4), 1.5))
+    axes.set(xlim=(0, whole), ylim=(-(total + 1.5 + NOTICE), 1.5))
     axes.axis("off")
     left, right = 0.32 * whole, 0.8 * whole
     bottom = _box(axes, (left, 0), 0.5 * whole, listed)

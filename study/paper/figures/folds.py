@@ -84,7 +84,7 @@ def study_grid(cells: pd.DataFrame, looks: Looks, level: str) -> Drawn:
     data = cells.groupby(["arm", "fold"], sort=False).agg(
         n_planned=("finished", "size"), n_finished=("finished", "sum"), value=("value", "mean")
     ).reset_index()  # fmt: skip
-    figure = canvas(6.5 * len(arms) + 19, wide=True)
+    figure = canvas(6.5 * len(arms) + 15, wide=True)
     axes = figure.subplots()
     values = (
         data.pivot(index="arm", columns="fold", values="value").reindex(index=arms, columns=folds).to_numpy(dtype=float)
@@ -102,7 +102,8 @@ def study_grid(cells: pd.DataFrame, looks: Looks, level: str) -> Drawn:
     axes.set(xlabel="Test fold", ylim=(len(arms) - 0.5, -0.5), xlim=(-0.5, len(folds) - 0.5))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    if len(known):
+    axes.set_title(f"ROC-AUC, {level} level", fontsize=NORMAL)
+    if len(known) and len(folds) > MOST_WRITTEN:
         bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01, aspect=18)
         bar.set_label(f"ROC-AUC, {level} level")
         bar.outline.set_visible(False)
@@ -121,7 +122,7 @@ def _cell(axes: Axes, row: Mapping[Hashable, Any], at: tuple[int, int], image: A
     text = "missing" if not n_finished else number("roc_auc", value)
     if 0 < n_finished < n_planned:
         text += f"\n{n_finished} of {n_planned}"
-    dark = not np.isnan(value) and bool(image.norm(np.array([value]))[0] > 0.6)
+    dark = not np.isnan(value) and bool(image.norm(np.array([value]))[0] > 0.52)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1} if not n_finished else None
     size = SMALL if n_folds <= 12 else 5
     axes.text(

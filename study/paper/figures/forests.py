@@ -123,7 +123,7 @@ def _legend(figure: Figure, delta: float, *, several: bool, e2: bool) -> None:
     handles.append(Patch(color=FAINT, alpha=0.7, label=f"±δ = {delta:g}"))
     dots = {"marker": "o", "linestyle": "", "color": "#0072B2", "markersize": 2.4}
     handles.append(Line2D([], [], label="each training seed" if several else "the one training seed", **dots))  # type: ignore[arg-type]
-    figure.legend(handles=handles, loc="outside lower left", ncols=4, borderpad=0.2, columnspacing=1.4)
+    figure.legend(handles=handles, loc="outside upper left", ncols=4, borderpad=0.2, columnspacing=1.4)
 
 
 def _data(comparisons: pd.DataFrame, seeds: list[pd.Series]) -> pd.DataFrame:

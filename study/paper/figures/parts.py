@@ -111,9 +111,9 @@ def label_outer(panels: Panels, n_columns: int, labels: Iterable[str], below: st
         rows[-1].set_xlabel(below)
 
 
-def unit_square(axes: Axes, upper: float = 1.0) -> None:
-    """Set both axes from 0 to `upper`, with few ticks and equal sides."""
-    axes.set(xlim=(-0.01 * upper, 1.01 * upper), ylim=(-0.01 * upper, 1.01 * upper), box_aspect=1)
+def unit_square(axes: Axes, upper: float = 1.0, *, box: bool = True) -> None:
+    """Set both axes from 0 to `upper`, with few ticks, and of equal length if `box`."""
+    axes.set(xlim=(-0.01 * upper, 1.01 * upper), ylim=(-0.01 * upper, 1.01 * upper), box_aspect=1 if box else None)
     ticks = np.linspace(0, upper, 3)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])

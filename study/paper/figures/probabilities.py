@@ -46,8 +46,8 @@ def calibration(scores: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, l
         Data: the lines of `reliability` that were drawn.
     """
     arms, units = drawn(reliability, looks), scores[scores["level"] == level]
-    upper, side = reach(units, reliability), panel_width(max(columns_of(len(arms)), 2))
-    figure, panels = small_multiples(arms, [min(side, 70), 9], wide=len(arms) > 1, extra=5)
+    upper, side = reach(units, reliability), panel_width(columns_of(len(arms)), wide=len(arms) > 1)
+    figure, panels = small_multiples(arms, [min(side, 74), 9], wide=len(arms) > 1, extra=5)
     n_columns = columns_of(len(arms))
     shown, scaled = [], False
     for number, (arm, (axes, below)) in enumerate(zip(arms, panels, strict=True)):
@@ -56,12 +56,12 @@ def calibration(scores: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, l
         scaled |= _before(axes, before, after)
         _after(axes, after, looks[arm].colour, looks[arm].marker)
         diagonal(axes, upper)
-        unit_square(axes, upper)
+        unit_square(axes, upper, box=False)  # the histogram below is to be as wide
         axes.tick_params(labelbottom=False)
         _histogram(below, units.loc[units["arm"] == arm, "prob_calibrated"], upper, looks[arm].colour)
         below.set_xlabel("Predicted probability")
         if number % n_columns == 0:
-            axes.set_ylabel("Observed share of positives")
+            axes.set_ylabel("Observed share")
             below.set_ylabel("Share (%)")
         shown.append(lines)
     grey = [("before scaling", {"color": GUIDE, "marker": ".", "linewidth": 0.8})] if scaled else []
@@ -77,7 +77,8 @@ def filled(bins: pd.DataFrame) -> pd.Series:
 
 def _before(axes: Axes, before: pd.DataFrame, after: pd.DataFrame) -> bool:
     """Draw the probabilities before scaling lightly; nothing where there are none or scaling changed none."""
-    if before.empty or np.allclose(before["mean_prob"], after["mean_prob"][: len(before)].to_numpy()[: len(before)]):
+    same = len(before) == len(after) and np.allclose(before["mean_prob"], after["mean_prob"])
+    if before.empty or same:
         return False
     axes.plot(before["mean_prob"], before["observed"], color=GUIDE, linewidth=0.8, marker=".", markersize=2.5, zorder=1)
     return True

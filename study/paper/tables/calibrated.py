@@ -16,7 +16,7 @@ from study.paper.tables.base import (
     nothing,
     one_split,
 )
-from study.record import StoredStudy
+from study.stored import StoredStudy
 from study.strata import AROUND
 
 CALIBRATION = (

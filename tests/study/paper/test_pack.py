@@ -18,6 +18,7 @@ from study.paper.pack import Options, gather, texts, write_pack
 from study.stored import load_study
 
 NOTICE = "synthetic phantom cohort, not clinical evidence"
+ABOUT = {"file": "mine.csv", "sha256": "0" * 64, "n_rows": 12, "columns": {}}
 OPTIONS = Options(n_replicates=200, archive=True)
 
 
@@ -220,7 +221,7 @@ def test_a_declared_prevalence_gives_predictive_values_and_net_benefit(pack):
 
 def test_imported_predictions_say_nothing_of_training(large):
     study = dataclasses.replace(
-        large, environment={**large.environment, "imported": {"file": "mine.csv", "sha256": "0" * 64, "n_rows": 12, "columns": {}}},
+        large, environment={**large.environment, "imported": ABOUT},
         history=large.history.iloc[:0],
     )  # fmt: skip
     documents, _ = written(study)
