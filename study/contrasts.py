@@ -46,7 +46,7 @@ def compare_arms(
             found.append(compare(first, second, pair_of(rows, first, second), weights, rng, delta=delta))
     return pd.DataFrame([
         asdict(comparison) | {"sentence": sentence(comparison, delta), "disagreement": disagreement(comparison)}
-        for comparison in judged(found, delta=delta)
+        for comparison in judged(found, delta=delta, n_declared=len(contrasts))
     ])  # fmt: skip
 
 

@@ -91,7 +91,8 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     intervals = pd.DataFrame(
         [line for rows in levels.values() for line in summarise(rows, weights, protocol.prevalence)]
     )
-    primary, declared = levels[unit], protocol.contrasts
+    primary, known = levels[unit], {*study.settings.arms, BASELINE}
+    declared = [pair for pair in protocol.contrasts if known.issuperset(pair)]
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
     return Evaluation(
         per_fold=per_fold, intervals=intervals, summary=_with_pooled(intervals[intervals["primary"]], levels),

@@ -75,6 +75,8 @@ OUTLINES = {
 def calibration(study: StoredStudy, evaluation: Evaluation) -> str:
     """Say for which arms miscalibration was found; finding none is not the same as being calibrated."""
     rows = evaluation.summary
+    if rows.empty:
+        return ""
     slopes = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "calibration_slope")]
     large = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "calibration_in_the_large")]
     if slopes.empty:
@@ -168,7 +170,8 @@ def errors(evaluation: Evaluation) -> str:
 
 def training(study: StoredStudy) -> str:
     """How the fits ended."""
-    frame = pd.DataFrame([record for record in study.records.values() if record.get("n_epochs")])
+    fitted = [] if study.imported else [record for record in study.records.values() if record.get("n_epochs")]
+    frame = pd.DataFrame(fitted)
     lines = []
     for arm, rows in frame.groupby("arm", sort=False) if len(frame) else ():
         train = study.settings.arm_config(str(arm)).train

@@ -160,9 +160,15 @@ def fold_areas(pair: Pair) -> np.ndarray:
     return found
 
 
-def judged(comparisons: Sequence[Comparison], *, delta: float) -> list[Comparison]:
-    """Adjust p values over the declared contrasts and reach a verdict on each."""
-    e1, e2 = (holm([getattr(c, name) for c in comparisons]) for name in ("e1_p", "e2_p"))
+def judged(comparisons: Sequence[Comparison], *, delta: float, n_declared: int = 0) -> list[Comparison]:
+    """Adjust p values over the declared contrasts and reach a verdict on each.
+
+    A declared contrast that has no numbers yet still counts: an unfinished study must not show smaller p values.
+    """
+    absent = [float("nan")] * (n_declared - len(comparisons))
+    e1, e2 = (
+        holm([*(getattr(c, name) for c in comparisons), *absent])[: len(comparisons)] for name in ("e1_p", "e2_p")
+    )
     adjusted = [replace(c, e1_p_holm=a, e2_p_holm=b) for c, a, b in zip(comparisons, e1, e2, strict=True)]
     return [replace(comparison, verdict=_verdict(comparison, delta)) for comparison in adjusted]
 

@@ -59,8 +59,8 @@ def contrasts(f: Facts, comparisons: pd.DataFrame, delta: float) -> str:
         f"Declared contrasts of arms: difference of the ROC-AUC, {f.unit} level ({f.n}), first minus second, "
         f"paired by {f.unit} and test part. Diamond: {'mean over' if f.n_parts > 1 else 'difference on'} "
         f"{f.parts}. Thick: 95 % interval of E1 ({E1.partition(': ')[2]}; fold-stratified clustered DeLong).{e2} "
-        "Intervals are not adjusted for their number, verdicts are (Holm over "
-        f"{count(len(comparisons), 'contrast')}). {dots}{baseline}. Shaded: ±{delta:g}, declared as without "
+        "Intervals are not adjusted for their number, verdicts are (Holm over the "
+        f"declared contrasts). {dots}{baseline}. Shaded: ±{delta:g}, declared as without "
         "practical meaning."
     )
 
