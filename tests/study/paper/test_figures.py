@@ -16,8 +16,8 @@ from study.paper.figures import curves, folds, forests, overview, shrink
 from study.paper.figures.catalogue import ORDER, catalogue
 from study.paper.format import interval
 from study.paper.style import JOURNALS, look, looks, save, styled
-from study.record import load_study, planned_cells
 from study.settings import BASELINE, Arm
+from study.stored import load_study, planned_cells
 
 FOUR = ["image", "tabular", "concat", "attention"]
 MANY = [*FOUR, "a_name_of_20_letters", "B", "no-age", "no_density", "late_fusion", "gated", "deep", "wide"]
