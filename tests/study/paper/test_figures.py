@@ -14,6 +14,7 @@ from mmbc.errors import ConfigError
 from study.evaluate import evaluate
 from study.paper.figures import curves, folds, forests, overview, shrink
 from study.paper.figures.catalogue import ORDER, catalogue
+from study.paper.figures.flow import flow
 from study.paper.format import interval
 from study.paper.style import JOURNALS, look, looks, save, styled
 from study.record import load_study, planned_cells
@@ -356,6 +357,18 @@ def test_few_positives_end_the_axes_of_probabilities_early(study, evaluation):
     for name in ("main", "calibration", "risk"):
         figure, _ = catalogue(study, found)[name].draw()
         assert any(axes.get_xlim()[1] < 0.2 for axes in figure.axes), name
+
+
+@pytest.mark.parametrize("n_statuses", [1, 2, 4, 9])
+def test_the_flow_fits_its_canvas_whatever_its_names(n_statuses):
+    steps = ("listed", "unreadable or damaged, as the reader says", "missing", "used")
+    counts = pd.DataFrame([
+        {"step": step, "status": f"a rather long status {number}", "n_images": 12345, "n_patients": 999}
+        for step in steps for number in range(n_statuses)
+    ])  # fmt: skip
+    figure, data = flow(counts, 2400)
+    assert overhang(figure) < 1 and data is counts
+    assert any("2400 patients" in text for text in texts_of(figure))
 
 
 def test_no_module_of_the_figures_is_long():
