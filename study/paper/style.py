@@ -33,7 +33,7 @@ GUIDE, FAINT, DARK = "#B3B3B3", "#D9D9D9", "#333333"
 """Greys of reference lines, of what stands behind, and of marks that belong to no arm."""
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (2, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d")
 FIXED = {"image": 0, "tabular": 1, "concat": 2, "attention": 3}
 """The four arms of the default study keep their looks in every figure of every study."""
@@ -62,7 +62,7 @@ class Look(NamedTuple):
     marker: str
 
 
-BASELINE_LOOK = Look("#7F7F7F", (0, (1, 1)), "x")
+BASELINE_LOOK = Look("#7F7F7F", (0, (1, 2.2)), "x")
 
 
 @contextmanager

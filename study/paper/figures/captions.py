@@ -106,11 +106,9 @@ def decision(f: Facts, prevalence: float) -> str:
 def confusion(f: Facts) -> str:
     """Caption of the confusion matrices."""
     return (
-        f"Confusion matrices, {f.unit} level, {f.tested} ({f.n}), called positive at a probability of "
-        "0.5 or more "
-        f"({f.probabilities}), pooled over folds. Percentages are of the true class; 0.5 is a convention, not an "
-        "operating "
-        f"point.{f.runs}"
+        f"Confusion matrices, {f.unit} level, {f.tested} ({f.n}), called positive at a probability of 0.5 or more, "
+        f"pooled over folds; {f.probabilities}. Percentages are of the true class; 0.5 is a convention, not an "
+        f"operating point.{f.runs}"
     )
 
 
@@ -164,16 +162,20 @@ def training(which: str, n_fits: str, n_arms: int) -> str:
 FLOW = "Cohort flow. Counts are images and patients; a patient with two statuses counts under both."
 
 
-def study_grid(cells: pd.DataFrame, level: str, *, written: bool) -> str:
-    """Caption of the grid of cells."""
+def study_grid(cells: pd.DataFrame, level: str, *, written: bool, imported: bool) -> str:
+    """Caption of the grid of cells; of models trained elsewhere nothing is known but what is there."""
     n_each = int(cells.groupby(["arm", "fold"]).size().max())
     missing = int((~cells["finished"]).sum())
     mean = "" if n_each == 1 else ", mean over finished repeats and training seeds"
     values = "" if written else " Values are in the CSV."
-    done = (
-        f"All {count(len(cells), 'planned cell')} are finished."
-        if not missing
-        else f"{missing} of {count(len(cells), 'planned cell')} are not finished; hatched "
-        "where none of a square's is, with a count where some are."
+    done = f" All {count(len(cells), 'planned cell')} are finished."
+    if missing:
+        done = (
+            f" {missing} of {count(len(cells), 'planned cell')} are not finished; hatched where none of a square's "
+            "is, with a count where some are."
+        )
+    elif imported:
+        done, mean = "", mean.replace("finished ", "")
+    return (
+        f"ROC-AUC by arm and test fold, {level} level{mean}. The spread over folds is no standard error.{done}{values}"
     )
-    return f"The study's cells by arm and test fold: ROC-AUC at the {level} level{mean}. {done}{values}"

@@ -50,7 +50,7 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
     if not study.history.empty and not study.imported:
         found |= dict(_training(study, known))
     counts, n_patients = study.cohort.flow, study.cohort.n_patients
-    if len(counts):
+    if {"listed", "used"} <= set(counts["step"]):
         found["flow"] = Drawing(partial(flow, counts, n_patients), "Cohort flow", captions.FLOW, wide=False)
     if study.planned:
         found["study_grid"] = _grid(study, evaluation, known)
@@ -140,8 +140,10 @@ def _training(study: StoredStudy, known: Looks) -> Named:
 def _grid(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Drawing:
     cells = planned_cells(study, evaluation)
     written = cells["fold"].nunique() <= folds.MOST_WRITTEN
-    caption = captions.study_grid(cells, evaluation.unit, written=written)
-    return Drawing(partial(folds.study_grid, cells, known, evaluation.unit), "Cells of the study", caption, wide=True)
+    caption = captions.study_grid(cells, evaluation.unit, written=written, imported=study.imported)
+    return Drawing(
+        partial(folds.study_grid, cells, known, evaluation.unit), "ROC-AUC by arm and fold", caption, wide=True
+    )
 
 
 def planned_cells(study: StoredStudy, evaluation: Evaluation) -> pd.DataFrame:

@@ -24,10 +24,10 @@ from study.paper.figures.parts import unit_square as square
 from study.paper.format import interval
 from study.paper.style import GUIDE, NORMAL, styled
 
-MOST_POINTS = 201
+MOST_POINTS = 101
 """Points of a mean curve; with fewer distinct values it is exact."""
 MOST_COLUMNS = 7
-MOST_CORNERS = 150
+MOST_CORNERS = 80
 MOST_LINES = 25
 """More test parts than this are drawn as a band alone, of their 10th to 90th percentile; fewer have their whole range."""
 Curve = tuple[np.ndarray, np.ndarray]

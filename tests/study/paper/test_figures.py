@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from pathlib import Path
 
 import matplotlib.colors
 import numpy as np
@@ -14,6 +13,7 @@ from mmbc.errors import ConfigError
 from study.evaluate import evaluate
 from study.paper.figures import curves, folds, forests, overview, shrink
 from study.paper.figures.catalogue import ORDER, catalogue
+from study.paper.figures.flow import flow
 from study.paper.format import interval
 from study.paper.style import JOURNALS, look, looks, save, styled
 from study.settings import BASELINE, Arm
@@ -92,6 +92,12 @@ def imported(study):
     return dataclasses.replace(altered(study, study.predictions, history=study.history), environment=environment)
 
 
+def breasts(study):
+    data = study.settings.data.model_copy(update={"label_level": "breast"})
+    settings = study.settings.model_copy(update={"data": data})
+    return dataclasses.replace(altered(study, study.predictions), settings=settings)
+
+
 def with_prevalence(study):
     protocol = study.settings.protocol.model_copy(update={"prevalence": 0.2})
     return dataclasses.replace(study, settings=study.settings.model_copy(update={"protocol": protocol}))
@@ -99,7 +105,7 @@ def with_prevalence(study):
 
 CASES = {
     "one arm": one_arm, "twelve arms": twelve_arms, "three seeds": three_seeds, "hold-out": hold_out,
-    "half": half_finished, "nothing": nothing_finished, "imported": imported, "all": with_prevalence,
+    "half": half_finished, "nothing": nothing_finished, "imported": imported, "breasts": breasts, "all": with_prevalence,
 }  # fmt: skip
 ALWAYS = {"flow", "study_grid"}
 PLAIN = ALWAYS | {"main", "roc_pr", "calibration", "risk", "confusion"}
@@ -111,6 +117,7 @@ EXPECTED = {
     "half": PLAIN | {"auc_by_fold"},
     "nothing": ALWAYS,
     "imported": PLAIN | {"auc_by_fold", "contrasts"},
+    "breasts": PLAIN | {"auc_by_fold", "contrasts"},
     "all": PLAIN | {"auc_by_fold", "contrasts", "decision", "loss_accuracy", "f1_auc", "generalisation_gap"},
 }
 
@@ -318,6 +325,46 @@ def test_captions_say_what_the_numbers_rest_on(study, evaluation):
     assert "image level" in captions["loss_accuracy"] and "no confidence band" in captions["roc_pr"]
 
 
-def test_no_module_of_the_figures_is_long():
-    folder = Path(overview.__file__).parent
-    assert all(len(path.read_text().splitlines()) <= 260 for path in folder.glob("*.py"))
+def test_predictions_without_validation_rows_are_not_called_calibrated(study, evaluation):
+    lacking = (
+        "sensitivity_at_90_specificity",
+        "specificity_achieved",
+        "specificity_at_90_sensitivity",
+        "sensitivity_achieved",
+    )
+    bare = dataclasses.replace(
+        evaluation,
+        summary=evaluation.summary[~evaluation.summary["metric"].isin(lacking)],
+        reliability=evaluation.reliability.query("stage == 'after'"),
+        scores=evaluation.scores.assign(site=None),
+    )
+    drawings = catalogue(imported(study), bare)
+    assert not {"loss_accuracy", "f1_auc", "generalisation_gap"} & set(drawings), "nothing is known of the training"
+    for name, drawing in drawings.items():
+        figure, _ = drawing.draw()
+        shown = " ".join([drawing.caption, *texts_of(figure)])
+        assert "alibrated p" not in shown and "Platt" not in shown and "scaling" not in shown, name
+
+
+def test_few_positives_end_the_axes_of_probabilities_early(study, evaluation):
+    rare = {"prob_calibrated": evaluation.scores["prob_calibrated"] / 20}
+    lines = evaluation.reliability
+    columns = {name: lines[name] / 20 for name in ("mean_prob", "observed", "low", "high")}
+    found = dataclasses.replace(
+        evaluation, scores=evaluation.scores.assign(**rare), reliability=lines.assign(**columns)
+    )
+    for name in ("main", "calibration", "risk"):
+        figure, _ = catalogue(study, found)[name].draw()
+        assert any(axes.get_xlim()[1] < 0.2 for axes in figure.axes), name
+
+
+@pytest.mark.parametrize("n_statuses", [1, 2, 4, 9])
+def test_the_flow_fits_its_canvas_whatever_its_names(n_statuses):
+    steps = ("listed", "unreadable or damaged, as the reader says", "missing", "used")
+    counts = pd.DataFrame([
+        {"step": step, "status": f"a rather long status {number}", "n_images": 12345, "n_patients": 999}
+        for step in steps for number in range(n_statuses)
+    ])  # fmt: skip
+    figure, data = flow(counts, 2400)
+    assert overhang(figure) < 1 and data is counts
+    assert any("2400 patients" in text for text in texts_of(figure))
