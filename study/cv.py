@@ -57,6 +57,7 @@ def main(
     name: Annotated[str, typer.Option(help="Name of the study. Default: cohort and preset.", rich_help_panel=PLACES)] = "",
     out: Annotated[Path, typer.Option(help="Where studies lie.", rich_help_panel=PLACES)] = Path("results"),
     reports: Annotated[Path, typer.Option(help="Where reports lie.", rich_help_panel=PLACES)] = Path("reports"),
+    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw the report's figures.", rich_help_panel=PLACES)] = True,
     with_predictions: Annotated[bool, typer.Option("--with-predictions", help="Put the predictions and the cohort's table into the report, for a submission.", rich_help_panel=PLACES)] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write what was printed, for machines.", rich_help_panel=PLACES)] = None,
     executor: Annotated[str, typer.Option(help="lockstep or sequential; the results are the same.", rich_help_panel=WORK)] = "lockstep",
@@ -112,7 +113,7 @@ def main(
             left = planned.unfinished(planned.cells)
             view.expect(left, len(planned.cells) - len(left))
             carry_out(planned, request, view, command=["python", "-m", "study.cv", *sys.argv[1:]])
-        _report(console, planned.folder, reports, json_file, archive=with_predictions)
+        _report(console, planned.folder, reports, json_file, Options(figures=figures, archive=with_predictions))
     except MmbcError as error:
         console.print(f"[bold red]error[/] {type(error).__name__}:", highlight=False)
         console.print(str(error), highlight=False, markup=False, soft_wrap=True)
@@ -214,10 +215,10 @@ def _precision(console: Console, planned: Planned) -> None:
     )  # fmt: skip
 
 
-def _report(console: Console, folder: Path, reports: Path, json_file: Path | None, *, archive: bool) -> None:
+def _report(console: Console, folder: Path, reports: Path, json_file: Path | None, options: Options) -> None:
     stored = load_study(folder)
     evaluation = evaluate(stored)
-    report = write_pack(stored, evaluation, reports / stored.name, Options(archive=archive))
+    report = write_pack(stored, evaluation, reports / stored.name, options)
     console.print(summary_table(evaluation, stored.cohort.notice))
     for line in comparisons_lines(evaluation):
         console.print(f"- {line}", highlight=False, markup=False)

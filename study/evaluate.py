@@ -64,6 +64,11 @@ class Evaluation:
     gaps: tuple[str, ...] = ()
     unit: str = "patient"
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether there were validation rows, so that probabilities are calibrated and thresholds exist."""
+        return not self.summary.empty and bool((self.summary["metric"] == "sensitivity_at_90_specificity").any())
+
 
 def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int = 0) -> Evaluation:
     """Compute every number of a study from its predictions.

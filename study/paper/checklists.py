@@ -81,7 +81,7 @@ def _answered(answer: Answer, there: set[str]) -> tuple[str, str]:
 
 
 def to_markdown(frame: pd.DataFrame, title: str) -> str:
-    """Return a checklist as Markdown: title, note, how many items have which status, table."""
+    """Return a checklist as Markdown: title, table, how many items have which status, note."""
     counts = frame["status"].value_counts(sort=False)
     tally = ", ".join(f"{status}: {n}" for status, n in counts.items())
     names = {
@@ -95,8 +95,8 @@ def to_markdown(frame: pd.DataFrame, title: str) -> str:
     columns = [name for name in names if name in frame]
     lines = [_row([names[name] for name in columns]), _row(["---"] * len(columns))]
     lines += [_row(row) for row in frame[columns].astype(str).to_numpy().tolist()]
-    head = f"**{title}** ({count(len(frame), 'item')}; {tally})"
-    return "\n\n".join([head, str(frame.attrs.get("note", "")), "\n".join(lines)]).replace("\n\n\n\n", "\n\n") + "\n"
+    note = f"{count(len(frame), 'item')}; {tally}. {frame.attrs.get('note', '')}".strip()
+    return "\n\n".join([f"**{title}**", "\n".join(lines), note]) + "\n"
 
 
 def _row(cells: Sequence[str]) -> str:

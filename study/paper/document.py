@@ -80,7 +80,7 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
         "Cohort": [sections.cohort(study, brief=True)],
         "Performance": [*content.table("main"), *content.figure("main")],
         "Differences between arms": content.figure("contrasts") or content.table("comparisons"),
-        "Calibration": [sections.calibration(study, evaluation)],
+        "Calibration": [sections.calibration(evaluation)],
         "Subgroups": [sections.subgroups(evaluation)],
         "Limitations": ["\n".join(listed)],
     }
@@ -120,7 +120,7 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.figure("roc_pr", "auc_by_fold", "risk"), *content.table("levels", *others, "per_fold"),
         ],
         "Differences between arms": [*content.table("comparisons", "comparisons_by_class", "variance")],
-        "Calibration": [sections.calibration(study, evaluation), *content.figure("calibration"), *content.table("calibration", "reliability")],
+        "Calibration": [sections.calibration(evaluation), *content.figure("calibration"), *content.table("calibration", "reliability")],
         "Operating points": [*content.table("operating_points"), *content.figure("confusion", "decision"), *content.table("decision")],
         "Subgroups": [sections.subgroups(evaluation), *content.figure("subgroups"), *content.table("subgroups")],
         "Errors": [sections.errors(evaluation), *content.table("errors_by_class", "errors")],

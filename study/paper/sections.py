@@ -72,7 +72,7 @@ OUTLINES = {
 }
 
 
-def calibration(study: StoredStudy, evaluation: Evaluation) -> str:
+def calibration(evaluation: Evaluation) -> str:
     """Say for which arms miscalibration was found; finding none is not the same as being calibrated."""
     rows = evaluation.summary
     if rows.empty:
@@ -81,11 +81,7 @@ def calibration(study: StoredStudy, evaluation: Evaluation) -> str:
     large = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "calibration_in_the_large")]
     if slopes.empty:
         return ""
-    fitted = (
-        "after Platt scaling on validation patients"
-        if (study.predictions["part"] == "validation").any()
-        else "of the probabilities as given"
-    )
+    fitted = "after Platt scaling on validation patients" if evaluation.calibrated else "of the probabilities as given"
     values = [
         f"{r['arm']} {interval('calibration_slope', r['value'], r['low'], r['high'])}"
         for r in slopes.to_dict("records")

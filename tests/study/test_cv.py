@@ -12,6 +12,7 @@ RUN = CliRunner()
 
 def invoke(folder, *arguments, preset="tiny", data="phantom"):
     where = ["--data", data, "--preset", preset, "--out", f"{folder}/results", "--reports", f"{folder}/reports"]
+    where.append("--no-figures")
     return RUN.invoke(cv.app, [*where, *arguments])
 
 

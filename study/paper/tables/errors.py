@@ -26,8 +26,9 @@ def errors_by_class_table(evaluation: Evaluation) -> PaperTable:
         cells = {row["arm"]: f"{row['wrong']:.0f} ({100 * row['share']:.1f} %)" for row in mine.to_dict("records")}
         side = "positive" if label == 1 else "negative"
         rows.append({"Class": f"{status} ({side})", units: str(mine["n"].iloc[0])} | cells)
+    kind = "calibrated probability" if evaluation.calibrated else "probability"
     caption = (
-        f"{units} whose calibrated probability lay on the other side of 0.5 than their label: mean number over repeats and "
+        f"{units} whose {kind} lay on the other side of 0.5 than their label: mean number over repeats and "
         "seeds (share of the class). At 0.5 the rarer class shows more errors; it is no operating point."
     )
     return PaperTable("errors_by_class", "Errors by class", caption, data, pd.DataFrame(rows), n_keys=2)
@@ -50,8 +51,9 @@ def errors_table(evaluation: Evaluation) -> PaperTable:
         }
         for row in worst.to_dict("records")
     ])  # fmt: skip
+    kind = "calibrated probability" if evaluation.calibrated else "probability"
     caption = (
-        f"The {LISTED} positive and {LISTED} negative {evaluation.unit}s whose out-of-fold calibrated probability (mean over arms but "
+        f"The {LISTED} positive and {LISTED} negative {evaluation.unit}s whose out-of-fold {kind} (mean over arms but "
         "the baseline, repeats and seeds) was furthest from the label; all are in the CSV."
     )
     return PaperTable("errors", "Worst errors", caption, data, shown, n_keys=len(ids))

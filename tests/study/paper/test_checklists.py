@@ -208,11 +208,15 @@ def test_unfinished_studies(evaluated):
 
 def test_markdown(evaluated):
     text = to_markdown(claim(*evaluated, PACK), "CLAIM 2024")
-    assert text.startswith("**CLAIM 2024** (44 items; ") and "wording of the list was not at hand" in text
+    assert (
+        text.startswith("**CLAIM 2024**\n\n| Item")
+        and "\n44 items; " in text
+        and "wording of the list was not at hand" in text
+    )
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 46 and all(line.count("|") == lines[0].count("|") for line in lines)
     frame = pd.DataFrame({"item": ["1"], "topic": ["a|b"], "status": [FILL], "where": [""]})
     assert to_markdown(frame, "T") == (
-        "**T** (1 item; AUTHOR MUST FILL: 1)\n\n| Item | Topic | Status | Where |\n| --- | --- | --- | --- |\n"
-        "| 1 | a\\|b | **AUTHOR MUST FILL** |  |\n"
+        "**T**\n\n| Item | Topic | Status | Where |\n| --- | --- | --- | --- |\n"
+        "| 1 | a\\|b | **AUTHOR MUST FILL** |  |\n\n1 item; AUTHOR MUST FILL: 1.\n"
     )

@@ -54,7 +54,7 @@ def test_the_order_is_that_of_a_paper(tables):
     expected = [
         "flow", "table_1", "folds", "main", "comparisons", "auc_by_estimand", "auc_by_class", "comparisons_by_class",
         "operating_points", "calibration", "subgroups", "levels", "summary_patient", "summary_breast", "summary_image",
-        "methods", "variance", "reliability", "per_fold", "settings", "compute",
+        "methods", "variance", "reliability", "errors_by_class", "errors", "per_fold", "settings", "compute",
     ]  # fmt: skip
     assert [name for name in expected if name in tables] == list(tables)
     assert set(expected) - set(tables) <= {"subgroups", "auc_by_class", "comparisons_by_class"}
