@@ -6,7 +6,7 @@ view, status, site` are used where they are, and every other column that qualifi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Import:
         contrasts: pairs of arms, first minus second; empty for those of the study file, else see `default_contrasts`.
         allow_leaky: clinical columns that may nearly determine the label.
         command: what was typed.
+        notice: a warning that every table and figure carries, for predictions that are no evidence.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Import:
     contrasts: Sequence[tuple[str, str]] = ()
     allow_leaky: Sequence[str] = ()
     command: Sequence[str] = field(default_factory=list)
+    notice: str = ""
 
 
 def import_predictions(request: Import) -> StoredStudy:
@@ -67,6 +69,7 @@ def import_predictions(request: Import) -> StoredStudy:
     data = data_settings(request.config, request.assignments)
     rows, roles = read_predictions(request.path, data)
     cohort, rows = cohort_of(request.path, rows, roles, data, request.allow_leaky)
+    cohort = replace(cohort, notice=request.notice)
     fold_names = number_runs(rows)
     folds = _folds(rows, fold_names)
     arms = list(dict.fromkeys(rows["arm"]))

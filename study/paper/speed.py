@@ -8,51 +8,22 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from study.evaluate import evaluate
 from study.imported import Import, import_predictions
 from study.paper.pack import Options, gather, texts, write_pack
+from study.simulated import predictions
 
-ARMS = ("image", "tabular", "concat", "attention")
-
-
-def simulated(n_patients: int = 2421, n_images: int = 4, n_folds: int = 5, seed: int = 0) -> pd.DataFrame:
-    """Return a table of predictions the size of Mini-DDSM, with clinical columns, sites and two negative classes."""
-    rng = np.random.default_rng(seed)
-    label = (rng.random(n_patients) < 0.37).astype(int)
-    negative = np.where(rng.random(n_patients) < 0.55, "Benign", "Normal")
-    patients = pd.DataFrame({
-        "patient_id": [f"P{number:05d}" for number in range(n_patients)], "label": label,
-        "status": np.where(label == 1, "Cancer", negative), "site": rng.choice(list("ABCD"), n_patients),
-        "age": np.round(rng.normal(55 + 5 * label, 11)), "density": rng.integers(1, 5, n_patients),
-        "test_fold": rng.permutation(np.arange(n_patients) % n_folds),
-    })  # fmt: skip
-    images = patients.loc[np.repeat(patients.index, n_images)].reset_index(drop=True)
-    place = np.tile(np.arange(n_images), n_patients)
-    images = images.assign(
-        breast=np.where(place % 4 < 2, "L", "R"),
-        view=np.where(place % 2 == 0, "CC", "MLO"),
-        image_id=np.arange(len(images)),
-    )
-    frames = []
-    for arm in ARMS:
-        of_patient = rng.normal(0, 0.8, n_patients)[np.repeat(np.arange(n_patients), n_images)]
-        score = 0.8 * images["label"] - 0.6 + of_patient + rng.normal(0, 0.5, len(images))
-        for fold in range(n_folds):
-            parts = {"test": images["test_fold"] == fold, "validation": images["test_fold"] == (fold + 1) % n_folds}
-            frames += [
-                images[mask].assign(arm=arm, fold=fold, part=part, prob=1 / (1 + np.exp(-score[mask])))
-                for part, mask in parts.items()
-            ]
-    return pd.concat(frames, ignore_index=True).drop(columns="test_fold")
+GAINS = {"image": 0.9, "tabular": 0.5, "concat": 1.1, "attention": 1.1}
+N_PATIENTS = 2421
+"""As many as Mini-DDSM has, four images each."""
 
 
 def pack_speed() -> dict[str, float]:
     """Make the pack of simulated predictions and return seconds by step and the peak memory of this process in MiB."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        simulated().to_csv(folder / "simulated.csv", index=False)
+        predictions(N_PATIENTS, GAINS).to_csv(folder / "simulated.csv", index=False)
         marks = [time.perf_counter()]
         stored = import_predictions(
             Import(folder / "simulated.csv", out=folder, assignments=["protocol.prevalence=0.006"])
