@@ -14,7 +14,7 @@ from study.paper.tables.markup import markdown
 from study.stored import StoredStudy
 
 REPORT, SUPPLEMENT = "report.md", "supplement.md"
-LIMITATIONS_SHOWN = 5
+LIMITATIONS_SHOWN = 4
 """Points in the report; the supplement has all."""
 
 
@@ -45,14 +45,24 @@ class Content:
         by_name = {table.name: table for table in self.tables}
         return [markdown(by_name[name], self.notice) for name in names if name in by_name]
 
-    def figure(self, *names: str) -> list[str]:
-        """Return figures with their captions as Markdown, as far as they are there."""
+    def figure(self, *names: str, brief: bool = False) -> list[str]:
+        """Return figures with their captions (or the first sentence of each) as Markdown, as far as they are there."""
         notice = f" **{self.notice}.**" if self.notice else ""
         return [
-            f"![{name}](figures/{name}.png)\n\n*{self.drawings[name].caption}*{notice}"
+            f"![{name}](figures/{name}.png)\n\n*{self._caption(name, brief)}*{notice}"
             for name in names
             if name in self.drawings
         ]
+
+    def _caption(self, name: str, brief: bool) -> str:
+        caption = self.drawings[name].caption
+        if not brief:
+            return caption
+        return f"{caption.partition('. ')[0].removesuffix('.')}. Full caption: {SUPPLEMENT}."
+
+    def full_caption(self, name: str) -> list[str]:
+        """Return the whole caption of a figure that stands in the report."""
+        return [f"*Figure {name} of the report: {self.drawings[name].caption}*"] if name in self.drawings else []
 
 
 def title(content: Content) -> str:
@@ -64,7 +74,9 @@ def title(content: Content) -> str:
 
 def report(content: Content) -> str:
     """Return `report.md`."""
-    foot = f"Methods, all tables and figures, errors, provenance and checklists: [{SUPPLEMENT}]({SUPPLEMENT})."
+    more = len(sections.limitations(content.study, content.evaluation)) - LIMITATIONS_SHOWN
+    rest = f", {more} more limitations" if more > 1 else ", 1 more limitation" if more == 1 else ""
+    foot = f"Methods, all tables and figures, errors{rest}, provenance and checklists: [{SUPPLEMENT}]({SUPPLEMENT})."
     return _written([f"# {title(content)}", *_warnings(content), *_chapters(report_chapters(content)), foot])
 
 
@@ -72,15 +84,13 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
     """Return heading -> parts of the report, as far as they are there."""
     study, evaluation = content.study, content.evaluation
     points = sections.limitations(study, evaluation)
-    more = len(points) - LIMITATIONS_SHOWN
     listed = [f"- {point}" for point in points[:LIMITATIONS_SHOWN]]
-    listed += [f"- {more} more in the [supplement]({SUPPLEMENT})."] if more > 0 else []
     parts = {
         "Answer": [said.answer(study, evaluation)],
         "Cohort": [sections.cohort(study, brief=True)],
-        "Performance": [*content.table("main"), *content.figure("main")],
-        "Differences between arms": content.figure("contrasts") or content.table("comparisons"),
-        "Calibration": [sections.calibration(evaluation)],
+        "Performance": [*content.table("main"), *content.figure("main", brief=True)],
+        "Differences between arms": content.figure("contrasts", brief=True) or content.table("comparisons"),
+        "Calibration": [sections.calibration(evaluation, brief=True)],
         "Subgroups": [sections.subgroups(evaluation)],
         "Limitations": ["\n".join(listed)],
     }
@@ -116,10 +126,10 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
         "Cohort": [sections.cohort(study), *content.figure("flow"), *content.table("flow", "table_1")],
         "Protocol": [methods.to_markdown(content.methods, numbering), *content.table("settings", "folds"), *content.figure("study_grid")],
         "Performance": [
-            *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "methods", "auc_by_class"),
+            *content.full_caption("main"), *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "methods", "auc_by_class"),
             *content.figure("roc_pr", "auc_by_fold", "risk"), *content.table("levels", *others, "per_fold"),
         ],
-        "Differences between arms": [*content.table("comparisons", "comparisons_by_class", "variance")],
+        "Differences between arms": [*content.full_caption("contrasts"), *content.table("comparisons", "comparisons_by_class", "variance")],
         "Calibration": [sections.calibration(evaluation), *content.figure("calibration"), *content.table("calibration", "reliability")],
         "Operating points": [*content.table("operating_points"), *content.figure("confusion", "decision"), *content.table("decision")],
         "Subgroups": [sections.subgroups(evaluation), *content.figure("subgroups"), *content.table("subgroups")],

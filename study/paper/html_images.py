@@ -33,7 +33,7 @@ def embedded(data: bytes | None, name: str, alternative: str) -> str:
         raise ValueError(f"figure {name!r} is neither SVG nor PNG: it begins with {data[:12]!r}")
     size = f' width="{ENLARGED * width:.0f}" height="{ENLARGED * height:.0f}"' if width and height else ""
     source = base64.b64encode(data).decode()
-    return f'<img alt="{escape(alternative or name)}"{size} src="data:image/{kind};base64,{source}">'
+    return f'<img data-figure="{escape(name)}" alt="{escape(alternative or name)}"{size} src="data:image/{kind};base64,{source}">'
 
 
 def _png_size(data: bytes) -> tuple[float, float]:

@@ -72,8 +72,8 @@ OUTLINES = {
 }
 
 
-def calibration(evaluation: Evaluation) -> str:
-    """Say for which arms miscalibration was found; finding none is not the same as being calibrated."""
+def calibration(evaluation: Evaluation, *, brief: bool = False) -> str:
+    """Say for which arms miscalibration was found, after the slopes unless brief; finding none is no proof of calibration."""
     rows = evaluation.summary
     if rows.empty:
         return ""
@@ -86,7 +86,7 @@ def calibration(evaluation: Evaluation) -> str:
         f"{r['arm']} {interval('calibration_slope', r['value'], r['low'], r['high'])}"
         for r in slopes.to_dict("records")
     ]
-    parts = [f"The calibration slope (1 is ideal), {fitted}, was {listed(values)}."]
+    parts = [] if brief else [f"The calibration slope (1 is ideal), {fitted}, was {listed(values)}."]
     apart = {
         "risks too extreme (slope below 1)": list(slopes.loc[slopes["high"] < 1, "arm"]),
         "risks too moderate (slope above 1)": list(slopes.loc[slopes["low"] > 1, "arm"]),
@@ -124,14 +124,12 @@ def subgroups(evaluation: Evaluation) -> str:
             text
             + f"No difference of the AUC between subgroups could be shown (smallest p {p_value(smallest)}, not adjusted)."
         )
-    which = listed(
-        [
-            f"{arm} by {column} (p {p_value(p)})"
-            for column, arm, p in found[["column", "arm", "interaction_p"]].to_numpy()
-        ]
-    )
+    which = listed([
+        f"by {column} ({listed([f'{arm} p {p_value(p)}' for arm, p in lines[['arm', 'interaction_p']].to_numpy()])})"
+        for column, lines in found.groupby("column", sort=False)
+    ])  # fmt: skip
     return (
-        f"{text}The AUC differed between subgroups for {which}; {count(len(tests), 'test')}, not adjusted, so about "
+        f"{text}The AUC differed between subgroups {which}; {count(len(tests), 'test')}, not adjusted, so about "
         f"{ALPHA * len(tests):.1f} would be expected by chance."
     )
 

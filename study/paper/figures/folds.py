@@ -95,9 +95,7 @@ def study_grid(cells: pd.DataFrame, looks: Looks, level: str) -> Drawn:
     image = axes.imshow(values, cmap="Blues", vmin=low - margin, vmax=high + margin, aspect="auto")
     for row in data.to_dict("records"):
         _cell(axes, row, (folds.index(row["fold"]), arms.index(row["arm"])), image, len(folds))
-    axes.set_xticks(
-        range(len(folds)), [f"{fold + 1}" if isinstance(fold, int | np.integer) else str(fold) for fold in folds]
-    )
+    axes.set_xticks(range(len(folds)), [str(fold) for fold in folds])
     axes.set_yticks(range(len(arms)), arms)
     axes.set(xlabel="Test fold", ylim=(len(arms) - 0.5, -0.5), xlim=(-0.5, len(folds) - 0.5))
     axes.tick_params(length=0)
