@@ -14,7 +14,7 @@ from study.paper.tables.markup import markdown
 from study.stored import StoredStudy
 
 REPORT, SUPPLEMENT = "report.md", "supplement.md"
-LIMITATIONS_SHOWN = 4
+LIMITATIONS_SHOWN = 3
 """Points in the report; the supplement has all."""
 
 

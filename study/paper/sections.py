@@ -3,6 +3,7 @@
 import pandas as pd
 
 from mmbc.data.labels import CONTRALATERAL
+from mmbc.data.leaky import TELLING
 from study.errors import shared
 from study.evaluate import Evaluation
 from study.folds import table as fold_counts
@@ -27,11 +28,11 @@ def cohort(study: StoredStudy, *, brief: bool = False) -> str:
         f"Labelled positive: {listed(list(study.cohort.positive))}; labelled negative: {listed(negative)}. {_unit(study)}"
         f"{_left_out(study)}"
     )
-    if brief:
-        return head
     uses_images = not study.imported and any(study.settings.arm_config(arm).uses_images for arm in study.settings.arms)
-    outlined = study.cohort.n_outlined
-    treatment = f"\n\n{OUTLINES[study.settings.data.outlines].format(n=outlined)}" if uses_images and outlined else ""
+    outlined, outlines = study.cohort.n_outlined, study.settings.data.outlines
+    treatment = f"\n\n{OUTLINES[outlines].format(n=outlined)}" if uses_images and outlined else ""
+    if brief:  # what makes the numbers optimistic belongs into every report
+        return head + (treatment if outlines != "sham" else "")
     notes = "".join(f"\n- {note}" for note in study.cohort.notes)
     return head + treatment + (f"\n{notes}" if notes else "")
 
@@ -182,7 +183,7 @@ def training(study: StoredStudy) -> str:
 def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     """Return everything a reviewer should know before quoting a number, the weightiest first."""
     protocol = study.settings.protocol
-    points = [*evaluation.gaps]
+    points = [*evaluation.gaps, *(note for note in study.cohort.notes if TELLING in note)]
     if study.imported:
         points.append(
             "The predictions were made elsewhere. That no model saw its test patients in training is what their folds say; how they "

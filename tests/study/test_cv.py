@@ -27,7 +27,9 @@ def test_a_study_end_to_end_then_again(tmp_path):
     again = invoke(tmp_path, "--ablation", "image")
     assert again.exit_code == 0 and "finished: best" not in again.output
     written = RUN.invoke(
-        report.app, [f"{tmp_path}/results/phantom-tiny", "--reports", f"{tmp_path}/again", "--replicates", "200"]
+        report.app,
+        [f"{tmp_path}/results/phantom-tiny", "--reports", f"{tmp_path}/again", "--replicates", "200"]
+        + ["--no-figures"],
     )
     assert written.exit_code == 0 and (tmp_path / "again" / "phantom-tiny" / "report.md").exists()
     assert RUN.invoke(report.app, [f"{tmp_path}/results/nothing"]).exit_code == 2
@@ -95,14 +97,14 @@ def test_real_lists_run_without_images(real_data, tmp_path):
         data=str(real_data / "mini_ddsm_v1_full_lists"),
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    text = (tmp_path / "reports" / "mini-ddsm-v1-tiny-120-patients" / "report.md").read_text()
+    text = (tmp_path / "reports" / "mini-ddsm-v1-tiny-120-patients" / "supplement.md").read_text()
     assert "No image file was opened" in text and "synthetic" not in text
 
 
 def test_real_images_run(real_v1, tmp_path):
     done = invoke(tmp_path, "--limit-patients", "24", "--set", "train.max_epochs=1", data=str(real_v1))
     assert done.exit_code == 0, done.output
-    text = (tmp_path / "reports" / "mini-ddsm-v1-tiny-24-patients" / "report.md").read_text()
+    text = (tmp_path / "reports" / "mini-ddsm-v1-tiny-24-patients" / "supplement.md").read_text()
     assert "outline of a donor" in text
 
 
