@@ -1,4 +1,4 @@
-# make demo   install if needed, run the whole study on the built-in cohort, say where the report is
+# make demo   install if needed, run the whole study on the built-in cohort, write reports/demo with its predictions
 # make test   install if needed, run the tests
 # make check  ruff and mypy
 PYTHON ?= python3
@@ -16,7 +16,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $(INSTALLED)
 
 demo: $(INSTALLED)
-	$(BIN)/python -m study.cv --ablation all --data phantom
+	$(BIN)/python -m study.cv --ablation all --data phantom --name demo --with-predictions
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

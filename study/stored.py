@@ -12,7 +12,7 @@ An archive holds what every number of a report is made of, and no model. Nothing
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,9 @@ from study.settings import BASELINE, StudyFile
 
 ARCHIVED = ("study.toml", "cohort.parquet", "cohort.json", "folds.json", "environment.json", "predictions.parquet",
             "history.parquet", "records.json")  # fmt: skip
+
+OF_MODELS = ("files", "model", "preprocessing", "coefficients")
+"""What a record says to load the model, which an archive does not have."""
 
 
 @dataclass(frozen=True)
@@ -189,11 +192,13 @@ def _joined(frames: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFram
 
 
 def write_archive(study: StoredStudy, folder: Path) -> None:
-    """Write everything that a report is made of; the models are left behind, and so are paths.
+    """Write everything that a report is made of; models, digests of images and paths are left behind.
 
     Only the logits of predictions are kept: the probabilities follow from them and from the records.
     """
-    write_cohort(folder, study.cohort)
+    write_cohort(
+        folder, replace(study.cohort, images=study.cohort.images.drop(columns="pixel_digest", errors="ignore"))
+    )
     facts = read_json(folder / "cohort.json")
     write_json(folder / "cohort.json", {**facts, "digest": study.cohort_digest})
     write_atomically(folder / "study.toml", to_toml(_settings_without_paths(study.settings)).encode())
@@ -205,14 +210,19 @@ def write_archive(study: StoredStudy, folder: Path) -> None:
     (folder / "history.parquet").unlink(missing_ok=True)
     if not study.history.empty:
         _write_parquet(folder / "history.parquet", study.history.astype({"arm": "category"}))
-    write_json(folder / "records.json", {"planned": list(study.planned), "records": study.records})
+    records = {name: {k: v for k, v in record.items() if k not in OF_MODELS} for name, record in study.records.items()}
+    write_json(folder / "records.json", {"planned": list(study.planned), "records": records})
     there = [name for name in ARCHIVED if (folder / name).exists()]
     write_json(folder / "archive.json", {name: file_digest(folder / name) for name in there})
 
 
 def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
     buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False, compression="zstd", compression_level=9)
+    numbers = list(frame.select_dtypes("float").columns)
+    frame.to_parquet(
+        buffer, index=False, compression="zstd", compression_level=9, use_byte_stream_split=numbers,
+        use_dictionary=[name for name in frame.columns if name not in numbers],
+    )  # fmt: skip
     write_atomically(path, buffer.getvalue())
 
 

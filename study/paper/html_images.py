@@ -4,6 +4,7 @@ import base64
 import re
 import struct
 from html import escape
+from urllib.parse import quote
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ENLARGED = 1.4
@@ -32,8 +33,13 @@ def embedded(data: bytes | None, name: str, alternative: str) -> str:
     else:
         raise ValueError(f"figure {name!r} is neither SVG nor PNG: it begins with {data[:12]!r}")
     size = f' width="{ENLARGED * width:.0f}" height="{ENLARGED * height:.0f}"' if width and height else ""
-    source = base64.b64encode(data).decode()
-    return f'<img data-figure="{escape(name)}" alt="{escape(alternative or name)}"{size} src="data:image/{kind};base64,{source}">'
+    source = f"{kind};base64,{base64.b64encode(data).decode()}" if kind == "png" else f"{kind},{_quoted(data.decode())}"
+    return f'<img data-figure="{escape(name)}" alt="{escape(alternative or name)}"{size} src="data:image/{source}">'
+
+
+def _quoted(svg: str) -> str:
+    """Return an SVG as it stands in an address inside double quotes: a fifth shorter than in base64."""
+    return quote(re.sub(r'="([^"\']*)"', r"='\1'", svg), safe=" ='/:;,@?+$()!*~-._{}|[]^`")
 
 
 def _png_size(data: bytes) -> tuple[float, float]:

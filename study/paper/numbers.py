@@ -35,6 +35,10 @@ P_VALUES = {
 PROBABILITIES = {"p_worse": "below −δ", "p_equivalent": "within ±δ", "p_better": "above +δ"}
 
 
+OTHER_LEVELS = ("roc_auc", "pr_auc", "accuracy", "sensitivity", "specificity", "f1", "brier")
+"""Metrics given for levels that are not the unit of analysis, as the literature does; the tables have all."""
+
+
 def numbers(study: StoredStudy, evaluation: Evaluation) -> dict[str, Entry]:
     """Return every number of a study by key, in a fixed order; of an unfinished study the counts alone."""
     protocol = study.settings.protocol
@@ -55,9 +59,13 @@ def numbers(study: StoredStudy, evaluation: Evaluation) -> dict[str, Entry]:
 
 
 def numbers_json(found: Mapping[str, Entry]) -> str:
-    """Return the numbers as JSON: keys sorted, full precision, null for what is not defined, the same text every time."""
-    plain = {key: {name: _json(value) for name, value in entry.items()} for key, entry in found.items()}
-    return json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return the numbers as JSON, one a line: keys sorted, full precision, null for what is not defined."""
+
+    def text(value: Any) -> str:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+    plain = {key: {name: _json(value) for name, value in found[key].items()} for key in sorted(found)}
+    return "{\n" + ",\n".join(f"{text(key)}: {text(entry)}" for key, entry in plain.items()) + "\n}\n"
 
 
 def _json(value: Any) -> Any:
@@ -83,7 +91,7 @@ def _estimate(row: Mapping[str, Any], metric: str, about: str) -> Entry:
     value, low, high = (float(row[name]) for name in ("value", "low", "high"))
     described = {name: str(row[name]) for name in ("method", "estimand", "level")}
     sizes = {name: int(row[name]) for name in ("n_patients", "n_images")}
-    about = f"{about}, {row['level']} level, 95 % interval ({row['estimand']}, {row['method']})"
+    about = f"{about}, {row['level']} level, {row['estimand']}"
     return (
         _entry(value, interval(metric, value, low, high), about)
         | {"metric": metric, "low": low, "high": high}
@@ -100,6 +108,8 @@ def _summary(evaluation: Evaluation) -> Found:
     """Every metric of every arm; the level is part of the key where it is not the unit of analysis."""
     for row in _lines(evaluation.summary):
         metric, arm, level = row["metric"], row["arm"], row["level"]
+        if level != evaluation.unit and metric not in OTHER_LEVELS:
+            continue
         where = [] if level == evaluation.unit else [level]
         yield (
             key(SHORT.get(metric, metric), arm, *where),

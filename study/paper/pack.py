@@ -135,11 +135,6 @@ def html(content: Content, figures: Mapping[str, bytes]) -> bytes:
     return page(title(content), together, figures, content.notice).encode()
 
 
-def figure_csv(data: pd.DataFrame, notice: str) -> bytes:
-    """Return the numbers behind a figure as they are written beside it."""
-    return (data.assign(notice=notice) if notice else data).to_csv(index=False).encode()
-
-
 def draw_all(content: Content, folder: Path, options: Options) -> list[str]:
     """Draw and save every figure below the folder of a report, and return their files."""
     for name, drawing in content.drawings.items():

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from mmbc.errors import ConfigError, nearest
 from study.paper.figures.shrink import small_png, small_svg
+from study.paper.notices import csv
 from study.record import write_atomically
 from study.settings import BASELINE
 
@@ -138,7 +139,7 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
         write_atomically(folder / f"{name}.pdf", _rendered(figure, "pdf", {"CreationDate": None}))
         svg = _rendered(figure, "svg", {"Date": None, "Creator": None})
         write_atomically(folder / f"{name}.svg", small_svg(svg.decode()).encode())
-    table = (data.assign(notice=notice) if notice else data).to_csv(index=False, lineterminator="\n")
+    table = csv(data, notice)
     write_atomically(folder / f"{name}.csv", table.encode())
 
 
@@ -150,7 +151,7 @@ def _warn(figure: Figure, notice: str) -> None:
         tall += room
         figure.set_size_inches(wide, tall)
         engine.set(rect=(0, room / tall, 1, 1 - room / tall))  # type: ignore[call-arg]
-    style: Any = {"fontsize": NORMAL, "color": "#B00000", "fontstyle": "italic", "ha": "center", "va": "bottom"}
+    style: Any = {"fontsize": NORMAL, "color": "#B00000", "ha": "center", "va": "bottom"}
     figure.text(0.5, 0.15 * room / tall, notice, **style)
 
 

@@ -11,6 +11,7 @@ from mmbc.errors import StudyError
 from study.evaluate import evaluate
 from study.paper.differences import Disagreement, differences
 from study.paper.document import Content
+from study.paper.notices import csv
 from study.paper.pack import (
     ARCHIVE,
     DRAWN,
@@ -18,7 +19,6 @@ from study.paper.pack import (
     Options,
     draw,
     draw_all,
-    figure_csv,
     gather,
     html,
     made_with,
@@ -85,7 +85,7 @@ def _other_predictions(study: StoredStudy, facts: Mapping[str, Any]) -> Iterator
 def _compare(folder: Path, facts: Mapping[str, Any], content: Content, options: Options) -> Iterator[Disagreement]:
     expected = texts(content)
     for name, drawing in content.drawings.items():
-        expected[f"figures/{name}.csv"] = figure_csv(draw(drawing, options)[1], content.notice)
+        expected[f"figures/{name}.csv"] = csv(draw(drawing, options)[1], content.notice).encode()
     for name, data in expected.items():
         if (folder / name).is_file():
             yield from differences(name, (folder / name).read_bytes(), data)

@@ -28,8 +28,7 @@ def test_a_study_end_to_end_then_again(tmp_path):
     assert again.exit_code == 0 and "finished: best" not in again.output
     written = RUN.invoke(
         report.app,
-        [f"{tmp_path}/results/phantom-tiny", "--reports", f"{tmp_path}/again", "--replicates", "200"]
-        + ["--no-figures"],
+        [f"{tmp_path}/results/phantom-tiny", "--reports", f"{tmp_path}/again", "--replicates", "200", "--no-figures"],
     )
     assert written.exit_code == 0 and (tmp_path / "again" / "phantom-tiny" / "report.md").exists()
     assert RUN.invoke(report.app, [f"{tmp_path}/results/nothing"]).exit_code == 2

@@ -28,7 +28,7 @@ MOST_POINTS = 101
 """Points of a mean curve; with fewer distinct values it is exact."""
 MOST_COLUMNS = 7
 MOST_CORNERS = 80
-MOST_LINES = 25
+MOST_LINES = 10
 """More test parts than this are drawn as a band alone, of their 10th to 90th percentile; fewer have their whole range."""
 Curve = tuple[np.ndarray, np.ndarray]
 Between = Callable[[Curve, np.ndarray], np.ndarray]

@@ -2,14 +2,15 @@
 
 import io
 import re
+from collections import Counter
 
 import numpy as np
 from PIL import Image
 from scipy.spatial import cKDTree
 
-EXACT, COLOURS = 64, 256
-"""Colours that keep their value exactly, the commonest (areas, bands), and all colours of a palette (edges of lines share
-the others)."""
+EXACT, COLOURS = 64, (128, 256)
+"""Colours that keep their value exactly, the commonest (areas, bands), and all colours of the palettes to try (edges of
+lines share the others)."""
 VISIBLE, FEW = 20.0, 1e-3
 """A palette is used where less than this share of the pixels moves by more than this distance in RGB (of 442)."""
 
@@ -20,26 +21,28 @@ def small_png(png: bytes, dpi: float) -> bytes:
     codes = drawn.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
     colours, place, n = np.unique(codes, return_inverse=True, return_counts=True)
     channels = np.stack([colours >> 16 & 255, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8)
-    palette = _palette(channels, n)
-    away, nearest = cKDTree(palette.astype(float)).query(channels.astype(float))
     image = Image.fromarray(drawn)
-    if n[away > VISIBLE].sum() <= FEW * n.sum():
-        image = Image.fromarray(nearest.astype(np.uint8)[place].reshape(codes.shape), mode="P")
-        image.putpalette(palette.tobytes())
+    for size in COLOURS:
+        palette = _palette(channels, n, size)
+        away, nearest = cKDTree(palette.astype(float)).query(channels.astype(float))
+        if n[away > VISIBLE].sum() <= FEW * n.sum():
+            image = Image.fromarray(nearest.astype(np.uint8)[place].reshape(codes.shape), mode="P")
+            image.putpalette(palette.tobytes())
+            break
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=True, dpi=(dpi, dpi))
     return buffer.getvalue()
 
 
-def _palette(channels: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Return at most `COLOURS` colours for colours (n_colours, 3) that occur n times."""
+def _palette(channels: np.ndarray, n: np.ndarray, size: int) -> np.ndarray:
+    """Return at most `size` colours for colours (n_colours, 3) that occur n times."""
     order = np.argsort(-n, kind="stable")
     exact, others = channels[order[:EXACT]], order[EXACT:]
-    if len(channels) <= COLOURS:
+    if len(channels) <= size:
         return channels
     pixels = np.repeat(channels[others], np.minimum(n[others], 50), axis=0)[None]  # (1, n_pixels, 3)
-    shared = Image.fromarray(pixels).quantize(COLOURS - EXACT, method=Image.Quantize.MEDIANCUT, kmeans=2)
-    found = np.array(shared.getpalette(), dtype=np.uint8).reshape(-1, 3)[: COLOURS - EXACT]
+    shared = Image.fromarray(pixels).quantize(size - EXACT, method=Image.Quantize.MEDIANCUT, kmeans=2)
+    found = np.array(shared.getpalette(), dtype=np.uint8).reshape(-1, 3)[: size - EXACT]
     return np.vstack([exact, found])
 
 
@@ -55,7 +58,27 @@ def small_svg(svg: str) -> str:
         return f"{float(number[0]):z.2f}".rstrip("0").rstrip(".")
 
     rounded = COORDINATES.sub(lambda attribute: NUMBER.sub(short, attribute[0]), svg)
-    return LINES.sub(lambda path: _compact(path[0]), rounded)
+    return _classes(_unwrapped(LINES.sub(lambda path: _compact(path[0]), rounded)))
+
+
+def _unwrapped(svg: str) -> str:
+    """Return an SVG without indentation, metadata, names that nothing refers to, and groups that say nothing."""
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\s*\n"', '"', re.sub(r">\s+<", "><", svg))
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r'(<g[^>]*?) id="([^"]+)"', lambda group: group[0] if group[2] in used else group[1], svg)
+    while (less := re.sub(r"<g>((?:(?!</?g[ >]).)*)</g>", r"\1", svg, flags=re.DOTALL)) != svg:
+        svg = less
+    return svg.replace("<defs></defs>", "")
+
+
+def _classes(svg: str) -> str:
+    """Return an SVG whose repeated styles are classes."""
+    found = Counter(re.findall(r' style="([^"]*)"', svg))
+    names = {style: f"s{number}" for number, (style, n) in enumerate(found.most_common()) if n > 2}
+    svg = re.sub(r' style="([^"]*)"', lambda at: f' class="{names[at[1]]}"' if at[1] in names else at[0], svg)
+    rules = "".join(f".{name}{{{style}}}" for style, name in names.items())
+    return svg.replace("</style>", f"{rules}</style>", 1)
 
 
 def _compact(path: str) -> str:

@@ -18,5 +18,5 @@ def timeless(data: bytes) -> bytes:
                 content = STAMP.sub(rb"\g<1>2000-01-01T00:00:00Z\g<2>", content)
             entry = zipfile.ZipInfo(name, WHEN)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
-            new.writestr(entry, content)
+            new.writestr(entry, content, compresslevel=9)
     return out.getvalue()

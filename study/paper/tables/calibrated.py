@@ -73,7 +73,7 @@ def reliability_table(evaluation: Evaluation) -> PaperTable:
 
 
 def decision_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
-    """Net benefit at some thresholds around the declared prevalence; the data has the whole curves."""
+    """Net benefit at some thresholds around the declared prevalence; the whole curves are beside the figure."""
     data, prevalence = evaluation.decision, study.settings.protocol.prevalence
     if data.empty or prevalence is None:
         return nothing("decision")
@@ -88,7 +88,7 @@ def decision_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         f"above which people are recalled, {evaluation.unit} level, 95 % patient-bootstrap interval (E1). Recalling nobody is 0. "
         "It assumes that sensitivity and specificity carry over to that prevalence."
     )
-    return PaperTable("decision", "Net benefit", caption, data, pd.DataFrame(rows))
+    return PaperTable("decision", "Net benefit", caption, around.reset_index(drop=True), pd.DataFrame(rows))
 
 
 def subgroups_table(evaluation: Evaluation) -> PaperTable:

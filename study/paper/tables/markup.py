@@ -1,5 +1,6 @@
 """Tables as Markdown and as CSV."""
 
+from study.paper.notices import csv
 from study.paper.tables.base import PaperTable
 
 
@@ -20,7 +21,6 @@ def _escaped(cell: str) -> str:
 def to_csv(table: PaperTable, notice: str) -> str:
     """Return the data at full precision: every number reads back to the same bits, an absent one is an empty field.
 
-    The notice, where there is one, is the last column of every row.
+    A notice is the name of a last, empty column.
     """
-    data = table.data.assign(notice=notice) if notice else table.data
-    return str(data.to_csv(index=False, lineterminator="\n"))
+    return csv(table.data, notice)

@@ -212,4 +212,7 @@ def per_fold_table(evaluation: Evaluation) -> PaperTable:
         "The CSV and the workbook have more metrics and the other levels."
     )
     title = f"Performance by fold, {evaluation.unit} level"
-    return PaperTable("per_fold", title, caption, data, shown.rename(columns=names).fillna(ABSENT), n_keys=4)
+    cells = ["arm", "level", "repeat", "seed", "fold", "n_patients", "n_units", "n_positive"]
+    wide = data.pivot(index=cells, columns="metric", values="value")[list(data["metric"].unique())]
+    wide = wide.reindex(data["arm"].unique(), level="arm").rename_axis(columns=None).reset_index()
+    return PaperTable("per_fold", title, caption, wide, shown.rename(columns=names).fillna(ABSENT), n_keys=4)
