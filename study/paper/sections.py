@@ -189,11 +189,16 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
             "The predictions were made elsewhere. That no model saw its test patients in training is what their folds say; how they "
             "were trained, selected and tuned is for the authors to report, and so is whether the contrasts were declared before."
         )
+    points.append(
+        f"Each test part is one value of {protocol.fold_column} that training never saw; how far this carries to a further one, "
+        "the few seen here cannot tell."
+        if protocol.fold_column
+        else "None of this says anything about another site or device."
+    )
     counts = fold_counts(study.folds, study.cohort.images)
     smallest = int(counts.loc[counts["part"] == "test", "n_positive"].min())
     points.append(f"The smallest test part has {count(smallest, 'positive patient')}; fold values vary accordingly.")
-    if (counts["part"] == "validation").any() and counts.loc[counts["part"] == "validation", "n_patients"].min() > 0:
-        points += warnings(study.folds, study.cohort.images) if not study.imported else []
+    points += [] if study.imported else warnings(study.folds, study.cohort.images)
     points += _pooling_notes(evaluation)
     if protocol.seeds == 1:
         points.append("One training seed: how much another one would change is not known.")
@@ -204,13 +209,6 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         else f"PPV, NPV and net benefit are for the declared prevalence of {protocol.prevalence:g}; they assume that "
         "sensitivity and specificity carry over."
     )
-    if protocol.fold_column:
-        points.append(
-            f"Each test part is one value of {protocol.fold_column} that training never saw; how far this carries to a further "
-            "one, the few seen here cannot tell."
-        )
-    else:
-        points.append("None of this says anything about another site or device.")
     return points
 
 
