@@ -12,6 +12,10 @@ from study.stored import StoredStudy, without_paths
 
 TINY = 20
 """With fewer patients in the smaller class a report warns and ranks nothing."""
+ESTIMANDS = (
+    "E1 intervals are about these fitted models on new patients of this kind, E2 intervals about training again on another such "
+    "cohort. A difference is judged by its paired contrast, never by whether two arms' intervals overlap."
+)
 INPUTS = {"image": "the mammograms", "tabular": "the clinical columns"}
 FUSIONS = {"concat": "concatenation", "attention": "attention"}
 
@@ -21,11 +25,11 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
     arms = [] if evaluation.summary.empty else [a for a in evaluation.summary["arm"].unique() if a != BASELINE]
     if not arms:
         return "No arm is finished yet: run the same command again to continue, then this report compares them."
-    parts = [setting(study, evaluation, arms)]
+    parts = [setting(study, evaluation, arms), ESTIMANDS]
     if (smallest := _smaller_class(study)) < TINY:
         parts.insert(0, _too_few(smallest))
     else:
-        parts += ["\n".join(_findings(study, evaluation)), _how_sure(study, evaluation)]
+        parts += ["\n".join(_findings(study, evaluation)), missing_for_verdicts(study, evaluation)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -38,15 +42,30 @@ def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> 
         else count(study.cohort.n_patients, "patient")
     )
     text = (
-        f"{count(len(arms), 'arm')} ({listed(list(arms))}) {'was evaluated' if len(arms) == 1 else 'were compared'} on a "
-        f"cohort of {rows} ({n_positive(study)} positive), tested {tested(study)}. At the {evaluation.unit} level the ROC-AUC "
-        f"(95 % interval) was {listed(_aucs(evaluation, arms))}."
+        f"{count(len(arms), 'arm')} {'was evaluated' if len(arms) == 1 else 'were compared'}{_described(study, arms)} on a cohort "
+        f"of {rows} ({n_positive(study)} positive), tested {tested(study)}. At the {evaluation.unit} level the ROC-AUC "
+        f"(E1 95 % interval) was {listed(_aucs(evaluation, arms))}."
     )
     baseline = _aucs(evaluation, [BASELINE])
     if baseline:
         what = " on the clinical columns alone" if study.cohort.features else ""
-        text += f" A logistic regression{what}, the baseline to beat, reached {baseline[0].partition(' ')[2]}."
+        text += f" A logistic regression{what}, the baseline to beat, reached {baseline[0].partition(' ')[2]}"
+        against = any(BASELINE in pair for pair in study.settings.protocol.contrasts)
+        text += "." if against else "; no declared contrast tests an arm against it."
     return text
+
+
+def _described(study: StoredStudy, arms: Sequence[str]) -> str:
+    """Return the arms by name, with what they are made of where it was trained here."""
+    if study.imported:
+        return f" ({listed(list(arms))})"
+    models = {arm: study.settings.arm_config(arm).model for arm in arms}
+    texts = [
+        f"{arm} ({' and '.join(INPUTS[name].removeprefix('the ') for name in model.inputs)}"
+        f"{f', fused by {FUSIONS[model.fusion]}' if len(model.inputs) > 1 else ' alone'})"
+        for arm, model in models.items()
+    ]
+    return f": {listed(texts)}," if len(texts) > 1 else f": {texts[0]},"
 
 
 def _aucs(evaluation: Evaluation, arms: Sequence[str]) -> list[str]:
@@ -87,7 +106,8 @@ def tested(study: StoredStudy) -> str:
         )
     if study.folds.get("kind") == "holdout":
         return "on one test part" if study.imported else f"on one held-out part ({_n_tested(study)})"
-    repeats = "" if protocol.repeats == 1 else f", {protocol.repeats} times with other splits"
+    repeats = "" if protocol.repeats == 1 else f", on {protocol.repeats} random divisions into folds"
+    repeats += f" with {protocol.seeds} training seeds each" if protocol.seeds > 1 else ""
     return f"out of fold in {study.folds['n_folds']}-fold patient-grouped cross-validation{repeats}"
 
 
@@ -105,7 +125,7 @@ def _findings(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         text, doubt = _against(evaluation, row)
         first = lead(study, row)
         if doubt:
-            first = f"{first.removesuffix('.')}, {doubt}."
+            first = f"{first.removesuffix('.')} overall; {doubt}."
         found.append(f"- **{first}** {row['sentence']} {row['disagreement']} {text}".replace("  ", " ").rstrip())
     return found
 
@@ -122,7 +142,8 @@ def _against(evaluation: Evaluation, row: Mapping[Any, Any]) -> tuple[str, str]:
     verdict, better = _shown(row)
     opposed = [str(r["against"]) for r in mine if (r["low"] <= 0 if better else r["high"] >= 0)]
     claims = verdict in ("better", "worse", "shown here") and opposed
-    doubt = f"but against {listed(opposed)} alone this could not be shown" if claims else ""
+    which = "no gain" if better else "no loss"
+    doubt = f"against {listed(opposed)} alone {which} was shown" if claims else ""
     return f"By negative class alone (E1, not adjusted): {listed(values)}.", doubt
 
 
@@ -187,15 +208,6 @@ def fusions(study: StoredStudy, first: str, second: str) -> tuple[str, str]:
     if one.fusion != other.fusion and one.model_copy(update={"fusion": other.fusion}) == other:
         return f"fusion by {FUSIONS[one.fusion]}", f"fusion by {FUSIONS[other.fusion]}"
     return first, second
-
-
-def _how_sure(study: StoredStudy, evaluation: Evaluation) -> str:
-    """Say what the intervals are about, and which command adds what is missing for a verdict."""
-    text = (
-        "E1 intervals are about these fitted models on new patients of this kind; E2 about training again on another such "
-        "cohort. Intervals of single arms decide nothing about a difference: only the paired contrasts do."
-    )
-    return f"{text} {missing_for_verdicts(study, evaluation)}".strip()
 
 
 def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation) -> str:

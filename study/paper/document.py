@@ -14,7 +14,7 @@ from study.paper.tables.markup import markdown
 from study.stored import StoredStudy
 
 REPORT, SUPPLEMENT = "report.md", "supplement.md"
-LIMITATIONS_SHOWN = 3
+LIMITATIONS_SHOWN = 4
 """Points in the report; the supplement has all."""
 
 
@@ -88,7 +88,7 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
     parts = {
         "Answer": [said.answer(study, evaluation)],
         "Cohort": [sections.cohort(study, brief=True)],
-        "Performance": [*content.table("main"), *content.figure("main", brief=True)],
+        "Performance": [*content.table("main"), sections.chance(evaluation), *content.figure("main", brief=True)],
         "Differences between arms": content.figure("contrasts", brief=True) or content.table("comparisons"),
         "Calibration": [sections.calibration(evaluation, brief=True)],
         "Subgroups": [sections.subgroups(evaluation)],

@@ -8,7 +8,6 @@ from study.errors import shared
 from study.evaluate import Evaluation
 from study.folds import table as fold_counts
 from study.folds import warnings
-from study.paper.answer import n_positive
 from study.paper.format import count, interval, listed, number, p_value
 from study.settings import BASELINE
 from study.stored import StoredStudy, without_paths
@@ -23,10 +22,21 @@ def cohort(study: StoredStudy, *, brief: bool = False) -> str:
     images = study.cohort.images
     negative = sorted(images.loc[images["label"] == 0, "status"].unique())
     rows = f"{count(len(images), 'image')} of " if len(images) > study.cohort.n_patients else ""
+    statuses = study.cohort.images.sort_values("label", ascending=False, kind="stable").drop_duplicates("patient_id")[
+        "status"
+    ]
+    by_status = {str(status): int(n) for status, n in statuses.value_counts().items()}
+    classes = {
+        "positive": [name for name in by_status if name not in negative],
+        "negative": [name for name in negative if name in by_status],
+    }
+    shown = "; ".join(
+        f"{side}: {listed([f'{by_status[name]} {name}' for name in names])}" for side, names in classes.items()
+    )
+    columns = listed([feature.name for feature in study.cohort.features])
     head = (
-        f"Cohort {study.cohort.name}: {rows}{count(study.cohort.n_patients, 'patient')}, {n_positive(study)} of them positive. "
-        f"Labelled positive: {listed(list(study.cohort.positive))}; labelled negative: {listed(negative)}. {_unit(study)}"
-        f"{_left_out(study)}"
+        f"Cohort {study.cohort.name}: {rows}{count(study.cohort.n_patients, 'patient')} ({shown}). Clinical columns: {columns}. "
+        f"{_unit(study)}{_left_out(study)}"
     )
     uses_images = not study.imported and any(study.settings.arm_config(arm).uses_images for arm in study.settings.arms)
     outlined, outlines = study.cohort.n_outlined, study.settings.data.outlines
@@ -37,20 +47,23 @@ def cohort(study: StoredStudy, *, brief: bool = False) -> str:
     return head + treatment + (f"\n{notes}" if notes else "")
 
 
+LEFT_OUT = {"duplicate": "duplicates", "other class": "of a class that is not compared"}
+
+
 def _left_out(study: StoredStudy) -> str:
     """Return how many listed images are not used, and why."""
     totals = study.cohort.flow.groupby("step", sort=False)["n_images"].sum()
     lost = {str(step): int(n) for step, n in totals.items() if step not in ("listed", "used") and n}
     if not lost:
         return ""
-    reasons = listed([f"{n} {step}" for step, n in lost.items()])
-    return f" Of {totals['listed']} listed images {sum(lost.values())} were left out ({reasons})."
+    reasons = listed([f"{n} as {LEFT_OUT.get(step, step)}" for step, n in lost.items()])
+    return f" Of {totals['listed']} listed images some were left out: {reasons}."
 
 
 def _unit(study: StoredStudy) -> str:
     """What the label belongs to, and therefore what is counted."""
     if study.settings.unit == "patient":
-        return "The label belongs to the case, so the patient is the unit of analysis."
+        return "One label a case: all of its images carry it, those of a healthy breast too. The patient is the unit of analysis."
     images = study.cohort.images
     breasts = images.drop_duplicates(["patient_id", "case_id", "breast"])
     opposite = int((breasts["status"] == CONTRALATERAL).sum())
@@ -95,12 +108,17 @@ def calibration(evaluation: Evaluation, *, brief: bool = False) -> str:
         "risks too low on average": list(large.loc[large["low"] > 0, "arm"]),
     }
     found = [f"{listed(arms)}: {what}" for what, arms in apart.items() if arms]
+    low, high = (number("calibration_slope", end) for end in (slopes["value"].min(), slopes["value"].max()))
+    if len(slopes) > 1 and (slopes["value"] < 1).all():
+        parts.append(f"Every slope lies below 1 ({low} to {high}), as of risks that are too extreme.")
+    elif len(slopes) > 1 and (slopes["value"] > 1).all():
+        parts.append(f"Every slope lies above 1 ({low} to {high}), as of risks that are too moderate.")
     parts.append(
         f"Intervals that exclude the ideal: {'; '.join(found)}."
         if found
-        else "No miscalibration could be shown, which with intervals this wide is no proof of calibration."
+        else "No interval excludes the ideal, which with intervals this wide is no proof of calibration."
         if (slopes["high"] - slopes["low"]).max() > 0.5
-        else "No miscalibration could be shown."
+        else "No interval excludes the ideal."
     )
     return " ".join(parts)
 
@@ -130,8 +148,8 @@ def subgroups(evaluation: Evaluation) -> str:
         for column, lines in found.groupby("column", sort=False)
     ])  # fmt: skip
     return (
-        f"{text}The AUC differed between subgroups {which}; {count(len(tests), 'test')}, not adjusted, so about "
-        f"{ALPHA * len(tests):.1f} would be expected by chance."
+        f"{text}The AUC differed between subgroups {which}: {len(found)} of {count(len(tests), 'test')} with p below .05, not "
+        f"adjusted, where about {ALPHA * len(tests):.0f} would be expected by chance."
     )
 
 
@@ -161,6 +179,20 @@ def errors(evaluation: Evaluation) -> str:
         "validation patients (see Operating points)."
     )
     return " ".join(sentences)
+
+
+def chance(evaluation: Evaluation) -> str:
+    """Say for which arms an AUC against one negative class, or within sites, was not shown to exceed chance."""
+    rows = evaluation.contrasts_by_class
+    if rows.empty:
+        return ""
+    found = []
+    for metric, lines in rows[rows["low"] <= 0.5].groupby("metric", sort=False):
+        values = [
+            f"{r['arm']} {interval('roc_auc', r['value'], r['low'], r['high'])}" for r in lines.to_dict("records")
+        ]
+        found.append(f"{metric!s}{'' if metric == 'within sites' else ' alone'}: {listed(values)}")
+    return f"Not shown to exceed chance (the interval includes 0.5) {'; '.join(found)}." if found else ""
 
 
 def training(study: StoredStudy) -> str:
@@ -193,12 +225,16 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         f"Each test part is one value of {protocol.fold_column} that training never saw; how far this carries to a further one, "
         "the few seen here cannot tell."
         if protocol.fold_column
-        else "None of this says anything about another site or device."
+        else "Nobody from outside this collection was tested: nothing here is about another site or device."
     )
     counts = fold_counts(study.folds, study.cohort.images)
     smallest = int(counts.loc[counts["part"] == "test", "n_positive"].min())
     points.append(f"The smallest test part has {count(smallest, 'positive patient')}; fold values vary accordingly.")
-    points += [] if study.imported else warnings(study.folds, study.cohort.images)
+    points += (
+        []
+        if study.imported
+        else [note.partition(" Fixed epochs")[0] for note in warnings(study.folds, study.cohort.images)]
+    )
     points += _pooling_notes(evaluation)
     if protocol.seeds == 1:
         points.append("One training seed: how much another one would change is not known.")

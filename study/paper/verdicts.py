@@ -29,7 +29,7 @@ def sentence(c: Comparison, delta: float) -> str:
         )
     if verdict in ("better", "worse"):
         return (
-            f"{c.first} is {verdict} than {c.second}, {_size(c, delta)}: AUC difference {found}; {e2}, Holm-adjusted "
+            f"{c.first} is {verdict} than {c.second}, {size((c.e1_low, c.e1_high), (c.e2_low, c.e2_high), delta)}: AUC difference {found}; {e2}, Holm-adjusted "
             f"p = {p_value(c.e2_p_holm)}."
         )
     if verdict == "equivalent":
@@ -43,19 +43,22 @@ def sentence(c: Comparison, delta: float) -> str:
             f"{_span(c.e2_low_90, c.e2_high_90)}. That it is better was not shown."
         )
     needed = c.n_patients * ((c.e2_high - c.e2_low) / 2 / delta) ** 2
-    about = f"; about {_rounded(needed)} patients would be needed for ±{delta:g}" if needed > c.n_patients else ""
+    about = (
+        f"; about {_rounded(needed)} patients would narrow that interval to ±{delta:g}" if needed > c.n_patients else ""
+    )
     return (
         f"The comparison of {c.first} with {c.second} is inconclusive: AUC difference {found}, compatible with "
-        f"{difference(c.e2_low)} to {difference(c.e2_high)} ({e2.partition(' interval')[0]}){about}."
+        f"{difference(c.e2_low)} to {difference(c.e2_high)} ({e2.partition(' interval')[0]}, Holm-adjusted p = "
+        f"{p_value(c.e2_p_holm)}){about}."
     )
 
 
-def _size(c: Comparison, delta: float) -> str:
-    """How the E1 interval lies to the region of practical equivalence."""
-    near, far = sorted((abs(c.e1_low), abs(c.e1_high)))
-    if near > delta:
+def size(e1: tuple[float, float], e2: tuple[float, float], delta: float) -> str:
+    """How the E1 and the E2 interval lie to the region of practical equivalence; a size is said where both agree on it."""
+    ends = [sorted((abs(low), abs(high))) for low, high in (e1, e2)]
+    if min(near for near, _ in ends) > delta:
         return f"by more than {delta:g}"
-    return f"by less than {delta:g}" if far < delta else "size unresolved"
+    return f"by less than {delta:g}" if max(far for _, far in ends) < delta else "size unresolved"
 
 
 def disagreement(c: Comparison) -> str:

@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from study.paper.figures.parts import Drawn, Looks, columns_of, drawn, extent, small_multiples
 from study.paper.format import difference_interval
 from study.paper.style import DARK, FAINT, GUIDE, MM, NORMAL, SMALL, canvas, styled
+from study.paper.verdicts import size
 from study.stats.comparison import SEEDS_NEEDED
 from study.strata import SMALLEST_CELL
 
@@ -78,20 +79,13 @@ def seed_differences(per_fold: pd.DataFrame, first: str, second: str, level: str
 
 def verdict(row: Mapping[Hashable, Any], delta: float) -> str:
     """Return a verdict in a few words: with the size of what was found, or what is missing."""
-    said, low, high = str(row["verdict"]), float(row["e1_low"]), float(row["e1_high"])
+    said = str(row["verdict"])
     if said == "not assessed":
         n_seeds = int(row["n_seeds"])
         few = n_seeds < SEEDS_NEEDED
         return f"not assessed\n({n_seeds} of {SEEDS_NEEDED} seeds)" if few else "not assessed\n(one split)"
     if said in ("better", "worse"):
-        near, far = sorted((abs(low), abs(high)))
-        return f"{said},\n" + (
-            f"by more than {delta:g}"
-            if near > delta
-            else f"by less than {delta:g}"
-            if far < delta
-            else "size unresolved"
-        )
+        return f"{said},\n{size((row['e1_low'], row['e1_high']), (row['e2_low'], row['e2_high']), delta)}"
     return f"{said}\n(±{delta:g})" if said == "equivalent" else said
 
 

@@ -76,7 +76,6 @@ def _calibration(axes: Axes, reliability: pd.DataFrame, arm: str, looks: Looks) 
     after = reliability[(reliability["arm"] == arm) & (reliability["stage"] == "after")].sort_values("mean_prob")
     after = after[filled(after)]
     colour, dash, marker = looks[arm]
-    axes.vlines(after["mean_prob"], after["low"], after["high"], color=colour, alpha=0.3, linewidth=0.5)
     axes.plot(
         after["mean_prob"], after["observed"], color=colour, linestyle=dash, linewidth=0.9, markersize=3,
         marker=marker, markeredgewidth=0.6,

@@ -129,17 +129,25 @@ def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> 
     parts = [
         f"{tested(study).capitalize()} predictions of {people}. 95 % intervals for these fitted models on new patients (E1), "
         f"patients as clusters. AUC: {area} under the ROC curve, clustered DeLong",
-        "; within sites: pairs of the same site alone, patient bootstrap" if WITHIN in further else "",
-        *(f"; {metric}: the positives and that status alone" for metric in further if metric != WITHIN),
+        "; within sites: over pairs of the same site, patient bootstrap" if WITHIN in further else "",
+        *(f"; {metric}: the positives and these negatives only" for metric in further if metric != WITHIN),
         ". Sensitivity: at the threshold for 90 % specificity chosen on validation patients, Wilson with design effect; in "
-        "square brackets the specificity it achieved."
+        "square brackets the specificity it achieved, which differs between arms, so that this column ranks none."
         if has_validation(evaluation)
         else ". Sensitivity at 90 % specificity: n/a, there are no validation predictions to choose a threshold on.",
         " Calibration slope 1 and intercept 0 are ideal (clustered logistic regression).",
+        f" Brier score of the prevalence alone: {number('brier', _of_prevalence(study, evaluation))}.",
         f" {BASELINE}: logistic regression on the clinical columns alone." if _has_baseline(study, evaluation) else "",
         averaged(study),
     ]
     return "".join(parts)
+
+
+def _of_prevalence(study: StoredStudy, evaluation: Evaluation) -> float:
+    """Return the Brier score of a constant probability, the share of positive units."""
+    counted = at_unit(evaluation.confusion, evaluation).iloc[0]
+    share = (counted["tp"] + counted["fn"]) / counted[["tp", "fp", "fn", "tn"]].sum()
+    return float(share * (1 - share))
 
 
 def _has_baseline(study: StoredStudy, evaluation: Evaluation) -> bool:

@@ -21,8 +21,10 @@ SIZE, SMALL = 8.0, 7.0
 """Points of the cells, and of those of tables that need it."""
 SHORT, LONG, MARGIN = 21.0, 29.7, 2.0
 """Sides of an A4 page and its margins in cm."""
-CHARACTER, BOLD = 0.46, 0.56
-"""Mean width of a character in units of the font's size, in cells and in headers."""
+WIDE, NARROW, USUAL, BOLD = 0.74, 0.36, 0.51, 1.1
+"""Widths of capitals (and other wide characters), of narrow ones and of the rest in units of the font's size, rounded up; and how
+much wider bold ones are."""
+THIN = "iIjlt.,;:()[]|/' "
 PADDING = 6.5
 """Points beside a cell's text, both sides together."""
 TWENTIETHS = 20
@@ -60,7 +62,7 @@ def fitted(table: PaperTable) -> tuple[bool, float, list[Grid]]:
     for landscape, size in ((False, SIZE), (False, SMALL), (True, SIZE), (True, SMALL)):
         side = LONG if landscape else SHORT
         points = (side - 2 * MARGIN) / 2.54 * 72
-        panels = grids(table.shown, table.n_keys, int(points / (CHARACTER * size)))
+        panels = grids(table.shown, table.n_keys, int(points / (USUAL * size)))
         taken = [sum(_points(grid, size)) + PADDING * len(grid.widths) for grid in panels]
         if len(panels) == 1 and taken[0] <= points:
             break
@@ -116,9 +118,16 @@ def _tight(paragraph: Paragraph, *, keep: bool) -> None:
 
 def _points(grid: Grid, size: float) -> list[float]:
     """Return what the text of each column takes in points: the wider of its header, which is bold, and its cells."""
-    headers = [max(map(len, lines)) for lines in grid.header]
-    cells = [max((len(line) for row in grid.rows for line in row[place]), default=0) for place in range(len(headers))]
-    return [size * max(BOLD * head, CHARACTER * cell) for head, cell in zip(headers, cells, strict=True)]
+    headers = [max(map(_ems, lines)) for lines in grid.header]
+    cells = [
+        max((_ems(line) for row in grid.rows for line in row[place]), default=0.0) for place in range(len(headers))
+    ]
+    return [size * max(BOLD * head, cell) for head, cell in zip(headers, cells, strict=True)]
+
+
+def _ems(text: str) -> float:
+    """Return about how wide a text is in units of the font's size."""
+    return sum(NARROW if c in THIN else WIDE if c.isupper() or c in "mw%−+≥δ" else USUAL for c in text)
 
 
 def _table_xml(grid: Grid, size: float) -> str:
