@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted([*(ROOT / "mmbc").rglob("*.py"), *(ROOT / "study").rglob("*.py")])
 COMMANDS = {
-    "study.cv", "study.report", "study.bench", "study.cache", "study.precision", "study.stats.simulate", "mmbc.example",
+    "study.cv", "study.report", "study.verify", "study.compare", "study.example", "study.bench", "study.cache", "study.precision", "study.stats.simulate", "mmbc.example",
 }  # fmt: skip
 TORCH = {"torch", "torchvision", "timm", "safetensors"}
 
@@ -54,7 +54,7 @@ def test_import_rules(path):
     assert not {m for m in imported(path) if m in COMMANDS} - {module}, "no module imports a command"
 
 
-@pytest.mark.parametrize("module", ["study.report", "study.evaluate", "study.record"])
+@pytest.mark.parametrize("module", ["study.report", "study.verify", "study.compare", "study.evaluate", "study.record"])
 def test_reading_results_needs_no_torch(module):
     code = f"import sys, {module}; assert not {{'torch', 'timm', 'optuna'}} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -23,8 +23,10 @@ def a_comparison(**changed):
     ("changed", "verdict", "words"),
     [
         ({}, "better", "size unresolved"),
-        ({"e1_low": 0.021}, "better", "by more than 0.02"),
-        ({"e1_high": 0.019, "difference": 0.015}, "better", "by less than 0.02"),
+        ({"e1_low": 0.021}, "better", "size unresolved"),
+        ({"e1_low": 0.021, "e2_low": 0.0201}, "better", "by more than 0.02"),
+        ({"e1_high": 0.019, "difference": 0.015}, "better", "size unresolved"),
+        ({"e1_high": 0.019, "e2_high": 0.0199, "difference": 0.015}, "better", "by less than 0.02"),
         ({"n_seeds": 1}, "not assessed", "For these fitted models only, concat was above image"),
         ({"n_seeds": 1, "e1_low": -0.01}, "not assessed", "could not be told apart"),
         ({"e2_p": float("nan"), "e2_low_90": float("nan")}, "not assessed", "single split"),
@@ -41,6 +43,11 @@ def test_verdicts_in_their_order_and_their_words(changed, verdict, words):
     found = judged([a_comparison(**changed)], delta=0.02)[0]
     assert found.verdict == verdict and words in sentence(found, 0.02)
     assert "no difference" not in sentence(found, 0.02)
+
+
+def test_an_unfinished_contrast_counts_for_holm():
+    alone = judged([a_comparison(e2_p=0.02)], delta=0.02, n_declared=3)
+    assert alone[0].e2_p_holm == pytest.approx(0.06) and alone[0].verdict != "better"
 
 
 def test_holm_over_the_declared_contrasts_and_disagreement():

@@ -126,3 +126,24 @@ def test_estimate_refuses_nonsense():
     for change in ({"low": 0.9}, {"low": float("nan")}, {"level": "slice"}):
         with pytest.raises(ValueError):
             Estimate(**{**good, **change})
+
+
+def test_areas_of_many_replicates_are_those_of_each_alone():
+    """Blocks of replicates, ties and units with several rows change nothing; scikit-learn agrees under integer weights."""
+    rng = np.random.default_rng(4)
+    units = rng.integers(0, 30, 90)
+    labels, scores = rng.integers(0, 2, 90), np.round(rng.normal(size=90), 1)
+    weights = rng.poisson(1.0, (3 * metrics.BLOCK + 7, 30)).astype(float)
+    partial, average = metrics.curve_areas(weights, units, labels, scores, max_fpr=0.2)
+    for number in (0, 1, metrics.BLOCK, len(weights) - 1):
+        alone = metrics.curve_areas(weights[[number]], units, labels, scores, max_fpr=0.2)
+        assert (partial[number], average[number]) == (alone[0][0], alone[1][0])
+        drawn = weights[number, units]
+        assert average[number] == pytest.approx(
+            reference.average_precision_score(labels, scores, sample_weight=drawn), rel=1e-12
+        )
+        assert partial[number] == pytest.approx(
+            reference.roc_auc_score(labels, scores, sample_weight=drawn, max_fpr=0.2), rel=1e-12
+        )
+    nobody = metrics.curve_areas(np.zeros((1, 30)), units, labels, scores, max_fpr=0.2)
+    assert np.isnan(nobody).all()
