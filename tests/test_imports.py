@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted([*(ROOT / "mmbc").rglob("*.py"), *(ROOT / "study").rglob("*.py")])
 COMMANDS = {
-    "study.cv", "study.report", "study.verify", "study.compare", "study.example", "study.bench", "study.cache", "study.precision", "study.stats.simulate", "mmbc.example",
+    "study.cv", "study.report", "study.verify", "study.compare", "study.example", "study.bench", "study.cache",
+    "study.precision", "study.stats.simulate", "mmbc.example",
 }  # fmt: skip
 TORCH = {"torch", "torchvision", "timm", "safetensors"}
 

@@ -8,10 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from mmbc import example
-from study import cv, report
+from study import cv, report, verify
+from study import example as predictions
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-COMMANDS = {"mmbc.example": example.app, "study.cv": cv.app, "study.report": report.app}
+COMMANDS = {
+    "mmbc.example": example.app, "study.cv": cv.app, "study.report": report.app, "study.verify": verify.app,
+    "study.example": predictions.app,
+}  # fmt: skip
 RUN = CliRunner()
 
 
@@ -63,6 +67,23 @@ def test_your_own_cohort(tmp_path, monkeypatch):
         "on the locked test part where ExamDate >= '2024-01-01'"
         in Path("reports/synthetic-tiny-test-part/report.md").read_text()
     )
+
+
+@pytest.mark.slow
+def test_your_own_predictions(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    (block,) = blocks(chapter("Your own predictions"), "bash")
+    outputs = []
+    for python, flag, module, *arguments in lines(block):
+        assert (python, flag) == ("python", "-m")
+        done = RUN.invoke(COMMANDS[module], arguments)
+        assert done.exit_code == 0, done.output
+        outputs.append(" ".join(done.output.split()))
+    assert "every number follows from its predictions" in outputs[2]
+    text = Path("reports/synthetic/report.md").read_text()
+    assert text.count("synthetic predictions, not clinical evidence") > 3
+    assert "fusion is better than" in text and "cnn" in text
 
 
 def test_every_flag_is_documented():
