@@ -101,7 +101,7 @@ def _warnings(content: Content) -> list[str]:
     notice = content.notice
     missing = said.unfinished(content.study)
     return [
-        *([f"> **{notice[0].upper()}{notice[1:]}.** Every number below is about made-up women."] if notice else []),
+        *([f"> **{notice[0].upper()}{notice[1:]}.** This goes for every number below."] if notice else []),
         *([f"> **{missing}.**"] if missing else []),
     ]
 
