@@ -82,6 +82,8 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
         StudyError: arms that were not tested on the same rows with the same labels.
     """
     units, gaps = all_units(study)
+    known = levels_of(study)
+    units = units[units["level"].isin(known)].reset_index(drop=True) if len(units) else units
     unit, protocol = study.settings.unit, study.settings.protocol
     gaps = _missing_cells(study) + gaps + _no_validation(study)
     if units.empty:
@@ -92,12 +94,12 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     if not complete:
         return Evaluation(per_fold=per_fold, scores=scores, gaps=tuple(gaps), unit=unit)
     patients, weights = _draws(study, n_replicates, seed)
-    levels = {level: align(units, complete, level, patients) for level in LEVELS}
+    levels = {level: align(units, complete, level, patients) for level in known}
     intervals = pd.DataFrame(
         [line for rows in levels.values() for line in summarise(rows, weights, protocol.prevalence)]
     )
-    primary, known = levels[unit], {*study.settings.arms, BASELINE}
-    declared = [pair for pair in protocol.contrasts if known.issuperset(pair)]
+    primary, arms = levels[unit], {*study.settings.arms, BASELINE}
+    declared = [pair for pair in protocol.contrasts if arms.issuperset(pair)]
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
     return Evaluation(
         per_fold=per_fold, intervals=intervals, summary=_with_pooled(intervals[intervals["primary"]], levels),
@@ -112,6 +114,11 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
         ),
         confusion=_confusion(levels), errors=wrong_units(primary), scores=scores, gaps=tuple(gaps), unit=unit,
     )  # fmt: skip
+
+
+def levels_of(study: StoredStudy) -> tuple[str, ...]:
+    """Return the levels that say something of their own: where a patient has one row, that of the unit of analysis alone."""
+    return LEVELS if len(study.cohort.images) > study.cohort.n_patients else (study.settings.unit,)
 
 
 def _missing_cells(study: StoredStudy) -> list[str]:

@@ -20,7 +20,8 @@ from mmbc.data.splits import Split
 from mmbc.errors import LeakageError, SplitError, StudyError, some
 from study.baseline import fit_baseline
 from study.environment import describe
-from study.predicted import check_pairs, cohort_of, number_runs, read_predictions
+from study.folder import set_aside
+from study.predicted import arm_name, check_pairs, cohort_of, number_runs, read_predictions
 from study.record import CELL_COLUMNS, PREDICTION_COLUMNS, file_digest, read_json
 from study.settings import BASELINE, StudyFile, data_settings, load
 from study.stored import StoredStudy, load_study, planned_cells, write_archive
@@ -43,6 +44,7 @@ class Import:
         contrasts: pairs of arms, first minus second; empty for those of the study file, else see `default_contrasts`.
         allow_leaky: clinical columns that may nearly determine the label.
         command: what was typed.
+        force: replace another table's study of the same name, which is kept aside.
         notice: a warning that every table and figure carries, for predictions that are no evidence.
     """
 
@@ -55,6 +57,7 @@ class Import:
     allow_leaky: Sequence[str] = ()
     command: Sequence[str] = field(default_factory=list)
     notice: str = ""
+    force: bool = False
 
 
 def import_predictions(request: Import) -> StoredStudy:
@@ -69,14 +72,14 @@ def import_predictions(request: Import) -> StoredStudy:
     data = data_settings(request.config, request.assignments)
     rows, roles = read_predictions(request.path, data)
     cohort, rows = cohort_of(request.path, rows, roles, data, request.allow_leaky)
-    cohort = replace(cohort, notice=request.notice)
+    cohort = replace(cohort, notice=request.notice, notes=(*cohort.notes, *_renamed(rows)))
     fold_names = number_runs(rows)
     folds = _folds(rows, fold_names)
     arms = list(dict.fromkeys(rows["arm"]))
-    study = _settings(request, arms, folds, n_seeds=int(rows.loc[rows["arm"] != BASELINE, "seed"].max()) + 1)
-    check_pairs(rows)
+    study = _settings(request, arms, folds, n_seeds=int(rows["seed"].max()) + 1)
+    check_pairs(rows, fold_names)
     predictions, records = _cells(rows, cohort)
-    if BASELINE not in arms and cohort.features and folds["n_folds"] > 1:
+    if cohort.features and folds["n_folds"] > 1:
         predictions, records = _with_baseline(predictions, records, folds, cohort)
     stored = StoredStudy(
         folder=request.out / (request.name or manifest.cohort_name(request.path)), settings=study, cohort=cohort,
@@ -85,7 +88,7 @@ def import_predictions(request: Import) -> StoredStudy:
         planned=tuple(name for name in planned_cells(study, folds) if name in records or BASELINE not in name),
         records=records, predictions=predictions, history=pd.DataFrame(),
     )  # fmt: skip
-    return _keep(stored)
+    return _keep(stored, force=request.force)
 
 
 def _folds(rows: pd.DataFrame, names: Mapping[int, str]) -> dict[str, Any]:
@@ -144,6 +147,13 @@ def _check_repeat(repeat: int, tested: pd.DataFrame, everybody: set[str], names:
             )
 
 
+def _renamed(rows: pd.DataFrame) -> list[str]:
+    """Say which arms have another name here than in the table."""
+    pairs = rows.drop_duplicates("arm")[["called", "arm"]].to_numpy().tolist()
+    changed = [f"{called!r} is {arm}" for called, arm in pairs if called != arm]
+    return [f"Arms are named as files and macros need it: {', '.join(changed)}."] if changed else []
+
+
 def default_contrasts(arms: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return the usual contrasts between the arms that are there; else every other arm minus the first one."""
     usual = tuple(pair for pair in DECLARED if set(pair) <= set(arms))
@@ -151,10 +161,8 @@ def default_contrasts(arms: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 
 def _settings(request: Import, arms: Sequence[str], folds: Mapping[str, Any], n_seeds: int) -> StudyFile:
-    names = [arm for arm in arms if arm != BASELINE]
-    if not names:
-        raise StudyError(f"{request.path}: the only arm is called {BASELINE!r}, the name of the baseline; rename it")
-    pairs = [list(pair) for pair in (request.contrasts or default_contrasts(names))]
+    names = list(arms)
+    pairs = [[arm_name(arm) for arm in pair] for pair in (request.contrasts or default_contrasts(names))]
     base = {"arms": {arm: {"question": ""} for arm in names}, "protocol": {"contrasts": pairs}}
     asked = [f"protocol.contrasts={pairs!r}"] if request.contrasts else []
     study = load("default", request.config, [*request.assignments, *asked], base=base)
@@ -210,12 +218,22 @@ def _environment(request: Import, roles: Mapping[str, str], cohort: Cohort, n_ro
     return found | {"imported": about}
 
 
-def _keep(stored: StoredStudy) -> StoredStudy:
-    """Write the archive, in place of an older import of the same name, and read it back."""
+def _keep(stored: StoredStudy, *, force: bool) -> StoredStudy:
+    """Write the archive and read it back; another study of the same name is kept aside, and only where that was asked for.
+
+    Raises:
+        StudyError: the folder holds another study.
+    """
     folder = stored.folder
     if (folder / "study.toml").exists():
-        imported = (folder / "archive.json").exists() and read_json(folder / "environment.json").get("imported")
-        if not imported:
-            raise StudyError(f"{folder}: holds a study that was trained here; use another --name")
+        there = read_json(folder / "environment.json") if (folder / "archive.json").exists() else {}
+        was, now = (about.get("imported") or {} for about in (there, stored.environment))
+        if was.get("sha256") != now["sha256"]:
+            if not force:
+                what = f"the predictions of {was['file']}" if was else "a study that was trained here"
+                raise StudyError(
+                    f"{folder}: holds {what}; use another --name, or --force (the old study is kept aside)"
+                )
+            set_aside(folder)
     write_archive(stored, folder)
     return load_study(folder)

@@ -37,6 +37,7 @@ def read_predictions(path: Path, data: DataConfig) -> tuple[pd.DataFrame, dict[s
     rows["prob"] = _probabilities(path, rows["prob"], roles["prob"])
     rows["part"] = _parts(path, rows["part"], roles.get("part", "part"))
     rows["breast"] = manifest.breasts(path, rows["breast"], roles, rows.index)
+    rows["called"] = rows["arm"]
     rows["arm"] = _arm_names(path, rows["arm"])
     rows["row"] = rows.index
     for key in ("repeat", "seed"):
@@ -72,11 +73,20 @@ def _parts(path: Path, values: pd.Series, column: str) -> pd.Series:
     return found
 
 
+def arm_name(name: str) -> str:
+    """Return an arm's name in letters, digits, `-` and `_`, as file names and macros need it."""
+    return re.sub(r"-{2,}", "-", re.sub(r"[^\w-]+", "-", re.sub(r"\s*\+\s*", "_plus_", name))).strip("-_") or "arm"
+
+
 def _arm_names(path: Path, values: pd.Series) -> pd.Series:
-    """Return arm names of letters, digits, `-` and `_`, as file names and macros need them; two never become one."""
-    names = {name: re.sub(r"[^\w-]+", "-", name).strip("-") or "arm" for name in values.unique()}
+    """Return arm names fit for files and macros; two never become one, and none takes the baseline's."""
+    names = {name: arm_name(name) for name in values.unique()}
     if len(set(names.values())) < len(names):
         raise CohortError(f"{path}: arms {some(names)} cannot be told apart by letters and digits; rename them")
+    if BASELINE in names.values():
+        raise CohortError(
+            f"{path}: the arm name {BASELINE!r} is that of the baseline this program fits on the clinical columns; rename the arm"
+        )
     return values.map(names)
 
 
@@ -88,7 +98,7 @@ def cohort_of(
     rows = rows.assign(image_id=_image_ids(rows, roles), outcome=manifest.outcomes(rows["label"]))
     rows = rows.assign(status=manifest.statuses(rows["outcome"], rows["status"], roles["label"]))
     _check_once(path, rows)
-    others = [str(name) for name in rows if name not in (*NEEDED, *OPTIONAL, "row", "outcome")]
+    others = [str(name) for name in rows if name not in (*NEEDED, *OPTIONAL, "row", "outcome", "called")]
     _check_same(path, rows, ["patient_id", "outcome", "status", "site", *others])
     images = rows.drop_duplicates("image_id")
     features, values, left_out = manifest.clinical_columns(path, images[others], images["patient_id"], data, ())
@@ -155,16 +165,20 @@ def number_runs(rows: pd.DataFrame) -> dict[int, str]:
     return names
 
 
-def check_pairs(rows: pd.DataFrame) -> None:
+def check_pairs(rows: pd.DataFrame, fold_names: Mapping[int, str]) -> None:
     """Refuse arms that were not tested on the same images in the same runs."""
     keys = ["repeat", "seed", "fold", "part", "image_id"]
+
+    def named(row: tuple[object, ...]) -> str:
+        repeat, seed, fold, part, image = row
+        return f"{image} (repeat {repeat}, seed {seed}, fold {fold_names.get(fold, fold)}, {part})"  # type: ignore[call-overload]
+
     sets = {str(arm): set(map(tuple, mine[keys].to_numpy().tolist())) for arm, mine in rows.groupby("arm", sort=False)}
-    trained = {arm: found for arm, found in sets.items() if arm != BASELINE}
-    reference = next(iter(trained))
-    for arm, found in trained.items():
+    reference = next(iter(sets))
+    for arm, found in sets.items():
         differing = sets[reference] ^ found
         if differing:
-            shown = some((f"{r[4]} (repeat {r[0]}, seed {r[1]}, fold {r[2]}, {r[3]})" for r in sorted(differing)), 3)
+            shown = some(map(named, sorted(differing)), 3)
             raise StudyError(
                 f"arms {reference} and {arm} were not predicted for the same rows; {len(differing)} have no pair: {shown}. "
                 "Arms are compared in pairs: give every arm the same rows"

@@ -37,11 +37,12 @@ def main(
     features: Annotated[str | None, typer.Option(help="Clinical columns to use, separated by commas. Default: all that qualify.", rich_help_panel=TABLE)] = None,
     allow_leaky_column: Annotated[list[str] | None, typer.Option(help="A clinical column that may nearly determine the label; may be repeated.", rich_help_panel=TABLE)] = None,
     contrasts: Annotated[str | None, typer.Option(help="Declared pairs of arms: fusion:image,fusion:clinical means the first minus the second of each.", rich_help_panel=TABLE)] = None,
-    config: Annotated[Path | None, typer.Option(help="Study file (TOML) with [data] and [protocol] of the table.", rich_help_panel=TABLE)] = None,
+    config: Annotated[Path | None, typer.Option(help="Study file (TOML) with the sections data and protocol.", rich_help_panel=TABLE)] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, for example protocol.delta=0.03; may be repeated.", rich_help_panel=TABLE)] = None,
     notice: Annotated[str, typer.Option(help="A warning that every table and figure carries, for predictions that are no evidence.", rich_help_panel=TABLE)] = "",
     name: Annotated[str, typer.Option(help="Name of the study made of the table. Default: the file's.", rich_help_panel=TABLE)] = "",
     out: Annotated[Path, typer.Option(help="Where studies lie.", rich_help_panel=TABLE)] = Path("results"),
+    force: Annotated[bool, typer.Option("--force", help="Replace another table's study of the same name; it is kept aside.", rich_help_panel=TABLE)] = False,
     reports: Annotated[Path, typer.Option(help="Where reports lie.", rich_help_panel=PACK)] = Path("reports"),
     replicates: Annotated[int, typer.Option(min=100, help="Bootstrap draws.", rich_help_panel=PACK)] = 2000,
     journal: Annotated[str, typer.Option(help=f"Whose column widths figures have: {', '.join(JOURNALS)}.", rich_help_panel=PACK)] = "nature",
@@ -66,7 +67,7 @@ def main(
             stored = import_predictions(Import(
                 path=predictions, name=name, out=out, config=config, assignments=[*(set_ or []), *flags, *roles],
                 contrasts=_pairs(contrasts), allow_leaky=tuple(allow_leaky_column or ()),
-                command=["python", "-m", "study.report", *sys.argv[1:]], notice=notice,
+                command=["python", "-m", "study.report", *sys.argv[1:]], notice=notice, force=force,
             ))  # fmt: skip
         else:
             assert study is not None

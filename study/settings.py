@@ -140,7 +140,7 @@ def load(
     assignments: Sequence[str] = (),
     base: dict[str, Any] | None = None,
 ) -> StudyFile:
-    """Build a study file: the default (or another base), under a preset, under the user's file, under `--set` values.
+    """Build a study file: the default under a preset (or another base), under the user's file, under `--set` values.
 
     Every arm's configuration is validated here, so that a misspelt key stops the command before any work.
 
@@ -150,7 +150,7 @@ def load(
     if preset not in presets():
         raise ConfigError(f"unknown preset {preset!r}; {nearest(preset, presets())}")
     values = merge(read_toml(PRESETS / "default.toml") if base is None else base, {"preset": preset})
-    sources = [(f"preset {preset}", read_toml(PRESETS / f"{preset}.toml"))]
+    sources = [(f"preset {preset}", read_toml(PRESETS / f"{preset}.toml"))] if base is None else []
     if file is not None:
         sources.append((str(file), read_toml(file)))
     sources += [(f"--set {text}", assignment(text)) for text in assignments]

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import tomli_w
 
 from mmbc.calibration import apply_platt
 from mmbc.config import digest, to_toml
@@ -201,7 +202,7 @@ def write_archive(study: StoredStudy, folder: Path) -> None:
     )
     facts = read_json(folder / "cohort.json")
     write_json(folder / "cohort.json", {**facts, "digest": study.cohort_digest})
-    write_atomically(folder / "study.toml", to_toml(_settings_without_paths(study.settings)).encode())
+    write_atomically(folder / "study.toml", _study_toml(study).encode())
     write_json(folder / "folds.json", study.folds)
     write_json(folder / "environment.json", without_paths(study.environment))
     compact = study.predictions[[*CELL_COLUMNS, "image_id", "part", "logit"]]
@@ -230,6 +231,16 @@ def without_paths(environment: Mapping[str, Any]) -> dict[str, Any]:
     """Return an environment whose commands name the last part of every path alone, and no former runs."""
     kept = {key: value for key, value in environment.items() if key != "runs"}
     return kept | {"command": [_last_part(word) for word in environment.get("command") or []]}
+
+
+def _study_toml(study: StoredStudy) -> str:
+    """Return the study file; of an imported study what is known of it alone, not how some model might have been trained."""
+    if not study.imported:
+        return to_toml(_settings_without_paths(study.settings))
+    known = study.settings.model_dump(
+        mode="json", exclude_none=True, include={"preset": True, "arms": True, "protocol": True}
+    )
+    return tomli_w.dumps(known | {"data": {"label_level": study.settings.data.label_level}})
 
 
 def _settings_without_paths(settings: StudyFile) -> StudyFile:

@@ -1,5 +1,6 @@
 """The arms within classes, sites and subgroups, and their calibration and decision curves."""
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -69,8 +70,11 @@ def subgroup_columns(cohort: Cohort, asked: Sequence[str]) -> dict[str, pd.Serie
     A numeric column with many values is cut: age at 50 and 70 years, others at their terciles.
     """
     images = cohort.images
-    names = list(asked) or [name for name in ("age", "density", "view", "site") if _known(images, name)]
-    return {name: _grouped(images[_known(images, name)], name) for name in names if _known(images, name)}
+    if asked:
+        return {name: _grouped(images[_known(images, name)], name) for name in asked if _known(images, name)}
+    usual = {name: _usual(images, name) for name in ("age", "density", "view", "site")}
+    found = {column or name: _grouped(images[column], name) for name, column in usual.items() if column}
+    return {name: groups for name, groups in found.items() if groups[groups != UNKNOWN].nunique() > 1}
 
 
 def check_subgroups(cohort: Cohort, asked: Sequence[str]) -> None:
@@ -85,6 +89,12 @@ def check_subgroups(cohort: Cohort, asked: Sequence[str]) -> None:
             raise CohortError(f"protocol.subgroups: no column {name!r} to group by; {nearest(name, columns)}")
         if name.lower() in (other.lower() for other in asked[:number]):
             raise CohortError(f"protocol.subgroups: {name!r} is named twice")
+
+
+def _usual(images: pd.DataFrame, name: str) -> str:
+    """Return the column of this name, or one that begins with it as a word (`Age (years)`), or ''."""
+    words = {str(column): re.split(r"[\W_]+", str(column).lower())[0] for column in images.columns}
+    return _known(images, name) or next((column for column, word in words.items() if word == name), "")
 
 
 def _known(images: pd.DataFrame, name: str) -> str:

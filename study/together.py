@@ -35,12 +35,14 @@ class Together:
         names: of the studies, in order.
         differing: key, and the value in each study: the settings that the comparison is about.
         notes: what was left out so that every run has its pair.
+        imported: whether one of them at least was trained elsewhere, so that its settings are not known.
     """
 
     study: StoredStudy
     names: tuple[str, ...]
     differing: pd.DataFrame
     notes: tuple[str, ...]
+    imported: bool = False
 
 
 def together(studies: Sequence[StoredStudy]) -> Together:
@@ -61,9 +63,11 @@ def together(studies: Sequence[StoredStudy]) -> Together:
             f"{name}: {', '.join(study.settings.arms)}" for name, study in zip(names, studies, strict=True)
         )
         raise StudyError(f"the studies have no arm in common ({known}); arms of the same name are compared")
+    imported = any(study.imported for study in studies)
     repeats, seeds = (min(getattr(study.settings.protocol, key) for study in studies) for key in ("repeats", "seeds"))
     return Together(
-        study=_joined(studies, names, arms, repeats, seeds), names=names, differing=_differing(studies, names),
+        study=_joined(studies, names, arms, repeats, seeds), names=names,
+        differing=pd.DataFrame() if imported else _differing(studies, names), imported=imported,
         notes=tuple(_notes(studies, names, arms, repeats, seeds)),
     )  # fmt: skip
 
@@ -113,8 +117,8 @@ def _check_folds(one: StoredStudy, other: StoredStudy) -> None:
         if mine != yours:
             raise StudyError(
                 f"{one.name} and {other.name} have different folds: in repeat {place[0]}, fold {place[1]}, "
-                f"{len(mine ^ yours)} patients are tested in one alone: {some(sorted(mine ^ yours), 3)}. Run one again with the "
-                f"other's splits: --folds results/{one.name}/folds.json"
+                f"{len(mine ^ yours)} patients are tested in one alone: {some(sorted(mine ^ yours), 3)}. Both need the "
+                f"same folds (study.cv: --folds results/{one.name}/folds.json)"
             )
 
 

@@ -164,14 +164,15 @@ def lead(study: StoredStudy, row: Mapping[Any, Any]) -> str:
             "not shown here": f"No difference from adding {what} to {to} could be shown, even in these fitted models.",
         }[verdict]
     one, other = fusions(study, str(row["first"]), str(row["second"]))
+    against = f"{_start(one)} against {other}"
     return {
-        "better": f"{_start(one)} is better than {other}.",
-        "worse": f"{_start(one)} is worse than {other}.",
-        "equivalent": f"{_start(one)} and {other} differ by less than {delta}.",
-        "non-inferior": f"{_start(one)} is not worse than {other} beyond {delta}; that it is better was not shown.",
-        "inconclusive": f"Whether {one} or {other} is better is not settled.",
-        "shown here": f"In these fitted models {one} is {'better' if better else 'worse'} than {other}.",
-        "not shown here": f"No difference between {one} and {other} could be shown, even in these fitted models.",
+        "better": f"{against}: better.",
+        "worse": f"{against}: worse.",
+        "equivalent": f"{against}: no difference beyond {delta}.",
+        "non-inferior": f"{against}: not worse beyond {delta}; that it is better was not shown.",
+        "inconclusive": f"{against}: not settled.",
+        "shown here": f"{against}, in these fitted models: {'better' if better else 'worse'}.",
+        "not shown here": f"{against}: no difference could be shown, even in these fitted models.",
     }[verdict]
 
 
@@ -223,7 +224,7 @@ def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation) -> str:
         )
         return f"One test part cannot tell how much training again would change: that takes {again}."
     if "studies" in (study.environment.get("imported") or {}):
-        return f"Verdicts take at least {SEEDS_NEEDED} training seeds in every study (`--seeds {SEEDS_NEEDED}` extends one)."
+        return f"Verdicts take at least {SEEDS_NEEDED} training seeds in every study."
     if study.imported:
         return (
             f"**Verdicts are not assessed** for the procedure: they take predictions of at least {SEEDS_NEEDED} training seeds "

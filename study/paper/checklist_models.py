@@ -24,7 +24,8 @@ def clusters(f: Facts) -> Answer:
     where: tuple[str, ...] = ("table main", "table auc_by_class") if f.within_sites else ()
     if "site" in f.groups:
         where += ("table subgroups", "figure subgroups", "supplement.md, Subgroups")
-    return Answer(REPORTED, where, count(f.study.cohort.images["site"].nunique(), "site")) if where else AUTHOR
+    n_sites = f.study.cohort.images["site"].nunique()
+    return Answer(REPORTED, where, count(n_sites, "site")) if where and n_sites > 1 else AUTHOR
 
 
 def measures(f: Facts) -> Answer:

@@ -69,6 +69,8 @@ def title(content: Content) -> str:
     """Return the title of both documents."""
     arms = [] if content.evaluation.summary.empty else list(content.evaluation.summary["arm"].unique())
     question = "what does each part of the model contribute?" if len(arms) > 1 else "how well does the model do?"
+    if content.study.imported and len(arms) > 1:
+        question = "how do the models compare?"
     return f"{content.study.name}: {question}"
 
 

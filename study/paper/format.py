@@ -111,6 +111,12 @@ def per_thousand(value: float, low: float = math.nan, high: float = math.nan) ->
     return _minus(f"{1000 * value:z.1f}{ends}")
 
 
+def p_equals(p: float) -> str:
+    """Return `p = 0.012` or `p < 0.001`."""
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def p_value(p: float) -> str:
     """Return a p value with 3 decimals, `< 0.001` below that."""
     return "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"

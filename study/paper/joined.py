@@ -59,7 +59,11 @@ def compose(joined: Together, content: Content, title: str) -> str:
     same = (
         ""
         if len(joined.differing)
-        else "No setting differs between the studies: what is found below is chance and versions of the software."
+        else (
+            "How the models of these predictions differ is not known here: it is for their authors to report."
+            if joined.imported
+            else "No setting differs between the studies: what is found below is chance and versions of the software."
+        )
     )
     parts = [
         f"# {title}",

@@ -4,6 +4,7 @@ from mmbc.config import AugmentConfig, Config, ModelConfig
 from study.paper.bibliography import backbone
 from study.paper.format import count, listed
 from study.paper.sentences import by_arm, citing, configs, each, fill, has_baseline, paragraph, uses_table
+from study.settings import BASELINE
 from study.stored import StoredStudy
 
 WEIGHTS = {
@@ -233,6 +234,13 @@ def leaks(study: StoredStudy) -> str:
 
 def baseline(study: StoredStudy) -> str:
     """The logistic regression beside the arms."""
+    if study.imported and BASELINE in study.arms:
+        return paragraph(
+            "Baseline",
+            "Beside these models a logistic regression [@pedregosa2011] on the clinical columns (L2 penalty, C = 1) was fitted in the "
+            "same folds, by this program, to the patients who are neither tested nor validation patients there; numeric and ordinal "
+            "columns were standardised, and a missing value was given the median, each learned from those patients.",
+        )
     if not has_baseline(study):
         return ""
     if not study.cohort.features:

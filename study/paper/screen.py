@@ -25,7 +25,9 @@ def summary_table(evaluation: Evaluation, notice: str = "") -> Table:
     units = evaluation.summary[evaluation.summary["level"] == evaluation.unit]
     for arm, lines in units.groupby("arm", sort=False):
         values = lines.set_index("metric")[["value", "low", "high"]]
-        table.add_row(str(arm), *(interval(metric, *values.loc[metric]) for metric in SHOWN))
+        table.add_row(
+            str(arm), *(interval(metric, *values.loc[metric]) if metric in values.index else "n/a" for metric in SHOWN)
+        )
     return table
 
 

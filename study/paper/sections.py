@@ -1,5 +1,7 @@
 """The sections behind the answer: sentences generated from the numbers."""
 
+import shlex
+
 import pandas as pd
 
 from mmbc.data.labels import CONTRALATERAL
@@ -15,6 +17,8 @@ from study.stored import StoredStudy, without_paths
 POOLING_NOTE = 0.01
 """A pooled AUC that differs from the mean of within-fold values by more than this is remarked on."""
 ALPHA = 0.05
+EVALUATED_WITH = ("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "matplotlib")
+"""Packages behind the numbers of predictions that were made elsewhere."""
 
 
 def cohort(study: StoredStudy, *, brief: bool = False) -> str:
@@ -218,8 +222,8 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     points = [*evaluation.gaps, *(note for note in study.cohort.notes if TELLING in note)]
     if study.imported:
         points.append(
-            "The predictions were made elsewhere. That no model saw its test patients in training is what their folds say; how they "
-            "were trained, selected and tuned is for the authors to report, and so is whether the contrasts were declared before."
+            "The predictions were made elsewhere: that no model saw its test patients in training is taken from the folds as given. How "
+            "models were trained, selected and tuned is for the authors to report, and whether the contrasts were declared before."
         )
     points.append(
         f"Each test part is one value of {protocol.fold_column} that training never saw; how far this carries to a further one, "
@@ -265,9 +269,10 @@ def provenance(study: StoredStudy) -> str:
     """Return what it was run with, without names of machines and places."""
     e = study.environment
     state = {True: " with local changes", False: "", None: ""}[e["dirty"]]
-    versions = ", ".join(f"{name} {version}" for name, version in e["packages"].items() if version)
+    used = EVALUATED_WITH if study.imported else tuple(e["packages"])
+    versions = ", ".join(f"{name} {version}" for name, version in e["packages"].items() if version and name in used)
     program = f"mmbc {e['mmbc']}" + (f", commit {e['commit'][:12]}{state}" if e["commit"] else "")
-    command = " ".join(without_paths(e)["command"])
+    command = shlex.join(without_paths(e)["command"])
     if about := e.get("imported"):
         return (
             f"The predictions are {about['n_rows']} rows of `{about['file']}` (SHA-256 {about['sha256'][:16]}…), read by {program} "

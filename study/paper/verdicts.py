@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from study.paper.format import difference, listed, p_value
+from study.paper.format import difference, listed, p_equals
 from study.stats.comparison import ALPHA, SEEDS_NEEDED, Comparison
 from study.stats.procedure import CORRECTED, PROCEDURE
 
@@ -24,13 +24,13 @@ def sentence(c: Comparison, delta: float) -> str:
             f"{c.first} was {direction} {c.second}" if excludes else f"{c.first} and {c.second} could not be told apart"
         )
         return (
-            f"For these fitted models only, {first}: AUC difference {found}, Holm-adjusted p = {p_value(c.e1_p_holm)}. "
+            f"For these fitted models only, {first}: AUC difference {found}, Holm-adjusted {p_equals(c.e1_p_holm)}. "
             f"Whether the procedure differs was not assessed ({missing})."
         )
     if verdict in ("better", "worse"):
         return (
             f"{c.first} is {verdict} than {c.second}, {size((c.e1_low, c.e1_high), (c.e2_low, c.e2_high), delta)}: AUC difference {found}; {e2}, Holm-adjusted "
-            f"p = {p_value(c.e2_p_holm)}."
+            f"{p_equals(c.e2_p_holm)}."
         )
     if verdict == "equivalent":
         return (
@@ -48,8 +48,8 @@ def sentence(c: Comparison, delta: float) -> str:
     )
     return (
         f"The comparison of {c.first} with {c.second} is inconclusive: AUC difference {found}, compatible with "
-        f"{difference(c.e2_low)} to {difference(c.e2_high)} ({e2.partition(' interval')[0]}, Holm-adjusted p = "
-        f"{p_value(c.e2_p_holm)}){about}."
+        f"{difference(c.e2_low)} to {difference(c.e2_high)} ({e2.partition(' interval')[0]}, Holm-adjusted "
+        f"{p_equals(c.e2_p_holm)}){about}."
     )
 
 

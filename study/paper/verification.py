@@ -95,11 +95,19 @@ def _compare(folder: Path, facts: Mapping[str, Any], content: Content, options: 
     yield from _drawings(folder, drawings, facts["files"])
     for name in sorted(set(facts["files"]) - set(expected) - set(drawings) - {"report.html"}):
         yield Disagreement(name, "the whole file", "a file", "nothing: the predictions give no such file")
+    for name in _added(folder, {*expected, *drawings}):
+        yield Disagreement(name, "the whole file", "a file", "nothing: it is not of this report")
     shown = {name: folder / "figures" / f"{name}.svg" for name in content.drawings}
     if all(path.is_file() for path in shown.values()):
         page = html(content, {name: path.read_bytes() for name, path in shown.items()})
         there = folder / "report.html"
         yield from differences("report.html", there.read_bytes() if there.is_file() else b"", page)
+
+
+def _added(folder: Path, known: set[str]) -> list[str]:
+    """Return files in the report's own folders that the report does not have."""
+    places = [path for name in ("tables", "figures", "checklists") for path in (folder / name).glob("*")]
+    return sorted({str(path.relative_to(folder)) for path in places} - known)
 
 
 def _drawings(folder: Path, names: list[str], digests: Mapping[str, str]) -> Iterator[Disagreement]:

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from mmbc.errors import CohortError, ConfigError, LeakageError, MmbcError, SplitError, StudyError
+from study import report
 from study.evaluate import evaluate
 from study.imported import Import, default_contrasts, import_predictions
 from study.settings import BASELINE
@@ -58,6 +60,7 @@ def test_without_validation_rows_probabilities_stand_as_given_and_no_threshold_i
     study = read(table)
     evaluation = evaluate(study, n_replicates=100)
     assert set(study.settings.arms) == {"CNN-image", "fusion"}, "names fit for files and macros"
+    assert "'CNN (image)' is CNN-image" in study.cohort.notes[-1]
     assert study.settings.protocol.contrasts == (("fusion", "CNN-image"),)
     metrics = set(evaluation.summary["metric"])
     assert {"roc_auc", "brier", "accuracy"} <= metrics and "sensitivity_at_90_specificity" not in metrics
@@ -134,6 +137,11 @@ BAD = {
         CohortError,
         "cannot be told apart by letters and digits",
     ),
+    "the baseline's name": (
+        lambda t: t.assign(arm=t["arm"].replace("fusion", "logistic")),
+        CohortError,
+        "is that of the baseline this program fits",
+    ),
     "a column that tells": (
         lambda t: t.assign(biopsy=t["label"].map({0: "benign", 1: "cancer"})),
         MmbcError,
@@ -152,16 +160,22 @@ def test_bad_tables_are_refused_by_row_and_column(table, read, case):
 def test_contrasts_are_declared_or_the_usual_ones(table, read):
     assert default_contrasts(["image", "tabular", "concat"]) == (("concat", "tabular"), ("concat", "image"))
     assert default_contrasts(["a", "b", "c"]) == (("b", "a"), ("c", "a"))
-    study = read(table, contrasts=[("CNN-image", "fusion")])
-    assert study.settings.protocol.contrasts == (("CNN-image", "fusion"),)
+    study = read(table, contrasts=[("CNN (image)", "fusion")])
+    assert study.settings.protocol.contrasts == (("CNN-image", "fusion"),), "by the names of the table"
     with pytest.raises(ConfigError, match="no arm 'other'"):
         read(table, contrasts=[("other", "fusion")])
+    text = (study.folder / "study.toml").read_text()
+    assert "[model]" not in text and "[train]" not in text, "nothing is made up of how models were trained"
 
 
-def test_an_import_is_replaced_but_never_a_study_trained_here(table, read, tmp_path, stored):
+def test_other_predictions_replace_a_study_only_where_asked_and_never_one_trained_here(table, read, tmp_path, stored):
     first = read(table)
-    second = read(table.assign(prob=table["prob"] ** 2))
+    assert read(table).predictions.equals(first.predictions), "the same table again is no question"
+    with pytest.raises(StudyError, match=r"holds the predictions of mine\.csv; use another --name, or --force"):
+        read(table.assign(prob=table["prob"] ** 2))
+    second = read(table.assign(prob=table["prob"] ** 2), force=True)
     assert first.folder == second.folder and not first.predictions.equals(second.predictions)
+    assert load_study(tmp_path / "results" / "mine.replaced-1").predictions.equals(first.predictions)
     folder = tmp_path / "results" / "trained"
     folder.mkdir()
     (folder / "study.toml").write_bytes((stored.folder / "study.toml").read_bytes())
@@ -177,3 +191,36 @@ def test_what_is_kept_says_where_it_is_from_without_a_path(table, read, tmp_path
     assert study.environment["command"][-1] == "mine.csv"
     text = "".join(p.read_text() for p in study.folder.iterdir() if p.suffix in (".json", ".toml"))
     assert str(tmp_path) not in text
+
+
+def test_the_smallest_table_there_can_be_gets_a_pack_that_says_only_what_is_so(table, tmp_path, monkeypatch):
+    """Patients alone: no site, view, breast, part, seed or status; other column names, words for labels."""
+    monkeypatch.chdir(tmp_path)
+    table["label"] = table["label"].map({0: "benign", 1: "malignant"})
+    table.rename(columns={"prob": "Score", "age": "Age (years)"}).to_csv("mine.csv", index=False, sep=";")
+    named = ["--columns", "prob=Score", "--positive", "malignant"]
+    done = CliRunner().invoke(report.app, ["--predictions", "mine.csv", *named, "--replicates", "100", "--no-figures"])
+    assert done.exit_code == 0, done.output
+    assert "Report: reports/mine/report.md" in done.output and "n/a" in done.output
+    text = "\n".join(path.read_text() for path in (tmp_path / "reports" / "mine").glob("*.md"))
+    untrue = (
+        "60 images",
+        "breast level",
+        "image level",
+        " view",
+        "by site",
+        "before the run",
+        "calibrated prob",
+        "was opened",
+    )
+    assert [words for words in untrue if words in text] == []
+    true = (
+        "Subgroups of Age (years)",
+        "no validation rows",
+        "A logistic regression",
+        "malignant",
+        "fusion against CNN-image",
+    )
+    assert [words for words in true if words not in text] == []
+    assert not (tmp_path / "reports" / "mine" / "tables" / "summary_image.csv").exists()
+    assert "train" not in (tmp_path / "reports" / "mine" / "tables" / "folds.md").read_text().lower().split("|")

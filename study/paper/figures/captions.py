@@ -56,11 +56,11 @@ def contrasts(f: Facts, comparisons: pd.DataFrame, delta: float) -> str:
     dots = "Dots: mean difference of each training seed" if f.n_seeds > 1 else "Dot: the one training seed"
     baseline = ", the baseline having one that stands for all" if f.baseline and f.n_seeds > 1 else ""
     return (
-        f"Declared contrasts of arms: difference of the ROC-AUC, {f.unit} level ({f.n}), first minus second, "
+        f"{'Contrasts' if f.imported else 'Declared contrasts'} of arms: difference of the ROC-AUC, {f.unit} level ({f.n}), first minus second, "
         f"paired by {f.unit} and test part. Diamond: {'mean over' if f.n_parts > 1 else 'difference on'} "
         f"{f.parts}. Thick: 95 % interval of E1 ({E1.partition(': ')[2]}; fold-stratified clustered DeLong).{e2} "
         "Intervals are not adjusted for their number, verdicts are (Holm over the "
-        f"declared contrasts). {dots}{baseline}. Shaded: ±{delta:g}, declared as without "
+        f"contrasts). {dots}{baseline}. Shaded: ±{delta:g}, {'taken' if f.imported else 'declared'} as without "
         "practical meaning."
     )
 

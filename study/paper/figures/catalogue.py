@@ -51,7 +51,12 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
         found |= dict(_training(study, known))
     counts, n_patients = study.cohort.flow, study.cohort.n_patients
     if {"listed", "used"} <= set(counts["step"]):
-        found["flow"] = Drawing(partial(flow, counts, n_patients), "Cohort flow", captions.FLOW, wide=False)
+        found["flow"] = Drawing(
+            partial(flow, counts, n_patients, "row" if study.imported else "image"),
+            "Cohort flow",
+            captions.FLOW,
+            wide=False,
+        )
     if study.planned:
         found["study_grid"] = _grid(study, evaluation, known)
     return {name: found[name] for name in ORDER if name in found}

@@ -22,23 +22,24 @@ Content = tuple[list[str], list[str]]
 
 
 @styled()
-def flow(counts: pd.DataFrame, n_patients: int) -> Drawn:
+def flow(counts: pd.DataFrame, n_patients: int, row: str = "image") -> Drawn:
     """Cohort flow diagram: listed, what was left out, used by status.
 
     Args:
         counts: `Cohort.flow`: step, status, n_images, n_patients; with the steps `listed` and `used`.
         n_patients: of the cohort used.
+        row: what a row of the cohort is.
 
     Returns:
         Data: `counts`.
     """
     totals = counts.groupby("step", sort=False)["n_images"].sum()
-    lost = [f"{step}: {count(int(n), 'image')}" for step, n in totals.items() if step not in ("listed", "used") and n]
+    lost = [f"{step}: {count(int(n), row)}" for step, n in totals.items() if step not in ("listed", "used") and n]
     left_out: Content = ["Left out"], [line for text in lost for line in wrap(text, 26)] or ["nothing"]
-    listed: Content = ["Listed"], [count(int(totals["listed"]), "image")]
-    used: Content = ["Used"], [f"{count(int(totals['used']), 'image')} of {count(n_patients, 'patient')}"]
+    listed: Content = ["Listed"], [count(int(totals["listed"]), row)]
+    used: Content = ["Used"], [f"{count(int(totals['used']), row)} of {count(n_patients, 'patient')}"]
     whole = width(wide=False)
-    groups = _groups(counts[counts["step"] == "used"], whole)
+    groups = _groups(counts[counts["step"] == "used"], whole, row)
     branch = max(GAP, _height(left_out) / 2 + 1)
     total = 2 * _height(listed) + 2 * branch + GAP + max(_height(group) for group in groups)
     figure = canvas(total + 3 + NOTICE, wide=False, laid_out=False)
@@ -54,10 +55,10 @@ def flow(counts: pd.DataFrame, n_patients: int) -> Drawn:
     return figure, counts
 
 
-def _groups(used: pd.DataFrame, whole: float) -> list[Content]:
+def _groups(used: pd.DataFrame, whole: float, row: str) -> list[Content]:
     """Return the content of the lowest boxes: one for each status, or one for all where they are many."""
     rows = used.to_dict("records")
-    sizes = [[count(row["n_images"], "image"), count(row["n_patients"], "patient")] for row in rows]
+    sizes = [[count(line["n_images"], row), count(line["n_patients"], "patient")] for line in rows]
     names = [str(row["status"]) for row in rows]
     if len(rows) <= BOXES:
         letters = max(int((_share(len(rows), whole) - 4) / LETTER), 8)

@@ -79,7 +79,8 @@ class Sample:
         """Return `294 patients (101 positive; 1088 images)`, or the same for the breasts or images of patients."""
         patients, images = count(self.n_patients, "patient"), count(self.n_images, "image")
         if level == "patient":
-            return f"{patients} ({self.n_positive} positive; {images})"
+            several = f"; {images}" if self.n_images != self.n_patients else ""
+            return f"{patients} ({self.n_positive} positive{several})"
         inner = f"; {images}" if level != "image" else ""
         return f"{count(self.n_units, level)} ({self.n_positive} positive{inner}) of {patients}"
 

@@ -16,11 +16,12 @@ def flow_table(cohort: Cohort, *, says_opened: bool = True) -> PaperTable:
     data = flow_shown(cohort.flow)
     text = data.assign(text=data["n_images"].astype(str) + " (" + data["n_patients"].astype(str) + ")")
     shown = text.pivot(index="step", columns="status", values="text").reindex(data["step"].unique())
-    shown.insert(len(shown.columns), "All images", data.groupby("step", sort=False)["n_images"].sum().astype(str))
+    what = "images" if says_opened else "rows"
+    shown.insert(len(shown.columns), f"All {what}", data.groupby("step", sort=False)["n_images"].sum().astype(str))
     checked = (
         "Every listed file was opened." if cohort.images_checked else "No image file was opened: no arm uses images."
     )
-    caption = f"Images (patients). A patient with two statuses counts under both.{f' {checked}' if says_opened else ''}"
+    caption = f"{what.capitalize()} (patients). A patient with two statuses counts under both.{f' {checked}' if says_opened else ''}"
     shown = shown.reset_index().rename(columns={"step": "Step"}).fillna(ABSENT)
     return PaperTable("flow", "Cohort flow", caption, data, shown)
 
@@ -33,7 +34,8 @@ def table_one(cohort: Cohort) -> PaperTable:
     groups["All"] = pd.Series(True, index=patients.index)
     positive = patients["label"] == 1
     rows = _count_rows("Patients, n", groups, pd.Series(1, index=patients.index))
-    rows += _count_rows("Images, n", groups, patients["n_images"])
+    if len(cohort.images) > len(patients):
+        rows += _count_rows("Images, n", groups, patients["n_images"])
     for feature in cohort.features:
         column = values[feature.name]
         if feature.kind == "numeric":
@@ -125,6 +127,11 @@ def folds_table(study: StoredStudy) -> PaperTable:
         if study.folds.get("kind") == "holdout"
         else "every patient is tested once a repeat"
     )
-    caption = f"Patients (of them positive). No patient is in two parts of a split; {tested}."
+    disjoint = "No patient is in two parts of a split"
+    if study.imported:  # whom a model was trained on is not known here
+        parts = [part for part in parts if part != "train"]
+        shown = shown[[*keys, *parts]]
+        disjoint = "No patient is tested in two folds; whom the models were trained on is not known here"
+    caption = f"Patients (of them positive). {disjoint}; {tested}."
     shown = shown.astype(str).rename(columns=lambda name: str(name).capitalize())
     return PaperTable("folds", "Splits", caption, data[data["part"].isin(parts)], shown, n_keys=len(keys))

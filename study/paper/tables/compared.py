@@ -76,7 +76,7 @@ def _caption(study: StoredStudy, evaluation: Evaluation) -> str:
     delta, data = study.settings.protocol.delta, evaluation.comparisons
     who = f"{evaluation.unit.capitalize()} level, {sample(evaluation, evaluation.unit).text(evaluation.unit)}"
     # when those of models trained elsewhere were chosen is not known here
-    method, declared = "", " as given" if study.imported else " were declared before the run"
+    method, declared = "", " as set for this evaluation" if study.imported else " were declared before the run"
     if len(data):
         first = data.iloc[0]
         who += f"; {count(int(first['n_scores']), 'fold score')}, {count(int(first['n_seeds']), 'training seed')}"

@@ -96,7 +96,7 @@ def _widths(data: pd.DataFrame) -> list[float]:
     widths = []
     for name in data.columns:
         column = data[name]
-        shown = 9 if pd.api.types.is_float_dtype(column) else column.astype(str).str.len().max() if len(column) else 0
+        shown = 9 if pd.api.types.is_float_dtype(column) else max((len(str(value)) for value in column), default=0)
         widths.append(float(min(max(len(str(name)) + 4, int(shown) + 2, 8), 60)))
     return widths
 
