@@ -210,7 +210,7 @@ def test_the_smallest_table_there_can_be_gets_a_pack_that_says_only_what_is_so(t
         " view",
         "by site",
         "before the run",
-        "calibrated prob",
+        "calibrated probability",
         "was opened",
     )
     assert [words for words in untrue if words in text] == []

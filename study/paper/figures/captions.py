@@ -24,7 +24,7 @@ def main(f: Facts, chosen: list[str]) -> str:
         "intervals overlap decides nothing about a difference: arms are compared in pairs. (b) Observed share of "
         f"positives by predicted probability, in bins of equal numbers of {f.unit}s (those with less than 2 % of "
         f"them left out), {f.probabilities}; the figure of the calibration has their intervals. Below, each arm's "
-        " histogram of predicted probabilities, scaled to its own highest bin. Grey: chance (a) and perfect "
+        "histogram of predicted probabilities, scaled to its own highest bin. Grey: chance (a) and perfect "
         f"calibration (b).{f.runs}"
     )
 

@@ -237,13 +237,14 @@ def test_the_mean_of_the_dots_is_the_difference(study):
     ({"verdict": "better", "e1_low": 0.03, "e1_high": 0.1, "n_seeds": 3}, "better,\nby more than 0.02"),
     ({"verdict": "worse", "e1_low": -0.015, "e1_high": -0.01, "n_seeds": 3}, "worse,\nby less than 0.02"),
     ({"verdict": "better", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 3}, "better,\nsize unresolved"),
+    ({"verdict": "better", "e1_low": 0.03, "e1_high": 0.1, "e2_low": 0.01, "e2_high": 0.1}, "better,\nsize unresolved"),
     ({"verdict": "not assessed", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 1}, "not assessed\n(1 of 3 seeds)"),
     ({"verdict": "not assessed", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 3}, "not assessed\n(one split)"),
     ({"verdict": "equivalent", "e1_low": 0.0, "e1_high": 0.01, "n_seeds": 3}, "equivalent\n(±0.02)"),
     ({"verdict": "inconclusive", "e1_low": 0.0, "e1_high": 0.01, "n_seeds": 3}, "inconclusive"),
 ])  # fmt: skip
 def test_verdicts_in_a_few_words(row, said):
-    assert forests.verdict(row, 0.02) == said
+    assert forests.verdict({"e2_low": row["e1_low"], "e2_high": row["e1_high"], **row}, 0.02) == said
 
 
 def test_the_grid_marks_what_is_missing(study):

@@ -184,7 +184,7 @@ def test_of_an_imported_study_only_the_evaluation_is_described(evaluated):
     stored, evaluation = evaluated
     text = "\n".join(methods(imported(stored), evaluation))
     for word in (
-        "backbone", "AdamW", "dropout", "epoch", "pixels", "logistic regression [", "declared before the run", "PyTorch", "timm",
+        "backbone", "AdamW", "dropout", "epoch", "pixels", "declared before the run", "PyTorch", "timm",
         "phantom", "early stopping", "fixed before the run", "Training.", "class weighting",
     ):  # fmt: skip
         assert word not in text, word
@@ -196,6 +196,7 @@ def test_of_an_imported_study_only_the_evaluation_is_described(evaluated):
     ):
         assert mark in text
     assert "No patient is in two test parts of a repeat" in text and "Platt" in text
+    assert "Beside these models a logistic regression" in text
 
 
 def test_imported_predictions_without_validation_rows(evaluated):
