@@ -26,8 +26,8 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
     if not arms:
         return "No arm is finished yet: run the same command again to continue, then this report compares them."
     parts = [setting(study, evaluation, arms), ESTIMANDS]
-    if (smallest := _smaller_class(study)) < TINY:
-        parts.insert(0, _too_few(smallest))
+    if too_small(study):
+        parts.insert(0, _too_few(_smaller_class(study)))
     else:
         parts += ["\n".join(_findings(study, evaluation)), missing_for_verdicts(study, evaluation)]
     return "\n\n".join(part for part in parts if part)
@@ -81,6 +81,11 @@ def _aucs(evaluation: Evaluation, arms: Sequence[str]) -> list[str]:
 def n_positive(study: StoredStudy) -> int:
     """Return the number of patients with a positive row."""
     return int(study.cohort.images.groupby("patient_id")["label"].max().sum())
+
+
+def too_small(study: StoredStudy) -> bool:
+    """Whether there are too few patients to compare arms at all."""
+    return _smaller_class(study) < TINY
 
 
 def _smaller_class(study: StoredStudy) -> int:

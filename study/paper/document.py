@@ -96,6 +96,8 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
         "Subgroups": [sections.subgroups(evaluation)],
         "Limitations": ["\n".join(listed)],
     }
+    if said.too_small(study):  # what would be read as a ranking
+        del parts["Differences between arms"]
     return {name: texts for name, texts in parts.items() if any(texts)}
 
 
@@ -123,6 +125,7 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
     study, evaluation = content.study, content.evaluation
     numbering = bibliography.numbering(content.methods)
     points = "\n".join(f"- {point}" for point in sections.limitations(study, evaluation))
+    forest = content.figure("contrasts") if said.too_small(study) else content.full_caption("contrasts")
     others = [f"summary_{level}" for level in LEVELS if level != evaluation.unit]
     return {
         "Cohort": [sections.cohort(study), *content.figure("flow"), *content.table("flow", "table_1")],
@@ -131,7 +134,7 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.full_caption("main"), *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "methods", "auc_by_class"),
             *content.figure("roc_pr", "auc_by_fold", "risk"), *content.table("levels", *others, "per_fold"),
         ],
-        "Differences between arms": [*content.full_caption("contrasts"), *content.table("comparisons", "comparisons_by_class", "variance")],
+        "Differences between arms": [*forest, *content.table("comparisons", "comparisons_by_class", "variance")],
         "Calibration": [sections.calibration(evaluation), *content.figure("calibration"), *content.table("calibration", "reliability")],
         "Operating points": [*content.table("operating_points"), *content.figure("confusion", "decision"), *content.table("decision")],
         "Subgroups": [sections.subgroups(evaluation), *content.figure("subgroups"), *content.table("subgroups")],

@@ -149,6 +149,7 @@ def test_a_tiny_cohort_gets_a_warning_and_no_ranking(pack):
     answer = text.split("## Answer")[1].split("## Cohort")[0]
     assert "too small to compare anything" in answer and "13 patients in the smaller class" in answer
     assert "add to" not in answer and "better" not in answer
+    assert "contrasts.png" not in text and "Differences between arms" not in text
 
 
 @pytest.fixture
