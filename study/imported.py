@@ -23,10 +23,9 @@ from study.environment import describe
 from study.folder import set_aside
 from study.predicted import arm_name, check_pairs, cohort_of, number_runs, read_predictions
 from study.record import CELL_COLUMNS, PREDICTION_COLUMNS, file_digest, read_json
-from study.settings import BASELINE, StudyFile, data_settings, load
+from study.settings import BASELINE, Protocol, StudyFile, data_settings, load
 from study.stored import StoredStudy, load_study, planned_cells, write_archive
 
-DECLARED = (("concat", "tabular"), ("concat", "image"), ("attention", "concat"))
 EDGE = 1e-9
 """Probabilities are kept this far from 0 and 1, where a logit ends."""
 
@@ -156,7 +155,7 @@ def _renamed(rows: pd.DataFrame) -> list[str]:
 
 def default_contrasts(arms: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return the usual contrasts between the arms that are there; else every other arm minus the first one."""
-    usual = tuple(pair for pair in DECLARED if set(pair) <= set(arms))
+    usual = tuple(pair for pair in Protocol().contrasts if set(pair) <= set(arms))
     return usual or tuple((arm, arms[0]) for arm in arms[1:])
 
 
