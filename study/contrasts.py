@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from study.paper.verdicts import disagreement, sentence
+from study.settings import BASELINE
 from study.stats import auc
 from study.stats.auc import t_interval, t_p
 from study.stats.comparison import Comparison, Pair, compare, fold_areas, judged
@@ -68,6 +69,24 @@ def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFram
                     "first": first, "second": second, "against": status, "difference": difference, "low": low,
                     "high": high, "p": t_p(difference, se, areas.df),
                 })  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def against_baseline(rows: Aligned, declared: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Return each arm minus the baseline, where no declared contrast tests them: first, second, difference, low, high (E1).
+
+    Not declared, hence exploratory, and not adjusted for their number.
+    """
+    rows = rows.with_both_classes()
+    tested = {frozenset(pair) for pair in declared}
+    found = []
+    for arm in rows.arms:
+        if BASELINE in rows.arms and arm != BASELINE and frozenset((arm, BASELINE)) not in tested:
+            pair = pair_of(rows, arm, BASELINE)
+            areas = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
+            difference, se = areas.difference(0, 1)
+            low, high = t_interval(difference, se, areas.df)
+            found.append({"first": arm, "second": BASELINE, "difference": difference, "low": low, "high": high})
     return pd.DataFrame(found)
 
 

@@ -35,6 +35,7 @@ class Evaluation:
         contrasts_by_class: as `intervals`, at the level of `unit`: AUC against each negative status, and within sites.
         comparisons: the declared contrasts: the fields of `study.stats.comparison.Comparison`, `sentence`, `disagreement`.
         comparisons_by_class: the contrasts against each negative status.
+        against_baseline: each arm minus the baseline where no declared contrast tests them; exploratory.
         variance: where the variance of AUCs and contrasts comes from: seeds, splits, patients.
         reliability: observed shares by predicted probability, before and after Platt scaling.
         expected_ece: what chance alone would show.
@@ -53,6 +54,7 @@ class Evaluation:
     contrasts_by_class: pd.DataFrame = field(default_factory=pd.DataFrame)
     comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
     comparisons_by_class: pd.DataFrame = field(default_factory=pd.DataFrame)
+    against_baseline: pd.DataFrame = field(default_factory=pd.DataFrame)
     variance: pd.DataFrame = field(default_factory=pd.DataFrame)
     reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
     expected_ece: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -106,6 +108,7 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
         contrasts_by_class=pd.DataFrame(list(strata.by_class(primary, weights))),
         comparisons=contrasts.compare_arms(primary, declared, weights[1:], delta=protocol.delta, seed=seed),
         comparisons_by_class=contrasts.by_class(primary, declared),
+        against_baseline=contrasts.against_baseline(primary, declared),
         variance=contrasts.variance_parts(primary, declared), reliability=strata.reliability(primary),
         expected_ece=strata.expected_errors(primary, rng),
         decision=pd.DataFrame() if protocol.prevalence is None else strata.decision_curves(primary, weights, protocol.prevalence),

@@ -50,9 +50,21 @@ def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> 
     if baseline:
         what = " on the clinical columns alone" if study.cohort.features else ""
         text += f" A logistic regression{what}, the baseline to beat, reached {baseline[0].partition(' ')[2]}"
-        against = any(BASELINE in pair for pair in study.settings.protocol.contrasts)
-        text += "." if against else "; no declared contrast tests an arm against it."
+        text += f".{_over_baseline(evaluation)}"
     return text
+
+
+def _over_baseline(evaluation: Evaluation) -> str:
+    """Return how far arms lie above or below the baseline where no declared contrast says so, marked as exploratory."""
+    rows = evaluation.against_baseline
+    if rows.empty:
+        return ""
+    values = [
+        f"{r['first']} {difference_interval(r['difference'], r['low'], r['high'])}" for r in rows.to_dict("records")
+    ]
+    return (
+        f" The difference to it was in no declared contrast; exploratory, E1 and not adjusted, it was {listed(values)}."
+    )
 
 
 def _described(study: StoredStudy, arms: Sequence[str]) -> str:

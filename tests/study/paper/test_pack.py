@@ -144,6 +144,17 @@ def test_the_report_says_what_the_numbers_say(pack):
                       "Subgroups", "Errors", "Training", "Limitations", "Provenance", "Checklists", "References"]  # fmt: skip
 
 
+def test_what_no_contrast_tests_against_the_baseline_is_called_exploratory(pack):
+    _, evaluation, folder = pack
+    found = evaluation.against_baseline.set_index("first")
+    value = evaluation.summary.query("level == 'patient' and metric == 'roc_auc'").set_index("arm")["value"]
+    assert list(found.index) == ["image", "tabular", "concat", "attention"]
+    for arm, row in found.iterrows():
+        assert row["difference"] == pytest.approx(value[arm] - value["logistic"], abs=1e-12)
+        assert row["low"] < row["difference"] < row["high"]
+    assert "exploratory, E1 and not adjusted" in (folder / "report.md").read_text()
+
+
 def test_a_tiny_cohort_gets_a_warning_and_no_ranking(pack):
     text = (pack[2] / "report.md").read_text()
     answer = text.split("## Answer")[1].split("## Cohort")[0]
