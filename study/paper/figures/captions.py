@@ -32,7 +32,9 @@ def main(f: Facts, chosen: list[str]) -> str:
 def roc_pr(f: Facts) -> str:
     """Caption of the ROC and precision-recall curves."""
     spread = "10th to 90th percentile" if f.n_parts > MOST_LINES else "least to greatest"
-    thin = "Thin: single test parts; band" if has_lines(f.n_parts, f.n_arms) else "Band"
+    runs = f.n_repeats * f.n_seeds
+    which = "single test folds" if runs == 1 else "the test folds of the first repeat and seed"
+    thin = f"Thin: {which}; band" if has_lines(f.n_parts // runs, f.n_arms) else "Band"
     mean = (
         f" Thick: mean over {f.parts} of the sensitivity at each false positive rate, and of the precision at each "
         f"sensitivity (the step function whose area is the average precision). {thin}: {spread} of the test parts "

@@ -29,14 +29,17 @@ MOST_POINTS = 101
 MOST_COLUMNS = 7
 MOST_CORNERS = 80
 MOST_LINES = 10
-"""More test parts than this are drawn as a band alone, of their 10th to 90th percentile; fewer have their whole range."""
+"""More test parts than this have a band of their 10th to 90th percentile, fewer of their whole range; and so many folds of one
+run are drawn as lines."""
 Curve = tuple[np.ndarray, np.ndarray]
 Between = Callable[[Curve, np.ndarray], np.ndarray]
 
 
-def test_parts(scores: pd.DataFrame, arm: str, level: str) -> Iterator[pd.DataFrame]:
-    """Yield the units of every test part of an arm that has both classes."""
+def test_parts(scores: pd.DataFrame, arm: str, level: str, *, one_run: bool = False) -> Iterator[pd.DataFrame]:
+    """Yield the units of every test part of an arm that has both classes; of its first repeat and seed alone if asked."""
     chosen = scores[(scores["arm"] == arm) & (scores["level"] == level)]
+    if one_run:
+        chosen = chosen[(chosen["repeat"] == chosen["repeat"].min()) & (chosen["seed"] == chosen["seed"].min())]
     for _, part in chosen.groupby(CELL):
         if part["label"].nunique() == 2:
             yield part
@@ -128,7 +131,8 @@ def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str
         colour = looks[arm].colour
         if len(curves) > 1:
             axes.fill_between(mean["x"], mean["low"], mean["high"], color=colour, alpha=0.15, linewidth=0)
-        for curve in curves if has_lines(n_parts, len(arms)) else []:
+        lines = [curve_of(part) for part in test_parts(scores, arm, level, one_run=True)]
+        for curve in lines if has_lines(len(lines), len(arms)) else []:
             axes.plot(*thinned(curve, kind), color=colour, alpha=0.5, linewidth=0.35)
         axes.plot(mean["x"], mean["mean"], color=colour, linewidth=1.3)
         _guide(axes, kind, scores[scores["level"] == level])
@@ -136,9 +140,9 @@ def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str
     return figure, pd.concat(rows, ignore_index=True)[["arm", "curve", "x", "mean", "low", "high"]]
 
 
-def has_lines(n_parts: int, n_arms: int) -> bool:
-    """Whether the curves of single test parts are drawn: where there are several, not too many, and room for them."""
-    return 1 < n_parts <= MOST_LINES and n_arms <= FEW
+def has_lines(n_folds: int, n_arms: int) -> bool:
+    """Whether the curves of one run's folds are drawn: where they are several, not too many, and there is room for them."""
+    return 1 < n_folds <= MOST_LINES and n_arms <= FEW
 
 
 def thinned(curve: Curve, kind: str) -> Curve:
