@@ -46,7 +46,7 @@ def main(
     reports: Annotated[Path, typer.Option(help="Where reports lie.", rich_help_panel=PACK)] = Path("reports"),
     replicates: Annotated[int, typer.Option(min=100, help="Bootstrap draws.", rich_help_panel=PACK)] = 2000,
     journal: Annotated[str, typer.Option(help=f"Whose column widths figures have: {', '.join(JOURNALS)}.", rich_help_panel=PACK)] = "nature",
-    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures; without them it takes a quarter of the time.", rich_help_panel=PACK)] = True,
+    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw figures; without them it takes half the time.", rich_help_panel=PACK)] = True,
     with_predictions: Annotated[bool, typer.Option("--with-predictions", help="Put the predictions and the cohort's table into the pack, for a submission.", rich_help_panel=PACK)] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write what was printed, for machines.", rich_help_panel=PACK)] = None,
 ) -> None:  # fmt: skip

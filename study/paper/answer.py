@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.evaluate import Evaluation
+from study.paper.counts import n_positive
 from study.paper.format import count, difference_interval, interval, listed
 from study.settings import BASELINE
 from study.stats.comparison import ALPHA, SEEDS_NEEDED
@@ -43,7 +44,7 @@ def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> 
     )
     text = (
         f"{count(len(arms), 'arm')} {'was evaluated' if len(arms) == 1 else 'were compared'}{_described(study, arms)} on a cohort "
-        f"of {rows} ({n_positive(study)} positive), tested {tested(study)}. At the {evaluation.unit} level the ROC-AUC "
+        f"of {rows} ({n_positive(study.cohort.images)} positive), tested {tested(study)}. At the {evaluation.unit} level the ROC-AUC "
         f"(E1 95 % interval) was {listed(_aucs(evaluation, arms))}."
     )
     baseline = _aucs(evaluation, [BASELINE])
@@ -90,18 +91,13 @@ def _aucs(evaluation: Evaluation, arms: Sequence[str]) -> list[str]:
     ]
 
 
-def n_positive(study: StoredStudy) -> int:
-    """Return the number of patients with a positive row."""
-    return int(study.cohort.images.groupby("patient_id")["label"].max().sum())
-
-
 def too_small(study: StoredStudy) -> bool:
     """Whether there are too few patients to compare arms at all."""
     return _smaller_class(study) < TINY
 
 
 def _smaller_class(study: StoredStudy) -> int:
-    positive = n_positive(study)
+    positive = n_positive(study.cohort.images)
     return min(positive, study.cohort.n_patients - positive)
 
 

@@ -38,7 +38,7 @@ def embedded(data: bytes | None, name: str, alternative: str) -> str:
 
 
 def _quoted(svg: str) -> str:
-    """Return an SVG as it stands in an address inside double quotes: a fifth shorter than in base64."""
+    """Return an SVG as it stands in an address inside double quotes, which is shorter than base64."""
     return quote(re.sub(r'="([^"\']*)"', r"='\1'", svg), safe=" =':;,?+$!*~-._{}|[]^`")
 
 

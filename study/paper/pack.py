@@ -61,7 +61,7 @@ class Options:
     Attributes:
         n_replicates, seed: of the bootstrap, as in `study.evaluate.evaluate`.
         journal: whose column widths figures have (`study.paper.style`).
-        figures: whether they are drawn; without them the pack takes a quarter of the time.
+        figures: whether they are drawn; without them the pack takes half the time.
         archive: whether the predictions go along.
     """
 
