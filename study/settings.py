@@ -84,12 +84,48 @@ class Protocol(Section):
         return self
 
 
+class Search(Section):
+    """A search of hyper-parameters: where, how long and by which rules; declared before it begins."""
+
+    mode: Literal["nested", "flat"] = "nested"
+    """`nested`: inside the training part of every fold, on inner folds of its own, so that the test parts estimate the whole
+    procedure. `flat`: once for each arm, on the validation parts of the study's folds, whose patients other folds test."""
+    trials: int = Field(50, ge=1)
+    """Trials of every arm in every fold; the pruned ones count, the ones that were lost with their process do not."""
+    inner_folds: int = Field(3, ge=2)
+    """Parts that a nested search divides each training part into, by patient."""
+    space: dict[str, Any] = {}
+    """Dotted configuration keys and what is tried of each (see study.search.space)."""
+    pruner: Literal["median", "halving", "none"] = "median"
+    """How a trial is given up: below the median of finished trials at the same epoch, by successive halving, or never."""
+    select: Literal["best", "one-se"] = "best"
+    """The trial with the best mean, or the cheapest one within a standard error of it."""
+    whole: bool = True
+    """Whether the same search is made on the whole cohort too, for `best.toml`."""
+    seed: int = Field(0, ge=0)
+    """Of what the sampler draws."""
+
+
+class Tuned(Section):
+    """On which data a file's hyper-parameters were searched, as `best.toml` says it."""
+
+    study: str
+    cohort: str
+    cohort_digest: str
+    patients: tuple[str, ...]
+    """A digest of each patient of that cohort (see study.tuned)."""
+
+
 class StudyFile(Config):
-    """Everything a study is, but its data: configuration, arms, protocol."""
+    """Everything a study is, but its data: configuration, arms, protocol; and, of a search, where it looks."""
 
     preset: str = "default"
     arms: dict[str, Arm]
     protocol: Protocol = Protocol()
+    search: Search | None = None
+    """What a study of `study.search` searches; None for a study of fixed settings."""
+    tuned: Tuned | None = None
+    """Where the settings come from, when they were searched."""
 
     @model_validator(mode="after")
     def _names(self) -> Self:

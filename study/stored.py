@@ -38,6 +38,7 @@ from study.record import (
     write_cohort,
     write_json,
 )
+from study.searched import Searched, arm_configs, read_searched, write_searched
 from study.settings import BASELINE, StudyFile
 
 ARCHIVED = ("study.toml", "cohort.parquet", "cohort.json", "folds.json", "environment.json", "predictions.parquet",
@@ -62,6 +63,7 @@ class StoredStudy:
         records: cell name -> content of record.json, of finished cells only.
         predictions: one row per (cell, image): `CELL_COLUMNS` and `PREDICTION_COLUMNS`; `part` is validation or test.
         history: one row per (cell, epoch): `CELL_COLUMNS` and `HISTORY_COLUMNS`; the baseline has none.
+        searched: what a search of hyper-parameters left; None for a study of fixed settings.
     """
 
     folder: Path
@@ -74,6 +76,7 @@ class StoredStudy:
     records: dict[str, dict[str, Any]]
     predictions: pd.DataFrame
     history: pd.DataFrame
+    searched: Searched | None = None
 
     @property
     def name(self) -> str:
