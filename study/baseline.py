@@ -1,5 +1,6 @@
 """The baseline to beat: a logistic regression on the clinical columns, in the same splits, without torch."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from mmbc.calibration import fit_platt
+from mmbc.calibration import apply_platt, fit_platt
 from mmbc.data import tabular
 from mmbc.data.cohort import Cohort
 from mmbc.data.splits import Split, rows_of
@@ -15,14 +16,28 @@ from study.plan import Cell
 from study.record import prediction_rows, write_cell
 
 
-def run_baseline(cells: list[Cell], cohort: Cohort, folder: Path) -> None:
-    """Fit and record the baseline's cells (seconds)."""
+def run_baseline(
+    cells: list[Cell], cohort: Cohort, folder: Path, inner: Mapping[tuple[int, int], Sequence[Split]] | None = None
+) -> None:
+    """Fit and record the baseline's cells (seconds).
+
+    With the inner folds of each (repeat, fold) it is fitted on whole training parts and calibrated on predictions out of the
+    inner folds, as the arms of a nested search are.
+    """
     for cell in cells:
-        _run_cell(cell, cohort, folder / cell.name)
+        _run_cell(cell, cohort, folder / cell.name, inner[cell.repeat, cell.fold] if inner is not None else ())
 
 
-def _run_cell(cell: Cell, cohort: Cohort, folder: Path) -> None:
-    predictions, facts = fit_baseline(cell.split, cohort, missing_indicators=cell.config.data.missing_indicators)
+def _run_cell(cell: Cell, cohort: Cohort, folder: Path, inner: Sequence[Split]) -> None:
+    indicators = cell.config.data.missing_indicators
+    predictions, facts = fit_baseline(cell.split, cohort, missing_indicators=indicators)
+    if inner:
+        parts = [fit_baseline(split, cohort, missing_indicators=indicators)[0] for split in inner]
+        validation = pd.concat(parts, ignore_index=True)
+        slope, intercept = fit_platt(validation["logit"].to_numpy(), validation["label"].to_numpy())
+        predictions = pd.concat([validation, predictions], ignore_index=True)
+        predictions["prob_calibrated"] = apply_platt(predictions["logit"].to_numpy(), slope, intercept)
+        facts = {**facts, "calibration": {"slope": slope, "intercept": intercept}}
     record = {
         **cell.key, "arm": cell.arm, "repeat": cell.repeat, "fold": cell.fold, "cohort_digest": cohort.digest, **facts,
     }  # fmt: skip

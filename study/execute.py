@@ -10,8 +10,8 @@ Both give the same bits; `sequential` is the plain reference, which is lockstep 
 
 import io
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ from mmbc.errors import StudyError
 from mmbc.model.backbone import Backbone, check_cut
 from mmbc.training.device import configure
 from mmbc.training.features import CleanFeatures, Stream
-from mmbc.training.fit import Fit, Part
+from mmbc.training.fit import Fit, FitDivergedError, Part
 from mmbc.training.memory import available, fit_bytes, pass_bytes
 from study.observe import FitProgress, Observer
 from study.plan import Cell
@@ -50,6 +50,8 @@ EXECUTORS: tuple[Executor, ...] = ("lockstep", "sequential")
 CACHE_GIB = 20.0
 CHECKPOINT_EVERY = 5
 WORK = ("augmentation", "trunk", "tails", "evaluation")
+DIVERGED = "diverged"
+"""Why a fit stopped that left no record."""
 SAFE_SHARE = 0.8
 """Share of the free memory that a run plans with."""
 
@@ -68,6 +70,9 @@ class Workspace:
         cache: where clean features are kept between runs.
         cache_gib: how much they may take.
         checkpoint_every: epochs after which the state of every live fit is kept; 0 for never.
+        keep_models: whether a record has the weights; the trials of a search leave predictions alone.
+        out_of_fold: cell name -> (rows, logits) for cells without a validation part: the predictions of its training rows by
+            models that did not see them, which calibration and thresholds are then learned from.
     """
 
     cohort: Cohort
@@ -76,6 +81,8 @@ class Workspace:
     cache: Path
     cache_gib: float = CACHE_GIB
     checkpoint_every: int = CHECKPOINT_EVERY
+    keep_models: bool = True
+    out_of_fold: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass
@@ -97,6 +104,7 @@ def execute(
     max_live_fits: int | None = None,
     after_epoch: AfterEpoch | None = None,
     observer: Observer | None = None,
+    spare_diverged: bool = False,
 ) -> dict[str, float]:
     """Train cells of any configurations and splits; each leaves its record in `workspace.folder / "cells"`.
 
@@ -107,6 +115,7 @@ def execute(
         max_live_fits: at most so many train together; None for as many as fit into memory.
         after_epoch: called after every epoch.
         observer: told about the work.
+        spare_diverged: let a fit whose loss is no number any more stop as `diverged`, without a record, instead of raising.
 
     Returns:
         Seconds by kind of work: augmentation, trunk, tails, evaluation (clean features count as trunk). The rest of the
@@ -114,6 +123,7 @@ def execute(
 
     Raises:
         ConfigError: a configuration that cannot be built.
+        FitDivergedError: a loss that is no number.
         StudyError: cells that differ in how the process computes (threads, device).
     """
     seconds = dict.fromkeys(WORK, 0.0)
@@ -132,7 +142,7 @@ def execute(
         for start in range(0, len(group), limit):
             wave = group[start : start + limit]
             observer.begun([cell.name for cell in wave])
-            drive = _Drive(wave, backbone, workspace, after_epoch, observer)
+            drive = _Drive(wave, backbone, workspace, after_epoch, observer, spare_diverged)
             drive.run()
             for kind, took in drive.seconds.items():
                 seconds[kind] += took
@@ -295,9 +305,10 @@ class _Drive:
 
     def __init__(
         self, cells: Sequence[Cell], backbone: Backbone | None, workspace: Workspace,
-        after_epoch: AfterEpoch | None, observer: Observer,
+        after_epoch: AfterEpoch | None, observer: Observer, spare_diverged: bool,
     ) -> None:  # fmt: skip
         self.workspace = workspace
+        self.spare_diverged = spare_diverged
         self.backbone = backbone
         self.after_epoch = after_epoch
         self.observer = observer
@@ -319,13 +330,13 @@ class _Drive:
             together = [running for running in self.live if running.fit.epoch == epoch]
             self._pass(epoch, together)
             for running in together:
-                running.fit.end_epoch(running.clean.take if running.clean is not None else None)
-                self.observer.epoch_ended(_progress(running))
+                self._end_epoch(running)
             if self.after_epoch is not None:
                 self.after_epoch(epoch, [running.fit for running in together])
             for running in together:
                 if running.fit.stopped:
-                    self._finish(running)
+                    if running.fit.stopped != DIVERGED:
+                        self._finish(running)
                     for kind, took in running.fit.seconds.items():
                         self.seconds[kind] += took
                     self.live.remove(running)
@@ -334,6 +345,16 @@ class _Drive:
 
         for kind, took in self.stream.seconds.items():
             self.seconds[kind] += took
+
+    def _end_epoch(self, running: _Running) -> None:
+        try:
+            running.fit.end_epoch(running.clean.take if running.clean is not None else None)
+        except FitDivergedError:
+            if not self.spare_diverged:
+                raise
+            running.fit.stop(DIVERGED)
+        else:
+            self.observer.epoch_ended(_progress(running))
 
     def _folder(self, cell: Cell) -> Path:
         return self.workspace.folder / "cells" / cell.name
@@ -386,10 +407,15 @@ class _Drive:
         images, fit, cell = self.workspace.cohort.images, running.fit, running.cell
         features = running.clean.take if running.clean is not None else None
         table = running.encoder.transform(images.loc[running.rows["test"]])
-        logits = {"validation": fit.validation_logits, "test": fit.predict(running.rows["test"], table, features)}
+        rows = {"validation": running.rows["validation"], "test": running.rows["test"]}
+        logits = {"validation": fit.validation_logits, "test": fit.predict(rows["test"], table, features)}
+        if cell.name in self.workspace.out_of_fold:
+            rows["validation"], logits["validation"] = self.workspace.out_of_fold[cell.name]
         fit.seconds["evaluation"] += time.perf_counter() - began
-        platt = fit_platt(logits["validation"], images.loc[running.rows["validation"], "label"].to_numpy())
-        predictions = [prediction_rows(images, running.rows[part], part, logits[part], platt) for part in logits]
+        platt = fit_platt(logits["validation"], images.loc[rows["validation"], "label"].to_numpy())
+        predictions = [
+            prediction_rows(images, rows[part], part, logits[part], platt) for part in logits if len(rows[part])
+        ]
         parameters = list(fit.network.parameters())
         frozen = sum(p.numel() for p in self.backbone.stages.parameters()) if self.backbone is not None else 0
         record: dict[str, Any] = {
@@ -402,16 +428,15 @@ class _Drive:
             "n_trainable": sum(p.numel() for p in parameters),
             "calibration": {"slope": platt[0], "intercept": platt[1]},
             "preprocessing": running.encoder.model_dump(mode="json"),
-            "model": {"config": cell.config.model_dump(mode="json"), **self._shared()},
         }  # fmt: skip
+        if self.workspace.keep_models:
+            record["model"] = {"config": cell.config.model_dump(mode="json"), **self._shared()}
         write_cell(
             self._folder(cell),
             predictions=pd.concat(predictions, ignore_index=True),
             record=record,
             history=pd.DataFrame(fit.history, columns=list(HISTORY_COLUMNS)),
-            model=safetensors.torch.save(
-                {key: value.cpu().contiguous() for key, value in fit.network.state_dict().items()}
-            ),
+            model=_weights(fit) if self.workspace.keep_models else None,
         )
         delete_checkpoint(self._folder(cell))
         self.observer.finished(_progress(running))
@@ -435,6 +460,10 @@ class _Drive:
         if not outlines.exists():
             pool.save(outlines)
         return {"trunk": f"../../shared/{trunk.name}", "outlines": f"../../shared/{outlines.name}"}
+
+
+def _weights(fit: Fit) -> bytes:
+    return safetensors.torch.save({key: value.cpu().contiguous() for key, value in fit.network.state_dict().items()})
 
 
 def _packed(state: dict[str, Any]) -> bytes:

@@ -1,6 +1,7 @@
 """folds.json: every split of a study, by patient, written once and validated at every use."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,16 @@ import numpy as np
 import pandas as pd
 
 from mmbc.config import digest
-from mmbc.data.splits import PARTS, Split, check, cross_validation, holdout, patient_table, predefined
+from mmbc.data.splits import (
+    PARTS,
+    Split,
+    check,
+    cross_validation,
+    holdout,
+    inner_folds,
+    patient_table,
+    predefined,
+)
 from mmbc.errors import LeakageError, SplitError, nearest, some
 from study.record import read_json
 from study.settings import Protocol
@@ -25,8 +35,10 @@ def columns_used(protocol: Protocol) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*([protocol.fold_column] if protocol.fold_column else []), *names]))
 
 
-def make(images: pd.DataFrame, protocol: Protocol) -> dict[str, Any]:
+def make(images: pd.DataFrame, protocol: Protocol, *, n_inner: int | None = None) -> dict[str, Any]:
     """Split the patients as the protocol says; repeat r is the same however many repeats are asked for.
+
+    With `n_inner` every training part, its validation patients among it, is divided into inner folds (see `nested`).
 
     Raises:
         SplitError: a column or condition that the cohort does not have, or that divides a patient.
@@ -34,7 +46,7 @@ def make(images: pd.DataFrame, protocol: Protocol) -> dict[str, Any]:
     patients = patient_table(images)
     folds = []
     for repeat in range(protocol.repeats):
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([protocol.split_seed, repeat])))
+        rng = _generator(protocol.split_seed, repeat)
         for number, (name, split) in enumerate(_named_splits(images, patients, protocol, rng)):
             parts = {part: list(ids) for part, ids in split.parts().items()}
             folds.append({"repeat": repeat, "fold": number, **({"name": name} if name else {}), **parts})
@@ -43,7 +55,51 @@ def make(images: pd.DataFrame, protocol: Protocol) -> dict[str, Any]:
         "kind": "holdout" if single else "cross-validation",
         "n_folds": len(folds) // protocol.repeats, "repeats": protocol.repeats, "folds": folds,
     }  # fmt: skip
-    return content | ({"predefined": True} if protocol.fold_column or protocol.test_where else {})
+    content |= {"predefined": True} if protocol.fold_column or protocol.test_where else {}
+    return content if n_inner is None else nested(content, images, n_inner, protocol.split_seed)
+
+
+def nested(content: dict[str, Any], images: pd.DataFrame, n_inner: int, seed: int) -> dict[str, Any]:
+    """Return folds for a search inside each: no validation part, and the training part divided into inner folds.
+
+    `whole` are inner folds of all patients.
+    """
+    patients = patient_table(images)
+
+    def divided(ids: Sequence[str], *place: int) -> list[list[str]]:
+        among = patients[patients["patient_id"].isin(ids)].reset_index(drop=True)
+        return [list(part) for part in inner_folds(among, n_folds=n_inner, rng=_generator(seed, n_inner, *place))]
+
+    folds = []
+    for entry in content["folds"]:
+        train = sorted([*entry["train"], *entry["validation"]])
+        inner = divided(train, entry["repeat"], entry["fold"])
+        folds.append({**entry, "train": train, "validation": [], "inner": inner})
+    return {**content, "folds": folds, "nested": True, "whole": divided(list(patients["patient_id"]))}
+
+
+def unnested(content: dict[str, Any], images: pd.DataFrame, protocol: Protocol) -> dict[str, Any]:
+    """Return the folds of a search for a study of fixed settings: the same test parts, each with a validation part again."""
+    patients = patient_table(images)
+    folds = []
+    for entry in content["folds"]:
+        rng = _generator(protocol.split_seed, entry["repeat"], entry["fold"])
+        split = predefined(patients, [set(entry["test"])], validation=protocol.validation, rng=rng)[0]
+        kept = {key: value for key, value in entry.items() if key != "inner"}
+        folds.append(kept | {part: list(ids) for part, ids in split.parts().items()})
+    return {key: value for key, value in content.items() if key not in ("nested", "whole")} | {"folds": folds}
+
+
+def _generator(*seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
+
+
+def inner_splits(parts: Sequence[Sequence[str]]) -> list[Split]:
+    """Return one split for each inner fold: it is the validation part, the others are the training part; nothing is tested."""
+    return [
+        Split(tuple(sorted(p for other in parts if other is not part for p in other)), tuple(sorted(part)), ())
+        for part in parts
+    ]
 
 
 def _named_splits(
@@ -162,13 +218,29 @@ def validate(content: dict[str, Any], images: pd.DataFrame, protocol: Protocol) 
     patients = patient_table(images)
     found = splits(content)
     tolerance = None if content.get("predefined") else protocol.prevalence_tolerance
+    parts = ("train", "test") if content.get("nested") else PARTS
     names = {(entry["repeat"], entry["fold"]): f" ({entry['name']})" for entry in content["folds"] if entry.get("name")}
     for (repeat, fold), split in found.items():
         where = f"repeat {repeat}, fold {fold}{names.get((repeat, fold), '')}"
-        check(split, patients, where=where, tolerance=tolerance)
+        check(split, patients, where=where, tolerance=tolerance, parts=parts)
     if content.get("kind") != "holdout":
         _check_tested_once(found, patients)
+    if content.get("nested"):
+        _check_inner(content, patients)
     return found
+
+
+def _check_inner(content: dict[str, Any], patients: pd.DataFrame) -> None:
+    """Check that inner folds are a partition of their training part, each with both classes."""
+    labels = patients.set_index("patient_id")["label"]
+    places = [(f"repeat {e['repeat']}, fold {e['fold']}", e.get("inner", []), e["train"]) for e in content["folds"]]
+    for where, inner, train in [*places, ("the whole cohort", content["whole"], list(patients["patient_id"]))]:
+        listed = [patient for part in inner for patient in part]
+        wrong = set(listed) ^ set(train) or {patient for patient, n in Counter(listed).items() if n > 1}
+        if wrong:
+            raise LeakageError(f"{where}: inner folds do not divide the training part; wrong: {some(sorted(wrong))}")
+        if any(labels.reindex(part).nunique() < 2 for part in inner):
+            raise SplitError(f"{where}: an inner fold has one class alone; use fewer inner folds")
 
 
 def _check_tested_once(found: dict[tuple[int, int], Split], patients: pd.DataFrame) -> None:
@@ -182,19 +254,26 @@ def _check_tested_once(found: dict[tuple[int, int], Split], patients: pd.DataFra
             raise SplitError(f"repeat {repeat}: patients never tested: {some(never)}")
 
 
-def for_study(stored: Path, given: Path | None, images: pd.DataFrame, protocol: Protocol) -> dict[str, Any]:
+def for_study(
+    stored: Path, given: Path | None, images: pd.DataFrame, protocol: Protocol, *, n_inner: int | None = None
+) -> dict[str, Any]:
     """Return the folds of a study: the stored ones (with repeats added), the user's own, or new ones; validated.
+
+    With `n_inner` they are nested, without it they are not, whatever the user's own are.
 
     Raises:
         SplitError: the user's own folds differ from those the study has already begun with.
     """
     own = read_json(given) if given is not None else None
+    if own is not None and (n_inner is not None) != bool(own.get("nested")):
+        validate(own, images, protocol)
+        own = unnested(own, images, protocol) if n_inner is None else nested(own, images, n_inner, protocol.split_seed)
     if stored.exists():
         content = read_json(stored)
         if own is not None and splits(own) != splits(content):
             raise SplitError(f"{given}: differs from {stored}, with which this study began; use another --name")
         if content["repeats"] < protocol.repeats and not content.get("own"):
-            content = make(images, protocol)
+            content = make(images, protocol, n_inner=n_inner)
     elif own is not None:
         found = splits(own)
         n_folds = 1 + max(fold for _, fold in found)
@@ -202,7 +281,7 @@ def for_study(stored: Path, given: Path | None, images: pd.DataFrame, protocol: 
         content = own | {"n_folds": n_folds, "repeats": repeats, "own": True}
         content.setdefault("kind", "cross-validation" if n_folds > 1 else "holdout")
     else:
-        content = make(images, protocol)
+        content = make(images, protocol, n_inner=n_inner)
     validate(content, images, protocol)
     return content
 
@@ -213,12 +292,17 @@ def split_digest(split: Split) -> str:
 
 
 def table(content: dict[str, Any], images: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per (repeat, fold, part): the fold's name if it has one, patients, positive ones, images, prevalence."""
+    """Return one row per (repeat, fold, part): the fold's name if it has one, patients, positive ones, images, prevalence.
+
+    A part without patients has none.
+    """
     labels = patient_table(images).set_index("patient_id")
     rows = []
     names = {(entry["repeat"], entry["fold"]): entry.get("name", "") for entry in content["folds"]}
     for (repeat, fold), split in splits(content).items():
         for part, ids in split.parts().items():
+            if not ids:  # no validation part in a nested search
+                continue
             chosen = labels.loc[list(ids)]
             rows.append(
                 {
@@ -238,6 +322,8 @@ def warnings(content: dict[str, Any], images: pd.DataFrame) -> Sequence[str]:
         tests = counts[counts["part"] == "test"]
         shares = [f"{name} {100 * share:.0f} %" for name, share in zip(tests["name"], tests["prevalence"], strict=True)]
         notes.append(f"Predefined test parts are not balanced by the program; positive patients: {', '.join(shares)}.")
+    if content.get("nested"):
+        return notes
     fewest = counts.loc[counts["part"] == "validation", "n_positive"].min()
     if fewest >= FEW_POSITIVE:
         return notes

@@ -9,6 +9,7 @@ import numpy as np
 from mmbc.config import Config, digest
 from mmbc.data.splits import Split
 from study.folds import split_digest
+from study.searched import Searched, arm_configs
 from study.settings import BASELINE, StudyFile
 
 ROLES = ("fit", "stream")
@@ -68,20 +69,55 @@ class Cell:
         }  # fmt: skip
 
 
-def derived_seed(seed: int, repeat: int, fold: int, role: str) -> int:
+@dataclass(frozen=True)
+class TrialCell(Cell):
+    """One fit of a trial of a search.
+
+    Attributes:
+        fold: the fold whose training part is searched (`study.searched.WHOLE` for the whole cohort); of a flat search, the
+            fold whose validation part judges.
+        trial: name of the trial.
+        inner: the inner fold, or None in a flat search.
+    """
+
+    trial: str = ""
+    inner: int | None = None
+
+    @property
+    def name(self) -> str:
+        """`concat.r0.f2.t12.i1`, or, in a flat search, `concat.t12.r0.f2`."""
+        part = f"i{self.inner}" if self.inner is not None else f"r{self.repeat}.f{self.fold}"
+        return f"{self.trial}.{part}"
+
+    @property
+    def fit_seed(self) -> int:
+        """Seed of initialisation, batches and dropout: that of the study's cell in a flat search, and the same for all trials."""
+        if self.inner is None:
+            return super().fit_seed
+        # the fold of the whole cohort is -1, and seeds are not negative
+        return derived_seed(self.seed, self.repeat, self.fold % 2**32, "fit", self.inner)
+
+
+def derived_seed(seed: int, repeat: int, fold: int, role: str, *inner: int) -> int:
     """Return a seed that depends on the coordinates alone, never on the order of execution."""
-    return int(np.random.SeedSequence([seed, repeat, fold, ROLES.index(role)]).generate_state(1)[0])
+    return int(np.random.SeedSequence([seed, repeat, fold, ROLES.index(role), *inner]).generate_state(1)[0])
 
 
-def plan(study: StudyFile, arms: Sequence[str], splits: dict[tuple[int, int], Split]) -> list[Cell]:
-    """Return the cells of some arms: every split of the first `repeats` repeats, every seed, in a stable order."""
-    configs = {arm: study.arm_config(arm) for arm in arms}
+def plan(
+    study: StudyFile, arms: Sequence[str], splits: dict[tuple[int, int], Split], searched: Searched | None = None
+) -> list[Cell]:
+    """Return the cells of some arms: every split of the first `repeats` repeats, every seed, in a stable order.
+
+    Of a study that searches, those whose configuration has been found.
+    """
+    configs = arm_configs(study, searched, list(splits))
     return [
-        Cell(arm, configs[arm], split, repeat, fold, seed)
+        Cell(arm, configs[arm, repeat, fold], split, repeat, fold, seed)
         for seed in range(study.protocol.seeds)
         for (repeat, fold), split in sorted(splits.items())
         if repeat < study.protocol.repeats
         for arm in arms
+        if (arm, repeat, fold) in configs
     ]
 
 

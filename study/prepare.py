@@ -1,5 +1,6 @@
 """A study before its first epoch: the cohort read, the patients split, the cells planned."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from study.execute import CACHE_GIB, CHECKPOINT_EVERY, Executor, Workspace
 from study.observe import Observer
 from study.plan import Cell, baseline_cells, plan
 from study.record import finished
+from study.searched import read_searched
 from study.settings import StudyFile
 from study.strata import check_subgroups
+from study.tuned import joined, warning
 from study.workplace import Tolerance, open_cohort
 
 CACHE = ".cache"
@@ -112,12 +115,14 @@ def prepare(request: Request, observer: Observer) -> Planned:
         notes.append(f"The old study is kept at {aside}.")
     study = study_folder.continued(place, asked)
     study_folder.check_cohort(place, cohort)
-    content = folds.for_study(place / "folds.json", request.folds_file, cohort.images, study.protocol)
+    n_inner = study.search.inner_folds if study.search is not None and study.search.mode == "nested" else None
+    content = folds.for_study(place / "folds.json", request.folds_file, cohort.images, study.protocol, n_inner=n_inner)
     splits = folds.splits(content)
+    cohort = dataclasses.replace(cohort, notice=joined((cohort.notice, warning(study, cohort))))
     notes += folds.warnings(content, cohort.images)
     return Planned(
         folder=place, study=study, cohort=cohort, store=store, folds=content,
-        cells=plan(study, tuple(study.arms), splits), baseline=baseline_cells(study, splits), notes=notes,
+        cells=plan(study, tuple(study.arms), splits, read_searched(place)), baseline=baseline_cells(study, splits), notes=notes,
     )  # fmt: skip
 
 
@@ -143,6 +148,8 @@ def _default_name(cohort: str, study: StudyFile, tolerance: Tolerance) -> str:
         parts += ["by", study.protocol.fold_column]
     if study.protocol.test_where:
         parts.append("test-part")
+    if study.search is not None:
+        parts.append(study.search.mode)
     if tolerance.limit_patients is not None:
         parts.append(f"{tolerance.limit_patients}-patients")
     return re.sub(r"[^\w.-]+", "-", "-".join(parts))

@@ -30,10 +30,11 @@ def flow_table(cohort: Cohort) -> Table:
 def fold_table(content: dict[str, Any], images: pd.DataFrame, notice: str) -> Table:
     """Return patients (positive) by split and part."""
     counts = folds.table(content, images)
-    table = Table("repeat", "fold", "train", "validation", "test", title=titled("Patients (positive) by fold", notice))
+    names = [part for part in ("train", "validation", "test") if (counts["part"] == part).any()]
+    table = Table("repeat", "fold", *names, title=titled("Patients (positive) by fold", notice))
     for (repeat, fold), rows in counts.groupby(["repeat", "fold"]):
         parts = rows.set_index("part")
-        shown = [f"{parts.n_patients[part]} ({parts.n_positive[part]})" for part in ("train", "validation", "test")]
+        shown = [f"{parts.n_patients[part]} ({parts.n_positive[part]})" for part in names]
         table.add_row(str(repeat), " ".join(filter(None, (str(fold), rows["name"].iloc[0]))), *shown)
     return table
 

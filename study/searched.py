@@ -1,13 +1,13 @@
 """What a search of hyper-parameters left: every trial, what was chosen, and which settings mattered. No optuna here.
 
-    results/<name>/search/
-      trials.parquet     one row per trial that counts (`TRIAL_COLUMNS`, and `param.<key>` for every key searched)
-      importances.csv    arm, repeat, fold, key, importance
-      chosen.json        the winner of every arm in every fold, or of every arm
-      best.toml, best/   settings for new data
-      cells/             the trials' fits: predictions of their validation rows, history, record
-      trials.db          Optuna's storage, unless another was named
-      artifacts/         files that the dashboard shows
+results/<name>/search/
+  trials.parquet     one row per trial that counts (`TRIAL_COLUMNS`, and `param.<key>` for every key searched)
+  importances.csv    arm, repeat, fold, key, importance
+  chosen.json        the winner of every arm in every fold, or of every arm
+  best.toml, best/   settings for new data
+  cells/             the trials' fits: predictions of their validation rows, history, record
+  trials.db          Optuna's storage, unless another was named
+  artifacts/         files that the dashboard shows
 """
 
 import io
@@ -108,7 +108,9 @@ class Searched:
         return next((one for one in self.chosen if (one.arm, one.repeat, one.fold) == (arm, repeat, fold)), None)
 
 
-def arm_configs(study: StudyFile, searched: Searched | None, places: Sequence[tuple[int, int]]) -> dict[tuple[str, int, int], Config]:
+def arm_configs(
+    study: StudyFile, searched: Searched | None, places: Sequence[tuple[int, int]]
+) -> dict[tuple[str, int, int], Config]:
     """Return (arm, repeat, fold) -> configuration, for the arms and folds whose configuration is known.
 
     Without a search every fold of an arm has the same; after a nested one each has its own, after a flat one again the same.
@@ -147,7 +149,9 @@ def read_searched(folder: Path) -> Searched | None:
     try:
         trials, importances = pd.read_parquet(place / "trials.parquet"), pd.read_csv(place / "importances.csv")
     except (OSError, ValueError) as error:
-        raise StudyError(f"{place}: cannot be read ({error}); the command that began the search writes it again") from None
+        raise StudyError(
+            f"{place}: cannot be read ({error}); the command that began the search writes it again"
+        ) from None
     return Searched(trials, tuple(_chosen(entry) for entry in read_json(place / "chosen.json")), importances)
 
 

@@ -5,6 +5,7 @@
       predictions.parquet   one row per (cell, image): `CELL_COLUMNS`, image_id, part, logit
       history.parquet       one row per (cell, epoch); absent where there is none
       records.json          the planned cells, and what is known of each finished one
+      search/               of a search: trials.parquet, importances.csv, chosen.json (`study.searched`)
       archive.json          digests of the other files (last)
 
 An archive holds what every number of a report is made of, and no model. Nothing here imports torch.
@@ -42,7 +43,7 @@ from study.searched import Searched, arm_configs, read_searched, write_searched
 from study.settings import BASELINE, StudyFile
 
 ARCHIVED = ("study.toml", "cohort.parquet", "cohort.json", "folds.json", "environment.json", "predictions.parquet",
-            "history.parquet", "records.json")  # fmt: skip
+            "history.parquet", "records.json", "search/trials.parquet", "search/importances.csv", "search/chosen.json")  # fmt: skip
 
 OF_MODELS = ("files", "model", "preprocessing", "coefficients")
 """What a record says to load the model, which an archive does not have."""
@@ -121,8 +122,8 @@ def load_study(folder: Path) -> StoredStudy:
         raise StudyError(f"{folder}: is no study (it has no study.toml); studies lie below results/")
     settings, folds = read_settings(folder), read_json(folder / "folds.json")
     cohort, cohort_digest = read_cohort(folder)
-    planned = planned_cells(settings, folds)
-    belongs = _Belonging(settings, folds, cohort, cohort_digest)
+    planned, searched = planned_cells(settings, folds), read_searched(folder)
+    belongs = _Belonging(settings, searched, folds, cohort, cohort_digest)
     records, predictions, history = {}, [], []
     for name in planned:
         place = folder / "cells" / name
@@ -140,27 +141,31 @@ def load_study(folder: Path) -> StoredStudy:
     return StoredStudy(
         folder=folder, settings=settings, cohort=cohort, cohort_digest=cohort_digest, folds=folds,
         environment=read_json(folder / "environment.json"), planned=planned, records=records,
-        predictions=_joined(predictions, PREDICTION_COLUMNS), history=_joined(history, HISTORY_COLUMNS),
+        predictions=_joined(predictions, PREDICTION_COLUMNS), history=_joined(history, HISTORY_COLUMNS), searched=searched,
     )  # fmt: skip
 
 
 class _Belonging:
     """Checks that cells are of the study they lie in: same cohort, configuration, split and labels, no deliberate leak."""
 
-    def __init__(self, settings: StudyFile, folds: Mapping[str, Any], cohort: Cohort, cohort_digest: str) -> None:
+    def __init__(
+        self, settings: StudyFile, searched: Searched | None, folds: Mapping[str, Any], cohort: Cohort, cohort_digest: str
+    ) -> None:  # fmt: skip
+        self.nested = bool(folds.get("nested"))
         self.cohort_digest = cohort_digest
         self.splits = splits(dict(folds))
         self.split_digests = {place: split_digest(split) for place, split in self.splits.items()}
-        self.configs = {arm: digest(settings.arm_config(arm)) for arm in settings.arms} | {
-            BASELINE: digest(settings.config)
-        }
+        configs = arm_configs(settings, searched, list(self.splits))
+        self.configs = {place: digest(config) for place, config in configs.items()}
+        self.baseline = digest(settings.config)
         self.labels = cohort.images.set_index("image_id")[["patient_id", "label"]]
 
     def check_record(self, place: Path, record: Mapping[str, Any]) -> None:
         """Refuse a cell of another study, and one that was trained with a leak on purpose."""
+        repeat, fold = record["repeat"], record["fold"]
+        config = self.baseline if record["arm"] == BASELINE else self.configs.get((record["arm"], repeat, fold))
         expected = {
-            "cohort_digest": self.cohort_digest, "config_digest": self.configs[record["arm"]],
-            "split_digest": self.split_digests[record["repeat"], record["fold"]],
+            "cohort_digest": self.cohort_digest, "config_digest": config, "split_digest": self.split_digests[repeat, fold],
         }  # fmt: skip
         other = [key.removesuffix("_digest") for key, value in expected.items() if record.get(key) != value]
         if other:
@@ -178,7 +183,9 @@ class _Belonging:
         split = self.splits[record["repeat"], record["fold"]]
         for part in ("validation", "test"):
             mine = rows[rows["part"] == part]
-            wanted = self.labels[self.labels["patient_id"].isin(getattr(split, part))]
+            # after a nested search all training rows have a prediction out of the inner folds, to calibrate on
+            side = "train" if self.nested and part == "validation" else part
+            wanted = self.labels[self.labels["patient_id"].isin(getattr(split, side))]
             found = mine.set_index("image_id")[["patient_id", "label"]]
             if len(found) != len(wanted) or not found.reindex(wanted.index).equals(wanted):
                 differing = set(found.index) ^ set(wanted.index) or {
@@ -216,6 +223,8 @@ def write_archive(study: StoredStudy, folder: Path) -> None:
         _write_parquet(folder / "history.parquet", study.history.astype({"arm": "category"}))
     records = {name: {k: v for k, v in record.items() if k not in OF_MODELS} for name, record in study.records.items()}
     write_json(folder / "records.json", {"planned": list(study.planned), "records": records})
+    if study.searched is not None:
+        write_searched(folder, study.searched)
     there = [name for name in ARCHIVED if (folder / name).exists()]
     write_json(folder / "archive.json", {name: file_digest(folder / name) for name in there})
 
@@ -281,6 +290,7 @@ def read_archive(folder: Path) -> StoredStudy:
         folds=read_json(folder / "folds.json"), environment=read_json(folder / "environment.json"),
         planned=tuple(content["planned"]), records=content["records"], predictions=predictions,
         history=_joined([frame.astype({"arm": "str"}) for frame in history], HISTORY_COLUMNS),
+        searched=read_searched(folder),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ Patients are split, never rows: scikit-learn's `StratifiedGroupKFold(shuffle=Tru
 return an empty fold when groups are few.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +82,18 @@ def holdout(patients: pd.DataFrame, *, test: float, validation: float, rng: np.r
     return _with_validation(patients, rest, tested, validation, rng)
 
 
+def inner_folds(patients: pd.DataFrame, *, n_folds: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
+    """Divide patients into `n_folds` stratified parts of sorted ids, each in turn the validation part of the others.
+
+    Raises:
+        SplitError: fewer patients of a class than parts.
+    """
+    _enough(patients, n_folds)
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=_state(rng))
+    groups, ids = strata(patients, n_folds), patients["patient_id"].to_numpy(dtype=str)
+    return [tuple(sorted(ids[part].tolist())) for _, part in splitter.split(groups, groups)]
+
+
 def predefined(
     patients: pd.DataFrame, tests: list[set[str]], *, validation: float, rng: np.random.Generator
 ) -> list[Split]:
@@ -147,8 +159,17 @@ def _state(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))
 
 
-def check(split: Split, patients: pd.DataFrame, *, where: str, tolerance: float | None) -> None:
+def check(
+    split: Split, patients: pd.DataFrame, *, where: str, tolerance: float | None, parts: Sequence[str] = PARTS
+) -> None:
     """Verify one split against the patient table; without a tolerance the prevalence of its parts is not judged.
+
+    Args:
+        split: its patients.
+        patients: see `patient_table`.
+        where: begins every message.
+        tolerance: of a part's prevalence.
+        parts: those that must have patients of both classes.
 
     Raises:
         LeakageError: a patient on two sides, with the ids.
@@ -165,7 +186,8 @@ def check(split: Split, patients: pd.DataFrame, *, where: str, tolerance: float 
     if known - used:
         raise SplitError(f"{where}: patients in no part: {some(sorted(known - used))}")
     labels = patients.set_index("patient_id")["label"]
-    for part, ids in split.parts().items():
+    for part in parts:
+        ids = split.parts()[part]
         _check_part(f"{where}, {part} part", labels.reindex(list(ids)), float(labels.mean()), tolerance)
 
 

@@ -19,7 +19,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from mmbc.config import Config
-from mmbc.errors import MmbcError
+from mmbc.errors import ConfigError, MmbcError
 from mmbc.model.backbone import Backbone
 from mmbc.model.network import Network
 from mmbc.training.device import autocast
@@ -75,15 +75,20 @@ class Fit:
         config: the resolved configuration.
         backbone: where the tail is copied from; None without an image branch.
         train: the rows it learns from.
-        validation: the rows early stopping looks at.
+        validation: the rows early stopping looks at; none for a fit of fixed epochs (`train.keep = "last"`).
         n_rows: images in the cohort.
         seed: of initialisation, batch order and dropout.
+
+    Raises:
+        ConfigError: no validation rows, and yet the best epoch is to be kept.
     """
 
     def __init__(
         self, name: str, config: Config, backbone: Backbone | None, train: Part, validation: Part,
         *, n_rows: int, seed: int,
     ) -> None:  # fmt: skip
+        if not len(validation.rows) and config.train.keep != "last":
+            raise ConfigError(f"{name}: has no validation rows to choose an epoch by; it needs train.keep = 'last'")
         self.name = name
         self.config = config
         self.train = train
@@ -177,7 +182,7 @@ class Fit:
             validation_features: rows (n,) -> clean features (n, channels, height, width); None without a trunk.
 
         Returns:
-            The new row of the history (see `study.record.HISTORY_COLUMNS`).
+            The new row of the history (see `study.record.HISTORY_COLUMNS`); without validation rows their values are NaN.
 
         Raises:
             FitDivergedError: a loss that is no number.
@@ -195,7 +200,7 @@ class Fit:
         row = {"epoch": float(self.epoch + 1)}
         row |= _scores("train", torch.cat(self._tally.logits).cpu().numpy(), np.concatenate(self._tally.labels))
         row |= _scores("val", logits, self.validation.labels)
-        if not np.isfinite([row["train_loss"], row["val_loss"]]).all():
+        if not np.isfinite([row["train_loss"], *([row["val_loss"]] if len(logits) else [])]).all():
             raise FitDivergedError(
                 f"{self.name}: the loss is no number in epoch {self.epoch + 1}; lower train.lr and train.head_lr"
             )
@@ -265,7 +270,7 @@ class Fit:
     ) -> np.ndarray:
         """Return logits (n,) of float64 for rows (n,) with clean features and encoded clinical columns (n, d)."""
         self.network.eval()
-        parts = []
+        parts = [np.zeros(0, dtype=np.float32)]
         with torch.no_grad(), autocast(self.config.run):
             for start in range(0, len(rows), PREDICTION_BATCH):
                 batch = slice(start, start + PREDICTION_BATCH)
@@ -298,7 +303,7 @@ def _scores(part: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, floa
     Written out, because every fit asks twice an epoch: scikit-learn's checks took longer than a frozen tail's step.
     """
     names = (f"{part}_loss", f"{part}_accuracy", f"{part}_f1", f"{part}_auc")
-    if np.isnan(logits).any():
+    if not len(logits) or np.isnan(logits).any():
         return dict.fromkeys(names, float("nan"))
     logits, positive = logits.astype(np.float64), labels > 0.5
     called = logits >= 0
