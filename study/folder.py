@@ -10,16 +10,20 @@ from mmbc.config import flatten, to_toml
 from mmbc.data.cohort import Cohort
 from mmbc.errors import StudyError
 from study.record import delete_checkpoint, read_json, read_settings, write_atomically, write_cohort, write_json
-from study.settings import StudyFile
+from study.settings import BASELINE, Search, StudyFile
 
-EXTENDS = ("protocol.repeats", "protocol.seeds", "preset")
+EXTENDS = ("protocol.repeats", "protocol.seeds", "search.trials", "preset")
 """Settings that add cells and change none (the name of a preset is a label)."""
 REPORTS = ("protocol.prevalence", "protocol.subgroups")
 """Settings of the report alone: they change no cell and no declared comparison; the last ones set hold."""
 
 
-def lock(folder: Path) -> FileLock:
+def lock(folder: Path, *, wait: float = 0) -> FileLock:
     """Return the lock of a study, held while it runs.
+
+    Args:
+        folder: of the study.
+        wait: seconds to wait for another process to be done.
 
     Raises:
         StudyError: another process is at work on this study.
@@ -27,7 +31,7 @@ def lock(folder: Path) -> FileLock:
     folder.mkdir(parents=True, exist_ok=True)
     held = FileLock(folder / ".lock")
     try:
-        held.acquire(timeout=0)
+        held.acquire(timeout=wait)
     except Timeout:
         raise StudyError(
             f"{folder}: another process is at work on this study; wait for it or use another --name"
@@ -55,6 +59,8 @@ def continued(folder: Path, asked: StudyFile) -> StudyFile:
     if not (folder / "study.toml").exists():
         return asked
     stored = read_settings(folder)
+    if stored.search is not None and asked.search is not None:
+        asked = asked.model_copy(update={"search": _with_budget(folder, stored.search, asked.search)})
     changes = differences(stored, asked)
     if changes:
         raise StudyError(
@@ -71,6 +77,21 @@ def continued(folder: Path, asked: StudyFile) -> StudyFile:
         }
     )
     return asked.model_copy(update={"arms": {**stored.arms, **asked.arms}, "protocol": protocol})
+
+
+def _with_budget(folder: Path, stored: Search, asked: Search) -> Search:
+    """Return a search with the larger of two budgets; none is raised any more once a winner has been tested.
+
+    Raises:
+        StudyError: more trials are asked for, and the test parts have been looked at.
+    """
+    tested = [record for record in folder.glob("cells/*/record.json") if not record.parent.name.startswith(BASELINE)]
+    if asked.trials > stored.trials and tested:
+        raise StudyError(
+            f"{folder}: its winners have been tested with {stored.trials} trials each; more trials now would be a choice made on "
+            "test results. Use another --name for a larger search"
+        )
+    return asked.model_copy(update={"trials": max(stored.trials, asked.trials)})
 
 
 def differences(stored: StudyFile, asked: StudyFile) -> dict[str, tuple[Any, Any]]:

@@ -24,6 +24,7 @@ from study.record import read_json, write_atomically, write_json
 from study.settings import StudyFile
 
 FOLDER = "search"
+FILES = ("trials.parquet", "importances.csv", "chosen.json")
 WHOLE = -1
 """The `fold` of a search that no fold is held out of: on the whole cohort, or, in flat mode, over all folds."""
 

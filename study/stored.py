@@ -39,11 +39,13 @@ from study.record import (
     write_cohort,
     write_json,
 )
+from study.searched import FILES as SEARCH_FILES
+from study.searched import FOLDER as SEARCH
 from study.searched import Searched, arm_configs, read_searched, write_searched
 from study.settings import BASELINE, StudyFile
 
 ARCHIVED = ("study.toml", "cohort.parquet", "cohort.json", "folds.json", "environment.json", "predictions.parquet",
-            "history.parquet", "records.json", "search/trials.parquet", "search/importances.csv", "search/chosen.json")  # fmt: skip
+            "history.parquet", "records.json", *(f"{SEARCH}/{name}" for name in SEARCH_FILES))  # fmt: skip
 
 OF_MODELS = ("files", "model", "preprocessing", "coefficients")
 """What a record says to load the model, which an archive does not have."""
@@ -223,6 +225,8 @@ def write_archive(study: StoredStudy, folder: Path) -> None:
         _write_parquet(folder / "history.parquet", study.history.astype({"arm": "category"}))
     records = {name: {k: v for k, v in record.items() if k not in OF_MODELS} for name, record in study.records.items()}
     write_json(folder / "records.json", {"planned": list(study.planned), "records": records})
+    for name in SEARCH_FILES:
+        (folder / SEARCH / name).unlink(missing_ok=True)
     if study.searched is not None:
         write_searched(folder, study.searched)
     there = [name for name in ARCHIVED if (folder / name).exists()]

@@ -13,6 +13,7 @@ from mmbc.calibration import apply_platt, fit_platt
 from mmbc.errors import StudyError, some
 from study.record import CELL_COLUMNS
 from study.settings import Protocol
+from study.stats.metrics import roc_auc
 from study.stats.operating import threshold_at_sensitivity, threshold_at_specificity
 from study.stored import StoredStudy
 
@@ -101,6 +102,19 @@ def _calibrated(validation: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFr
         "cleared": test["logit"] > threshold_at_sensitivity(logits, labels, TARGET),
     }
     return test.assign(prob_calibrated=probs, **calls), ""
+
+
+def unit_auc(rows: pd.DataFrame, unit: str, protocol: Protocol) -> float:
+    """Return the ROC-AUC of image predictions pooled to the unit of analysis; NaN where there is one class alone.
+
+    Args:
+        rows: with the columns of `pool`; in a search, the validation rows of one fit.
+        unit: one of `LEVELS`.
+        protocol: how logits are pooled.
+    """
+    pooled = pool(rows, unit, protocol.pool_views, protocol.pool_breasts)
+    labels, scores = pooled["label"].to_numpy(), pooled["logit"].to_numpy()
+    return float(roc_auc(np.ones((1, len(labels))), labels, scores)[0])
 
 
 def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:

@@ -1,0 +1,95 @@
+"""Where trials are kept: SQLite beside the study, a database server, or a journal file on a network disk."""
+
+import importlib.util
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from mmbc.errors import ConfigError, StudyError
+
+JOURNAL = "journal:"
+DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
+"""Kind of server -> the driver that is used unless the URL names another, and the name of the extra that installs it."""
+ATTEMPTS = 5
+"""Two processes that create the tables of an empty database at once can trip over each other; the loser tries again."""
+SQLITE_WAIT = 60
+"""Seconds that a process waits for another one's write."""
+
+
+def database_file(folder: Path) -> Path:
+    """Return where a search keeps its trials by default."""
+    return folder / "trials.db"
+
+
+def open_storage(url: str | None, folder: Path) -> BaseStorage:
+    """Open the storage of a search.
+
+    Args:
+        url: `postgresql://...`, `mysql://...`, `sqlite:///FILE`, `journal:FILE`, or None for an SQLite file in `folder`.
+        folder: of the search.
+
+    Raises:
+        ConfigError: no such kind of storage, or its driver is not installed.
+        StudyError: it cannot be reached.
+    """
+    if url is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        url = f"sqlite:///{database_file(folder).resolve()}"
+    if url.startswith(JOURNAL):
+        path = Path(url.removeprefix(JOURNAL))
+        if not path.parent.is_dir():
+            raise StudyError(f"--storage {url}: there is no folder {path.parent}")
+        return JournalStorage(JournalFileBackend(str(path)))
+    return _connected(_with_driver(url))
+
+
+def _with_driver(url: str) -> str:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError(
+            f"--storage {url!r}: is no address; write postgresql://USER:PASSWORD@HOST/DATABASE, mysql://..., "
+            "sqlite:///FILE or journal:FILE"
+        ) from None
+    kind, _, driver = parsed.drivername.partition("+")
+    if kind not in (*DRIVERS, "sqlite"):
+        raise ConfigError(
+            f"--storage: a {kind!r} database is not supported; use postgresql, mysql, sqlite or journal:FILE"
+        )
+    if not driver and kind in DRIVERS:
+        if importlib.util.find_spec(DRIVERS[kind]) is None:
+            raise ConfigError(
+                f"--storage: {DRIVERS[kind]}, the driver for {kind}, is not installed: pip install 'mmbc[{kind}]'"
+            )
+        parsed = parsed.set(drivername=f"{kind}+{DRIVERS[kind]}")
+    return parsed.render_as_string(hide_password=False)
+
+
+def _connected(url: str) -> RDBStorage:
+    sqlite = make_url(url).get_backend_name() == "sqlite"
+    options: dict[str, Any] = {"connect_args": {"timeout": SQLITE_WAIT}} if sqlite else {"pool_pre_ping": True}
+    for attempt in range(ATTEMPTS):
+        try:
+            return RDBStorage(url, engine_kwargs=options)
+        except SQLAlchemyError as error:
+            if attempt + 1 == ATTEMPTS:
+                reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+                raise StudyError(f"--storage {shown(url)}: cannot be used ({reason})") from None
+            time.sleep(0.2 + random.random())
+    raise AssertionError
+
+
+def shown(url: str | None) -> str:
+    """Return an address without its password, for what is printed and kept."""
+    if url is None or url.startswith(JOURNAL):
+        return url or ""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url
