@@ -130,17 +130,22 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
         notice: a warning that the figure and its data carry, or ''.
     """
     with styled():
-        if notice:
-            _warn(figure, notice)
-        figure.draw_without_rendering()  # lays out once; each format would do it again
-        figure.set_layout_engine("none")
-        png = _rendered(figure, "png", {"Software": None})
-        write_atomically(folder / f"{name}.png", small_png(png, DPI))
+        write_atomically(folder / f"{name}.png", png(figure, notice))
         write_atomically(folder / f"{name}.pdf", _rendered(figure, "pdf", {"CreationDate": None}))
         svg = _rendered(figure, "svg", {"Date": None, "Creator": None})
         write_atomically(folder / f"{name}.svg", small_svg(svg.decode()).encode())
     table = csv(data, notice)
     write_atomically(folder / f"{name}.csv", table.encode())
+
+
+@styled()
+def png(figure: Figure, notice: str) -> bytes:
+    """Return a figure as PNG (300 dpi), with a notice if there is one; from now on the figure has it and keeps its layout."""
+    if notice:
+        _warn(figure, notice)
+    figure.draw_without_rendering()  # lays out once; each format would do it again
+    figure.set_layout_engine("none")
+    return small_png(_rendered(figure, "png", {"Software": None}), DPI)
 
 
 def _warn(figure: Figure, notice: str) -> None:
