@@ -117,6 +117,55 @@ def unit_auc(rows: pd.DataFrame, unit: str, protocol: Protocol) -> float:
     return float(roc_auc(np.ones((1, len(labels))), labels, scores)[0])
 
 
+class UnitScores:
+    """The ROC-AUC of changing logits of the same image rows, pooled as `unit_auc` pools them, without grouping them anew.
+
+    A fit is scored after every epoch; 0.1 ms instead of 9 ms for 552 rows.
+
+    Args:
+        rows: (n,) with the ids and labels of `pool`.
+        unit: `patient` or `breast`.
+        protocol: how logits are pooled.
+    """
+
+    def __init__(self, rows: pd.DataFrame, unit: str, protocol: Protocol) -> None:
+        self._protocol = protocol
+        breasts = rows.groupby(UNIT_KEYS["breast"], sort=True, dropna=False, observed=True).ngroup().to_numpy()
+        self._breasts = _Groups(breasts)
+        # a patient's breasts follow each other, because her id is the first key
+        patients = rows.groupby("patient_id", sort=True).ngroup().to_numpy()
+        by_breast = np.zeros(int(breasts.max()) + 1, dtype=np.int64)
+        by_breast[breasts] = patients
+        self._patients = _Groups(by_breast) if unit == "patient" else None
+        units = breasts if self._patients is None else patients
+        self._labels = _Groups(units).reduce(rows["label"].to_numpy(dtype=np.float64), "max")
+
+    def auc(self, logits: np.ndarray) -> float:
+        """Return the ROC-AUC of logits (n,), in the order of the rows."""
+        scores = self._breasts.reduce(np.asarray(logits, dtype=np.float64), self._protocol.pool_views)
+        if self._patients is not None:
+            scores = self._patients.reduce(scores, self._protocol.pool_breasts)
+        return float(roc_auc(np.ones((1, len(scores))), self._labels, scores)[0])
+
+
+class _Groups:
+    """Groups (n,) numbered from 0 without gaps, reduced again and again."""
+
+    def __init__(self, groups: np.ndarray) -> None:
+        self._order = np.argsort(groups, kind="stable")
+        self._starts = np.searchsorted(groups[self._order], np.arange(int(groups.max()) + 1))
+        self._sizes = np.bincount(groups)
+
+    def reduce(self, values: np.ndarray, how: str) -> np.ndarray:
+        """Return the `mean`, `max` or `noisy-or` of each group's values, (n_groups,)."""
+        ordered = values[self._order]
+        if how == "noisy-or":
+            return np.array([_noisy_or(pd.Series(part)) for part in np.split(ordered, self._starts[1:])])
+        if how == "max":
+            return np.maximum.reduceat(ordered, self._starts)
+        return np.add.reduceat(ordered, self._starts) / self._sizes
+
+
 def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
     """Return the test units of every finished cell at every level, and the gaps found on the way.
 

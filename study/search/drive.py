@@ -1,5 +1,6 @@
 """A search from its plan to its report's facts: storage opened, trials run in waves, winners refitted, dashboard dressed."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from optuna.storages import BaseStorage
 from mmbc.errors import MmbcError
 from study import folder as study_folder
 from study.environment import describe as environment
-from study.execute import Executor, Memory, expected_memory
+from study.execute import Executor, Memory, expected_memory, expected_seconds
 from study.observe import Observer
 from study.paper.figures.inner_roc import inner_roc
 from study.plan import Cell
@@ -76,9 +77,10 @@ def search(
             dashboard.describe(one.study, note_of(one.target, planned), metric_of(planned))
     anchor = storage.get_study_id_from_name(searches[0].study.study_name)
     workspace = workspace_of(planned, request)
+    groups = wave_memory(planned, targets, way.wave, request.executor)
     with Worker(storage, anchor, beat=way.beat, grace=way.grace) as worker:
         Loop(
-            searches, search_workspace(workspace), worker, wave=way.wave, most=trials_together(planned, targets, way, request),
+            searches, search_workspace(workspace), worker, wave=way.wave, most=trials_together(targets, way, request, groups),
             executor=request.executor, max_live_fits=request.max_live_fits, observer=observer, said=said,
             after_wave=lambda done: _after_wave(planned, searches, done),
         ).run()  # fmt: skip
@@ -124,21 +126,39 @@ def artifacts(folder: Path) -> Path:
     return folder / FOLDER / "artifacts"
 
 
-def trials_together(planned: Planned, targets: Sequence[Target], way: Way, request: Request) -> int:
-    """Return how many trials a wave can have at most: as many as fit into memory were all as heavy as the space allows."""
-    fits = len(targets[0].splits)
-    memory = wave_memory(planned, targets, way.wave, request.executor)
-    live = min(memory.n_live, request.max_live_fits or memory.n_live)
-    return max(1, live // fits)
+def trials_together(targets: Sequence[Target], way: Way, request: Request, groups: Sequence[Memory]) -> int:
+    """Return how many trials a wave can have at most: as many as fit into memory were all as heavy as the space allows.
+
+    Args:
+        targets: everything that is searched.
+        way, request: how.
+        groups: see `wave_memory`.
+    """
+    n_fits, n_trials = len(targets[0].splits), way.wave * len(targets)
+    shares = [min(group.n_live, request.max_live_fits or group.n_live) / group.n_cells for group in groups]
+    return max(1, int(n_trials * n_fits * min(shares)) // n_fits)
 
 
-def wave_memory(planned: Planned, targets: Sequence[Target], wave: int, executor: Executor) -> Memory:
-    """Return what a whole wave takes when every trial is as heavy as the space allows."""
+def wave_memory(planned: Planned, targets: Sequence[Target], wave: int, executor: Executor) -> list[Memory]:
+    """Return what a whole wave takes, by groups that share a stream, when every trial is as heavy as the space allows."""
     cells: list[Cell] = []
     for target in targets:
         config = heaviest(target.study, target.arm, target.holes)
         cells += [cell for number in range(wave) for cell in target.cells(number, config)]
-    return max(expected_memory(cells, planned.cohort, executor), key=lambda memory: memory.needed)
+    return expected_memory(cells, planned.cohort, executor)
+
+
+def expected(planned: Planned, targets: Sequence[Target], request: Request, together: int) -> float:
+    """Estimate the seconds of a search without pruning whose trials are all as heavy as the reference configuration.
+
+    Args:
+        planned, targets, request: the search.
+        together: trials of a wave, see `trials_together`.
+    """
+    at_once = max(1, together // len(targets))
+    cells = [c for target in targets for number in range(at_once) for c in target.cells(number, target.config({}))]
+    n_waves = math.ceil(targets[0].search.trials * len(targets) / max(together, 1))
+    return n_waves * expected_seconds(cells, len(planned.cohort.images), request.executor)
 
 
 def metric_of(planned: Planned) -> str:

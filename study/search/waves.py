@@ -25,7 +25,7 @@ from study.search.space import Trial, suggested
 from study.search.targets import WORKER, Searching, Target
 from study.search.workers import Worker
 from study.searched import FOLDER
-from study.units import unit_auc
+from study.units import UnitScores, unit_auc
 
 PRUNED = "pruned"
 POLL = 2.0
@@ -119,6 +119,7 @@ class Watch:
     def __init__(self, wave: Sequence[Asked], cohort: Cohort) -> None:
         self._asked = {cell.name: asked for asked in wave for cell in asked.cells}
         self._images = cohort.images
+        self._pooled: dict[str, UnitScores] = {}
         self._scores: dict[str, tuple[int, float]] = {}
         self._epochs: dict[str, int] = {}
         self._apart: set[int] = set()
@@ -148,9 +149,11 @@ class Watch:
         known = self._scores.get(fit.name)
         if fit.stopped == DIVERGED or (known is not None and known[0] == fit.best_epoch):
             return
-        rows = self._images.loc[fit.validation.rows].assign(logit=fit.validation_logits)
-        study = self._asked[fit.name].target.study
-        self._scores[fit.name] = fit.best_epoch, unit_auc(rows, study.unit, study.protocol)
+        if fit.name not in self._pooled:
+            study = self._asked[fit.name].target.study
+            rows = self._images.loc[fit.validation.rows]
+            self._pooled[fit.name] = UnitScores(rows, study.unit, study.protocol)
+        self._scores[fit.name] = fit.best_epoch, self._pooled[fit.name].auc(fit.validation_logits)
 
     def _judge(self, asked: Asked, fits: Sequence[Fit], epoch: int) -> None:
         asked.trial.report(float(np.mean([self._scores[cell.name][1] for cell in asked.cells])), epoch + 1)
@@ -247,7 +250,7 @@ class Loop:
         """Ask for a wave: round by round one trial of each target, those with the fewest first, as many as memory allows."""
         wave: list[tuple[Searching, Asked]] = []
         counts = {id(searching): len(searching.counted()) for searching in self.searches}
-        for searching in sorted(self.searches * self.wave, key=lambda searching: counts[id(searching)]):
+        for searching in sorted([*self.searches] * self.wave, key=lambda searching: counts[id(searching)]):
             if len(wave) >= self.most:
                 break
             trial = searching.ask(self.worker.name)
