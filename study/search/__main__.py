@@ -118,7 +118,7 @@ def main(
                 planned, request, way, observer=view, command=_command(storage),
                 said=lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True),
             )  # fmt: skip
-        console.print(show.winners_table(found, planned.cohort.notice))
+        console.print(show.winners_table(found, list(planned.study.arms), planned.cohort.notice))
         console.print(show.took(found), highlight=False)
         write_report(console, planned.folder, reports, json_file, Options(figures=figures, archive=with_predictions))
         _say_where(console, planned)

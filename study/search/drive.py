@@ -131,7 +131,8 @@ def trials_together(targets: Sequence[Target], way: Way, request: Request, group
 
     Args:
         targets: everything that is searched.
-        way, request: how.
+        way: how many trials of each target.
+        request: how many fits may train together.
         groups: see `wave_memory`.
     """
     n_fits, n_trials = len(targets[0].splits), way.wave * len(targets)
@@ -152,7 +153,9 @@ def expected(planned: Planned, targets: Sequence[Target], request: Request, toge
     """Estimate the seconds of a search without pruning whose trials are all as heavy as the reference configuration.
 
     Args:
-        planned, targets, request: the search.
+        planned: the study.
+        targets: everything that is searched.
+        request: for its executor.
         together: trials of a wave, see `trials_together`.
     """
     at_once = max(1, together // len(targets))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -103,23 +104,24 @@ def cost_line(seconds: float) -> str:
     return f"At most about {duration(seconds)} if nothing is pruned and every trial is as heavy as the reference configuration."
 
 
-def winners_table(found: Searched, notice: str) -> Table:
+def winners_table(found: Searched, arms: Sequence[str], notice: str) -> Table:
     """Return the winners by arm and fold."""
     keys = found.keys
     table = Table(
-        "arm", "fold", *(key.rpartition(".")[2] for key in keys), "epochs", "inner ROC-AUC", "trial",
-        title=titled("Winners, by inner validation ROC-AUC", notice),
+        "arm", "fold", *(key.rpartition(".")[2].replace("_", " ") for key in keys), "epochs", "AUC", "trial",
+        title=titled("Winners, by inner validation ROC-AUC (* the reference configuration)", notice),
+        box=SIMPLE, padding=(0, 1, 0, 0),
     )  # fmt: skip
-    for one in sorted(found.chosen, key=lambda one: (one.arm, one.repeat, one.fold == WHOLE, one.fold)):
+    for one in sorted(found.chosen, key=lambda one: (arms.index(one.arm), one.repeat, one.fold == WHOLE, one.fold)):
         where = ("all" if one.fold == WHOLE else str(one.fold)) + (f" (repeat {one.repeat})" if one.repeat else "")
         values = [_short(one.set[key]) if key in one.set else "-" for key in keys]
-        trial = f"{one.number}" + (" (reference)" if one.default else "")
+        trial = f"{one.number}{'*' if one.default else ''}"
         table.add_row(one.arm, where, *values, str(one.epochs or "-"), f"{one.value:.3f}", trial)
     return table
 
 
 def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
 def took(found: Searched) -> str:
@@ -128,4 +130,5 @@ def took(found: Searched) -> str:
     counts = trials["state"].value_counts()
     states = ", ".join(f"{counts[state]} {state}" for state in ("complete", "pruned", "diverged") if state in counts)
     waves = trials.drop_duplicates("wave")
-    return f"{len(trials)} trials ({states}) in {count(len(waves), 'wave')}, {duration(float(waves['wave_seconds'].sum()))} together"
+    seconds = float(waves["wave_seconds"].sum())
+    return f"{len(trials)} trials ({states}) in {count(len(waves), 'wave')}, {duration(seconds)} together"
