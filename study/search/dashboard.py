@@ -16,14 +16,14 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import optuna
 import optuna_dashboard
 from filelock import FileLock
-from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from optuna_dashboard.artifact import get_artifact_path
 
 from mmbc.errors import StudyError
-from study.search.drawn import drawn
+from study.search.drawn import ORDER, drawn
 from study.search.importance import importances
 
 IN_FIGURES = "finished trials in the figures"
@@ -85,6 +85,8 @@ READING = """\
 - The best value is the greatest of many and therefore **too high as an estimate of performance**; test parts estimate it.
 - A **pruned** trial was given up early and shows the mean at its last epoch; a **failed** one has no value.
 - The ROC curves of the winner are in the note of its trial, once the search has ended.
+- The dashboard's card "Hyperparameter Importance" says what sets the best tenth of the trials apart (PED-ANOVA), the figure
+  "Importance of the hyper-parameters" what their values vary with (fANOVA): two questions. With few trials neither is certain.
 - Parameters are named by their keys in the study's settings; see `study.toml`."""
 
 
@@ -107,6 +109,10 @@ def decorate(study: optuna.Study) -> None:
     study.set_user_attr(IN_FIGURES, n_finished)
 
 
+ROC = "![ROC curves of the inner folds]"
+"""The beginning of the link in a trial's note."""
+
+
 @dataclass(frozen=True)
 class _Noted:
     """What the dashboard asks of a trial to write its note; a finished one from Optuna does not know its study."""
@@ -120,7 +126,7 @@ def attach_roc(study: optuna.Study, trial: FrozenTrial, png: bytes, artifacts: P
     """Keep the ROC curves of a trial's inner folds as an artefact and show them in its note; once for each trial.
 
     Optuna takes artefacts of running trials and of studies alone. The file is therefore the study's, under a name with the
-    trial's number, and the trial's note shows it.
+    trial's number, and the trial's note shows it, below what a person may have written there. Deleted by hand, it stays away.
 
     Args:
         study: of the trial.
@@ -128,20 +134,18 @@ def attach_roc(study: optuna.Study, trial: FrozenTrial, png: bytes, artifacts: P
         png: the figure.
         artifacts: folder of the artefact store; made if it is not there.
     """
-    name = f"roc-trial-{trial.number}.png"
     artifacts.mkdir(parents=True, exist_ok=True)
-    store = FileSystemArtifactStore(artifacts)
-    with FileLock(artifacts / ".lock"):
-        there = [meta.artifact_id for meta in get_all_artifact_meta(study) if meta.filename == name]
-        if not there:
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / name
-                file.write_bytes(png)
-                there = [upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=study)]
-    text = f"ROC curves of the inner folds\n\n![ROC curves]({get_artifact_path(study, there[0])})\n"
     noted: Any = _Noted(study, study._storage, trial._trial_id)
-    if text not in optuna_dashboard.get_note(noted):
-        optuna_dashboard.save_note(noted, text)
+    with FileLock(artifacts / ".lock"), tempfile.TemporaryDirectory() as folder:
+        there = optuna_dashboard.get_note(noted)
+        if ROC in there:
+            return
+        file = Path(folder) / f"roc-trial-{trial.number}.png"
+        file.write_bytes(png)
+        store = FileSystemArtifactStore(artifacts)
+        found = upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=study)
+        text = f"{ROC}({get_artifact_path(study, found)})"
+        optuna_dashboard.save_note(noted, "\n\n".join(part for part in (there, text) if part))
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -155,19 +159,46 @@ class _Silent(WSGIRequestHandler):
         """Say nothing of a request."""
 
 
+def _ordered(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a page of the dashboard give the figures in their order; it has them in another one at every start."""
+
+    def ordered(*args: Any, **kwargs: Any) -> Any:
+        body = answer(*args, **kwargs)
+        if isinstance(body, dict) and "plotly_graph_objects" in body:
+            place = {name: number for number, name in enumerate(ORDER)}
+            body["plotly_graph_objects"].sort(key=lambda one: (place.get(one["id"], len(place)), one["id"]))
+        return body
+
+    return ordered
+
+
+def _kept(pages: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the dashboard show everything and write notes, but not rename or delete a study: the search goes on from it."""
+
+    def kept(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD", "PUT"):
+            return pages(environ, start)
+        start("403 Forbidden", [("Content-Type", "application/json")])
+        return [b'{"reason": "This dashboard shows a search and keeps notes; it changes no study."}']
+
+    return kept
+
+
 def server(storage: str | BaseStorage, artifacts: Path, *, host: str = "127.0.0.1", port: int = 8080) -> WSGIServer:
     """Return the dashboard's server, listening but not yet answering; at the next free port where the wished one is taken.
 
     Args:
         storage: Optuna's, or its URL.
         artifacts: folder of the artefact store.
-        host: to listen at. Whoever reaches it can read, and delete, every study: keep to the loopback address.
+        host: to listen at. Whoever reaches it can read every study: keep to the loopback address on a shared machine.
         port: the first to try; 0 for any.
 
     Raises:
         StudyError: no port can be had.
     """
-    app = optuna_dashboard.wsgi(storage, artifact_store=FileSystemArtifactStore(artifacts))
+    pages = optuna_dashboard.wsgi(storage, artifact_store=FileSystemArtifactStore(artifacts))
+    pages.install(_ordered)
+    app = _kept(pages)
     for tried in range(port, min(port + PORTS, 65536) if port else 1):
         try:
             return make_server(host, tried, app, server_class=_Server, handler_class=_Silent)

@@ -1,7 +1,7 @@
 """Figures of one search for the dashboard: plotly figures of Optuna's trials, small enough to live in a database.
 
-Every function takes what it draws and returns a figure; `drawn` says which of them have something to show. Values are rounded to
-five decimals, which no screen resolves; nothing is read back from a figure.
+Every function takes finished trials in the order of their numbers and returns a figure; `drawn` says which of them have something
+to show. Numbers are rounded to five digits, more than a screen resolves: nothing is read back from a figure.
 """
 
 import math
@@ -15,140 +15,139 @@ from plotly.subplots import make_subplots
 
 from study.search.importance import varied
 
-COMPLETE, PRUNED, BEST, DARK, GUIDE = "#0072B2", "#B3B3B3", "#D55E00", "#333333", "#E6E6E6"
+ORDER = ("history", "fold-scores", "learning-curves", "slices", "importances")
+"""The names that the figures are kept under, in the order of the page."""
+COMPLETE, PRUNED, BEST, DARK, GUIDE = "#0072B2", "#999999", "#D55E00", "#333333", "#E6E6E6"
 """Colours as the paper's figures have them (Okabe and Ito), and greys."""
 FOLDS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down")
-STAR = {"symbol": "star", "size": 15, "color": BEST, "line": {"width": 1, "color": "white"}}
+STAR: dict[str, Any] = {"symbol": "star", "size": 15, "color": BEST, "line": {"width": 1, "color": "white"}}
+OPEN: dict[str, Any] = {"symbol": "circle-open", "size": 8, "color": PRUNED, "line": {"width": 1.5}}
+AXIS: dict[str, Any] = {
+    "gridcolor": GUIDE, "zeroline": False, "showline": True, "linecolor": DARK, "ticks": "outside", "ticklen": 4,
+}  # fmt: skip
 COLUMNS = 3
-"""Panels side by side in the figure of slices."""
+"""Most panels side by side in the figure of slices."""
+Points = Iterable[tuple[Any, Any]]
 
 
 def drawn(trials: Sequence[FrozenTrial], metric: str, importances: Mapping[str, float]) -> dict[str, go.Figure]:
-    """Return the figures of a search by the name they are kept under, those alone that have something to show.
+    """Return the figures of a search by name, in their order, those alone that have something to show.
 
     Args:
-        trials: of the search, in the order of their numbers; running ones do not count.
+        trials: of the search; running ones do not count.
         metric: what the value is, as a label.
         importances: of each key.
     """
-    finished = [trial for trial in trials if trial.state.is_finished()]
-    done = [trial for trial in finished if trial.state == TrialState.COMPLETE]
-    if not finished:
-        return {}
-    found = {"history": history(finished, metric)}
-    if any(_scores(trial) for trial in finished):
-        found["fold-scores"] = fold_scores(finished, metric)
+    finished = sorted((t for t in trials if t.state.is_finished()), key=lambda trial: trial.number)
+    valued = [trial for trial in finished if _value(trial) is not None]
+    found = {}
+    if finished:
+        found["history"] = history(finished, metric)
+    if any(_scores(trial) for trial in valued):
+        found["fold-scores"] = fold_scores(valued, metric)
     if any(trial.intermediate_values for trial in finished):
         found["learning-curves"] = learning_curves(finished, metric)
-    if varied(done):
-        found["slices"] = slices(finished, metric)
+    if varied(valued):
+        found["slices"] = slices(valued, metric)
     if importances:
-        found["importances"] = bars(importances)
+        found["importances"] = bars(importances, len(_ended(finished, TrialState.COMPLETE)))
     return found
 
 
 def history(trials: Sequence[FrozenTrial], metric: str) -> go.Figure:
     """Draw the value of each trial by its number, and the best so far."""
-    figure = _figure("Optimisation history", counted(trials), "Trial", metric)
-    best, so_far = best_of(trials), float("-inf")
-    steps = []
-    for trial in _complete(trials):
-        so_far = max(so_far, _value(trial))
-        steps.append((trial.number, so_far))
-    if len(steps) > 1:
-        steps.append((trials[-1].number, so_far))
-        figure.add_scatter(
-            **_xy(steps), mode="lines", name="best so far", line={"color": BEST, "width": 1.5, "shape": "hv"}
-        )
-    pruned = [(t.number, _value(t)) for t in trials if t.state == TrialState.PRUNED and t.value is not None]
-    figure.add_scatter(**_xy(pruned), mode="markers", name="pruned (at its last epoch)", marker=_open(PRUNED))
-    done = [(t.number, _value(t)) for t in _complete(trials)]
-    figure.add_scatter(**_xy(done), mode="markers", name="complete", marker={"color": COMPLETE, "size": 8})
-    if best is not None:
-        figure.add_scatter(
-            **_xy([(best.number, _value(best))]), mode="markers", name=f"best (trial {best.number})", marker=STAR
-        )
+    figure = _figure("Optimisation history", _counted(trials), "Trial", metric)
+    done, pruned = _ended(trials, TrialState.COMPLETE), _ended(trials, TrialState.PRUNED)
+    line = {"color": BEST, "width": 1.5, "shape": "hv"}
+    _add(figure, _so_far(done, trials[-1].number), mode="lines", name="best so far", line=line)
+    _add(figure, _values(pruned), mode="markers", name="pruned, at its last epoch", marker=OPEN)
+    _add(figure, _values(done), mode="markers", name="complete", marker={"color": COMPLETE, "size": 8})
+    _mark_best(figure, trials)
     return figure
+
+
+def _so_far(done: Sequence[FrozenTrial], last: int) -> list[tuple[int, float]]:
+    """Return the greatest value until each trial, and until the last."""
+    steps, best = [], -math.inf
+    for number, value in _values(done):
+        best = max(best, value)
+        steps.append((number, best))
+    return [*steps, (last, best)] if steps else []
 
 
 def fold_scores(trials: Sequence[FrozenTrial], metric: str) -> go.Figure:
     """Draw the score in each inner fold and their mean, by trial: how far the folds agree."""
-    about = (
-        "a dot for each inner fold, a bar for their mean; a difference smaller than the spread of the dots says little"
-    )
+    about = "a mark for each inner fold, a bar for their mean (grey: pruned)"
     figure = _figure("Scores in the inner folds", about, "Trial", metric)
-    scored, best = [trial for trial in trials if _scores(trial)], best_of(trials)
+    scored = [trial for trial in trials if _scores(trial)]
     for fold in range(max(len(_scores(trial)) for trial in scored)):
         points = [(trial.number, _scores(trial)[fold]) for trial in scored if fold < len(_scores(trial))]
         marker = {"size": 6, "opacity": 0.75, "color": FOLDS[fold % len(FOLDS)], "symbol": SYMBOLS[fold % len(SYMBOLS)]}
-        figure.add_scatter(**_xy(points), mode="markers", name=f"fold {fold}", marker=marker)
-    means = [(trial.number, sum(_scores(trial)) / len(_scores(trial))) for trial in scored]
-    bar = {"symbol": "line-ew", "size": 13, "line": {"width": 2, "color": DARK}}
-    figure.add_scatter(**_xy(means), mode="markers", name="mean", marker=bar)
-    if best is not None and _scores(best):
-        star = [(best.number, _value(best))]
-        figure.add_scatter(**_xy(star), mode="markers", name=f"best (trial {best.number})", marker=STAR)
+        _add(figure, points, mode="markers", name=f"fold {fold}", marker=marker)
+    for state, name, colour in ((TrialState.PRUNED, "mean, pruned", PRUNED), (TrialState.COMPLETE, "mean", DARK)):
+        means = [(trial.number, sum(_scores(trial)) / len(_scores(trial))) for trial in _ended(scored, state)]
+        bar = {"symbol": "line-ew", "size": 13, "line": {"width": 2, "color": colour}}
+        _add(figure, means, mode="markers", name=name, marker=bar)
+    _mark_best(figure, trials)
     return figure
 
 
 def learning_curves(trials: Sequence[FrozenTrial], metric: str) -> go.Figure:
-    """Draw the mean over inner folds by epoch, a line for each trial; pruned ones grey, the best one above all."""
-    about = "mean over the inner folds after each epoch; grey: pruned"
+    """Draw the mean over inner folds by epoch, a line for each trial; the best one above all."""
+    about = "mean over the inner folds after each epoch (grey: given up)"
     figure = _figure("Learning curves", about, "Epoch", metric)
     best = best_of(trials)
-    reported = [trial for trial in trials if trial.intermediate_values]
-    order = {TrialState.PRUNED: 1, TrialState.COMPLETE: 2}
-    for trial in sorted(reported, key=lambda one: (one is best, order.get(one.state, 0), one.number)):
-        done = trial.state == TrialState.COMPLETE
-        line = {"color": COMPLETE if done else PRUNED, "width": 1}
+    for trial in sorted(trials, key=lambda one: (one is best, one.state == TrialState.COMPLETE, one.number)):
         points = sorted(trial.intermediate_values.items())
-        look: dict[str, Any] = {"mode": "lines" if len(points) > 1 else "markers", "opacity": 0.6, "line": line}
-        look["marker"] = {"color": line["color"]}
-        if trial is best:
-            look |= {"opacity": 1, "line": {"color": BEST, "width": 2.5}, "marker": {"color": BEST}}
-        figure.add_scatter(**_xy(points), name=f"trial {trial.number}", showlegend=trial is best, **look)
+        colour = BEST if trial is best else COMPLETE if trial.state == TrialState.COMPLETE else PRUNED
+        line = {"color": colour, "width": 2.5 if trial is best else 1}
+        look = {"mode": "lines" if len(points) > 1 else "markers", "opacity": 1 if trial is best else 0.6}
+        name = f"best (trial {trial.number})" if trial is best else f"trial {trial.number}"
+        _add(figure, points, name=name, showlegend=trial is best, line=line, marker={"color": colour}, **look)
     return figure
 
 
 def slices(trials: Sequence[FrozenTrial], metric: str) -> go.Figure:
-    """Draw the value against each key that was varied, a panel for each; darker trials are later ones."""
-    done, best = _complete(trials), best_of(trials)
-    keys = varied(done)
-    n_columns = min(COLUMNS, len(keys))
-    n_rows = math.ceil(len(keys) / n_columns)
-    figure = make_subplots(
-        rows=n_rows, cols=n_columns, shared_yaxes=True, horizontal_spacing=0.04, vertical_spacing=0.24
-    )
-    figure.update_layout(
-        _layout("Values by hyper-parameter", "completed trials; the darker, the later"), showlegend=False
-    )
-    shade = {"size": 8, "color": [trial.number for trial in done], "colorscale": [[0, "#C6DBEF"], [1, "#08306B"]]}
+    """Draw the value against each key that was varied, a panel for each."""
+    keys, best = varied(trials), best_of(trials)
+    figure, n_columns = _panels(len(keys), metric)
+    about = "a point for each trial, the darker the later (open and grey: pruned, at its last epoch)"
+    figure.update_layout(_layout("Values by hyper-parameter", about), showlegend=False)
+    done, pruned = _ended(trials, TrialState.COMPLETE), _ended(trials, TrialState.PRUNED)
+    shade = {"size": 8, "color": [t.number for t in done], "colorscale": [[0, "#C6DBEF"], [1, "#08306B"]]}
     for place, key in enumerate(keys):
-        row, column = place // n_columns + 1, place % n_columns + 1
-        kind, ticks = _axis(done, key)
-        for shown, marker in ((done, shade), ([best] if best is not None else [], STAR)):
-            points = [
-                (_shown(trial.params[key]) if kind == "category" else trial.params[key], _value(trial))
-                for trial in shown
-            ]
-            text = [f"trial {trial.number}" for trial in shown]
-            figure.add_scatter(**_xy(points), mode="markers", marker=marker, text=text, name=key, row=row, col=column)
-        figure.update_xaxes(title={"text": key, "standoff": 4}, type=kind, row=row, col=column, **ticks)
-    figure.update_xaxes(_AXIS)
-    figure.update_yaxes(_AXIS)
-    figure.update_yaxes(title=metric, col=1)
+        where = {"row": place // n_columns + 1, "col": place % n_columns + 1}
+        for shown, marker in ((pruned, OPEN), (done, shade), ([best] if best else [], STAR)):
+            points, text = [(_place(t, key), _value(t)) for t in shown], [t.number for t in shown]
+            _add(figure, points, mode="markers", name="trial", marker=marker, text=text, hovertemplate=HOVER, **where)
+        figure.update_xaxes(AXIS, title={"text": key, "standoff": 4}, **_scale(trials, key), **where)
+    figure.update_yaxes(AXIS)
     return figure
 
 
-def bars(importances: Mapping[str, float]) -> go.Figure:
+def _panels(n: int, metric: str) -> tuple[go.Figure, int]:
+    """Return a figure of n panels with one label for all ordinates, and how many stand side by side."""
+    n_rows = math.ceil(n / COLUMNS)
+    n_columns = math.ceil(n / n_rows)
+    specs: Any = [
+        [{} if n_columns * row + column < n else None for column in range(n_columns)] for row in range(n_rows)
+    ]
+    spacing = {"horizontal_spacing": 0.04, "vertical_spacing": 0.24 / max(1, n_rows - 1)}
+    return make_subplots(n_rows, n_columns, specs=specs, shared_yaxes=True, y_title=metric, **spacing), n_columns
+
+
+HOVER = "trial %{text}<br>(%{x}, %{y})<extra></extra>"
+
+
+def bars(importances: Mapping[str, float], n_trials: int) -> go.Figure:
     """Draw the importance of each key, the greatest on top."""
-    about = "share of the variance of the values that a key alone explains (fANOVA, completed trials)"
+    about = f"share of what single keys explain of the values' variance (fANOVA, {n_trials} completed trials)"
     figure = _figure("Importance of the hyper-parameters", about, "Share of the explained variance", "")
     shares = list(importances.items())[::-1]
     figure.add_bar(
-        x=[_rounded(share) for _, share in shares], y=[key for key, _ in shares], orientation="h", marker={"color": COMPLETE},
-        text=[f"{share:.0%}" for _, share in shares], textposition="auto", showlegend=False,
+        x=[_rounded(share) for _, share in shares], y=[key for key, _ in shares], orientation="h", showlegend=False,
+        text=[f"{share:.0%}" for _, share in shares], textposition="outside", cliponaxis=False, marker={"color": COMPLETE},
     )  # fmt: skip
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(automargin=True, showgrid=False)
@@ -156,77 +155,93 @@ def bars(importances: Mapping[str, float]) -> go.Figure:
 
 
 def best_of(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
-    """Return the completed trial with the greatest value, the first of several."""
-    return max(_complete(trials), key=lambda trial: (_value(trial), -trial.number), default=None)
+    """Return the completed trial with the greatest value, the first of several; None without one."""
+    done = _ended(trials, TrialState.COMPLETE)
+    return max(done, key=lambda trial: (trial.values[0], -trial.number), default=None)
 
 
-def counted(trials: Sequence[FrozenTrial]) -> str:
+def _mark_best(figure: go.Figure, trials: Sequence[FrozenTrial]) -> None:
+    best = best_of(trials)
+    if best is not None:
+        _add(figure, _values([best]), mode="markers", name=f"best (trial {best.number})", marker=STAR)
+
+
+def _counted(trials: Sequence[FrozenTrial]) -> str:
     """Return how many trials ended in which state, in words."""
     words = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-    numbers = {word: sum(trial.state == state for trial in trials) for state, word in words.items()}
-    return f"{len(trials)} trials: " + ", ".join(f"{n} {word}" for word, n in numbers.items() if n)
+    parts = [f"{len(_ended(trials, state))} {word}" for state, word in words.items() if _ended(trials, state)]
+    return f"{len(trials)} trial{'s' * (len(trials) > 1)}: {', '.join(parts)}"
 
 
-def _complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    return [trial for trial in trials if trial.state == TrialState.COMPLETE]
+def _ended(trials: Sequence[FrozenTrial], state: TrialState) -> list[FrozenTrial]:
+    return [trial for trial in trials if trial.state == state]
 
 
-def _value(trial: FrozenTrial) -> float:
-    return float(trial.value) if trial.value is not None else float("nan")
+def _value(trial: FrozenTrial) -> float | None:
+    """Return the value of a trial; None if it has none, as a failed one or one pruned before its first epoch."""
+    return trial.values[0] if trial.values and math.isfinite(trial.values[0]) else None
+
+
+def _values(trials: Sequence[FrozenTrial]) -> list[tuple[int, float]]:
+    return [(trial.number, value) for trial in trials if (value := _value(trial)) is not None]
 
 
 def _scores(trial: FrozenTrial) -> list[float]:
     return list(trial.user_attrs.get("fold_scores") or [])
 
 
-def _rounded(value: Any) -> Any:
-    """Return a number with five decimals or digits, None for one that JSON does not know, and anything else as it is."""
+def _place(trial: FrozenTrial, key: str) -> float:
+    """Return where a trial stands on the axis of a key: its value, or the number of its choice."""
+    value, distribution = trial.params[key], trial.distributions[key]
+    return distribution.to_internal_repr(value) if isinstance(distribution, CategoricalDistribution) else value
+
+
+def _scale(trials: Sequence[FrozenTrial], key: str) -> dict[str, Any]:
+    """Return the kind of a key's axis, its ends and, where they follow from the kind, its ticks."""
+    distribution = trials[-1].distributions[key]
+    if isinstance(distribution, CategoricalDistribution):
+        names = [choice if isinstance(choice, str) else str(choice).lower() for choice in distribution.choices]
+        return {"range": [-0.5, len(names) - 0.5], "tickvals": list(range(len(names))), "ticktext": names}
+    places = [_place(trial, key) for trial in trials]
+    low, high = min(*places, distribution.low), max(*places, distribution.high)  # type: ignore[attr-defined]
+    kind = "log" if distribution.log else "linear"  # type: ignore[attr-defined]
+    if kind == "log":
+        low, high = math.log10(low), math.log10(high)
+    ticks = (
+        {"dtick": max(1, round((high - low) / 4)), "exponentformat": "power"}
+        if kind == "log" and high - low > 2
+        else {"nticks": 6}
+    )
+    pad = 0.05 * (high - low)
+    return {"type": kind, "range": [low - pad, high + pad], **ticks}
+
+
+def _rounded(value: float | None) -> float | int | None:
+    """Return a number with five digits; None, a gap, for one that JSON does not know."""
     if not isinstance(value, float):
         return value
     return float(f"{value:.5g}") if math.isfinite(value) else None
 
 
-def _xy(points: Iterable[tuple[Any, Any]]) -> dict[str, list[Any]]:
+def _add(figure: go.Figure, points: Points, **look: Any) -> None:
+    """Add points (x, y) to a figure, and to its legend, if there are any."""
     pairs = list(points)
-    return {"x": [_rounded(x) for x, _ in pairs], "y": [_rounded(y) for _, y in pairs]}
-
-
-def _open(colour: str) -> dict[str, Any]:
-    return {"symbol": "circle-open", "size": 8, "color": colour, "line": {"width": 1.5}}
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else "none" if value is None else str(value).lower()
-
-
-def _axis(trials: Sequence[FrozenTrial], key: str) -> tuple[str, dict[str, Any]]:
-    """Return the kind of a key's axis, and its ticks where they follow from the kind."""
-    distribution = trials[0].distributions[key]
-    if isinstance(distribution, CategoricalDistribution):
-        order = [_shown(choice) for choice in distribution.choices]
-        return "category", {"categoryorder": "array", "categoryarray": order}
-    if getattr(distribution, "log", False):
-        return "log", {"dtick": 1, "exponentformat": "power"}
-    return "linear", {"nticks": 6}
-
-
-_AXIS: dict[str, Any] = {
-    "gridcolor": GUIDE, "zeroline": False, "showline": True, "linecolor": DARK, "ticks": "outside", "ticklen": 4,
-}  # fmt: skip
+    if pairs:
+        figure.add_scatter(x=[_rounded(x) for x, _ in pairs], y=[_rounded(y) for _, y in pairs], **look)
 
 
 def _layout(title: str, about: str) -> dict[str, Any]:
     """Return what all figures share; no template of plotly's, which would be most of the text that is stored."""
     return {
-        "template": go.layout.Template(), "plot_bgcolor": "white", "hovermode": "closest",
+        "template": go.layout.Template(), "plot_bgcolor": "white", "hovermode": "closest", "showlegend": True,
         "title": {"text": f"<b>{title}</b><br><sup>{about}</sup>", "x": 0.01, "font": {"size": 16}},
         "margin": {"l": 60, "r": 20, "t": 60, "b": 50},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+        "legend": {"orientation": "h", "y": -0.14, "yanchor": "top", "x": 0, "xanchor": "left"},
     }  # fmt: skip
 
 
 def _figure(title: str, about: str, x: str, y: str) -> go.Figure:
     figure = go.Figure(layout=_layout(title, about))
-    figure.update_xaxes(_AXIS, title={"text": x, "standoff": 4})
-    figure.update_yaxes(_AXIS, title={"text": y})
+    figure.update_xaxes(AXIS, title={"text": x, "standoff": 4})
+    figure.update_yaxes(AXIS, title={"text": y})
     return figure
