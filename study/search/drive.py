@@ -18,7 +18,7 @@ from study.prepare import Planned, Request, workspace_of
 from study.search import dashboard
 from study.search.refit import finish, inner_predictions, winner_cells
 from study.search.space import heaviest
-from study.search.storage import open_storage
+from study.search.storage import close_storage, open_storage
 from study.search.targets import Searching, Target, targets_of
 from study.search.waves import Loop, search_workspace
 from study.search.winners import searched
@@ -66,6 +66,16 @@ def search(
     """
     targets = targets_of(planned)
     storage = open_storage(way.storage, search_folder(planned))
+    try:
+        return _search(planned, request, way, targets, storage, observer=observer, said=said, command=command)
+    finally:
+        close_storage(storage)
+
+
+def _search(
+    planned: Planned, request: Request, way: Way, targets: Sequence[Target], storage: BaseStorage, *, observer: Observer,
+    said: Callable[[str], None], command: list[str],
+) -> Searched:  # fmt: skip
     with study_folder.lock(planned.folder, wait=PATIENCE):
         run = environment(
             command=command, cohort_digest=planned.cohort.digest, device=planned.study.run.device,

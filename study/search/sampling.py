@@ -24,7 +24,7 @@ class NumberedTPE(BaseSampler):
 
     Args:
         seed: of the search.
-        name: of the Optuna study; studies draw apart.
+        name: of what is searched; two targets draw apart, whatever their study is called.
         n_trials: the budget.
     """
 

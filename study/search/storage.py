@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -49,6 +50,13 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     return _connected(_with_driver(url))
 
 
+def close_storage(storage: BaseStorage) -> None:
+    """Give the connections of a storage back."""
+    if isinstance(storage, RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+
+
 def _with_driver(url: str) -> str:
     try:
         parsed = make_url(url)
@@ -76,13 +84,23 @@ def _connected(url: str) -> RDBStorage:
     options: dict[str, Any] = {"connect_args": {"timeout": SQLITE_WAIT}} if sqlite else {"pool_pre_ping": True}
     for attempt in range(ATTEMPTS):
         try:
-            return RDBStorage(url, engine_kwargs=options)
+            storage = RDBStorage(url, engine_kwargs=options)
+            if sqlite:
+                event.listen(storage.engine, "connect", _quick)
+                storage.engine.dispose()  # those that are open already were opened without it
+            return storage
         except SQLAlchemyError as error:
             if attempt + 1 == ATTEMPTS:
                 reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
                 raise StudyError(f"--storage {shown(url)}: cannot be used ({reason})") from None
             time.sleep(0.2 + random.random())
     raise AssertionError
+
+
+def _quick(connection: Any, _: object) -> None:
+    """Have SQLite write ahead: a commit then waits for no disk, and only a power failure can lose the last ones."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def shown(url: str | None) -> str:

@@ -145,7 +145,7 @@ class Searching:
         optuna_name = f"{name}/{target.name}"
         self.study = optuna.create_study(
             storage=storage, study_name=optuna_name, direction="maximize", load_if_exists=True,
-            sampler=NumberedTPE(target.search.seed, optuna_name, self.budget), pruner=pruner(target.search),
+            sampler=NumberedTPE(target.search.seed, target.name, self.budget), pruner=pruner(target.search),
         )  # fmt: skip
         mine = target.digest(cohort_digest)
         theirs = self.study.user_attrs.get(DIGEST)
