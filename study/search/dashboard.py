@@ -81,10 +81,11 @@ NOBODY = (
     "took no part in it."
 )
 READING = """\
-- The **value** of a trial is the mean, over the inner folds, of the ROC-AUC on each fold's validation part.
+- The **value** of a trial is the mean, over the folds of the search, of the ROC-AUC on each fold's validation part.
 - The best value is the greatest of many and therefore **too high as an estimate of performance**; test parts estimate it.
 - A **pruned** trial was given up early and shows the mean at its last epoch; a **failed** one has no value.
-- The ROC curves of the winner are in the note of its trial, once the search has ended.
+- The ROC curves of the winner are in the note of its trial, once the search has ended. Where the rules prefer the cheapest
+  trial within a standard error, the winner need not be the one that the pages call the best.
 - The dashboard's card "Hyperparameter Importance" says what sets the best tenth of the trials apart (PED-ANOVA), the figure
   "Importance of the hyper-parameters" what their values vary with (fANOVA): two questions. With few trials neither is certain.
 - Parameters are named by their keys in the study's settings; see `study.toml`."""
@@ -97,7 +98,8 @@ def _in_cell(text: str) -> str:
 def decorate(study: optuna.Study) -> None:
     """Draw a study's figures anew, in place of the last ones, if trials have finished since.
 
-    Nothing is drawn of what there is too little of: no finished trial, no value, nothing that varies.
+    Nothing is drawn of what there is too little of: no finished trial, no value, nothing that varies. Two processes that draw
+    the same trials write the same text; where one is behind and tears a figure, the page leaves it out until the next is drawn.
     """
     trials = study.get_trials(deepcopy=False)
     n_finished = sum(trial.state.is_finished() for trial in trials)
@@ -109,7 +111,7 @@ def decorate(study: optuna.Study) -> None:
     study.set_user_attr(IN_FIGURES, n_finished)
 
 
-ROC = "![ROC curves of the inner folds]"
+ROC = "![ROC curves by fold]"
 """The beginning of the link in a trial's note."""
 
 
@@ -123,7 +125,7 @@ class _Noted:
 
 
 def attach_roc(study: optuna.Study, trial: FrozenTrial, png: bytes, artifacts: Path) -> None:
-    """Keep the ROC curves of a trial's inner folds as an artefact and show them in its note; once for each trial.
+    """Keep the ROC curves of a trial's folds as an artefact and show them in its note; once for each trial.
 
     Optuna takes artefacts of running trials and of studies alone. The file is therefore the study's, under a name with the
     trial's number, and the trial's note shows it, below what a person may have written there. Deleted by hand, it stays away.
@@ -219,9 +221,9 @@ def serve(
     `announce` is called with the address before the first request is answered.
     """
     with server(storage, artifacts, host=host, port=port) as running:
-        if announce is not None:
-            announce(address(running))
         try:
+            if announce is not None:
+                announce(address(running))
             running.serve_forever()
         except KeyboardInterrupt:
             return

@@ -77,9 +77,9 @@ def _so_far(done: Sequence[FrozenTrial], last: int) -> list[tuple[int, float]]:
 
 
 def fold_scores(trials: Sequence[FrozenTrial], metric: str) -> go.Figure:
-    """Draw the score in each inner fold and their mean, by trial: how far the folds agree."""
-    about = "a mark for each inner fold, a bar for their mean (grey: pruned)"
-    figure = _figure("Scores in the inner folds", about, "Trial", metric)
+    """Draw the validation score in each fold of the search and their mean, by trial: how far the folds agree."""
+    about = "a mark for each fold, a bar for their mean (grey: pruned)"
+    figure = _figure("Validation scores by fold", about, "Trial", metric)
     scored = [trial for trial in trials if _scores(trial)]
     for fold in range(max(len(_scores(trial)) for trial in scored)):
         points = [(trial.number, _scores(trial)[fold]) for trial in scored if fold < len(_scores(trial))]
@@ -94,8 +94,8 @@ def fold_scores(trials: Sequence[FrozenTrial], metric: str) -> go.Figure:
 
 
 def learning_curves(trials: Sequence[FrozenTrial], metric: str) -> go.Figure:
-    """Draw the mean over inner folds by epoch, a line for each trial; the best one above all."""
-    about = "mean over the inner folds after each epoch (grey: given up)"
+    """Draw the mean over the folds by epoch, a line for each trial; the best one above all."""
+    about = "mean over the folds after each epoch (grey: pruned or failed)"
     figure = _figure("Learning curves", about, "Epoch", metric)
     best = best_of(trials)
     for trial in sorted(trials, key=lambda one: (one is best, one.state == TrialState.COMPLETE, one.number)):
@@ -204,16 +204,15 @@ def _scale(trials: Sequence[FrozenTrial], key: str) -> dict[str, Any]:
         return {"range": [-0.5, len(names) - 0.5], "tickvals": list(range(len(names))), "ticktext": names}
     places = [_place(trial, key) for trial in trials]
     low, high = min(*places, distribution.low), max(*places, distribution.high)  # type: ignore[attr-defined]
-    kind = "log" if distribution.log else "linear"  # type: ignore[attr-defined]
-    if kind == "log":
-        low, high = math.log10(low), math.log10(high)
-    ticks = (
-        {"dtick": max(1, round((high - low) / 4)), "exponentformat": "power"}
-        if kind == "log" and high - low > 2
-        else {"nticks": 6}
-    )
-    pad = 0.05 * (high - low)
-    return {"type": kind, "range": [low - pad, high + pad], **ticks}
+    if not distribution.log:  # type: ignore[attr-defined]
+        return {"range": _padded(low, high), "nticks": 6}
+    low, high = math.log10(low), math.log10(high)
+    powers = {"dtick": math.ceil((high - low) / 4), "exponentformat": "power"} if high - low > 2 else {"nticks": 6}
+    return {"type": "log", "range": _padded(low, high), **powers}
+
+
+def _padded(low: float, high: float) -> list[float]:
+    return [low - 0.05 * (high - low), high + 0.05 * (high - low)]
 
 
 def _rounded(value: float | None) -> float | int | None:
