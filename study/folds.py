@@ -213,12 +213,17 @@ def split_digest(split: Split) -> str:
 
 
 def table(content: dict[str, Any], images: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per (repeat, fold, part): the fold's name if it has one, patients, positive ones, images, prevalence."""
+    """Return one row per (repeat, fold, part): the fold's name if it has one, patients, positive ones, images, prevalence.
+
+    A part without patients has none.
+    """
     labels = patient_table(images).set_index("patient_id")
     rows = []
     names = {(entry["repeat"], entry["fold"]): entry.get("name", "") for entry in content["folds"]}
     for (repeat, fold), split in splits(content).items():
         for part, ids in split.parts().items():
+            if not ids:  # no validation part in a nested search
+                continue
             chosen = labels.loc[list(ids)]
             rows.append(
                 {
@@ -238,6 +243,8 @@ def warnings(content: dict[str, Any], images: pd.DataFrame) -> Sequence[str]:
         tests = counts[counts["part"] == "test"]
         shares = [f"{name} {100 * share:.0f} %" for name, share in zip(tests["name"], tests["prevalence"], strict=True)]
         notes.append(f"Predefined test parts are not balanced by the program; positive patients: {', '.join(shares)}.")
+    if content.get("nested"):
+        return notes
     fewest = counts.loc[counts["part"] == "validation", "n_positive"].min()
     if fewest >= FEW_POSITIVE:
         return notes
