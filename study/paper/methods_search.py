@@ -83,7 +83,7 @@ def _flat(study: StoredStudy, s: Search) -> list[str]:
         f"A trial was trained in the study's own {n}; its value was the mean over their validation parts of the ROC-AUC at the "
         f"{study.settings.unit} level, at the best epoch of each fit.",
         PRUNED[s.pruner], _selected(s),
-        "The arm was then trained with it and tested in the same splits, with early stopping on the validation parts again.", why, _effort(),
+        "The arm was then trained with it, as described above, and tested in the same splits.", why, _effort(),
     ]  # fmt: skip
 
 

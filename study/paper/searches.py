@@ -200,7 +200,7 @@ def judges(study: StoredStudy) -> str:
     n, positive = (span(min(values), max(values)) for values in zip(*sizes, strict=True))
     people = f"({n} patients, {positive} positive)"
     if is_flat(study):
-        return f"the validation {'parts' if len(entries) > 1 else 'part'} of the study's {count(len(entries), 'fold')} {people}"
+        return f"the validation {'parts' if len(entries) > 1 else 'part'} of the study's {count(len(entries), 'split')} {people}"
     assert search is not None
     return f"{search.inner_folds} inner folds of {'each' if len(entries) > 1 else 'the'} training part {people}"
 

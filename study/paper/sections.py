@@ -211,11 +211,16 @@ def training(study: StoredStudy) -> str:
     lines = []
     for arm, rows in frame.groupby("arm", sort=False) if len(frame) else ():
         train = configs(study)[str(arm)].train
-        at_limit = int((rows["best_epoch"] >= train.max_epochs).sum()) if train.keep == "best" else 0
+        lasted = rows["n_epochs"] if is_nested(study) else rows["best_epoch"]
+        at_limit = int((lasted >= train.max_epochs).sum()) if train.keep == "best" else 0
+        ended = (
+            f"refits of {span(lasted.min(), lasted.max())} epochs"
+            if is_nested(study)
+            else f"best epoch {lasted.min():.0f} to {lasted.max():.0f}"
+        )
         last = "refits lasted as long as was allowed" if is_nested(study) else "best epochs were the last allowed"
         lines.append(
-            f"- {arm}: {'refits of' if is_nested(study) else 'best epoch'} {rows['best_epoch'].min():.0f} to "
-            f"{rows['best_epoch'].max():.0f}{' epochs' if is_nested(study) else ''}, "
+            f"- {arm}: {ended}, "
             f"{_parameters(rows['n_trainable'])} trainable of {_parameters(rows['n_parameters'])} parameters, "
             f"{rows['seconds'].mean():.1f} s a fit behind the shared trunk"
             + (f"; {at_limit} of {len(rows)} {last}: train longer" if at_limit else "")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from study.paper.figures.parts import (
     Drawn,
@@ -192,14 +192,15 @@ def slices(trials: pd.DataFrame, chosen: pd.DataFrame, looks: Looks, logarithmic
     scales = {each: _Scale(data.loc[data["key"] == each, "parameter"], each in logarithmic) for each in keys}
     wide = len(keys) > 1
     tallest = max(scales[each].lines for each in keys)
-    figure = canvas(max(len(arms) * 24, 30) + 13 + 2.5 * tallest, wide=wide)
+    each_row = 30 if len(arms) == 1 else max(min(24, 190 / len(arms)), 15)
+    figure = canvas(len(arms) * each_row + 13 + 2.5 * tallest, wide=wide)
     grid = figure.subplots(len(arms), len(keys), squeeze=False)
     available = panel_width(len(keys), wide=wide)
     for row, arm in enumerate(arms):
         entitle(grid[row, 0], arm, "", available * len(keys))
         for column, each in enumerate(keys):
             axes, mine = grid[row, column], data[(data["arm"] == arm) & (data["key"] == each)]
-            scales[each].apply(axes, lowest=row == len(arms) - 1)
+            scales[each].apply(axes, available, lowest=row == len(arms) - 1)
             _slice(axes, mine.assign(at=scales[each].at(mine)), looks[arm].colour)
             axes.tick_params(labelleft=column == 0)
             axes.locator_params(axis="y", nbins=4)
@@ -265,8 +266,8 @@ class _Scale:
         places = mine["parameter"].map(lambda value: self.levels.index(value)).astype(float)
         return places + 0.5 * ((mine["trial"] * 0.618034) % 1 - 0.5)
 
-    def apply(self, axes: Axes, *, lowest: bool) -> None:
-        """Set limits and ticks."""
+    def apply(self, axes: Axes, available: float, *, lowest: bool) -> None:
+        """Set limits and ticks of a panel of so many mm width."""
         if self.levels:
             names = self.names if lowest else [""] * len(self.names)
             axes.set_xticks(range(len(names)), names, rotation=90 if self.turned else 0)
@@ -277,7 +278,13 @@ class _Scale:
             axes.set_xscale("log")
             margin = (high / low) ** 0.06 if high > low else 1.5
             axes.set_xlim(low / margin, high * margin)
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            if high >= 100 * low:
+                axes.xaxis.set_major_locator(LogLocator(numticks=max(int(available / 8), 2)))
+                axes.xaxis.set_minor_formatter(NullFormatter())
+            else:  # too few powers of ten for an axis
+                ticks = np.geomspace(low, high, 3 if high > low else 1)
+                axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+                axes.minorticks_off()
         else:
             margin = 0.06 * (high - low) or 0.1 * abs(high) or 0.5
             axes.set_xlim(low - margin, high + margin)

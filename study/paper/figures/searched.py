@@ -66,7 +66,8 @@ def _searches(study: StoredStudy) -> str:
     shown = searches.by_fold(trials)
     each = shown[searches.SEARCH].drop_duplicates().groupby("arm").size()
     if searches.is_flat(study):
-        return " One search an arm, on patients that other folds test: optimistic."
+        other = ", on patients that other folds test: optimistic" if study.folds.get("n_folds", 1) > 1 else ""
+        return f" One search an arm{other}."
     n = (
         count(int(each.max()), "search", "searches")
         if each.nunique() == 1
@@ -83,11 +84,11 @@ NOT_TESTED = "Trials were compared by it, so it is no estimate of performance."
 
 def history(study: StoredStudy) -> str:
     """Caption of the optimisation history."""
+    steps = "" if searches.is_flat(study) else ", thin in one fold, thick their mean as far as every fold has come"
     return (
         f"History of the search by arm: {_value(study)}, of every trial in the order of the search. {NOT_TESTED}{_searches(study)} Filled: "
         "complete trials; hollow: trials given up, with the value they had then; diamond: the reference configuration, which every search "
-        "tries first; cross at the foot: a trial without a value. Steps: best complete trial so far, thin in one fold, thick their mean as "
-        "far as every fold has come."
+        f"tries first; cross at the foot: a trial without a value. Steps: best complete trial so far{steps}."
     )
 
 

@@ -86,7 +86,7 @@ def _chosen_caption(study: StoredStudy) -> str:
     )
     part = "validation" if is_flat(study) else "inner validation"
     epochs = (
-        " Best epochs: of the trial's fits; the arm was then trained with early stopping again."
+        " Best epochs: of the trial's own fits."
         if is_flat(study)
         else " Epochs: what the refit was trained for, the median of the best epochs of the inner fits."
     )
@@ -196,12 +196,14 @@ def cost_table(study: StoredStudy) -> PaperTable:
         }
         for row in [*rows, total]
     ])  # fmt: skip
+    there = is_nested(study) and (trials["fold"] == WHOLE).any()
+    searched = ", those of the search on the whole cohort among them" * bool(there)
+    fold = "split of the study" if is_flat(study) else "inner fold"
     processes = trials["worker"].nunique()
     workers = f", added over {processes} processes that may have run at the same time" if processes > 1 else ""
     caption = (
-        "The trials that count, those on the whole cohort among them. Fits: one for each inner fold of a trial (of a flat search, for "
-        "each fold). Epochs saved: what pruned trials might have trained yet; early stopping would have ended some of them sooner. Seconds "
-        "of fits: training and evaluation behind the shared frozen layers. Seconds of waves: from beginning to end of the trials that ran "
+        f"The trials that count{searched}. Fits: one for each {fold} of a trial. Epochs saved: what pruned trials might have trained yet; "
+        "early stopping would have ended some of them sooner. Seconds of fits: training and evaluation behind the shared frozen layers. Seconds of waves: from beginning to end of the trials that ran "
         f"together, arms and folds alike, the shared layers included{workers}; a wave counts once."
     )
     return PaperTable("search_cost", "What the search took", caption, data, shown)

@@ -38,9 +38,14 @@ def settings_table(study: StoredStudy) -> PaperTable:
         if searched
         else ""
     )
+    stopping = (
+        " Epochs, weights kept and patience are those of the fits on inner folds; refits have a fixed number of epochs."
+        if is_nested(study)
+        else ""
+    )
     caption = (
         f"The reference configuration and what each arm changes{chosen}; keys are those of the study file. Settings that no arm "
-        f"uses are left out.{within}"
+        f"uses are left out.{within}{stopping}"
     )
     return PaperTable("settings", "Hyper-parameters", caption, pd.DataFrame(rows), pd.DataFrame(shown), n_keys=2)
 
@@ -133,7 +138,8 @@ def _at_limit(study: StoredStudy) -> str:
     told = []
     for arm in study.settings.arms:
         train: TrainConfig = chosen_configs(study)[arm].train
-        best = [record.get("best_epoch") for record in study.records.values() if record.get("arm") == arm]
+        key = "n_epochs" if is_nested(study) else "best_epoch"
+        best = [record.get(key) for record in study.records.values() if record.get("arm") == arm]
         last = sum(epoch is not None and epoch >= train.max_epochs for epoch in best)
         if last and train.keep == "best":
             told.append(f"{arm} {last} of {count(len(best), 'fit')}")
