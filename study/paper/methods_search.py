@@ -65,7 +65,7 @@ def _nested(study: StoredStudy, s: Search) -> list[str]:
         "It was refitted on the whole training part, for the median of its inner best epochs and without early stopping.",
         f"The test part{'' if holdout else ' of a fold'} took no part in this and was predicted once, by the refit, so that performance is "
         "that of the whole procedure, search included (nested cross-validation [@varma2006; @cawley2010]).",
-        whole, _effort(),
+        whole, _described(),
     ]  # fmt: skip
 
 
@@ -83,14 +83,14 @@ def _flat(study: StoredStudy, s: Search) -> list[str]:
         f"A trial was trained in the study's own {n}; its value was the mean over their validation parts of the ROC-AUC at the "
         f"{study.settings.unit} level, at the best epoch of each fit.",
         PRUNED[s.pruner], _selected(s),
-        "The arm was then trained with it, as described above, and tested in the same splits.", why, _effort(),
+        "The arm was then trained with it, as described above, and tested in the same splits.", why, _described(),
     ]  # fmt: skip
 
 
 def _sampler(s: Search) -> str:
     return (
         f"Every search had {count(s.trials, 'trial')}, the same for all arms: first the reference configuration, then draws of a "
-        "tree-structured Parzen estimator [@bergstra2011] (multivariate, with a constant liar for trials that run together)."
+        "tree-structured Parzen estimator [@bergstra2011] (multivariate, the first ones at random, with a constant liar for trials that run together)."
     )
 
 
@@ -113,8 +113,11 @@ def _selected(s: Search) -> str:
     return "Chosen was the complete trial with the greatest mean, of equal ones that with fewer trainable parameters."
 
 
-def _effort() -> str:
-    return "The expected best value of fewer trials was computed as by Dodge et al. [@dodge2019]."
+def _described() -> str:
+    return (
+        "Importances of hyper-parameters are shares of the variance of complete trials (functional ANOVA [@hutter2014]); the expected best "
+        "value of fewer trials was computed as by Dodge et al. [@dodge2019]."
+    )
 
 
 def _tuned(study: StoredStudy, tuned: Tuned, what: str) -> str:

@@ -52,7 +52,10 @@ def value_text(value: Any) -> str:
         return "n/a"
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    return f"{value:.3g}" if isinstance(value, float | np.floating) else str(value)
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return f"{number:.0f}" if number.is_integer() and abs(number) < 1e6 else f"{number:.3g}"
+    return str(value)
 
 
 @dataclass(frozen=True)

@@ -214,7 +214,7 @@ def training(study: StoredStudy) -> str:
         lasted = rows["n_epochs"] if is_nested(study) else rows["best_epoch"]
         at_limit = int((lasted >= train.max_epochs).sum()) if train.keep == "best" else 0
         ended = (
-            f"refits of {span(lasted.min(), lasted.max())} epochs"
+            f"refits of {span(lasted.min(), lasted.max())} {'epoch' if lasted.max() == 1 else 'epochs'}"
             if is_nested(study)
             else f"best epoch {lasted.min():.0f} to {lasted.max():.0f}"
         )

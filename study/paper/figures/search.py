@@ -1,6 +1,6 @@
 """How a search of hyper-parameters went: its history, which settings mattered, values tried, and effort against result."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from study.paper.figures.parts import (
     Drawn,
@@ -23,12 +23,13 @@ from study.paper.figures.parts import (
     same_limits,
     small_multiples,
 )
+from study.paper.figures.scales import scale
 from study.paper.labels import label
-from study.paper.searches import SEARCH, by_fold, parameter, value_text
+from study.paper.searches import SEARCH, Hole, by_fold, parameter
 from study.paper.style import DARK, FAINT, GUIDE, NORMAL, Look, canvas, styled, width
 
-DOT = 6.0
-"""Area of a trial's dot in square points."""
+ROOM = 0.1
+"""Share of an ordinate kept free at both ends, for rings and for the crosses at the foot."""
 COMPLETE: dict[str, Any] = {"marker": "o", "markersize": 2.6, "linestyle": "none", "markeredgewidth": 0}
 PRUNED: dict[str, Any] = {
     "marker": "o",
@@ -72,6 +73,7 @@ def history(data: pd.DataFrame, looks: Looks, value: str) -> Drawn:
         line = mine.drop_duplicates("trial").sort_values("trial")
         axes.step(line["trial"], line["mean_best_so_far"], where="post", color=colour, linewidth=1.3, zorder=4)
         _trials(axes, mine, "trial", colour)
+        axes.margins(y=ROOM)
         axes.set_ylabel(value if number % columns_of(len(arms)) == 0 else "")
         axes.set_xlabel("Trial")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4, steps=[1, 2, 5, 10], min_n_ticks=1))
@@ -173,14 +175,14 @@ def _importances(
 
 
 @styled()
-def slices(trials: pd.DataFrame, chosen: pd.DataFrame, looks: Looks, logarithmic: Sequence[str], value: str) -> Drawn:
+def slices(trials: pd.DataFrame, chosen: pd.DataFrame, looks: Looks, declared: Mapping[str, Hole], value: str) -> Drawn:
     """Value of every trial against each setting, a row of panels for each arm; the winners are ringed.
 
     Args:
         trials: `Searched.trials`.
         chosen: arm, repeat, fold, number of the winners.
         looks: of all arms.
-        logarithmic: keys whose values were drawn on a logarithmic scale.
+        declared: the space that was searched, by key.
         value: what a trial's value is called.
 
     Returns:
@@ -189,7 +191,7 @@ def slices(trials: pd.DataFrame, chosen: pd.DataFrame, looks: Looks, logarithmic
     shown = by_fold(trials)
     arms, keys = drawn(shown, looks), [c.removeprefix("param.") for c in shown.columns if c.startswith("param.")]
     data = _long(shown, chosen, keys)
-    scales = {each: _Scale(data.loc[data["key"] == each, "parameter"], each in logarithmic) for each in keys}
+    scales = {each: scale(data.loc[data["key"] == each, "parameter"], declared.get(each)) for each in keys}
     wide = len(keys) > 1
     tallest = max(scales[each].lines for each in keys)
     each_row = 30 if len(arms) == 1 else max(min(24, 190 / len(arms)), 15)
@@ -231,70 +233,9 @@ def _slice(axes: Axes, mine: pd.DataFrame, colour: str) -> None:
         axes.set_yticks([])
         return
     _trials(axes, mine, "at", colour)
+    axes.margins(y=ROOM)
     won = mine[mine["winner"]]
     axes.plot(won["at"], won["value"], color="black", zorder=5, **WINNER)
-
-
-class _Scale:
-    """Where the values of one setting lie on an axis, the same for all arms.
-
-    Numbers of many values are on a scale of their own; a few whole numbers and words have ticks, and are spread a little around
-    them so that trials do not hide each other.
-    """
-
-    def __init__(self, values: pd.Series, logarithmic: bool) -> None:
-        known = values.dropna()
-        numeric = all(isinstance(v, int | float | np.number) and not isinstance(v, bool | np.bool_) for v in known)
-        whole = numeric and all(float(v).is_integer() for v in known) and known.nunique() <= 12
-        self.logarithmic = logarithmic
-        self.levels: list[Any] = (
-            [] if numeric and (logarithmic or not whole) else list(dict.fromkeys(sorted(known, key=_order)))
-        )
-        self.names = [value_text(int(level) if whole else level) for level in self.levels]
-        self.turned = sum(map(len, self.names)) > 16
-        self.ends = (float(known.min()), float(known.max())) if not self.levels and len(known) else (0.0, 1.0)
-
-    @property
-    def lines(self) -> float:
-        """How many lines of text the tick labels take."""
-        return 1 + (max(map(len, self.names)) / 2.2 if self.turned and self.names else 0)
-
-    def at(self, mine: pd.DataFrame) -> pd.Series:
-        """Return where trials are drawn."""
-        if not self.levels:
-            return mine["parameter"].astype(float)
-        places = mine["parameter"].map(lambda value: self.levels.index(value)).astype(float)
-        return places + 0.5 * ((mine["trial"] * 0.618034) % 1 - 0.5)
-
-    def apply(self, axes: Axes, available: float, *, lowest: bool) -> None:
-        """Set limits and ticks of a panel of so many mm width."""
-        if self.levels:
-            names = self.names if lowest else [""] * len(self.names)
-            axes.set_xticks(range(len(names)), names, rotation=90 if self.turned else 0)
-            axes.set_xlim(-0.6, len(self.levels) - 0.4)
-            return
-        low, high = self.ends
-        if self.logarithmic:
-            axes.set_xscale("log")
-            margin = (high / low) ** 0.06 if high > low else 1.5
-            axes.set_xlim(low / margin, high * margin)
-            if high >= 100 * low:
-                axes.xaxis.set_major_locator(LogLocator(numticks=max(int(available / 8), 2)))
-                axes.xaxis.set_minor_formatter(NullFormatter())
-            else:  # too few powers of ten for an axis
-                ticks = np.geomspace(low, high, 3 if high > low else 1)
-                axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
-                axes.minorticks_off()
-        else:
-            margin = 0.06 * (high - low) or 0.1 * abs(high) or 0.5
-            axes.set_xlim(low - margin, high + margin)
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=3))
-        axes.tick_params(labelbottom=lowest)
-
-
-def _order(value: Any) -> tuple[bool, Any]:
-    """Sort numbers by size, words as words."""
-    return (True, str(value)) if isinstance(value, str) else (False, float(value))
 
 
 @styled()

@@ -37,8 +37,7 @@ def drawings(study: StoredStudy, known: Looks) -> Named:
             found["arm"].nunique() > 1,
         )
     if trials["value"].notna().any() and searched.keys:
-        logarithmic = [key for key, hole in searches.declared(study).items() if hole.kind == "log"]
-        draw = partial(search.slices, trials, _places(searched), known, logarithmic, value)
+        draw = partial(search.slices, trials, _places(searched), known, searches.declared(study), value)
         yield "search_slice", draw, "Values tried", slices(study), len(searched.keys) > 1
     reached = searches.effort(trials)
     if reached["mean"].notna().any():
@@ -104,7 +103,7 @@ def importance(study: StoredStudy, found: pd.DataFrame) -> str:
     dots = "Dot: the search of the arm" if flat else "Dots: the search of each outer fold; bar: their mean"
     return (
         f"Importance of hyper-parameters by arm: share of the variance of the trials' {name} ROC-AUC ({study.settings.unit} level, over "
-        f"{searches.judges(study)}) that a setting explains. {dots}.{whole} With so few trials the shares are rough, and they are about "
+        f"{searches.judges(study)}) that a setting explains in the complete trials (functional ANOVA); those of a search add up to 1. {dots}.{whole} With so few trials the shares are rough, and they are about "
         "the space that was searched: a setting that matters little within its range may matter outside it."
     )
 

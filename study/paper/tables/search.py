@@ -62,7 +62,7 @@ def _winner(study: StoredStudy, one: Chosen, keys: Sequence[str]) -> dict[str, A
 
 def _shown(study: StoredStudy, one: Chosen, keys: Sequence[str], *, several: bool) -> dict[str, str]:
     row = {"Arm": one.arm} | ({"Repeat": ABSENT if one.fold == WHOLE else str(one.repeat)} if several else {})
-    row |= {"Fold": place(study, one.fold), "Trial": str(one.number)}
+    row |= {"Fold": place(study, one.fold), "Optuna trial": str(one.number)}
     row |= {label(key): value_text(one.set.get(key)) for key in keys}
     row |= {"Epochs": whole(one.epochs)} if one.epochs is not None else {}
     best = [int(epoch) for epoch in one.best_epochs]
@@ -92,7 +92,7 @@ def _chosen_caption(study: StoredStudy) -> str:
     )
     return (
         f"Winner of every search: {rule} {part} ROC-AUC, {study.settings.unit} level, over {judges(study)}. It chose the winner and "
-        f"is no estimate of performance.{epochs} Trial: its number in the search. n/a: a setting that was not searched for an arm."
+        f"is no estimate of performance.{epochs} Optuna trial: its number in the storage, from 0. n/a: a setting that was not searched for an arm."
         f"{_whole(study)}{missing}"
     )
 

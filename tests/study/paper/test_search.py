@@ -310,7 +310,7 @@ def test_the_figures_fit_their_canvas(shape):
     known, value = looks([*arms, "logistic"]), "Inner validation ROC-AUC"
     drawn = [
         figures.history(searches.history(found.trials), known, value),
-        figures.slices(found.trials, places, known, ["train.lr", "train.head_lr"], value),
+        figures.slices(found.trials, places, known, {hole.key: hole for hole in searches.holes(SPACE)}, value),
         figures.effort(searches.effort(found.trials), known, value),
     ]
     drawn += [figures.importance(found.importances, known)] if len(found.importances) else []
