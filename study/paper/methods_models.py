@@ -48,7 +48,8 @@ def _changes(study: StoredStudy, arm: str) -> str:
     shown = {
         key: value for key, value in study.settings.arms[arm].set.items() if key not in ("model.inputs", "model.fusion")
     }
-    return "".join(f", `{key}` = {value}" for key, value in shown.items())
+    texts = {key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in shown.items()}
+    return "".join(f", `{key}` = {text}" for key, text in texts.items())
 
 
 def _images(study: StoredStudy) -> str:

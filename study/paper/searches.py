@@ -103,9 +103,14 @@ def declared(study: StoredStudy) -> dict[str, Hole]:
 
 
 def keys_of(study: StoredStudy) -> list[str]:
-    """Return the keys that were searched: those of the trials, or, before there is any, those declared."""
+    """Return the keys that were searched, in the order of the space: those of the trials, or, before there is any, all."""
     found = study.searched.keys if study.searched is not None else []
-    return found or list(declared(study))
+    return in_order(found, declared(study)) or list(declared(study))
+
+
+def in_order(keys: Sequence[str], space: Mapping[str, Hole]) -> list[str]:
+    """Return keys in the order of a declared space; any that it does not have come last."""
+    return [*(key for key in space if key in keys), *(key for key in keys if key not in space)]
 
 
 def by_fold(frame: pd.DataFrame) -> pd.DataFrame:

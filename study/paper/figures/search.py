@@ -25,28 +25,18 @@ from study.paper.figures.parts import (
 )
 from study.paper.figures.scales import scale
 from study.paper.labels import label
-from study.paper.searches import SEARCH, Hole, by_fold, parameter
+from study.paper.searches import SEARCH, Hole, by_fold, in_order, parameter
 from study.paper.style import DARK, FAINT, GUIDE, NORMAL, Look, canvas, styled, width
+from study.searched import PARAMETER
 
 ROOM = 0.1
 """Share of an ordinate kept free at both ends, for rings and for the crosses at the foot."""
 COMPLETE: dict[str, Any] = {"marker": "o", "markersize": 2.6, "linestyle": "none", "markeredgewidth": 0}
-PRUNED: dict[str, Any] = {
-    "marker": "o",
-    "markersize": 2.6,
-    "linestyle": "none",
-    "markerfacecolor": "white",
-    "markeredgewidth": 0.5,
-}
-REFERENCE: dict[str, Any] = {"marker": "D", "markersize": 3.2, "linestyle": "none", "markeredgewidth": 0}
-NO_VALUE: dict[str, Any] = {"marker": "x", "markersize": 2.8, "linestyle": "none", "markeredgewidth": 0.7}
-WINNER: dict[str, Any] = {
-    "marker": "o",
-    "markersize": 4.6,
-    "linestyle": "none",
-    "markerfacecolor": "none",
-    "markeredgewidth": 0.9,
-}
+PRUNED: dict[str, Any] = COMPLETE | {"markerfacecolor": "white", "markeredgewidth": 0.5}
+REFERENCE: dict[str, Any] = COMPLETE | {"marker": "D", "markersize": 3.2}
+NO_VALUE: dict[str, Any] = COMPLETE | {"marker": "x", "markersize": 2.8, "markeredgewidth": 0.7}
+"""How trials are marked, in every figure of a search."""
+WINNER: dict[str, Any] = COMPLETE | {"markersize": 4.6, "markerfacecolor": "none", "markeredgewidth": 0.9}
 
 
 @styled()
@@ -189,7 +179,8 @@ def slices(trials: pd.DataFrame, chosen: pd.DataFrame, looks: Looks, declared: M
         Data: arm, repeat, fold, key, trial, parameter, value, state, default, winner.
     """
     shown = by_fold(trials)
-    arms, keys = drawn(shown, looks), [c.removeprefix("param.") for c in shown.columns if c.startswith("param.")]
+    arms = drawn(shown, looks)
+    keys = in_order([c.removeprefix(PARAMETER) for c in shown.columns if c.startswith(PARAMETER)], declared)
     data = _long(shown, chosen, keys)
     scales = {each: scale(data.loc[data["key"] == each, "parameter"], declared.get(each)) for each in keys}
     wide = len(keys) > 1

@@ -100,7 +100,7 @@ def _chosen_caption(study: StoredStudy) -> str:
 def _whole(study: StoredStudy) -> str:
     there = study.searched is not None and is_nested(study) and any(one.fold == WHOLE for one in study.searched.chosen)
     return (
-        " Whole cohort: the same search on all patients, for use on new data; no number of this report is about it."
+        " Whole cohort: the same search on all patients, for use on new data; no performance in this report is about it."
         * there
     )
 
@@ -162,18 +162,8 @@ def _of(config: Any, key: str) -> Any:
     return config
 
 
-COSTS = (
-    "searches",
-    "trials",
-    "complete",
-    "pruned",
-    "diverged",
-    "fits",
-    "epochs",
-    "epochs_saved",
-    "fit_seconds",
-    "wall_seconds",
-)
+COSTS = ("searches", "trials", "complete", "pruned", "diverged", "fits", "epochs", "epochs_saved", "fit_seconds",
+         "wall_seconds")  # fmt: skip
 
 
 def cost_table(study: StoredStudy) -> PaperTable:
@@ -202,7 +192,7 @@ def cost_table(study: StoredStudy) -> PaperTable:
     processes = trials["worker"].nunique()
     workers = f", added over {processes} processes that may have run at the same time" if processes > 1 else ""
     caption = (
-        f"The trials that count{searched}. Fits: one for each {fold} of a trial. Epochs saved: what pruned trials might have trained yet; "
+        f"The trials that count{searched}. A trial has one fit for each {fold}. Epochs saved: what pruned trials might have trained yet; "
         "early stopping would have ended some of them sooner. Seconds of fits: training and evaluation behind the shared frozen layers. Seconds of waves: from beginning to end of the trials that ran "
         f"together, arms and folds alike, the shared layers included{workers}; a wave counts once."
     )

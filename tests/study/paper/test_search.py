@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from study.evaluate import Evaluation, evaluate
 from study.paper import checklists, searches
@@ -15,6 +16,7 @@ from study.paper.bibliography import cited, needed, works
 from study.paper.document import filled_checklists, report, supplement
 from study.paper.figures import search as figures
 from study.paper.figures.catalogue import ORDER, catalogue
+from study.paper.figures.scales import scale
 from study.paper.methods import methods
 from study.paper.numbers import numbers
 from study.paper.pack import Options, gather
@@ -25,7 +27,7 @@ from study.paper.tables import all_tables
 from study.paper.tables.markup import to_csv
 from study.paper.tables.search import cost_table
 from study.searched import WHOLE, Chosen, Searched, read_searched, write_searched
-from study.settings import Search, Tuned
+from study.settings import Arm, Search, Tuned
 from study.stored import load_study
 
 SPACE = {
@@ -587,3 +589,42 @@ def test_a_plain_study_says_nothing_of_a_search(plain, plain_numbers):
 )
 def test_a_declared_space_in_words(space, expected):
     assert [hole.text() for hole in searches.holes(space)] == [expected]
+
+
+def test_settings_come_in_the_order_of_the_space(evaluated):
+    study = evaluated[0]
+    columns = [f"param.{key}" for key in reversed(SPACE)]
+    trials = study.searched.trials[[*(c for c in study.searched.trials if c not in columns), *columns]]
+    other = dataclasses.replace(study, searched=dataclasses.replace(study.searched, trials=trials))
+    assert searches.keys_of(other) == list(SPACE)
+    labels = [
+        axes.get_xlabel().replace("\n", " ") for axes in catalogue(other, evaluated[1])["search_slice"].draw()[0].axes
+    ]
+    assert next(text for text in labels if text) == "Dropout"
+
+
+@pytest.mark.parametrize(
+    ("values", "hole", "expected"),
+    [
+        ([3e-4, 8e-4], searches.Hole("train.lr", "log", (2e-4, 8e-4)), ["0.0002", "0.0004", "0.0008"]),
+        ([1.0, 3.0], searches.Hole("model.fine_tuned_blocks", "int", (0, 4)), ["0", "1", "2", "3", "4"]),
+        ([32.0], searches.Hole("train.batch_size", "choice", (32, 16)), ["32", "16"]),
+        (["[64, 32]", None], searches.Hole("model.tabular_hidden", "choice", ([32], [64, 32])), ["32", "64, 32"]),
+        ([True, False], None, ["yes", "no"]),
+        (["best"], None, ["best"]),
+    ],
+)  # fmt: skip
+def test_an_axis_shows_the_declared_range(values, hole, expected):
+    axis = scale(pd.Series(values, dtype=object), hole)
+    axes = Figure().subplots()
+    axis.apply(axes, 30.0, lowest=True)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == expected
+    low, high = axes.get_xlim()
+    mine = pd.DataFrame({"parameter": [v for v in values if v is not None], "trial": 3})
+    assert axis.at(mine).between(low, high).all()
+
+
+def test_long_numbers_of_a_search_are_rounded_in_prose(plain):
+    arms = {"one": Arm(question="?", set={"model.inputs": ["tabular"], "model.dropout": 0.3061383001148484})}
+    study = dataclasses.replace(plain, settings=plain.settings.model_copy(update={"arms": arms}))
+    assert "`model.dropout` = 0.306138)" in "\n".join(methods(study, Evaluation()))
