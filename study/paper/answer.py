@@ -7,6 +7,8 @@ from typing import Any
 from study.evaluate import Evaluation
 from study.paper.counts import n_positive
 from study.paper.format import count, difference_interval, interval, listed
+from study.paper.search_results import searched_within
+from study.paper.searches import is_nested
 from study.settings import BASELINE
 from study.stats.comparison import ALPHA, SEEDS_NEEDED
 from study.stored import StoredStudy, without_paths
@@ -47,6 +49,7 @@ def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> 
         f"of {rows} ({n_positive(study.cohort.images)} positive), tested {tested(study)}. At the {evaluation.unit} level the ROC-AUC "
         f"(E1 95 % interval) was {listed(_aucs(evaluation, arms))}."
     )
+    text += searched_within(study)
     baseline = _aucs(evaluation, [BASELINE])
     if baseline:
         what = " on the clinical columns alone" if study.cohort.features else ""
@@ -128,7 +131,8 @@ def _n_tested(study: StoredStudy) -> str:
     """Return how many patients a single split trains on and tests."""
     entry = study.folds["folds"][0]
     n_fitted = len(entry["train"]) + len(entry["validation"])
-    return f"{count(len(entry['test']), 'patient')}; {n_fitted} others for training and validation"
+    use = "the search and training" if is_nested(study) else "training and validation"
+    return f"{count(len(entry['test']), 'patient')}; {n_fitted} others for {use}"
 
 
 def _findings(study: StoredStudy, evaluation: Evaluation) -> list[str]:

@@ -39,8 +39,8 @@ SOFTWARE = {
     "statsmodels": "seabold2010", "matplotlib": "hunter2007",
 }  # fmt: skip
 """Packages that every evaluation uses, and what to cite for them."""
-TRAINING_SOFTWARE = {"torch": "paszke2019", "timm": "wightman2019"}
-"""Packages that train and run networks; timm for those that use images."""
+TRAINING_SOFTWARE = {"torch": "paszke2019", "timm": "wightman2019", "optuna": "akiba2019"}
+"""Packages that train and run networks; timm for those that use images, Optuna for those whose settings were searched."""
 
 
 @cache
@@ -69,6 +69,8 @@ def needed(study: StoredStudy) -> list[str]:
     keys += list(SOFTWARE.values())
     if not study.imported:
         keys += ["paszke2019"]
+    if study.settings.search is not None:
+        keys += ["akiba2019"]
     return [*dict.fromkeys(keys), OWN]
 
 
@@ -114,7 +116,7 @@ def _bibtex_entry(key: str, work: Mapping[str, Any]) -> str:
     return f"@{kind}{{{key},\n" + ",\n".join(lines) + "\n}\n"
 
 
-ACCENTS = {"š": r"{\v{s}}", "ñ": r"{\~n}", "ë": r"{\"e}", "é": r"{\'e}"}
+ACCENTS = {"š": r"{\v{s}}", "ñ": r"{\~n}", "ë": r"{\"e}", "é": r"{\'e}", "á": r"{\'a}"}
 """Letters that classic BibTeX would sort and cut wrongly."""
 
 

@@ -30,6 +30,7 @@ AUTHOR = Answer(FILL)
 METHODS = ("methods.md", "supplement.md, Protocol")
 COHORT = ("report.md, Cohort", "supplement.md, Cohort")
 PROVENANCE = ("supplement.md, Provenance",)
+SEARCH = "supplement.md, Hyper-parameter search"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,20 @@
 """Answers to checklist items about models, their evaluation and its results."""
 
-from study.paper.checklist_facts import AUTHOR, METHODS, NOT_APPLICABLE, PARTLY, PROVENANCE, REPORTED, Answer, Facts
+from study.paper.checklist_facts import (
+    AUTHOR,
+    METHODS,
+    NOT_APPLICABLE,
+    PARTLY,
+    PROVENANCE,
+    REPORTED,
+    SEARCH,
+    Answer,
+    Facts,
+)
 from study.paper.format import count, listed
 from study.paper.methods_analysis import has_validation
+from study.paper.search_results import optimistic
+from study.paper.searches import is_flat, is_nested
 from study.paper.sentences import configs
 
 
@@ -13,6 +25,21 @@ def handled(f: Facts) -> Answer:
 
 def building(f: Facts) -> Answer:
     """Model, building steps, tuning."""
+    if f.study.settings.search is not None:
+        how = (
+            "by a search inside every training part"
+            if is_nested(f.study)
+            else "by a search on the validation parts of the same folds"
+        )
+        where = (*METHODS, "table settings", "table search_chosen", SEARCH)
+        return Answer(PARTLY, where, f"hyper-parameters {how}; why this space is the authors' to add")
+    if f.study.settings.tuned is not None:
+        cohort = f.study.settings.tuned.cohort
+        return Answer(
+            PARTLY,
+            (*METHODS, "table settings"),
+            f"hyper-parameters fixed by an earlier search on {cohort}; the rest is the authors' to add",
+        )
     fact = "no hyperparameter was searched in this run; why these settings is the authors' to add"
     return Answer(PARTLY, (*METHODS, "table settings"), fact)
 
@@ -154,9 +181,19 @@ def initialisation(f: Facts) -> Answer:
 
 def selection(f: Facts) -> Answer:
     """Which epoch's weights are kept."""
+    if is_nested(f.study):
+        fact = (
+            "the configuration with the best validation rows of inner folds, refitted for the median of its inner best epochs, never by test "
+            "rows"
+        )
+        return Answer(REPORTED, (*METHODS, "table search_chosen", SEARCH), fact)
     kept = {config.train.keep for config in configs(f.study).values()}
     how = {"best": "the epoch that is best on validation rows", "last": "the last epoch"}
-    return Answer(REPORTED, METHODS, " or ".join(how[keep] for keep in sorted(kept)) + ", never by test rows")
+    epoch = " or ".join(how[keep] for keep in sorted(kept))
+    if is_flat(f.study):
+        fact = f"a search on the validation parts of the same folds, whose patients other folds test (optimistic); in each fold {epoch}"
+        return Answer(REPORTED, (*METHODS, "table search_chosen", SEARCH), fact)
+    return Answer(REPORTED, METHODS, epoch + ", never by test rows")
 
 
 def ensembling(f: Facts) -> Answer:
@@ -190,7 +227,10 @@ def internal(f: Facts) -> Answer:
         return Answer(
             PARTLY, where, "test parts as given; that training never saw their patients is the authors' to confirm"
         )
-    return Answer(REPORTED, where, "on patients that training never saw")
+    if is_nested(f.study):
+        return Answer(REPORTED, (*where, "table search_nested"), "on patients that neither the search nor training saw")
+    chosen = "; hyper-parameters were chosen on patients of this cohort (optimistic)" if optimistic(f.study) else ""
+    return Answer(REPORTED, where, f"on patients that training never saw{chosen}")
 
 
 def external(f: Facts) -> Answer:

@@ -66,6 +66,11 @@ def _splits(study: StoredStudy) -> Counted:
     yield "n.repeats", protocol.repeats, "repeats of the splitting"
     yield "n.seeds", protocol.seeds, "training seeds"
     yield "n.arms", len(study.settings.arms), "arms, the baseline not counted"
+    if study.searched is not None:
+        trials = study.searched.trials
+        yield "n.searches", len(trials[["arm", "repeat", "fold"]].drop_duplicates()), "searches of hyper-parameters"
+        yield "n.trials", len(trials), "trials of all searches, pruned ones counted"
+        yield "n.trials.pruned", int((trials["state"] == "pruned").sum()), "trials that were pruned"
     models = [name for name in study.records if not name.startswith(f"{BASELINE}.")]
     yield "n.models", len(models), "models that were evaluated, the baseline's not counted"
     if folds:

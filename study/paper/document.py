@@ -7,7 +7,7 @@ import pandas as pd
 
 from study.evaluate import LEVELS, Evaluation
 from study.paper import answer as said
-from study.paper import bibliography, checklists, methods, sections
+from study.paper import bibliography, checklists, methods, search_results, sections
 from study.paper.figures.catalogue import Drawing
 from study.paper.tables import PaperTable
 from study.paper.tables.markup import markdown
@@ -92,7 +92,7 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
         "Cohort": [sections.cohort(study, brief=True)],
         "Performance": [*content.table("main"), sections.chance(evaluation), *content.figure("main", brief=True)],
         "Differences between arms": content.figure("contrasts", brief=True) or content.table("comparisons"),
-        "Calibration": [sections.calibration(evaluation, brief=True)],
+        "Calibration": [sections.calibration(study, evaluation, brief=True)],
         "Subgroups": [sections.subgroups(evaluation)],
         "Limitations": ["\n".join(listed)],
     }
@@ -130,15 +130,19 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
     return {
         "Cohort": [sections.cohort(study), *content.figure("flow"), *content.table("flow", "table_1")],
         "Protocol": [methods.to_markdown(content.methods, numbering), *content.table("settings", "folds"), *content.figure("study_grid")],
+        "Hyper-parameter search": [
+            search_results.results(study), *content.table("search_nested", "search_agreement", "search_chosen"),
+            *content.figure("search_history", "search_effort", "search_importance", "search_slice"), *content.table("search_cost"),
+        ],
         "Performance": [
             *content.full_caption("main"), *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "methods", "auc_by_class"),
             *content.figure("roc_pr", "auc_by_fold", "risk"), *content.table("levels", *others, "per_fold"),
         ],
         "Differences between arms": [*forest, *content.table("comparisons", "comparisons_by_class", "variance")],
-        "Calibration": [sections.calibration(evaluation), *content.figure("calibration"), *content.table("calibration", "reliability")],
+        "Calibration": [sections.calibration(study, evaluation), *content.figure("calibration"), *content.table("calibration", "reliability")],
         "Operating points": [*content.table("operating_points"), *content.figure("confusion", "decision"), *content.table("decision")],
         "Subgroups": [sections.subgroups(evaluation), *content.figure("subgroups"), *content.table("subgroups")],
-        "Errors": [sections.errors(evaluation), *content.table("errors_by_class", "errors")],
+        "Errors": [sections.errors(study, evaluation), *content.table("errors_by_class", "errors")],
         "Training": [sections.training(study), *content.figure("loss_accuracy", "f1_auc", "generalisation_gap"), *content.table("compute")],
         "Limitations": [points],
         "Provenance": [sections.provenance(study)],

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from study.evaluate import N_REPLICATES, Evaluation
 from study.paper import methods_analysis as analysis
-from study.paper import methods_data, methods_models
+from study.paper import methods_data, methods_models, methods_search
 from study.paper.bibliography import CITATION, OWN, SOFTWARE, TRAINING_SOFTWARE
 from study.paper.macros import escape
 from study.paper.sentences import configs, paragraph
@@ -29,7 +29,7 @@ def methods(study: StoredStudy, evaluation: Evaluation, *, n_replicates: int = N
     found = [
         methods_data.data(study), methods_data.images(study), methods_data.clinical_columns(study),
         methods_data.partitions(study), methods_models.models(study), methods_models.training(study),
-        methods_models.baseline(study), methods_models.leaks(study), analysis.scores(study),
+        methods_search.search(study), methods_models.baseline(study), methods_models.leaks(study), analysis.scores(study),
         analysis.measures(study, evaluation, n_replicates), analysis.contrasts(study, evaluation),
         analysis.subgroups(study, evaluation), analysis.utility(study), analysis.description(), software(study),
     ]  # fmt: skip
@@ -41,6 +41,7 @@ def software(study: StoredStudy) -> str:
     e = study.environment
     versions = e.get("packages") or {}
     trained = {"torch": "PyTorch", **({"timm": "timm"} if configs(study, lambda c: c.uses_images) else {})}
+    trained |= {"optuna": "Optuna"} if study.settings.search is not None else {}
     shown = {} if study.imported else trained
     names = [_package(name, title, versions, TRAINING_SOFTWARE) for name, title in shown.items()]
     names += [_package(name, name, versions, SOFTWARE) for name in SOFTWARE]

@@ -2,6 +2,7 @@
 
 from study.evaluate import Evaluation
 from study.paper.format import count, listed
+from study.paper.searches import is_nested
 from study.paper.sentences import fill, paragraph
 from study.settings import BASELINE
 from study.stats.comparison import ALPHA, SEEDS_NEEDED
@@ -52,9 +53,15 @@ def _calibration(study: StoredStudy) -> str:
             "No validation rows were given, so probabilities were evaluated as they came, without recalibration, and no threshold "
             f"was chosen; a {unit} was called positive at a probability of at least 0.5."
         )
+    whose = (
+        f"each training part's {unit}s, each predicted by the chosen trial's inner fit that had not seen the patient,"
+        if is_nested(study)
+        else f"each model's validation {unit}s"
+    )
+    its = "the refit's" if is_nested(study) else "its"
     return (
-        f"On the pooled logits of each model's validation {unit}s a slope, not below 0, and an intercept were fitted (Platt scaling "
-        "[@platt1999]), and thresholds were chosen for a specificity of 90 % and for a sensitivity of 90 %. Both were applied to its "
+        f"On the pooled logits of {whose} a slope, not below 0, and an intercept were fitted (Platt scaling "
+        f"[@platt1999]), and thresholds were chosen for a specificity of 90 % and for a sensitivity of 90 %. Both were applied to {its} "
         f"test {unit}s; elsewhere a {unit} was called positive at a calibrated probability of at least 0.5."
     )
 

@@ -4,6 +4,7 @@ from mmbc.data.labels import CONTRALATERAL
 from study.paper.bibliography import dataset
 from study.paper.counts import n_positive
 from study.paper.format import count, listed, percent
+from study.paper.searches import is_flat, is_nested
 from study.paper.sentences import configs, fill, has_baseline, paragraph, uses_table
 from study.stored import StoredStudy
 
@@ -191,11 +192,19 @@ def _validation(study: StoredStudy) -> str:
     if study.imported:
         return ""
     p, found = study.settings.protocol, configs(study)
+    if is_nested(study):
+        assert study.settings.search is not None
+        return (
+            f"No validation part was set aside: each training part was divided, by patient and stratified likewise, into "
+            f"{study.settings.search.inner_folds} inner folds, for the search of hyper-parameters, the number of epochs, calibration and "
+            "thresholds. The test part was predicted once, after the last fit had ended."
+        )
     stops = [arm for arm, config in found.items() if config.train.keep == "best"]
     early = (
         "" if not stops else "early stopping, " if len(stops) == len(found) else f"early stopping ({listed(stops)}), "
     )
-    use = f"for {early}calibration and thresholds"
+    choice = "the choice of hyper-parameters, " if is_flat(study) else ""
+    use = f"for {choice}{early}calibration and thresholds"
     if study.folds.get("own"):
         return f"The validation patients, given with the split, served {use}."
     return (

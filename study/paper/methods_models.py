@@ -3,6 +3,8 @@
 from mmbc.config import AugmentConfig, Config, ModelConfig
 from study.paper.bibliography import backbone
 from study.paper.format import count, listed
+from study.paper.methods_search import chosen_before, refitted
+from study.paper.searches import is_nested
 from study.paper.sentences import by_arm, citing, configs, each, fill, has_baseline, paragraph, uses_table
 from study.settings import BASELINE
 from study.stored import StoredStudy
@@ -46,7 +48,8 @@ def _changes(study: StoredStudy, arm: str) -> str:
     shown = {
         key: value for key, value in study.settings.arms[arm].set.items() if key not in ("model.inputs", "model.fusion")
     }
-    return "".join(f", `{key}` = {value}" for key, value in shown.items())
+    texts = {key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in shown.items()}
+    return "".join(f", `{key}` = {text}" for key, text in texts.items())
 
 
 def _images(study: StoredStudy) -> str:
@@ -121,7 +124,7 @@ def training(study: StoredStudy) -> str:
         return ""
     return paragraph(
         "Training", f"Every image was a row with the label of its {_owner(study)}.", _optimiser(found), _schedule(found),
-        _stopping(found), _weighting(found), _augmentation(study), _seeds(study), _search(),
+        _stopping(study, found), _weighting(found), _augmentation(study), _seeds(study), chosen_before(study),
     )  # fmt: skip
 
 
@@ -157,8 +160,15 @@ def _periods(first: int, factor: int) -> str:
     return f"the first period of {count(first, 'epoch')}, each later one {factor} times as long"
 
 
-def _stopping(found: dict[str, Config]) -> str:
-    return f"Training lasted {each(found, _lasted)}."
+def _stopping(study: StoredStudy, found: dict[str, Config]) -> str:
+    if not is_nested(study):
+        return f"Training lasted {each(found, _lasted)}."
+    epochs = refitted(study)
+    lasted = f" ({epochs})" if epochs else ""
+    return (
+        f"In the search, on inner folds, training lasted {each(found, _lasted)}. Refits on whole training parts lasted the median of the "
+        f"best epochs of the inner fits{lasted}, without early stopping, and the last weights were kept."
+    )
 
 
 def _lasted(config: Config) -> str:
@@ -214,13 +224,6 @@ def _seeds(study: StoredStudy) -> str:
     return f"Each arm was trained with {count(n, 'random seed')} on every split."
 
 
-def _search() -> str:
-    return (
-        "No hyperparameter was searched in this run. "
-        + fill("how settings were chosen; if on these data, performance is optimistic [@varma2006].")
-    )  # fmt: skip
-
-
 def leaks(study: StoredStudy) -> str:
     """Arms that were given what they should not have; '' where there is none."""
     leaky = {str(record["arm"]): str(record["leak"]) for record in study.records.values() if record.get("leak")}
@@ -251,4 +254,7 @@ def baseline(study: StoredStudy) -> str:
         "Baseline",
         "A logistic regression [@pedregosa2011] on the encoded clinical columns (L2 penalty, C = 1), fitted to the images of the "
         "same training parts, was evaluated beside the arms.",
+        "Nothing of it was searched; it was calibrated on predictions out of the same inner folds."
+        if is_nested(study)
+        else "",
     )

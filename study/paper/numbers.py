@@ -14,7 +14,17 @@ import pandas as pd
 
 from study.evaluate import Evaluation
 from study.paper.counts import counts
-from study.paper.format import NAMES, difference_interval, interval, number, p_value, per_thousand, probability
+from study.paper.format import (
+    NAMES,
+    difference,
+    difference_interval,
+    interval,
+    number,
+    p_value,
+    per_thousand,
+    probability,
+)
+from study.paper.searches import is_nested, measure, winners
 from study.stats.procedure import BOUNDED, CORRECTED, PROCEDURE
 from study.stored import StoredStudy
 from study.strata import AROUND
@@ -52,10 +62,29 @@ def numbers(study: StoredStudy, evaluation: Evaluation) -> dict[str, Entry]:
         _summary, _trained_again, _by_class, _contrasts, _contrasts_by_class, _subgroups, _calibration, _spread, _confusion,
     ):  # fmt: skip
         found |= dict(part(evaluation))
-    found |= dict(_decision(evaluation, protocol.prevalence))
+    found |= dict(_decision(evaluation, protocol.prevalence)) | dict(_search(study, found))
     if study.cohort.notice:
         found["notice"] = _entry(None, study.cohort.notice, "goes with every number of this cohort")
     return found
+
+
+def _search(study: StoredStudy, found: Mapping[str, Entry]) -> Found:
+    """Yield what chose the winners of a search, and how far that lies above what they reached out of fold."""
+    if study.searched is None:
+        return
+    name = measure(study)
+    said = f"{name[0].lower() + name[1:]} of the chosen trials; it chose them and is no estimate of performance"
+    for arm in study.settings.arms:
+        values = [one.value for one in winners(study.searched, arm)]
+        if values:
+            inner = sum(values) / len(values)
+            yield key("selection", arm), _entry(inner, number("roc_auc", inner), said)
+            if is_nested(study) and (auc := found.get(key("auc", arm))) is not None:
+                apart = inner - auc["value"]
+                yield (
+                    key("selection", arm, "optimism"),
+                    _entry(apart, difference(apart), f"{said.partition(';')[0]} minus the out-of-fold ROC-AUC"),
+                )
 
 
 def numbers_json(found: Mapping[str, Entry]) -> str:

@@ -10,7 +10,10 @@ from study.errors import shared
 from study.evaluate import Evaluation
 from study.folds import table as fold_counts
 from study.folds import warnings
-from study.paper.format import count, interval, listed, number, p_value
+from study.paper.format import count, interval, listed, number, p_value, span
+from study.paper.search_results import of_search, optimistic
+from study.paper.searches import calibrated_on, is_nested
+from study.paper.sentences import configs
 from study.settings import BASELINE
 from study.stored import StoredStudy, without_paths
 
@@ -90,7 +93,7 @@ OUTLINES = {
 }
 
 
-def calibration(evaluation: Evaluation, *, brief: bool = False) -> str:
+def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = False) -> str:
     """Say for which arms miscalibration was found, after the slopes unless brief; finding none is no proof of calibration."""
     rows = evaluation.summary
     if rows.empty:
@@ -99,7 +102,9 @@ def calibration(evaluation: Evaluation, *, brief: bool = False) -> str:
     large = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "calibration_in_the_large")]
     if slopes.empty:
         return ""
-    fitted = "after Platt scaling on validation patients" if evaluation.calibrated else "of the probabilities as given"
+    fitted = (
+        f"after Platt scaling on {calibrated_on(study)}" if evaluation.calibrated else "of the probabilities as given"
+    )
     values = [
         f"{r['arm']} {interval('calibration_slope', r['value'], r['low'], r['high'])}"
         for r in slopes.to_dict("records")
@@ -157,7 +162,7 @@ def subgroups(evaluation: Evaluation) -> str:
     )
 
 
-def errors(evaluation: Evaluation) -> str:
+def errors(study: StoredStudy, evaluation: Evaluation) -> str:
     """Say how many units all arms get wrong, and how many none does."""
     if evaluation.errors.empty:
         return ""
@@ -180,7 +185,7 @@ def errors(evaluation: Evaluation) -> str:
         )
     sentences.append(
         "At 0.5 a cohort in which one class is rarer shows more errors in that class; operating points for use are chosen on "
-        "validation patients (see Operating points)."
+        f"{calibrated_on(study)} (see Operating points)."
     )
     return " ".join(sentences)
 
@@ -205,21 +210,32 @@ def training(study: StoredStudy) -> str:
     frame = pd.DataFrame(fitted)
     lines = []
     for arm, rows in frame.groupby("arm", sort=False) if len(frame) else ():
-        train = study.settings.arm_config(str(arm)).train
-        at_limit = int((rows["best_epoch"] >= train.max_epochs).sum()) if train.keep == "best" else 0
+        train = configs(study)[str(arm)].train
+        lasted = rows["n_epochs"] if is_nested(study) else rows["best_epoch"]
+        at_limit = int((lasted >= train.max_epochs).sum()) if train.keep == "best" else 0
+        ended = (
+            f"refits of {span(lasted.min(), lasted.max())} {'epoch' if lasted.max() == 1 else 'epochs'}"
+            if is_nested(study)
+            else f"best epoch {lasted.min():.0f} to {lasted.max():.0f}"
+        )
+        last = "refits lasted as long as was allowed" if is_nested(study) else "best epochs were the last allowed"
         lines.append(
-            f"- {arm}: best epoch {rows['best_epoch'].min():.0f} to {rows['best_epoch'].max():.0f}, "
-            f"{rows['n_trainable'].iloc[0]:,} trainable of {rows['n_parameters'].iloc[0]:,} parameters, "
+            f"- {arm}: {ended}, "
+            f"{_parameters(rows['n_trainable'])} trainable of {_parameters(rows['n_parameters'])} parameters, "
             f"{rows['seconds'].mean():.1f} s a fit behind the shared trunk"
-            + (f"; {at_limit} of {len(rows)} best epochs were the last allowed: train longer" if at_limit else "")
+            + (f"; {at_limit} of {len(rows)} {last}: train longer" if at_limit else "")
         )
     return "\n".join(lines)
+
+
+def _parameters(counted: pd.Series) -> str:
+    return span(counted.min(), counted.max())
 
 
 def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     """Return everything a reviewer should know before quoting a number, the weightiest first."""
     protocol = study.settings.protocol
-    points = [*evaluation.gaps, *(note for note in study.cohort.notes if TELLING in note)]
+    points = [*evaluation.gaps, *optimistic(study), *(note for note in study.cohort.notes if TELLING in note)]
     if study.imported:
         points.append(
             "The predictions were made elsewhere: that no model saw its test patients in training is taken from the folds as given. How "
@@ -231,6 +247,7 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         if protocol.fold_column
         else "Nobody from outside this collection was tested: nothing here is about another site or device."
     )
+    points += of_search(study)
     counts = fold_counts(study.folds, study.cohort.images)
     smallest = int(counts.loc[counts["part"] == "test", "n_positive"].min())
     points.append(f"The smallest test part has {count(smallest, 'positive patient')}; fold values vary accordingly.")

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from mmbc.config import Config
 from study.paper.format import listed
+from study.paper.searches import is_flat
+from study.searched import WHOLE
 from study.settings import BASELINE
 from study.stored import StoredStudy
 
@@ -23,11 +25,20 @@ def paragraph(title: str, *sentences: str) -> str:
 
 
 def configs(study: StoredStudy, which: Callable[[Config], bool] = lambda _: True) -> dict[str, Config]:
-    """Return the resolved configuration of every arm that is of some kind; none of an imported study."""
+    """Return the resolved configuration of every arm that is of some kind; none of an imported study.
+
+    Of an arm that a flat search has chosen settings for it is the chosen one; after a nested search folds differ, and it is the
+    reference.
+    """
     if study.imported:
         return {}
-    found = {arm: study.settings.arm_config(arm) for arm in study.settings.arms}
+    found = {arm: _config(study, arm) for arm in study.settings.arms}
     return {arm: config for arm, config in found.items() if which(config)}
+
+
+def _config(study: StoredStudy, arm: str) -> Config:
+    winner = study.searched.winner(arm, 0, WHOLE) if study.searched is not None and is_flat(study) else None
+    return winner.config(study.settings) if winner is not None else study.settings.arm_config(arm)
 
 
 def uses_table(config: Config) -> bool:

@@ -146,10 +146,20 @@ def subgroups(f: Facts, found: pd.DataFrame) -> str:
     )
 
 
-def training(which: str, n_fits: str, n_arms: int) -> str:
-    """Caption of learning curves: `loss_accuracy`, `f1_auc` or `generalisation_gap`."""
+def training(which: str, n_fits: str, n_arms: int, *, validated: bool = True) -> str:
+    """Caption of learning curves: `loss_accuracy`, `f1_auc` or `generalisation_gap`; of the first two also for refits."""
     band = f"Line: mean over {n_fits}; band: least to greatest. Fits that stopped early keep their last value."
     during = "Training values are taken during training, on augmented images with dropout"
+    if not validated:
+        band = band.replace("Fits that stopped early", "Shorter fits")
+        names = {
+            "loss_accuracy": "Log loss and accuracy",
+            "f1_auc": "F1 at probability 0.5 (not calibrated) and ROC-AUC",
+        }
+        return (
+            f"{names[which]} by epoch, image level, training rows alone: after a nested search models are refitted on the whole training "
+            f"part, without validation rows, for the number of epochs that the search found. {band} {during}."
+        )
     others = " Grey: the other arms' means." if 1 < n_arms <= FEW else ""
     if which == "loss_accuracy":
         return f"Log loss and accuracy by epoch, image level. {band} {during}, so they may lie below validation."

@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 
 from study.evaluate import Evaluation
-from study.paper.figures import captions, curves, decisions, folds, forests, overview, probabilities, training
+from study.paper.figures import captions, curves, decisions, folds, forests, overview, probabilities, searched, training
 from study.paper.figures.facts import Facts, facts
 from study.paper.figures.flow import flow
 from study.paper.figures.parts import FEW, Drawn, Looks
@@ -49,6 +49,8 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
         found |= dict(_probabilities(study, evaluation, known, f))
     if not study.history.empty and not study.imported:
         found |= dict(_training(study, known))
+    for name, draw, title, caption, wide in searched.drawings(study, known):
+        found[name] = Drawing(draw, title, caption, wide=wide)
     counts, n_patients = study.cohort.flow, study.cohort.n_patients
     if {"listed", "used"} <= set(counts["step"]):
         found["flow"] = Drawing(
@@ -64,7 +66,8 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
 
 ORDER = (
     "flow", "main", "contrasts", "roc_pr", "auc_by_fold", "calibration", "risk", "decision", "confusion", "subgroups",
-    "loss_accuracy", "f1_auc", "generalisation_gap", "study_grid",
+    "loss_accuracy", "f1_auc", "generalisation_gap", "search_history", "search_effort", "search_importance", "search_slice",
+    "study_grid",
 )  # fmt: skip
 """File names of all figures."""
 
@@ -132,9 +135,12 @@ def _training(study: StoredStudy, known: Looks) -> Named:
     n = count(int(sizes.max()), "fit") if sizes.nunique() == 1 else f"{sizes.min()} to {sizes.max()} fits"
     n, wide = f"{n} an arm", len(sizes) > 1
     names = {"loss_accuracy": "Loss and accuracy by epoch", "f1_auc": "F1 and ROC-AUC by epoch"}
+    validated = training.has_validation(history)
     for which, title in names.items():
         draw = partial(training.training_curves, history, known, which)
-        yield which, Drawing(draw, title, captions.training(which, n, len(sizes)), wide=wide)
+        yield which, Drawing(draw, title, captions.training(which, n, len(sizes), validated=validated), wide=wide)
+    if not validated:
+        return
     draw = partial(training.generalisation_gap, history, known)
     yield (
         "generalisation_gap",

@@ -6,6 +6,7 @@ import pandas as pd
 
 from study.evaluate import Evaluation
 from study.paper.format import count, listed
+from study.paper.searches import calibrated_on
 from study.settings import BASELINE
 from study.stored import StoredStudy
 from study.units import UNIT_KEYS
@@ -23,7 +24,8 @@ class Facts:
         n_parts: how many test parts an arm has.
         n_arms: how many arms have all their cells.
         n_repeats, n_seeds: of the numbers at hand.
-        scaled: whether probabilities were calibrated on validation rows of the fold.
+        scaled: whether probabilities were calibrated on rows of the fold that were not tested.
+        calibrated_on: whose rows these are, in words.
         imported: whether the models were trained elsewhere.
         baseline: whether the logistic regression is among the arms.
         negatives: statuses that count as negative.
@@ -38,6 +40,7 @@ class Facts:
     n_repeats: int
     n_seeds: int
     scaled: bool
+    calibrated_on: str
     imported: bool
     baseline: bool
     negatives: tuple[str, ...]
@@ -46,7 +49,7 @@ class Facts:
     def probabilities(self) -> str:
         """What the probabilities are, in words."""
         if self.scaled:
-            return "calibrated probabilities (Platt scaling on each fold's validation patients)"
+            return f"calibrated probabilities (Platt scaling on each fold's {self.calibrated_on})"
         return "probabilities as they were given (no validation rows to calibrate them on)"
 
     @property
@@ -87,7 +90,8 @@ def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
     return Facts(
         unit=unit, n=_n(tested, unit), parts=_parts(held_out, n_folds, n_repeats, n_seeds), held_out=held_out,
         n_parts=len(units[["repeat", "fold", "seed"]].drop_duplicates()), n_arms=len(arms), n_repeats=n_repeats, n_seeds=n_seeds,
-        scaled="sensitivity_at_90_specificity" in set(summary["metric"]) or not study.imported, imported=study.imported,
+        scaled="sensitivity_at_90_specificity" in set(summary["metric"]) or not study.imported,
+        calibrated_on=calibrated_on(study), imported=study.imported,
         baseline=BASELINE in arms, negatives=tuple(sorted(units.loc[units["label"] == 0, "status"].astype(str).unique())),
     )  # fmt: skip
 

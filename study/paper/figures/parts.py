@@ -124,7 +124,15 @@ def diagonal(axes: Axes, upper: float = 1.0) -> None:
     axes.plot([0, upper], [0, upper], color=GUIDE, linewidth=0.6, zorder=0)
 
 
-def key(figure: Figure, entries: list[tuple[str, dict[str, Any]]]) -> None:
-    """Put a legend above the panels, in one line: (label, properties of a line)."""
+def same_limits(panels: Sequence[Axes]) -> None:
+    """Give panels the same ordinate, wide enough for all of them."""
+    limits = [axes.get_ylim() for axes in panels]
+    for axes in panels:
+        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def key(figure: Figure, entries: list[tuple[str, dict[str, Any]]], *, columns: int | None = None) -> None:
+    """Put a legend above the panels, in one line unless it has fewer columns: (label, properties of a line)."""
     handles = [Line2D([], [], label=label, **{"color": DARK, **look}) for label, look in entries]
-    figure.legend(handles=handles, loc="outside upper right", ncols=len(entries), borderpad=0.2, columnspacing=1.4)
+    ncols = columns or len(entries)
+    figure.legend(handles=handles, loc="outside upper right", ncols=ncols, borderpad=0.2, columnspacing=1.4)

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from study.paper.figures.parts import CELL, FEW, Drawn, Looks, columns_of, drawn, key, small_multiples
+from study.paper.figures.parts import CELL, FEW, Drawn, Looks, columns_of, drawn, key, same_limits, small_multiples
 from study.paper.style import FAINT, GUIDE, styled
 
 CURVES = {
@@ -14,11 +14,17 @@ CURVES = {
 TRAINING = {"color": "#7F7F7F", "linestyle": (0, (3, 1.5)), "linewidth": 0.9}
 
 
+def has_validation(history: pd.DataFrame) -> bool:
+    """Whether fits had validation rows to look at."""
+    return bool(history["val_loss"].notna().any())
+
+
 @styled()
 def training_curves(history: pd.DataFrame, looks: Looks, which: str) -> Drawn:
     """Training and validation values over epochs, one column per arm: mean over fits, band from least to greatest.
 
-    Fits that stopped early keep their last value, so that a mean does not jump when one leaves.
+    Fits that stopped early keep their last value, so that a mean does not jump when one leaves. Fits without a validation part,
+    as after a nested search, have training values alone.
 
     Args:
         history: `StoredStudy.history`.
@@ -31,19 +37,21 @@ def training_curves(history: pd.DataFrame, looks: Looks, which: str) -> Drawn:
     arms, measures = drawn(history, looks), CURVES[which]
     n_columns = columns_of(len(arms))
     figure, panels = small_multiples(arms, [26.0] * len(measures), wide=len(arms) > 1, extra=5)
-    rows = []
+    rows, validated = [], has_validation(history)
     for number, (arm, column) in enumerate(zip(arms, panels, strict=True)):
         fits = history[history["arm"] == arm]
         for axes, (measure, label) in zip(column, measures, strict=True):
             for part, line in (("train", TRAINING), ("val", {"color": looks[arm].colour, "linewidth": 1.1})):
+                if part == "val" and not validated:
+                    continue
                 band = _band(fits, f"{part}_{measure}")
                 _draw(axes, band, line)
                 rows.append(band.assign(arm=arm, measure=f"{part}_{measure}"))
             _epochs(axes, label if number % n_columns == 0 else "")
         column[-1].set_xlabel("Epoch")
     for row in range(len(measures)):
-        _same_limits([column[row] for column in panels])
-    key(figure, [("training", TRAINING), ("validation", {"linewidth": 1.1})])
+        same_limits([column[row] for column in panels])
+    key(figure, [("training", TRAINING), *([("validation", {"linewidth": 1.1})] if validated else [])])
     return figure, pd.concat(rows, ignore_index=True)
 
 
@@ -70,7 +78,7 @@ def generalisation_gap(history: pd.DataFrame, looks: Looks) -> Drawn:
         _draw(axes, bands[arm], {"color": looks[arm].colour, "linewidth": 1.1})
         _epochs(axes, "Validation − training\nlog loss" if number % columns_of(len(arms)) == 0 else "")
         axes.set_xlabel("Epoch")
-    _same_limits([axes for (axes,) in panels])
+    same_limits([axes for (axes,) in panels])
     return figure, pd.concat([band.assign(arm=arm) for arm, band in bands.items()], ignore_index=True)
 
 
@@ -93,9 +101,3 @@ def _epochs(axes: Axes, label: str) -> None:
     axes.set_ylabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
     axes.locator_params(axis="y", nbins=5)
-
-
-def _same_limits(panels: list[Axes]) -> None:
-    limits = [axes.get_ylim() for axes in panels]
-    for axes in panels:
-        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))

@@ -22,6 +22,7 @@ from study.paper.tables.performance import (
     per_fold_table,
     summary_table,
 )
+from study.paper.tables.search import agreement_table, chosen_table, cost_table, nested_table
 from study.paper.tables.setup import compute_table, settings_table
 from study.paper.tables.word import word
 from study.paper.tables.workbook import workbook
@@ -35,6 +36,7 @@ __all__ = [
 def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
     """Return every table that the study has numbers for, in the order of a paper."""
     tables = [flow_table(study.cohort, says_opened=not study.imported), table_one(study.cohort), folds_table(study)]
+    tables += [chosen_table(study), agreement_table(study), nested_table(study, evaluation), cost_table(study)]
     if not evaluation.summary.empty:
         tables += [
             main_table(study, evaluation), comparisons_table(study, evaluation), by_estimand_table(study, evaluation),
@@ -44,7 +46,7 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
             methods_table(study, evaluation), variance_table(evaluation), reliability_table(evaluation),
             errors_by_class_table(evaluation), errors_table(evaluation),
         ]  # fmt: skip
-    tables += [per_fold_table(evaluation), settings_table(study), compute_table(study)]
+    tables += [per_fold_table(study, evaluation), settings_table(study), compute_table(study)]
     return [replace(table, shown=_texts(table)) for table in tables if not table.shown.empty]
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 from mmbc.data.cohort import Cohort, flow_shown
 from mmbc.data.splits import PARTS, patient_table
 from study.folds import table as fold_counts
-from study.paper.format import characteristic, plain, signed
+from study.paper.format import characteristic, plain, signed, span
 from study.paper.tables.base import ABSENT, PaperTable
 from study.stored import StoredStudy
 
@@ -122,6 +122,13 @@ def folds_table(study: StoredStudy) -> PaperTable:
     ]  # where models come from may be known of the test parts alone
     text = data.assign(text=data["n_patients"].astype(str) + " (" + data["n_positive"].astype(str) + ")")
     shown = text.pivot(index=keys, columns="part", values="text")[parts].reset_index()
+    inner = inner_counts(study)
+    if len(inner):
+        shown.insert(
+            len(keys) + 1,
+            "inner folds of train",
+            [_inner_text(inner, place) for place in shown[["repeat", "fold"]].to_numpy()],
+        )
     tested = (
         "only the test part's patients are tested"
         if study.folds.get("kind") == "holdout"
@@ -132,6 +139,40 @@ def folds_table(study: StoredStudy) -> PaperTable:
         parts = [part for part in parts if part != "train"]
         shown = shown[[*keys, *parts]]
         disjoint = "No patient is tested in two folds; whom the models were trained on is not known here"
-    caption = f"Patients (of them positive). {disjoint}; {tested}."
+    divided = (
+        " Inner folds divide the training part, for the search of hyper-parameters, calibration and thresholds; there is no validation part."
+        if len(inner)
+        else ""
+    )
+    caption = f"Patients (of them positive). {disjoint}; {tested}.{divided}"
     shown = shown.astype(str).rename(columns=lambda name: str(name).capitalize())
-    return PaperTable("folds", "Splits", caption, data[data["part"].isin(parts)], shown, n_keys=len(keys))
+    data = (
+        pd.concat([data[data["part"].isin(parts)], inner], ignore_index=True)
+        if len(inner)
+        else data[data["part"].isin(parts)]
+    )
+    return PaperTable("folds", "Splits", caption, data, shown, n_keys=len(keys))
+
+
+def inner_counts(study: StoredStudy) -> pd.DataFrame:
+    """Return the inner folds of a nested search as lines like those of `study.folds.table`, part `inner 0` and so on."""
+    patients = patient_table(study.cohort.images).set_index("patient_id")
+    rows = []
+    for entry in study.folds["folds"]:
+        for number, ids in enumerate(
+            entry.get("inner", []) if entry["repeat"] < study.settings.protocol.repeats else []
+        ):
+            chosen = patients.loc[list(ids)]
+            rows.append({
+                "repeat": entry["repeat"], "fold": entry["fold"], "name": entry.get("name", ""), "part": f"inner {number}",
+                "n_patients": len(chosen), "n_positive": int(chosen["label"].sum()), "n_images": int(chosen["n_images"].sum()),
+                "prevalence": float(chosen["label"].mean()),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _inner_text(inner: pd.DataFrame, place: np.ndarray) -> str:
+    """Return `3 of 53 to 54 (21 to 22)`."""
+    mine = inner[(inner["repeat"] == place[0]) & (inner["fold"] == place[1])]
+    n, positive = (span(mine[column].min(), mine[column].max()) for column in ("n_patients", "n_positive"))
+    return f"{len(mine)} of {n} ({positive})"

@@ -4,6 +4,7 @@ import pandas as pd
 
 from study.evaluate import Evaluation
 from study.paper.format import interval, number
+from study.paper.searches import calibrated_on
 from study.paper.tables.base import (
     ABSENT,
     PaperTable,
@@ -131,7 +132,7 @@ def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> 
         f"patients as clusters. AUC: {area} under the ROC curve, clustered DeLong",
         "; within sites: over pairs of the same site, patient bootstrap" if WITHIN in further else "",
         *(f"; {metric}: the positives and these negatives only" for metric in further if metric != WITHIN),
-        ". Sensitivity: at the threshold for 90 % specificity chosen on validation patients, Wilson with design effect; in "
+        f". Sensitivity: at the threshold for 90 % specificity chosen on {calibrated_on(study)}, Wilson with design effect; in "
         "square brackets the specificity it achieved, which differs between arms, so that this column ranks none."
         if has_validation(evaluation)
         else ". Sensitivity at 90 % specificity: n/a, there are no validation predictions to choose a threshold on.",

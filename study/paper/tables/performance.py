@@ -4,6 +4,7 @@ import pandas as pd
 
 from study.evaluate import LEVELS, RESTATED, Evaluation
 from study.paper.format import interval, number
+from study.paper.searches import calibrated_on
 from study.paper.tables.base import (
     ABSENT,
     PaperTable,
@@ -171,7 +172,7 @@ def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str,
     p = study.settings.protocol
     chosen, whose = has_validation(evaluation), "the" if one_split(study) else "each fold's"
     thresholds = (
-        f" Thresholds for 90 % specificity and for 90 % sensitivity come from {whose} validation patients, so what they "
+        f" Thresholds for 90 % specificity and for 90 % sensitivity come from {whose} {calibrated_on(study)}, so what they "
         "achieve in the test patients is given beside them; 0.5 is a calibrated probability."
         if chosen
         else " No validation predictions: no threshold could be chosen without the test patients."
@@ -192,7 +193,7 @@ def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str,
     )
 
 
-def per_fold_table(evaluation: Evaluation) -> PaperTable:
+def per_fold_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """Every metric in every fold, at the level of the primary unit; all levels in the CSV."""
     data = evaluation.per_fold
     if data.empty or at_unit(data, evaluation).empty:
@@ -206,7 +207,7 @@ def per_fold_table(evaluation: Evaluation) -> PaperTable:
     names = {
         "arm": "Arm", "repeat": "Repeat", "seed": "Seed", "fold": "Fold", "n_patients": "Patients", "n_positive": "Positive",
     }  # fmt: skip
-    origin = " Calibration and thresholds come from the fold's validation patients." * has_validation(evaluation)
+    origin = f" Calibration and thresholds come from the fold's {calibrated_on(study)}." * has_validation(evaluation)
     caption = (
         f"{evaluation.unit.capitalize()} level, one line per test fold.{origin} The spread over folds is no standard error. "
         "The CSV and the workbook have more metrics and the other levels."

@@ -7,60 +7,19 @@ import pandas as pd
 
 from mmbc.config import Config, TrainConfig
 from study.paper.format import count, span, tenths, whole
+from study.paper.labels import ALWAYS, ATTENTION, FUSED, IMAGE, STOPPING, TABLE
+from study.paper.searches import declared, is_flat, is_nested
+from study.paper.sentences import configs as chosen_configs
 from study.paper.tables.base import ABSENT, PaperTable, nothing
 from study.settings import BASELINE
 from study.stored import StoredStudy
-
-IMAGE = {
-    "data.image_size": "Image side, pixels",
-    "data.resize": "Resizing",
-    "data.crop": "Cropping",
-    "data.outlines": "Burned-in outlines",
-    "model.backbone": "Backbone",
-    "model.weights": "Pretrained weights",
-    "model.fine_tuned_blocks": "Fine-tuned stages",
-    "augment.enabled": "Augmentation",
-    "augment.min_crop": "Random crop, least side",
-    "augment.flip": "Flip, probability",
-    "augment.rotation": "Rotation, degrees either way",
-    "augment.brightness": "Brightness jitter",
-    "augment.contrast": "Contrast jitter",
-    "augment.erase": "Random erasing, probability",
-    "augment.erase_area": "Random erasing, largest area",
-    "train.lr": "Learning rate, fine-tuned stages",
-}
-"""Settings that mean something where an arm uses images."""
-TABLE = {"model.tabular_hidden": "Tabular encoder, units", "data.missing_indicators": "Missing-value indicators"}
-FUSED = {"model.fusion": "Fusion"}
-ATTENTION = {"model.attention_heads": "Attention heads", "model.attention_dim": "Attention width"}
-ALWAYS = {
-    "model.inputs": "Inputs",
-    "model.classifier_hidden": "Classifier, units",
-    "model.dropout": "Dropout",
-    "train.head_lr": "Learning rate, new layers",
-    "train.weight_decay": "Weight decay (AdamW)",
-    "train.label_smoothing": "Label smoothing",
-    "train.clip_norm": "Gradient clipping, norm",
-    "train.batch_size": "Batch size",
-    "train.class_weighting": "Class weighting",
-    "train.max_epochs": "Most epochs",
-    "train.restart_epochs": "Cosine annealing, first period in epochs",
-    "train.restart_factor": "Cosine annealing, growth of periods",
-    "train.keep": "Weights kept",
-    "train.monitor": "Monitored on validation",
-    "train.monitor_window": "Monitored mean over epochs",
-    "train.patience": "Patience, epochs",
-    "run.precision": "Numeric precision",
-}
-STOPPING = ("train.monitor", "train.monitor_window", "train.patience")
-"""Settings without effect where every fit runs to its last epoch."""
 
 
 def settings_table(study: StoredStudy) -> PaperTable:
     """The reference configuration's hyper-parameters, and which arms differ from it."""
     if study.imported:
         return nothing("settings")
-    configs = {arm: study.settings.arm_config(arm) for arm in study.settings.arms}
+    configs, searched = chosen_configs(study), declared(study)
     reference = study.settings.config
     rows, shown = [], []
     for key, label in _keys(study, configs).items():
@@ -71,9 +30,22 @@ def settings_table(study: StoredStudy) -> PaperTable:
             rows.append({"key": key, "setting": label, "reference": usual, "arm": arm, "value": value})
         text = "; ".join(f"{arm}: {value}" for arm, value in differing.items())
         shown.append({"Setting": label, "Key": key, "Reference": usual, "Arms that differ": text})
+        if searched:
+            shown[-1]["Searched"] = searched[key].range_text() if key in searched else ""
+    chosen = " or a flat search chose for it" if is_flat(study) else ""
+    within = (
+        f" Searched: the values a search chose from{' in every fold, starting from the reference; table search_chosen has the choices' * is_nested(study)}."
+        if searched
+        else ""
+    )
+    stopping = (
+        " Epochs, weights kept and patience are those of the fits on inner folds; refits have a fixed number of epochs."
+        if is_nested(study)
+        else ""
+    )
     caption = (
-        "The reference configuration and what each arm changes; keys are those of the study file. Settings that no arm "
-        "uses are left out."
+        f"The reference configuration and what each arm changes{chosen}; keys are those of the study file. Settings that no arm "
+        f"uses are left out.{within}{stopping}"
     )
     return PaperTable("settings", "Hyper-parameters", caption, pd.DataFrame(rows), pd.DataFrame(shown), n_keys=2)
 
@@ -90,7 +62,7 @@ def _keys(study: StoredStudy, configs: dict[str, Config]) -> dict[str, str]:
         chosen = {
             key: label for key, label in chosen.items() if key == "augment.enabled" or not key.startswith("augment.")
         }
-    changed = [key for arm in study.settings.arms.values() for key in arm.set]
+    changed = [key for arm in study.settings.arms.values() for key in arm.set] + list(declared(study))
     return chosen | {key: key for key in changed if key not in chosen and "." in key}
 
 
@@ -118,19 +90,26 @@ def compute_table(study: StoredStudy) -> PaperTable:
         return nothing("compute")
     rows = [_of_arm(study, arm) for arm in [*study.settings.arms, BASELINE]]
     data = pd.DataFrame([row for row in rows if row["n_planned"]])
+    nested = is_nested(study)
     shown = pd.DataFrame([
         {
             "Arm": row["arm"],
             "Fits": f"{row['n_fits']}" if row["n_fits"] == row["n_planned"] else f"{row['n_fits']} of {row['n_planned']}",
             "Seconds a fit": tenths(row["seconds_mean"]), "Epochs": _range(row, "epochs"),
-            "Best epoch": _range(row, "best_epoch"),
+            **({} if nested else {"Best epoch": _range(row, "best_epoch")}),
             "Trainable parameters": whole(row["n_trainable"]), "All parameters": whole(row["n_parameters"]),
         }
         for row in rows if row["n_planned"]
     ])  # fmt: skip
+    which = "Epochs and best epoch: least to greatest over fits."
+    if nested:
+        which = "Epochs: least to greatest over refits. Parameters: of the largest refit."
+    searched = (
+        " Fits of the search are not among these (table search_cost)." if study.settings.search is not None else ""
+    )
     caption = (
         "Seconds: mean of a fit's own training and evaluation; the frozen layers run once for all fits and are not in it. "
-        f"Epochs and best epoch: least to greatest over fits.{_at_limit(study)}"
+        f"{which}{searched}{_at_limit(study)}"
     )
     return PaperTable("compute", "Compute", caption, data, shown)
 
@@ -158,13 +137,11 @@ def _at_limit(study: StoredStudy) -> str:
     """Which arms had best epochs that were the last allowed."""
     told = []
     for arm in study.settings.arms:
-        train: TrainConfig = study.settings.arm_config(arm).train
-        best = [record.get("best_epoch") for record in study.records.values() if record.get("arm") == arm]
+        train: TrainConfig = chosen_configs(study)[arm].train
+        key = "n_epochs" if is_nested(study) else "best_epoch"
+        best = [record.get(key) for record in study.records.values() if record.get("arm") == arm]
         last = sum(epoch is not None and epoch >= train.max_epochs for epoch in best)
         if last and train.keep == "best":
             told.append(f"{arm} {last} of {count(len(best), 'fit')}")
-    return (
-        f" The best epoch was the last allowed in: {', '.join(told)}; longer training might change them."
-        if told
-        else ""
-    )
+    what = "Refits lasted as long as was allowed" if is_nested(study) else "The best epoch was the last allowed"
+    return f" {what} in: {', '.join(told)}; longer training might change them." if told else ""
