@@ -1,19 +1,57 @@
-"""What the commands print before a run: the cohort, its flow, folds, cells."""
+"""What the commands print before a run, and where one was interrupted: the cohort, its flow, folds, cells."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 from rich.columns import Columns
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from mmbc.data.cohort import Cohort, flow_shown
-from study import folds
+from study import folds, forecast
 from study.describe import Description
-from study.prepare import Planned
+from study.prepare import Planned, Request
+
+
+def show(console: Console, planned: Planned, request: Request) -> None:
+    """Print a planned study: cohort, flow, folds, arms, notes, and what it takes of the memory."""
+    cohort = planned.cohort
+    if cohort.notice:
+        console.print(f"[bold]{cohort.notice}[/]")
+    console.print(f"Study {planned.folder}: {len(cohort.images)} images of {cohort.n_patients} patients")
+    console.print(flow_table(cohort), fold_table(planned.folds, cohort.images, cohort.notice), arm_table(planned))
+    if cohort.features:
+        console.print(f"Clinical columns: {', '.join(map(str, cohort.features))}", highlight=False, markup=False)
+    for note in (*cohort.notes, *planned.notes):
+        console.print(f"- {note}", highlight=False, markup=False)
+    if memory := forecast.memory(planned, request):
+        console.print(memory, highlight=False)
+
+
+def show_forecast(console: Console, planned: Planned, request: Request) -> None:
+    """Print how long a planned study takes and what it can show."""
+    console.print(forecast.cost(planned, request))
+    console.print(forecast.precision(planned), highlight=False, markup=False)
+
+
+def plan_facts(planned: Planned) -> dict[str, Any]:
+    """Return a planned study for `--json`: its flow, its cells, and those that are still to be trained."""
+    return {
+        "study": planned.folder.name, "flow": planned.cohort.flow.to_dict("records"),
+        "cells": [cell.name for cell in planned.cells],
+        "to_train": [cell.name for cell in planned.unfinished(planned.cells)],
+    }  # fmt: skip
+
+
+def interrupted(planned: Planned | None) -> str:
+    """Return what an interrupted run left, and how to go on; None where it was not planned yet."""
+    if planned is None:
+        return "Interrupted before training; nothing of the study was begun."
+    n = len(planned.cells) - len(planned.unfinished(planned.cells))
+    return f"Interrupted. {n} of {len(planned.cells)} cells are finished and kept; the same command continues."
 
 
 def flow_table(cohort: Cohort) -> Table:
@@ -53,6 +91,12 @@ def arm_table(planned: Planned) -> Table:
 def titled(title: str, notice: str) -> str:
     """Return a title that carries the cohort's notice."""
     return f"{title} ({notice})" if notice else title
+
+
+def show_description(console: Console, found: Description) -> None:
+    """Print what is understood of a cohort."""
+    for part in described(found):
+        console.print(part, highlight=False)
 
 
 def described(found: Description) -> Iterator[RenderableType]:

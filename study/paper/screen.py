@@ -1,14 +1,42 @@
 """What a finished study shows on the terminal."""
 
+from pathlib import Path
+
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
-from study.evaluate import Evaluation
+from study.evaluate import Evaluation, evaluate
 from study.paper.format import NAMES, interval
+from study.paper.pack import Options, write_pack
+from study.stored import load_study
+from study.terminal import write_facts
 
 SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy", "brier")
 NARROW = {"sensitivity_at_90_specificity": "Sens. at 90 % spec.", "specificity_achieved": "Spec. achieved"}
 """Headers that let the table fit 80 columns with no word cut."""
+
+
+def write_report(
+    console: Console, folder: Path, reports: Path, json_file: Path | None = None, options: Options = Options()
+) -> None:
+    """Evaluate a study that has just been run, write its report, and print the answer and where the report lies."""
+    stored = load_study(folder)
+    evaluation = evaluate(stored)
+    report = write_pack(stored, evaluation, reports / stored.name, options)
+    show_evaluation(console, evaluation, stored.cohort.notice)
+    write_facts(json_file, {
+        "study": stored.name, "summary": evaluation.summary.to_dict("records"),
+        "comparisons": evaluation.comparisons.to_dict("records"),
+    })  # fmt: skip
+    console.print(f"Report: {report}", soft_wrap=True)
+
+
+def show_evaluation(console: Console, evaluation: Evaluation, notice: str) -> None:
+    """Print the summary, and a sentence on each declared contrast."""
+    console.print(summary_table(evaluation, notice))
+    for line in comparisons_lines(evaluation):
+        console.print(f"- {line}", highlight=False, markup=False)
 
 
 def summary_table(evaluation: Evaluation, notice: str = "") -> Table:
