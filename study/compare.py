@@ -9,7 +9,7 @@ from rich.console import Console
 from mmbc.errors import MmbcError
 from study.evaluate import evaluate
 from study.paper.joined import write_comparison
-from study.paper.screen import comparisons_lines, summary_table
+from study.paper.screen import show_evaluation
 from study.stored import load_study
 from study.together import together
 
@@ -39,9 +39,7 @@ def main(
         raise typer.Exit(2) from None
     for note in joined.notes:
         console.print(f"- {note}", highlight=False, markup=False)
-    console.print(summary_table(evaluation, joined.study.cohort.notice))
-    for line in comparisons_lines(evaluation):
-        console.print(f"- {line}", highlight=False, markup=False)
+    show_evaluation(console, evaluation, joined.study.cohort.notice)
     console.print(f"Report: {report}", soft_wrap=True)
 
 

@@ -16,7 +16,7 @@ from study.evaluate import Evaluation, evaluate
 from study.imported import Import, import_predictions
 from study.paper.answer import missing_for_verdicts, unfinished
 from study.paper.pack import Options, write_pack
-from study.paper.screen import comparisons_lines, summary_table
+from study.paper.screen import show_evaluation
 from study.paper.style import JOURNALS
 from study.settings import column_roles, named
 from study.stored import StoredStudy, load_study
@@ -100,9 +100,7 @@ def _show(console: Console, stored: StoredStudy, evaluation: Evaluation) -> None
         console.print(f"{missing}.", highlight=False, markup=False)
     for note in stored.cohort.notes if stored.imported else ():
         console.print(f"- {note}", highlight=False, markup=False)
-    console.print(summary_table(evaluation, stored.cohort.notice))
-    for line in comparisons_lines(evaluation):
-        console.print(f"- {line}", highlight=False, markup=False)
+    show_evaluation(console, evaluation, stored.cohort.notice)
     if hint := missing_for_verdicts(stored, evaluation).replace("**", "").replace("`", ""):
         console.print(hint, highlight=False, markup=False)
 
