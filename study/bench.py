@@ -36,6 +36,8 @@ from study.execute import Workspace, execute
 from study.live import duration
 from study.observe import FitProgress, Observer
 from study.plan import Cell, plan
+from study.search.rehearsal import wave_of
+from study.search.waves import Asked, train
 from study.settings import StudyFile, chosen_arms, load
 from study.workplace import Tolerance, open_cohort
 
@@ -200,6 +202,7 @@ def main(
     cells_per_arm: Annotated[int, typer.Option(min=1, help="Cells of an arm that the slow contenders train; the rest is scaled.")] = 1,
     contend: Annotated[str, typer.Option("--contenders", help=f"Of {', '.join(KNOWN)}, separated by commas.")] = DEFAULT,
     allow_missing_images: Annotated[bool, typer.Option("--allow-missing-images")] = False,
+    search: Annotated[bool, typer.Option("--search", help="Time one wave of a nested search against the same trials one after another.")] = False,
     statistics: Annotated[bool, typer.Option("--statistics", help="Time the patient bootstrap alone, on simulated scores.")] = False,
     pack: Annotated[bool, typer.Option("--pack", help="Time the paper pack alone, on simulated predictions of 9684 images.")] = False,
     out: Annotated[Path, typer.Option(help="Where it may write while it runs.")] = Path("results"),
@@ -231,10 +234,12 @@ def main(
             cohort, _ = open_cohort(
                 origin, full.data, needs_images=True, cache=place, tolerance=tolerance, observer=Observer()
             )
-            task = _task(full, cohort, epochs, replicate, place)
-            results = _contest(console, names, task, full, cells_per_arm)
-        facts = _facts(task, full, results, cells_per_arm)
-        _show(console, facts)
+            if search:
+                facts = _wave(console, full, cohort, epochs, place)
+            else:
+                task = _task(full, cohort, epochs, replicate, place)
+                facts = _facts(task, full, _contest(console, names, task, full, cells_per_arm), cells_per_arm)
+                _show(console, facts)
         if json_file is not None:
             json_file.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     except MmbcError as error:
@@ -290,6 +295,62 @@ def _contest(
         parts = {part: sum(bound["parts"][part] for bound in bounds) / len(bounds) for part in bounds[0]["parts"]}
         results["lower_bound"] = bounds[0] | {"parts": parts, "total": sum(parts.values())}
     return results
+
+
+TRIALS_MEASURED = 4
+"""Trials of an arm that are trained one after another; the time of the others is taken from these."""
+
+
+def _wave(console: Console, full: StudyFile, cohort: Cohort, epochs: int, folder: Path) -> dict[str, Any]:
+    """Time a wave of trials in lockstep, trial by trial, and fit by fit: the same fits, nothing pruned, pixels and clean features there."""
+    facts = read_images(list(cohort.images["path"]), cache=folder)
+    store = open_store(list(cohort.images["path"]), facts, full.data, cache=folder)
+    workspace = Workspace(cohort, store, folder / "study", folder, checkpoint_every=0)
+    wave = wave_of(full, cohort, epochs, folder)
+    one = sampled_trials(wave, 1)
+    train(one, workspace)  # makes the clean features of every depth, and warms up
+    seconds: dict[str, float] = {}
+    console.print(f"running {len(wave)} trials in lockstep")
+    seconds["lockstep"] = _timed(lambda: train(wave, workspace))
+    few = sampled_trials(wave, TRIALS_MEASURED)
+    arms = {arm: sum(asked.target.arm == arm for asked in wave) for arm in full.arms}
+    for name, executor in (("trial_by_trial", "lockstep"), ("fit_by_fit", "sequential")):
+        console.print(f"running {len(few)} of them {name.replace('_', ' ')}")
+        by_arm: dict[str, list[float]] = {}
+        for asked in few:
+            took = _timed(lambda asked=asked, executor=executor: train([asked], workspace, executor=executor))  # type: ignore[misc]
+            by_arm.setdefault(asked.target.arm, []).append(took)
+        seconds[name] = sum(arms[arm] * float(np.mean(times)) for arm, times in by_arm.items())
+    ratios = {f"{name}/lockstep": seconds[name] / seconds["lockstep"] for name in ("trial_by_trial", "fit_by_fit")}
+    console.print(
+        f"One wave of {len(wave)} trials, {sum(len(asked.cells) for asked in wave)} fits of {epochs} epochs, {len(cohort.images)} images: "
+        f"lockstep {seconds['lockstep']:.0f} s; one trial after another {seconds['trial_by_trial']:.0f} s "
+        f"({ratios['trial_by_trial/lockstep']:.2f} times that); one fit after another {seconds['fit_by_fit']:.0f} s "
+        f"({ratios['fit_by_fit/lockstep']:.2f} times). The slow ones are scaled from {len(few)} trials.",
+        highlight=False,
+    )  # fmt: skip
+    return {
+        "seconds": seconds,
+        "ratios": ratios,
+        "n_trials": len(wave),
+        "epochs": epochs,
+        "n_images": len(cohort.images),
+    }
+
+
+def sampled_trials(wave: Sequence[Asked], per_arm: int) -> list[Asked]:
+    """Return some trials of every arm, spread evenly over the wave."""
+    chosen = []
+    for arm in dict.fromkeys(asked.target.arm for asked in wave):
+        mine = [asked for asked in wave if asked.target.arm == arm]
+        chosen += mine[:: max(1, len(mine) // per_arm)][:per_arm]
+    return chosen
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def _statistics(console: Console) -> dict[str, float]:

@@ -29,9 +29,12 @@ def stamp(study: str, cohort: Cohort) -> Tuned:
 def warning(study: StudyFile, cohort: Cohort) -> str:
     """Return the notice that a study needs: its settings were searched on its own patients, or on some of them; else ''.
 
-    A nested search needs none: no test patient has a part in it.
+    A nested search needs none, because no test patient has a part in it; nor does a flat one on a single split, whose test
+    part is nobody's validation part.
     """
-    if study.search is not None and study.search.mode == "flat":
+    protocol = study.protocol
+    single = (protocol.holdout is not None or protocol.test_where) and protocol.repeats == 1
+    if study.search is not None and study.search.mode == "flat" and not single:
         return OPTIMISTIC
     if study.tuned is None:
         return ""

@@ -168,10 +168,11 @@ class Fit:
         loss = F.binary_cross_entropy_with_logits(
             logits, labels * (1 - smoothing) + smoothing / 2, pos_weight=self._positive_weight
         )
-        self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip_norm)
         self.optimiser.step()
+        # at once, so that hundreds of fits that take turns have one set of gradients in memory between them
+        self.optimiser.zero_grad(set_to_none=True)
         self._tally.logits.append(logits.detach())
         self._tally.labels.append(self.train.labels[positions])
 

@@ -14,8 +14,8 @@ from mmbc.model.backbone import Backbone
 from mmbc.model.network import Network
 
 FLOAT = 4
-COPIES = 5
-"""Of every trainable weight: itself, its gradient, two moments of AdamW, and the best epoch's."""
+COPIES = 4
+"""Of every trainable weight: itself, two moments of AdamW, and the best epoch's; a gradient lives during a step alone."""
 
 PROBE = 2
 """Images sent through to measure sizes."""
@@ -52,14 +52,15 @@ def fit_bytes(
 ) -> tuple[int, int]:
     """Return what one live fit keeps, and what its training step takes while it lasts."""
     network = Network(config.model, backbone, n_tabular).eval()
-    kept = COPIES * sum(value.numel() for value in network.state_dict().values())
+    weights = sum(value.numel() for value in network.state_dict().values())
+    kept = COPIES * weights
     if network.tail is None:
-        return FLOAT * kept, 0
+        return FLOAT * kept, FLOAT * weights
     shape = shapes[config.model.fine_tuned_blocks]
     batch = config.train.batch_size
     with torch.no_grad(), _outputs(network.tail) as sizes:
         network.tail(torch.zeros(PROBE, *shape))
-    return FLOAT * (kept + 2 * batch * math.prod(shape)), FLOAT * 2 * batch * sum(sizes)
+    return FLOAT * (kept + 2 * batch * math.prod(shape)), FLOAT * (weights + 2 * batch * sum(sizes))
 
 
 @contextmanager

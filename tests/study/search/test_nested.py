@@ -192,6 +192,12 @@ def test_more_trials_may_be_asked_for_until_a_winner_is_tested(searching, nested
     assert searching.plan("nested", trials=2).study.search.trials == 3
 
 
+def test_a_flat_search_on_one_split_is_not_optimistic(searching):
+    """Its test part is in nobody's validation part."""
+    planned = searching.plan("flat-once", arms="tabular", mode="flat", sets=["protocol.holdout=0.4"])
+    assert OPTIMISTIC not in planned.cohort.notice
+
+
 class StopError(Exception):
     """In place of Ctrl-C."""
 
