@@ -1,9 +1,10 @@
 # make demo   install if needed, run the whole study on the built-in cohort, write reports/demo with its predictions
-# make test   install if needed, run the tests
+# make test   install if needed, run the tests in two processes (WORKERS=4 for more)
 # make check  ruff and mypy
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+WORKERS ?= 2
 
 .PHONY: install demo test check clean
 
@@ -19,7 +20,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m study.cv --ablation all --data phantom --name demo --with-predictions
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
