@@ -1,5 +1,7 @@
 """Splits that the user has already: a column for the folds, a condition for one locked test part."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -114,3 +116,44 @@ def test_protocols_that_contradict_themselves(sets, message):
 def test_settings_are_judged_together_whatever_their_order():
     study = load("default", None, ["protocol.pool_breasts=noisy-or", "data.label_level=breast"])
     assert study.unit == "breast"
+
+
+def test_nested_folds_divide_every_training_part_and_can_be_undone():
+    rows = images()
+    protocol = Protocol(folds=3)
+    plain, nested = folds.make(rows, protocol), folds.make(rows, protocol, n_inner=3)
+    for entry, inside in zip(plain["folds"], nested["folds"], strict=True):
+        assert inside["test"] == entry["test"] and inside["validation"] == []
+        assert inside["train"] == sorted([*entry["train"], *entry["validation"]])
+        assert sorted(patient for part in inside["inner"] for patient in part) == inside["train"]
+        for split in folds.inner_splits(inside["inner"]):
+            assert not set(split.train) & set(split.validation) and not split.test
+            assert sorted([*split.train, *split.validation]) == inside["train"]
+    assert sorted(patient for part in nested["whole"] for patient in part) == sorted(set(rows["patient_id"]))
+    folds.validate(nested, rows, protocol)
+    undone = folds.unnested(nested, rows, protocol)
+    folds.validate(undone, rows, protocol)
+    assert [entry["test"] for entry in undone["folds"]] == [entry["test"] for entry in plain["folds"]]
+    assert all(entry["validation"] for entry in undone["folds"])
+
+
+def test_inner_folds_that_leak_are_refused():
+    rows = images()
+    protocol = Protocol(folds=2)
+    content = folds.make(rows, protocol, n_inner=2)
+    first = content["folds"][0]
+    first["inner"][0].append(first["test"][0])
+    with pytest.raises(LeakageError, match=first["test"][0]):
+        folds.validate(content, rows, protocol)
+
+
+def test_the_folds_of_a_search_serve_a_study_of_fixed_settings(tmp_path):
+    rows = images()
+    protocol = Protocol(folds=2)
+    file = tmp_path / "folds.json"
+    file.write_text(json.dumps(folds.make(rows, protocol, n_inner=2)))
+    content = folds.for_study(tmp_path / "none.json", file, rows, protocol)
+    assert "nested" not in content and all(entry["validation"] for entry in content["folds"])
+    file.write_text(json.dumps(folds.make(rows, protocol)))
+    again = folds.for_study(tmp_path / "none.json", file, rows, protocol, n_inner=2)
+    assert again["nested"] and again["folds"][0]["inner"]
