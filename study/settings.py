@@ -112,6 +112,8 @@ class Tuned(Section):
     study: str
     cohort: str
     cohort_digest: str
+    arms: tuple[str, ...]
+    """The arms that were searched; `--ablation all` means these."""
     patients: tuple[str, ...]
     """A digest of each patient of that cohort (see study.tuned)."""
 
@@ -238,10 +240,13 @@ def data_settings(file: Path | None, assignments: Sequence[str]) -> DataConfig:
 def chosen_arms(study: StudyFile, names: str) -> tuple[str, ...]:
     """Read `--ablation`: `all`, or names separated by commas, in the order of the study file.
 
+    Of a file with searched settings `all` are the arms that were searched: one that was not would be compared unfairly.
+
     Raises:
         ConfigError: an unknown name, with the known ones.
     """
-    asked = list(study.arms) if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
+    known = list(study.arms) if study.tuned is None else [arm for arm in study.arms if arm in study.tuned.arms]
+    asked = known if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
     for name in asked:
         study.arm_config(name)
     if not asked:

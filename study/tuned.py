@@ -18,10 +18,10 @@ def patient_digests(cohort: str, images: pd.DataFrame) -> list[str]:
     return [hashlib.sha256(f"{cohort}|{patient}".encode()).hexdigest()[:8] for patient in ids]
 
 
-def stamp(study: str, cohort: Cohort) -> Tuned:
-    """Return what `best.toml` says of the cohort it was searched on."""
+def stamp(study: str, arms: Sequence[str], cohort: Cohort) -> Tuned:
+    """Return what `best.toml` says of the arms that were searched and of the cohort it was done on."""
     return Tuned(
-        study=study, cohort=cohort.name, cohort_digest=cohort.digest,
+        study=study, cohort=cohort.name, cohort_digest=cohort.digest, arms=tuple(arms),
         patients=tuple(patient_digests(cohort.name, cohort.images)),
     )  # fmt: skip
 
@@ -44,9 +44,7 @@ def warning(study: StudyFile, cohort: Cohort) -> str:
     both = set(mine) & set(study.tuned.patients)
     if not both:
         return ""
-    if len(both) == len(mine):
-        return OPTIMISTIC
-    return OPTIMISTIC.replace("these", f"{len(both)} of the {len(mine)}")
+    return OPTIMISTIC.replace("these patients", f"{len(both)} of the {len(mine)} patients, by their ids")
 
 
 def joined(notices: Sequence[str]) -> str:

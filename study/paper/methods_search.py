@@ -96,7 +96,8 @@ def _sampler(s: Search) -> str:
 
 def _space(study: StoredStudy) -> str:
     found = declared(study)
-    texts = [hole.text() for hole in found.values()]
+    searched = keys_of(study)
+    texts = [hole.text() for key, hole in found.items() if key in searched or not searched]
     if not texts:
         return fill("what was searched.")
     which = (
@@ -125,6 +126,7 @@ def _tuned(study: StoredStudy, tuned: Tuned, what: str) -> str:
     found = f"{what} fixed before this run by a search on the cohort {tuned.cohort} ({count(len(tuned.patients), 'patient')}; study {tuned.study})."
     if OPTIMISTIC in study.cohort.notice and not is_flat(study):
         of = study.cohort.notice.partition(OPTIMISTIC)[2].partition(";")[0].strip()
+        of = of.removesuffix(", by their ids")
         who = (
             "Patients of this study"
             if of == "these patients"

@@ -5,6 +5,7 @@ its printed size, never below 5 pt.
 """
 
 import io
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,8 +27,10 @@ MM = 1 / 25.4
 JOURNALS = {"nature": (89.0, 183.0), "elsevier": (90.0, 190.0), "ieee": (88.9, 181.9)}
 """Widths of one and of two columns in mm."""
 DPI = 300
-NOTICE = 3.6
-"""Millimetres that a notice takes at the foot of a figure."""
+NOTICE, NOTICE_LINE = 3.6, 2.6
+"""Millimetres that a notice takes at the foot of a figure, and those of every further line."""
+LETTER = 1.1
+"""Millimetres that a letter of a notice takes, on the safe side."""
 SMALL, NORMAL, LARGE = 5.5, 6.0, 7.0
 """Text sizes in points."""
 GUIDE, FAINT, DARK = "#B3B3B3", "#D9D9D9", "#333333"
@@ -149,15 +152,34 @@ def png(figure: Figure, notice: str) -> bytes:
 
 
 def _warn(figure: Figure, notice: str) -> None:
-    """Write a notice below everything; a figure that places its own axes keeps that room free, others grow by it."""
+    """Write a notice below everything, in as many lines as it needs.
+
+    A figure that places its own axes keeps the room of one line free, and grows by that of the others; any other grows by all.
+    """
     wide, tall = figure.get_size_inches()
-    engine, room = figure.get_layout_engine(), NOTICE * MM
+    lines = textwrap.wrap(notice, int(wide / MM / LETTER))
+    engine, room = figure.get_layout_engine(), (NOTICE + (len(lines) - 1) * NOTICE_LINE) * MM
+    grown = room if engine is not None else room - NOTICE * MM
+    tall += grown
     if engine is not None:
-        tall += room
-        figure.set_size_inches(wide, tall)
         engine.set(rect=(0, room / tall, 1, 1 - room / tall))  # type: ignore[call-arg]
+    elif grown:
+        _raise(figure, grown)
+    figure.set_size_inches(wide, tall)
     style: Any = {"fontsize": NORMAL, "color": "#B00000", "ha": "center", "va": "bottom"}
-    figure.text(0.5, 0.15 * room / tall, notice, **style)
+    figure.text(0.5, 0.15 * NOTICE * MM / tall, "\n".join(lines), **style)
+
+
+def _raise(figure: Figure, by: float) -> None:
+    """Move everything up by some inches that the figure is about to grow by, in the size it has."""
+    tall = figure.get_size_inches()[1]
+    share = tall / (tall + by)
+    for axes in figure.axes:
+        x, y, width, height = axes.get_position().bounds
+        axes.set_position((x, 1 - share + share * y, width, share * height))
+    for text in figure.texts:
+        x, y = text.get_position()
+        text.set_position((x, 1 - share + share * y))
 
 
 def _rendered(figure: Figure, suffix: str, metadata: dict[str, Any]) -> bytes:

@@ -109,6 +109,7 @@ def main(
             planned = prepare(request, view)
             targets = targets_of(planned)
             together = _show(console, planned, targets, way, request)
+            _say_what_is_there(console, planned, request)
             if dry_run:
                 seconds = drive.expected(planned, targets, request, together)
                 console.print(show.cost_line(seconds), highlight=False)
@@ -152,6 +153,16 @@ def _show(console: Console, planned: Planned, targets: list[Target], way: drive.
     kept = shown(way.storage) or f"{planned.folder / FOLDER / 'trials.db'}"
     console.print(f"Trials are kept in {kept}", highlight=False, soft_wrap=True)
     return together
+
+
+def _say_what_is_there(console: Console, planned: Planned, request: Request) -> None:
+    """Say how much of a continued search is done, and if it is larger than asked for."""
+    asked, search, found = request.study.search, planned.study.search, read_searched(planned.folder)
+    assert asked is not None and search is not None
+    if found is not None:
+        console.print(f"{len(found.trials)} trials of this search are there already.", highlight=False)
+    if asked.trials < search.trials:
+        console.print(f"It was begun with {search.trials} trials each and ends with these.", highlight=False)
 
 
 def _say_where(console: Console, planned: Planned) -> None:

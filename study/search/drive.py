@@ -24,6 +24,7 @@ from study.search.waves import Loop, search_workspace
 from study.search.winners import searched
 from study.search.workers import BEAT, GRACE, Worker
 from study.searched import FOLDER, WHOLE, Searched, write_searched
+from study.tuned import OPTIMISTIC
 from study.units import pool
 
 WAVE = 5
@@ -196,7 +197,8 @@ def note_of(target: Target, planned: Planned) -> str:
     return dashboard.note(
         arm=target.arm, question=planned.study.arms[target.arm].question,
         searched_on=f"{people} of {planned.cohort.name}: {where}, {divided}", held_out=held,
-        space={hole.key: hole.described() for hole in target.holes}, rules=rules(target), optimistic=not nested,
+        space={hole.key: hole.described() for hole in target.holes}, rules=rules(target),
+        optimistic=OPTIMISTIC in planned.cohort.notice and not nested,
     )  # fmt: skip
 
 

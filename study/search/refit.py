@@ -66,10 +66,11 @@ def _write_best(planned: Planned, found: Searched) -> None:
     winners = [one for one in found.chosen if one.fold == WHOLE]
     if not winners:
         return
-    mark, place = stamp(planned.folder.name, planned.cohort), planned.folder / FOLDER
-    write_atomically(place / "best.toml", best_toml(planned.study, winners, mark).encode())
-    for one in winners:
-        write_atomically(place / "best" / f"{one.arm}.toml", best_toml(planned.study, [one], mark).encode())
+    place = planned.folder / FOLDER
+    files = {"best.toml": winners} | {f"best/{one.arm}.toml": [one] for one in winners}
+    for name, mine in files.items():
+        mark = stamp(planned.folder.name, [one.arm for one in mine], planned.cohort)
+        write_atomically(place / name, best_toml(planned.study, mine, mark).encode())
 
 
 def winner_cells(searching: Searching, winner: Chosen) -> list[TrialCell]:

@@ -15,6 +15,7 @@ from study.prepare import Planned
 from study.screen import flow_table, fold_table, titled
 from study.search.targets import Target
 from study.searched import WHOLE, Searched
+from study.tuned import OPTIMISTIC
 
 
 class WaveView(View):
@@ -46,7 +47,7 @@ def show(console: Console, planned: Planned, targets: Sequence[Target]) -> None:
     console.print(plan_line(targets), highlight=False, markup=False)
     for note in (*cohort.notes, *planned.notes):
         console.print(f"- {note}", highlight=False, markup=False)
-    if search.mode == "flat":
+    if OPTIMISTIC in cohort.notice and search.mode == "flat":
         console.print(
             "- Flat: the patients who choose the settings test them in other folds, so the result is optimistic. A nested search "
             "(--mode nested) is not.",
@@ -65,7 +66,7 @@ def _arms(planned: Planned, targets: Sequence[Target]) -> Table:
 def _space(planned: Planned, targets: Sequence[Target]) -> Table:
     table = Table("searched setting", "tried", "reference", "arms")
     values = flatten(planned.study.config)
-    for hole in dict.fromkeys(hole for target in targets for hole in target.holes):
+    for hole in {hole.key: hole for target in targets for hole in target.holes}.values():
         arms = dict.fromkeys(target.arm for target in targets if hole in target.holes)
         table.add_row(hole.key, hole.described(), str(values[hole.key]), ", ".join(arms))
     return table
@@ -82,7 +83,7 @@ def plan_line(targets: Sequence[Target]) -> str:
     """Return budget and rules in words."""
     search, n_fits = targets[0].search, len(targets[0].splits)
     searches = count(len(targets), "search", "searches")
-    parts = f"{n_fits} {'inner ' if search.mode == 'nested' else ''}folds"
+    parts = count(n_fits, "inner fold" if search.mode == "nested" else "fold")
     return (
         f"{searches} of {count(search.trials, 'trial')} each; a trial is a fit in each of {parts}, so there are at most "
         f"{len(targets) * search.trials * n_fits} fits. Pruning: {search.pruner}; selection: {search.select}."
@@ -107,9 +108,10 @@ def cost_line(seconds: float) -> str:
 def winners_table(found: Searched, arms: Sequence[str], notice: str) -> Table:
     """Return the winners by arm and fold."""
     keys = found.keys
+    judged = "validation ROC-AUC" if all(one.epochs is None for one in found.chosen) else "inner validation ROC-AUC"
     table = Table(
         "arm", "fold", *(key.rpartition(".")[2].replace("_", " ") for key in keys), "epochs", "AUC", "trial",
-        title=titled("Winners, by inner validation ROC-AUC (* the reference configuration)", notice),
+        title=titled(f"Winners, by {judged} (* the reference configuration)", notice),
         box=SIMPLE, padding=(0, 1, 0, 0),
     )  # fmt: skip
     for one in sorted(found.chosen, key=lambda one: (arms.index(one.arm), one.repeat, one.fold == WHOLE, one.fold)):

@@ -22,6 +22,7 @@ from study.settings import SHARED, StudyFile
 
 SPACES = Path(__file__).parents[1] / "spaces"
 KINDS = ("log", "range", "int", "choice")
+KEYS = frozenset(key for key in known_keys(Config) if not key.startswith("data."))
 IMAGE_KEYS = ("model.fine_tuned_blocks", "model.backbone", "model.weights", "model.gradient_checkpointing", "train.lr")
 """Settings that mean nothing to an arm without images."""
 
@@ -85,6 +86,10 @@ class Hole:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and self.values[0] <= value <= self.values[1]
 
+    def between(self) -> tuple[float, ...]:
+        """Return a value inside a hole of any number, which whole ends do not stand for."""
+        return (self.values[0] + 0.317 * (self.values[1] - self.values[0]),) if self.kind in ("log", "range") else ()
+
     def described(self) -> str:
         """Return `1e-06 to 0.001 (log)`, or the choices."""
         if self.kind == "choice":
@@ -113,7 +118,8 @@ def read_space(path: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _walk(values: Mapping[str, Any], prefix: str, plain: dict[str, Any], holes: dict[str, Any]) -> None:
     for key, value in values.items():
-        if isinstance(value, Mapping) and set(value) & set(KINDS):
+        # a setting that takes no table has one only where a hole was meant, perhaps under a misspelt kind
+        if isinstance(value, Mapping) and (set(value) & set(KINDS) or prefix + key in KEYS):
             holes[prefix + key] = dict(value)
         elif isinstance(value, Mapping):
             _walk(value, f"{prefix}{key}.", plain, holes)
@@ -138,8 +144,10 @@ def holes_of(study: StudyFile) -> list[Hole]:
                 f"it with --set {key}=..."
             )
         hole = _hole(key, content)
-        for value in hole.values:
-            changed(study.config, {key: value}, f"search space: {key} = {value!r}")
+        for value in (*hole.values, *hole.between()):
+            changed(
+                study.config, {key: value}, f"search space: {key} = {value!r} (whole numbers are searched with int)"
+            )
         found.append(hole)
     return found
 

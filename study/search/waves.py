@@ -315,4 +315,4 @@ def _wave_line(number: int, wave: Sequence[Asked], results: Sequence[Result], to
         if result.state == "complete":
             best[asked.target.arm] = max(best.get(asked.target.arm, 0.0), result.value)
     found = ", ".join(f"{arm} {value:.3f}" for arm, value in best.items())
-    return f"wave {number}: {len(wave)} trials{others} in {took:.0f} s; best inner validation ROC-AUC {found or 'none'}"
+    return f"wave {number}: {len(wave)} trials{others} in {took:.0f} s; its best validation ROC-AUC: {found or 'none'}"

@@ -21,8 +21,8 @@ from study.settings import StudyFile, Tuned
 def winner(trials: Sequence[FrozenTrial], rule: str) -> FrozenTrial:
     """Return the completed trial with the best mean; ties go to fewer trainable parameters, then to the earlier trial.
 
-    With the rule `one-se` the cheapest trial within one standard error of the best mean wins, the error being that of the best
-    trial's mean over its folds (Breiman et al. 1984, section 3.4.3).
+    With the rule `one-se` the cheapest trial within one standard error of the best mean wins (of equally cheap ones the one with
+    the best mean), the error being that of the best trial's mean over its folds (Breiman et al. 1984, section 3.4.3).
 
     Raises:
         ValueError: no trial has completed.
@@ -35,7 +35,8 @@ def winner(trials: Sequence[FrozenTrial], rule: str) -> FrozenTrial:
         return best
     scores = best.user_attrs["fold_scores"]
     error = float(np.std(scores, ddof=1)) / len(scores) ** 0.5 if len(scores) > 1 else 0.0
-    return min((trial for trial in completed if _value(trial) >= _value(best) - error), key=_cost)
+    within = (trial for trial in completed if _value(trial) >= _value(best) - error)
+    return min(within, key=lambda trial: (trial.user_attrs["n_trainable"], -_value(trial), trial.number))
 
 
 def _value(trial: FrozenTrial) -> float:

@@ -474,7 +474,13 @@ def test_a_flat_search_is_called_optimistic_and_by_another_name(plain, plain_num
 def tuned(plain, notice="", cohort=None):
     settings = plain.settings.model_copy(
         update={
-            "tuned": Tuned(study="earlier", cohort=cohort or plain.cohort.name, cohort_digest="0", patients=("a", "b"))
+            "tuned": Tuned(
+                study="earlier",
+                cohort=cohort or plain.cohort.name,
+                cohort_digest="0",
+                arms=("tabular",),
+                patients=("a", "b"),
+            )
         }
     )
     changed = dataclasses.replace(plain.cohort, notice="; ".join(filter(None, (plain.cohort.notice, notice))))

@@ -66,6 +66,26 @@ def test_a_dry_run_says_what_will_happen_and_writes_nothing(run, tmp_path):
     assert not (tmp_path / "results" / "phantom-tiny-nested").exists()
 
 
+def test_the_space_of_the_readme_is_planned(run, tmp_path):
+    (text,) = [
+        block for block in re.findall(r"```toml\n(.*?)```", README, re.DOTALL) if block.startswith("# space.toml")
+    ]
+    (tmp_path / "space.toml").write_text(text)
+    done = run(
+        "--data",
+        "phantom",
+        "--ablation",
+        "concat",
+        "--space",
+        "space.toml",
+        "--set",
+        "data.phantom.n_patients=40",
+        "--dry-run",
+    )
+    assert done.exit_code == 0, done.output
+    assert "[64, 64, 32], [32]" in done.output
+
+
 def test_a_search_ends_in_its_report_and_the_same_command_adds_nothing(run, tmp_path):
     (tmp_path / "space.toml").write_text("[model]\ndropout = { choice = [0.3, 0.5] }\n[train]\nmax_epochs = 1\n")
     words = [*TINY, "--no-figures", "--space", "space.toml", "--no-best-toml", "--json", "done.json"]
@@ -85,6 +105,9 @@ def test_a_search_ends_in_its_report_and_the_same_command_adds_nothing(run, tmp_
     again = run(*words)
     assert again.exit_code == 0 and "wave 1" not in again.output
     assert before == {path: path.read_bytes() for path in folder.rglob("*.parquet")}
+    fewer = run(*words, "--trials", "1")
+    assert fewer.exit_code == 0 and "begun with 2 trials each" in fewer.output
+    assert "6 trials" not in fewer.output and "4 trials of this search are there already" in fewer.output
     mixed = run(*words, "--mode", "flat", "--name", folder.name)
     assert mixed.exit_code == 2 and "search.mode: 'nested' there, 'flat' asked for" in mixed.output
 

@@ -22,7 +22,7 @@ from study.search.space import reference
 from study.search.targets import targets_of
 from study.search.waves import Loop, ask, search_workspace, train
 from study.searched import PARAMETER, WHOLE, read_searched
-from study.settings import load
+from study.settings import chosen_arms, load
 from study.stored import load_study
 from study.tuned import OPTIMISTIC
 from study.units import unit_auc
@@ -172,6 +172,8 @@ def test_settings_for_new_data_are_optimistic_on_the_old(nested_search, tiny):
     study = load("tiny", file)
     winner = found.winner("concat", 0, WHOLE)
     assert study.arm_config("concat").model.dropout == winner.set["model.dropout"]
+    assert chosen_arms(study, "all") == ("tabular", "concat"), "arms that were not searched are not compared with these"
+    assert chosen_arms(study, "image,concat") == ("image", "concat")
     one = load("tiny", planned.folder / "search" / "best" / "tabular.toml")
     assert one.arm_config("tabular").train.head_lr == found.winner("tabular", 0, WHOLE).set["train.head_lr"]
 
@@ -180,7 +182,7 @@ def test_settings_for_new_data_are_optimistic_on_the_old(nested_search, tiny):
         return prepare(dataclasses.replace(request, name="tuned-" + "-".join(sets)), Observer()).cohort.notice
 
     assert OPTIMISTIC in notice()
-    assert "chosen on 32 of the 48 patients" in notice("data.phantom.n_patients=48")
+    assert "chosen on 32 of the 48 patients, by their ids" in notice("data.phantom.n_patients=48")
     elsewhere = study.tuned.model_copy(update={"cohort_digest": "0", "patients": ("00000000",)})
     request = dataclasses.replace(tiny.request("tuned-new"), study=study.model_copy(update={"tuned": elsewhere}))
     assert OPTIMISTIC not in prepare(request, Observer()).cohort.notice

@@ -48,6 +48,8 @@ def test_a_file_with_holes_and_plain_values(tmp_path):
         ({"train.lr": {"log": [0, 1e-3]}}, "above 0"),
         ({"model.fine_tuned_blocks": {"int": [0.5, 3]}}, "whole numbers"),
         ({"model.fine_tuned_blocks": {"range": [0.5, 3.5]}}, "fine_tuned_blocks"),
+        ({"model.fine_tuned_blocks": {"range": [0, 2]}}, "whole numbers are searched with int"),
+        ({"model.dropout": {"rnage": [0.3, 0.7]}}, "model.dropout = .*write one of log, range, int, choice"),
         ({"model.dropout": {"choice": [0.5]}}, "two or more"),
         ({"model.dropout": {"choice": [0.5, 0.5]}}, "twice"),
         ({"model.dropout": {"range": [0.1, 0.5], "log": [0.1, 0.5]}}, "write one of"),

@@ -127,6 +127,7 @@ def test_the_best_mean_wins_and_ties_go_to_the_cheaper_model():
     assert winner(finished([0.8, 0.8], [3, 3]), "best").number == 0, "then to the earlier one"
     # scores .5 and .6: standard deviation .0707, standard error .05
     assert winner(finished([0.74, 0.76, 0.80], [1, 2, 9]), "one-se").number == 1
+    assert winner(finished([0.76, 0.80, 0.78], [5, 5, 5]), "one-se").number == 1, "of equally cheap ones the best"
     with pytest.raises(ValueError, match="no trial has completed"):
         winner(finished([None, None], [1, 1]), "best")
 
