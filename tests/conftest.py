@@ -1,5 +1,6 @@
 """What several tests need: tiny studies on the phantom, and the real data where it is at hand."""
 
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -72,3 +73,11 @@ def finished_study(tiny):
 @pytest.fixture
 def stored(finished_study):
     return load_study(finished_study.folder)
+
+
+@pytest.fixture
+def quick_processes(monkeypatch):
+    """Processes forked from one that has imported everything, where the program starts an interpreter for each."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["study.bench"])
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: context)
