@@ -14,7 +14,6 @@ from study.paper import format as shown
 from study.paper.document import places
 from study.paper.pack import Options, gather, texts, write_pack
 from study.stats.procedure import PROCEDURE
-from study.stored import load_study
 
 NOTICE = "synthetic phantom cohort, not clinical evidence"
 ABOUT = {"file": "mine.csv", "sha256": "0" * 64, "n_rows": 12, "columns": {}}
@@ -22,9 +21,8 @@ OPTIONS = Options(n_replicates=200, archive=True)
 
 
 @pytest.fixture(scope="module")
-def pack(finished_study, tmp_path_factory):
-    stored = load_study(finished_study.folder)
-    evaluation = evaluate(stored, n_replicates=200)
+def pack(evaluated, tmp_path_factory):
+    stored, evaluation = evaluated
     folder = tmp_path_factory.mktemp("reports") / "finished"
     write_pack(stored, evaluation, folder, OPTIONS)
     return stored, evaluation, folder
