@@ -1,11 +1,14 @@
 """What several tests need: tiny studies on the phantom, and the real data where it is at hand."""
 
+import copy
+import multiprocessing
 import os
 from pathlib import Path
 
 import pytest
 
 from mmbc.data.readers import Source
+from study.evaluate import evaluate
 from study.execute import Workspace, execute
 from study.observe import Observer
 from study.prepare import CACHE, Request, prepare
@@ -69,6 +72,22 @@ def finished_study(tiny):
     return tiny.run("finished", sets=["protocol.repeats=2"])
 
 
+@pytest.fixture(scope="session")
+def evaluated(finished_study):
+    """The finished study read back, and every number of it; nobody may change them."""
+    study = load_study(finished_study.folder)
+    return study, evaluate(study, n_replicates=200)
+
+
 @pytest.fixture
-def stored(finished_study):
-    return load_study(finished_study.folder)
+def stored(evaluated):
+    """The finished study read back, for one test alone."""
+    return copy.deepcopy(evaluated[0])
+
+
+@pytest.fixture
+def quick_processes(monkeypatch):
+    """Processes forked from one that has imported everything, where the program starts an interpreter for each."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["study.bench"])
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: context)

@@ -10,7 +10,7 @@ RUN = CliRunner()
 
 
 @pytest.mark.slow
-def test_the_contest_runs_and_its_numbers_hold_together(tmp_path):
+def test_the_contest_runs_and_its_numbers_hold_together(tmp_path, quick_processes):
     arguments = ["--data", "phantom", "--preset", "tiny", "--limit-patients", "16", "--epochs", "1"]
     contenders = "naive,careful,lockstep"
     where = ["--out", str(tmp_path), "--json", str(tmp_path / "bench.json"), "--ablation", "tabular,concat"]

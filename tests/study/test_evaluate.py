@@ -12,8 +12,8 @@ from study.summary import BOOTSTRAP, BOOTSTRAP_SE, NO_INTERVAL
 
 
 @pytest.fixture
-def evaluation(stored):
-    return evaluate(stored, n_replicates=200)
+def evaluation(evaluated):
+    return evaluated[1]
 
 
 def rows_by_hand():

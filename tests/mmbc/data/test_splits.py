@@ -27,7 +27,7 @@ cohorts = st.integers(2, 5).flatmap(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cohorts)
 def test_folds_are_disjoint_complete_stratified_and_reproducible(drawn):
     n_folds, patients, n_positive, seed = drawn

@@ -1,9 +1,8 @@
 import dataclasses
 
 import pandas as pd
-import pytest
 
-from study.evaluate import Evaluation, evaluate
+from study.evaluate import Evaluation
 from study.paper.checklists import REFERENCE, claim, places, to_markdown, tripod
 from study.paper.sentences import FILL
 from study.settings import load
@@ -38,14 +37,6 @@ PACK = places(
     ["flow", "main", "roc_pr", "contrasts", "calibration", "subgroups"],
     ["methods.md", "numbers.json"],
 )
-
-
-@pytest.fixture(scope="module")
-def evaluated(finished_study):
-    from study.stored import load_study
-
-    stored = load_study(finished_study.folder)
-    return stored, evaluate(stored, n_replicates=100)
 
 
 def with_sets(stored, *sets):

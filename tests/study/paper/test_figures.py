@@ -17,20 +17,20 @@ from study.paper.figures.flow import flow
 from study.paper.format import interval
 from study.paper.style import JOURNALS, look, looks, save, styled
 from study.settings import BASELINE, Arm
-from study.stored import load_study, planned_cells
+from study.stored import planned_cells
 
 FOUR = ["image", "tabular", "concat", "attention"]
 MANY = [*FOUR, "a_name_of_20_letters", "B", "no-age", "no_density", "late_fusion", "gated", "deep", "wide"]
 
 
 @pytest.fixture(scope="module")
-def study(finished_study):
-    return load_study(finished_study.folder)
+def study(evaluated):
+    return evaluated[0]
 
 
 @pytest.fixture(scope="module")
-def evaluation(study):
-    return evaluate(study, n_replicates=50)
+def evaluation(evaluated):
+    return evaluated[1]
 
 
 def altered(study, predictions, arms=None, history=None, folds=None, **protocol):

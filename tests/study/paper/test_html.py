@@ -10,7 +10,6 @@ from urllib.parse import unquote
 import pytest
 from matplotlib.figure import Figure
 
-from study.evaluate import evaluate
 from study.paper import pack
 from study.paper.html import page
 from study.paper.pack import Options, write_pack
@@ -217,14 +216,12 @@ def test_an_empty_report_is_a_page():
     assert "<h1>Nothing &amp; nobody</h1>" in page("Nothing & nobody", "Text.", {})
 
 
-def test_the_pack_of_a_study(finished_study, tmp_path, monkeypatch):
+def test_the_pack_of_a_study(evaluated, tmp_path, monkeypatch):
     """Everything today's report is made of arrives: its tables with titles and notes, its figures, its notice."""
-    from study.stored import load_study
-
-    stored = load_study(finished_study.folder)
+    stored, evaluation = evaluated
     everything, chosen = pack.catalogue, ("main", "contrasts", "flow")
     monkeypatch.setattr(pack, "catalogue", lambda *a: {k: v for k, v in everything(*a).items() if k in chosen})
-    write_pack(stored, evaluate(stored, n_replicates=100), tmp_path, Options(n_replicates=100))
+    write_pack(stored, evaluation, tmp_path, Options(n_replicates=200))
     figures = {path.stem: path.read_bytes() for path in (tmp_path / "figures").glob("*.png")}
     text = (tmp_path / "report.md").read_text() + "\n" + (tmp_path / "supplement.md").read_text()
     html = page(stored.name, text, figures, stored.cohort.notice)

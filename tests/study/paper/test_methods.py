@@ -7,21 +7,13 @@ import pandas as pd
 import pytest
 
 from mmbc.data.cohort import Feature
-from study.evaluate import Evaluation, evaluate
+from study.evaluate import Evaluation
 from study.paper import methods_analysis
 from study.paper.bibliography import bibtex, cited, numbering, works
 from study.paper.methods import methods, to_latex, to_markdown
 from study.paper.sentences import FILL, by_arm
 from study.settings import Arm, load
 from study.stats.comparison import compare
-
-
-@pytest.fixture(scope="module")
-def evaluated(finished_study):
-    from study.stored import load_study
-
-    stored = load_study(finished_study.folder)
-    return stored, evaluate(stored, n_replicates=100)
 
 
 def variant(stored, *sets, arms=None, **changes):

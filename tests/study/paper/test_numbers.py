@@ -18,6 +18,7 @@ from study.paper.numbers import OTHER_LEVELS, key, numbers, numbers_json, pair
 
 @pytest.fixture(scope="module")
 def evaluated(finished_study):
+    """The finished study with a declared prevalence."""
     from study.stored import load_study
 
     stored = load_study(finished_study.folder)

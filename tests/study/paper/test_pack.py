@@ -11,10 +11,10 @@ import pytest
 
 from study.evaluate import evaluate
 from study.paper import format as shown
-from study.paper.document import places
-from study.paper.pack import Options, gather, texts, write_pack
+from study.paper.document import places, report, supplement
+from study.paper.pack import Options, gather, write_pack
+from study.paper.tables import markdown
 from study.stats.procedure import PROCEDURE
-from study.stored import load_study
 
 NOTICE = "synthetic phantom cohort, not clinical evidence"
 ABOUT = {"file": "mine.csv", "sha256": "0" * 64, "n_rows": 12, "columns": {}}
@@ -22,9 +22,8 @@ OPTIONS = Options(n_replicates=200, archive=True)
 
 
 @pytest.fixture(scope="module")
-def pack(finished_study, tmp_path_factory):
-    stored = load_study(finished_study.folder)
-    evaluation = evaluate(stored, n_replicates=200)
+def pack(evaluated, tmp_path_factory):
+    stored, evaluation = evaluated
     folder = tmp_path_factory.mktemp("reports") / "finished"
     write_pack(stored, evaluation, folder, OPTIONS)
     return stored, evaluation, folder
@@ -58,10 +57,11 @@ def with_seeds(stored, n_seeds, gain=0.0):
 
 
 def written(study, **options):
-    """Return the documents of a study as text, without figures."""
+    """Return the documents of a study and its tables as Markdown, without figures."""
     evaluation = evaluate(study, n_replicates=100)
     content = gather(study, evaluation, Options(figures=False, **options))
-    return {name: data.decode() for name, data in texts(content).items() if name.endswith(".md")}, evaluation
+    tables = {f"tables/{table.name}.md": markdown(table, content.notice) for table in content.tables}
+    return {"report.md": report(content), "supplement.md": supplement(content), **tables}, evaluation
 
 
 def test_everything_is_there_and_listed_with_its_digest(pack):

@@ -11,7 +11,6 @@ from study.paper.tables import all_tables, table_files
 from study.paper.tables.base import sample
 from study.paper.tables.cohort import standardised
 from study.settings import BASELINE
-from study.stored import load_study
 
 ARMS = ["image", "tabular", "concat", "attention", BASELINE]
 THRESHOLDS = (
@@ -19,10 +18,9 @@ THRESHOLDS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def whole_study(finished_study):
-    stored = load_study(finished_study.folder)
-    return stored, evaluate(stored, n_replicates=200)
+@pytest.fixture
+def whole_study(evaluated):
+    return evaluated
 
 
 def named(study, evaluation):
@@ -30,8 +28,8 @@ def named(study, evaluation):
 
 
 @pytest.fixture(scope="module")
-def tables(whole_study):
-    return named(*whole_study)
+def tables(evaluated):
+    return named(*evaluated)
 
 
 def without(stored, names):

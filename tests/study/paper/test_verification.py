@@ -11,29 +11,26 @@ from typer.testing import CliRunner
 
 from mmbc.errors import StudyError
 from study import verify as command
-from study.evaluate import evaluate
+from study.paper import verification
 from study.paper.differences import differences, same
 from study.paper.pack import Options, write_pack
 from study.paper.verification import verify
 from study.record import file_digest
-from study.stored import load_study
 
 FIGURES_DRAWN = ("main", "contrasts")
 
 
 @pytest.fixture(scope="module")
-def report(finished_study, tmp_path_factory):
+def report(evaluated, tmp_path_factory):
     """A report with its predictions; two figures are enough here."""
     from study.paper import pack
 
-    stored = load_study(finished_study.folder)
     folder = tmp_path_factory.mktemp("verified") / "finished"
-    options = Options(n_replicates=100, archive=True)
-    evaluation = evaluate(stored, n_replicates=100)
+    options = Options(n_replicates=200, archive=True)
     with pytest.MonkeyPatch.context() as patch:
         everything = pack.catalogue
         patch.setattr(pack, "catalogue", lambda *a: {k: v for k, v in everything(*a).items() if k in FIGURES_DRAWN})
-        write_pack(stored, evaluation, folder, options)
+        write_pack(*evaluated, folder, options)
         yield folder
 
 
@@ -174,29 +171,40 @@ TAMPERINGS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def expected(report):
-    """Recompute once: what the report should say; each tampering is then compared with it."""
-    from study.paper import verification
-
+def once(function, key):
+    """Return the function with its results kept by a key of its arguments."""
     kept = {}
-    recompute = verification.evaluate
-    with pytest.MonkeyPatch.context() as patch:
 
-        def once(study, **options):
-            key = study.predictions["logit"].to_numpy().tobytes()
-            if key not in kept:
-                kept[key] = recompute(study, **options)
-            return kept[key]
+    def call(*arguments, **options):
+        found = key(*arguments)
+        if found not in kept:
+            kept[found] = function(*arguments, **options)
+        return kept[found]
 
-        patch.setattr(verification, "evaluate", once)
-        yield
+    return call
 
 
-def test_a_report_passes_as_written_wherever_it_lies(copy, expected):
-    assert verify(copy) == []
+@pytest.fixture(scope="module")
+def kept():
+    """The steps of a verification, each taken once: what the report should say is made once, tampering compared with it."""
+    return {
+        "evaluate": once(verification.evaluate, lambda study: study.predictions["logit"].to_numpy().tobytes()),
+        "gather": once(verification.gather, lambda study, evaluation, options: id(evaluation)),
+        "texts": once(verification.texts, id), "draw": once(verification.draw, lambda drawing, options: id(drawing)),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def expected(kept, monkeypatch):
+    for name, step in kept.items():
+        monkeypatch.setattr(verification, name, step)
+
+
+def test_a_report_passes_as_written_wherever_it_lies(copy):
     done = CliRunner().invoke(command.app, [str(copy)])
-    assert done.exit_code == 0 and "every number follows from its predictions" in " ".join(done.output.split())
+    assert done.exit_code == 0 and "every number follows from its predictions" in " ".join(done.output.split()), (
+        done.output
+    )
 
 
 BATCHES = (
@@ -208,14 +216,17 @@ BATCHES = (
 
 
 @pytest.fixture(scope="module")
-def found(report, expected, tmp_path_factory):
+def found(report, kept, tmp_path_factory):
     """Tampering -> the disagreements of its batch."""
     disagreements = {}
-    for number, batch in enumerate(BATCHES):
-        folder = shutil.copytree(report, tmp_path_factory.mktemp("tampered") / str(number))
-        for tamper in batch:
-            tamper(folder)
-        disagreements |= dict.fromkeys(batch, verify(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, step in kept.items():
+            patch.setattr(verification, name, step)
+        for number, batch in enumerate(BATCHES):
+            folder = shutil.copytree(report, tmp_path_factory.mktemp("tampered") / str(number))
+            for tamper in batch:
+                tamper(folder)
+            disagreements |= dict.fromkeys(batch, verify(folder))
     return disagreements
 
 
@@ -249,7 +260,7 @@ def test_the_exit_code_says_what_happened(copy, expected):
         verify(copy)
 
 
-def test_the_study_it_was_made_from_will_do_too(copy, expected, finished_study):
+def test_the_study_it_was_made_from_will_do_too(copy, finished_study):
     shutil.rmtree(copy / "study")
     assert verify(copy, finished_study.folder) == []
 

@@ -305,7 +305,7 @@ def test_any_table_is_a_cohort_or_a_clear_error(tmp_path, rows, dropped, level):
     judge(tmp_path, pd.DataFrame(rows).drop(columns=sorted(dropped)), level)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.lists(st.tuples(st.integers(0, 95), st.integers(0, 6), CELL), max_size=4),
     level=st.sampled_from(["case", "breast"]),
@@ -337,9 +337,7 @@ def judge(tmp_path, frame, level):
     labels = images.groupby(["case_id", "breast"] if level == "breast" else "case_id")["label"].nunique()
     assert (labels == 1).all()
     stripped = frame.apply(lambda column: column.str.strip())
-    for _, row in images.iterrows():
-        fitting = stripped[(stripped["patient_id"] == row["patient_id"])]
-        assert len(fitting), "every patient is one of the table's"
+    assert set(images["patient_id"]) <= set(stripped["patient_id"]), "every patient is one of the table's"
     for feature in cohort.features:
         if feature.kind != "categorical":
             assert images[feature.name].dtype == "float64" and np.isfinite(images[feature.name].dropna()).all()
