@@ -1,6 +1,7 @@
 """The two executors, bit for bit; the trunk's work; the test rows out of reach; signals found."""
 
 import dataclasses
+import hashlib
 import random
 
 import numpy as np
@@ -123,7 +124,7 @@ def corrupted(planned, cell):
     images.loc[test, "density"] = np.nan
     pixels = np.array(planned.store.pixels)
     pixels[test] = rng.integers(0, 255, pixels[test].shape)
-    store = ImageStore(pixels, planned.store.digest + "corrupted", planned.store.pool)
+    store = ImageStore(pixels, hashlib.sha256(pixels.tobytes()).hexdigest(), planned.store.pool)
     return dataclasses.replace(planned.cohort, images=images), store
 
 

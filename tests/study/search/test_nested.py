@@ -1,6 +1,7 @@
 """Nested and flat searches: nothing of the held-out part counts, budgets are equal, winners are refitted and tested once."""
 
 import dataclasses
+import hashlib
 from itertools import pairwise
 
 import numpy as np
@@ -100,7 +101,7 @@ def corrupted(planned, patients):
     images.loc[hit, "density"] = np.nan
     pixels = np.array(planned.store.pixels)
     pixels[hit] = np.random.default_rng(0).integers(0, 255, pixels[hit].shape)
-    store = ImageStore(pixels, planned.store.digest + "corrupted", planned.store.pool)
+    store = ImageStore(pixels, hashlib.sha256(pixels.tobytes()).hexdigest(), planned.store.pool)
     return dataclasses.replace(planned, cohort=dataclasses.replace(planned.cohort, images=images), store=store)
 
 
