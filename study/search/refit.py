@@ -1,6 +1,6 @@
 """After a search: the winners trained again where they may be, calibrated on inner predictions, tested once; `best.toml`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,8 +18,6 @@ from study.search.waves import search_workspace
 from study.search.winners import best_toml, searched
 from study.searched import FOLDER, WHOLE, Chosen, Searched, write_searched
 from study.tuned import stamp
-
-Predicted = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 def finish(

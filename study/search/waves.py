@@ -99,6 +99,12 @@ def train(
         executor: `sequential` trains one fit after the other; then no trial can be pruned.
         max_live_fits: as in `execute`.
         observer: told about the work.
+
+    Returns:
+        One result for each trial, in order.
+
+    Raises:
+        ConfigError: a configuration that cannot be built.
     """
     watch = Watch(wave, workspace.cohort)
     cells = [cell for asked in wave for cell in asked.cells]
@@ -171,9 +177,8 @@ def _result(asked: Asked, workspace: Workspace, epochs: tuple[int, ...]) -> Resu
     places = [workspace.folder / "cells" / cell.name for cell in asked.cells]
     records = [read_json(place / "record.json") for place in places if (place / "record.json").exists()]
     stops = {record["stopped"] for record in records}
-    state = (
-        "diverged" if len(records) < len(places) or DIVERGED in stops else "pruned" if PRUNED in stops else "complete"
-    )
+    # a fit that diverged leaves no record, nor do those of its trial that were still training
+    state = "diverged" if len(records) < len(places) else "pruned" if PRUNED in stops else "complete"
     study = asked.target.study
     scores = tuple(
         unit_auc(pd.read_parquet(place / "predictions.parquet"), study.unit, study.protocol)
