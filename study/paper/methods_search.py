@@ -1,7 +1,7 @@
 """Methods: how hyper-parameters were searched, and what that means for the numbers."""
 
 from study.paper.format import count, listed, span
-from study.paper.searches import declared, is_flat, keys_of
+from study.paper.searches import declared, hole_text, is_flat, keys_of
 from study.paper.sentences import fill, paragraph
 from study.settings import Search, Tuned
 from study.stored import StoredStudy
@@ -97,7 +97,7 @@ def _sampler(s: Search) -> str:
 def _space(study: StoredStudy) -> str:
     found = declared(study)
     searched = keys_of(study)
-    texts = [hole.text() for key, hole in found.items() if key in searched or not searched]
+    texts = [hole_text(hole) for key, hole in found.items() if key in searched or not searched]
     if not texts:
         return fill("what was searched.")
     which = (

@@ -4,22 +4,20 @@ Values of trials are validation ROC-AUCs. They judged the choice, so they are ne
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from study.paper.format import count, span
+from study.search.space import Hole, parsed
 from study.searched import PARAMETER, WHOLE, Chosen, Searched
 from study.stats.effort import best_so_far, expected_best
 from study.stored import StoredStudy
 
 SEARCH = ["arm", "repeat", "fold"]
 """Columns that tell one search from another."""
-KINDS = ("log", "range", "int", "choice")
-"""How a setting is declared to be searched (study.search.space)."""
 
 
 def is_nested(study: StoredStudy) -> bool:
@@ -58,48 +56,24 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
-@dataclass(frozen=True)
-class Hole:
-    """One setting that is searched, as the study file declares it.
-
-    Attributes:
-        key: its dotted name.
-        kind: log, range, int or choice; '' for a declaration that is not known here.
-        values: both ends, or the choices.
-    """
-
-    key: str
-    kind: str
-    values: tuple[Any, ...]
-
-    def range_text(self) -> str:
-        """Return `0.3 to 0.7`, `1e-06 to 0.001, logarithmic`, or the choices."""
-        if self.kind == "choice" or len(self.values) != 2:
-            return " / ".join(map(value_text, self.values))
-        scale = {"log": ", logarithmic", "int": ", whole numbers"}.get(self.kind, "")
-        return f"{value_text(self.values[0])} to {value_text(self.values[1])}{scale}"
-
-    def text(self) -> str:
-        """Return the key and its range, as Methods have it."""
-        return f"`{self.key}` ({self.range_text()})"
+def range_text(hole: Hole) -> str:
+    """Return `0.3 to 0.7`, `1e-06 to 0.001, logarithmic`, or the choices."""
+    if hole.kind == "choice":
+        return " / ".join(map(value_text, hole.values))
+    scale = {"log": ", logarithmic", "int": ", whole numbers"}.get(hole.kind, "")
+    low, high = map(value_text, hole.values)
+    return f"{low} to {high}{scale}"
 
 
-def holes(space: Mapping[str, Any], prefix: str = "") -> Iterator[Hole]:
-    """Yield the settings of a declared space, whose tables may be nested."""
-    for key, content in space.items():
-        kind = next((kind for kind in KINDS if isinstance(content, Mapping) and kind in content), "")
-        if kind:
-            yield Hole(prefix + key, kind, tuple(content[kind]))
-        elif isinstance(content, Mapping):
-            yield from holes(content, f"{prefix}{key}.")
-        else:
-            yield Hole(prefix + key, "choice", tuple(content) if isinstance(content, list | tuple) else (content,))
+def hole_text(hole: Hole) -> str:
+    """Return the key and its range, as Methods have it."""
+    return f"`{hole.key}` ({range_text(hole)})"
 
 
 def declared(study: StoredStudy) -> dict[str, Hole]:
     """Return the settings that a study declares to search, by key."""
     search = study.settings.search
-    return {hole.key: hole for hole in holes(search.space)} if search is not None else {}
+    return {hole.key: hole for hole in parsed(search.space)} if search is not None else {}
 
 
 def keys_of(study: StoredStudy) -> list[str]:

@@ -133,9 +133,9 @@ def holes_of(study: StudyFile) -> list[Hole]:
     Raises:
         ConfigError: an unknown key, one that all arms share, a malformed hole, or a value the configuration refuses.
     """
-    space = study.search.space if study.search is not None else {}
-    found = []
-    for key, content in _flat(space).items():
+    found = parsed(study.search.space if study.search is not None else {})
+    for hole in found:
+        key = hole.key
         if key not in known_keys(Config):
             raise ConfigError(f"search space: unknown key {key!r}; {nearest(key, known_keys(Config))}")
         if key.startswith(SHARED) and key != "data.missing_indicators":
@@ -143,22 +143,25 @@ def holes_of(study: StudyFile) -> list[Hole]:
                 f"search space: {key} is the same for everything in a study (rows, pixels, machine) and cannot be searched; set "
                 f"it with --set {key}=..."
             )
-        hole = _hole(key, content)
         for value in (*hole.values, *hole.between()):
             changed(
                 study.config, {key: value}, f"search space: {key} = {value!r} (whole numbers are searched with int)"
             )
-        found.append(hole)
     return found
 
 
-def _flat(space: Mapping[str, Any]) -> dict[str, Any]:
+def parsed(space: Mapping[str, Any]) -> list[Hole]:
+    """Return the holes of a declared space, whose tables may be nested, without a look at the configuration.
+
+    Raises:
+        ConfigError: a malformed hole, or something that is none.
+    """
     plain: dict[str, Any] = {}
     holes: dict[str, Any] = {}
     _walk(space, "", plain, holes)
     if plain:
         raise ConfigError(f"search space: no holes: {some(plain)}; a hole is one of {', '.join(KINDS)}")
-    return holes
+    return [_hole(key, content) for key, content in holes.items()]
 
 
 def _hole(key: str, content: Mapping[str, Any]) -> Hole:

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from study.paper.searches import Hole, value_text
+from study.paper.searches import value_text
+from study.search.space import Hole
 
 MOST_LEVELS = 12
 """A setting of more whole numbers is drawn as numbers are."""

@@ -25,8 +25,9 @@ from study.paper.figures.parts import (
 )
 from study.paper.figures.scales import scale
 from study.paper.labels import label
-from study.paper.searches import SEARCH, Hole, by_fold, in_order, parameter
+from study.paper.searches import SEARCH, by_fold, in_order, parameter
 from study.paper.style import DARK, FAINT, GUIDE, NORMAL, Look, canvas, styled, width
+from study.search.space import Hole
 from study.searched import PARAMETER
 
 ROOM = 0.1

@@ -8,7 +8,7 @@ import pandas as pd
 from mmbc.config import Config, TrainConfig
 from study.paper.format import count, span, tenths, whole
 from study.paper.labels import ALWAYS, ATTENTION, FUSED, IMAGE, STOPPING, TABLE
-from study.paper.searches import declared, is_flat, is_nested
+from study.paper.searches import declared, is_flat, is_nested, range_text
 from study.paper.sentences import configs as chosen_configs
 from study.paper.tables.base import ABSENT, PaperTable, nothing
 from study.settings import BASELINE
@@ -31,7 +31,7 @@ def settings_table(study: StoredStudy) -> PaperTable:
         text = "; ".join(f"{arm}: {value}" for arm, value in differing.items())
         shown.append({"Setting": label, "Key": key, "Reference": usual, "Arms that differ": text})
         if searched:
-            shown[-1]["Searched"] = searched[key].range_text() if key in searched else ""
+            shown[-1]["Searched"] = range_text(searched[key]) if key in searched else ""
     chosen = " or a flat search chose for it" if is_flat(study) else ""
     within = (
         f" Searched: the values a search chose from{' in every fold, starting from the reference; table search_chosen has the choices' * is_nested(study)}."

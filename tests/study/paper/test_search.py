@@ -26,6 +26,7 @@ from study.paper.style import looks
 from study.paper.tables import all_tables
 from study.paper.tables.markup import to_csv
 from study.paper.tables.search import cost_table
+from study.search.space import Hole, parsed
 from study.searched import WHOLE, Chosen, Searched, read_searched, write_searched
 from study.settings import Arm, Search, Tuned
 from study.stored import load_study
@@ -312,7 +313,7 @@ def test_the_figures_fit_their_canvas(shape):
     known, value = looks([*arms, "logistic"]), "Inner validation ROC-AUC"
     drawn = [
         figures.history(searches.history(found.trials), known, value),
-        figures.slices(found.trials, places, known, {hole.key: hole for hole in searches.holes(SPACE)}, value),
+        figures.slices(found.trials, places, known, {hole.key: hole for hole in parsed(SPACE)}, value),
         figures.effort(searches.effort(found.trials), known, value),
     ]
     drawn += [figures.importance(found.importances, known)] if len(found.importances) else []
@@ -594,7 +595,7 @@ def test_a_plain_study_says_nothing_of_a_search(plain, plain_numbers):
     ],
 )
 def test_a_declared_space_in_words(space, expected):
-    assert [hole.text() for hole in searches.holes(space)] == [expected]
+    assert [searches.hole_text(hole) for hole in parsed(space)] == [expected]
 
 
 def test_settings_come_in_the_order_of_the_space(evaluated):
@@ -612,10 +613,10 @@ def test_settings_come_in_the_order_of_the_space(evaluated):
 @pytest.mark.parametrize(
     ("values", "hole", "expected"),
     [
-        ([3e-4, 8e-4], searches.Hole("train.lr", "log", (2e-4, 8e-4)), ["0.0002", "0.0004", "0.0008"]),
-        ([1.0, 3.0], searches.Hole("model.fine_tuned_blocks", "int", (0, 4)), ["0", "1", "2", "3", "4"]),
-        ([32.0], searches.Hole("train.batch_size", "choice", (32, 16)), ["32", "16"]),
-        (["[64, 32]", None], searches.Hole("model.tabular_hidden", "choice", ([32], [64, 32])), ["32", "64, 32"]),
+        ([3e-4, 8e-4], Hole("train.lr", "log", (2e-4, 8e-4)), ["0.0002", "0.0004", "0.0008"]),
+        ([1.0, 3.0], Hole("model.fine_tuned_blocks", "int", (0, 4)), ["0", "1", "2", "3", "4"]),
+        ([32.0], Hole("train.batch_size", "choice", (32, 16)), ["32", "16"]),
+        (["[64, 32]", None], Hole("model.tabular_hidden", "choice", ([32], [64, 32])), ["32", "64, 32"]),
         ([True, False], None, ["yes", "no"]),
         (["best"], None, ["best"]),
     ],
