@@ -9,6 +9,19 @@ from study.observe import Observer
 from study.prepare import Planned, Request, workspace_of
 
 
+def begin(planned: Planned, command: list[str]) -> None:
+    """Write a study's own files and what it is run with; the caller holds the study's lock.
+
+    Raises:
+        StudyError: the folder belongs to another cohort.
+    """
+    environment = describe(
+        command=command, cohort_digest=planned.cohort.digest, device=planned.study.run.device,
+        store_digest=planned.store.digest if planned.store is not None else None,
+    )  # fmt: skip
+    study_folder.begin(planned.folder, planned.study, planned.cohort, planned.folds, environment)
+
+
 def carry_out(planned: Planned, request: Request, observer: Observer, *, command: list[str]) -> None:
     """Train what is not finished; every cell's record is on disk as soon as it ends.
 
@@ -16,11 +29,7 @@ def carry_out(planned: Planned, request: Request, observer: Observer, *, command
         StudyError: another process is at work on this study, or a finished cell is damaged.
     """
     with study_folder.lock(planned.folder):
-        environment = describe(
-            command=command, cohort_digest=planned.cohort.digest, device=planned.study.run.device,
-            store_digest=planned.store.digest if planned.store is not None else None,
-        )  # fmt: skip
-        study_folder.begin(planned.folder, planned.study, planned.cohort, planned.folds, environment)
+        begin(planned, command)
         run_baseline(planned.unfinished(planned.baseline), planned.cohort, planned.folder / "cells")
         cells = planned.unfinished(planned.cells)
         if request.jobs > 1 and len(cells) > 1:

@@ -21,7 +21,7 @@ from study.paper.screen import write_report
 from study.prepare import Planned, Request, prepare
 from study.search import dashboard, drive, show
 from study.search.space import holes_of, read_space
-from study.search.storage import shown
+from study.search.storage import DATABASE, shown
 from study.search.targets import Target, targets_of
 from study.searched import FOLDER, read_searched
 from study.settings import Search, StudyFile
@@ -150,7 +150,7 @@ def _show(console: Console, planned: Planned, targets: list[Target], way: drive.
     groups = drive.wave_memory(planned, targets, way.wave, request.executor)
     together = drive.trials_together(targets, way, request, groups)
     console.print(show.memory_line(groups, together, way.wave * len(targets)), highlight=False)
-    kept = shown(way.storage) or f"{planned.folder / FOLDER / 'trials.db'}"
+    kept = shown(way.storage) or str(planned.folder / FOLDER / DATABASE)
     console.print(f"Trials are kept in {kept}", highlight=False, soft_wrap=True)
     return together
 
@@ -201,7 +201,7 @@ def _dashboard(console: Console, out: Path, name: str, storage: str | None, port
 
 def _only_search(out: Path, storage: str | None) -> Path:
     """Return the one search there is below a folder, or with a storage any."""
-    found = sorted(path.parent.parent for path in out.glob(f"*/{FOLDER}/trials.db"))
+    found = sorted(path.parent.parent for path in out.glob(f"*/{FOLDER}/{DATABASE}"))
     if len(found) == 1 or storage is not None:
         return found[0] if found else out / "search"
     known = f"it has {some(path.name for path in found)}; name one with --name" if found else "it has none"

@@ -9,16 +9,16 @@ from optuna.storages import BaseStorage
 
 from mmbc.errors import MmbcError
 from study import folder as study_folder
-from study.environment import describe as environment
 from study.execute import Executor, Memory, expected_memory, expected_seconds
 from study.observe import Observer
 from study.paper.figures.inner_roc import inner_roc
 from study.plan import Cell
 from study.prepare import Planned, Request, workspace_of
+from study.run import begin
 from study.search import dashboard
 from study.search.refit import finish, inner_predictions, winner_cells
 from study.search.space import heaviest
-from study.search.storage import close_storage, open_storage
+from study.search.storage import DATABASE, close_storage, open_storage
 from study.search.targets import Searching, Target, targets_of
 from study.search.waves import Loop, search_workspace
 from study.search.winners import searched
@@ -49,11 +49,6 @@ class Way:
     grace: float = GRACE
 
 
-def search_folder(planned: Planned) -> Path:
-    """Return where a search keeps what is its own."""
-    return planned.folder / FOLDER
-
-
 def search(
     planned: Planned, request: Request, way: Way, *, observer: Observer, said: Callable[[str], None], command: list[str]
 ) -> Searched:
@@ -66,7 +61,7 @@ def search(
         StudyError: the storage holds another search of the same name; or none of a target's trials completed.
     """
     targets = targets_of(planned)
-    storage = open_storage(way.storage, search_folder(planned))
+    storage = open_storage(way.storage, planned.folder / FOLDER)
     try:
         return _search(planned, request, way, targets, storage, observer=observer, said=said, command=command)
     finally:
@@ -78,11 +73,7 @@ def _search(
     said: Callable[[str], None], command: list[str],
 ) -> Searched:  # fmt: skip
     with study_folder.lock(planned.folder, wait=PATIENCE):
-        run = environment(
-            command=command, cohort_digest=planned.cohort.digest, device=planned.study.run.device,
-            store_digest=planned.store.digest if planned.store is not None else None,
-        )  # fmt: skip
-        study_folder.begin(planned.folder, planned.study, planned.cohort, planned.folds, run)
+        begin(planned, command)
         searches = [Searching(target, planned.folder.name, storage, planned.cohort.digest) for target in targets]
         for one in searches:
             dashboard.describe(one.study, note_of(one.target, planned), metric_of(planned))
@@ -230,6 +221,6 @@ def storage_of(folder: Path, url: str | None) -> BaseStorage:
     Raises:
         MmbcError: there is no search.
     """
-    if url is None and not (folder / FOLDER / "trials.db").exists():
+    if url is None and not (folder / FOLDER / DATABASE).exists():
         raise MmbcError(f"{folder}: has no search of its own to show; name one (--name) or the --storage that was used")
     return open_storage(url, folder / FOLDER)

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from mmbc.config import flatten
 from study.execute import Memory
+from study.forecast import in_bytes
 from study.live import View, duration
 from study.observe import FitProgress
 from study.paper.format import count
@@ -95,8 +96,8 @@ def memory_line(groups: Sequence[Memory], together: int, n_wave: int) -> str:
     group = max(groups, key=lambda group: group.needed)
     limit = "" if together >= n_wave else f" (of {n_wave} asked for; more do not fit into memory)"
     return (
-        f"A wave has up to {count(together, 'trial')}{limit}; a fit takes up to {group.per_fit / 2**20:.0f} MiB beside "
-        f"{group.shared / 2**30:.1f} GiB that all share, {group.free / 2**30:.1f} GiB are free."
+        f"A wave has up to {count(together, 'trial')}{limit}; a fit takes up to {in_bytes(group.per_fit)} beside "
+        f"{in_bytes(group.shared)} that all share, {in_bytes(group.free)} are free."
     )
 
 

@@ -14,6 +14,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from mmbc.errors import ConfigError, StudyError
 
+DATABASE = "trials.db"
+"""Where a search keeps its trials by default, in its own folder."""
 JOURNAL = "journal:"
 DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
 """Kind of server -> the driver that is used unless the URL names another, and the name of the extra that installs it."""
@@ -21,11 +23,6 @@ ATTEMPTS = 5
 """Two processes that create the tables of an empty database at once can trip over each other; the loser tries again."""
 SQLITE_WAIT = 60
 """Seconds that a process waits for another one's write."""
-
-
-def database_file(folder: Path) -> Path:
-    """Return where a search keeps its trials by default."""
-    return folder / "trials.db"
 
 
 def open_storage(url: str | None, folder: Path) -> BaseStorage:
@@ -41,7 +38,7 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     """
     if url is None:
         folder.mkdir(parents=True, exist_ok=True)
-        url = f"sqlite:///{database_file(folder).resolve()}"
+        url = f"sqlite:///{(folder / DATABASE).resolve()}"
     if url.startswith(JOURNAL):
         path = Path(url.removeprefix(JOURNAL))
         if not path.parent.is_dir():

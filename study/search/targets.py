@@ -40,6 +40,7 @@ class Target:
         arm: its name.
         repeat, fold: the fold whose test part is held out; `fold` is WHOLE where none is.
         splits: of each trial's fits, without a test part: inner folds (nested) or the study's folds (flat).
+        places: (repeat, fold, inner fold or None) of each split.
         holes: what is searched.
     """
 
@@ -49,7 +50,6 @@ class Target:
     fold: int
     splits: tuple[Split, ...]
     places: tuple[tuple[int, int, int | None], ...]
-    """(repeat, fold, inner fold or None) of each split."""
     holes: tuple[Hole, ...]
 
     @property
