@@ -270,7 +270,7 @@ def _nested_caption(study: StoredStudy, data: pd.DataFrame, n: int) -> str:
         f"{study.settings.unit.capitalize()} level. Out of fold: the ROC-AUC of the main table, of models that were searched, chosen and "
         "refitted without their test patients (95 % interval, E1); it is the estimate of the procedure, search included. Inner validation: "
         f"mean over the outer folds of what judged the trials, over {judges(study)}; it chose the winners and their best epochs, and is "
-        "therefore too high by an amount that the difference shows, less what the refit gains from more training patients; both rest on "
-        "few patients, and no interval is given. Reference: the reference configuration, the first trial of every search. Expected best: of "
+        "therefore expected to be too high. The difference is of other patients and, in the refit, of more training patients too; both rest "
+        "on few patients and no interval is given, so that it may have either sign. Reference: the reference configuration, the first trial of every search. Expected best: of "
         f"{count(n, 'trial')}, which every arm has had in every fold (Dodge et al. 2019; trials taken for independent draws).{absent}"
     )
