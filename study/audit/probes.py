@@ -1,0 +1,157 @@
+"""Shortcut probes: how well something that should not matter tells the classes apart, by patient-grouped cross-validation.
+
+A probe sees a few numbers of each image (its size, the grey of its border, ...) and never the lesion. Its out-of-fold AUC is
+evidence about the cohort, not about a model: what a probe can use, a network can use.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, QuantileTransformer, StandardScaler
+
+from mmbc.data.splits import inner_folds, patient_table
+from study.stats import auc
+from study.stats.estimate import Estimate
+
+N_FOLDS = 5
+FEWEST = 10
+"""Patients of either class without which nothing is said."""
+FEW_COLUMNS = 8
+"""Up to so many columns a probe sees squares and products too; beyond, principal components."""
+COMPONENTS = 40
+METHOD = "patient-grouped 5-fold cross-validation, fold-stratified DeLong"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two classes of a cohort.
+
+    Attributes:
+        name: such as `Cancer against Benign`.
+        rows: which images take part, (n_images,) of bool.
+        label: (n_images,) of 0 and 1; what is said of other rows means nothing.
+    """
+
+    name: str
+    rows: np.ndarray
+    label: np.ndarray
+
+
+def comparisons(images: pd.DataFrame, positive: tuple[str, ...]) -> list[Comparison]:
+    """Return the comparison of the study, then those of single classes where there are more than two.
+
+    A patient of two classes takes part in a comparison with the rows of both.
+    """
+    label = images["label"].to_numpy()
+    status = images["status"].astype(str)
+    name = " or ".join(positive) if positive else "positive"
+    found = [Comparison(f"{name} against the rest", np.ones(len(images), dtype=bool), label)]
+    classes = sorted(status.unique(), key=lambda word: (word not in positive, word))
+    if len(classes) > 2:
+        for first, second in combinations(classes, 2):
+            rows = status.isin([first, second]).to_numpy()
+            found.append(Comparison(f"{first} against {second}", rows, (status == first).to_numpy().astype(int)))
+    return found
+
+
+def probe(
+    features: np.ndarray, images: pd.DataFrame, comparison: Comparison, *, seed: int = 0, n_folds: int = N_FOLDS
+) -> Estimate | None:
+    """Return the out-of-fold AUC of patients with its interval, or None with too few patients.
+
+    A patient's score is the mean over her images. Constant features give 0.5 exactly.
+
+    Args:
+        features: (n_images, n_features) of float; NaN is replaced by the column's median.
+        images: the cohort's rows (n_images,).
+        comparison: which rows, against which.
+        seed: of the folds.
+        n_folds: how many.
+    """
+    rows = np.flatnonzero(comparison.rows)
+    among = images.iloc[rows].assign(label=comparison.label[rows]).reset_index(drop=True)
+    patients = patient_table(among)
+    n_positive = int(patients["label"].sum())
+    if min(n_positive, len(patients) - n_positive) < FEWEST:
+        return None
+    parts = inner_folds(patients, n_folds=n_folds, rng=np.random.default_rng(seed))
+    fold_of = {patient: number for number, part in enumerate(parts) for patient in part}
+    folds = among["patient_id"].map(fold_of).to_numpy()
+    scores = out_of_fold(features[rows], among["label"].to_numpy(), folds)
+    return estimate(among.assign(score=scores, fold=folds))
+
+
+def estimate(scored: pd.DataFrame) -> Estimate:
+    """Return the mean of within-fold AUCs over patients.
+
+    Args:
+        scored: one row per image with `patient_id`, `label`, `score` and `fold`.
+    """
+    units = scored.groupby("patient_id").agg(label=("label", "max"), score=("score", "mean"), fold=("fold", "first"))
+    scores = units["score"].to_numpy()[None]
+    if np.ptp(scores) == 0:
+        value, low, high = 0.5, 0.5, 0.5
+    else:
+        found = auc.cross_validated(units["label"].to_numpy(), scores, units.index.to_numpy(), units["fold"].to_numpy())
+        value = float(found.value[0])
+        low, high = auc.logit_interval(value, float(found.se[0]))
+    return Estimate(value, low, high, "patient", METHOD, "E1", len(units), len(scored))
+
+
+def out_of_fold(features: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Return a score (n,) for every row from a model fitted on the other folds; 0 where no column varies."""
+    features = _filled(np.asarray(features, dtype=np.float64))
+    scores = np.zeros(len(labels))
+    for fold in np.unique(folds):
+        train, test = folds != fold, folds == fold
+        varies = np.ptp(features[train], axis=0) > 0
+        if not varies.any() or len(np.unique(labels[train])) < 2:
+            continue
+        model = _model(int(varies.sum()), int(train.sum()))
+        model.fit(features[train][:, varies], labels[train])
+        scores[test] = model.decision_function(features[test][:, varies])
+    return scores
+
+
+def _model(n_columns: int, n_rows: int) -> Pipeline:
+    if n_columns <= FEW_COLUMNS:
+        ranks = QuantileTransformer(n_quantiles=min(200, n_rows), random_state=0)
+        squares = PolynomialFeatures(2, include_bias=False)
+        return make_pipeline(ranks, squares, StandardScaler(), LogisticRegression(C=1.0, max_iter=500))
+    kept = min(COMPONENTS, n_columns, n_rows // 2)
+    return make_pipeline(
+        StandardScaler(), PCA(kept, random_state=0), StandardScaler(), LogisticRegression(C=0.1, max_iter=500)
+    )
+
+
+def _filled(features: np.ndarray) -> np.ndarray:
+    if not np.isnan(features).any():
+        return features
+    middle = np.nan_to_num(np.nanmedian(features, axis=0))
+    return np.where(np.isnan(features), middle, features)
+
+
+def shown(found: Estimate | None) -> str:
+    """Return `0.79 (0.75 to 0.83)`."""
+    if found is None:
+        return "too few patients"
+    if math.isnan(found.low):
+        return f"{found.value:.2f}"
+    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+def measured(
+    features: np.ndarray, images: pd.DataFrame, positive: tuple[str, ...]
+) -> Iterator[tuple[Comparison, Estimate]]:
+    """Yield every comparison that has enough patients, with its estimate."""
+    for comparison in comparisons(images, positive):
+        found = probe(features, images, comparison)
+        if found is not None:
+            yield comparison, found
