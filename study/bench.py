@@ -231,9 +231,9 @@ def main(
         with tempfile.TemporaryDirectory(prefix=".bench-", dir=out) as folder:
             place = Path(folder)
             console.print("reading the cohort")
-            cohort, _ = open_cohort(
+            cohort = open_cohort(
                 origin, full.data, needs_images=True, cache=place, tolerance=tolerance, observer=Observer()
-            )
+            ).cohort
             if search:
                 facts = _wave(console, full, cohort, epochs, place)
             else:

@@ -11,15 +11,13 @@ import pandas as pd
 from mmbc.config import DataConfig
 from mmbc.data import leaky
 from mmbc.data.cohort import Account, Feature, Listing, check_files, judge, needs_pixels, used_rows, with_features
+from mmbc.data.columns import suspicious
 from mmbc.errors import MmbcError, some
 from study import folds
 from study.observe import Observer
-from study.prepare import CACHE, Request
+from study.prepare import Request
 from study.record import write_atomically
-from study.workplace import list_images, open_images
-
-CODES = (99, 999, 9999, 99999)
-"""Extreme values that often stand for 'not known'."""
+from study.workplace import CACHE, list_images, open_images
 
 SHOWN_VALUES, SHOWN_SIZES, SHOWN_SITES = 6, 3, 12
 T = TypeVar("T")
@@ -267,14 +265,10 @@ def _doubts(values: pd.Series, feature: Feature) -> list[str]:
         return (
             [f"{feature.name}: {some(twins)} differ in upper and lower case alone; are they the same?"] if twins else []
         )
-    if feature.order:
-        return []
-    ends = {float(known.min()), float(known.max())}
-    rest = known[~known.isin(ends)]
-    codes = [end for end in ends if abs(end) in CODES or (end < 0 and len(rest) and rest.min() >= 0)]
+    codes = suspicious(feature.name, values, feature.kind, feature.order)
     return [
         f"{feature.name}: is {code:g} a code for 'not known'? Then say --set 'data.missing_values=[\"{code:g}\"]'."
-        for code in sorted(codes)
+        for code in codes
     ]
 
 

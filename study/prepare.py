@@ -22,10 +22,7 @@ from study.searched import read_searched
 from study.settings import StudyFile
 from study.strata import check_subgroups
 from study.tuned import joined, warning
-from study.workplace import Tolerance, open_cohort
-
-CACHE = ".cache"
-"""Folder below `--out` that holds what can be made again: stored pixels, clean features, phantom images."""
+from study.workplace import CACHE, Opened, Tolerance, open_cohort
 
 
 @dataclass(frozen=True)
@@ -74,6 +71,7 @@ class Planned:
         cells: every cell, the finished ones included.
         baseline: the cells of the logistic baseline.
         notes: sentences the user should read before the run.
+        opened: the cohort as it was read, before any notice of the study; None where it was not read from files.
     """
 
     folder: Path
@@ -84,6 +82,7 @@ class Planned:
     cells: list[Cell]
     baseline: list[Cell]
     notes: Sequence[str]
+    opened: Opened | None = None
 
     def unfinished(self, cells: Sequence[Cell]) -> list[Cell]:
         """Return the cells whose record is not there yet; a damaged or foreign record is an error."""
@@ -103,10 +102,11 @@ def prepare(request: Request, observer: Observer) -> Planned:
     """
     asked = with_resolved_run(request.study)
     needs_images = any(asked.arm_config(arm).uses_images for arm in asked.arms)
-    cohort, store = open_cohort(
+    opened = open_cohort(
         request.source, asked.data, needs_images=needs_images, cache=request.out / CACHE,
         aside=folds.columns_used(asked.protocol), tolerance=request.tolerance, observer=observer,
     )  # fmt: skip
+    cohort = opened.cohort
     _check_features(asked, cohort)
     check_subgroups(cohort, asked.protocol.subgroups)
     place = request.out / (request.name or _default_name(cohort.name, asked, request.tolerance))
@@ -121,8 +121,9 @@ def prepare(request: Request, observer: Observer) -> Planned:
     cohort = dataclasses.replace(cohort, notice=joined((cohort.notice, warning(study, cohort))))
     notes += folds.warnings(content, cohort.images)
     return Planned(
-        folder=place, study=study, cohort=cohort, store=store, folds=content,
+        folder=place, study=study, cohort=cohort, store=opened.store, folds=content,
         cells=plan(study, tuple(study.arms), splits, read_searched(place)), baseline=baseline_cells(study, splits), notes=notes,
+        opened=opened,
     )  # fmt: skip
 
 

@@ -11,6 +11,9 @@ from mmbc.data.images import ImageStore, open_store, read_images
 from mmbc.data.readers import Source, read
 from study.observe import Observer
 
+CACHE = ".cache"
+"""Folder below `--out` that holds what can be made again: stored pixels, clean features, phantom images."""
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -20,6 +23,23 @@ class Tolerance:
     max_unreadable: int = 0
     limit_patients: int | None = None
     allow_leaky: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A cohort as read.
+
+    Attributes:
+        listing: what its files say.
+        facts: what `mmbc.data.images.read_images` says of the files, by row of the listing; None where none was opened.
+        cohort: the rows a study uses.
+        store: their pixels; None where no arm uses images.
+    """
+
+    listing: Listing
+    facts: pd.DataFrame | None
+    cohort: Cohort
+    store: ImageStore | None
 
 
 def list_images(
@@ -42,7 +62,7 @@ def open_images(listing: Listing, data: DataConfig, *, cache: Path, observer: Ob
 def open_cohort(
     source: Source, data: DataConfig, *, needs_images: bool, cache: Path, aside: tuple[str, ...] = (),
     tolerance: Tolerance, observer: Observer,
-) -> tuple[Cohort, ImageStore | None]:  # fmt: skip
+) -> Opened:  # fmt: skip
     """Read a cohort and, where an arm uses images or the labels are in the pixels, every one of its files.
 
     A study none of whose arms uses images opens no file and keeps every listed row; its cohort says so.
@@ -70,9 +90,9 @@ def open_cohort(
         max_unreadable=tolerance.max_unreadable, allow_leaky=tolerance.allow_leaky,
     )  # fmt: skip
     if facts is None or not needs_images:
-        return cohort, None
+        return Opened(listing, facts, cohort, None)
     used = facts.set_axis(listing.images.loc[facts.index, "image_id"]).loc[cohort.images["image_id"]]
     store = open_store(
         list(cohort.images["path"]), used.reset_index(drop=True), data, cache=cache, progress=observer.preparing
     )
-    return cohort, store
+    return Opened(listing, facts, cohort, store)

@@ -11,10 +11,11 @@ from mmbc.data.readers import Source
 from study.evaluate import evaluate
 from study.execute import Workspace, execute
 from study.observe import Observer
-from study.prepare import CACHE, Request, prepare
+from study.prepare import Request, prepare
 from study.run import carry_out
 from study.settings import chosen_arms, load
 from study.stored import load_study
+from study.workplace import CACHE
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -47,6 +47,8 @@ class Listing:
         sides: how labels per breast are known.
         aside: columns that decide on splits; kept, but no features.
         left_out: columns that are not used, with the reason.
+        unknown_codes: values that were taken as 'not known': column, value, in how many rows.
+        by_design: faults that a synthetic cohort has on purpose, by the names of the audit's checks.
         notice: a warning that every table and figure made of this cohort carries; empty for real data.
         notes: facts about the files that a reader of the report should know, one sentence each.
     """
@@ -58,6 +60,8 @@ class Listing:
     sides: Sides = "unknown"
     aside: tuple[str, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    unknown_codes: tuple[tuple[str, str, int], ...] = ()
+    by_design: tuple[str, ...] = ()
     notice: str = ""
     notes: tuple[str, ...] = ()
 

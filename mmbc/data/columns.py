@@ -5,6 +5,7 @@ with a few words among them is an error, because one cannot know whether the wor
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,9 @@ DATE = re.compile(
 )
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+")
+CODES = (9, 99, 999, 9999, 99999)
+"""Extreme values that often stand for 'not known'."""
+BIRADS = re.compile(r"dens|bi-?rads", re.IGNORECASE)
 ID_NAME = re.compile(r"(^|[_\W])(id|uid|uuid|nr|no|number|index|accession|mrn)([_\W]|$)|ID$|^Unnamed", re.IGNORECASE)
 
 
@@ -149,3 +153,24 @@ def as_kind(name: str, values: pd.Series, kind: str | tuple[str, ...]) -> pd.Ser
         shown = some((f"row {row}: {value!r}" for row, value in wrong.items()), 5)
         raise MixedError(f"column {name!r} is to be {kind}, but {len(wrong)} values are no numbers: {shown}")
     return found
+
+
+def suspicious(name: str, values: pd.Series, kind: FeatureKind, order: Sequence[str] = ()) -> list[float]:
+    """Return the extreme values of a numeric or ordinal column that may stand for 'not known'.
+
+    Nines far above everything else, one negative value among others, a zero far below everything else, and a zero on the scale
+    of BI-RADS, which begins at one.
+    """
+    if order or kind == "categorical":
+        return []
+    known = pd.to_numeric(values, errors="coerce").dropna()
+    distinct = sorted(set(known))
+    if len(distinct) < 3:
+        return []
+    low, second, below, high = distinct[0], distinct[1], distinct[-2], distinct[-1]
+    found = []
+    if low < 0 <= second or (low == 0 and second >= (1 if BIRADS.search(name) else 10)):
+        found.append(low)
+    if high in CODES and high > 2 * below:
+        found.append(high)
+    return [float(value) for value in found]

@@ -61,7 +61,7 @@ def read_v1(folder: Path) -> Listing:
     images = rows.drop(columns=["index"])
     return Listing(
         name="mini-ddsm-v1", images=images, features=FEATURES, positive=POSITIVE, sides="pixels",
-        notes=tuple(_notes(images)),
+        unknown_codes=_unknown(images), notes=tuple(_notes(images)),
     )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def read_v2(path: Path) -> Listing:
     beside = _notes_v2(present, set(where), kind)
     return Listing(
         name="mini-ddsm-v2", images=images, features=FEATURES, positive=POSITIVE, sides="listed",
-        notes=(*_notes(images), *beside),
+        unknown_codes=_unknown(images), notes=(*_notes(images), *beside),
     )  # fmt: skip
 
 
@@ -229,6 +229,12 @@ def _case_ids(rows: pd.DataFrame) -> pd.Series:
     return rows["patient_id"] + "/" + rows["status"] + suffix
 
 
+def _unknown(images: pd.DataFrame) -> tuple[tuple[str, str, int], ...]:
+    """Return what was taken as 'not known': density 0, which is no BI-RADS category."""
+    n = int(images["density"].isna().sum())
+    return (("density", "0", n),) if n else ()
+
+
 def _notes(images: pd.DataFrame) -> list[str]:
     notes = [
         "As distributed, the status is per case: the healthy opposite breast of a cancer case is listed as cancer too."
@@ -240,9 +246,7 @@ def _notes(images: pd.DataFrame) -> list[str]:
     cases = images.groupby("patient_id")["case_id"].nunique()
     if (cases > 1).any():
         notes.append(f"{int((cases > 1).sum())} patients have two cases.")
-    unknown = int(images["density"].isna().sum())
-    if unknown:
-        notes.append(f"Density is 0 (unknown) in {unknown} rows and treated as missing.")
+    notes += [f"Density is {code} (unknown) in {n} rows and treated as missing." for _, code, n in _unknown(images)]
     by_site = pd.crosstab(images["site"], images["status"])
     empty = [
         f"no {status} image has the letter {site}" for site, row in by_site.iterrows() for status in row.index[row == 0]

@@ -92,7 +92,7 @@ def read(phantom: PhantomConfig, folder: Path, *, render: bool, progress: Progre
         _render_all(phantom, patients, target, progress)
     return Listing(
         name=NAME, images=images, features=FEATURES, positive=("Cancer",), sides="listed", notice=NOTICE,
-        notes=tuple(_notes(phantom)),
+        by_design=("labels of the opposite breast",), notes=tuple(_notes(phantom)),
     )  # fmt: skip
 
 

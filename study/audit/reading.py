@@ -1,0 +1,43 @@
+"""From a request to what the audit looks at: missing, unreadable and badly split images are findings here, not errors."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mmbc.data.cohort import with_features
+from mmbc.errors import MmbcError
+from study import folds
+from study.audit.subject import Subject
+from study.observe import Observer
+from study.prepare import Request
+from study.record import read_json
+from study.workplace import CACHE, list_images, open_images
+
+
+def read_subject(request: Request, observer: Observer, content: Mapping[str, Any] | None = None) -> Subject:
+    """Read a cohort for an audit.
+
+    Args:
+        request: where it lies and how it is read.
+        observer: told about the work.
+        content: the folds of a study; None for the user's own file, unchecked, or those that the protocol makes.
+
+    Raises:
+        CohortError: rows that do not hold together, or labels that cannot be known.
+    """
+    study = request.study
+    cache = request.out / CACHE
+    listing = list_images(
+        request.source, study.data, needs_images=True, cache=cache, aside=folds.columns_used(study.protocol),
+        tolerance=request.tolerance, observer=observer,
+    )  # fmt: skip
+    listing = with_features(listing, study.data)
+    facts = open_images(listing, study.data, cache=cache, observer=observer)
+    subject = Subject(listing, study.data, facts, study.protocol, study.unit, request.tolerance)
+    if content is not None:
+        return replace(subject, folds=content)
+    try:
+        own = request.folds_file
+        return replace(subject, folds=read_json(own) if own else folds.make(subject.images, study.protocol))
+    except MmbcError as error:
+        return replace(subject, unsplit=str(error))
