@@ -14,6 +14,8 @@ from mmbc.errors import CohortError, some
 from mmbc.training.device import resolved
 from study import folder as study_folder
 from study import folds
+from study.audit.fast import at_start
+from study.audit.finding import Finding
 from study.execute import CACHE_GIB, CHECKPOINT_EVERY, Executor, Workspace
 from study.observe import Observer
 from study.plan import Cell, baseline_cells, plan
@@ -72,6 +74,7 @@ class Planned:
         baseline: the cells of the logistic baseline.
         notes: sentences the user should read before the run.
         opened: the cohort as it was read, before any notice of the study; None where it was not read from files.
+        findings: of the audit's fast checks.
     """
 
     folder: Path
@@ -83,6 +86,7 @@ class Planned:
     baseline: list[Cell]
     notes: Sequence[str]
     opened: Opened | None = None
+    findings: Sequence[Finding] = ()
 
     def unfinished(self, cells: Sequence[Cell]) -> list[Cell]:
         """Return the cells whose record is not there yet; a damaged or foreign record is an error."""
@@ -123,7 +127,7 @@ def prepare(request: Request, observer: Observer) -> Planned:
     return Planned(
         folder=place, study=study, cohort=cohort, store=opened.store, folds=content,
         cells=plan(study, tuple(study.arms), splits, read_searched(place)), baseline=baseline_cells(study, splits), notes=notes,
-        opened=opened,
+        opened=opened, findings=at_start(opened, study, content, request.tolerance, request.out / CACHE, observer),
     )  # fmt: skip
 
 

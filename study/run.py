@@ -1,6 +1,7 @@
 """A planned study carried out: folder begun, baseline fitted, cells trained."""
 
 from study import folder as study_folder
+from study.audit.finding import write_findings
 from study.baseline import run_baseline
 from study.environment import describe
 from study.execute import execute
@@ -20,6 +21,7 @@ def begin(planned: Planned, command: list[str]) -> None:
         store_digest=planned.store.digest if planned.store is not None else None,
     )  # fmt: skip
     study_folder.begin(planned.folder, planned.study, planned.cohort, planned.folds, environment)
+    write_findings(planned.folder, planned.findings)
 
 
 def carry_out(planned: Planned, request: Request, observer: Observer, *, command: list[str]) -> None:

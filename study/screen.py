@@ -12,6 +12,8 @@ from rich.text import Text
 
 from mmbc.data.cohort import Cohort, flow_shown
 from study import folds, forecast
+from study.audit import page
+from study.audit.finding import FAILED, WARNING
 from study.describe import Description
 from study.prepare import Planned, Request
 
@@ -27,8 +29,19 @@ def show(console: Console, planned: Planned, request: Request) -> None:
         console.print(f"Clinical columns: {', '.join(map(str, cohort.features))}", highlight=False, markup=False)
     for note in (*cohort.notes, *planned.notes):
         console.print(f"- {note}", highlight=False, markup=False)
+    show_audit(console, planned)
     if memory := forecast.memory(planned, request):
         console.print(memory, highlight=False)
+
+
+def show_audit(console: Console, planned: Planned) -> None:
+    """Print what the fast checks of the audit found wrong or doubtful, and how many passed."""
+    doubtful = [finding for finding in planned.findings if finding.status in (WARNING, FAILED)]
+    if doubtful:
+        console.print(page.screen(doubtful, "Audit: what to know before the run"))
+    if planned.findings:
+        console.print(f"Audit: {page.counted(planned.findings)}.", highlight=False, soft_wrap=True)
+        console.print("With a look into the pixels: python -m study.audit", highlight=False, soft_wrap=True)
 
 
 def show_forecast(console: Console, planned: Planned, request: Request) -> None:

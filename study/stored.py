@@ -5,6 +5,7 @@
       predictions.parquet   one row per (cell, image): `CELL_COLUMNS`, image_id, part, logit
       history.parquet       one row per (cell, epoch); absent where there is none
       records.json          the planned cells, and what is known of each finished one
+      audit.json            what the audit found at the start of the study, and in its records
       search/               of a search: trials.parquet, importances.csv, chosen.json (`study.searched`)
       archive.json          digests of the other files (last)
 
@@ -25,6 +26,8 @@ from mmbc.calibration import apply_platt
 from mmbc.config import digest, to_toml
 from mmbc.data.cohort import Cohort
 from mmbc.errors import StudyError, some
+from study.audit.finding import FILE as FINDINGS
+from study.audit.finding import Finding, read_findings, write_findings
 from study.folds import split_digest, splits
 from study.record import (
     CELL_COLUMNS,
@@ -45,7 +48,7 @@ from study.searched import Searched, arm_configs, read_searched, write_searched
 from study.settings import BASELINE, StudyFile
 
 ARCHIVED = ("study.toml", "cohort.parquet", "cohort.json", "folds.json", "environment.json", "predictions.parquet",
-            "history.parquet", "records.json", *(f"{SEARCH}/{name}" for name in SEARCH_FILES))  # fmt: skip
+            "history.parquet", "records.json", FINDINGS, *(f"{SEARCH}/{name}" for name in SEARCH_FILES))  # fmt: skip
 
 OF_MODELS = ("files", "model", "preprocessing", "coefficients")
 """What a record says to load the model, which an archive does not have."""
@@ -67,6 +70,8 @@ class StoredStudy:
         predictions: one row per (cell, image): `CELL_COLUMNS` and `PREDICTION_COLUMNS`; `part` is validation or test.
         history: one row per (cell, epoch): `CELL_COLUMNS` and `HISTORY_COLUMNS`; the baseline has none.
         searched: what a search of hyper-parameters left; None for a study of fixed settings.
+        findings: of the audit; of a folder those of its start, of an archive all (`study.audit.stored.audited`).
+        archived: whether it was read from an archive.
     """
 
     folder: Path
@@ -80,6 +85,8 @@ class StoredStudy:
     predictions: pd.DataFrame
     history: pd.DataFrame
     searched: Searched | None = None
+    findings: tuple[Finding, ...] = ()
+    archived: bool = False
 
     @property
     def name(self) -> str:
@@ -144,6 +151,7 @@ def load_study(folder: Path) -> StoredStudy:
         folder=folder, settings=settings, cohort=cohort, cohort_digest=cohort_digest, folds=folds,
         environment=read_json(folder / "environment.json"), planned=planned, records=records,
         predictions=_joined(predictions, PREDICTION_COLUMNS), history=_joined(history, HISTORY_COLUMNS), searched=searched,
+        findings=read_findings(folder),
     )  # fmt: skip
 
 
@@ -225,6 +233,7 @@ def write_archive(study: StoredStudy, folder: Path) -> None:
         _write_parquet(folder / "history.parquet", study.history.astype({"arm": "category"}))
     records = {name: {k: v for k, v in record.items() if k not in OF_MODELS} for name, record in study.records.items()}
     write_json(folder / "records.json", {"planned": list(study.planned), "records": records})
+    write_findings(folder, study.findings)
     for name in SEARCH_FILES:
         (folder / SEARCH / name).unlink(missing_ok=True)
     if study.searched is not None:
@@ -294,7 +303,7 @@ def read_archive(folder: Path) -> StoredStudy:
         folds=read_json(folder / "folds.json"), environment=read_json(folder / "environment.json"),
         planned=tuple(content["planned"]), records=content["records"], predictions=predictions,
         history=_joined([frame.astype({"arm": "str"}) for frame in history], HISTORY_COLUMNS),
-        searched=read_searched(folder),
+        searched=read_searched(folder), findings=read_findings(folder), archived=True,
     )  # fmt: skip
 
 

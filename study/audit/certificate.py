@@ -14,7 +14,7 @@ import pandas as pd
 
 from mmbc.config import digest
 from mmbc.data.cohort import Feature
-from study.audit.fast import plain
+from study.audit.finding import plain
 from study.audit.markdown import table
 from study.audit.splitting import LARGE, balance_table, overlap_matrix
 from study.folds import splits
@@ -33,7 +33,7 @@ def certificate(
     Args:
         name: of the cohort or study.
         images: the rows that are used: `image_id`, `patient_id`, `label`, and `pixel_digest` where files were opened.
-        listed: all listed rows: `image_id`, `patient_id`, `step` and, where known, `content_digest`, `pixel_digest`.
+        listed: all listed rows: `image_id`, `listed_patient` and, where files were opened, `content_digest`, `pixel_digest`.
         content: of folds.json.
         features: the clinical columns.
         seeds: of splits and training, by name.
@@ -81,7 +81,9 @@ def membership(images: pd.DataFrame, listed: pd.DataFrame, content: Mapping[str,
     for (repeat, fold), split in splits(dict(content)).items():
         for patient in split.test:
             tested.setdefault(patient, {})[str(repeat)] = fold
-    bytes_of = listed.set_index("image_id")["content_digest"] if "content_digest" in listed else {}
+    bytes_of: dict[str, str] = {}
+    if "content_digest" in listed:
+        bytes_of = dict(zip(listed["image_id"], listed["content_digest"], strict=True))
     pixels = images["pixel_digest"] if "pixel_digest" in images else [None] * len(images)
     return [
         {

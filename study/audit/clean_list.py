@@ -91,10 +91,11 @@ def _breasts(subject: Subject) -> tuple[pd.Series, pd.Series]:
 
 
 def write_clean_list(subject: Subject, path: Path) -> str:
-    """Write the list and return one sentence about it."""
+    """Write the list, and beside it what its columns mean; return one sentence about it."""
     found = clean_list(subject)
-    head = f"# Facts about the files of {subject.listing.name}; columns: {'; '.join(f'{k}: {v}' for k, v in COLUMNS.items())}\n"
-    write_atomically(path, (head + found.to_csv(index=False)).encode())
+    meaning = "\n".join(f"- `{name}`: {text}" for name, text in COLUMNS.items())
+    write_atomically(path, found.to_csv(index=False).encode())
+    write_atomically(path.with_suffix(".md"), f"# Columns of {path.name}\n\n{meaning}\n".encode())
     contralateral = int((found["breast_status"] == CONTRALATERAL).sum())
     return (
         f"{len(found)} images: {int((found['use'] == 'used').sum())} can be used, {int((found['use'] == 'duplicate').sum())} are copies, "

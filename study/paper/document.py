@@ -7,7 +7,7 @@ import pandas as pd
 
 from study.evaluate import LEVELS, Evaluation
 from study.paper import answer as said
-from study.paper import bibliography, checklists, methods, search_results, sections
+from study.paper import audited, bibliography, checklists, methods, search_results, sections
 from study.paper.figures.catalogue import Drawing
 from study.paper.tables import PaperTable
 from study.paper.tables.markup import markdown
@@ -88,12 +88,13 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
     points = sections.limitations(study, evaluation)
     listed = [f"- {point}" for point in points[:LIMITATIONS_SHOWN]]
     parts = {
-        "Answer": [said.answer(study, evaluation)],
-        "Cohort": [sections.cohort(study, brief=True)],
+        "Answer": [said.answer(study, evaluation), audited.remains(study)],
+        "Cohort": [sections.cohort(study, brief=True), audited.unasked(study)],
         "Performance": [*content.table("main"), sections.chance(evaluation), *content.figure("main", brief=True)],
         "Differences between arms": content.figure("contrasts", brief=True) or content.table("comparisons"),
         "Calibration": [sections.calibration(study, evaluation, brief=True)],
         "Subgroups": [sections.subgroups(evaluation)],
+        "Audit": [audited.brief(study)],
         "Limitations": ["\n".join(listed)],
     }
     if said.too_small(study):  # what would be read as a ranking
@@ -144,6 +145,7 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
         "Subgroups": [sections.subgroups(evaluation), *content.figure("subgroups"), *content.table("subgroups")],
         "Errors": [sections.errors(study, evaluation), *content.table("errors_by_class", "errors")],
         "Training": [sections.training(study), *content.figure("loss_accuracy", "f1_auc", "generalisation_gap"), *content.table("compute")],
+        "Audit": [audited.summary(study), *content.table("audit")],
         "Limitations": [points],
         "Provenance": [sections.provenance(study)],
     }  # fmt: skip

@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 
 import mmbc
 from mmbc.errors import StudyError
+from study.audit.stored import audited
 from study.evaluate import Evaluation
 from study.paper import bibliography, checklists, methods, numbers
 from study.paper.document import (
@@ -75,6 +76,7 @@ class Options:
 def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options: Options = Options()) -> Path:
     """Write everything and return the path of `report.md`. Files of an older pack that this one does not have are removed."""
     content = gather(study, evaluation, options)
+    study = content.study
     old = _older(folder)
     files = texts(content)
     for name, data in files.items():
@@ -95,6 +97,7 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
 
 def gather(study: StoredStudy, evaluation: Evaluation, options: Options) -> Content:
     """Return everything a pack is written from; nothing is drawn yet."""
+    study = audited(study)
     return Content(
         study=study, evaluation=evaluation, tables=all_tables(study, evaluation),
         drawings=catalogue(study, evaluation) if options.figures else {},

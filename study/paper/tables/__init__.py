@@ -6,6 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from study.evaluate import LEVELS, Evaluation
+from study.paper.audited import audit_table
 from study.paper.tables.base import ABSENT, PaperTable
 from study.paper.tables.calibrated import calibration_table, decision_table, reliability_table, subgroups_table
 from study.paper.tables.cohort import flow_table, folds_table, table_one
@@ -46,7 +47,7 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
             methods_table(study, evaluation), variance_table(evaluation), reliability_table(evaluation),
             errors_by_class_table(evaluation), errors_table(evaluation),
         ]  # fmt: skip
-    tables += [per_fold_table(study, evaluation), settings_table(study), compute_table(study)]
+    tables += [per_fold_table(study, evaluation), settings_table(study), compute_table(study), audit_table(study)]
     return [replace(table, shown=_texts(table)) for table in tables if not table.shown.empty]
 
 

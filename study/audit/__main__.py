@@ -1,0 +1,98 @@
+"""Audit a cohort and a study: `python -m study.audit --data PATH [--study results/NAME]`."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from mmbc.errors import MmbcError
+from study import options
+from study.audit import page
+from study.audit.catalogue import known
+from study.audit.whole import Audit, audit
+from study.execute import CACHE_GIB
+from study.live import View
+from study.options import Asked
+from study.terminal import show_error, write_facts
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+AUDIT = "Audit"
+
+
+@app.command()
+def main(
+    study: Annotated[Path | None, typer.Option(help="A study's folder (results/NAME) or an archive: its splits, records and search are audited too.", rich_help_panel=AUDIT)] = None,
+    ignore: Annotated[str | None, typer.Option(help="Codes of checks whose failure is known, separated by commas: A13,A18.", rich_help_panel=AUDIT)] = None,
+    write_clean_list: Annotated[Path | None, typer.Option(help="Write facts about the cohort's files to this CSV, to publish.", rich_help_panel=AUDIT)] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Only the checks that need no look into pixels.", rich_help_panel=AUDIT)] = False,
+    data: options.Data = None,
+    positive: options.Positive = None,
+    negative: options.Negative = None,
+    label_level: options.LabelLevel = None,
+    columns: options.Columns = None,
+    features: options.Features = None,
+    allow_leaky_column: options.AllowLeakyColumn = None,
+    outlines: options.Outlines = None,
+    limit_patients: options.LimitPatients = None,
+    allow_missing_images: options.AllowMissingImages = False,
+    max_unreadable: options.MaxUnreadable = 0,
+    folds: options.Folds = "",
+    holdout: options.Holdout = None,
+    test_where: options.TestWhere = None,
+    repeats: options.Repeats = None,
+    config: options.Config = None,
+    preset: options.Preset = None,
+    set_: options.Set = None,
+    out: options.Out = Path("results"),
+    reports: options.Reports = Path("reports"),
+    json_file: options.JsonFile = None,
+) -> None:  # fmt: skip
+    """Find what a reviewer would find: leaks, copies, annotations in pixels, shortcuts, unequal arms.
+
+    Writes reports/NAME-audit: a page with every check, the fold certificate, a contact sheet of near-duplicates. The exit code is 1
+    if a check failed that is not ignored, and 2 if the audit itself could not be made.
+    """
+    asked = Asked(
+        data=data, positive=positive, negative=negative, label_level=label_level, columns=columns, features=features,
+        allow_leaky_column=allow_leaky_column, outlines=outlines, limit_patients=limit_patients,
+        allow_missing_images=allow_missing_images, max_unreadable=max_unreadable, ablation="all", folds=folds,
+        holdout=holdout, test_where=test_where, repeats=repeats, seeds=None, config=config, preset=preset, set_=set_,
+        name="", out=out, reports=reports, figures=True, with_predictions=False, json_file=json_file,
+        executor="lockstep", device=None, jobs=1, max_live_fits=None, checkpoint_every=0,
+        cache_gib=CACHE_GIB, dry_run=False, force=False,
+    )  # fmt: skip
+    console = Console()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        ignored = known(tuple(ignore.split(","))) if ignore else ()
+        with View(console) as view:
+            found = audit(asked, view, study=study, quick=quick, clean=write_clean_list)
+        written = found.write(reports, ignored, command=["python", "-m", "study.audit", *sys.argv[1:]])
+        _show(console, found, ignored)
+        write_facts(json_file, found.facts(ignored))
+        console.print(f"Audit: {written}", highlight=False, soft_wrap=True)
+    except MmbcError as error:
+        show_error(console, error)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        console.print("Interrupted; nothing was written.")
+        raise typer.Exit(130) from None
+    if page.failed(found.findings, ignored):
+        raise typer.Exit(1)
+
+
+def _show(console: Console, found: Audit, ignored: tuple[str, ...]) -> None:
+    if found.notice:
+        console.print(f"[bold]{found.notice}[/]")
+    console.print(page.screen(found.findings, f"Audit of {found.name}", ignored=ignored))
+    console.print(page.counted(found.findings, ignored), highlight=False, soft_wrap=True)
+    for line in found.said:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    app()

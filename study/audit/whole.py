@@ -1,0 +1,165 @@
+"""A whole audit: the cohort's files, its pixels, its splits and, where one is named, a study."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import mmbc
+from mmbc.errors import StudyError, some
+from study import options
+from study.audit import page, slow
+from study.audit.certificate import certificate, write_certificate
+from study.audit.clean_list import write_clean_list
+from study.audit.fast import fast, settled
+from study.audit.finding import Finding, plain
+from study.audit.reading import read_subject
+from study.audit.stored import audited
+from study.audit.studies import of_study
+from study.audit.subject import Subject
+from study.observe import Observer
+from study.options import Asked
+from study.record import write_atomically
+from study.settings import StudyFile
+from study.stored import StoredStudy, load_study
+from study.workplace import CACHE
+
+PACKAGES = ("numpy", "pandas", "scikit-learn", "ImageHash", "opencv-python-headless")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found.
+
+    Attributes:
+        name: of the study, else of the cohort.
+        notice: a warning that everything made of the cohort carries.
+        findings: by code.
+        certificate: of the splits; None where there are none.
+        pairs: near-duplicates, for the contact sheet.
+        subject: the cohort that was read; None where a study alone was audited.
+        said: further lines for the terminal.
+    """
+
+    name: str
+    notice: str
+    findings: Sequence[Finding]
+    certificate: dict[str, Any] | None = None
+    pairs: pd.DataFrame = field(default_factory=pd.DataFrame)
+    subject: Subject | None = None
+    said: Sequence[str] = ()
+
+    def write(self, reports: Path, ignored: Sequence[str], command: Sequence[str]) -> Path:
+        """Write the page, the certificate and the contact sheet to `reports/NAME-audit`; return the page's path."""
+        folder = reports / f"{self.name}-audit"
+        about = {}
+        if self.certificate is not None:
+            write_certificate(self.certificate, folder, self.notice)
+            about["Splits"] = (
+                f"{self.certificate['statement']} [certificate.md](certificate.md), [certificate.json](certificate.json)"
+            )
+        (folder / slow.SHEET).unlink(missing_ok=True)
+        if self.subject is not None and len(self.pairs):
+            slow.write_sheet(self.pairs, self.subject, folder)
+            about["Near-duplicates"] = f"[{slow.SHEET}]({slow.SHEET})"
+        text = page.to_markdown(self.name, self.findings, notice=self.notice, ignored=ignored, about=about)
+        write_atomically(folder / "audit.md", text.encode())
+        return folder / "audit.md"
+
+    def facts(self, ignored: Sequence[str]) -> dict[str, Any]:
+        """Return everything for `--json`."""
+        return {
+            "name": self.name, "notice": self.notice, "ignored": list(ignored),
+            "failed": [finding.code for finding in page.failed(self.findings, ignored)],
+            "findings": [plain(asdict(finding)) for finding in self.findings],
+        }  # fmt: skip
+
+
+def audit(asked: Asked, observer: Observer, *, study: Path | None, quick: bool, clean: Path | None) -> Audit:
+    """Audit a cohort, a study, or both.
+
+    Args:
+        asked: what was typed; the settings of a study come from the study.
+        observer: told about the work.
+        study: its folder, or an archive.
+        quick: leave the pixels alone.
+        clean: where the clean list goes.
+
+    Raises:
+        CohortError: the cohort cannot be read.
+        StudyError: the folder is no study, or the study is of another cohort.
+    """
+    stored = load_study(study) if study is not None else None
+    if stored is not None and asked.data is None:
+        return _of_stored(stored)
+    settings = stored.settings if stored is not None else options.study_file(asked)
+    request = options.request(asked, settings)
+    subject = read_subject(request, observer, stored.folds if stored is not None else None)
+    if stored is not None:
+        _check_same(stored, subject)
+    findings, pairs, near = fast(subject), pd.DataFrame(), []
+    if not quick:
+        looked = slow.look(subject, request.out / CACHE, observer)
+        findings, pairs, near = settled([*findings, *looked.findings], subject), looked.pairs, looked.clusters
+    if stored is not None:
+        by_code = {finding.code: finding for finding in findings} | {
+            finding.code: finding for finding in of_study(stored)
+        }
+        findings = [by_code[code] for code in sorted(by_code)]
+    said = [f"Clean list: {clean}. {write_clean_list(subject, clean)}"] if clean is not None else []
+    name = stored.name if stored is not None else subject.listing.name
+    found = _certificate(name, subject, settings, near) if subject.folds is not None else None
+    return Audit(name, subject.listing.notice, findings, found, pairs, subject, said)
+
+
+def _of_stored(stored: StoredStudy) -> Audit:
+    """Audit a study by itself: what was found at its start, its splits and records."""
+    found = audited(stored)
+    images = stored.cohort.images
+    listed = images.assign(listed_patient=images["patient_id"])
+    paper = certificate(
+        stored.name, images, listed, stored.folds, stored.cohort.features,
+        seeds=_seeds(stored.settings), versions=_versions(),
+    )  # fmt: skip
+    said = ["The files were not looked at: name them with --data for copies, annotations and shortcuts."]
+    return Audit(stored.name, stored.cohort.notice, found.findings, paper, said=said)
+
+
+def _check_same(stored: StoredStudy, subject: Subject) -> None:
+    theirs, mine = stored.cohort.images, subject.images
+    differing = set(theirs["image_id"]) ^ set(mine["image_id"])
+    if not differing and "pixel_digest" in theirs:
+        pixels = mine.set_index("image_id")["pixel_digest"].reindex(theirs["image_id"]).to_numpy()
+        differing = set(theirs.loc[theirs["pixel_digest"].to_numpy() != pixels, "image_id"])
+    if differing:
+        raise StudyError(
+            f"{stored.folder}: is a study of other images than --data has: {len(differing)} differ ({some(sorted(differing), 3)}). Give "
+            "the folder it was run on, with its --limit-patients and --allow-missing-images"
+        )
+
+
+def _certificate(name: str, subject: Subject, settings: StudyFile, near: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    assert subject.folds is not None
+    listed = subject.account.rows[["image_id"]].assign(listed_patient=subject.listing.images["patient_id"])
+    if subject.facts is not None:
+        listed = listed.join(subject.facts[["content_digest", "pixel_digest"]])
+    return certificate(
+        name, subject.images, listed, subject.folds, subject.features,
+        seeds=_seeds(settings), versions=_versions(), near=near,
+    )  # fmt: skip
+
+
+def _seeds(settings: StudyFile) -> dict[str, int]:
+    protocol = settings.protocol
+    return {
+        "split seed": protocol.split_seed,
+        "repeats": protocol.repeats,
+        "training seeds (0, 1, ...)": protocol.seeds,
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {"mmbc": mmbc.__version__, **{name: metadata.version(name) for name in PACKAGES}}

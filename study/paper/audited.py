@@ -1,0 +1,100 @@
+"""What the audit found, in a report: one paragraph, one table, and what remains of outlines under every headline number."""
+
+import pandas as pd
+
+from study.audit.catalogue import BY_CODE
+from study.audit.finding import FAILED, WARNING, Finding
+from study.audit.page import counted
+from study.paper.format import count, listed
+from study.paper.tables.base import PaperTable, nothing
+from study.stored import StoredStudy
+
+TRACES, COPIES = "A12", "A03"
+
+
+def brief(study: StoredStudy) -> str:
+    """Return how many checks passed and which did not, by name."""
+    if not study.findings:
+        return ""
+    doubtful = [f for f in study.findings if f.status in (FAILED, WARNING)]
+    names = listed([f"{f.code} {BY_CODE[f.code].name}" for f in doubtful])
+    return f"{counted(study.findings)}." + (f" To know: {names} (chapter Audit of the supplement)." if doubtful else "")
+
+
+def summary(study: StoredStudy) -> str:
+    """Return how many checks passed, and what those that did not found."""
+    if not study.findings:
+        return ""
+    parts = [f"{counted(study.findings)}."]
+    for status, word in ((FAILED, "Failed"), (WARNING, "Warnings")):
+        mine = [finding for finding in study.findings if finding.status == status]
+        if mine:
+            parts.append(f"{word}:\n" + "\n".join(f"- {_line(finding)}" for finding in mine))
+    return "\n\n".join(parts)
+
+
+def _line(finding: Finding) -> str:
+    handled = f" Handled: {finding.handled}." if finding.handled else ""
+    return f"{finding.code} {BY_CODE[finding.code].name}: {finding.evidence}{handled}"
+
+
+def audit_table(study: StoredStudy) -> PaperTable:
+    """Every check of the audit with its status and evidence."""
+    if not study.findings:
+        return nothing("audit")
+    data = pd.DataFrame(
+        [
+            {
+                "code": f.code, "check": BY_CODE[f.code].name, "status": f.status, "evidence": f.evidence, "handled": f.handled,
+            }
+            for f in study.findings
+        ]
+    )  # fmt: skip
+    shown = pd.DataFrame(
+        {
+            "Check": data["code"] + " " + data["check"], "Status": data["status"],
+            "Evidence": [_evidence(finding) for finding in study.findings],
+        }
+    )  # fmt: skip
+    caption = (
+        "The checks that need no look into pixels were made before training, those of the study from its records; `python -m study.audit` "
+        "makes the others. FAILED: results would be wrong, or could be explained by it. WARNING: it is there, and is either dealt with or "
+        "has to be known. NOT CHECKED: what is needed was not at hand."
+    )
+    return PaperTable("audit", "Audit", caption, data, shown)
+
+
+def _evidence(finding: Finding) -> str:
+    return finding.evidence + (f" Handled: {finding.handled}." if finding.handled else "")
+
+
+def remains(study: StoredStudy) -> str:
+    """Return what is left of lesion outlines after their removal; it belongs under every headline number."""
+    found = next((finding for finding in study.findings if finding.code == TRACES), None)
+    uses_images = not study.imported and any(study.settings.arm_config(arm).uses_images for arm in study.settings.arms)
+    return found.evidence if found is not None and study.cohort.n_outlined and uses_images else ""
+
+
+def unasked(study: StoredStudy) -> str:
+    """Return what was done about the faults of the files without being asked, in one paragraph; '' where there was nothing."""
+    cohort = study.cohort
+    if study.imported or not cohort.images_checked:
+        return ""
+    done = []
+    if cohort.n_outlined and study.settings.data.outlines != "keep":
+        same = "; every image without one had the outline of another image removed in the same way" * (
+            study.settings.data.outlines == "sham"
+        )
+        done.append(f"lesion outlines drawn into {count(cohort.n_outlined, 'image')} were removed{same}")
+    n_copies = int(cohort.flow.loc[cohort.flow["step"] == "duplicate", "n_images"].sum())
+    if n_copies:
+        done.append(f"{count(n_copies, 'pixel-identical copy', 'pixel-identical copies')} of images were left out")
+    several = cohort.images.groupby("patient_id")["case_id"].nunique()
+    n_several = int((several > 1).sum())
+    if n_several:
+        done.append(
+            f"{count(n_several, 'patient')} with more than one case {'is' if n_several == 1 else 'are'} one group each"
+        )
+    if not done:
+        return ""
+    return f"Done without being asked: {listed(done)}. Patients, never images or cases, are divided between training and test."
