@@ -1,12 +1,10 @@
-"""What the audit found, in a report: one paragraph, one table, and what remains of outlines under every headline number."""
-
-import pandas as pd
+"""What the audit found, in a report: one paragraph, and what remains of outlines under every headline number."""
 
 from study.audit.catalogue import BY_CODE
 from study.audit.finding import FAILED, WARNING, Finding
 from study.audit.page import counted
 from study.paper.format import count, listed
-from study.paper.tables.base import PaperTable, nothing
+from study.paper.tables.audit import evidence, of_report
 from study.stored import StoredStudy
 
 TRACES, COPIES = "A12", "A03"
@@ -14,58 +12,29 @@ TRACES, COPIES = "A12", "A03"
 
 def brief(study: StoredStudy) -> str:
     """Return how many checks passed and which did not, by name."""
-    if not study.findings:
+    findings = of_report(study)
+    if not findings:
         return ""
-    doubtful = [f for f in study.findings if f.status in (FAILED, WARNING)]
+    doubtful = [f for f in findings if f.status in (FAILED, WARNING)]
     names = listed([f"{f.code} {BY_CODE[f.code].name}" for f in doubtful])
-    return f"{counted(study.findings)}." + (f" To know: {names} (chapter Audit of the supplement)." if doubtful else "")
+    return f"{counted(findings)}." + (f" To know: {names} (chapter Audit of the supplement)." if doubtful else "")
 
 
 def summary(study: StoredStudy) -> str:
     """Return how many checks passed, and what those that did not found."""
-    if not study.findings:
+    findings = of_report(study)
+    if not findings:
         return ""
-    parts = [f"{counted(study.findings)}."]
+    parts = [f"{counted(findings)}."]
     for status, word in ((FAILED, "Failed"), (WARNING, "Warnings")):
-        mine = [finding for finding in study.findings if finding.status == status]
+        mine = [finding for finding in findings if finding.status == status]
         if mine:
             parts.append(f"{word}:\n" + "\n".join(f"- {_line(finding)}" for finding in mine))
     return "\n\n".join(parts)
 
 
 def _line(finding: Finding) -> str:
-    handled = f" Handled: {finding.handled}." if finding.handled else ""
-    return f"{finding.code} {BY_CODE[finding.code].name}: {finding.evidence}{handled}"
-
-
-def audit_table(study: StoredStudy) -> PaperTable:
-    """Every check of the audit with its status and evidence."""
-    if not study.findings:
-        return nothing("audit")
-    data = pd.DataFrame(
-        [
-            {
-                "code": f.code, "check": BY_CODE[f.code].name, "status": f.status, "evidence": f.evidence, "handled": f.handled,
-            }
-            for f in study.findings
-        ]
-    )  # fmt: skip
-    shown = pd.DataFrame(
-        {
-            "Check": data["code"] + " " + data["check"], "Status": data["status"],
-            "Evidence": [_evidence(finding) for finding in study.findings],
-        }
-    )  # fmt: skip
-    caption = (
-        "The checks that need no look into pixels were made before training, those of the study from its records; `python -m study.audit` "
-        "makes the others. FAILED: results would be wrong, or could be explained by it. WARNING: it is there, and is either dealt with or "
-        "has to be known. NOT CHECKED: what is needed was not at hand."
-    )
-    return PaperTable("audit", "Audit", caption, data, shown)
-
-
-def _evidence(finding: Finding) -> str:
-    return finding.evidence + (f" Handled: {finding.handled}." if finding.handled else "")
+    return f"{finding.code} {BY_CODE[finding.code].name}: {evidence(finding)}"
 
 
 def remains(study: StoredStudy) -> str:

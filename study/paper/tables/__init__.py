@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from study.evaluate import LEVELS, Evaluation
-from study.paper.audited import audit_table
+from study.paper.tables.audit import audit_table
 from study.paper.tables.base import ABSENT, PaperTable
 from study.paper.tables.calibrated import calibration_table, decision_table, reliability_table, subgroups_table
 from study.paper.tables.cohort import flow_table, folds_table, table_one

@@ -52,7 +52,7 @@ def test_the_order_is_that_of_a_paper(tables):
     expected = [
         "flow", "table_1", "folds", "main", "comparisons", "auc_by_estimand", "auc_by_class", "comparisons_by_class",
         "operating_points", "calibration", "subgroups", "levels", "summary_patient", "summary_breast", "summary_image",
-        "methods", "variance", "reliability", "errors_by_class", "errors", "per_fold", "settings", "compute",
+        "methods", "variance", "reliability", "errors_by_class", "errors", "per_fold", "settings", "compute", "audit",
     ]  # fmt: skip
     assert [name for name in expected if name in tables] == list(tables)
     assert set(expected) - set(tables) <= {"subgroups", "auc_by_class", "comparisons_by_class"}
@@ -162,7 +162,7 @@ def test_a_study_with_nothing_finished_has_its_cohort_and_settings(whole_study):
     empty = without(stored, list(stored.planned))
     empty = dataclasses.replace(empty, history=stored.history.iloc[:0])
     found = named(empty, evaluate(empty, n_replicates=100))
-    assert set(found) == {"flow", "table_1", "folds", "settings"}
+    assert set(found) == {"flow", "table_1", "folds", "settings", "audit"}
     assert set(table_files(list(found.values()), "", "none")) >= {"tables.xlsx", "tables.docx", "tables/all.tex"}
 
 
