@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted([*(ROOT / "mmbc").rglob("*.py"), *(ROOT / "study").rglob("*.py")])
 COMMANDS = {
     "study.cv", "study.report", "study.verify", "study.compare", "study.example", "study.bench", "study.cache",
-    "study.precision", "study.search.__main__", "study.stats.simulate", "mmbc.example",
+    "study.precision", "study.search.__main__", "study.audit.__main__", "study.stats.simulate", "mmbc.example",
 }  # fmt: skip
 TORCH = {"torch", "torchvision", "timm", "safetensors"}
 

@@ -7,7 +7,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from study.audit.catalogue import BY_CODE, GROUPS
+from study.audit.catalogue import BY_CODE, CHECKS, GROUPS
 from study.audit.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.audit.markdown import table
 
@@ -97,3 +97,12 @@ def rounded(finding: Finding) -> pd.DataFrame:
     """Return the details of a finding with numbers as text."""
     frame = pd.DataFrame([dict(row) for row in finding.rows])
     return frame.map(lambda value: f"{value:.{DIGITS}g}" if isinstance(value, float) else value)
+
+
+def documented() -> str:
+    """Return all checks as the table that README.md has."""
+    rows = [
+        {"": f.code, "check": f"{f.name}{'' if f.fast else ' *'}", "asks": f.asks, "a fault means": f.means, "what to do": f.remedy}
+        for f in CHECKS
+    ]
+    return table(pd.DataFrame(rows))

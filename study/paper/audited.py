@@ -1,4 +1,4 @@
-"""What the audit found, in a report: one paragraph, and what remains of outlines under every headline number."""
+"""What the audit found, in a report: what was found, and what was done without being asked."""
 
 from study.audit.catalogue import BY_CODE
 from study.audit.finding import FAILED, WARNING, Finding
@@ -6,8 +6,6 @@ from study.audit.page import counted
 from study.paper.format import count, listed
 from study.paper.tables.audit import evidence, of_report
 from study.stored import StoredStudy
-
-TRACES, COPIES = "A12", "A03"
 
 
 def brief(study: StoredStudy) -> str:
@@ -35,13 +33,6 @@ def summary(study: StoredStudy) -> str:
 
 def _line(finding: Finding) -> str:
     return f"{finding.code} {BY_CODE[finding.code].name}: {evidence(finding)}"
-
-
-def remains(study: StoredStudy) -> str:
-    """Return what is left of lesion outlines after their removal; it belongs under every headline number."""
-    found = next((finding for finding in study.findings if finding.code == TRACES), None)
-    uses_images = not study.imported and any(study.settings.arm_config(arm).uses_images for arm in study.settings.arms)
-    return found.evidence if found is not None and study.cohort.n_outlined and uses_images else ""
 
 
 def unasked(study: StoredStudy) -> str:

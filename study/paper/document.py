@@ -10,6 +10,7 @@ from study.paper import answer as said
 from study.paper import audited, bibliography, checklists, methods, search_results, sections
 from study.paper.figures.catalogue import Drawing
 from study.paper.tables import PaperTable
+from study.paper.tables.audit import remains
 from study.paper.tables.markup import markdown
 from study.stored import StoredStudy
 
@@ -88,7 +89,7 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
     points = sections.limitations(study, evaluation)
     listed = [f"- {point}" for point in points[:LIMITATIONS_SHOWN]]
     parts = {
-        "Answer": [said.answer(study, evaluation), audited.remains(study)],
+        "Answer": [said.answer(study, evaluation), remains(study)],
         "Cohort": [sections.cohort(study, brief=True), audited.unasked(study)],
         "Performance": [*content.table("main"), sections.chance(evaluation), *content.figure("main", brief=True)],
         "Differences between arms": content.figure("contrasts", brief=True) or content.table("comparisons"),

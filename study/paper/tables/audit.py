@@ -7,6 +7,8 @@ from study.audit.finding import NOT_CHECKED, Finding
 from study.paper.tables.base import PaperTable, nothing
 from study.stored import StoredStudy
 
+TRACES = "A12"
+
 
 def of_report(study: StoredStudy) -> list[Finding]:
     """Return the findings a report shows: of models trained elsewhere those alone that predictions can show."""
@@ -48,3 +50,10 @@ def audit_table(study: StoredStudy) -> PaperTable:
 def evidence(finding: Finding) -> str:
     """Return what a check saw, and what is done about it."""
     return finding.evidence + (f" Handled: {finding.handled}." if finding.handled else "")
+
+
+def remains(study: StoredStudy) -> str:
+    """Return what is left of lesion outlines after their removal; it belongs under every headline number."""
+    found = next((finding for finding in study.findings if finding.code == TRACES), None)
+    uses_images = not study.imported and any(study.settings.arm_config(arm).uses_images for arm in study.settings.arms)
+    return found.evidence if found is not None and study.cohort.n_outlined and uses_images else ""

@@ -5,6 +5,7 @@ import pandas as pd
 from study.evaluate import Evaluation
 from study.paper.format import interval, number
 from study.paper.searches import calibrated_on
+from study.paper.tables.audit import remains
 from study.paper.tables.base import (
     ABSENT,
     PaperTable,
@@ -140,6 +141,7 @@ def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> 
         f" Brier score of the prevalence alone: {number('brier', _of_prevalence(study, evaluation))}.",
         f" {BASELINE}: logistic regression on the clinical columns alone." if _has_baseline(study, evaluation) else "",
         averaged(study),
+        f" {remains(study)}" if remains(study) else "",
     ]
     return "".join(parts)
 

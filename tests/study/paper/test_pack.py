@@ -141,7 +141,8 @@ def test_the_report_says_what_the_numbers_say(pack):
     assert titles[0] == "Answer" and titles[-1] == "Limitations"
     titles = re.findall(r"^## (.*)", (folder / "supplement.md").read_text(), re.MULTILINE)
     assert titles == ["Cohort", "Protocol", "Performance", "Differences between arms", "Calibration", "Operating points",
-                      "Subgroups", "Errors", "Training", "Audit", "Limitations", "Provenance", "Checklists", "References"]  # fmt: skip
+                      "Subgroups", "Errors", "Training", "Audit", "Limitations",
+                      "Provenance", "Checklists", "References"]  # fmt: skip
 
 
 def test_what_no_contrast_tests_against_the_baseline_is_called_exploratory(pack):
