@@ -169,7 +169,9 @@ class _Belonging:
                 f"{place}: was trained with the deliberate leak {record['leak']!r}; it cannot be reported beside honest cells"
             )
         if record.get("ledger"):
-            raise StudyError(f"{place}: belongs to an optimism ledger, not to a study; delete it and run the study again")
+            raise StudyError(
+                f"{place}: belongs to an optimism ledger, not to a study; delete it and run the study again"
+            )
         repeat, fold = record["repeat"], record["fold"]
         config = self.baseline if record["arm"] == BASELINE else self.configs.get((record["arm"], repeat, fold))
         expected = {

@@ -23,7 +23,7 @@ from mmbc.errors import ConfigError, StudyError
 from study import folder as study_folder
 from study import folds
 from study.execute import Workspace, execute
-from study.ledger.leaks import HONEST, LABEL, RECIPE, SINGLE, SINGLES, SPACE, TUNED, LedgerCell
+from study.ledger.leaks import HONEST, LABEL, SINGLE, SPACE, TUNED, LedgerCell
 from study.ledger.measure import N_REPLICATES, Measuring, table
 from study.ledger.plan import distinct, encoders, plan, why_nothing
 from study.ledger.rows import LedgerRows, open_rows
@@ -34,6 +34,8 @@ from study.paper.ledger import Published
 from study.prepare import CACHE, Request, check_features, default_name, with_resolved_run
 from study.record import finished, read_json, write_atomically, write_json
 from study.settings import StudyFile
+from study.stats.comparison import SEEDS_NEEDED
+from study.tuned import joined, warning
 
 FOLDER = "ledger"
 CANDIDATES = 8
@@ -42,9 +44,9 @@ REPORTED = Published(auc=0.872, accuracy=0.808, f1=0.713)
 REPORTED_FOR = "mini-ddsm"
 README = f"""{LABEL.upper()}
 
-The models of this folder are trained on purpose with methodological errors (see the second part of each cell's name, and `leak` in
-its record), to measure how much each error is worth. None of their numbers is a result. Cells called "{HONEST}" are the
-reference within this ledger; their rows are those of the ledger, not of a study. Nothing here is read by study.report.
+The models of this folder are trained on purpose with methodological errors (see the second part of each cell's name, and
+`leak` in its record), to measure how much each error is worth. None of their numbers is a result. Cells called "{HONEST}" are
+the reference within this ledger; their rows are those of the ledger, not of a study. Nothing here is read by study.report.
 """
 
 
@@ -75,7 +77,9 @@ class Ledger:
     published: Published | None = None
 
 
-def run(request: Request, observer: Observer, *, n_candidates: int = CANDIDATES, n_replicates: int = N_REPLICATES) -> Ledger:
+def run(
+    request: Request, observer: Observer, *, n_candidates: int = CANDIDATES, n_replicates: int = N_REPLICATES
+) -> Ledger:
     """Train what is not finished of every protocol, and measure them; the number of processes of the request is not used.
 
     Args:
@@ -89,11 +93,12 @@ def run(request: Request, observer: Observer, *, n_candidates: int = CANDIDATES,
     """
     if n_candidates < 2:
         raise ConfigError(f"--candidates {n_candidates}: tuning compares at least two configurations")
-    study = with_resolved_run(request.study)
+    study = with_resolved_run(request.study).model_copy(update={"search": None})
     rows = open_rows(request, study, observer)
     check_features(study, rows.honest)
-    place = request.out / (request.name or default_name(rows.honest.name, study, request.tolerance)) / FOLDER
-    content = _folds(place.parent, request, study, rows)
+    whole = request.out / (request.name or default_name(rows.honest.name, request.study, request.tolerance))
+    _check_study(whole, request.study, rows)
+    content, place = _folds(whole, request, study, rows), whole / FOLDER
     entries = plan(study, rows, content, n_candidates)
     if request.force:
         study_folder.set_aside(place, holds="ledger.json")
@@ -103,11 +108,18 @@ def run(request: Request, observer: Observer, *, n_candidates: int = CANDIDATES,
     configs = {arm: study.arm_config(arm) for arm in study.arms}
     measuring = Measuring(study, rows, content, place, n_replicates)
     found = table(entries, measuring, lambda entry: why_nothing(entry.leak, configs[entry.arm], rows, content))
+    notice = joined((rows.honest.notice, warning(study, rows.honest)))
     return Ledger(
-        place.parent.name, rows.honest.name, found, tuple(_notes(found, study, rows, n_replicates)), rows.honest.notice,
-        study.unit, int(rows.table["patient_id"].nunique()), len(rows.table), rows.n_copies,
+        whole.name, rows.honest.name, found, tuple(_notes(found, study, rows, n_replicates)), notice, study.unit,
+        int(rows.table["patient_id"].nunique()), len(rows.table), rows.n_copies,
         REPORTED if rows.honest.name.startswith(REPORTED_FOR) else None,
     )  # fmt: skip
+
+
+def _check_study(place: Path, study: StudyFile, rows: LedgerRows) -> None:
+    """Refuse a folder whose study has other settings or another cohort: its protocol would not be the honest one here."""
+    study_folder.continued(place, with_resolved_run(study))
+    study_folder.check_cohort(place, rows.honest)
 
 
 def _folds(place: Path, request: Request, study: StudyFile, rows: LedgerRows) -> dict[str, Any]:
@@ -134,7 +146,9 @@ def _begin(place: Path, study: StudyFile, rows: LedgerRows) -> None:
             changes["cohort"] = (read_json(place / "ledger.json")["cohort_digest"], rows.cohort.digest)
         if changes:
             lines = "\n".join(f"  {key}: {was!r} there, {now!r} asked for" for key, (was, now) in changes.items())
-            raise StudyError(f"{place} was begun with another cohort or other settings:\n{lines}\nUse another --name, or --force")
+            raise StudyError(
+                f"{place} was begun with another cohort or other settings:\n{lines}\nUse another --name, or --force"
+            )
         study = study.model_copy(update={"arms": {**stored.arms, **study.arms}})
     buffer = BytesIO()
     rows.table.to_parquet(buffer, index=False)
@@ -173,26 +187,29 @@ def _notes(found: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates
         "Estimand E1: the fitted models on new patients of this kind; training, and the choice of a candidate, are held fixed.",
         "All protocols see the same augmented images in the same order, and fits of a fold start from the same seed.",
     ]  # fmt: skip
-    tuned = found[found["leak"] == TUNED]
-    searched = ", ".join(SPACE)
+    compared = count(int(found.loc[found["leak"] == TUNED, "n_candidates"].max()), "configuration")
     notes.append(
-        f"Tuned on test parts: {count(int(tuned['n_candidates'].max()), 'configuration')} compared (the reference, and others "
-        f"drawn from a fixed space of {searched}); each leaky choice is therefore at least as good as the reference by construction."
+        f"Tuned on test parts: {compared} compared (the reference, and others drawn "
+        f"from a fixed space of {', '.join(SPACE)}); the choice is at least as good as the reference by construction."
     )
-    return notes + [_luck(found, arm) for arm in study.arms if not _nothing(found, arm, SINGLE)]
-
-
-def _nothing(found: pd.DataFrame, arm: str, leak: str) -> str:
-    return str(found.loc[(found["arm"] == arm) & (found["leak"] == leak), "nothing"].item())
+    seeds = study.protocol.seeds
+    if seeds < SEEDS_NEEDED:
+        notes.append(
+            f"With {count(seeds, 'training seed')} a difference contains the chance of single trainings, which the intervals do "
+            f"not show; a small one means little below {SEEDS_NEEDED} seeds (--seeds)."
+        )
+    return notes + [luck for arm in study.arms if (luck := _luck(found, arm))]
 
 
 def _luck(found: pd.DataFrame, arm: str) -> str:
-    """Say how far the honest folds alone lie apart: a single split is one such draw."""
-    mine = found[found["arm"] == arm].set_index("leak")
-    low, high, single = mine.loc[HONEST, "part_low"], mine.loc[HONEST, "part_high"], mine.loc[SINGLE, "auc"]
+    """Say how far the honest folds alone lie apart, as a single split is one such draw; '' where that is the protocol itself."""
+    lines = {str(row["leak"]): row for row in found[found["arm"] == arm].to_dict("records")}
+    if lines[SINGLE]["nothing"]:
+        return ""
+    low, high, single = lines[HONEST]["part_low"], lines[HONEST]["part_high"], lines[SINGLE]["auc"]
     return (
-        f"{arm}: a single split is luck rather than bias: it gives {number('roc_auc', float(single))}, and the AUCs within the honest "
-        f"test parts alone go from {number('roc_auc', float(low))} to {number('roc_auc', float(high))}."
+        f"{arm}: a single split is luck rather than bias; it gives {number('roc_auc', single)}, and the AUCs within the honest "
+        f"test parts alone go from {number('roc_auc', low)} to {number('roc_auc', high)}."
     )
 
 

@@ -49,10 +49,13 @@ SINGLES = (
          "training part stays as it is."),
     _one(SCALER, "Scaler on all rows", "Imputation, scaling and categories of the clinical columns are learned from all rows."),
     _one(TUNED, "Tuned on test parts", "Of several configurations the one with the best mean test AUC is reported."),
-    _one(SINGLE, "Single split", "One split into 80 % and 20 % is reported instead of the cross-validation: luck rather than bias."),
+    _one(SINGLE, "Single split", "One split into 80 % and 20 % instead of the cross-validation: luck rather than bias."),
 )  # fmt: skip
 PUBLISHED_RECIPE = Leak(
-    RECIPE, "Published recipe", frozenset(leak.name for leak in SINGLES), "All of these at once, as in a published recipe."
+    RECIPE,
+    "Published recipe",
+    frozenset(leak.name for leak in SINGLES),
+    "All of these at once, as in a published recipe.",
 )
 HONEST_PROTOCOL = Leak(HONEST, "Honest protocol", frozenset(), "Patients are split; nothing is learned from test rows.")
 PROTOCOLS = (HONEST_PROTOCOL, *SINGLES, PUBLISHED_RECIPE)

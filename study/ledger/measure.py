@@ -6,7 +6,7 @@ patients at once: row 0 has the data as they are, the others are bootstrap sampl
 paired even where protocols test other rows.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,14 @@ class Measured:
     """What one protocol of one ablation reports.
 
     Attributes:
-        tested: its test predictions, one row per (cell, image): `RUN`, image_id, patient_id (the true one), patient (her column in
-            the weights), label, logit, called.
-        values: name of `MEASURES` -> (1 + n_replicates,); NaN where it is not defined.
+        tested: its test predictions, one row per (cell, image): `RUN`, image_id, patient_id (the true one), patient (her
+            column in the weights), label, logit, called.
+        under: name of `MEASURES` -> (1 + n_replicates,); NaN where it is not defined.
         areas: the AUC within each test part (n_parts,), as the data are.
     """
 
     tested: pd.DataFrame
-    values: dict[str, np.ndarray]
+    under: dict[str, np.ndarray]
     areas: np.ndarray
 
 
@@ -67,9 +67,15 @@ class Measuring:
     def measure(self, entry: Entry) -> Measured:
         """Return what an entry reports."""
         tested = self.tested(entry)
-        values = {"auc": self.auc(tested), **self._counted(tested)}
-        values["unit_auc"] = self._unit_auc(tested) if not self._divides(entry) else np.full(len(self.weights), np.nan)
-        return Measured(tested, values, np.array([v for _, v in part_areas(tested)]))
+        under = {"auc": self.auc(tested), **self._counted(tested)}
+        under["unit_auc"] = self._unit_auc(tested) if not self._divides(entry) else np.full(len(self.weights), np.nan)
+        return Measured(tested, under, part_areas(tested))
+
+    def best(self, entries: Sequence[Entry]) -> Entry:
+        """Return the candidate with the best mean AUC on test parts; the first of equals."""
+        if len(entries) == 1:
+            return entries[0]
+        return max(entries, key=lambda entry: float(part_areas(self.tested(entry)).mean()))
 
     def tested(self, entry: Entry) -> pd.DataFrame:
         """Return the test predictions of an entry's cells, of their true patients (see `Measured`)."""
@@ -126,12 +132,14 @@ def draws(
     return np.vstack([np.ones(len(patients)), patient_weights(strata, n_replicates, rng)])
 
 
-def part_areas(tested: pd.DataFrame) -> Iterator[tuple[tuple[int, int, int], float]]:
-    """Yield (repeat, seed, fold) and the AUC of every test part that has both classes."""
-    for place, part in tested.groupby(RUN):
+def part_areas(tested: pd.DataFrame) -> np.ndarray:
+    """Return the AUC of every test part that has both classes (n_parts,)."""
+    found = []
+    for _, part in tested.groupby(RUN):
         labels = part["label"].to_numpy()
         if 0 < labels.sum() < len(labels):
-            yield place, float(metrics.roc_auc(np.ones((1, len(labels))), labels, part["logit"].to_numpy())[0])
+            found.append(metrics.roc_auc(np.ones((1, len(labels))), labels, part["logit"].to_numpy())[0])
+    return np.array(found)
 
 
 def on_shared_rows(measuring: Measuring, honest: Measured, other: Measured) -> tuple[np.ndarray, int]:
@@ -162,12 +170,15 @@ def table(entries: Sequence[Entry], measuring: Measuring, nothing: Callable[[Ent
         honest: Measured | None = None
         steps: dict[str, np.ndarray] = {}
         for entries_of in _by_protocol([entry for entry in entries if entry.arm == arm]):
-            entry, found = best([(entry, measuring.measure(entry)) for entry in entries_of])
+            entry = measuring.best(entries_of)
+            found = measuring.measure(entry)
             honest = honest or found
-            steps[entry.leak.name] = found.values["auc"] - honest.values["auc"]
+            steps[entry.leak.name] = found.under["auc"] - honest.under["auc"]
             if entry.leak.name == RECIPE:
                 lines.append(_together(arm, steps))
-            compared = {"n_candidates": len(entries_of), "candidate": entry.candidate} if TUNED in entry.leak.changes else {}
+            compared = (
+                {"n_candidates": len(entries_of), "candidate": entry.candidate} if TUNED in entry.leak.changes else {}
+            )
             lines.append(_line(entry, found, measuring, honest) | compared | {"nothing": nothing(entry)})
     return pd.DataFrame(lines)
 
@@ -175,11 +186,6 @@ def table(entries: Sequence[Entry], measuring: Measuring, nothing: Callable[[Ent
 def _by_protocol(entries: Sequence[Entry]) -> list[list[Entry]]:
     names = dict.fromkeys(entry.leak.name for entry in entries)
     return [[entry for entry in entries if entry.leak.name == name] for name in names]
-
-
-def best(found: Sequence[tuple[Entry, Measured]]) -> tuple[Entry, Measured]:
-    """Return the candidate with the best AUC on test rows; the first of equals."""
-    return max(found, key=lambda one: one[1].values["auc"][0])
 
 
 def _line(entry: Entry, found: Measured, measuring: Measuring, honest: Measured) -> dict[str, Any]:
@@ -190,12 +196,12 @@ def _line(entry: Entry, found: Measured, measuring: Measuring, honest: Measured)
         "n_images": found.tested["image_id"].nunique(),
     }  # fmt: skip
     for name in MEASURES:
-        line |= _with_ends(name, found.values[name])
+        line |= _with_ends(name, found.under[name])
     line |= {"part_low": found.areas.min(initial=np.inf), "part_high": found.areas.max(initial=-np.inf)}
     if leak.name == HONEST:
         return line
     shared, n_shared = on_shared_rows(measuring, honest, found)
-    line |= _with_ends("difference", found.values["auc"] - honest.values["auc"])
+    line |= _with_ends("difference", found.under["auc"] - honest.under["auc"])
     return line | _with_ends("shared", shared) | {"n_shared": n_shared}
 
 

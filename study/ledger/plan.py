@@ -108,10 +108,12 @@ def splits_of(leak: Leak, protocol: Protocol, rows: LedgerRows, content: dict[st
     """
     used = members(leak, rows)
     if BY_IMAGE in leak.changes:
-        splits = folds.splits(folds.make(_keyed(rows, used), _of_images(protocol, content, single=SINGLE in leak.changes)))
+        splits = folds.splits(
+            folds.make(_keyed(rows, used), _of_images(protocol, content, single=SINGLE in leak.changes))
+        )
     else:
         by_patient = _of_patients(protocol, rows, content, single=SINGLE in leak.changes)
-        images = used.groupby("patient_id")["image_id"].agg(list).to_dict()
+        images = {str(patient): list(ids) for patient, ids in used.groupby("patient_id")["image_id"]}
         splits = {place: _in_images(split, images) for place, split in by_patient.items()}
     if PEEK in leak.changes:
         splits = {place: Split(split.train, split.test, split.test) for place, split in splits.items()}
@@ -149,13 +151,13 @@ def _in_images(split: Split, images: Mapping[str, list[str]]) -> Split:
 
 def encoders(entries: list[Entry], rows: LedgerRows) -> dict[str, TabularEncoder]:
     """Return cell name -> encoder fitted on all rows of its protocol, for the cells that are to have one."""
-    found = {}
+    found: dict[str, TabularEncoder] = {}
     for entry in entries:
-        images = _keyed(rows, members(entry.leak, rows))
-        for cell in entry.cells:
-            if cell.encoded_on_all:
-                indicators = cell.config.data.missing_indicators
-                found[cell.name] = tabular.fit(images, rows.cohort.features, missing_indicators=indicators)
+        mine = [cell for cell in entry.cells if cell.encoded_on_all]
+        if mine:
+            images, indicators = _keyed(rows, members(entry.leak, rows)), mine[0].config.data.missing_indicators
+            fitted = tabular.fit(images, rows.cohort.features, missing_indicators=indicators)
+            found |= {cell.name: fitted for cell in mine}
     return found
 
 

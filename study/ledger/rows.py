@@ -30,8 +30,8 @@ class LedgerRows:
     Attributes:
         honest: the cohort that a study has.
         cohort: the ledger's: all usable rows, `patient_id` is the image's id.
-        table: its rows in the same order with the columns of `TABLE`: the true patient, and whether it is a pixel-identical copy of
-            an earlier row.
+        table: its rows in the same order with the columns of `TABLE`: the true patient, and whether it is a pixel-identical
+            copy of an earlier row.
         stores: outlines (`sham`, `keep`, ...) -> pixels of the rows.
     """
 
@@ -71,7 +71,7 @@ def open_rows(request: Request, study: StudyFile, observer: Observer) -> LedgerR
     keyed = images.drop(columns="copy").assign(patient_id=images["image_id"])
     cohort = replace(honest, images=keyed, notice=joined((LABEL, honest.notice)))
     own = facts.set_axis(listing.images.loc[facts.index, "image_id"]).loc[images["image_id"]].reset_index(drop=True)
-    stores = {}
+    stores: dict[str, ImageStore] = {}
     for outlines in dict.fromkeys((data.outlines, "keep") if honest.n_outlined else (data.outlines,)):
         variant = data.model_copy(update={"outlines": outlines})
         stores[outlines] = open_store(list(images["path"]), own, variant, cache=cache, progress=observer.preparing)

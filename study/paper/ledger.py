@@ -41,12 +41,17 @@ def paper_table(found: pd.DataFrame, notes: Sequence[str], unit: str, published:
     """
     lines = [_line(row, unit) for row in found.to_dict("records")]
     if published is not None:
-        values = {name: number(metric, value) for (name, metric), value in zip(_VALUES, asdict(published).values(), strict=True)}
+        values = {
+            name: number(metric, value)
+            for (name, metric), value in zip(_VALUES, asdict(published).values(), strict=True)
+        }
         lines.append({"Ablation": ABSENT, "Protocol": REPORTED, "Label": "not computed here"} | values)
-    shown = pd.DataFrame(lines).fillna("").astype(str)
+    columns = [*_FIRST, f"ROC-AUC of {unit}s", "Accuracy", "F1", "Tested"]
+    shown = pd.DataFrame(lines, columns=columns).fillna("").astype(str)
     return PaperTable(NAME, TITLE, " ".join(notes), found, shown, n_keys=2)
 
 
+_FIRST = ("Ablation", "Protocol", "Label", "ROC-AUC of images", "Difference", "On the same images")
 _VALUES = (("ROC-AUC of images", "roc_auc"), ("Accuracy", "accuracy"), ("F1", "f1"))
 
 

@@ -23,7 +23,8 @@ PITCH, TOP, BOTTOM, GAP = 4.6, 8.5, 9.0, 2.0
 """Millimetres: of a line, above and below the panels, and between plot and text."""
 MOST = 2
 """Panels side by side."""
-BEYOND = {True: "Together: more than the sum", False: "Together: less than the sum"}
+BEYOND = {frozenset({True}): "Together: more than the sum", frozenset({False}): "Together: less than the sum"}
+"""What the bar of all leaks beyond their sum is called where it rises, or falls, in all panels."""
 REPORTED = "As reported elsewhere"
 WIDEST = "+0.000 (−0.000 to +0.000)"
 
@@ -64,6 +65,10 @@ def waterfall(found: pd.DataFrame, reported: float | None = None) -> Drawn:
     Returns:
         Data: arm, what, title, start, end, low, high, text, nothing.
     """
+    rises = frozenset(found.loc[found["leak"] == "together", "difference"] >= 0)
+    found = found.assign(
+        title=found["title"].mask(found["leak"] == "together", BEYOND.get(rises, "Together, beyond the sum"))
+    )
     panels = {str(arm): bars(mine, reported) for arm, mine in found.groupby("arm", sort=False)}
     figure, places = _layout(list(panels), max(len(lines) for lines in panels.values()))
     limits = _limits([bar for lines in panels.values() for bar in lines])
@@ -71,7 +76,9 @@ def waterfall(found: pd.DataFrame, reported: float | None = None) -> Drawn:
         _panel(axes, lines, limits, labelled=number % MOST == 0)
         axes.set_title(arm, fontsize=fit(arm, 30, LARGE), fontweight="bold", loc="left")
     tall = figure.get_size_inches()[1] * 25.4
-    figure.text(0.5, 1 - 1.2 / tall, "LEAKY BY DESIGN", color=RED, fontsize=LARGE, fontweight="bold", ha="center", va="top")
+    figure.text(
+        0.5, 1 - 1.2 / tall, "LEAKY BY DESIGN", color=RED, fontsize=LARGE, fontweight="bold", ha="center", va="top"
+    )
     rows = [{"arm": arm, **vars(bar)} for arm, lines in panels.items() for bar in lines]
     return figure, pd.DataFrame(rows)
 
@@ -100,17 +107,16 @@ def _step(row: dict[Any, Any], level: float) -> Bar:
     nothing = row["nothing"] if isinstance(row["nothing"], str) else ""
     if nothing:
         return Bar("leak", row["title"], level, level, np.nan, np.nan, nothing, nothing=True)
-    together = row["leak"] == "together"
-    title = BEYOND[value >= 0] if together else row["title"]
+    what = "together" if row["leak"] == "together" else "leak"
     text = difference_interval(value, low, high)
-    return Bar("together" if together else "leak", title, level, level + value, level + low, level + high, text)
+    return Bar(what, row["title"], level, level + value, level + low, level + high, text)
 
 
 def _layout(arms: Sequence[str], n_lines: int) -> tuple[Figure, list[Axes]]:
     """Return a figure and the panels' axes: labels at the left of each row of panels, room for text right of each panel."""
     wide, n_columns = len(arms) > 1, min(MOST, len(arms))
     whole, n_rows = width(wide), ceil(len(arms) / MOST)
-    left, text = max(extent(title, NORMAL) for title in (*BEYOND.values(), REPORTED)) + 4, extent(WIDEST, SMALL) + GAP + 1
+    left, text = max(extent(title, NORMAL) for title in BEYOND.values()) + 3, extent(WIDEST, SMALL) + 2 * GAP
     side, tall = (whole - left - n_columns * text) / n_columns, PITCH * n_lines
     block = TOP + tall + BOTTOM
     height = n_rows * block + NOTICE
@@ -143,7 +149,7 @@ def _panel(axes: Axes, lines: list[Bar], limits: tuple[float, float], *, labelle
             annotation_clip=False,
         )  # fmt: skip
     axes.set(xlim=limits, ylim=(len(lines) - 0.4, -0.6), xlabel="ROC-AUC of images")
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set_yticks(range(len(lines)), [bar.title for bar in lines] if labelled else [""] * len(lines))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
