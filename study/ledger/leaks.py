@@ -53,7 +53,7 @@ SINGLES = (
 )  # fmt: skip
 PUBLISHED_RECIPE = Leak(
     RECIPE,
-    "Published recipe",
+    "All: published recipe",
     frozenset(leak.name for leak in SINGLES),
     "All of these at once, as in a published recipe.",
 )

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from study.paper.figures.parts import Drawn, extent, fit
 from study.paper.format import difference_interval, interval
-from study.paper.style import DARK, FAINT, GUIDE, LARGE, NORMAL, NOTICE, SMALL, canvas, styled, width
+from study.paper.style import DARK, FAINT, GUIDE, LARGE, MM, NORMAL, NOTICE, SMALL, canvas, styled, width
 
 RED = "#B00000"
 HONEST, UP, DOWN = "#0072B2", "#D55E00", "#56B4E9"
@@ -26,6 +26,8 @@ MOST = 2
 BEYOND = {frozenset({True}): "Together: more than the sum", frozenset({False}): "Together: less than the sum"}
 """What the bar of all leaks beyond their sum is called where it rises, or falls, in all panels."""
 REPORTED = "As reported elsewhere"
+HEADING = -1.02
+"""Place of the heading of the text, on the ordinate of a panel."""
 WIDEST = "+0.000 (−0.000 to +0.000)"
 
 
@@ -75,7 +77,7 @@ def waterfall(found: pd.DataFrame, reported: float | None = None) -> Drawn:
     for number, ((arm, lines), axes) in enumerate(zip(panels.items(), places, strict=True)):
         _panel(axes, lines, limits, labelled=number % MOST == 0)
         axes.set_title(arm, fontsize=fit(arm, 30, LARGE), fontweight="bold", loc="left")
-    tall = figure.get_size_inches()[1] * 25.4
+    tall = figure.get_size_inches()[1] / MM
     figure.text(
         0.5, 1 - 1.2 / tall, "LEAKY BY DESIGN", color=RED, fontsize=LARGE, fontweight="bold", ha="center", va="top"
     )
@@ -142,12 +144,8 @@ def _panel(axes: Axes, lines: list[Bar], limits: tuple[float, float], *, labelle
         _draw(axes, place, bar)
         if bar.what in ("honest", "leak", "together") and place + 1 < len(lines):
             axes.plot([bar.end] * 2, [place, place + 1], color=GUIDE, linewidth=0.5, zorder=1)
-        colour = GUIDE if bar.nothing else DARK
-        axes.annotate(
-            bar.text, (1, place), xytext=(GAP * 72 / 25.4, 0), xycoords=axes.get_yaxis_transform(),
-            textcoords="offset points", fontsize=SMALL, va="center", color="#7F7F7F" if bar.nothing else colour,
-            annotation_clip=False,
-        )  # fmt: skip
+        _beside(axes, place, bar.text, color="#7F7F7F" if bar.nothing else DARK)
+    _beside(axes, HEADING, "Value (95 % interval)", color=DARK, fontweight="bold")
     axes.set(xlim=limits, ylim=(len(lines) - 0.4, -0.6), xlabel="ROC-AUC of images")
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set_yticks(range(len(lines)), [bar.title for bar in lines] if labelled else [""] * len(lines))
@@ -156,6 +154,16 @@ def _panel(axes: Axes, lines: list[Bar], limits: tuple[float, float], *, labelle
     for label, bar in zip(axes.get_yticklabels(), lines, strict=True):
         leaky = bar.what not in ("honest", "reported")
         label.set(color=RED if leaky else DARK, fontweight="bold" if bar.what in ("honest", "total") else "normal")
+
+
+def _beside(axes: Axes, place: float, text: str, **look: Any) -> None:
+    """Write text to the right of a panel, at a place on its ordinate."""
+    at: dict[str, Any] = {
+        "xycoords": axes.get_yaxis_transform(),
+        "textcoords": "offset points",
+        "va": "center_baseline",
+    }
+    axes.annotate(text, (1, place), xytext=(GAP * MM * 72, 0), fontsize=SMALL, annotation_clip=False, **(at | look))
 
 
 def _draw(axes: Axes, place: int, bar: Bar) -> None:
