@@ -23,7 +23,7 @@ from mmbc.errors import ConfigError, StudyError
 from study import folder as study_folder
 from study import folds
 from study.execute import Workspace, execute
-from study.ledger.leaks import HONEST, LABEL, SINGLE, SPACE, TUNED, LedgerCell
+from study.ledger.leaks import HONEST, LABEL, RECIPE, SINGLE, SPACE, TUNED, LedgerCell
 from study.ledger.measure import N_REPLICATES, Measuring, table
 from study.ledger.plan import distinct, encoders, plan, why_nothing
 from study.ledger.rows import LedgerRows, open_rows
@@ -198,6 +198,8 @@ def _notes(found: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates
             f"With {count(seeds, 'training seed')} a difference contains the chance of single trainings, which the intervals do "
             f"not show; a small one means little below {SEEDS_NEEDED} seeds (--seeds)."
         )
+    for row in found[found["leak"].isin([TUNED, RECIPE])].to_dict("records"):
+        notes.append(f"{row['arm']}, {row['title'].lower()}: chosen was {row['chosen']}.")
     return notes + [luck for arm in study.arms if (luck := _luck(found, arm))]
 
 

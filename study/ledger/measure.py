@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmbc.config import flatten
 from study.ledger.leaks import HONEST, LABEL, RECIPE, SINGLES, TOGETHER, TUNED
 from study.ledger.plan import Entry
 from study.ledger.rows import LedgerRows
@@ -158,7 +159,8 @@ def table(entries: Sequence[Entry], measuring: Measuring, nothing: Callable[[Ent
     Columns: arm, leak, title, label (`LABEL` or ''), nothing (why the leak changes nothing, or ''); n_cells, n_parts, n_patients,
     n_images; value, low and high of `MEASURES` (auc, auc_low, auc_high, ...); part_low, part_high (the range of the AUCs within
     test parts); difference, difference_low, difference_high (reported AUC minus the honest one); shared, shared_low, shared_high,
-    n_shared (the same on the test images that both have); n_candidates, candidate (the one reported).
+    n_shared (the same on the test images that both have); n_candidates, candidate (number of the one reported), chosen (its
+    settings that differ from the reference).
 
     Args:
         entries: of `study.ledger.plan.plan`, all of them trained.
@@ -176,11 +178,18 @@ def table(entries: Sequence[Entry], measuring: Measuring, nothing: Callable[[Ent
             steps[entry.leak.name] = found.under["auc"] - honest.under["auc"]
             if entry.leak.name == RECIPE:
                 lines.append(_together(arm, steps))
-            compared = (
-                {"n_candidates": len(entries_of), "candidate": entry.candidate} if TUNED in entry.leak.changes else {}
-            )
+            compared = _choice(entry, entries_of) if TUNED in entry.leak.changes else {}
             lines.append(_line(entry, found, measuring, honest) | compared | {"nothing": nothing(entry)})
     return pd.DataFrame(lines)
+
+
+def _choice(chosen: Entry, among: Sequence[Entry]) -> dict[str, Any]:
+    """Say what was chosen on test parts, and among how many."""
+    reference, own = (flatten(entry.cells[0].config) for entry in (among[0], chosen))
+    changes = [f"{key} = {value}" for key, value in own.items() if value != reference[key]]
+    return {
+        "n_candidates": len(among), "candidate": chosen.candidate, "chosen": ", ".join(changes) or "the reference",
+    }  # fmt: skip
 
 
 def _by_protocol(entries: Sequence[Entry]) -> list[list[Entry]]:

@@ -182,6 +182,8 @@ def test_every_row_of_the_table_is_there_and_labelled(ledger):
     sum_of_all = table.loc[[*LEAKS, "together"], "difference"].sum()
     assert table.loc["honest", "auc"] + sum_of_all == pytest.approx(table.loc["published-recipe", "auc"])
     assert table.loc["tuned-on-test", "difference"] >= 0
+    reference = table.loc["tuned-on-test", "candidate"] == 0
+    assert (table.loc["tuned-on-test", "chosen"] == "the reference") == reference
     assert table.loc["split-by-image", ["unit_auc"]].isna().all() and table.loc["honest", ["unit_auc"]].notna().all()
     assert (table["nothing"].fillna("") == "").all(), "this cohort has outlines, copies and a clinical column"
 
