@@ -73,6 +73,8 @@ class Workspace:
         keep_models: whether a record has the weights; the trials of a search leave predictions alone.
         out_of_fold: cell name -> (rows, logits) for cells without a validation part: the predictions of its training rows by
             models that did not see them, which calibration and thresholds are then learned from.
+        encoders: cell name -> encoder of its clinical columns in place of one fitted on its training rows: a leak, for those who
+            measure what it is worth (`study.ledger`).
     """
 
     cohort: Cohort
@@ -83,6 +85,7 @@ class Workspace:
     checkpoint_every: int = CHECKPOINT_EVERY
     keep_models: bool = True
     out_of_fold: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    encoders: Mapping[str, TabularEncoder] = field(default_factory=dict)
 
 
 @dataclass
@@ -375,7 +378,7 @@ class _Drive:
     def _begin(self, cell: Cell) -> _Running:
         images = self.workspace.cohort.images
         rows = dict(rows_of(cell.split, images))
-        encoder = tabular.fit(
+        encoder = self.workspace.encoders.get(cell.name) or tabular.fit(
             images.loc[rows["train"]], self.workspace.cohort.features,
             missing_indicators=cell.config.data.missing_indicators,
         )  # fmt: skip

@@ -39,9 +39,9 @@ def lock(folder: Path, *, wait: float = 0) -> FileLock:
     return held
 
 
-def set_aside(folder: Path) -> Path | None:
-    """Move a study out of the way (`--force`) and return where it went; None if there was none."""
-    if not (folder / "study.toml").exists():
+def set_aside(folder: Path, *, holds: str = "study.toml") -> Path | None:
+    """Move a study, known by a file it has, out of the way (`--force`) and return where it went; None if there was none."""
+    if not (folder / holds).exists():
         return None
     number = 1
     while (place := folder.with_name(f"{folder.name}.replaced-{number}")).exists():

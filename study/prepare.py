@@ -111,9 +111,9 @@ def prepare(request: Request, observer: Observer) -> Planned:
         aside=folds.columns_used(asked.protocol), tolerance=request.tolerance, observer=observer,
     )  # fmt: skip
     cohort = opened.cohort
-    _check_features(asked, cohort)
+    check_features(asked, cohort)
     check_subgroups(cohort, asked.protocol.subgroups)
-    place = request.out / (request.name or _default_name(cohort.name, asked, request.tolerance))
+    place = request.out / (request.name or default_name(cohort.name, asked, request.tolerance))
     notes = []
     if request.force and (aside := study_folder.set_aside(place)) is not None:
         notes.append(f"The old study is kept at {aside}.")
@@ -131,7 +131,7 @@ def prepare(request: Request, observer: Observer) -> Planned:
     )  # fmt: skip
 
 
-def _check_features(study: StudyFile, cohort: Cohort) -> None:
+def check_features(study: StudyFile, cohort: Cohort) -> None:
     """Refuse arms with a tabular branch for a cohort without a clinical column."""
     tabular = [arm for arm in study.arms if "tabular" in study.arm_config(arm).model.inputs]
     if tabular and not cohort.features:
@@ -142,7 +142,7 @@ def _check_features(study: StudyFile, cohort: Cohort) -> None:
         )
 
 
-def _default_name(cohort: str, study: StudyFile, tolerance: Tolerance) -> str:
+def default_name(cohort: str, study: StudyFile, tolerance: Tolerance) -> str:
     """Return cohort and preset; other labels, splits or a sample get a name of their own, so that none blocks another."""
     parts = [cohort, study.preset]
     if study.data.negative:

@@ -171,7 +171,15 @@ class _Belonging:
         self.labels = cohort.images.set_index("image_id")[["patient_id", "label"]]
 
     def check_record(self, place: Path, record: Mapping[str, Any]) -> None:
-        """Refuse a cell of another study, and one that was trained with a leak on purpose."""
+        """Refuse a cell that was trained with a leak on purpose, one of an optimism ledger, and one of another study."""
+        if record.get("leak"):
+            raise StudyError(
+                f"{place}: was trained with the deliberate leak {record['leak']!r}; it cannot be reported beside honest cells"
+            )
+        if record.get("ledger"):
+            raise StudyError(
+                f"{place}: belongs to an optimism ledger, not to a study; delete it and run the study again"
+            )
         repeat, fold = record["repeat"], record["fold"]
         config = self.baseline if record["arm"] == BASELINE else self.configs.get((record["arm"], repeat, fold))
         expected = {
@@ -182,10 +190,6 @@ class _Belonging:
             raise StudyError(
                 f"{place}: belongs to another study (other {' and '.join(other)}); studies are never mixed. Delete the folder "
                 "and run the study again, or compare two studies with study.compare"
-            )
-        if record.get("leak"):
-            raise StudyError(
-                f"{place}: was trained with the deliberate leak {record['leak']!r}; it cannot be reported beside honest cells"
             )
 
     def check_rows(self, place: Path, record: Mapping[str, Any], rows: pd.DataFrame) -> None:

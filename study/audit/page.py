@@ -102,7 +102,13 @@ def rounded(finding: Finding) -> pd.DataFrame:
 def documented() -> str:
     """Return all checks as the table that README.md has."""
     rows = [
-        {"": f.code, "check": f"{f.name}{'' if f.fast else ' *'}", "asks": f.asks, "a fault means": f.means, "what to do": f.remedy}
+        {
+            "": f.code,
+            "check": f"{f.name}{'' if f.fast else ' *'}",
+            "asks": f.asks,
+            "a fault means": f.means,
+            "what to do": f.remedy,
+        }
         for f in CHECKS
     ]
     return table(pd.DataFrame(rows))

@@ -24,7 +24,13 @@ def certified(subject):
     listed = subject.listing.images[["image_id"]].assign(listed_patient=subject.listing.images["patient_id"])
     listed = listed.join(subject.facts[["content_digest", "pixel_digest"]])
     return certificate(
-        "clean", subject.images, listed, subject.folds, subject.features, seeds={"split seed": 0}, versions={"mmbc": "1"}
+        "clean",
+        subject.images,
+        listed,
+        subject.folds,
+        subject.features,
+        seeds={"split seed": 0},
+        versions={"mmbc": "1"},
     )
 
 
@@ -88,7 +94,16 @@ def test_the_page_puts_what_failed_first_and_explains_it(subject):
     assert "ignored: A01" in page.counted(findings, ("A01",))
 
 
-TINY = ["--data", "phantom", "--preset", "tiny", "--set", "data.phantom.n_patients=150", "--set", "data.phantom.height=64"]
+TINY = [
+    "--data",
+    "phantom",
+    "--preset",
+    "tiny",
+    "--set",
+    "data.phantom.n_patients=150",
+    "--set",
+    "data.phantom.height=64",
+]
 
 
 def run(tmp_path, *arguments):
@@ -135,7 +150,9 @@ def test_an_unknown_code_is_refused_with_the_nearest(tmp_path):
 def test_a_study_is_audited_with_its_own_folds(finished_study, tmp_path):
     done = run(tmp_path, "--study", str(finished_study.folder), "--json", str(tmp_path / "facts.json"))
     assert done.exit_code == 0, done.output
-    found = {finding["code"]: finding["status"] for finding in json.loads((tmp_path / "facts.json").read_text())["findings"]}
+    found = {
+        finding["code"]: finding["status"] for finding in json.loads((tmp_path / "facts.json").read_text())["findings"]
+    }
     assert {found[code] for code in ("A24", "A25", "A27", "A28", "A32")} == {"PASSED"}
     page_ = (tmp_path / "reports" / "finished-audit" / "audit.md").read_text()
     assert "Confirmed: in none of 4 splits" in page_
