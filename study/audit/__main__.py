@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,14 +14,18 @@ from study import options
 from study.audit import page
 from study.audit.catalogue import known
 from study.audit.whole import Audit, audit
-from study.execute import CACHE_GIB
+from study.execute import CACHE_GIB, CHECKPOINT_EVERY
+from study.ledger import book
+from study.ledger.book import CANDIDATES
 from study.live import View
 from study.options import Asked
+from study.paper.ledger import NOTICE, ledger_table
+from study.record import read_json, read_settings
 from study.terminal import show_error, write_facts
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-AUDIT = "Audit"
+AUDIT, LEDGER = "Audit", "Optimism ledger"
 
 
 @app.command()
@@ -29,6 +34,9 @@ def main(
     ignore: Annotated[str | None, typer.Option(help="Codes of checks whose failure is known, separated by commas: A13,A18.", rich_help_panel=AUDIT)] = None,
     write_clean_list: Annotated[Path | None, typer.Option(help="Write facts about the cohort's files to this CSV, to publish.", rich_help_panel=AUDIT)] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Only the checks that need no look into pixels.", rich_help_panel=AUDIT)] = False,
+    ledger: Annotated[bool, typer.Option("--ledger", help="Instead: commit each leak on purpose, alone and all together, and measure what it is worth (trains models).", rich_help_panel=LEDGER)] = False,
+    candidates: Annotated[int, typer.Option(min=2, help="Configurations that the leak of tuning on test parts compares.", rich_help_panel=LEDGER)] = CANDIDATES,
+    ablation: Annotated[str, typer.Option(help="Arms the ledger is kept for.", rich_help_panel=LEDGER)] = "image,concat",
     data: options.Data = None,
     positive: options.Positive = None,
     negative: options.Negative = None,
@@ -44,30 +52,43 @@ def main(
     holdout: options.Holdout = None,
     test_where: options.TestWhere = None,
     repeats: options.Repeats = None,
+    seeds: options.Seeds = None,
     config: options.Config = None,
     preset: options.Preset = None,
     set_: options.Set = None,
+    name: options.Name = "",
     out: options.Out = Path("results"),
     reports: options.Reports = Path("reports"),
     json_file: options.JsonFile = None,
+    executor: options.Executor = "lockstep",
+    device: options.Device = None,
+    max_live_fits: options.MaxLiveFits = None,
+    checkpoint_every: options.CheckpointEvery = CHECKPOINT_EVERY,
+    cache_gib: options.CacheGib = CACHE_GIB,
+    force: options.Force = False,
 ) -> None:  # fmt: skip
     """Find what a reviewer would find: leaks, copies, annotations in pixels, shortcuts, unequal arms.
 
     Writes reports/NAME-audit: a page with every check, the fold certificate, a contact sheet of near-duplicates. The exit code is 1
-    if a check failed that is not ignored, and 2 if the audit itself could not be made.
+    if a check failed that is not ignored, and 2 if the audit itself could not be made. With --ledger it trains models instead, and
+    writes what each methodological leak would have been worth.
     """
     asked = Asked(
         data=data, positive=positive, negative=negative, label_level=label_level, columns=columns, features=features,
         allow_leaky_column=allow_leaky_column, outlines=outlines, limit_patients=limit_patients,
-        allow_missing_images=allow_missing_images, max_unreadable=max_unreadable, ablation="all", folds=folds,
-        holdout=holdout, test_where=test_where, repeats=repeats, seeds=None, config=config, preset=preset, set_=set_,
-        name="", out=out, reports=reports, figures=True, with_predictions=False, json_file=json_file,
-        executor="lockstep", device=None, jobs=1, max_live_fits=None, checkpoint_every=0,
-        cache_gib=CACHE_GIB, dry_run=False, force=False,
+        allow_missing_images=allow_missing_images, max_unreadable=max_unreadable,
+        ablation=ablation if ledger else "all", folds=folds,
+        holdout=holdout, test_where=test_where, repeats=repeats, seeds=seeds, config=config, preset=preset, set_=set_,
+        name=name, out=out, reports=reports, figures=True, with_predictions=False, json_file=json_file,
+        executor=executor, device=device, jobs=1, max_live_fits=max_live_fits, checkpoint_every=checkpoint_every,
+        cache_gib=cache_gib, dry_run=False, force=force,
     )  # fmt: skip
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if ledger:
+            _ledger(console, asked, study, candidates)
+            return
         ignored = known(tuple(ignore.split(","))) if ignore else ()
         with View(console) as view:
             found = audit(asked, view, study=study, quick=quick, clean=write_clean_list)
@@ -83,6 +104,23 @@ def main(
         raise typer.Exit(130) from None
     if page.failed(found.findings, ignored):
         raise typer.Exit(1)
+
+
+def _ledger(console: Console, asked: Asked, study: Path | None, candidates: int) -> None:
+    """Train every protocol, honest and leaky, and write what each leak is worth; a study's settings and folds are the honest ones."""
+    settings = read_settings(study) if study is not None else options.study_file(asked)
+    if study is not None:
+        asked = replace(asked, name=study.name, out=study.parent)
+    request = options.request(asked, settings)
+    with View(console) as view:
+        found = book.run(request, view, n_candidates=candidates)
+    written = book.write(found, asked.reports / f"{found.name}-audit")
+    console.print(f"[bold red]{NOTICE}[/]", highlight=False)
+    console.print(ledger_table(found.table))
+    for note in found.notes:
+        console.print(f"- {note}", highlight=False, markup=False)
+    write_facts(asked.json_file, read_json(next(path for path in written if path.name == "ledger.json")))
+    console.print(f"Ledger: {written[0]}", highlight=False, soft_wrap=True)
 
 
 def _show(console: Console, found: Audit, ignored: tuple[str, ...]) -> None:

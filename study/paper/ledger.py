@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.table import Table
 
 from study.paper.figures.waterfall import waterfall
 from study.paper.format import count, difference_interval, interval, number
@@ -109,3 +110,13 @@ def write(
     return [folder / f"{NAME}.{suffix}" for suffix in ("md", "csv", "json")] + [
         folder / f"{FIGURE}.{suffix}" for suffix in ("png", "pdf", "svg", "csv")
     ]
+
+
+def ledger_table(found: pd.DataFrame) -> Table:
+    """Return the ledger for the terminal: AUC and difference of every protocol."""
+    table = Table("ablation", "protocol", "ROC-AUC of images", "difference", title=TITLE, title_justify="left")
+    for row in found.to_dict("records"):
+        line = _line(row, "patient")
+        name = f"[red]{line['Protocol']}[/]" if line["Label"] else line["Protocol"]
+        table.add_row(line["Ablation"], name, line.get("ROC-AUC of images", ""), line.get("Difference", ""))
+    return table
