@@ -264,7 +264,7 @@ def _grain(detail: np.ndarray, covered: np.ndarray, points: np.ndarray) -> np.nd
     waiting = np.arange(len(points))
     for shift in GRAIN_SHIFTS:
         source = points[waiting] + shift
-        inside = ((source >= 0) & (source < covered.shape)).all(axis=1)
+        inside = np.all((source >= 0) & (source < covered.shape), axis=1)
         rows, columns = np.where(inside[:, None], source, 0).T
         good = inside & ~covered[rows, columns]
         found[waiting[good]] = detail[rows[good], columns[good]]

@@ -15,7 +15,7 @@ but its size and place.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -56,8 +56,8 @@ RING, FAR = 3, 7
 METHOD = "patient-grouped 5-fold cross-validation, fold-stratified Obuchowski"
 LITTLE = 0.1
 """Added to spreads before their ratio, in grey levels, so that flat regions have one."""
-BOUND = 0.60
-"""An AUC that the interval must not exclude from below: what a lesion's size and place alone are worth (DESIGN)."""
+NEAR, CLEAR = 0.55, 0.60
+"""An excess whose whole interval lies above these AUCs is a warning, and a clear trace."""
 
 
 # ------------------------------------------------------------------------------------------------ features of a region
@@ -193,7 +193,6 @@ def measure(
     return result
 
 
-
 def _features(
     paths: Sequence[Path], facts: pd.DataFrame, data: DataConfig, file: Path, workers: int, progress: Progress | None
 ) -> np.ndarray:  # fmt: skip
@@ -240,19 +239,32 @@ def _kept_results(file: Path) -> pd.DataFrame | None:
 
 
 def _results(features: np.ndarray, images: pd.DataFrame, own: np.ndarray) -> Iterator[dict[str, object]]:
-    """Yield the rows of `measure`."""
+    """Yield the rows of `measure`; the control region is the same for every mode and probed once."""
+    control = features[:, -1]
+    for view, columns in VIEWS.items():
+        elsewhere = list(_probed(control[:, columns], images, own, linear=False))
+        for number, mode in enumerate(MODES):
+            treated = features[:, number, columns]
+            places = {
+                "treated": _probed(treated, images, own, linear=False), CONTROL: elsewhere,
+                "excess": _probed(treated - control[:, columns], images, own, linear=True),
+            }  # fmt: skip
+            for place, found in places.items():
+                for name, estimate in found:
+                    yield {"mode": mode, "view": view, "place": place, "comparison": name, **_plain(estimate)}
+
+
+def _probed(
+    seen: np.ndarray, images: pd.DataFrame, own: np.ndarray, *, linear: bool
+) -> Iterator[tuple[str, Estimate]]:  # fmt: skip
+    """Yield every comparison with its estimate: classes by patient, then own outlines by image."""
     positive = tuple(sorted(images.loc[images["label"] == 1, "status"].astype(str).unique()))
-    classes = probes.comparisons(images, positive)
-    for number, mode in enumerate(MODES):
-        for view, columns in VIEWS.items():
-            treated, control = features[:, number, columns], features[:, -1, columns]
-            for place, seen in zip(PLACES, (treated, control, treated - control), strict=True):
-                linear = place == "excess"
-                found = [(each, probes.probe(seen, images, each, linear=linear)) for each in classes]
-                found += [(each, by_image(seen, images, each, linear=linear)) for each in own_comparisons(images, own)]
-                for comparison, estimate in found:
-                    if estimate is not None:
-                        yield {"mode": mode, "view": view, "place": place, "comparison": comparison.name, **_plain(estimate)}
+    for comparison in probes.comparisons(images, positive):
+        if (found := probes.probe(seen, images, comparison, linear=linear)) is not None:
+            yield comparison.name, found
+    for comparison in own_comparisons(images, own):
+        if (found := by_image(seen, images, comparison, linear=linear)) is not None:
+            yield comparison.name, found
 
 
 def _plain(estimate: Estimate) -> dict[str, object]:
@@ -302,3 +314,74 @@ def by_image(
         value = float(found.value[0])
         low, high = auc.logit_interval(value, float(found.se[0]))
     return Estimate(value, low, high, "image", METHOD, "E1", len(people), len(rows))
+
+
+# ------------------------------------------------------------------------------------------------------ what is said
+
+
+def finding(result: pd.DataFrame, mode: str) -> Finding:
+    """Judge what a treatment leaves, by the excess of the mask and of all views together.
+
+    Args:
+        result: of `measure`.
+        mode: the study's `data.outlines`.
+    """
+    if result.empty:
+        return Finding(CODE, PASSED, "No image has an outline in its pixels.")
+    if mode == "keep":
+        tells = (
+            f"where and how large they are tells {_row(result, mode, 'mask', 'treated')['comparison']} with an AUC of "
+        )
+        evidence = f"Outlines stay in the pixels: {tells}{_said(result, mode, 'mask', 'treated')}."
+        return Finding(CODE, FAILED, evidence, rows=_rows(result, mode))
+    judged = result[(result["mode"] == mode) & (result["place"] == "excess") & result["view"].isin(["mask", "all"])]
+    if not judged["comparison"].str.contains(CONTRALATERAL).any():  # else an outline of one's own is the label
+        judged = judged[~judged["comparison"].str.startswith(OWN)]
+    surely = judged["low"].fillna(judged["auc"])
+    status = FAILED if (surely > CLEAR).any() else WARNING if (surely > NEAR).any() else PASSED
+    worst = judged.iloc[int(surely.to_numpy().argmax())]
+    evidence = f"{remains(result, mode)} Farthest from chance: {worst['comparison']}, {worst['view']}, {_shown(worst)}."
+    return Finding(CODE, status, evidence, HANDLED[mode], _rows(result, mode))
+
+
+def remains(result: pd.DataFrame, mode: str = "sham") -> str:
+    """Say in one sentence what is left of the outlines; '' where there were none.
+
+    It belongs under every number of a study whose images had outlines.
+    """
+    if result.empty:
+        return ""
+    return (
+        f"What remains of the outlines: the treated regions tell {_row(result, mode, 'all', 'excess')['comparison']} with an "
+        f"AUC of {_said(result, mode, 'all', 'excess')} beyond control regions of the same images, at most, because the rims "
+        f"of lesions are in it; their shape and place alone with {_said(result, mode, 'mask', 'excess')}."
+    )
+
+
+HANDLED = {
+    "inpaint": "Only outlines that are there were taken out, so that the treatment itself tells who had one.",
+    "sham": "One outline of each size class was taken out of every image, its own or a donor's.",
+}
+
+
+def _row(result: pd.DataFrame, mode: str, view: str, place: str) -> pd.Series:
+    """Return the study's comparison."""
+    return result[(result["mode"] == mode) & (result["view"] == view) & (result["place"] == place)].iloc[0]
+
+
+def _said(result: pd.DataFrame, mode: str, view: str, place: str) -> str:
+    return _shown(_row(result, mode, view, place))
+
+
+def _shown(row: pd.Series) -> str:
+    interval = "" if np.isnan(row["low"]) else f" ({row['low']:.2f} to {row['high']:.2f})"
+    return f"{row['auc']:.2f}{interval}"
+
+
+def _rows(result: pd.DataFrame, mode: str) -> tuple[Mapping[str, str], ...]:
+    """Return a mapping for each comparison and view, with the AUC at each place."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for _, row in result[result["mode"] == mode].iterrows():
+        key = (row["comparison"], row["view"])
+        found.setdefault(key, {"comparison": key[0], "seen": key[1]})[row["place"]] = _shown(row)
+    return tuple(found.values())
