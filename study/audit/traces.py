@@ -50,7 +50,7 @@ COLUMNS = {
 }  # fmt: skip
 SETTINGS = ("image_size", "resize", "crop")
 
-OWN = "Own outline against none"
+OWN = "own outline against none"
 RING, FAR = 3, 7
 """Pixels from the region to the end of its surroundings, and of what these are compared with."""
 METHOD = "patient-grouped 5-fold cross-validation, fold-stratified Obuchowski"
@@ -287,7 +287,7 @@ def own_comparisons(images: pd.DataFrame, own: np.ndarray) -> list[Comparison]:
     for name in sorted(case.dropna().unique()):
         rows = (case == name).to_numpy()
         if 0 < own[rows].sum() < rows.sum():
-            found.append(Comparison(f"{OWN}, {name}", rows, own.astype(int)))
+            found.append(Comparison(f"{OWN} within {name}", rows, own.astype(int)))
     return found
 
 
@@ -329,18 +329,19 @@ def finding(result: pd.DataFrame, mode: str) -> Finding:
     if result.empty:
         return Finding(CODE, PASSED, "No image has an outline in its pixels.")
     if mode == "keep":
-        tells = (
-            f"where and how large they are tells {_row(result, mode, 'mask', 'treated')['comparison']} with an AUC of "
-        )
-        evidence = f"Outlines stay in the pixels: {tells}{_said(result, mode, 'mask', 'treated')}."
+        told = f"AUC {_said(result, mode, 'mask', 'treated')} for {_asked(result)} from their shape and place alone"
+        evidence = f"Outlines stay in the pixels: {told}."
         return Finding(CODE, FAILED, evidence, rows=_rows(result, mode))
     judged = result[(result["mode"] == mode) & (result["place"] == "excess") & result["view"].isin(["mask", "all"])]
-    if not judged["comparison"].str.contains(CONTRALATERAL).any():  # else an outline of one's own is the label
+    if not _by_breast(result):  # else an outline of one's own is the label
         judged = judged[~judged["comparison"].str.startswith(OWN)]
     surely = judged["low"].fillna(judged["auc"])
     status = FAILED if (surely > CLEAR).any() else WARNING if (surely > NEAR).any() else PASSED
     worst = judged.iloc[int(surely.to_numpy().argmax())]
-    evidence = f"{remains(result, mode)} Farthest from chance: {worst['comparison']}, {worst['view']}, {_shown(worst)}."
+    evidence = (
+        f"{remains(result, mode)} The farthest from chance of all comparisons: {worst['comparison']}, {_shown(worst)} "
+        f"({worst['view']})."
+    )
     return Finding(CODE, status, evidence, HANDLED[mode], _rows(result, mode))
 
 
@@ -352,9 +353,9 @@ def remains(result: pd.DataFrame, mode: str = "sham") -> str:
     if result.empty:
         return ""
     return (
-        f"What remains of the outlines: the treated regions tell {_row(result, mode, 'all', 'excess')['comparison']} with an "
-        f"AUC of {_said(result, mode, 'all', 'excess')} beyond control regions of the same images, at most, because the rims "
-        f"of lesions are in it; their shape and place alone with {_said(result, mode, 'mask', 'excess')}."
+        f"What remains of the outlines: AUC {_said(result, mode, 'all', 'excess')} for {_asked(result)} from the treated "
+        "regions, beyond control regions of the same images, an upper bound that includes the rims of lesions; "
+        f"{_said(result, mode, 'mask', 'excess')} from their shape and place alone."
     )
 
 
@@ -364,13 +365,22 @@ HANDLED = {
 }
 
 
-def _row(result: pd.DataFrame, mode: str, view: str, place: str) -> pd.Series:
-    """Return the study's comparison."""
-    return result[(result["mode"] == mode) & (result["view"] == view) & (result["place"] == place)].iloc[0]
+def _asked(result: pd.DataFrame) -> str:
+    """Return the study's comparison; where labels belong to breasts that is whose outline it is, within positive cases."""
+    names = result["comparison"]
+    if not _by_breast(result):
+        return str(names.iloc[0])
+    positive = str(names.iloc[0]).partition(" against ")[0]
+    return next((name for name in names if name == f"{OWN} within {positive}"), OWN)
+
+
+def _by_breast(result: pd.DataFrame) -> bool:
+    return bool(result["comparison"].str.contains(CONTRALATERAL).any())
 
 
 def _said(result: pd.DataFrame, mode: str, view: str, place: str) -> str:
-    return _shown(_row(result, mode, view, place))
+    of_view = (result["mode"] == mode) & (result["view"] == view) & (result["place"] == place)
+    return _shown(result[of_view & (result["comparison"] == _asked(result))].iloc[0])
 
 
 def _shown(row: pd.Series) -> str:

@@ -14,7 +14,7 @@ from mmbc.data import outlines
 from mmbc.data.images import read_images
 from study.audit import probes, traces
 
-N_PATIENTS = 60
+N_PATIENTS = 48
 HEIGHT, WIDTH = 100, 64
 
 
@@ -87,6 +87,18 @@ def test_one_sentence_has_both_numbers_with_their_intervals(result):
     assert said.count(" to ") == 2 and "Cancer against the rest" in said and said.count(". ") == 0
 
 
+def test_labels_of_breasts_are_judged_by_whose_outline_it_is(result):
+    within = f"{traces.OWN} within Cancer"
+    breasts = result.replace({"comparison": {traces.OWN: "Contralateral against Normal"}})
+    told = breasts["comparison"] == within
+    leaky = breasts.assign(auc=breasts["auc"].mask(told, 0.9), low=breasts["low"].mask(told, 0.8))
+    assert within in traces.remains(leaky) and "0.90" in traces.remains(leaky)
+    assert traces.finding(leaky, "sham").status == "FAILED"
+    assert (
+        traces.finding(leaky.replace({"comparison": {"Contralateral against Normal": "x"}}), "sham").status == "PASSED"
+    )
+
+
 def test_the_control_region_is_the_same_for_every_treatment(result):
     control = result[result["place"] == "control"]
     assert control.groupby(["view", "comparison"])["auc"].nunique().max() == 1
@@ -141,7 +153,7 @@ def test_own_outlines_are_told_by_image_and_opposite_breasts_stay_with_their_cas
         }
     )  # fmt: skip
     found = traces.own_comparisons(images, np.array([True, False, False, False]))
-    assert [each.name for each in found] == [traces.OWN, f"{traces.OWN}, Cancer"]
+    assert [each.name for each in found] == [traces.OWN, f"{traces.OWN} within Cancer"]
     assert found[1].rows.tolist() == [True, True, False, False]
 
 
