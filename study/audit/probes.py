@@ -141,7 +141,9 @@ def _model(n_columns: int, n_rows: int, linear: bool) -> Pipeline:
 def _filled(features: np.ndarray) -> np.ndarray:
     if not np.isnan(features).any():
         return features
-    middle = np.nan_to_num(np.nanmedian(features, axis=0))
+    known = ~np.isnan(features).all(axis=0)
+    middle = np.zeros(features.shape[1])
+    middle[known] = np.nanmedian(features[:, known], axis=0)
     return np.where(np.isnan(features), middle, features)
 
 

@@ -145,6 +145,13 @@ def test_acquisition_shows_at_both_regions_and_not_in_the_excess():
     assert 0.35 < probes.probe(treated - control, images, comparison, linear=True).value < 0.65
 
 
+def test_a_comparison_of_images_that_were_not_treated_has_nothing_to_go_by():
+    images = pd.DataFrame({"patient_id": [f"p{n:02d}" for n in range(40)], "label": [0, 1] * 20, "site": "A"})
+    images = images.assign(image_id=images["patient_id"], status=images["label"].map({0: "Normal", 1: "Benign"}))
+    comparison = probes.comparisons(images, ("Benign",))[0]
+    assert probes.probe(np.full((40, 8), np.nan), images, comparison).value == 0.5
+
+
 def test_own_outlines_are_told_by_image_and_opposite_breasts_stay_with_their_case():
     images = pd.DataFrame(
         {
