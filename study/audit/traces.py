@@ -24,6 +24,7 @@ import pandas as pd
 
 from mmbc.config import DataConfig, digest
 from mmbc.data import outlines
+from mmbc.data.images import FORMAT as TREATMENT
 from mmbc.data.images import Progress, collect_outlines, parallel, untreated
 from mmbc.data.labels import CONTRALATERAL
 from mmbc.data.outlines import OutlinePool
@@ -182,7 +183,8 @@ def measure(
     own = (facts["n_outline_pixels"] > 0).to_numpy()
     if not own.any():
         return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
-    wanted = {"format": FORMAT, "images": list(facts["pixel_digest"]), "data": data.model_dump(include=set(SETTINGS))}
+    settings = data.model_dump(include=set(SETTINGS)) | {"format": FORMAT, "treatment": TREATMENT}
+    wanted = {"settings": settings, "images": list(facts["pixel_digest"])}
     rows = images[["patient_id", "status", "label", "image_id"]].astype(str).to_numpy().tolist()
     file = cache / "traces" / f"{digest(wanted | {'rows': rows})}.parquet"
     if (kept := _kept_results(file)) is not None:
