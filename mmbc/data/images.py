@@ -55,7 +55,7 @@ It is fixed so that the cohort (duplicates are found by pixel digest) does not c
 WINDOW = (0.005, 0.995)
 """Quantiles of the non-zero pixels of a 16-bit image that become black and white."""
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same file would give other facts or other pixels, so that what was kept is made anew."""
 
 T = TypeVar("T")
@@ -238,27 +238,47 @@ def _build(
 ) -> None:  # fmt: skip
     """Write the pixels, the pool and last the meta file.
 
-    Images with outlines of their own go first: they need no donor, and their outlines make up the pool.
+    Images with outlines are read twice for the sham treatment: first for the pool that every image gets donors from.
     """
     pixels = np.memmap(folder / "pixels.u8", dtype=np.uint8, mode="w+", shape=shape)
-    outlined = np.flatnonzero(facts["n_outline_pixels"] > 0).tolist() if data.outlines == "sham" else []
-    rest = sorted(set(range(len(paths))) - set(outlined))
-    content_digests, pixel_digests = facts["content_digest"].tolist(), facts["pixel_digest"].tolist()
+    pool = OutlinePool()
+    if data.outlines == "sham":
+        pool = collect_outlines(paths, facts, data, workers=workers, progress=progress)
+    files = list(zip(paths, facts["content_digest"], facts["pixel_digest"], strict=True))
 
-    def work(row: int, pool: OutlinePool) -> Outline | None:
-        content = _checked(paths[row], content_digests[row])
-        grey, mask = _split(_decode(content, _decode_side(data)))
-        pixels[row] = _finish(outlines.treat(grey, mask, data.outlines, pool, pixel_digests[row]), data)
-        return Outline.of(grey, mask) if data.outlines == "sham" and mask.any() else None
+    def work(row: int) -> None:
+        path, content_digest, pixel_digest = files[row]
+        grey, mask = untreated(path, data, content_digest)
+        pixels[row] = _finish(outlines.treat(grey, mask, data.outlines, pool, pixel_digest), data)
 
-    empty = OutlinePool()
-    found = dict(parallel(lambda row: work(row, empty), outlined, workers, "reading outlined images", progress))
-    pool = OutlinePool.build(outline for outline in found.values() if outline is not None)
-    for _ in parallel(lambda row: work(row, pool), rest, workers, "preparing images", progress):
+    for _ in parallel(work, range(len(paths)), workers, "preparing images", progress):
         pass
     pixels.flush()
     pool.save(folder / "outlines.npz")
     (folder / "meta.json").write_text(json.dumps(_meta(key, shape, pool)), encoding="utf-8")
+
+
+def collect_outlines(
+    paths: Sequence[Path], facts: pd.DataFrame, data: DataConfig, *, workers: int = 0, progress: Progress | None = None
+) -> OutlinePool:
+    """Return the real outlines of images; the arguments are those of `open_store`."""
+
+    def collect(row: int) -> Outline | None:
+        grey, mask = untreated(paths[row], data, facts["content_digest"].iloc[row])
+        return Outline.of(grey, mask) if mask.any() else None
+
+    outlined = np.flatnonzero(facts["n_outline_pixels"] > 0).tolist()
+    found = parallel(collect, outlined, workers, "reading outlined images", progress)
+    return OutlinePool.build(outline for _, outline in found if outline is not None)
+
+
+def untreated(path: Path, data: DataConfig, content_digest: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image as it is before treatment: grey of uint8 and the mask of its outlines, both (height, width).
+
+    Raises:
+        ImageError: the file cannot be read, or its content has another SHA-256 than `content_digest`; names the file.
+    """
+    return _split(_decode(_checked(path, content_digest), _decode_side(data)))
 
 
 def _checked(path: Path, content_digest: str) -> bytes:
@@ -303,7 +323,7 @@ def prepare(image: Path | np.ndarray | Image.Image, data: DataConfig, pool: Outl
     try:
         source = _read(image) if isinstance(image, Path) else image
         grey, mask = _split(_decode(source, _decode_side(data)))
-        donated = data.outlines == "sham" and len(pool) > 0 and not mask.any()
+        donated = data.outlines == "sham" and len(pool) > 0
         key = _pixel_digest(_decode(source, DIGEST_SIDE)) if donated else ""
     except _UnreadableError as error:
         raise ImageError(f"{name}: {error}") from None

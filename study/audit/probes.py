@@ -62,8 +62,9 @@ def comparisons(images: pd.DataFrame, positive: tuple[str, ...]) -> list[Compari
 
 
 def probe(
-    features: np.ndarray, images: pd.DataFrame, comparison: Comparison, *, seed: int = 0, n_folds: int = N_FOLDS
-) -> Estimate | None:
+    features: np.ndarray, images: pd.DataFrame, comparison: Comparison, *, seed: int = 0, n_folds: int = N_FOLDS,
+    linear: bool = False,
+) -> Estimate | None:  # fmt: skip
     """Return the out-of-fold AUC of patients with its interval, or None with too few patients.
 
     A patient's score is the mean over her images. Constant features give 0.5 exactly.
@@ -74,6 +75,7 @@ def probe(
         comparison: which rows, against which.
         seed: of the folds.
         n_folds: how many.
+        linear: see `out_of_fold`.
     """
     rows = np.flatnonzero(comparison.rows)
     among = images.iloc[rows].assign(label=comparison.label[rows]).reset_index(drop=True)
@@ -84,7 +86,7 @@ def probe(
     parts = inner_folds(patients, n_folds=n_folds, rng=np.random.default_rng(seed))
     fold_of = {patient: number for number, part in enumerate(parts) for patient in part}
     folds = among["patient_id"].map(fold_of).to_numpy()
-    scores = out_of_fold(features[rows], among["label"].to_numpy(), folds)
+    scores = out_of_fold(features[rows], among["label"].to_numpy(), folds, linear=linear)
     return estimate(among.assign(score=scores, fold=folds))
 
 
@@ -105,8 +107,13 @@ def estimate(scored: pd.DataFrame) -> Estimate:
     return Estimate(value, low, high, "patient", METHOD, "E1", len(units), len(scored))
 
 
-def out_of_fold(features: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """Return a score (n,) for every row from a model fitted on the other folds; 0 where no column varies."""
+def out_of_fold(
+    features: np.ndarray, labels: np.ndarray, folds: np.ndarray, *, linear: bool = False
+) -> np.ndarray:  # fmt: skip
+    """Return a score (n,) for every row from a model fitted on the other folds; 0 where no column varies.
+
+    A linear model sees no squares and products, however few the columns; it cannot use that a class varies more.
+    """
     features = _filled(np.asarray(features, dtype=np.float64))
     scores = np.zeros(len(labels))
     for fold in np.unique(folds):
@@ -114,14 +121,14 @@ def out_of_fold(features: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> 
         varies = np.ptp(features[train], axis=0) > 0
         if not varies.any() or len(np.unique(labels[train])) < 2:
             continue
-        model = _model(int(varies.sum()), int(train.sum()))
+        model = _model(int(varies.sum()), int(train.sum()), linear)
         model.fit(features[train][:, varies], labels[train])
         scores[test] = model.decision_function(features[test][:, varies])
     return scores
 
 
-def _model(n_columns: int, n_rows: int) -> Pipeline:
-    if n_columns <= FEW_COLUMNS:
+def _model(n_columns: int, n_rows: int, linear: bool) -> Pipeline:
+    if n_columns <= FEW_COLUMNS and not linear:
         ranks = QuantileTransformer(n_quantiles=min(200, n_rows), random_state=0)
         squares = PolynomialFeatures(2, include_bias=False)
         return make_pipeline(ranks, squares, StandardScaler(), LogisticRegression(C=1.0, max_iter=500))
@@ -134,7 +141,9 @@ def _model(n_columns: int, n_rows: int) -> Pipeline:
 def _filled(features: np.ndarray) -> np.ndarray:
     if not np.isnan(features).any():
         return features
-    middle = np.nan_to_num(np.nanmedian(features, axis=0))
+    known = ~np.isnan(features).all(axis=0)
+    middle = np.zeros(features.shape[1])
+    middle[known] = np.nanmedian(features[:, known], axis=0)
     return np.where(np.isnan(features), middle, features)
 
 

@@ -14,8 +14,10 @@ LEFT_OUT = {
     "undecided": "with a label that could not be decided", "duplicate": "identical copies of another",
 }  # fmt: skip
 OUTLINES = {
-    "sham": "Lesion outlines burned into the pixels of {n} were inpainted [@telea2004]; every image without one had the outline "
-    "of a donor image inpainted in the same way, so that the trace of inpainting does not tell which images had one.",
+    "sham": "Lesion outlines burned into the pixels of {n} were inpainted [@telea2004] with the grain of their surroundings. "
+    "From every image one outline of each of three size classes was taken out in this way: its own in the class that it belongs "
+    "to, outlines of donor images, laid on breast tissue, in the others, so that what is taken out does not tell which images "
+    "had an outline, or how large.",
     "inpaint": "Lesion outlines burned into the pixels of {n} were inpainted [@telea2004]; the trace this leaves still tells "
     "which images had one, so the image arms' performance is likely to be optimistic.",
     "keep": "Lesion outlines burned into the pixels of {n} were kept; they give the answer away, so the image arms' performance "

@@ -84,8 +84,8 @@ def _unit(study: StoredStudy) -> str:
 
 
 OUTLINES = {
-    "sham": "Lesion outlines burned into the pixels of {n} images were inpainted; every image without one had the outline of "
-    "a donor image inpainted in the same way, so that the trace of inpainting does not tell which images had one.",
+    "sham": "Lesion outlines burned into the pixels of {n} images were filled in, together with outlines of donor images placed on the "
+    "same tissue, so that every image lost one outline of each size class and the trace of filling in does not tell which images had one.",
     "inpaint": "Lesion outlines burned into the pixels of {n} images were inpainted. The trace this leaves still tells which images had "
     "one: expect optimistic numbers.",
     "keep": "**Lesion outlines burned into the pixels of {n} images were kept. They give the answer away: the image arms' numbers are "

@@ -106,7 +106,7 @@ def test_real_images_run(real_v1, tmp_path):
     done = invoke(tmp_path, "--limit-patients", "24", "--set", "train.max_epochs=1", data=str(real_v1))
     assert done.exit_code == 0, done.output
     text = (tmp_path / "reports" / "mini-ddsm-v1-tiny-24-patients" / "supplement.md").read_text()
-    assert "outline of a donor" in text
+    assert "outlines of donor images" in text
 
 
 def test_missing_images_are_counted_and_named(real_data, tmp_path):

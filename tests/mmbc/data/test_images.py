@@ -198,7 +198,7 @@ def test_sham_treats_every_image_and_keeps_no_colour(tmp_path):
     pixels = {m: open_store(paths, facts, d, cache=tmp_path / "cache").pixels for m, d in data.items()}
     assert (pixels["sham"] != pixels["keep"]).any(axis=(1, 2)).all()
     assert (pixels["inpaint"] != pixels["keep"]).any(axis=(1, 2)).tolist() == [True] * 3 + [False] * 5
-    assert np.array_equal(pixels["sham"][:3], pixels["inpaint"][:3])
+    assert (pixels["sham"] != pixels["inpaint"])[:3].any(), "outlined images have donors too"
     assert pixels["sham"][:3, 30:32, 26:34].min() > 100, "a box of grey 76 is left"
 
 

@@ -1,5 +1,6 @@
-"""Outlines are found exactly, leave no colour, and after the sham treatment tell nothing about who had one."""
+"""Outlines are found exactly, leave nothing that was drawn, and after the sham treatment tell nothing about who had one."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -9,10 +10,11 @@ from sklearn.metrics import roc_auc_score
 
 from mmbc.data.outlines import (
     COLOURS,
+    N_CLASSES,
     Outline,
     OutlinePool,
     chest_wall_right,
-    dilated,
+    drawn,
     find,
     inpaint,
     region,
@@ -33,10 +35,16 @@ def breast(height: int = 120, width: int = 80, *, right: bool = False) -> np.nda
 
 
 def ring(shape: tuple[int, int], centre: tuple[int, int], radius: int) -> np.ndarray:
-    """The mask of a circle of two pixels' thickness; centre is (row, column)."""
-    drawn = np.zeros(shape, np.uint8)
-    cv2.circle(drawn, centre[::-1], radius, 1, 2)
-    return drawn.astype(bool)
+    """The coloured pixels of a circle: two lines with a core of two pixels between them; centre is (row, column)."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    distance = np.hypot(rows - centre[0], columns - centre[1])
+    covered = (distance >= radius - 2) & (distance < radius + 2)
+    return covered & ~((distance >= radius - 1) & (distance < radius + 1))
+
+
+def burned(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The grey of an image into which an outline was drawn: coloured lines, black core."""
+    return np.where(mask, 76, np.where(drawn(mask), 0, grey)).astype(np.uint8)
 
 
 def pool_of(*radii: int) -> OutlinePool:
@@ -57,35 +65,76 @@ def test_keep_changes_nothing():
     assert np.array_equal(treat(grey, mask, "keep", pool_of(5, 8), "key"), grey)
 
 
-def test_inpainting_leaves_no_trace_of_the_colour_even_at_the_border():
+def test_inpainting_leaves_nothing_that_was_drawn_even_at_the_border():
     grey = np.full((90, 70), 180, np.uint8)
     mask = ring((90, 70), (40, 0), 20) | ring((90, 70), (0, 69), 12)
-    burned = grey.copy()
-    burned[mask] = 76
-    treated = treat(burned, mask, "inpaint", OutlinePool(), "")
+    mask[60:85, 67] = True  # of an outline along the border one coloured line is inside the frame, and the core
+    dark = burned(grey, mask)
+    dark[62:83, 68:] = 0
+    treated = treat(dark, mask, "inpaint", OutlinePool(), "")
     assert np.abs(treated.astype(int) - grey).max() <= 3
 
 
-def test_inpaint_touches_only_images_with_outlines_and_only_around_them():
+def test_what_is_filled_in_does_not_depend_on_what_was_drawn():
+    grey, mask = breast(), ring((120, 80), (60, 30), 12)
+    other = np.where(drawn(mask), 255 - grey, grey)
+    assert np.array_equal(inpaint(grey, drawn(mask)), inpaint(other, drawn(mask)))
+
+
+def test_inpaint_touches_only_images_with_outlines_and_only_what_they_cover():
     grey, mask = breast(), ring((120, 80), (60, 30), 9)
     assert np.array_equal(treat(grey, np.zeros_like(mask), "inpaint", pool_of(5), "key"), grey)
-    changed = treat(grey, mask, "inpaint", OutlinePool(), "key") != grey
-    assert changed.any() and not (changed & ~dilated(mask)).any()
+    changed = treat(burned(grey, mask), mask, "inpaint", OutlinePool(), "key") != burned(grey, mask)
+    assert (changed & mask).any() and not (changed & ~drawn(mask)).any()
 
 
-def test_sham_of_an_outlined_image_is_its_own_inpainting():
+def test_a_filled_place_is_as_rough_as_an_untouched_one():
+    noise = np.random.default_rng(0).normal(0, 1, (2, 120, 80))  # coarse structure and fine grain
+    grey = (130 + 100 * cv2.GaussianBlur(noise[0], (0, 0), 4) + 5 * noise[1]).astype(np.uint8)
+    covered = drawn(ring((120, 80), (60, 40), 20))
+
+    def roughness(pixels: np.ndarray) -> float:
+        return float(np.abs(cv2.Laplacian(pixels.astype(np.float32), -1))[covered].mean())
+
+    smooth = cv2.inpaint(grey, covered.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    assert roughness(smooth) < 0.6 * roughness(grey)
+    assert 0.85 * roughness(grey) < roughness(inpaint(grey, covered)) < 1.15 * roughness(grey)
+
+
+def test_every_image_loses_one_outline_of_each_size_class():
+    pool = pool_of(*range(4, 16))
+    sizes = [[outline.size for outline in members] for members in pool.classes]
+    assert [len(members) for members in sizes] == [12 // N_CLASSES] * N_CLASSES
+    assert [size for members in sizes for size in members] == [outline.size for outline in pool.outlines]
+    assert all(max(small) <= min(large) for small, large in pairwise(sizes))
+    for outline in pool.outlines:
+        others = [number for number in range(N_CLASSES) if number != pool.class_of(outline.size)]
+        assert [pool.class_of(donor.size) for donor in pool.donors("key", outline.size)] == others
+        assert outline.size in sizes[pool.class_of(outline.size)]
+    assert [pool.class_of(donor.size) for donor in pool.donors("key")] == list(range(N_CLASSES))
+
+
+def test_sham_of_an_outlined_image_takes_out_its_own_and_donors_whatever_was_drawn():
+    pool, grey, mask = pool_of(5, 8, 12), breast(160, 100), ring((160, 100), (80, 30), 12)
+    taken = region(burned(grey, mask), mask, "sham", pool, "key")
+    assert taken[drawn(mask)].all() and taken.sum() > drawn(mask).sum()
+    again = np.where(drawn(mask), 255, grey).astype(np.uint8)
+    assert np.array_equal(region(again, mask, "sham", pool, "key"), taken)
+
+
+def test_an_outline_of_ones_own_needs_no_donor_of_its_class():
     grey, mask = breast(), ring((120, 80), (60, 30), 9)
-    assert np.array_equal(treat(grey, mask, "sham", pool_of(5, 12), "key"), inpaint(grey, mask))
+    assert np.array_equal(treat(grey, mask, "sham", pool_of(9), "key"), inpaint(grey, drawn(mask)))
 
 
 @pytest.mark.parametrize("right", [False, True])
-def test_sham_lays_one_donors_outline_on_tissue_unscaled(right):
-    pool = pool_of(5, 8, 12)
+def test_sham_lays_a_donors_outline_on_tissue_unscaled(right):
+    pool = pool_of(8)
     grey = breast(160, 100, right=right)
     nothing = np.zeros(grey.shape, bool)
     placed = region(grey, nothing, "sham", pool, "some key")
-    assert placed.sum() == pool.donor("some key").mask.sum()
-    assert tissue(grey)[placed].mean() >= pool.donor("some key").on_tissue
+    assert placed.sum() == pool.outlines[0].size
+    assert tissue(grey)[placed].mean() >= pool.outlines[0].on_tissue
     assert (np.argwhere(placed)[:, 1].mean() > 50) == right
     assert (treat(grey, nothing, "sham", pool, "some key") != grey).any()
 
@@ -101,10 +150,11 @@ def test_sham_without_a_pool_leaves_images_as_they_are():
     assert np.array_equal(treat(grey, np.zeros(grey.shape, bool), "sham", OutlinePool(), "key"), grey)
 
 
-def test_donor_depends_on_key_and_pool_alone():
+def test_donors_depend_on_key_and_pool_alone():
     pool = pool_of(*range(4, 16))
-    assert pool.donor("a") is pool.donor("a")
-    assert len({pool.donor(str(key)).digest for key in range(200)}) == len(pool)
+    again = pool_of(*reversed(range(4, 16)))
+    assert [donor.digest for donor in pool.donors("a")] == [donor.digest for donor in again.donors("a")]
+    assert len({donor.digest for key in range(200) for donor in pool.donors(str(key))}) == len(pool)
 
 
 def test_pool_ignores_order_and_copies():
@@ -159,7 +209,7 @@ def test_on_real_images_the_treated_area_does_not_tell_who_had_outlines():
     had = [bool(mask.any()) for mask in masks]
     pool = OutlinePool.build(Outline.of(g, m) for g, m in zip(greys, masks, strict=True) if m.any())
     pairs = list(enumerate(zip(greys, masks, strict=True)))
-    area = [dilated(region(grey, mask, "sham", pool, str(key))).sum() for key, (grey, mask) in pairs]
+    area = [region(grey, mask, "sham", pool, str(key)).sum() for key, (grey, mask) in pairs]
     assert min(area) > 0
     assert 0.35 < roc_auc_score(had, area) < 0.65
     assert all(g[m].size == 0 or not (treat(g, m, "sham", pool, "") == g)[m].all() for _, (g, m) in pairs)
