@@ -1,11 +1,11 @@
-"""The checks that need no look into pixels: every study makes them at its start."""
+"""The checks that every study makes at its start: those that need no look into pixels, and what remains of outlines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.audit import columns, files, labels, splitting, studies
+from study.audit import columns, files, labels, splitting, studies, traces
 from study.audit.catalogue import BY_CODE
 from study.audit.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.audit.subject import Subject, of_cohort
@@ -23,8 +23,22 @@ OF_SPLITS = ("A25", "A26", "A27", "A31")
 def at_start(
     opened: Opened, study: StudyFile, content: Mapping[str, Any], tolerance: Tolerance, cache: Path, observer: Observer
 ) -> list[Finding]:
-    """Return what every study finds out before its first epoch."""
-    return fast(of_cohort(opened, study, content, tolerance))
+    """Return what every study finds out before its first epoch: the fast checks and, of outlines in its images, what remains."""
+    subject = of_cohort(opened, study, content, tolerance)
+    found = fast(subject)
+    if opened.store is not None and opened.cohort.n_outlined:
+        found = settled([*found, remaining(subject, cache, observer)], subject)
+    return found
+
+
+def remaining(subject: Subject, cache: Path, observer: Observer) -> Finding:
+    """A12: what the treatment of outlines leaves; kept in the cache, for it takes a look at every image."""
+    assert subject.used_facts is not None
+    result = traces.measure(
+        list(subject.images["path"]), subject.used_facts, subject.images, subject.data, cache=cache,
+        progress=observer.preparing,
+    )  # fmt: skip
+    return traces.finding(result, subject.data.outlines)
 
 
 def fast(subject: Subject) -> list[Finding]:

@@ -362,8 +362,8 @@ def remains(result: pd.DataFrame, mode: str = "sham") -> str:
 
 
 HANDLED = {
-    "inpaint": "Only outlines that are there were taken out, so that the treatment itself tells who had one.",
-    "sham": "One outline of each size class was taken out of every image, its own or a donor's.",
+    "inpaint": "outlines that are there were taken out, and no others, so that the treatment itself tells who had one",
+    "sham": "one outline of each size class was taken out of every image, its own or a donor's",
 }
 
 
