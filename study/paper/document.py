@@ -146,7 +146,7 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
         "Subgroups": [sections.subgroups(evaluation), *content.figure("subgroups"), *content.table("subgroups")],
         "Errors": [sections.errors(study, evaluation), *content.table("errors_by_class", "errors")],
         "Training": [sections.training(study), *content.figure("loss_accuracy", "f1_auc", "generalisation_gap"), *content.table("compute")],
-        "Audit": [audited.summary(study), *content.table("audit")],
+        "Audit": content.table("audit"),
         "Limitations": [points],
         "Provenance": [sections.provenance(study)],
     }  # fmt: skip

@@ -9,6 +9,7 @@ from rich.table import Table
 from study.evaluate import Evaluation, evaluate
 from study.paper.format import NAMES, interval
 from study.paper.pack import Options, write_pack
+from study.paper.tables.audit import remains
 from study.stored import load_study
 from study.terminal import write_facts
 
@@ -25,6 +26,8 @@ def write_report(
     evaluation = evaluate(stored)
     report = write_pack(stored, evaluation, reports / stored.name, options)
     show_evaluation(console, evaluation, stored.cohort.notice)
+    if left := remains(stored):
+        console.print(f"- {left}", highlight=False, markup=False)
     write_facts(json_file, {
         "study": stored.name, "summary": evaluation.summary.to_dict("records"),
         "comparisons": evaluation.comparisons.to_dict("records"),
