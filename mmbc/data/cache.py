@@ -7,8 +7,9 @@ from pathlib import Path
 from mmbc.errors import StudyError
 
 GIB = 2**30
-KINDS = {"features": "clean-*.npy", "pixels": "*", "phantom": "phantom-*", ".": "facts-*.parquet"}
-"""Subfolder -> pattern of its entries: clean features, decoded images, rendered phantoms, facts about files."""
+KINDS = {"features": "clean-*.npy", "pixels": "*", "phantom": "phantom-*", "appearance": "*.npy", ".": "facts-*.parquet"}
+"""Subfolder -> pattern of its entries: clean features, decoded images, rendered phantoms, what the audit measured in
+images, facts about files."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Entry:
     """One thing that is kept.
 
     Attributes:
-        kind: `features`, `pixels`, `phantom` or `facts`.
+        kind: `features`, `pixels`, `phantom`, `appearance` or `facts`.
         path: a file or a folder.
         n_bytes: its size on disk.
         used: when it was last used, in seconds since 1970.
