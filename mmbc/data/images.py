@@ -135,8 +135,12 @@ def _facts(path: Path) -> dict[str, Any]:
     }
 
 
-def decoded(path: Path, pixel_digest: str) -> np.ndarray:
-    """Return the pixels of a file that `read_images` took the digest of, JPEGs at a reduced scale (see `DIGEST_SIDE`).
+def decoded(path: Path, pixel_digest: str | None = None) -> np.ndarray:
+    """Return the pixels of a file that `read_images` takes the digest of, JPEGs at a reduced scale (see `DIGEST_SIDE`).
+
+    Args:
+        path: the file.
+        pixel_digest: what its digest has to be, if that is known.
 
     Returns:
         (height, width) of uint8 or uint16, or (height, width, 3) of uint8 if there is colour.
@@ -148,7 +152,7 @@ def decoded(path: Path, pixel_digest: str) -> np.ndarray:
         pixels = _decode(_read(path), DIGEST_SIDE)
     except _UnreadableError as error:
         raise ImageError(f"{path}: {error}") from None
-    if _pixel_digest(pixels) != pixel_digest:
+    if pixel_digest is not None and _pixel_digest(pixels) != pixel_digest:
         raise ImageError(f"{path}: has changed since it was first read in this run; run the command again")
     return pixels
 

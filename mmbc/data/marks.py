@@ -24,8 +24,11 @@ BLEEDING = 2
 THICKEST = 5
 """Lines of up to so many pixels count as thin; 4, and one for the blur of lossy compression."""
 
-CONTRAST = 40
-"""Grey levels by which a curve stands out from what lies beside it."""
+CONTRAST = 25
+"""Grey levels by which a curve stands out from what lies beside it: white is found on tissue of up to 230."""
+
+BRIGHT = 40
+"""Grey levels above the background's median that make a marker."""
 
 EXTREME = 20
 """Grey levels from black or white within which a curve is drawn, and twice the most its grey may vary (SD)."""
@@ -110,9 +113,9 @@ def _is_curve(loop: np.ndarray, line: np.ndarray, grey: np.ndarray, breast: np.n
     inside = cv2.drawContours(np.zeros(line[window].shape, np.uint8), [loop - (left, top)], -1, 1, cv2.FILLED)
     side = 2 * THICKEST + 1
     rim = cv2.dilate(inside, np.ones((side, side), np.uint8)).astype(bool) & line[window]
-    thickness = rim.sum() / len(loop)
+    around = cv2.arcLength(loop, closed=True) + np.pi * THICKEST
     even = grey[window][rim].std() <= EXTREME / 2
-    return bool(thickness <= THICKEST and even and breast[window][inside.astype(bool)].mean() > 0.5)
+    return bool(rim.sum() <= THICKEST * around and even and breast[window][inside.astype(bool)].mean() > 0.5)
 
 
 def count_markers(grey: np.ndarray, breast: np.ndarray) -> int:
@@ -129,7 +132,7 @@ def count_markers(grey: np.ndarray, breast: np.ndarray) -> int:
     beside = ~cv2.dilate(breast.astype(np.uint8), np.ones((2 * gap + 1, 2 * gap + 1), np.uint8)).astype(bool)
     if beside.sum() < SMALLEST_MARKER**2:
         return 0
-    bright = beside & (grey >= np.median(grey[beside]) + CONTRAST)
+    bright = beside & (grey >= np.median(grey[beside]) + BRIGHT)
     words = cv2.morphologyEx(bright.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
     _, _, stats, centres = cv2.connectedComponentsWithStats(words, connectivity=8)
     sides = stats[1:, [cv2.CC_STAT_HEIGHT, cv2.CC_STAT_WIDTH]]
