@@ -7,7 +7,13 @@ from pathlib import Path
 from mmbc.errors import StudyError
 
 GIB = 2**30
-KINDS = {"features": "clean-*.npy", "pixels": "*", "phantom": "phantom-*", "appearance": "*.npy", ".": "facts-*.parquet"}
+KINDS = {
+    "features": "clean-*.npy",
+    "pixels": "*",
+    "phantom": "phantom-*",
+    "appearance": "*.npy",
+    ".": "facts-*.parquet",
+}
 """Subfolder -> pattern of its entries: clean features, decoded images, rendered phantoms, what the audit measured in
 images, facts about files."""
 

@@ -54,8 +54,8 @@ def coloured(pixels: np.ndarray) -> tuple[np.ndarray, float]:
     """
     if pixels.ndim == 2:
         return np.zeros(pixels.shape, dtype=bool), 0.0
-    chroma = cv2.subtract(pixels.max(axis=2), pixels.min(axis=2))
-    mask = chroma >= CHROMA
+    red, green, blue = cv2.split(pixels)
+    mask = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)) >= CHROMA
     share = float(mask.mean())
     if not mask.any() or share >= COLOURED_THROUGHOUT:
         return np.zeros_like(mask), share

@@ -1,6 +1,8 @@
 """Pairs of near-duplicates side by side in one PNG, for eyes to confirm."""
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +20,7 @@ FRAME = (200, 220)
 GAP = 14
 LINE = 19
 """Height of a line of text."""
-CARD = (2 * FRAME[0] + 3 * GAP, FRAME[1] + 3 * GAP + 4 * LINE)
+CARD = (2 * FRAME[0] + 3 * GAP, FRAME[1] + 3 * GAP + 3 * LINE + 4)
 HEAD = 64
 PAPER, CARD_GROUND, INK, QUIET, ALARM = "#eceff1", "#ffffff", "#1b2327", "#5b6b73", "#b3261e"
 
@@ -41,7 +43,7 @@ def contact_sheet(pairs: pd.DataFrame, images: pd.DataFrame, path: Path, *, most
     size = (max(2, columns) * (CARD[0] + GAP) + GAP, HEAD + rows * (CARD[1] + GAP) + GAP)
     sheet = Image.new("RGB", size, PAPER)
     _write_head(ImageDraw.Draw(sheet), pairs, len(shown))
-    for number, pair in enumerate(shown.itertuples(index=False)):
+    for number, pair in enumerate(shown.to_dict("records")):
         left = GAP + number % columns * (CARD[0] + GAP)
         top = HEAD + number // columns * (CARD[1] + GAP)
         sheet.paste(_card(pair, images), (left, top))
@@ -58,12 +60,12 @@ def _write_head(draw: ImageDraw.ImageDraw, pairs: pd.DataFrame, n_shown: int) ->
     draw.text((GAP, 40), more if len(pairs) else "None was found.", QUIET, _font(14))
 
 
-def _card(pair: tuple, images: pd.DataFrame) -> Image.Image:
+def _card(pair: Mapping[Hashable, Any], images: pd.DataFrame) -> Image.Image:
     """Return two images above their ids, patients and what relates them."""
     card = Image.new("RGB", CARD, CARD_GROUND)
     draw = ImageDraw.Draw(card)
     middle = GAP + FRAME[0] + GAP
-    for left, row in zip((GAP, middle), (pair.i, pair.j), strict=True):
+    for left, row in zip((GAP, middle), (pair["i"], pair["j"]), strict=True):
         image = images.iloc[row]
         picture = _thumbnail(Path(image["path"]))
         draw.rectangle((left, GAP, left + FRAME[0] - 1, GAP + FRAME[1] - 1), fill=PAPER)
@@ -74,11 +76,11 @@ def _card(pair: tuple, images: pd.DataFrame) -> Image.Image:
             top += LINE - 3
         top = GAP + FRAME[1] + 8 + 2 * (LINE - 3)
         draw.text((left, top), _fitted(f"patient {image['patient_id']}", _font(13), FRAME[0]), QUIET, _font(13))
-    whose = "same patient" if pair.same_patient else "TWO PATIENTS"
-    relation = f"{whose}, distance {pair.distance} of 256 bits, correlation {pair.correlation:.2f}"
-    relation += ", mirrored" if pair.mirrored else ""
+    whose = "same patient" if pair["same_patient"] else "two patients"
+    relation = f"{whose}, distance {pair['distance']} of 256, correlation {pair['correlation']:.2f}"
+    relation += ", mirrored" if pair["mirrored"] else ""
     at = (GAP, CARD[1] - GAP - LINE + 3)
-    draw.text(at, _fitted(relation, _font(14), CARD[0] - 2 * GAP), QUIET if pair.same_patient else ALARM, _font(14))
+    draw.text(at, _fitted(relation, _font(14), CARD[0] - 2 * GAP), QUIET if pair["same_patient"] else ALARM, _font(14))
     return card
 
 
@@ -97,11 +99,13 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _two_lines(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
-    """Break a long id after as many characters as fit, and shorten the rest."""
-    n = len(text)
-    while n > 1 and font.getlength(text[:n]) > width:
-        n -= 1
-    return [text[:n], _fitted(text[n:], font, width)] if n < len(text) else [text]
+    """Break a long id, where possible behind a separator, and shorten the rest."""
+    if font.getlength(text) <= width:
+        return [text]
+    fitting = max(n for n in range(1, len(text)) if n == 1 or font.getlength(text[:n]) <= width)
+    separators = [n for n in range(fitting // 2, fitting + 1) if text[n - 1] in "/\\_-. "]
+    at = max(separators, default=fitting)
+    return [text[:at], _fitted(text[at:], font, width)]
 
 
 def _fitted(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
