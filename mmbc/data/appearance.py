@@ -26,8 +26,9 @@ LONGEST = 2 * DIGEST_SIDE
 """Longer side in pixels that images are reduced to; JPEGs come at 512 to 1023 pixels anyway. Lines and marks are looked
 for at this size: in larger images, a line of one pixel may be lost."""
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-"""Of the breast's grey. None beyond: a small bright lesion is in the last percents."""
+QUANTILES = (0.05, 0.25, 0.5)
+"""Of the breast's grey. None above the median: there a bright lesion shows, in 240 patients of the phantom with an AUC
+of 0.55 to 0.57."""
 
 COUNTS = ("n_coloured", "n_curves", "n_markers")
 GREYS = ("mean", "spread", *(f"q{round(100 * share):02d}" for share in QUANTILES), "background")
@@ -72,8 +73,8 @@ class Appearance:
 
     Attributes:
         table: `n_coloured` pixels, `colour_share` (at least `marks.COLOURED_THROUGHOUT` where the whole image is in
-            colour, which is not counted), `n_curves`, `n_markers`, the `GREYS` (mean and SD of the image, quantiles of
-            the breast, median of the background; grey levels) and `NOISES` (SD of pixel noise; grey levels).
+            colour, which is not counted), `n_curves`, `n_markers`, the `GREYS` (mean and SD without the inside of the
+            breast, quantiles of the breast, median of the background; grey levels) and `NOISES` (SD of pixel noise; grey levels).
         border: (n_images, 320) of float32, 0 to 1: the frame less the inside of the breast, mirrored so that the chest wall
             is on the left: else side and view would be most of what it shows.
         silhouette: (n_images, 24 * 24) of float32, 0 to 1: share of each cell that is breast, mirrored alike.
@@ -172,7 +173,7 @@ def measure(pixels: np.ndarray) -> np.ndarray:
     record = np.zeros((), RECORD)
     inside = interior(breast)
     counts = [share, mask.sum(), marks.count_curves(grey, breast), marks.count_markers(grey, breast)]
-    record["table"] = [*counts, *_greys(grey, breast, ~gone), *_noise(grey, breast, inside, ~gone)]
+    record["table"] = [*counts, *_greys(grey, breast, inside, ~gone), *_noise(grey, breast, inside, ~gone)]
     record["thumbnail"] = thumbnail = _shrunk(grey, THUMBNAIL, THUMBNAIL)
     record["hash"], record["mirrored"] = _hash(thumbnail), _hash(thumbnail[:, ::-1])
     around = np.where(inside, 0, grey)
@@ -218,12 +219,16 @@ def _border(grey: np.ndarray) -> np.ndarray:
     return np.concatenate([_shrunk(part, *size).ravel() for part, size in zip(parts, STRIPS, strict=True)])
 
 
-def _greys(grey: np.ndarray, breast: np.ndarray, intact: np.ndarray) -> list[float]:
-    """Return the values of `GREYS`. A large bright lesion, and breast density, move those of the breast."""
-    seen, inside, outside = grey[intact], grey[breast & intact], grey[~breast & intact]
-    quantiles = np.quantile(inside, QUANTILES) if inside.size else np.full(len(QUANTILES), np.nan)
-    background = np.median(outside) if outside.size else np.nan
-    return [float(seen.mean()), float(seen.std()), *map(float, quantiles), float(background)]
+def _greys(grey: np.ndarray, breast: np.ndarray, inside: np.ndarray, intact: np.ndarray) -> list[float]:
+    """Return the values of `GREYS`. Breast density moves those of the breast."""
+    around, tissue, background = grey[~inside & intact], grey[breast & intact], grey[~breast & intact]
+    quantiles = np.quantile(tissue, QUANTILES) if tissue.size else np.full(len(QUANTILES), np.nan)
+    mean, spread = (around.mean(), around.std()) if around.size else (np.nan, np.nan)
+    return [float(mean), float(spread), *map(float, quantiles), _median(background)]
+
+
+def _median(grey: np.ndarray) -> float:
+    return float(np.median(grey)) if grey.size else float("nan")
 
 
 def _noise(grey: np.ndarray, breast: np.ndarray, inside: np.ndarray, intact: np.ndarray) -> list[float]:

@@ -1,6 +1,7 @@
 """Pairs of near-duplicates side by side in one PNG, for eyes to confirm."""
 
 from collections.abc import Hashable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def contact_sheet(pairs: pd.DataFrame, images: pd.DataFrame, path: Path, *, most
         top = HEAD + number // columns * (CARD[1] + GAP)
         sheet.paste(_card(pair, images), (left, top))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, optimize=True)
+    sheet.save(path)
 
 
 def _write_head(draw: ImageDraw.ImageDraw, pairs: pd.DataFrame, n_shown: int) -> None:
@@ -93,6 +94,7 @@ def _thumbnail(path: Path) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(small)).convert("RGB")
 
 
+@cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return Pillow's built-in font, so that the sheet looks alike everywhere."""
     return ImageFont.load_default(size)

@@ -20,15 +20,16 @@ from mmbc.data.images import parallel
 CLOSE = 60
 """Bits of 256 by which the hashes of candidates differ at most.
 
-Of 1088 different images of Mini-DDSM v1, 4 in 100 000 pairs of two patients are that close (5 in 1000 of left and
-mirrored right breast of one patient). Their own copies lie within 8 (JPEG quality 50, resized, outlined, mirrored), 40
-(gamma 0.75), 52 (2 % cropped from each side); of those rotated by 2 degrees or cropped by 5 %, half."""
+Of 1088 different images of Mini-DDSM v1, 4 in 100 000 pairs of two patients are that close (2 in 100 of left and
+mirrored right breast in the same view). Their own copies lie within 18 (JPEG quality 50, resized, mirrored, with a
+coloured outline), 36 (gamma 0.75, with a white outline) or 50 (up to 2 % cropped from each side); half of those rotated
+by 2 degrees, or cropped by up to 5 %."""
 
 ALIKE = 0.75
 """Correlation of fine detail after alignment from which a candidate is a duplicate.
 
-On the same images, no pair of candidates that are two exposures reaches more than 0.66. Their copies reach at least 0.9
-brightened, 0.87 with an outline; 95 % of those cropped by 2 % reach 0.89."""
+On the same images, no two exposures whose hashes are within 64 bits reach more than 0.67. Their copies reach at least
+0.91 where they are brightened and 0.87 with an outline; of those cropped by 2 %, 95 % reach 0.89."""
 
 HOPELESS = 0.3
 """Correlation before alignment below which none is tried."""
