@@ -9,8 +9,9 @@ import numpy as np
 from mmbc.data import outlines
 
 CHROMA = 48
-"""Largest minus smallest channel from which a pixel is coloured. The chroma subsampling of JPEG at quality 30 leaves up
-to 12 on a grey mammogram that was stored in colour."""
+"""Largest minus smallest channel from which a pixel is coloured.
+
+A grey image stays grey as a colour JPEG of any quality; this is for the smear around real colour, and faint tints."""
 
 SMALLEST_SPOT = 4
 """Connected coloured pixels that make an annotation; fewer are noise."""

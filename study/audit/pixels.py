@@ -41,6 +41,12 @@ TELLING = 0.60
 NOTICEABLE = 0.55
 """From here on readers have to know. Below, an interval that excludes 0.5 proves something too small to matter."""
 
+WIDER = 1.2
+"""Factor by which the error of a probe's AUC is larger than DeLong's, which leaves out that the training parts overlap.
+
+With labels permuted over 72 and 200 patients of Mini-DDSM v1, logits of AUCs of silhouette and border spread 1.0, 1.2,
+1.4 and 1.25 times as much as that."""
+
 VERBS = {FAILED: "tells", WARNING: "seems to tell", PASSED: "does not noticeably tell"}
 
 STRAY_CURVES = 0.02
@@ -62,21 +68,22 @@ FEWEST_OF_SITE = 5
 def judged(found: Sequence[Estimate]) -> Status:
     """Return what out-of-fold AUCs amount to, the worst of them; the one rule of all probes.
 
-    The intervals are widened so that all of them hold at once (Bonferroni). An AUC below 0.5 is chance: a probe that
-    learned something errs in no direction.
+    The intervals are widened so that all of them hold at once (Bonferroni), and for FAILED also by `WIDER`. An AUC below
+    0.5 is chance: a probe that learned something errs in no direction.
     """
-    surest = max((at_least(one, len(found)) for one in found), default=0.5)
-    return FAILED if surest >= TELLING else WARNING if surest >= NOTICEABLE else PASSED
+    if any(at_least(one, len(found), WIDER) >= TELLING for one in found):
+        return FAILED
+    return WARNING if any(at_least(one, len(found)) >= NOTICEABLE for one in found) else PASSED
 
 
-def at_least(found: Estimate, n_comparisons: int) -> float:
+def at_least(found: Estimate, n_comparisons: int, wider: float = 1.0) -> float:
     """Return the lower end of an AUC's interval, as one of several that hold together at 95 %.
 
     An AUC of exactly 0 or 1 has no interval and stands for itself.
     """
     if math.isnan(found.low) or found.low == found.high:
         return found.value
-    se = (logit(found.high) - logit(found.low)) / (2 * norm.ppf(0.975))
+    se = wider * (logit(found.high) - logit(found.low)) / (2 * norm.ppf(0.975))
     return float(expit(logit(found.value) - norm.ppf(1 - 0.025 / n_comparisons) * se))
 
 
