@@ -1,120 +1,25 @@
-"""Checks that look into the pixels, or at the files: what was drawn on images, and what tells classes without a lesion.
+"""Checks that look into the pixels: copies, what was drawn on images, and what tells classes without a lesion.
 
 Each takes the cohort's rows and what was measured in their images, in the same order, and returns a `Finding`.
 """
 
 import math
-import re
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
-from scipy.stats import norm
-from sklearn.decomposition import PCA
-from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import StandardScaler
 
 from mmbc.data import marks
 from mmbc.data.appearance import GREYS, NOISES, Appearance
-from mmbc.data.splits import inner_folds, patient_table
 from mmbc.errors import some
 from study.audit.duplicates import clusters, near_duplicates
-from study.audit.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding, Status
-from study.audit.probes import (
-    COMPONENTS,
-    FEWEST,
-    N_FOLDS,
-    Comparison,
-    comparisons,
-    measured,
-    shown,
-)  # fmt: skip
+from study.audit.finding import FAILED, PASSED, WARNING, Finding
+from study.audit.probes import FEWEST, Comparison, comparisons, shown
+from study.audit.verdict import TELLING, beyond_clinical, probed, row_of
 from study.stats import auc
 from study.stats.estimate import Estimate
 
-TELLING = 0.60
-"""An AUC whose interval lies at or above this is a shortcut: too much to overlook beside a model's own AUC."""
-
-NOTICEABLE = 0.55
-"""From here on readers have to know. Below, an interval that excludes 0.5 proves something too small to matter."""
-
-WIDER = 1.2
-"""Factor by which the error of a probe's AUC is larger than DeLong's, which leaves out that the training parts overlap.
-
-With labels permuted over 72 and 200 patients of Mini-DDSM v1, logits of AUCs of silhouette and border spread 1.0, 1.2,
-1.4 and 1.25 times as much as that."""
-
-VERBS = {FAILED: "tells", WARNING: "seems to tell", PASSED: "does not noticeably tell"}
-
 STRAY_CURVES = 0.02
 """Share of a class's images with a loop that nobody drew: vessels, skin folds, scratches. In Mini-DDSM v1 it is 0.6 %."""
-
-N_PERMUTATIONS = 100
-ERRORS = 3.5
-"""Monte Carlo standard errors by which permuted labels may miss 0.5: once in 1400 times by chance (t, 99 df)."""
-
-CLINICAL = ("age", "density")
-"""Columns that explain some of a breast's grey and structure."""
-
-N_NEIGHBOURS = 10
-
-FEWEST_OF_SITE = 5
-"""Patients below which a site, or a prefix, is taken together with the other small ones."""
-
-
-def judged(found: Sequence[Estimate]) -> Status:
-    """Return what out-of-fold AUCs amount to, the worst of them; the one rule of all probes.
-
-    The intervals are widened so that all of them hold at once (Bonferroni), and for FAILED also by `WIDER`. An AUC below
-    0.5 is chance: a probe that learned something errs in no direction.
-    """
-    if any(at_least(one, len(found), WIDER) >= TELLING for one in found):
-        return FAILED
-    return WARNING if any(at_least(one, len(found)) >= NOTICEABLE for one in found) else PASSED
-
-
-def at_least(found: Estimate, n_comparisons: int, wider: float = 1.0) -> float:
-    """Return the lower end of an AUC's interval, as one of several that hold together at 95 %.
-
-    An AUC of exactly 0 or 1 has no interval and stands for itself.
-    """
-    if math.isnan(found.low) or found.low == found.high:
-        return found.value
-    se = wider * (logit(found.high) - logit(found.low)) / (2 * norm.ppf(0.975))
-    return float(expit(logit(found.value) - norm.ppf(1 - 0.025 / n_comparisons) * se))
-
-
-def probed(code: str, what: str, features: np.ndarray, images: pd.DataFrame, positive: tuple[str, ...]) -> Finding:
-    """Return what a probe finds.
-
-    Args:
-        code: of the check.
-        what: the probe sees; begins the sentence.
-        features: (n_images, n_features).
-        images: the cohort's rows.
-        positive: the classes labelled 1.
-    """
-    found = list(measured(features, images, positive))
-    if not found:
-        return Finding(code, NOT_CHECKED, f"Fewer than {FEWEST} patients of a class.")
-    comparison, worst = max(found, key=lambda pair: at_least(pair[1], len(found)))
-    among = f", the most of {len(found)} comparisons" if len(found) > 1 else ""
-    status = judged([estimate for _, estimate in found])
-    evidence = f"{what} alone {VERBS[status]} the classes apart: AUC {shown(worst)} for {comparison.name}{among}."
-    return Finding(code, status, evidence, rows=tuple(_row(*pair) for pair in found))
-
-
-def _row(comparison: Comparison, found: Estimate) -> dict[str, Any]:
-    return {
-        "comparison": comparison.name, "AUC": found.value, "low": found.low, "high": found.high,
-        "n_patients": found.n_patients, "n_images": found.n_images,
-    }  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------------------- duplicates
 
 
 def duplicated(images: pd.DataFrame, appearance: Appearance, positive: tuple[str, ...]) -> Finding:
@@ -185,7 +90,7 @@ def _counted(
     for comparison in comparisons(images, positive):
         for found in _areas(counts, images, comparison):
             with_it = [_share(counts[comparison.rows & (comparison.label == label)] > 0) for label in (1, 0)]
-            rows.append(_row(comparison, found) | {"level": found.level, "images with it": " against ".join(with_it)})
+            rows.append(row_of(comparison, found) | {"level": found.level, "images with it": " against ".join(with_it)})
             apart = max(found.low, 1 - found.high)  # many in one class, or few
             worst = max(worst, (apart, f"AUC {shown(found)} per {found.level} for {comparison.name}"))
     shares = ", ".join(f"{n_with[name]} of {n[name]} {name}" for name in n.index)
@@ -224,71 +129,6 @@ def _areas(counts: np.ndarray, images: pd.DataFrame, comparison: Comparison) -> 
     return found
 
 
-def beyond_clinical(features: np.ndarray, images: pd.DataFrame) -> np.ndarray:
-    """Return features (n_images, n_features) less what a linear model of recorded age and density explains of them.
-
-    Dense breasts are brighter, and cancer is more frequent in them: that is medicine, and no shortcut. Where neither is
-    recorded, the features themselves.
-    """
-    known = [name for name in CLINICAL if name in images]
-    if not known:
-        return features
-    design = np.column_stack([np.ones(len(images)), *(_terms(images[name]) for name in known)])
-    table = pd.DataFrame(features)
-    filled = table.fillna(table.median()).fillna(0.0).to_numpy(dtype=np.float64)
-    return filled - design @ np.linalg.lstsq(design, filled, rcond=None)[0]
-
-
-def _terms(column: pd.Series) -> np.ndarray:
-    """Return a standardised column, its square and whether it is missing, (n_images, 3) of float."""
-    values = pd.to_numeric(column, errors="coerce").astype("float64")
-    missing = values.isna().to_numpy()
-    filled = values.fillna(values.median()).fillna(0.0).to_numpy()
-    standard = (filled - filled.mean()) / max(float(filled.std()), 1e-9)
-    return np.column_stack([standard, standard**2, missing])
-
-
-# ----------------------------------------------------------------------------------------------------------- the files
-
-
-def image_sizes(images: pd.DataFrame, facts: pd.DataFrame, positive: tuple[str, ...]) -> Finding:
-    """A13: width and height; `facts` are rows of `mmbc.data.images.read_images`."""
-    width, height = (facts[side].to_numpy(dtype=np.float64) for side in ("width", "height"))
-    features = np.column_stack([width, height, width / np.maximum(height, 1)])
-    return probed("A13", "The size of the images (width, height)", features, images, positive)
-
-
-def file_sizes(images: pd.DataFrame, facts: pd.DataFrame, positive: tuple[str, ...]) -> Finding:
-    """A14: bytes of the file, and by pixel.
-
-    No network sees them, but what makes them (compression, noise, padding, annotations) it does see. A compressed file
-    also grows with the breast's structure.
-    """
-    n_bytes = facts["n_bytes"].to_numpy(dtype=np.float64)
-    n_pixels = np.maximum((facts["width"] * facts["height"]).to_numpy(dtype=np.float64), 1)
-    features = np.column_stack([n_bytes, n_bytes / n_pixels])
-    return probed("A14", "The size of the files in bytes", beyond_clinical(features, images), images, positive)
-
-
-def origins(images: pd.DataFrame, positive: tuple[str, ...]) -> Finding:
-    """A18: the site or, where the cohort knows none, the letters that file names begin with."""
-    site = images["site"].fillna("").astype(str)
-    by_site = bool((site != "").any())
-    origin = site if by_site else pd.Series([prefix(Path(path)) for path in images["path"]], index=images.index)
-    people = images["patient_id"].groupby(origin).nunique()
-    origin = origin.where(origin.map(people) >= FEWEST_OF_SITE, "others")
-    what = "The site (digitiser, hospital)" if by_site else "The beginning of the file name"
-    if origin.nunique() == 1:
-        return Finding("A18", PASSED, f"{what} is the same for all images.")
-    return probed("A18", what, pd.get_dummies(origin).to_numpy(dtype=np.float64), images, positive)
-
-
-def prefix(path: Path) -> str:
-    """Return the first letters of a file's name: `12_B_3016.LEFT_CC.png` -> `B`."""
-    found = re.search(r"[^\W\d_]+", path.stem)
-    return found[0] if found else ""
-
-
 # -------------------------------------------------------------------------------------------------- shortcuts in pixels
 
 
@@ -320,89 +160,3 @@ def silhouettes(images: pd.DataFrame, appearance: Appearance, positive: tuple[st
 def uncentred(images: pd.DataFrame, appearance: Appearance, positive: tuple[str, ...]) -> Finding:
     """A20: rim and background, without the inside of the breast."""
     return probed("A20", "The image without the inside of the breast", appearance.uncentred, images, positive)
-
-
-# ------------------------------------------------------------------------------------------------------ permuted labels
-
-
-def permuted_labels(
-    images: pd.DataFrame, appearance: Appearance, positive: tuple[str, ...], folds: np.ndarray | None = None, *,
-    seed: int = 0, n_permutations: int = N_PERMUTATIONS,
-) -> Finding:  # fmt: skip
-    """A21: labels permuted over patients, which nothing can predict unless a patient is on both sides of a fold.
-
-    Given the training labels, those of the other patients are in random order: the expected AUC within a fold is 0.5
-    exactly.
-
-    Args:
-        images: the cohort's rows.
-        appearance: of their images; the probe sees border, silhouette, rim, grey and noise.
-        positive: does not matter, all labels are permuted.
-        folds: (n_images,) of int, the fold whose test part an image is in; None for patient-grouped ones made here.
-        seed: of the permutations.
-        n_permutations: how many.
-    """
-    folds = _grouped(images, seed) if folds is None else np.asarray(folds)
-    people, person = np.unique(images["patient_id"].to_numpy(dtype=str), return_inverse=True)
-    label = np.zeros(len(people), dtype=int)
-    np.maximum.at(label, person, images["label"].to_numpy(dtype=int))
-    if min(label.sum(), len(label) - label.sum()) < FEWEST:
-        return Finding("A21", NOT_CHECKED, f"Fewer than {FEWEST} patients of a class.")
-    near, rng = neighbours(richest(appearance), folds), np.random.default_rng([seed, 21])
-    areas = np.array([_permuted(near, rng.permutation(label)[person], person, folds) for _ in range(n_permutations)])
-    mean, error = float(areas.mean()), float(areas.std(ddof=1) / math.sqrt(len(areas)))
-    passed = abs(mean - 0.5) <= ERRORS * error
-    n_divided = int((pd.Series(folds).groupby(person).nunique() > 1).sum())
-    divided = f" {n_divided} patients are in more than one fold." if n_divided else ""
-    evidence = f"Labels permuted over patients {n_permutations} times: AUC {mean:.3f}, Monte Carlo error {error:.3f}"
-    evidence += f"; 0.5 is expected.{divided}" if passed else f", not 0.5: the folds leak.{divided}"
-    row = {
-        "comparison": "permuted labels", "AUC": mean, "low": mean - ERRORS * error, "high": mean + ERRORS * error,
-        "n_patients": len(people), "n_images": len(images),
-    }  # fmt: skip
-    return Finding("A21", PASSED if passed and not n_divided else FAILED, evidence, rows=(row,))
-
-
-def _grouped(images: pd.DataFrame, seed: int) -> np.ndarray:
-    patients = patient_table(images)
-    n_folds = int(min(N_FOLDS, patients["label"].value_counts().min()))
-    parts: Sequence[tuple[str, ...]] = inner_folds(patients, n_folds=max(2, n_folds), rng=np.random.default_rng(seed))
-    fold_of = {patient: number for number, part in enumerate(parts) for patient in part}
-    return images["patient_id"].map(fold_of).to_numpy()
-
-
-def richest(appearance: Appearance) -> np.ndarray:
-    """Return principal components (n_images, at most 40) of everything measured; no label is looked at."""
-    table = appearance.table[[*GREYS, *NOISES]]
-    parts = (table.fillna(table.median()).fillna(0.0), appearance.border, appearance.silhouette, appearance.uncentred)
-    blocks = [StandardScaler().fit_transform(np.asarray(part, dtype=np.float64)) for part in parts]
-    features = np.hstack([block / math.sqrt(block.shape[1]) for block in blocks])
-    return PCA(min(COMPONENTS, *features.shape), random_state=0).fit_transform(features)
-
-
-def neighbours(features: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return for every image the nearest images of the other folds and their weights, both (n_images, 10).
-
-    Who is near is not learned from labels, so that it serves all permutations; and nothing knows another image of the
-    same patient as well as her nearest neighbours do.
-    """
-    n_near = min(N_NEIGHBOURS, min(int((folds != fold).sum()) for fold in np.unique(folds)))
-    index, weight = np.zeros((len(folds), n_near), dtype=int), np.zeros((len(folds), n_near))
-    for fold in np.unique(folds):
-        others, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        distance, near = NearestNeighbors(n_neighbors=n_near).fit(features[others]).kneighbors(features[own])
-        index[own] = others[near]
-        weight[own] = np.exp(-2 * (distance / np.maximum(distance[:, :1], 1e-9)) ** 2)
-    return index, weight / np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
-
-
-def _permuted(near: tuple[np.ndarray, np.ndarray], labels: np.ndarray, person: np.ndarray, folds: np.ndarray) -> float:
-    """Return the mean of within-fold AUCs over the parts of patients that lie in a fold."""
-    index, weight = near
-    scored = pd.DataFrame(
-        {"score": (labels[index] * weight).sum(axis=1), "label": labels, "fold": folds, "who": person}
-    )
-    units = scored.groupby(["fold", "who"], as_index=False).agg(score=("score", "mean"), label=("label", "first"))
-    parts = [part for _, part in units.groupby("fold") if part["label"].nunique() == 2]
-    areas = [auc.delong(part["label"].to_numpy(), part["score"].to_numpy()[None]).value[0] for part in parts]
-    return float(np.mean(areas))

@@ -9,14 +9,16 @@ import pytest
 from mmbc.config import PhantomConfig
 from mmbc.data.appearance import Appearance, measure
 from mmbc.data.readers import phantom
-from study.audit import pixels
+from study.audit import files, pixels
+from study.audit.permuted import permuted_labels
+from study.audit.verdict import judged
 from study.stats.estimate import Estimate
 
 POSITIVE = ("Cancer",)
 APPEARANCE_CHECKS = {
     "A04": pixels.duplicated, "A09": pixels.coloured_annotations, "A10": pixels.grey_curves, "A11": pixels.markers,
     "A15": pixels.borders, "A16": pixels.grey_levels, "A17": pixels.noise, "A19": pixels.silhouettes,
-    "A20": pixels.uncentred, "A21": pixels.permuted_labels,
+    "A20": pixels.uncentred, "A21": permuted_labels,
 }  # fmt: skip
 
 
@@ -61,9 +63,9 @@ def test_clean_images_pass(cohort, code):
 def test_clean_files_pass(cohort):
     images, facts, _ = cohort
     for found in (
-        pixels.image_sizes(images, facts, POSITIVE),
-        pixels.file_sizes(images, facts, POSITIVE),
-        pixels.origins(images, POSITIVE),
+        files.image_sizes(images, facts, POSITIVE),
+        files.file_sizes(images, facts, POSITIVE),
+        files.origins(images, POSITIVE),
     ):
         assert found.status == "PASSED", found.evidence
         check_rows(found)
@@ -115,18 +117,18 @@ def test_a_stray_curve_is_tolerated_and_a_colour_image_is_named(cohort):
 def test_sizes_and_sites_that_tell_the_class_fail(cohort):
     images, facts, _ = cohort
     wider = facts.assign(width=facts["width"] + 9 * images["label"])
-    assert pixels.image_sizes(images, wider, POSITIVE).status == "FAILED"
+    assert files.image_sizes(images, wider, POSITIVE).status == "FAILED"
     longer = facts.assign(n_bytes=facts["n_bytes"] + 5000 * images["label"])
-    assert pixels.file_sizes(images, longer, POSITIVE).status == "FAILED"
-    assert pixels.origins(images.assign(site=images["status"].str[0]), POSITIVE).status == "FAILED"
+    assert files.file_sizes(images, longer, POSITIVE).status == "FAILED"
+    assert files.origins(images.assign(site=images["status"].str[0]), POSITIVE).status == "FAILED"
 
 
 def test_without_sites_the_beginning_of_file_names_is_looked_at(cohort):
     images, _, _ = cohort
     nowhere = images.assign(site="")
-    assert "same for all" in pixels.origins(nowhere, POSITIVE).evidence
+    assert "same for all" in files.origins(nowhere, POSITIVE).evidence
     named = nowhere.assign(path=[f"/x/{n}_{word}_7.png" for n, word in enumerate(images["status"])])
-    found = pixels.origins(named, POSITIVE)
+    found = files.origins(named, POSITIVE)
     assert found.status == "FAILED" and "file name" in found.evidence
 
 
@@ -145,7 +147,7 @@ def test_duplicates_across_patients_fail_and_within_one_warn(cohort):
 def test_folds_that_divide_patients_are_caught(cohort):
     images, _, appearance = cohort
     by_image = np.arange(len(images)) % 5
-    found = pixels.permuted_labels(images, appearance, POSITIVE, by_image)
+    found = permuted_labels(images, appearance, POSITIVE, by_image)
     assert found.status == "FAILED"
     assert found.rows[0]["AUC"] > 0.53 and "48 patients are in more than one fold" in found.evidence
 
@@ -162,7 +164,7 @@ def test_few_patients_are_not_judged(cohort):
         ),
     )
     assert pixels.borders(rows, part, POSITIVE).status == "NOT CHECKED"
-    assert pixels.permuted_labels(rows, part, POSITIVE).status == "NOT CHECKED"
+    assert permuted_labels(rows, part, POSITIVE).status == "NOT CHECKED"
     marked = pixels.markers(rows, changed(part, "n_markers", rows["label"].to_numpy()), POSITIVE)
     assert marked.status == "WARNING" and "too few patients" in marked.evidence
 
@@ -178,4 +180,4 @@ def test_few_patients_are_not_judged(cohort):
 )  # fmt: skip
 def test_one_rule_for_all_probes(intervals, status):
     found = [Estimate(*values, "patient", "m", "E1", 100, 200) for values in intervals]
-    assert pixels.judged(found) == status
+    assert judged(found) == status
