@@ -30,6 +30,9 @@ VERBS = {FAILED: "tells", WARNING: "seems to tell", PASSED: "does not noticeably
 CLINICAL = ("age", "density")
 """Columns that explain some of a breast's grey and structure."""
 
+IMAGES_PER_TERM = 10
+"""With fewer images, all sites share slopes."""
+
 
 def judged(found: Sequence[Estimate]) -> Status:
     """Return what out-of-fold AUCs amount to, the worst of them; the one rule of all probes.
@@ -84,16 +87,28 @@ def row_of(comparison: Comparison, found: Estimate) -> dict[str, Any]:
 def beyond_clinical(features: np.ndarray, images: pd.DataFrame) -> np.ndarray:
     """Return features (n_images, n_features) less what a linear model of recorded age and density explains of them.
 
-    Dense breasts are brighter, and cancer is more frequent in them: that is medicine, and no shortcut. Where neither is
-    recorded, the features themselves.
+    Dense breasts are brighter, and cancer is more frequent in them: that is medicine, and no shortcut. Every site has
+    slopes of its own, as its digitiser has a gain of its own, but what differs between sites stays in. Where neither age
+    nor density is recorded, the features themselves.
     """
     known = [name for name in CLINICAL if name in images]
     if not known:
         return features
-    design = np.column_stack([np.ones(len(images)), *(_terms(images[name]) for name in known)])
+    terms = np.hstack([_terms(images[name]) for name in known])
+    site = images["site"].fillna("").astype(str)
+    slopes = [_within(terms, (site == name).to_numpy()) for name in sorted(site.unique())]
+    enough = len(images) >= IMAGES_PER_TERM * terms.shape[1] * len(slopes)
+    design = np.hstack(
+        [np.ones((len(images), 1)), *(slopes if enough else [_within(terms, np.ones(len(images), dtype=bool))])]
+    )
     table = pd.DataFrame(features)
     filled = table.fillna(table.median()).fillna(0.0).to_numpy(dtype=np.float64)
     return filled - design @ np.linalg.lstsq(design, filled, rcond=None)[0]
+
+
+def _within(terms: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return terms (n_images, n_terms) about their mean over some rows (n_images,) of bool, and 0 in all others."""
+    return np.where(rows[:, None], terms - terms[rows].mean(axis=0), 0.0)
 
 
 def _terms(column: pd.Series) -> np.ndarray:

@@ -11,7 +11,7 @@ from mmbc.data.appearance import Appearance, measure
 from mmbc.data.readers import phantom
 from study.audit import files, pixels
 from study.audit.permuted import permuted_labels
-from study.audit.verdict import judged
+from study.audit.verdict import beyond_clinical, judged
 from study.stats.estimate import Estimate
 
 POSITIVE = ("Cancer",)
@@ -181,3 +181,17 @@ def test_few_patients_are_not_judged(cohort):
 def test_one_rule_for_all_probes(intervals, status):
     found = [Estimate(*values, "patient", "m", "E1", 100, 200) for values in intervals]
     assert judged(found) == status
+
+
+def test_density_is_taken_out_of_grey_and_the_site_left_in():
+    rng = np.random.default_rng(0)
+    density, site = rng.integers(1, 5, 400).astype(float), rng.integers(0, 2, 400)
+    density[:10] = np.nan
+    images = pd.DataFrame({"density": density, "site": np.where(site == 1, "A", "B")})
+    grey = (1 + 0.3 * site) * np.nan_to_num(density, nan=2.5) + 5 * site + rng.normal(0, 0.5, 400)
+    left = beyond_clinical(np.column_stack([grey, grey]), images)[:, 0]
+    known = ~np.isnan(density)
+    for place in (0, 1):
+        assert abs(np.corrcoef(left[known & (site == place)], density[known & (site == place)])[0, 1]) < 0.1
+    assert np.corrcoef(left, site)[0, 1] > 0.95
+    assert np.array_equal(beyond_clinical(grey[:, None], images[["site"]]), grey[:, None])
