@@ -9,7 +9,7 @@ import pytest
 from mmbc.config import PhantomConfig
 from mmbc.data.appearance import Appearance, measure
 from mmbc.data.readers import phantom
-from study.audit import files, pixels
+from study.audit import origins, pixels
 from study.audit.permuted import permuted_labels
 from study.audit.verdict import beyond_clinical, judged
 from study.stats.estimate import Estimate
@@ -63,9 +63,9 @@ def test_clean_images_pass(cohort, code):
 def test_clean_files_pass(cohort):
     images, facts, _ = cohort
     for found in (
-        files.image_sizes(images, facts, POSITIVE),
-        files.file_sizes(images, facts, POSITIVE),
-        files.origins(images, POSITIVE),
+        origins.image_sizes(images, facts, POSITIVE),
+        origins.file_sizes(images, facts, POSITIVE),
+        origins.origins(images, POSITIVE),
     ):
         assert found.status == "PASSED", found.evidence
         check_rows(found)
@@ -117,18 +117,18 @@ def test_a_stray_curve_is_tolerated_and_a_colour_image_is_named(cohort):
 def test_sizes_and_sites_that_tell_the_class_fail(cohort):
     images, facts, _ = cohort
     wider = facts.assign(width=facts["width"] + 9 * images["label"])
-    assert files.image_sizes(images, wider, POSITIVE).status == "FAILED"
+    assert origins.image_sizes(images, wider, POSITIVE).status == "FAILED"
     longer = facts.assign(n_bytes=facts["n_bytes"] + 5000 * images["label"])
-    assert files.file_sizes(images, longer, POSITIVE).status == "FAILED"
-    assert files.origins(images.assign(site=images["status"].str[0]), POSITIVE).status == "FAILED"
+    assert origins.file_sizes(images, longer, POSITIVE).status == "FAILED"
+    assert origins.origins(images.assign(site=images["status"].str[0]), POSITIVE).status == "FAILED"
 
 
 def test_without_sites_the_beginning_of_file_names_is_looked_at(cohort):
     images, _, _ = cohort
     nowhere = images.assign(site="")
-    assert "same for all" in files.origins(nowhere, POSITIVE).evidence
+    assert "same for all" in origins.origins(nowhere, POSITIVE).evidence
     named = nowhere.assign(path=[f"/x/{n}_{word}_7.png" for n, word in enumerate(images["status"])])
-    found = files.origins(named, POSITIVE)
+    found = origins.origins(named, POSITIVE)
     assert found.status == "FAILED" and "file name" in found.evidence
 
 
