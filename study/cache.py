@@ -14,7 +14,8 @@ from study.workplace import CACHE
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 MEANING = {
     "features": "trunk features of unaugmented images", "pixels": "decoded, resized images",
-    "phantom": "images of synthetic cohorts", "facts": "what every image file holds",
+    "phantom": "images of synthetic cohorts", "appearance": "what the audit measured in images",
+    "facts": "what every image file holds",
 }  # fmt: skip
 
 

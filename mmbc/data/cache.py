@@ -7,9 +7,12 @@ from pathlib import Path
 from mmbc.errors import StudyError
 
 GIB = 2**30
-KINDS = {"features": "clean-*.npy", "pixels": "*", "phantom": "phantom-*", "traces": "*", ".": "facts-*.parquet"}
-"""Subfolder -> pattern of its entries: clean features, decoded images, rendered phantoms, traces of outlines (as the audit
-measures them), facts about files."""
+KINDS = {
+    "features": "clean-*.npy", "pixels": "*", "phantom": "phantom-*", "traces": "*", "appearance": "*.npy",
+    ".": "facts-*.parquet",
+}  # fmt: skip
+"""Subfolder -> pattern of its entries: clean features, decoded images, rendered phantoms, what the audit measured of outlines
+and in images, facts about files."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Entry:
     """One thing that is kept.
 
     Attributes:
-        kind: `features`, `pixels`, `phantom`, `traces` or `facts`.
+        kind: `features`, `pixels`, `phantom`, `traces`, `appearance` or `facts`.
         path: a file or a folder.
         n_bytes: its size on disk.
         used: when it was last used, in seconds since 1970.

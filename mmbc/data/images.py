@@ -135,6 +135,33 @@ def _facts(path: Path) -> dict[str, Any]:
     }
 
 
+def decoded(path: Path, pixel_digest: str | None = None) -> np.ndarray:
+    """Return the pixels of a file that `read_images` takes the digest of, JPEGs at a reduced scale (see `DIGEST_SIDE`).
+
+    Args:
+        path: the file.
+        pixel_digest: what its digest has to be, if that is known.
+
+    Returns:
+        (height, width) of uint8 or uint16, or (height, width, 3) of uint8 if there is colour.
+
+    Raises:
+        ImageError: the file cannot be read, or has changed since; names it.
+    """
+    try:
+        pixels = _decode(_read(path), DIGEST_SIDE)
+    except _UnreadableError as error:
+        raise ImageError(f"{path}: {error}") from None
+    if pixel_digest is not None and _pixel_digest(pixels) != pixel_digest:
+        raise ImageError(f"{path}: has changed since it was first read in this run; run the command again")
+    return pixels
+
+
+def as_grey(pixels: np.ndarray) -> np.ndarray:
+    """Return decoded pixels as grey, (height, width) of uint8; 16 bits are windowed (see `WINDOW`)."""
+    return _split(pixels)[0]
+
+
 def _stamp(path: Path) -> tuple[str, int, int]:
     """Return what identifies the state of a file: resolved path, size, time of change; (path, -1, -1) without one."""
     try:

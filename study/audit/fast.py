@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from study.audit import columns, files, labels, splitting, studies, traces
+from study.audit import columns, files, labels, origins, splitting, studies, traces
 from study.audit.catalogue import BY_CODE
 from study.audit.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.audit.subject import Subject, of_cohort
@@ -44,7 +44,20 @@ def remaining(subject: Subject, cache: Path, observer: Observer) -> Finding:
 def fast(subject: Subject) -> list[Finding]:
     """Return the findings of the fast checks, by code."""
     found = [check(subject) for check in OF_COHORT]
-    return settled([*found, *of_splits(subject)], subject)
+    return settled([*found, *of_files(subject), *of_splits(subject)], subject)
+
+
+def of_files(subject: Subject) -> list[Finding]:
+    """Return what sizes and origins of the files tell of the classes."""
+    images, facts, positive = subject.images, subject.used_facts, subject.positive
+    if facts is None:
+        return [Finding(code, NOT_CHECKED, files.UNOPENED) for code in ("A13", "A14")] + [
+            origins.origins(images, positive)
+        ]
+    return [
+        origins.image_sizes(images, facts, positive), origins.file_sizes(images, facts, positive),
+        origins.origins(images, positive),
+    ]  # fmt: skip
 
 
 def settled(findings: Sequence[Finding], subject: Subject) -> list[Finding]:
