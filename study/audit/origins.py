@@ -1,11 +1,13 @@
 """Checks that look at files, not into pixels: sizes, and where images come from."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from mmbc.errors import some
 from study.audit.finding import PASSED, Finding
 from study.audit.verdict import beyond_clinical, probed
 
@@ -42,7 +44,17 @@ def origins(images: pd.DataFrame, positive: tuple[str, ...]) -> Finding:
     what = "The site (digitiser, hospital)" if by_site else "The beginning of the file name"
     if origin.nunique() == 1:
         return Finding("A18", PASSED, f"{what} is the same for all images.")
-    return probed("A18", what, pd.get_dummies(origin).to_numpy(dtype=np.float64), images, positive)
+    found = probed("A18", what, pd.get_dummies(origin).to_numpy(dtype=np.float64), images, positive)
+    empty = _empty(origin, images["status"].astype(str))
+    if not empty or found.status == PASSED:
+        return found
+    return replace(found, evidence=f"{found.evidence} Confounded: {some(empty, 6)}.")
+
+
+def _empty(origin: pd.Series, status: pd.Series) -> list[str]:
+    """Return the classes that a site has no image of."""
+    counts = pd.crosstab(origin, status)
+    return [f"no {name} has {site}" for site, row in counts.iterrows() for name in row.index[row == 0]]
 
 
 def prefix(path: Path) -> str:

@@ -26,7 +26,10 @@ FEWEST = 10
 FEW_COLUMNS = 8
 """Up to so many columns a probe sees squares and products too; beyond, principal components."""
 COMPONENTS = 40
-METHOD = "patient-grouped 5-fold cross-validation, fold-stratified DeLong"
+REPEATS = 3
+"""Cross-validations of a probe, each on other folds. Without labels that mean anything (14 phantoms of 150 patients), logits of
+AUCs from one spread 0.23 to 0.32, from the mean of four 0.18 to 0.28, where DeLong's error is 0.235."""
+METHOD = "patient-grouped 5-fold cross-validation, 3 repeats, fold-stratified DeLong"
 
 
 @dataclass(frozen=True)
@@ -83,28 +86,38 @@ def probe(
     n_positive = int(patients["label"].sum())
     if min(n_positive, len(patients) - n_positive) < FEWEST:
         return None
-    parts = inner_folds(patients, n_folds=n_folds, rng=np.random.default_rng(seed))
-    fold_of = {patient: number for number, part in enumerate(parts) for patient in part}
-    folds = among["patient_id"].map(fold_of).to_numpy()
-    scores = out_of_fold(features[rows], among["label"].to_numpy(), folds, linear=linear)
-    return estimate(among.assign(score=scores, fold=folds))
+    runs = []
+    for repeat in range(REPEATS):
+        parts = inner_folds(patients, n_folds=n_folds, rng=np.random.default_rng([seed, repeat]))
+        fold_of = {patient: number for number, part in enumerate(parts) for patient in part}
+        folds = among["patient_id"].map(fold_of).to_numpy()
+        scores = out_of_fold(features[rows], among["label"].to_numpy(), folds, linear=linear)
+        runs.append(among[["patient_id", "label"]].assign(score=scores, fold=folds, run=repeat))
+    return estimate(pd.concat(runs), n_images=len(among))
 
 
-def estimate(scored: pd.DataFrame) -> Estimate:
-    """Return the mean of within-fold AUCs over patients.
+def estimate(scored: pd.DataFrame, *, n_images: int) -> Estimate:
+    """Return the mean of within-fold AUCs over patients and runs.
 
     Args:
-        scored: one row per image with `patient_id`, `label`, `score` and `fold`.
+        scored: one row per image and run with `patient_id`, `label`, `score`, `fold` and `run`.
+        n_images: how many images there are.
     """
-    units = scored.groupby("patient_id").agg(label=("label", "max"), score=("score", "mean"), fold=("fold", "first"))
+    units = scored.groupby(["run", "patient_id"]).agg(
+        label=("label", "max"), score=("score", "mean"), fold=("fold", "first")
+    )
+    units = units.reset_index()
     scores = units["score"].to_numpy()[None]
     if np.ptp(scores) == 0:
         value, low, high = 0.5, 0.5, 0.5
     else:
-        found = auc.cross_validated(units["label"].to_numpy(), scores, units.index.to_numpy(), units["fold"].to_numpy())
-        value = float(found.value[0])
+        found = auc.cross_validated(
+            units["label"].to_numpy(), scores, units["patient_id"].to_numpy(), units["fold"].to_numpy(),
+            units["run"].to_numpy(),
+        )  # fmt: skip
+        value = round(float(found.value[0]), 12)  # a sum of fifteenths is not quite 1
         low, high = auc.logit_interval(value, float(found.se[0]))
-    return Estimate(value, low, high, "patient", METHOD, "E1", len(units), len(scored))
+    return Estimate(value, low, high, "patient", METHOD, "E1", units["patient_id"].nunique(), n_images)
 
 
 def out_of_fold(
