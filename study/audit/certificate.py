@@ -19,6 +19,7 @@ from study.audit.markdown import table
 from study.audit.splitting import LARGE, balance_table, overlap_matrix
 from study.folds import splits
 from study.folds import table as fold_counts
+from study.paper.format import count
 from study.record import write_atomically, write_json
 
 UNLIKE_SHOWN = 12
@@ -153,14 +154,19 @@ def _copies_text(found: Mapping[str, Any]) -> str:
     groups, near = found["copies"], found["near_duplicates"]
     n_images = sum(len(group["images"]) for group in groups)
     across = sum(group["patient_keys"] > 1 for group in groups)
+    merged = (
+        f"{count(across, 'group')} joined several patient keys, which are one patient here. "
+        if across
+        else "No group joins patients. "
+    )
     text = (
-        f"{n_images} listed images are in {len(groups)} groups of identical pixels; one image of each group is used. {across} groups joined "
-        "several patient keys, which are one patient here. "
+        f"{n_images} listed images are in {count(len(groups), 'group')} of identical pixels; one image of each is used. {merged}"
         if groups
         else "No two listed images have identical pixels. "
     )
     return text + (
-        f"{len(near)} clusters of near-duplicates were found by perceptual hash; they were not merged: see `duplicates.png`."
+        f"{count(len(near), 'cluster')} of near-duplicates by perceptual hash, {sum(one['patient_keys'] > 1 for one in near)} of several "
+        "patients; they were not merged: see `duplicates.png`."
         if near
         else ""
     )

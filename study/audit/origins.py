@@ -54,7 +54,7 @@ def origins(images: pd.DataFrame, positive: tuple[str, ...]) -> Finding:
 def _empty(origin: pd.Series, status: pd.Series) -> list[str]:
     """Return the classes that a site has no image of."""
     counts = pd.crosstab(origin, status)
-    return [f"no {name} has {site}" for site, row in counts.iterrows() for name in row.index[row == 0]]
+    return [f"no {name} image has {site}" for site, row in counts.iterrows() for name in row.index[row == 0]]
 
 
 def prefix(path: Path) -> str:

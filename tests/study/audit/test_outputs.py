@@ -61,7 +61,7 @@ def test_the_certificate_names_copies_and_how_they_were_merged(listing):
     groups = {group["pixels"]: group for group in certified(subject_of(listing, facts))["copies"]}
     assert groups["p0"]["used"] == ["P000_L_CC.png"]
     assert groups["p8"]["patient_keys"] == 2
-    assert "1 groups joined several patient keys" in to_markdown(certified(subject_of(listing, facts)))
+    assert "1 group joined several patient keys" in to_markdown(certified(subject_of(listing, facts)))
 
 
 def test_the_clean_list_says_what_is_known_of_every_listed_file(listing, tmp_path):
@@ -126,7 +126,7 @@ def test_the_phantom_passes_every_check(place):
     assert made == {check.code for check in CHECKS} - {"A24", "A28", "A29", "A30", "A32"}
     folder = place / "reports" / "phantom-audit"
     assert {path.name for path in folder.iterdir()} == {"audit.md", "certificate.md", "certificate.json"}
-    assert "synthetic phantom cohort" in (folder / "audit.md").read_text()
+    assert "Synthetic phantom cohort" in (folder / "audit.md").read_text()
     assert (place / "clean.csv").exists()
 
 
