@@ -38,7 +38,8 @@ def remaining(subject: Subject, cache: Path, observer: Observer) -> Finding:
         list(subject.images["path"]), subject.used_facts, subject.images, subject.data, cache=cache,
         progress=observer.preparing,
     )  # fmt: skip
-    return traces.finding(result, subject.data.outlines)
+    n_outlined = int((subject.used_facts["n_outline_pixels"] > 0).sum())
+    return traces.finding(result, subject.data.outlines, n_outlined)
 
 
 def fast(subject: Subject) -> list[Finding]:

@@ -29,7 +29,7 @@ from mmbc.data.images import Progress, collect_outlines, parallel, untreated
 from mmbc.data.labels import CONTRALATERAL
 from mmbc.data.outlines import OutlinePool
 from study.audit import probes
-from study.audit.finding import FAILED, PASSED, WARNING, Finding
+from study.audit.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.audit.probes import Comparison
 from study.stats import auc
 from study.stats.estimate import Estimate
@@ -321,15 +321,21 @@ def by_image(
 # ------------------------------------------------------------------------------------------------------ what is said
 
 
-def finding(result: pd.DataFrame, mode: str) -> Finding:
+def finding(result: pd.DataFrame, mode: str, n_outlined: int) -> Finding:
     """Judge what a treatment leaves, by the excess of the mask and of all views together.
 
     Args:
         result: of `measure`.
         mode: the study's `data.outlines`.
+        n_outlined: how many images have outlines.
     """
-    if result.empty:
+    if not n_outlined:
         return Finding(CODE, PASSED, "No image has an outline in its pixels.")
+    if result.empty or result["comparison"].iloc[0].startswith(OWN):
+        evidence = (
+            f"{n_outlined} images have outlines in their pixels; too few patients of a class to say what remains."
+        )
+        return Finding(CODE, FAILED if mode == "keep" else NOT_CHECKED, evidence, HANDLED.get(mode, ""))
     if mode == "keep":
         told = f"AUC {_said(result, mode, 'mask', 'treated')} for {_asked(result)} from their shape and place alone"
         evidence = f"Outlines stay in the pixels: {told}."
@@ -348,12 +354,10 @@ def finding(result: pd.DataFrame, mode: str) -> Finding:
 
 
 def remains(result: pd.DataFrame, mode: str = "sham") -> str:
-    """Say in one sentence what is left of the outlines; '' where there were none.
+    """Say in one sentence what is left of the outlines, where there were some and patients enough.
 
     It belongs under every number of a study whose images had outlines.
     """
-    if result.empty:
-        return ""
     return (
         f"What remains of the outlines: AUC {_said(result, mode, 'all', 'excess')} for {_asked(result)} from the treated "
         "regions, beyond control regions of the same images, an upper bound that includes the rims of lesions; "

@@ -69,14 +69,14 @@ def excess(result: pd.DataFrame, mode: str, view: str) -> float:
 @pytest.mark.parametrize("mode", ["keep", "inpaint"])
 def test_outlines_that_stay_or_are_only_filled_in_are_caught(result, mode):
     assert excess(result, mode, "mask") > 0.95
-    found = traces.finding(result, mode)
+    found = traces.finding(result, mode, 20)
     assert (found.code, found.status) == ("A12", "FAILED")
     assert "AUC" in found.evidence and found.rows
 
 
 def test_the_default_passes(result):
     assert all(0.3 < excess(result, "sham", view) < 0.7 for view in traces.VIEWS)
-    found = traces.finding(result, "sham")
+    found = traces.finding(result, "sham", 20)
     assert found.status == "PASSED" and "size class" in found.handled
     assert {row["seen"] for row in found.rows} == set(traces.VIEWS)
     assert all(set(row) == {"comparison", "seen", *traces.PLACES} for row in found.rows)
@@ -93,9 +93,10 @@ def test_labels_of_breasts_are_judged_by_whose_outline_it_is(result):
     told = breasts["comparison"] == within
     leaky = breasts.assign(auc=breasts["auc"].mask(told, 0.9), low=breasts["low"].mask(told, 0.8))
     assert within in traces.remains(leaky) and "0.90" in traces.remains(leaky)
-    assert traces.finding(leaky, "sham").status == "FAILED"
+    assert traces.finding(leaky, "sham", 20).status == "FAILED"
     assert (
-        traces.finding(leaky.replace({"comparison": {"Contralateral against Normal": "x"}}), "sham").status == "PASSED"
+        traces.finding(leaky.replace({"comparison": {"Contralateral against Normal": "x"}}), "sham", 20).status
+        == "PASSED"
     )
 
 
@@ -127,8 +128,11 @@ def test_images_without_outlines_have_no_traces(cohort):
     paths, facts, images, folder = cohort
     plain = facts.assign(n_outline_pixels=0)
     empty = traces.measure(paths, plain, images, DataConfig(), cache=folder)
-    assert empty.empty and traces.remains(empty) == ""
-    assert traces.finding(empty, "sham").status == "PASSED"
+    assert empty.empty
+    assert traces.finding(empty, "sham", 0).status == "PASSED"
+    few = traces.finding(empty, "sham", 3)
+    assert few.status == "NOT CHECKED" and "too few patients" in few.evidence
+    assert traces.finding(empty, "keep", 3).status == "FAILED"
 
 
 def test_acquisition_shows_at_both_regions_and_not_in_the_excess():
