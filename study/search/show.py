@@ -13,7 +13,7 @@ from study.live import View, duration
 from study.observe import FitProgress
 from study.paper.format import count
 from study.prepare import Planned
-from study.screen import flow_table, fold_table, titled
+from study.screen import flow_table, fold_table, show_audit, titled
 from study.search.targets import Target
 from study.searched import WHOLE, Searched
 from study.tuned import OPTIMISTIC
@@ -48,6 +48,7 @@ def show(console: Console, planned: Planned, targets: Sequence[Target]) -> None:
     console.print(plan_line(targets), highlight=False, markup=False)
     for note in (*cohort.notes, *planned.notes):
         console.print(f"- {note}", highlight=False, markup=False)
+    show_audit(console, planned)
     if OPTIMISTIC in cohort.notice and search.mode == "flat":
         console.print(
             "- Flat: the patients who choose the settings test them in other folds, so the result is optimistic. A nested search "

@@ -56,3 +56,7 @@ def test_the_command_shows_and_clears(tmp_path):
     assert [entry.path.name for entry in cache.entries(place) if entry.kind == "features"] == ["clean-new.npy"]
     assert "did you mean 'features'" in run("--clear", "feature").output
     assert run("--clear", "all").exit_code == 0 and not cache.entries(place)
+
+
+def test_every_kind_of_entry_is_shown():
+    assert set(command.MEANING) == {kind if kind != "." else "facts" for kind in cache.KINDS}
