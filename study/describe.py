@@ -10,7 +10,7 @@ import pandas as pd
 
 from mmbc.config import DataConfig
 from mmbc.data import leaky
-from mmbc.data.cohort import Account, Feature, Listing, check_files, judge, needs_pixels, used_rows, with_features
+from mmbc.data.cohort import Account, Feature, Listing, check_copies, check_files, judge, needs_pixels, used_rows, with_features
 from mmbc.data.columns import suspicious
 from mmbc.errors import MmbcError, some
 from study import folds
@@ -127,6 +127,7 @@ def describe(request: Request, observer: Observer) -> Description:
         found.classes = _listed_classes(listing)
         found.features = _listed_features(listing)
         return found
+    _attempt(found, lambda: check_copies(account))
     _fill(found, listing, account, data)
     _judge_further(found, request, listing, account)
     return found

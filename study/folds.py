@@ -1,5 +1,6 @@
 """folds.json: every split of a study, by patient, written once and validated at every use."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -200,11 +201,11 @@ def splits(content: dict[str, Any]) -> dict[tuple[int, int], Split]:
     for entry in content.get("folds", []):
         lacking = [key for key in ("repeat", "fold", *PARTS) if key not in entry]
         if lacking:
-            raise SplitError(f"folds.json: an entry lacks {some(lacking)}; every one has repeat, fold, {some(PARTS)}")
+            raise SplitError(f"an entry of the folds lacks {some(lacking)}; every one has repeat, fold, {some(PARTS)}")
         parts = (tuple(sorted(map(str, entry[part]))) for part in PARTS)
         found[int(entry["repeat"]), int(entry["fold"])] = Split(*parts)
     if not found:
-        raise SplitError("folds.json: has no folds")
+        raise SplitError("there are no folds")
     return found
 
 
@@ -254,6 +255,29 @@ def _check_tested_once(found: dict[tuple[int, int], Split], patients: pd.DataFra
             raise SplitError(f"repeat {repeat}: patients never tested: {some(never)}")
 
 
+def read_own(path: Path) -> dict[str, Any]:
+    """Read the user's own folds; what they hold is not checked against a cohort.
+
+    Raises:
+        SplitError: a file that is not there, no JSON, or lacks a key.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SplitError(f"--folds {path}: cannot be read ({error.strerror}); give a number, column:NAME, or a folds.json") from None
+    except ValueError as error:
+        raise SplitError(f"--folds {path}: is no JSON ({error}); any study's folds.json shows the format") from None
+    if not isinstance(content, dict) or not isinstance(content.get("folds"), list):
+        raise SplitError(f"--folds {path}: has no list 'folds'; any study's folds.json shows the format")
+    try:
+        splits(content)
+    except SplitError as error:
+        raise SplitError(f"--folds {path}: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise SplitError(f"--folds {path}: {error}; any study's folds.json shows the format") from None
+    return content
+
+
 def for_study(
     stored: Path, given: Path | None, images: pd.DataFrame, protocol: Protocol, *, n_inner: int | None = None
 ) -> dict[str, Any]:
@@ -264,7 +288,7 @@ def for_study(
     Raises:
         SplitError: the user's own folds differ from those the study has already begun with.
     """
-    own = read_json(given) if given is not None else None
+    own = read_own(given) if given is not None else None
     if own is not None and (n_inner is not None) != bool(own.get("nested")):
         validate(own, images, protocol)
         own = unnested(own, images, protocol) if n_inner is None else nested(own, images, n_inner, protocol.split_seed)
@@ -294,16 +318,16 @@ def split_digest(split: Split) -> str:
 def table(content: dict[str, Any], images: pd.DataFrame) -> pd.DataFrame:
     """Return one row per (repeat, fold, part): the fold's name if it has one, patients, positive ones, images, prevalence.
 
-    A part without patients has none.
+    A part without patients has none; ids that the cohort does not have do not count (`validate` refuses them).
     """
     labels = patient_table(images).set_index("patient_id")
     rows = []
     names = {(entry["repeat"], entry["fold"]): entry.get("name", "") for entry in content["folds"]}
     for (repeat, fold), split in splits(content).items():
         for part, ids in split.parts().items():
-            if not ids:  # no validation part in a nested search
+            chosen = labels[labels.index.isin(ids)]
+            if chosen.empty:  # no validation part in a nested search
                 continue
-            chosen = labels.loc[list(ids)]
             rows.append(
                 {
                     "repeat": repeat, "fold": fold, "name": names[repeat, fold], "part": part, "n_patients": len(chosen),

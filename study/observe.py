@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from study.plan import Cell
+
 
 @dataclass(frozen=True)
 class FitProgress:
@@ -32,6 +34,9 @@ class Observer:
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """A step before training has come this far."""
+
+    def expect(self, cells: Sequence[Cell], n_done: int) -> None:
+        """These cells are still to train, and so many are already done."""
 
     def begun(self, names: Sequence[str]) -> None:
         """These cells train together from now on."""

@@ -144,7 +144,17 @@ def check_features(study: StudyFile, cohort: Cohort) -> None:
 
 def default_name(cohort: str, study: StudyFile, tolerance: Tolerance) -> str:
     """Return cohort and preset; other labels, splits or a sample get a name of their own, so that none blocks another."""
-    parts = [cohort, study.preset]
+    return file_name([cohort, study.preset, *variant(study, tolerance)])
+
+
+def file_name(parts: Sequence[str]) -> str:
+    """Return words as the name of a folder."""
+    return re.sub(r"[^\w.-]+", "-", "-".join(parts))
+
+
+def variant(study: StudyFile, tolerance: Tolerance) -> list[str]:
+    """Return the words that tell a study of other labels, splits or a sample from the usual one."""
+    parts = []
     if study.data.negative:
         parts += ["vs", *study.data.negative]
     if study.data.label_level != "case":
@@ -157,7 +167,7 @@ def default_name(cohort: str, study: StudyFile, tolerance: Tolerance) -> str:
         parts.append(study.search.mode)
     if tolerance.limit_patients is not None:
         parts.append(f"{tolerance.limit_patients}-patients")
-    return re.sub(r"[^\w.-]+", "-", "-".join(parts))
+    return parts
 
 
 def workspace_of(planned: Planned, request: Request) -> Workspace:

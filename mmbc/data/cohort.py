@@ -119,6 +119,7 @@ class Account:
         step: of `FLOW_STEPS` by row; `used` until something excludes it.
         reason: why, by row; empty for a used one.
         notes: what a reader should know.
+        conflicts: pixel-identical images with different labels, as pairs of row numbers; no study can be made of them.
     """
 
     rows: pd.DataFrame
@@ -126,6 +127,7 @@ class Account:
     step: pd.Series
     reason: pd.Series
     notes: list[str]
+    conflicts: tuple[tuple[int, int], ...] = ()
 
     @property
     def used(self) -> pd.Series:
@@ -223,6 +225,7 @@ def assemble(
     """
     listing = with_features(listing, data)
     account = judge(listing, data, facts)
+    check_copies(account)
     check_files(account, allow_missing=allow_missing, max_unreadable=max_unreadable)
     used = used_rows(listing, account)
     if used["label"].nunique() < 2:
@@ -257,7 +260,7 @@ def _n_outlined(account: Account, facts: pd.DataFrame | None) -> int:
 
 
 def judge(listing: Listing, data: DataConfig, facts: pd.DataFrame | None) -> Account:
-    """Decide for every row whether it can be used; files are judged, but how many may be absent is not.
+    """Decide for every row whether it can be used; how many files may be absent, and whether copies conflict, is not judged.
 
     Raises:
         CohortError: see `assemble`.
@@ -391,21 +394,28 @@ def _merge_patients(account: Account) -> None:
 
 
 def _mark_duplicates(account: Account) -> None:
-    """Take out every pixel-identical copy of an image of the same patient but the first.
-
-    Raises:
-        CohortError: copies with different labels.
-    """
+    """Take out every pixel-identical copy of an image of the same patient but the first."""
     usable = account.rows[account.used]
     label = account.label[usable.index]
     first = usable.groupby(["patient_id", "pixel_digest"])["image_id"].transform("first")
     copies = usable.index[usable["image_id"] != first]
-    conflicting = label[copies] != label.groupby(usable["pixel_digest"]).transform("first")[copies]
-    if conflicting.any():
-        names = labels.named(usable.loc[copies[conflicting]])
-        raise CohortError(f"pixel-identical images carry different labels: {names}; correct the labels")
+    original = pd.Series(usable.index, usable.index).groupby(usable["pixel_digest"]).transform("first")[copies]
+    conflicting = label[copies].to_numpy() != label[original].to_numpy()
+    account.conflicts = tuple(zip(original[conflicting].tolist(), copies[conflicting].tolist(), strict=True))
     copied = pd.Series(account.rows.index.isin(copies), index=account.rows.index)
     account.exclude(copied, "duplicate", "pixel-identical to " + first.reindex(account.rows.index).fillna(""))
+
+
+def check_copies(account: Account) -> None:
+    """Refuse copies with different labels.
+
+    Raises:
+        CohortError: names both of each pair.
+    """
+    if account.conflicts:
+        rows = account.rows
+        pairs = [" and ".join(f"{rows.loc[i, 'image_id']} ({rows.loc[i, 'status']})" for i in pair) for pair in account.conflicts]
+        raise CohortError(f"pixel-identical images carry different labels: {some(pairs)}; correct the labels or leave one out")
 
 
 def flow_shown(counts: pd.DataFrame) -> pd.DataFrame:

@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from mmbc.errors import MmbcError
+from mmbc.errors import ConfigError, MmbcError, some
 from study import options
 from study.audit import page
 from study.audit.catalogue import known
-from study.audit.whole import Audit, audit
+from study.audit.finding import FAILED
+from study.audit.whole import Audit, audit, refuse_settings
 from study.execute import CACHE_GIB, CHECKPOINT_EVERY
 from study.ledger import book
 from study.ledger.book import CANDIDATES
@@ -87,6 +88,7 @@ def main(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if ledger:
+            _refuse(quick=quick, ignore=ignore, write_clean_list=write_clean_list)
             _ledger(console, asked, study, candidates)
             return
         ignored = known(tuple(ignore.split(","))) if ignore else ()
@@ -106,12 +108,25 @@ def main(
         raise typer.Exit(1)
 
 
+def _refuse(**given: object) -> None:
+    """Refuse options that mean nothing to the ledger."""
+    useless = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if useless:
+        raise ConfigError(f"{some(useless)}: belongs to the audit, not to --ledger")
+
+
 def _ledger(console: Console, asked: Asked, study: Path | None, candidates: int) -> None:
     """Train every protocol, honest and leaky, and write what each leak is worth; a study's settings and folds are the honest ones."""
-    settings = read_settings(study) if study is not None else options.study_file(asked)
     if study is not None:
-        asked = replace(asked, name=study.name, out=study.parent)
-    request = options.request(asked, settings)
+        if asked.name:
+            raise ConfigError("--name: the ledger of a study lies in the study's folder; leave it out")
+        refuse_settings(asked, but=("repeats", "seeds"))
+        more = {name: value for name in ("repeats", "seeds") if (value := getattr(asked, name)) is not None}
+        settings = read_settings(study)
+        settings = settings.model_copy(update={"protocol": settings.protocol.model_copy(update=more)})
+        request = options.request(replace(asked, name=study.name, out=study.parent), settings)
+    else:
+        request = options.request(asked, options.study_file(asked))
     with View(console) as view:
         found = book.run(request, view, n_candidates=candidates)
     written = book.write(found, asked.reports / f"{found.name}-audit")
@@ -128,6 +143,9 @@ def _show(console: Console, found: Audit, ignored: tuple[str, ...]) -> None:
         console.print(f"[bold]{found.notice}[/]")
     console.print(page.screen(found.findings, f"Audit of {found.name}", ignored=ignored))
     console.print(page.counted(found.findings, ignored), highlight=False, soft_wrap=True)
+    idle = [code for code in ignored if code not in {finding.code for finding in found.findings if finding.status == FAILED}]
+    if idle:
+        console.print(f"--ignore {','.join(idle)}: did not fail.", highlight=False)
     for line in found.said:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

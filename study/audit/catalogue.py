@@ -81,7 +81,7 @@ CHECKS: tuple[Check, ...] = (
         "A08", "codes for unknown", "labels",
         "Does a clinical column hold values that stand for 'not known' (0, 99, 999, negative ones)?",
         "A code that is scaled like a number is a feature made of missingness.",
-        "Declare it: `--set 'data.missing_values=[\"999\"]'`.",
+        "Where it was taken as a number, declare it: `--set 'data.missing_values=[\"999\"]'`.",
     ),
     Check(
         "A09", "coloured annotations", "annotations in pixels",
@@ -173,7 +173,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "A22", "columns that tell too much", "clinical columns",
-        "Does one clinical column alone tell the classes apart nearly perfectly?",
+        "Does one clinical column alone tell the classes apart nearly perfectly (AUC 0.97: failed; 0.85: warning)?",
         "It is a result of the diagnosis, not a predictor of it.",
         "Leave it out: `--features` with the others, or `data.feature_kinds` with `skip`.",
     ),
@@ -197,13 +197,13 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "A26", "balance of the folds", "splits",
-        "Do prevalence and clinical columns of a test part differ from the rest by more than chance would (standardised differences)?",
+        "Do prevalence and clinical columns of a test part differ from the rest by more than chance would: standardised differences beyond ±0.25 and 3 standard errors? A prevalence that `study.cv` refuses fails.",
         "Fold values then differ for reasons that are not the model's.",
         "Choose another `protocol.split_seed` before the first run, or more repeats.",
     ),
     Check(
         "A27", "rows tested once", "splits",
-        "Is every row tested exactly once in each repeat?",
+        "Is every row tested exactly once in each repeat, and every patient in some part of every split?",
         "Rows that are never or twice tested make pooled numbers about another cohort.",
         "Correct the folds file.",
     ),

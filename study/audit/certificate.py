@@ -1,11 +1,12 @@
 """The fold certificate: the answer to "confirm that no individual is in two partitions", for a paper's supplement.
 
 One JSON and one Markdown file: a digest of every image, who is in which part, the overlap of every pair of parts, copies and how
-they were merged, the balance of the folds, seeds and versions. Patients are named by digests alone.
+they were merged, the balance of the folds, seeds and versions. Patients are named by digests; images by their names, in which some
+cohorts have the patient's key.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ UNLIKE_SHOWN = 12
 
 def certificate(
     name: str, images: pd.DataFrame, listed: pd.DataFrame, content: Mapping[str, Any], features: tuple[Feature, ...],
-    *, seeds: Mapping[str, int], versions: Mapping[str, str], near: Sequence[Mapping[str, Any]] = (),
+    *, read: Mapping[str, str], seeds: Mapping[str, int], versions: Mapping[str, str],
+    near: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the certificate of a cohort's splits.
 
@@ -37,21 +39,24 @@ def certificate(
         listed: all listed rows: `image_id`, `listed_patient` and, where files were opened, `content_digest`, `pixel_digest`.
         content: of folds.json.
         features: the clinical columns.
+        read: what the cohort is and how it was read, by name.
         seeds: of splits and training, by name.
         versions: of the programs, by name.
-        near: clusters of near-duplicates, if they were looked for.
+        near: clusters of near-duplicates; None where they were not looked for.
     """
+    clusters = [{**one, "on_two_sides": _on_two_sides(one, images, content)} for one in near or ()]
     overlap = overlap_matrix(content)
     worst = int(overlap.drop(columns=["repeat", "fold"]).to_numpy().max())
     balance = balance_table(content, images, features)
     found = {
         "name": name,
-        "statement": _statement(content, images, worst),
+        "statement": " ".join(_statement(content, images, worst, None if near is None else clusters)),
+        "read": dict(read),
         "patients": int(images["patient_id"].nunique()), "images": len(images),
         "overlap": overlap.to_dict("records"),
         "parts": fold_counts(dict(content), images).to_dict("records"),
         "copies": copies(listed, images),
-        "near_duplicates": list(near),
+        "near_duplicates": None if near is None else clusters,
         "balance": balance.to_dict("records"),
         "seeds": dict(seeds), "versions": dict(versions),
         "membership": membership(images, listed, content),
@@ -60,15 +65,36 @@ def certificate(
     return {**found, "digest": digest(found)}
 
 
-def _statement(content: Mapping[str, Any], images: pd.DataFrame, worst: int) -> str:
+def _statement(
+    content: Mapping[str, Any], images: pd.DataFrame, worst: int, near: Sequence[Mapping[str, Any]] | None
+) -> Iterator[str]:
+    """Yield what is confirmed, and what could not be."""
     n = len(splits(dict(content)))
     n_patients = images["patient_id"].nunique()
     if worst:
-        return f"NOT confirmed: up to {worst} of {n_patients} patients are in two parts of one of {n} splits."
-    return (
+        yield f"NOT confirmed: up to {worst} of {n_patients} patients are in two parts of one of {n} splits."
+        return
+    yield (
         f"Confirmed: in none of {n} splits is one of {n_patients} patients in two parts (training, validation, test). Patients are the "
         "keys of the cohort after patients who share an identical image were merged."
+        if "pixel_digest" in images
+        else f"Confirmed: in none of {n} splits is one of {n_patients} patient keys in two parts (training, validation, test)."
     )
+    apart = sum(one["on_two_sides"] for one in near or ())
+    if near is None:
+        yield "Near-duplicates were not looked for."
+    elif apart:
+        yield (
+            f"BUT {count(apart, 'cluster')} of images that look like one exposure, under several patient keys, "
+            f"{'lies' if apart == 1 else 'lie'} on two sides of a split: if these keys are one person, she is in two parts."
+        )
+
+
+def _on_two_sides(cluster: Mapping[str, Any], images: pd.DataFrame, content: Mapping[str, Any]) -> bool:
+    """Whether the patients of a cluster of near-duplicates are in two parts of a split."""
+    patients = set(images.loc[images["image_id"].isin(cluster["images"]), "patient_id"])
+    every = splits(dict(content)).values()
+    return any(sum(bool(patients & set(ids)) for ids in split.parts().values()) > 1 for split in every)
 
 
 def pseudonym(patient: str) -> str:
@@ -95,10 +121,13 @@ def membership(images: pd.DataFrame, listed: pd.DataFrame, content: Mapping[str,
     ]  # fmt: skip
 
 
-def copies(listed: pd.DataFrame, images: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the groups of pixel-identical images: which one is used, and how many patient keys became one."""
+def copies(listed: pd.DataFrame, images: pd.DataFrame) -> list[dict[str, Any]] | None:
+    """Return the groups of pixel-identical images: which one is used, and how many patient keys became one.
+
+    None where the pixels of what is listed are not known.
+    """
     if "pixel_digest" not in listed:
-        return []
+        return None
     known = listed[listed["pixel_digest"].fillna("") != ""]
     used = set(images["image_id"])
     return [
@@ -117,8 +146,9 @@ def to_markdown(found: Mapping[str, Any], notice: str = "") -> str:
     parts += [f"> **{notice[0].upper()}{notice[1:]}.**"] if notice else []
     parts += [
         f"**{found['statement']}**",
-        f"{found['images']} images of {found['patients']} patients. Digest of this certificate: `{found['digest']}`. SHA-256 digests of every "
-        "image, pseudonyms of the patients and the fold that tests them: `certificate.json`.",
+        f"{found['images']} images of {found['patients']} patients. Digest of this certificate: `{found['digest']}`. "
+        f"{_in_json(found)}",
+        "\n".join(f"- {name}: {text}" for name, text in found["read"].items() if text),
         "## Patients in two parts", table(pd.DataFrame(found["overlap"])),
         "## Patients and images by part", table(_parts(pd.DataFrame(found["parts"]))),
         "## Copies", _copies_text(found),
@@ -131,6 +161,14 @@ def to_markdown(found: Mapping[str, Any], notice: str = "") -> str:
         table(pd.DataFrame([*found["seeds"].items(), *found["versions"].items()], columns=["what", "value"])),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
+
+
+def _in_json(found: Mapping[str, Any]) -> str:
+    """Say what the JSON file has beside."""
+    members = found["membership"]
+    bytes_, pixels = (any(one[name] for one in members) for name in ("sha256", "pixels"))
+    digests = " and ".join(["SHA-256 of every file"] * bytes_ + ["a digest of its pixels"] * pixels)
+    return f"`certificate.json` has {digests + ', ' if digests else ''}digests in place of patient keys, and the fold that tests each image."
 
 
 def _parts(counts: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +189,9 @@ def _largest(balance: pd.DataFrame) -> pd.DataFrame:
 
 
 def _copies_text(found: Mapping[str, Any]) -> str:
-    groups, near = found["copies"], found["near_duplicates"]
+    groups, near = found["copies"], found["near_duplicates"] or ()
+    if groups is None:
+        return "No listed file was opened for this certificate: copies are not known (`study.audit --data`)."
     n_images = sum(len(group["images"]) for group in groups)
     across = sum(group["patient_keys"] > 1 for group in groups)
     merged = (
@@ -166,7 +206,7 @@ def _copies_text(found: Mapping[str, Any]) -> str:
     )
     return text + (
         f"{count(len(near), 'cluster')} of near-duplicates by perceptual hash, {sum(one['patient_keys'] > 1 for one in near)} of several "
-        "patients; they were not merged: see `duplicates.png`."
+        "patients; {sum(one['on_two_sides'] for one in near)} of these on two sides of a split; they were not merged: see `duplicates.png`."
         if near
         else ""
     )

@@ -24,17 +24,20 @@ def telling(subject: Subject) -> Finding:
     level = "breast" if subject.unit == "breast" else "case"
     found = leaky.separation(subject.images, subject.features, level)
     rows = tuple({"column": name, "AUC alone": area} for name, area in found.items())
-    highest = max(found, key=lambda name: found[name])
     text = "; ".join(f"{name} {area:.2f}" for name, area in sorted(found.items(), key=lambda item: -item[1])[:5])
-    if found[highest] >= leaky.AUC:
-        allowed = highest in subject.tolerance.allow_leaky
+    sure, strong = (sorted(name for name in found if found[name] >= least) for least in (leaky.AUC, STRONG))
+    if sure:
+        allowed = set(sure) <= set(subject.tolerance.allow_leaky)
+        verb = "determines" if len(sure) == 1 else "determine"
         return Finding(
-            "A22", WARNING if allowed else FAILED, f"{highest} nearly determines the label. AUC alone: {text}.",
+            "A22", WARNING if allowed else FAILED,
+            f"{some(sure)} nearly {verb} the label (AUC of at least {leaky.AUC:g}). AUC alone: {text}.",
             "allowed, and said among the limitations" if allowed else "", rows,
         )  # fmt: skip
-    if found[highest] >= STRONG:
-        return Finding("A22", WARNING, f"{highest} tells a lot. AUC alone: {text}.", rows=rows)
-    return Finding("A22", PASSED, f"AUC alone: {text}.", rows=rows)
+    if strong:
+        verb = "tells" if len(strong) == 1 else "tell"
+        return Finding("A22", WARNING, f"{some(strong)} {verb} a lot (AUC of at least {STRONG:g}). AUC alone: {text}.", rows=rows)
+    return Finding("A22", PASSED, f"AUC alone: {text}; below {STRONG:g}.", rows=rows)
 
 
 def missing_by_class(subject: Subject) -> Finding:

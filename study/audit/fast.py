@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mmbc.errors import MmbcError
+from study import folds
 from study.audit import columns, files, labels, origins, splitting, studies, traces
 from study.audit.catalogue import BY_CODE
 from study.audit.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
@@ -77,7 +79,19 @@ def of_splits(subject: Subject) -> list[Finding]:
     content, images = subject.folds, subject.images
     if content is None:
         return [Finding(code, NOT_CHECKED, f"The cohort cannot be split: {subject.unsplit}") for code in OF_SPLITS]
-    return [
+    found = [
         splitting.two_sides(content, images), splitting.balance(content, images, subject.features),
         splitting.tested_once(content, images), studies.few(content, images),
     ]  # fmt: skip
+    if any(finding.status == FAILED for finding in found):
+        return found
+    return [_as_studies_do(finding, subject) if finding.code == "A26" else finding for finding in found]
+
+
+def _as_studies_do(finding: Finding, subject: Subject) -> Finding:
+    """Return A26, failed if a study would refuse the splits (for the prevalence of a part, where nothing else is wrong)."""
+    try:
+        folds.validate(dict(subject.folds or {}), subject.images, subject.protocol)
+    except MmbcError as error:
+        return replace(finding, status=FAILED, evidence=f"{finding.evidence} A study refuses these splits: {error}.")
+    return finding

@@ -7,8 +7,6 @@ from study.audit.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.audit.subject import Subject
 
 UNOPENED = "no image was opened: no arm uses images"
-SHOWN = 20
-"""Lines of a table of details; the evidence says how many there are."""
 
 
 def absent(subject: Subject) -> Finding:
@@ -64,17 +62,24 @@ def _copies(subject: Subject, code: str, column: str, what: str) -> Finding:
         f"{n_copies} images are copies: {groups.ngroups} groups have {what}, {across} of them across patients, "
         f"{int((n_classes > 1).sum())} across classes."
     )
+    shown = tuple(_listed(groups))
+    if subject.account.conflicts and column == "pixel_digest":
+        names = subject.listing.images["image_id"]
+        pairs = some(f"{names[one]} and {names[other]}" for one, other in subject.account.conflicts)
+        return Finding(
+            code, FAILED, f"{evidence} Copies carry different labels, no study can be made of them: {pairs}.", rows=shown
+        )
     handled = "copies of one patient are used once; patients who share an image are one patient in every split"
-    return Finding(code, WARNING, evidence, handled, rows=tuple(_listed(groups)))
+    return Finding(code, WARNING, evidence, handled, rows=shown)
 
 
 def _listed(groups: "pd.api.typing.DataFrameGroupBy") -> list[dict[str, object]]:
-    """Return the first groups, those across patients before the others."""
+    """Return the groups, those across patients before the others."""
     frames = sorted((rows for _, rows in groups), key=lambda rows: -rows["patient_id"].nunique())
     return [
         {
             "images": ", ".join(rows["image_id"].astype(str)), "patients": rows["patient_id"].nunique(),
             "classes": ", ".join(sorted(rows["status"].astype(str).unique())),
         }
-        for rows in frames[:SHOWN]
+        for rows in frames
     ]  # fmt: skip

@@ -4,7 +4,6 @@ import pandas as pd
 
 from mmbc.data.columns import suspicious
 from mmbc.errors import some
-from study.audit.files import SHOWN
 from study.audit.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.audit.subject import Subject
 
@@ -22,14 +21,14 @@ def conflicting(subject: Subject) -> Finding:
         patients = patients[patients["cases"] > 1]  # breasts of one case may differ
     several = patients[patients["classes"].str.contains(", ")]
     if several.empty:
-        return Finding("A05", PASSED, f"Each of {rows['patient_id'].nunique()} patients has one class.")
+        return Finding("A05", PASSED, f"Each of {rows['patient_id'].nunique()} listed patients has one class.")
     opposed = int((several["labels"] > 1).sum())
-    shown = [{"patient": str(name), "classes": words} for name, words in several["classes"].head(SHOWN).items()]
+    shown = [{"patient": str(name), "classes": words} for name, words in several["classes"].items()]
     return Finding(
         "A05", WARNING if opposed else PASSED,
         f"{len(several)} patients are listed under two classes, {opposed} of them as positive and as negative: "
         f"{some(several.index, 5)}.",
-        f"{AS_ONE}, positive if any of her rows is", rows=tuple(shown),
+        AS_ONE + ("" if subject.unit == "breast" else ", positive if any of her rows is"), rows=tuple(shown),
     )  # fmt: skip
 
 
@@ -41,16 +40,16 @@ def repeated(subject: Subject) -> Finding:
     views = rows.dropna(subset=["breast", "view"])
     twice = views[views.duplicated(["case_id", "breast", "view"], keep=False)]
     if several.empty and twice.empty:
-        return Finding("A06", PASSED, f"Each of {len(cases)} patient keys names one case, with each view once.")
+        return Finding("A06", PASSED, f"Each of {len(cases)} listed patient keys names one case, with each view once.")
     n_twice = twice.drop_duplicates(["case_id", "breast", "view"]).shape[0]
     parts = []
     if len(several):
-        parts.append(f"{len(several)} patient keys name more than one case: {some(several.index, 8)}.")
+        parts.append(f"{len(several)} of {len(cases)} listed patient keys name more than one case: {some(several.index, 8)}.")
     if n_twice:
         parts.append(f"{n_twice} times one view of one breast is listed more than once in a case.")
     shown = [
         {"patient": str(patient), "cases": ", ".join(sorted(set(rows.loc[rows["patient_id"] == patient, "case_id"])))}
-        for patient in several.index[:SHOWN]
+        for patient in several.index
     ]
     return Finding("A06", WARNING, " ".join(parts), f"{AS_ONE}; views are pooled over what there is", rows=tuple(shown))
 

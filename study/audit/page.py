@@ -13,6 +13,8 @@ from study.audit.markdown import table
 
 COLOURS = {PASSED: "green", WARNING: "yellow", FAILED: "bold red", NOT_CHECKED: "dim"}
 DIGITS = 3
+SHOWN = 20
+"""Lines of a table of details on the page."""
 
 
 def failed(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> list[Finding]:
@@ -21,9 +23,11 @@ def failed(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> list[Fin
 
 
 def counted(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> str:
-    """Return `23 passed, 4 warnings (A03, A05), 1 failed (A13), 2 not checked`, and what is ignored."""
+    """Return `23 passed, 4 warnings (A03, A05), 1 failed (A13), 2 not checked`, and how many failures are ignored."""
+    set_aside = [f.code for f in findings if f.status == FAILED and f.code in ignored]
     codes = {
-        status: [f.code for f in findings if f.status == status] for status in (PASSED, WARNING, FAILED, NOT_CHECKED)
+        status: [f.code for f in findings if f.status == status and f.code not in set_aside]
+        for status in (PASSED, WARNING, FAILED, NOT_CHECKED)
     }
     counts = Counter({status: len(found) for status, found in codes.items()})
     parts = [f"{counts[PASSED]} passed"]
@@ -32,8 +36,9 @@ def counted(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> str:
             parts.append(f"{counts[status]} {one if counts[status] == 1 else many} ({', '.join(codes[status])})")
     if counts[NOT_CHECKED]:
         parts.append(f"{counts[NOT_CHECKED]} not checked")
-    set_aside = [code for code in codes[FAILED] if code in ignored]
-    return ", ".join(parts) + (f"; ignored: {', '.join(set_aside)}" if set_aside else "")
+    if set_aside:
+        parts.append(f"{len(set_aside)} failed but ignored ({', '.join(set_aside)})")
+    return ", ".join(parts)
 
 
 def screen(findings: Sequence[Finding], title: str, *, ignored: Sequence[str] = ()) -> Table:
@@ -54,7 +59,7 @@ def to_markdown(
     parts = [f"# Audit of {name}"]
     parts += [f"> **{notice[0].upper()}{notice[1:]}.**"] if notice else []
     parts += [f"**{counted(findings, ignored)}.**"]
-    parts += [f"- {what}: {text}" for what, text in (about or {}).items()]
+    parts += [f"- {what}: {text}" for what, text in (about or {}).items() if text]
     parts += ["## Overview", table(_overview(findings, ignored))]
     for group in GROUPS:
         mine = [finding for finding in findings if BY_CODE[finding.code].group == group]
@@ -89,7 +94,9 @@ def _section(finding: Finding, ignored: Sequence[str]) -> list[str]:
         lines.append(f"- handled: {finding.handled}")
     if finding.status in (WARNING, FAILED):
         lines += [f"- what it means: {check.means}", f"- what to do: {check.remedy}"]
-    details = [table(rounded(finding))] if finding.rows else []
+    details = [table(rounded(finding).head(SHOWN))] if finding.rows else []
+    if len(finding.rows) > SHOWN:
+        details.append(f"The first {SHOWN} of {len(finding.rows)}; `--json FILE` writes all.")
     return [f"### {finding.code} {check.name}: {finding.status}{mark}", "\n".join(lines), *details]
 
 

@@ -70,7 +70,8 @@ def probe(
 ) -> Estimate | None:  # fmt: skip
     """Return the out-of-fold AUC of patients with its interval, or None with too few patients.
 
-    A patient's score is the mean over her images. Constant features give 0.5 exactly.
+    A patient's score is the mean over her images. Constant features give 0.5 exactly. Folds are stratified by class, not by
+    site: else what sites and classes have to do with each other in this sample would be found in every test part again.
 
     Args:
         features: (n_images, n_features) of float; NaN is replaced by the column's median.
@@ -82,7 +83,7 @@ def probe(
     """
     rows = np.flatnonzero(comparison.rows)
     among = images.iloc[rows].assign(label=comparison.label[rows]).reset_index(drop=True)
-    patients = patient_table(among)
+    patients = patient_table(among).assign(site="")
     n_positive = int(patients["label"].sum())
     if min(n_positive, len(patients) - n_positive) < FEWEST:
         return None
@@ -165,7 +166,7 @@ def shown(found: Estimate | None) -> str:
     if found is None:
         return "too few patients"
     if math.isnan(found.low):
-        return f"{found.value:.2f}"
+        return f"{found.value:.2f} (no interval: nothing is confused)"
     return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
 
 

@@ -10,7 +10,6 @@ from study import folds
 from study.audit.subject import Subject
 from study.observe import Observer
 from study.prepare import Request
-from study.record import read_json
 from study.workplace import CACHE, list_images, open_images
 
 
@@ -20,10 +19,12 @@ def read_subject(request: Request, observer: Observer, content: Mapping[str, Any
     Args:
         request: where it lies and how it is read.
         observer: told about the work.
-        content: the folds of a study; None for the user's own file, unchecked, or those that the protocol makes.
+        content: the folds of a study; None for the user's own file, or those that the protocol makes. Whether they fit the
+            cohort is for the audit to find.
 
     Raises:
         CohortError: rows that do not hold together, or labels that cannot be known.
+        SplitError: a file of folds that cannot be read.
     """
     study = request.study
     cache = request.out / CACHE
@@ -34,10 +35,11 @@ def read_subject(request: Request, observer: Observer, content: Mapping[str, Any
     listing = with_features(listing, study.data)
     facts = open_images(listing, study.data, cache=cache, observer=observer)
     subject = Subject(listing, study.data, facts, study.protocol, study.unit, request.tolerance)
+    if content is None and request.folds_file is not None:
+        content = folds.read_own(request.folds_file)
     if content is not None:
         return replace(subject, folds=content)
     try:
-        own = request.folds_file
-        return replace(subject, folds=read_json(own) if own else folds.make(subject.images, study.protocol))
+        return replace(subject, folds=folds.make(subject.images, study.protocol))
     except MmbcError as error:
         return replace(subject, unsplit=str(error))

@@ -10,7 +10,6 @@ import pandas as pd
 from mmbc.data.cohort import Feature
 from mmbc.data.splits import PARTS, patient_table
 from mmbc.errors import some
-from study.audit.files import SHOWN
 from study.audit.finding import FAILED, PASSED, WARNING, Finding
 from study.folds import splits
 
@@ -18,6 +17,7 @@ LARGE = 0.25
 """A standardised difference from which on groups are called unlike (Stuart 2010), if chance does not explain it."""
 BEYOND = 3.0
 """Standard errors of a standardised difference that chance is taken to explain."""
+BOUND = f"beyond ±{LARGE:g} and {BEYOND:g} standard errors"
 
 
 def two_sides(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
@@ -40,9 +40,21 @@ def two_sides(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
     if found:
         return Finding(
             "A25", FAILED, f"In {len({(row['repeat'], row['fold']) for row in found})} of {n} splits patients or identical images are on "
-            f"two sides ({shared} patients).", rows=tuple(found[:SHOWN]),
+            f"two sides ({shared} patients).", rows=tuple(found),
         )  # fmt: skip
-    return Finding("A25", PASSED, f"In {n} splits no patient, and no copy of an image, is in two parts.")
+    return Finding("A25", PASSED, f"In {n} splits no patient, and no pixel-identical copy of an image, is in two parts.")
+
+
+def _unknown(content: Mapping[str, Any], known: set[str]) -> list[str]:
+    """Return the patients of the splits that the cohort does not have."""
+    named = {patient for split in splits(dict(content)).values() for ids in split.parts().values() for patient in ids}
+    return sorted(named - known)
+
+
+def _left_out(content: Mapping[str, Any], known: set[str]) -> list[str]:
+    """Return the patients of the cohort that are in no part of at least one split."""
+    everybody = (set().union(*split.parts().values()) for split in splits(dict(content)).values())
+    return sorted(set().union(*(known - named for named in everybody)))
 
 
 def overlap_matrix(content: Mapping[str, Any]) -> pd.DataFrame:
@@ -99,19 +111,24 @@ def balance(content: Mapping[str, Any], images: pd.DataFrame, features: tuple[Fe
     table = balance_table(content, images, features)
     size = table["difference"].abs()
     unlike = table[size > np.maximum(LARGE, BEYOND * table["se"])]
-    rows = tuple(table.loc[size.sort_values(ascending=False).index[:SHOWN]].to_dict("records"))
+    rows = tuple(table.loc[size.sort_values(ascending=False).index].to_dict("records"))
     worst = table.iloc[int(size.to_numpy().argmax())]
     text = f"Largest standardised difference {worst['difference']:+.2f} ({worst['variable']}, repeat {worst['repeat']}, fold {worst['fold']})"
     if unlike.empty:
-        return Finding("A26", PASSED, f"{text}, of {len(table)} compared.", rows=rows)  # type: ignore[arg-type]
+        return Finding("A26", PASSED, f"{text}; none of {len(table)} is {BOUND}.", rows=rows)  # type: ignore[arg-type]
     names = some(f"{name} in fold {fold}" for name, fold in unlike[["variable", "fold"]].to_numpy())
-    return Finding("A26", WARNING, f"{len(unlike)} of {len(table)} beyond chance: {names}. {text}.", rows=rows)  # type: ignore[arg-type]
+    return Finding("A26", WARNING, f"{len(unlike)} of {len(table)} are {BOUND}: {names}. {text}.", rows=rows)  # type: ignore[arg-type]
 
 
 def tested_once(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
-    """A27: rows that are never tested, or twice in a repeat."""
+    """A27: rows that are never tested, or twice in a repeat; patients in no part of a split, or in a split alone."""
     found = splits(dict(content))
     known = set(images["patient_id"])
+    strangers, nowhere = _unknown(content, known), _left_out(content, known)
+    if strangers or nowhere:
+        said = [f"{len(strangers)} patients of the splits are not in the cohort ({some(strangers, 3)})."] if strangers else []
+        said += [f"{len(nowhere)} patients are in no part of a split ({some(nowhere, 3)})."] if nowhere else []
+        return Finding("A27", FAILED, " ".join(said))
     if content.get("kind") == "holdout":
         return Finding("A27", PASSED, "One held-out test part, as declared: nobody else is tested.")
     never: set[str] = set()

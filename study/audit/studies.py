@@ -15,7 +15,6 @@ from mmbc.data import tabular
 from mmbc.data.splits import rows_of
 from mmbc.data.tabular import TabularEncoder
 from mmbc.errors import some
-from study.audit.files import SHOWN
 from study.audit.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.folds import splits
 from study.folds import table as fold_counts
@@ -39,30 +38,32 @@ def preprocessing(study: StoredStudy) -> Finding:
     """A24: encoders in the records that are not those of the training rows, fitted again here."""
     if study.imported:
         return Finding("A24", NOT_CHECKED, ELSEWHERE)
-    found, n = [], 0
+    found, n, n_baseline = [], 0, 0
     parts = splits(study.folds)
     fitted: dict[tuple[int, int, bool], TabularEncoder] = {}
     for name, record in study.records.items():
         if "preprocessing" not in record:
             continue
         n += 1
+        n_baseline += record["arm"] == BASELINE
         repeat, fold, indicators = record["repeat"], record["fold"], _indicates(record)
         if (repeat, fold, indicators) not in fitted:
             rows = study.cohort.images.loc[rows_of(parts[repeat, fold], study.cohort.images)["train"]]
             fitted[repeat, fold, indicators] = tabular.fit(rows, study.cohort.features, missing_indicators=indicators)
         if not _same(record["preprocessing"], fitted[repeat, fold, indicators]):
             found.append(name)
+    cells = f"{n} cells" + (f" ({n_baseline} of the baseline)" if n_baseline else "")
     if not n:
         return Finding("A24", NOT_CHECKED, "the records of an archive do not hold the preprocessing")
     if found:
         return Finding(
-            "A24", FAILED, f"In {len(found)} of {n} cells medians, means or scales are not those of the training rows: {some(found, 5)}.",
-            rows=tuple({"cell": name} for name in found[:SHOWN]),
+            "A24", FAILED, f"In {len(found)} of {cells} medians, means or scales are not those of the training rows: {some(found, 5)}.",
+            rows=tuple({"cell": name} for name in found),
         )  # fmt: skip
     return Finding(
         "A24",
         PASSED,
-        f"In all {n} cells imputation and scaling are those of the training rows, fitted again to the last digit.",
+        f"In all {cells} imputation and scaling are those of the training rows, fitted again to the last digit.",
     )
 
 
@@ -92,7 +93,7 @@ def selection(study: StoredStudy) -> Finding:
         names = [f"{r.arm}.r{r.repeat}.f{r.fold}.s{r.seed}" for r in mixed.itertuples()]
         return Finding(
             "A28", FAILED, f"{len(mixed)} cells select epochs and thresholds on patients that they are tested on: {some(names, 5)}.",
-            rows=tuple({"cell": name} for name in names[:SHOWN]),
+            rows=tuple({"cell": name} for name in names),
         )  # fmt: skip
     if "hyper-parameters" in study.cohort.notice:
         return Finding("A28", FAILED, f"The study is {study.cohort.notice}.", "every table and figure says so")
@@ -175,20 +176,23 @@ def few_positives(study: StoredStudy) -> Finding:
 
 def few(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
     """A31 for any folds: patients of the rarer class in each test and validation part."""
-    counts = fold_counts(dict(content), images)
-    counts = counts[counts["part"] != "train"]
+    judged = ("test",) if content.get("nested") else ("validation", "test")
+    wanted = [(*place, part) for place in splits(dict(content)) for part in judged]
+    counts = fold_counts(dict(content), images).set_index(["repeat", "fold", "part"])[["n_patients", "n_positive"]]
+    counts = counts.reindex(wanted, fill_value=0).reset_index()  # a part without patients has no line
     counts = counts.assign(
         rarer=counts[["n_positive"]].assign(rest=counts["n_patients"] - counts["n_positive"]).min(axis=1)
     )
     rows = tuple(
         {"repeat": r.repeat, "fold": r.fold, "part": r.part, "patients": r.n_patients, "positive": r.n_positive}
-        for r in counts.sort_values("rarer").head(SHOWN).itertuples()
+        for r in counts.sort_values("rarer").itertuples()
     )
     smallest = counts.iloc[int(counts["rarer"].to_numpy().argmin())]
     text = f"The smallest part has {smallest['rarer']} patients of the rarer class ({smallest['part']}, fold {smallest['fold']})"
     if smallest["rarer"] < FEW:
         n = int((counts["rarer"] < FEW).sum())
-        return Finding("A31", WARNING, f"{text}; {n} of {len(counts)} parts have fewer than {FEW}.", rows=rows)
+        status = FAILED if smallest["rarer"] == 0 else WARNING
+        return Finding("A31", status, f"{text}; {n} of {len(counts)} parts have fewer than {FEW}.", rows=rows)
     return Finding("A31", PASSED, f"{text}.", rows=rows)
 
 
@@ -199,7 +203,7 @@ def contract(study: StoredStudy) -> Finding:
     broken = [*_undeclared(study), *_unpaired(study), *_unequal_budgets(study)]
     if broken:
         return Finding(
-            "A32", FAILED, f"{len(broken)} breaches: {some([row['what'] for row in broken], 4)}.", rows=tuple(broken[:SHOWN])
+            "A32", FAILED, f"{len(broken)} breaches: {some([row['what'] for row in broken], 4)}.", rows=tuple(broken)
         )  # fmt: skip
     unfinished = len(study.planned) - len(study.records)
     if unfinished:

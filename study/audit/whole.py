@@ -1,6 +1,6 @@
 """A whole audit: the cohort's files, its pixels, its splits and, where one is named, a study."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 import mmbc
-from mmbc.errors import StudyError, some
+from mmbc.config import DataConfig
+from mmbc.errors import ConfigError, StudyError, some
 from study import options
 from study.audit import page, slow
 from study.audit.certificate import certificate, write_certificate
@@ -22,6 +23,7 @@ from study.audit.studies import of_study
 from study.audit.subject import Subject
 from study.observe import Observer
 from study.options import Asked
+from study.prepare import Request, file_name, variant
 from study.record import write_atomically
 from study.settings import StudyFile
 from study.stored import StoredStudy, load_study
@@ -38,6 +40,7 @@ class Audit:
         name: of the study, else of the cohort.
         notice: a warning that everything made of the cohort carries.
         findings: by code.
+        read: what was audited and how it was read, by name.
         certificate: of the splits; None where there are none.
         pairs: near-duplicates, for the contact sheet.
         subject: the cohort that was read; None where a study alone was audited.
@@ -47,6 +50,7 @@ class Audit:
     name: str
     notice: str
     findings: Sequence[Finding]
+    read: Mapping[str, str] = field(default_factory=dict)
     certificate: dict[str, Any] | None = None
     pairs: pd.DataFrame = field(default_factory=pd.DataFrame)
     subject: Subject | None = None
@@ -55,7 +59,7 @@ class Audit:
     def write(self, reports: Path, ignored: Sequence[str], command: Sequence[str]) -> Path:
         """Write the page, the certificate and the contact sheet to `reports/NAME-audit`; return the page's path."""
         folder = reports / f"{self.name}-audit"
-        about = {}
+        about = dict(self.read)
         if self.certificate is not None:
             write_certificate(self.certificate, folder, self.notice)
             about["Splits"] = (
@@ -72,7 +76,7 @@ class Audit:
     def facts(self, ignored: Sequence[str]) -> dict[str, Any]:
         """Return everything for `--json`."""
         return {
-            "name": self.name, "notice": self.notice, "ignored": list(ignored),
+            "name": self.name, "notice": self.notice, "read": dict(self.read), "ignored": list(ignored),
             "failed": [finding.code for finding in page.failed(self.findings, ignored)],
             "findings": [plain(asdict(finding)) for finding in self.findings],
         }  # fmt: skip
@@ -89,12 +93,17 @@ def audit(asked: Asked, observer: Observer, *, study: Path | None, quick: bool, 
         clean: where the clean list goes.
 
     Raises:
+        ConfigError: options that have no effect together.
         CohortError: the cohort cannot be read.
         StudyError: the folder is no study, or the study is of another cohort.
     """
     stored = load_study(study) if study is not None else None
+    if stored is not None:
+        refuse_settings(asked)
     if stored is not None and asked.data is None:
-        return _of_stored(stored)
+        if clean is not None or quick:
+            raise ConfigError(f"{'--quick' if quick else '--write-clean-list'}: without --data no file is looked at")
+        return _of_stored(stored, asked.name)
     settings = stored.settings if stored is not None else options.study_file(asked)
     request = options.request(asked, settings)
     subject = read_subject(request, observer, stored.folds if stored is not None else None)
@@ -110,22 +119,76 @@ def audit(asked: Asked, observer: Observer, *, study: Path | None, quick: bool, 
         }
         findings = [by_code[code] for code in sorted(by_code)]
     said = [f"Clean list: {clean}. {write_clean_list(subject, clean)}"] if clean is not None else []
-    name = stored.name if stored is not None else subject.listing.name
-    found = _certificate(name, subject, settings, near) if subject.folds is not None else None
-    return Audit(name, subject.listing.notice, findings, found, pairs, subject, said)
+    name = asked.name or (stored.name if stored is not None else _name(subject, request))
+    read = _read(subject, request, stored)
+    found = None
+    if subject.folds is not None:
+        found = _certificate(name, subject, settings, read, None if quick else near)
+    return Audit(name, subject.listing.notice, findings, read, found, pairs, subject, said)
 
 
-def _of_stored(stored: StoredStudy) -> Audit:
+SETTINGS = (
+    "positive", "negative", "label_level", "columns", "features", "outlines", "folds", "holdout", "test_where", "repeats",
+    "seeds", "config", "preset", "set_",
+)  # fmt: skip
+
+
+def refuse_settings(asked: Asked, but: Sequence[str] = ()) -> None:
+    """Refuse options that are settings where those of a study are used.
+
+    Raises:
+        ConfigError: names them.
+    """
+    given = [f"--{name.strip('_').replace('_', '-')}" for name in SETTINGS if name not in but and getattr(asked, name)]
+    if given:
+        raise ConfigError(f"{some(given, len(given))}: with --study the settings are the study's; leave out one or the other")
+
+
+def _name(subject: Subject, request: Request) -> str:
+    """Return the cohort's name; a cohort that is read otherwise gets another one, so that no audit replaces another."""
+    data, parts = subject.data, variant(request.study, request.tolerance)
+    if data.outlines != DataConfig().outlines:
+        parts.append(data.outlines)
+    if request.folds_file is not None:
+        parts += ["by", request.folds_file.stem]
+    return file_name([subject.listing.name, *parts])
+
+
+def _read(subject: Subject, request: Request, stored: StoredStudy | None) -> dict[str, str]:
+    """Return what was audited and how it was read."""
+    images, data = subject.images, subject.data
+    own = request.folds_file.name if request.folds_file is not None else "made by the protocol"
+    splits_of = f"of {stored.folder.name}" if stored is not None else own
+    return {
+        "Cohort": f"{subject.listing.name}, {len(subject.listing.images)} listed images, {len(images)} used, of "
+        f"{images['patient_id'].nunique()} patients",
+        **_labels(data, subject.positive, images), "Folds": splits_of, "Notes": " ".join(subject.account.notes),
+    }  # fmt: skip
+
+
+def _labels(data: DataConfig, positive: Sequence[str], images: pd.DataFrame) -> dict[str, str]:
+    others = sorted(set(images["status"].astype(str)) - set(positive))
+    return {
+        "Classes": f"{', '.join(positive)} against {', '.join(others)}", "Labels": f"per {data.label_level}",
+        "Outlines": data.outlines,
+    }  # fmt: skip
+
+
+def _of_stored(stored: StoredStudy, name: str) -> Audit:
     """Audit a study by itself: what was found at its start, its splits and records."""
     found = audited(stored)
     images = stored.cohort.images
-    listed = images.assign(listed_patient=images["patient_id"])
+    listed = images[["image_id"]].assign(listed_patient=images["patient_id"])
+    read = {
+        "Cohort": f"{stored.cohort.name}, {len(images)} images of {stored.cohort.n_patients} patients, as the study has them",
+        **_labels(stored.settings.data, stored.cohort.positive, images), "Notes": " ".join(stored.cohort.notes),
+    }  # fmt: skip
     paper = certificate(
-        stored.name, images, listed, stored.folds, stored.cohort.features,
-        seeds=_seeds(stored.settings), versions=_versions(),
+        name or stored.name, images, listed, stored.folds, stored.cohort.features,
+        read=read, seeds=_seeds(stored.settings), versions=_versions(),
     )  # fmt: skip
     said = ["The files were not looked at: name them with --data for copies, annotations and shortcuts."]
-    return Audit(stored.name, stored.cohort.notice, found.findings, paper, said=said)
+    return Audit(name or stored.name, stored.cohort.notice, found.findings, read, paper, said=said)
 
 
 def _check_same(stored: StoredStudy, subject: Subject) -> None:
@@ -141,14 +204,16 @@ def _check_same(stored: StoredStudy, subject: Subject) -> None:
         )
 
 
-def _certificate(name: str, subject: Subject, settings: StudyFile, near: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _certificate(
+    name: str, subject: Subject, settings: StudyFile, read: Mapping[str, str], near: Sequence[dict[str, Any]] | None
+) -> dict[str, Any]:
     assert subject.folds is not None
     listed = subject.account.rows[["image_id"]].assign(listed_patient=subject.listing.images["patient_id"])
     if subject.facts is not None:
         listed = listed.join(subject.facts[["content_digest", "pixel_digest"]])
     return certificate(
         name, subject.images, listed, subject.folds, subject.features,
-        seeds=_seeds(settings), versions=_versions(), near=near,
+        read=read, seeds=_seeds(settings), versions=_versions(), near=near,
     )  # fmt: skip
 
 

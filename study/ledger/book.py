@@ -164,6 +164,7 @@ def _train(
 ) -> None:  # fmt: skip
     """Train the unfinished cells: all of one image variant in one call, so that they share its trunk."""
     waiting = [cell for cell in cells if not finished(place / "cells" / cell.name, cell.key)]
+    observer.expect(waiting, len(cells) - len(waiting))
     for outlines, store in rows.stores.items():
         mine = [cell for cell in waiting if cell.config.data.outlines == outlines]
         workspace = Workspace(

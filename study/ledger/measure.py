@@ -179,7 +179,8 @@ def table(entries: Sequence[Entry], measuring: Measuring, nothing: Callable[[Ent
             if entry.leak.name == RECIPE:
                 lines.append(_together(arm, steps))
             compared = _choice(entry, entries_of) if TUNED in entry.leak.changes else {}
-            lines.append(_line(entry, found, measuring, honest) | compared | {"nothing": nothing(entry)})
+            same = "the reference won" if entry.leak.name == TUNED and entry.candidate == 0 else ""
+            lines.append(_line(entry, found, measuring, honest) | compared | {"nothing": nothing(entry) or same})
     return pd.DataFrame(lines)
 
 

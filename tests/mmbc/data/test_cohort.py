@@ -80,7 +80,7 @@ def test_identical_images_under_two_patients_make_one_group():
 
 
 def test_identical_images_with_two_labels_are_refused():
-    with pytest.raises(CohortError, match="different labels: P1-CC"):
+    with pytest.raises(CohortError, match=r"different labels: P0-CC \(Cancer\) and P1-CC \(Benign\)"):
         assemble(listing(), DataConfig(positive="Cancer"), facts=facts(12, pixel_digest={2: "d0"}))
 
 

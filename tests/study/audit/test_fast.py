@@ -129,6 +129,43 @@ def never_tested(listing):
     return replace(subject, folds={**subject.folds, "folds": [first, *rest]})
 
 
+def conflicting_copy(listing):
+    """An image of a woman with cancer, copied to one with a benign lesion."""
+    return copied("pixel_digest", 0, 4)(listing)
+
+
+def unknown_patient(listing):
+    subject = subject_of(listing)
+    first, *rest = subject.folds["folds"]
+    return replace(subject, folds={**subject.folds, "folds": [{**first, "train": [*first["train"], "nobody"]}, *rest]})
+
+
+def patient_in_no_part(listing):
+    subject = subject_of(listing)
+    first, *rest = subject.folds["folds"]
+    return replace(subject, folds={**subject.folds, "folds": [{**first, "train": first["train"][1:]}, *rest]})
+
+
+def empty_validation(listing):
+    subject = subject_of(listing)
+    first, *rest = subject.folds["folds"]
+    first = {**first, "train": [*first["train"], *first["validation"]], "validation": []}
+    return replace(subject, folds={**subject.folds, "folds": [first, *rest]})
+
+
+def refused_prevalence(listing):
+    """Test parts by class, as far as each still has both."""
+    subject = subject_of(listing)
+    labels = subject.images.groupby("patient_id")["label"].max().sort_values(kind="stable")
+    order = [*labels.index[5:-5], *(p for pair in zip(labels.index[:5], labels.index[-5:], strict=True) for p in pair)]
+    parts = [sorted(order[46 * n : 46 * n + 46] + order[230 + 2 * n : 232 + 2 * n]) for n in range(5)]
+    entries = []
+    for n, test in enumerate(parts):
+        rest = [p for other in parts if other is not test for p in other]
+        entries.append({"repeat": 0, "fold": n, "train": rest[::2], "validation": rest[1::2], "test": test})
+    return replace(subject, folds={"n_folds": 5, "repeats": 1, "folds": entries})
+
+
 def unlike_folds(listing):
     subject = subject_of(listing)
     tested = set(subject.folds["folds"][0]["test"])
@@ -148,6 +185,7 @@ PLANTED = [
     (copied("content_digest", 0, 1), "A02", WARNING, "0 of them across patients"),
     (copied("pixel_digest", 0, 1), "A03", WARNING, "0 of them across patients"),
     (copied("pixel_digest", 0, 13), "A03", WARNING, "1 of them across patients"),
+    (conflicting_copy, "A03", FAILED, "P000_L_CC.png and P001_L_CC.png"),
     (two_classes, "A05", WARNING, "P000"),
     (two_cases, "A06", WARNING, "P000"),
     (view_twice, "A06", WARNING, "more than once in a case"),
@@ -161,6 +199,10 @@ PLANTED = [
     (on_two_sides, "A25", FAILED, "1 of 5 splits"),
     (patient_tested_twice, "A27", FAILED, "1 more than once"),
     (never_tested, "A27", FAILED, "1 patients are never tested"),
+    (unknown_patient, "A27", FAILED, "not in the cohort (nobody)"),
+    (patient_in_no_part, "A27", FAILED, "1 patients are in no part"),
+    (empty_validation, "A31", FAILED, "0 patients of the rarer class (validation, fold 0)"),
+    (refused_prevalence, "A26", FAILED, "A study refuses these splits"),
     (unlike_folds, "A26", WARNING, "age in fold 0"),
     (few_positives, "A31", WARNING, "fewer than 10"),
 ]

@@ -21,7 +21,7 @@ from tests.study.audit.conftest import facts_of, subject_of
 from tests.study.audit.test_fast import on_two_sides
 
 
-def certified(subject):
+def certified(subject, near=()):
     listed = subject.listing.images[["image_id"]].assign(listed_patient=subject.listing.images["patient_id"])
     listed = listed.join(subject.facts[["content_digest", "pixel_digest"]])
     return certificate(
@@ -30,6 +30,8 @@ def certified(subject):
         listed,
         subject.folds,
         subject.features,
+        read={"Cohort": "clean"},
+        near=near,
         seeds={"split seed": 0},
         versions={"mmbc": "1"},
     )
@@ -53,6 +55,19 @@ def test_the_certificate_refuses_to_confirm(listing):
     assert found["statement"].startswith("NOT confirmed: up to 1 of 240 patients")
     assert found["overlap"][0]["train and test"] == 1
     assert found["digest"] != certified(subject_of(listing))["digest"]
+
+
+def test_near_duplicates_on_two_sides_qualify_the_certificate(subject):
+    first = subject.folds["folds"][0]
+
+    def cluster(*patients):
+        return {"images": [f"{patient}_L_CC.png" for patient in patients], "patient_keys": len(set(patients))}
+
+    found = certified(subject, [cluster(first["test"][0], first["train"][0]), cluster(first["test"][0])])
+    assert [one["on_two_sides"] for one in found["near_duplicates"]] == [True, False]
+    assert "BUT 1 cluster of images" in found["statement"]
+    assert "BUT" not in certified(subject)["statement"]
+    assert "not looked for" in certified(subject, None)["statement"]
 
 
 def test_the_certificate_names_copies_and_how_they_were_merged(listing):
@@ -92,7 +107,7 @@ def test_the_page_puts_what_failed_first_and_explains_it(subject):
     assert "- what to do: Complete the download." in text
     assert [finding.code for finding in page.failed(findings)] == ["A01"]
     assert page.failed(findings, ("A01",)) == []
-    assert "ignored: A01" in page.counted(findings, ("A01",))
+    assert "1 failed but ignored (A01)" in page.counted(findings, ("A01",))
 
 
 # one of some twenty phantoms has a warning by chance; this has none
@@ -142,6 +157,33 @@ def test_a_failed_check_is_an_exit_code_unless_it_is_ignored(place, tmp_path):
     done = run(place, *own)
     assert done.exit_code == 1 and "A25" in done.output
     assert run(place, *own, "--ignore", "a25,A27").exit_code == 0
+
+
+def test_folds_that_cannot_be_read_stop_the_audit(place, tmp_path):
+    for text, said in (("{", "is no JSON"), ('{"folds": [3]}', "study's folds.json"), ('{"folds": [{"fold": 0}]}', "lacks")):
+        (tmp_path / "folds.json").write_text(text)
+        done = run(place, *SMALL, "--quick", "--folds", str(tmp_path / "folds.json"))
+        assert done.exit_code == 2 and said in " ".join(done.output.split()), done.output
+
+
+def test_options_without_effect_are_refused(finished_study, tmp_path):
+    study = ["--study", str(finished_study.folder)]
+    for options, said in (
+        ([*study, "--outlines", "keep", "--set", "train.lr=1"], "--outlines, --set"),
+        ([*study, "--quick"], "--quick"),
+        ([*study, "--ledger", "--seeds", "2", "--label-level", "breast"], "--label-level"),
+        ([*SMALL, "--ledger", "--ignore", "A01"], "--ignore"),
+    ):
+        done = run(tmp_path, *options)
+        assert done.exit_code == 2 and said in " ".join(done.output.split()), done.output
+
+
+def test_an_audit_with_other_options_has_a_name_of_its_own(place):
+    run(place, *SMALL, "--quick", "--limit-patients", "60", "--negative", "Normal")
+    page_ = (place / "reports" / "phantom-vs-Normal-60-patients-audit" / "audit.md").read_text()
+    assert "A sample of 60 of the 150" in page_ and "Cancer against Normal" in page_
+    run(place, *SMALL, "--quick", "--name", "mine")
+    assert (place / "reports" / "mine-audit" / "audit.md").exists()
 
 
 def test_an_unknown_code_is_refused_with_the_nearest(tmp_path):

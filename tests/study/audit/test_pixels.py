@@ -174,8 +174,8 @@ def test_few_patients_are_not_judged(cohort):
     [
         ([(0.5, 0.4, 0.6)], "PASSED"), ([(0.58, 0.53, 0.63)], "PASSED"), ([(0.62, 0.56, 0.68)], "WARNING"),
         ([(0.62, 0.56, 0.68), (0.75, 0.68, 0.81)], "FAILED"), ([(0.2, 0.1, 0.3)], "PASSED"), ([], "PASSED"),
-        ([(1.0, np.nan, np.nan)], "FAILED"), ([(0.72, 0.63, 0.79)], "FAILED"),
-        ([(0.72, 0.63, 0.79), *[(0.5, 0.4, 0.6)] * 3], "WARNING"),
+        ([(1.0, np.nan, np.nan)], "FAILED"), ([(0.72, 0.65, 0.78)], "FAILED"),
+        ([(0.72, 0.65, 0.78), *[(0.5, 0.4, 0.6)] * 3], "WARNING"),
     ],
 )  # fmt: skip
 def test_one_rule_for_all_probes(intervals, status):

@@ -186,7 +186,9 @@ def test_every_row_of_the_table_is_there_and_labelled(ledger):
     reference = table.loc["tuned-on-test", "candidate"] == 0
     assert (table.loc["tuned-on-test", "chosen"] == "the reference") == reference
     assert table.loc["split-by-image", ["unit_auc"]].isna().all() and table.loc["honest", ["unit_auc"]].notna().all()
-    assert (table["nothing"].fillna("") == "").all(), "this cohort has outlines, copies and a clinical column"
+    nothing = table["nothing"].fillna("")
+    assert nothing["tuned-on-test"] == ("the reference won" if reference else "")
+    assert (nothing.drop("tuned-on-test") == "").all(), "this cohort has outlines, copies and a clinical column"
 
 
 def test_every_file_says_leaky_by_design(ledger, tmp_path):
