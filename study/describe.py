@@ -10,7 +10,17 @@ import pandas as pd
 
 from mmbc.config import DataConfig
 from mmbc.data import leaky
-from mmbc.data.cohort import Account, Feature, Listing, check_copies, check_files, judge, needs_pixels, used_rows, with_features
+from mmbc.data.cohort import (
+    Account,
+    Feature,
+    Listing,
+    check_copies,
+    check_files,
+    judge,
+    needs_pixels,
+    used_rows,
+    with_features,
+)
 from mmbc.data.columns import suspicious
 from mmbc.errors import MmbcError, some
 from study import folds

@@ -264,7 +264,9 @@ def read_own(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SplitError(f"--folds {path}: cannot be read ({error.strerror}); give a number, column:NAME, or a folds.json") from None
+        raise SplitError(
+            f"--folds {path}: cannot be read ({error.strerror}); give a number, column:NAME or a file"
+        ) from None
     except ValueError as error:
         raise SplitError(f"--folds {path}: is no JSON ({error}); any study's folds.json shows the format") from None
     if not isinstance(content, dict) or not isinstance(content.get("folds"), list):

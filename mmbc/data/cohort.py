@@ -412,10 +412,11 @@ def check_copies(account: Account) -> None:
     Raises:
         CohortError: names both of each pair.
     """
-    if account.conflicts:
-        rows = account.rows
-        pairs = [" and ".join(f"{rows.loc[i, 'image_id']} ({rows.loc[i, 'status']})" for i in pair) for pair in account.conflicts]
-        raise CohortError(f"pixel-identical images carry different labels: {some(pairs)}; correct the labels or leave one out")
+    if not account.conflicts:
+        return
+    named = account.rows["image_id"].astype(str) + " (" + account.rows["status"].astype(str) + ")"
+    pairs = some(f"{named[one]} and {named[other]}" for one, other in account.conflicts)
+    raise CohortError(f"pixel-identical images carry different labels: {pairs}; correct the labels or leave one out")
 
 
 def flow_shown(counts: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,6 @@ from mmbc.errors import ConfigError, MmbcError, some
 from study import options
 from study.audit import page
 from study.audit.catalogue import known
-from study.audit.finding import FAILED
 from study.audit.whole import Audit, audit, refuse_settings
 from study.execute import CACHE_GIB, CHECKPOINT_EVERY
 from study.ledger import book
@@ -143,7 +142,7 @@ def _show(console: Console, found: Audit, ignored: tuple[str, ...]) -> None:
         console.print(f"[bold]{found.notice}[/]")
     console.print(page.screen(found.findings, f"Audit of {found.name}", ignored=ignored))
     console.print(page.counted(found.findings, ignored), highlight=False, soft_wrap=True)
-    idle = [code for code in ignored if code not in {finding.code for finding in found.findings if finding.status == FAILED}]
+    idle = sorted(set(ignored) - {finding.code for finding in page.failed(found.findings)})
     if idle:
         console.print(f"--ignore {','.join(idle)}: did not fail.", highlight=False)
     for line in found.said:

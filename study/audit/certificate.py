@@ -206,7 +206,7 @@ def _copies_text(found: Mapping[str, Any]) -> str:
     )
     return text + (
         f"{count(len(near), 'cluster')} of near-duplicates by perceptual hash, {sum(one['patient_keys'] > 1 for one in near)} of several "
-        "patients; {sum(one['on_two_sides'] for one in near)} of these on two sides of a split; they were not merged: see `duplicates.png`."
+        f"patients, {sum(one['on_two_sides'] for one in near)} on two sides of a split; they were not merged: see `duplicates.png`."
         if near
         else ""
     )

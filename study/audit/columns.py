@@ -36,7 +36,9 @@ def telling(subject: Subject) -> Finding:
         )  # fmt: skip
     if strong:
         verb = "tells" if len(strong) == 1 else "tell"
-        return Finding("A22", WARNING, f"{some(strong)} {verb} a lot (AUC of at least {STRONG:g}). AUC alone: {text}.", rows=rows)
+        return Finding(
+            "A22", WARNING, f"{some(strong)} {verb} a lot (AUC of at least {STRONG:g}). AUC alone: {text}.", rows=rows
+        )
     return Finding("A22", PASSED, f"AUC alone: {text}; below {STRONG:g}.", rows=rows)
 
 

@@ -67,7 +67,10 @@ def _copies(subject: Subject, code: str, column: str, what: str) -> Finding:
         names = subject.listing.images["image_id"]
         pairs = some(f"{names[one]} and {names[other]}" for one, other in subject.account.conflicts)
         return Finding(
-            code, FAILED, f"{evidence} Copies carry different labels, no study can be made of them: {pairs}.", rows=shown
+            code,
+            FAILED,
+            f"{evidence} Copies carry different labels, no study can be made of them: {pairs}.",
+            rows=shown,
         )
     handled = "copies of one patient are used once; patients who share an image are one patient in every split"
     return Finding(code, WARNING, evidence, handled, rows=shown)

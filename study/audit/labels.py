@@ -44,7 +44,9 @@ def repeated(subject: Subject) -> Finding:
     n_twice = twice.drop_duplicates(["case_id", "breast", "view"]).shape[0]
     parts = []
     if len(several):
-        parts.append(f"{len(several)} of {len(cases)} listed patient keys name more than one case: {some(several.index, 8)}.")
+        parts.append(
+            f"{len(several)} of {len(cases)} listed patient keys name more than one case: {some(several.index, 8)}."
+        )
     if n_twice:
         parts.append(f"{n_twice} times one view of one breast is listed more than once in a case.")
     shown = [

@@ -59,7 +59,8 @@ def to_markdown(
     parts = [f"# Audit of {name}"]
     parts += [f"> **{notice[0].upper()}{notice[1:]}.**"] if notice else []
     parts += [f"**{counted(findings, ignored)}.**"]
-    parts += [f"- {what}: {text}" for what, text in (about or {}).items() if text]
+    if lines := [f"- {what}: {text}" for what, text in (about or {}).items() if text]:
+        parts.append("\n".join(lines))
     parts += ["## Overview", table(_overview(findings, ignored))]
     for group in GROUPS:
         mine = [finding for finding in findings if BY_CODE[finding.code].group == group]

@@ -95,7 +95,9 @@ def _counted(
             apart = max(found.low, 1 - found.high)  # many in one class, or few
             worst = max(worst, (apart, f"AUC {shown(found)} per {found.level} for {comparison.name}"))
     shares = ", ".join(f"{n_with[name]} of {n[name]} {name}" for name in n.index)
-    evidence = f"{int(n_with.sum())} of {len(images)} images have {what} ({shares}; {some(images['image_id'][counts > 0], 3)})"
+    evidence = (
+        f"{int(n_with.sum())} of {len(images)} images have {what} ({shares}; {some(images['image_id'][counts > 0], 3)})"
+    )
     if worst[0] >= TELLING:
         return Finding(code, FAILED, f"{evidence}: their number alone has {worst[1]}.", rows=tuple(rows))
     if (n_with <= stray * n).all():

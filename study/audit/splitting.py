@@ -42,7 +42,9 @@ def two_sides(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
             "A25", FAILED, f"In {len({(row['repeat'], row['fold']) for row in found})} of {n} splits patients or identical images are on "
             f"two sides ({shared} patients).", rows=tuple(found),
         )  # fmt: skip
-    return Finding("A25", PASSED, f"In {n} splits no patient, and no pixel-identical copy of an image, is in two parts.")
+    return Finding(
+        "A25", PASSED, f"In {n} splits no patient, and no pixel-identical copy of an image, is in two parts."
+    )
 
 
 def _unknown(content: Mapping[str, Any], known: set[str]) -> list[str]:
@@ -126,9 +128,9 @@ def tested_once(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
     known = set(images["patient_id"])
     strangers, nowhere = _unknown(content, known), _left_out(content, known)
     if strangers or nowhere:
-        said = [f"{len(strangers)} patients of the splits are not in the cohort ({some(strangers, 3)})."] if strangers else []
-        said += [f"{len(nowhere)} patients are in no part of a split ({some(nowhere, 3)})."] if nowhere else []
-        return Finding("A27", FAILED, " ".join(said))
+        said = [(strangers, "of the splits are not in the cohort"), (nowhere, "are in no part of a split")]
+        text = "; ".join(f"{len(ids)} patients {what} ({some(ids, 3)})" for ids, what in said if ids)
+        return Finding("A27", FAILED, f"{text}.")
     if content.get("kind") == "holdout":
         return Finding("A27", PASSED, "One held-out test part, as declared: nobody else is tested.")
     never: set[str] = set()

@@ -330,7 +330,11 @@ def finding(result: pd.DataFrame, mode: str, n_outlined: int) -> Finding:
         n_outlined: how many images have outlines.
     """
     if not n_outlined:
-        return Finding(CODE, PASSED, "No image has an outline in the colours of Mini-DDSM's own; drawn curves of other kinds: A09 and A10.")
+        return Finding(
+            CODE,
+            PASSED,
+            "No image has an outline in the colours of Mini-DDSM's own; drawn curves of other kinds: A09 and A10.",
+        )
     if result.empty or result["comparison"].iloc[0].startswith(OWN):
         evidence = (
             f"{n_outlined} images have outlines in their pixels; too few patients of a class to say what remains."

@@ -141,7 +141,9 @@ def refuse_settings(asked: Asked, but: Sequence[str] = ()) -> None:
     """
     given = [f"--{name.strip('_').replace('_', '-')}" for name in SETTINGS if name not in but and getattr(asked, name)]
     if given:
-        raise ConfigError(f"{some(given, len(given))}: with --study the settings are the study's; leave out one or the other")
+        raise ConfigError(
+            f"{some(given, len(given))}: with --study the settings are the study's; leave out one or the other"
+        )
 
 
 def _name(subject: Subject, request: Request) -> str:

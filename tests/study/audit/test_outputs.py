@@ -66,6 +66,7 @@ def test_near_duplicates_on_two_sides_qualify_the_certificate(subject):
     found = certified(subject, [cluster(first["test"][0], first["train"][0]), cluster(first["test"][0])])
     assert [one["on_two_sides"] for one in found["near_duplicates"]] == [True, False]
     assert "BUT 1 cluster of images" in found["statement"]
+    assert "2 clusters of near-duplicates" in to_markdown(found) and "1 on two sides" in to_markdown(found)
     assert "BUT" not in certified(subject)["statement"]
     assert "not looked for" in certified(subject, None)["statement"]
 
@@ -160,7 +161,11 @@ def test_a_failed_check_is_an_exit_code_unless_it_is_ignored(place, tmp_path):
 
 
 def test_folds_that_cannot_be_read_stop_the_audit(place, tmp_path):
-    for text, said in (("{", "is no JSON"), ('{"folds": [3]}', "study's folds.json"), ('{"folds": [{"fold": 0}]}', "lacks")):
+    for text, said in (
+        ("{", "is no JSON"),
+        ('{"folds": [3]}', "study's folds.json"),
+        ('{"folds": [{"fold": 0}]}', "lacks"),
+    ):
         (tmp_path / "folds.json").write_text(text)
         done = run(place, *SMALL, "--quick", "--folds", str(tmp_path / "folds.json"))
         assert done.exit_code == 2 and said in " ".join(done.output.split()), done.output
