@@ -86,6 +86,8 @@ def probed(code: str, what: str, features: np.ndarray, images: pd.DataFrame, pos
     open_ = status == PASSED and highest >= TELLING
     verb = UNDECIDED if open_ else VERBS[status]
     evidence = f"{what} alone {verb} the classes apart: AUC {shown(worst)} for {comparison.name}{among}."
+    if worst.high < 0.5:
+        evidence += " Below 0.5 the classes are more alike in it than chance would make them."
     if open_:
         evidence += f" So few patients do not rule out {highest:.2f}."
     return Finding(code, status, evidence, rows=tuple(row_of(*pair) for pair in found))
