@@ -167,7 +167,7 @@ def _in_json(found: Mapping[str, Any]) -> str:
     """Say what the JSON file has beside."""
     members = found["membership"]
     bytes_, pixels = (any(one[name] for one in members) for name in ("sha256", "pixels"))
-    digests = " and ".join(["SHA-256 of every file"] * bytes_ + ["a digest of its pixels"] * pixels)
+    digests = " and ".join(["SHA-256 of every file"] * bytes_ + ["a digest of the pixels of every image"] * pixels)
     return f"`certificate.json` has {digests + ', ' if digests else ''}digests in place of patient keys, and the fold that tests each image."
 
 

@@ -159,12 +159,16 @@ def _name(subject: Subject, request: Request) -> str:
 def _read(subject: Subject, request: Request, stored: StoredStudy | None) -> dict[str, str]:
     """Return what was audited and how it was read."""
     images, data = subject.images, subject.data
-    own = request.folds_file.name if request.folds_file is not None else "made by the protocol"
-    splits_of = f"of {stored.folder.name}" if stored is not None else own
+    if stored is not None:
+        origin = f"of the study {stored.name}"
+    elif request.folds_file is not None:
+        origin = request.folds_file.name
+    else:
+        origin = "made by the protocol" if subject.folds is not None else "none"
     return {
         "Cohort": f"{subject.listing.name}, {len(subject.listing.images)} listed images, {len(images)} used, of "
         f"{images['patient_id'].nunique()} patients",
-        **_labels(data, subject.positive, images), "Folds": splits_of, "Notes": " ".join(subject.account.notes),
+        **_labels(data, subject.positive, images), "Folds": origin, "Notes": " ".join(subject.account.notes),
     }  # fmt: skip
 
 
