@@ -171,12 +171,20 @@ def _at(value: float, end: float, ends: tuple[Any, ...], kind: str) -> bool:
 
 def few_positives(study: StoredStudy) -> Finding:
     """A31: test and validation parts with too few patients of a class."""
-    return few(study.folds, study.cohort.images)
+    return few(study.folds, study.cohort.images, validated=not study.imported)
 
 
-def few(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
-    """A31 for any folds: patients of the rarer class in each test and validation part."""
-    judged = ("test",) if content.get("nested") else ("validation", "test")
+def few(content: Mapping[str, Any], images: pd.DataFrame, *, validated: bool = True) -> Finding:
+    """A31 for any folds: patients of the rarer class in each test and validation part.
+
+    Args:
+        content: of folds.json.
+        images: the cohort's rows.
+        validated: whether there must be validation parts; those of a nested search are inside its training parts.
+    """
+    used = {part for split in splits(dict(content)).values() for part, ids in split.parts().items() if ids}
+    needed = {"validation"} if validated and not content.get("nested") else set()
+    judged = [part for part in ("validation", "test") if part in used | needed]
     wanted = [(*place, part) for place in splits(dict(content)) for part in judged]
     counts = fold_counts(dict(content), images).set_index(["repeat", "fold", "part"])[["n_patients", "n_positive"]]
     counts = counts.reindex(wanted, fill_value=0).reset_index()  # a part without patients has no line
