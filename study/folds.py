@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -195,15 +195,21 @@ def splits(content: dict[str, Any]) -> dict[tuple[int, int], Split]:
     """Return (repeat, fold) -> split.
 
     Raises:
-        SplitError: an entry that lacks a key.
+        SplitError: an entry that lacks a key, a part that is no list, or a place that occurs twice.
     """
-    found = {}
+    found: dict[tuple[int, int], Split] = {}
     for entry in content.get("folds", []):
         lacking = [key for key in ("repeat", "fold", *PARTS) if key not in entry]
         if lacking:
             raise SplitError(f"an entry of the folds lacks {some(lacking)}; every one has repeat, fold, {some(PARTS)}")
-        parts = (tuple(sorted(map(str, entry[part]))) for part in PARTS)
-        found[int(entry["repeat"]), int(entry["fold"])] = Split(*parts)
+        place = int(entry["repeat"]), int(entry["fold"])
+        where = "repeat {}, fold {}".format(*place)
+        for part in PARTS:
+            if isinstance(entry[part], str) or not isinstance(entry[part], Iterable):
+                raise SplitError(f"{where}: {part} is {entry[part]!r}; it has to be a list of patients")
+        if place in found:
+            raise SplitError(f"{where} occurs twice; number the folds of each repeat from 0")
+        found[place] = Split(*(tuple(sorted(map(str, entry[part]))) for part in PARTS))
     if not found:
         raise SplitError("there are no folds")
     return found

@@ -139,6 +139,7 @@ def request(asked: Asked, study: StudyFile) -> Request:
     """
     if asked.executor not in execute.EXECUTORS:
         raise ConfigError(f"--executor {asked.executor!r}; {nearest(asked.executor, execute.EXECUTORS)}")
+    check_places(asked)
     tolerance = Tolerance(
         asked.allow_missing_images, asked.max_unreadable, asked.limit_patients, tuple(asked.allow_leaky_column or ())
     )
@@ -148,6 +149,20 @@ def request(asked: Asked, study: StudyFile) -> Request:
         jobs=asked.jobs, max_live_fits=asked.max_live_fits, checkpoint_every=asked.checkpoint_every,
         cache_gib=asked.cache_gib, force=asked.force and not asked.dry_run,
     )  # fmt: skip
+
+
+def check_places(asked: Asked) -> None:
+    """Refuse places that nothing can be written to, before any work is done.
+
+    Raises:
+        ConfigError: a name that is a path, or a folder in place of a file.
+    """
+    if asked.name and (Path(asked.name).name != asked.name or asked.name.startswith(".")):
+        raise ConfigError(f"--name {asked.name!r}: is the name of a folder, without / and not beginning with a dot")
+    if asked.json_file is not None and asked.json_file.is_dir():
+        raise ConfigError(f"--json {asked.json_file}: is a folder; name a file")
+    if asked.json_file is not None and not asked.json_file.parent.is_dir():
+        raise ConfigError(f"--json {asked.json_file}: No such file or directory")
 
 
 def _fold_column(folds: str) -> str | None:

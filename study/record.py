@@ -71,7 +71,7 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
-        raise StudyError(f"{path}: is damaged ({error}); delete it and run the same command again") from None
+        raise StudyError(f"{path}: is damaged ({error}); delete it and run the command of the study again") from None
 
 
 def file_digest(path: Path) -> str:

@@ -41,7 +41,8 @@ def show_audit(console: Console, planned: Planned) -> None:
         console.print(page.screen(doubtful, "Audit: what to know before the run"))
     if planned.findings:
         console.print(f"Audit: {page.counted(planned.findings)}.", highlight=False, soft_wrap=True)
-        console.print("With a look into the pixels: python -m study.audit", highlight=False, soft_wrap=True)
+        more = "With a look into the pixels: python -m study.audit, with --data and the other options of the cohort"
+        console.print(more, highlight=False, soft_wrap=True)
 
 
 def show_forecast(console: Console, planned: Planned, request: Request) -> None:

@@ -21,11 +21,13 @@ from study.live import View
 from study.options import Asked
 from study.paper.ledger import NOTICE, ledger_table
 from study.record import read_json, read_settings
+from study.settings import StudyFile
 from study.terminal import show_error, write_facts
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 AUDIT, LEDGER = "Audit", "Optimism ledger"
+USUAL = ("image", "concat")
 
 
 @app.command()
@@ -36,7 +38,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Only the checks that need no look into pixels.", rich_help_panel=AUDIT)] = False,
     ledger: Annotated[bool, typer.Option("--ledger", help="Instead: commit each leak on purpose, alone and all together, and measure what it is worth (trains models).", rich_help_panel=LEDGER)] = False,
     candidates: Annotated[int, typer.Option(min=2, help="Configurations that the leak of tuning on test parts compares.", rich_help_panel=LEDGER)] = CANDIDATES,
-    ablation: Annotated[str, typer.Option(help="Arms the ledger is kept for.", rich_help_panel=LEDGER)] = "image,concat",
+    ablation: Annotated[str | None, typer.Option(help="Arms the ledger is kept for. Default: image,concat.", rich_help_panel=LEDGER)] = None,
     data: options.Data = None,
     positive: options.Positive = None,
     negative: options.Negative = None,
@@ -77,7 +79,7 @@ def main(
         data=data, positive=positive, negative=negative, label_level=label_level, columns=columns, features=features,
         allow_leaky_column=allow_leaky_column, outlines=outlines, limit_patients=limit_patients,
         allow_missing_images=allow_missing_images, max_unreadable=max_unreadable,
-        ablation=ablation if ledger else "all", folds=folds,
+        ablation=ablation or "all", folds=folds,
         holdout=holdout, test_where=test_where, repeats=repeats, seeds=seeds, config=config, preset=preset, set_=set_,
         name=name, out=out, reports=reports, figures=True, with_predictions=False, json_file=json_file,
         executor=executor, device=device, jobs=1, max_live_fits=max_live_fits, checkpoint_every=checkpoint_every,
@@ -88,8 +90,10 @@ def main(
     try:
         if ledger:
             _refuse(quick=quick, ignore=ignore, write_clean_list=write_clean_list)
-            _ledger(console, asked, study, candidates)
+            _ledger(console, asked, study, candidates, chosen=ablation is not None)
             return
+        if write_clean_list is not None and write_clean_list.suffix != ".csv":
+            raise ConfigError(f"--write-clean-list {write_clean_list}: is a CSV file; give it that ending")
         ignored = known(tuple(ignore.split(","))) if ignore else ()
         with View(console) as view:
             found = audit(asked, view, study=study, quick=quick, clean=write_clean_list)
@@ -114,7 +118,14 @@ def _refuse(**given: object) -> None:
         raise ConfigError(f"{some(useless)}: belongs to the audit, not to --ledger")
 
 
-def _ledger(console: Console, asked: Asked, study: Path | None, candidates: int) -> None:
+def _usual(settings: StudyFile) -> str:
+    """Return the arms a ledger is kept for unless others are named, as far as the study has them."""
+    if there := [name for name in USUAL if name in settings.arms]:
+        return ",".join(there)
+    raise ConfigError(f"the study has no arm {some(USUAL)}; name others: --ablation {next(iter(settings.arms))}")
+
+
+def _ledger(console: Console, asked: Asked, study: Path | None, candidates: int, *, chosen: bool) -> None:
     """Train every protocol, honest and leaky, and write what each leak is worth; a study's settings and folds are the honest ones."""
     if study is not None:
         if asked.name:
@@ -123,9 +134,10 @@ def _ledger(console: Console, asked: Asked, study: Path | None, candidates: int)
         more = {name: value for name in ("repeats", "seeds") if (value := getattr(asked, name)) is not None}
         settings = read_settings(study)
         settings = settings.model_copy(update={"protocol": settings.protocol.model_copy(update=more)})
-        request = options.request(replace(asked, name=study.name, out=study.parent), settings)
+        asked = replace(asked, name=study.name, out=study.parent)
     else:
-        request = options.request(asked, options.study_file(asked))
+        settings = options.study_file(asked)
+    request = options.request(asked if chosen else replace(asked, ablation=_usual(settings)), settings)
     with View(console) as view:
         found = book.run(request, view, n_candidates=candidates)
     written = book.write(found, asked.reports / f"{found.name}-audit")
@@ -142,9 +154,11 @@ def _show(console: Console, found: Audit, ignored: tuple[str, ...]) -> None:
         console.print(f"[bold]{found.notice}[/]")
     console.print(page.screen(found.findings, f"Audit of {found.name}", ignored=ignored))
     console.print(page.counted(found.findings, ignored), highlight=False, soft_wrap=True)
+    if found.read.get("Not made"):
+        console.print(f"Not made: {found.read['Not made']}.", highlight=False, markup=False, soft_wrap=True)
     idle = sorted(set(ignored) - {finding.code for finding in page.failed(found.findings)})
     if idle:
-        console.print(f"--ignore {','.join(idle)}: did not fail.", highlight=False)
+        console.print(f"--ignore {','.join(idle)}: did not fail, or was not made.", highlight=False)
     for line in found.said:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

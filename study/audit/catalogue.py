@@ -227,9 +227,9 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "A31", "folds with too few positives", "study",
-        "Has every test and validation part enough units of both classes?",
+        "Has every test and validation part enough patients of both classes, and is none empty?",
         "Fold values jump and their intervals lean on approximations.",
-        "Use fewer folds or more patients; `study.precision` says what to expect.",
+        "Correct a file of folds that has empty parts; else use fewer folds or more patients (`study.precision` says what to expect).",
     ),
     Check(
         "A32", "ablation contract", "study",

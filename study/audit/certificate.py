@@ -17,7 +17,7 @@ from mmbc.config import digest
 from mmbc.data.cohort import Feature
 from study.audit.finding import plain
 from study.audit.markdown import table
-from study.audit.splitting import LARGE, balance_table, overlap_matrix
+from study.audit.splitting import LARGE, balance_table, left_out, overlap_matrix, unknown
 from study.folds import splits
 from study.folds import table as fold_counts
 from study.paper.format import count
@@ -71,8 +71,17 @@ def _statement(
     """Yield what is confirmed, and what could not be."""
     n = len(splits(dict(content)))
     n_patients = images["patient_id"].nunique()
+    strangers, nowhere = unknown(content, images), left_out(content, images)
     if worst:
         yield f"NOT confirmed: up to {worst} of {n_patients} patients are in two parts of one of {n} splits."
+    if strangers:
+        yield (
+            f"NOT confirmed: {count(len(strangers), 'patient')} of the splits {'is' if len(strangers) == 1 else 'are'} not in the cohort, "
+            "which may be others under another spelling."
+        )
+    if nowhere:
+        yield f"NOT confirmed: {count(len(nowhere), 'patient')} of the cohort in no part of a split."
+    if worst or strangers or nowhere:
         return
     yield (
         f"Confirmed: in none of {n} splits is one of {n_patients} patients in two parts (training, validation, test). Patients are the "

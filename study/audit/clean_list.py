@@ -95,7 +95,7 @@ def write_clean_list(subject: Subject, path: Path) -> str:
     found = clean_list(subject)
     meaning = "\n".join(f"- `{name}`: {text}" for name, text in COLUMNS.items())
     write_atomically(path, found.to_csv(index=False).encode())
-    write_atomically(path.with_suffix(".md"), f"# Columns of {path.name}\n\n{meaning}\n".encode())
+    write_atomically(path.with_name(f"{path.stem}-columns.md"), f"# Columns of {path.name}\n\n{meaning}\n".encode())
     contralateral = int((found["breast_status"] == CONTRALATERAL).sum())
     return (
         f"{len(found)} images: {int((found['use'] == 'used').sum())} can be used, {int((found['use'] == 'duplicate').sum())} are copies, "

@@ -98,7 +98,9 @@ def codes(subject: Subject) -> Finding:
     declared = [f"{column} {value} in {n} rows" for column, value, n in subject.listing.unknown_codes]
     rows = subject.images
     doubts = [
-        f"{f.name} {code:g}" for f in subject.features for code in suspicious(f.name, rows[f.name], f.kind, f.order)
+        f"{f.name} {code:g} in {int((pd.to_numeric(rows[f.name], errors='coerce') == code).sum())} rows"
+        for f in subject.features
+        for code in suspicious(f.name, rows[f.name], f.kind, f.order)
     ]
     if doubts:
         return Finding(

@@ -12,6 +12,7 @@ from mmbc.data.splits import PARTS, patient_table
 from mmbc.errors import some
 from study.audit.finding import FAILED, PASSED, WARNING, Finding
 from study.folds import splits
+from study.paper.format import count
 
 LARGE = 0.25
 """A standardised difference from which on groups are called unlike (Stuart 2010), if chance does not explain it."""
@@ -22,11 +23,11 @@ BOUND = f"beyond ±{LARGE:g} and {BEYOND:g} standard errors"
 
 def two_sides(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
     """A25: patients, or copies of one patient's image under another key, in two parts of one split."""
-    found, shared = [], 0
+    found, shared = [], set()
     for (repeat, fold), split in splits(dict(content)).items():
         for one, other in combinations(PARTS, 2):
             both = set(split.parts()[one]) & set(split.parts()[other])
-            shared += len(both)
+            shared |= both
             found += [
                 {"repeat": repeat, "fold": fold, "parts": f"{one}, {other}", "patients": some(sorted(both), 5)}
             ] * bool(both)
@@ -38,23 +39,25 @@ def two_sides(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
             found += [{"repeat": repeat, "fold": fold, "parts": "identical images", "patients": some(sorted(copied["patient_id"].unique()), 5)}] * bool(len(copied))  # fmt: skip
     n = len(splits(dict(content)))
     if found:
+        whose = f" ({count(len(shared), 'patient')}: {some(sorted(shared), 3)})" if shared else ""
         return Finding(
             "A25", FAILED, f"In {len({(row['repeat'], row['fold']) for row in found})} of {n} splits patients or identical images are on "
-            f"two sides ({shared} patients).", rows=tuple(found),
+            f"two sides{whose}.", rows=tuple(found),
         )  # fmt: skip
-    return Finding(
-        "A25", PASSED, f"In {n} splits no patient, and no pixel-identical copy of an image, is in two parts."
-    )
+    copies = ", and no pixel-identical copy of an image," if "pixel_digest" in images else ""
+    return Finding("A25", PASSED, f"In {n} splits no patient{copies} is in two parts.")
 
 
-def _unknown(content: Mapping[str, Any], known: set[str]) -> list[str]:
+def unknown(content: Mapping[str, Any], images: pd.DataFrame) -> list[str]:
     """Return the patients of the splits that the cohort does not have."""
+    known = set(images["patient_id"])
     named = {patient for split in splits(dict(content)).values() for ids in split.parts().values() for patient in ids}
     return sorted(named - known)
 
 
-def _left_out(content: Mapping[str, Any], known: set[str]) -> list[str]:
+def left_out(content: Mapping[str, Any], images: pd.DataFrame) -> list[str]:
     """Return the patients of the cohort that are in no part of at least one split."""
+    known = set(images["patient_id"])
     everybody = (set().union(*split.parts().values()) for split in splits(dict(content)).values())
     return sorted(set().union(*(known - named for named in everybody)))
 
@@ -126,10 +129,10 @@ def tested_once(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
     """A27: rows that are never tested, or twice in a repeat; patients in no part of a split, or in a split alone."""
     found = splits(dict(content))
     known = set(images["patient_id"])
-    strangers, nowhere = _unknown(content, known), _left_out(content, known)
+    strangers, nowhere = unknown(content, images), left_out(content, images)
     if strangers or nowhere:
-        said = [(strangers, "of the splits are not in the cohort"), (nowhere, "are in no part of a split")]
-        text = "; ".join(f"{len(ids)} patients {what} ({some(ids, 3)})" for ids, what in said if ids)
+        said = [(strangers, "of the splits not in the cohort"), (nowhere, "in no part of a split")]
+        text = "; ".join(f"{count(len(ids), 'patient')} {what} ({some(ids, 3)})" for ids, what in said if ids)
         return Finding("A27", FAILED, f"{text}.")
     if content.get("kind") == "holdout":
         return Finding("A27", PASSED, "One held-out test part, as declared: nobody else is tested.")

@@ -180,14 +180,18 @@ def few(content: Mapping[str, Any], images: pd.DataFrame, *, validated: bool = T
     Args:
         content: of folds.json.
         images: the cohort's rows.
-        validated: whether there must be validation parts; those of a nested search are inside its training parts.
+        validated: whether there have to be training and validation parts (those for validation of a nested search are inside its
+            training parts).
     """
-    used = {part for split in splits(dict(content)).values() for part, ids in split.parts().items() if ids}
-    needed = {"validation"} if validated and not content.get("nested") else set()
-    judged = [part for part in ("validation", "test") if part in used | needed]
-    wanted = [(*place, part) for place in splits(dict(content)) for part in judged]
-    counts = fold_counts(dict(content), images).set_index(["repeat", "fold", "part"])[["n_patients", "n_positive"]]
-    counts = counts.reindex(wanted, fill_value=0).reset_index()  # a part without patients has no line
+    needed = ("train", *(() if content.get("nested") else ("validation",)), "test") if validated else ("test",)
+    counts = fold_counts(dict(content), images)
+    there = set(counts[["repeat", "fold", "part"]].itertuples(index=False, name=None))
+    wanted = [(*place, part) for place in splits(dict(content)) for part in needed]
+    if empty := [
+        f"{part} of repeat {repeat}, fold {fold}" for repeat, fold, part in wanted if (repeat, fold, part) not in there
+    ]:
+        return Finding("A31", FAILED, f"Parts without a patient of the cohort: {some(empty, 5)}.")
+    counts = counts[counts["part"] != "train"]
     counts = counts.assign(
         rarer=counts[["n_positive"]].assign(rest=counts["n_patients"] - counts["n_positive"]).min(axis=1)
     )

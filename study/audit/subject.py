@@ -62,8 +62,13 @@ class Subject:
 
     @property
     def positive(self) -> tuple[str, ...]:
-        """The classes labelled 1."""
-        return self.data.positive or self.listing.positive
+        """The classes labelled 1, in the words of `images`."""
+        return positive_classes(self.images)
+
+
+def positive_classes(images: pd.DataFrame) -> tuple[str, ...]:
+    """Return the classes of the rows that are labelled 1."""
+    return tuple(sorted(images.loc[images["label"] == 1, "status"].astype(str).unique()))
 
 
 def of_cohort(

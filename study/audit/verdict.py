@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,13 +81,14 @@ def probed(code: str, what: str, features: np.ndarray, images: pd.DataFrame, pos
     if not found:
         return Finding(code, NOT_CHECKED, f"Fewer than {FEWEST} patients of a class.")
     comparison, worst = max(found, key=lambda pair: at_least(pair[1], len(found)))
-    among = f", the most of {len(found)} comparisons" if len(found) > 1 else ""
+    joint = replace(worst, low=at_least(worst, len(found)), high=at_most(worst, len(found)))
+    among = f", the clearest of {len(found)} comparisons; the interval is for all of them" if len(found) > 1 else ""
     status = judged([estimate for _, estimate in found])
     highest = max(at_most(estimate, len(found)) for _, estimate in found)
     open_ = status == PASSED and highest >= TELLING
     verb = UNDECIDED if open_ else VERBS[status]
-    evidence = f"{what} alone {verb} the classes apart: AUC {shown(worst)} for {comparison.name}{among}."
-    if worst.high < 0.5:
+    evidence = f"{what} alone {verb} the classes apart: AUC {shown(worst if math.isnan(worst.low) else joint)} for {comparison.name}{among}."
+    if joint.high < 0.5:
         evidence += " Below 0.5 the classes are more alike in it than chance would make them."
     if open_:
         evidence += f" So few patients do not rule out {highest:.2f}."

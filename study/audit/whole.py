@@ -13,6 +13,7 @@ from mmbc.config import DataConfig
 from mmbc.errors import ConfigError, StudyError, some
 from study import options
 from study.audit import page, slow
+from study.audit.catalogue import CHECKS
 from study.audit.certificate import certificate, write_certificate
 from study.audit.clean_list import write_clean_list
 from study.audit.fast import fast, settled
@@ -20,7 +21,7 @@ from study.audit.finding import Finding, plain
 from study.audit.reading import read_subject
 from study.audit.stored import audited
 from study.audit.studies import of_study
-from study.audit.subject import Subject
+from study.audit.subject import Subject, positive_classes
 from study.observe import Observer
 from study.options import Asked
 from study.prepare import Request, file_name, variant
@@ -97,12 +98,12 @@ def audit(asked: Asked, observer: Observer, *, study: Path | None, quick: bool, 
         CohortError: the cohort cannot be read.
         StudyError: the folder is no study, or the study is of another cohort.
     """
+    options.check_places(asked)
     stored = load_study(study) if study is not None else None
     if stored is not None:
         refuse_settings(asked)
     if stored is not None and asked.data is None:
-        if clean is not None or quick:
-            raise ConfigError(f"{'--quick' if quick else '--write-clean-list'}: without --data no file is looked at")
+        _refuse_cohort_options(asked, quick=quick, clean=clean)
         return _of_stored(stored, asked.name)
     settings = stored.settings if stored is not None else options.study_file(asked)
     request = options.request(asked, settings)
@@ -119,8 +120,8 @@ def audit(asked: Asked, observer: Observer, *, study: Path | None, quick: bool, 
         }
         findings = [by_code[code] for code in sorted(by_code)]
     said = [f"Clean list: {clean}. {write_clean_list(subject, clean)}"] if clean is not None else []
-    name = asked.name or (stored.name if stored is not None else _name(subject, request))
-    read = _read(subject, request, stored)
+    name = asked.name or (stored.name if stored is not None else _name(subject, request)) + "-quick" * quick
+    read = _read(subject, request, stored) | _not_made(findings, pixels=quick, study=stored is None)
     found = None
     if subject.folds is not None:
         found = _certificate(name, subject, settings, read, None if quick else near)
@@ -146,6 +147,33 @@ def refuse_settings(asked: Asked, but: Sequence[str] = ()) -> None:
         )
 
 
+def _refuse_cohort_options(asked: Asked, **more: object) -> None:
+    """Refuse options that read a cohort where none is read.
+
+    Raises:
+        ConfigError: names them.
+    """
+    given = {
+        "--quick": more["quick"], "--write-clean-list": more["clean"], "--limit-patients": asked.limit_patients,
+        "--allow-missing-images": asked.allow_missing_images, "--max-unreadable": asked.max_unreadable,
+        "--allow-leaky-column": asked.allow_leaky_column,
+    }  # fmt: skip
+    if useless := [name for name, value in given.items() if value]:
+        raise ConfigError(f"{some(useless, len(useless))}: without --data no file is looked at; add --data")
+
+
+def _not_made(findings: Sequence[Finding], *, pixels: bool, study: bool) -> dict[str, str]:
+    """Return which checks were not made, and what makes them."""
+    made = {finding.code for finding in findings}
+    absent = [check for check in CHECKS if check.code not in made]
+    said = [
+        f"{', '.join(check.code for check in absent if check.fast == fast_ones)} ({how})"
+        for fast_ones, asked, how in ((False, pixels, "they look into pixels"), (True, study, "they need --study"))
+        if asked and any(check.fast == fast_ones for check in absent)
+    ]
+    return {"Not made": "; ".join(said)}
+
+
 def _name(subject: Subject, request: Request) -> str:
     """Return the cohort's name; a cohort that is read otherwise gets another one, so that no audit replaces another."""
     data, parts = subject.data, variant(request.study, request.tolerance)
@@ -168,12 +196,15 @@ def _read(subject: Subject, request: Request, stored: StoredStudy | None) -> dic
     return {
         "Cohort": f"{subject.listing.name}, {len(subject.listing.images)} listed images, {len(images)} used, of "
         f"{images['patient_id'].nunique()} patients",
-        **_labels(data, subject.positive, images), "Folds": origin, "Notes": " ".join(subject.account.notes),
+        **_labels(data, images), "Folds": origin,
+        "Columns left out": "; ".join(f"{name} ({why})" for name, why in subject.listing.left_out),
+        "Notes": " ".join(subject.account.notes),
     }  # fmt: skip
 
 
-def _labels(data: DataConfig, positive: Sequence[str], images: pd.DataFrame) -> dict[str, str]:
-    others = sorted(set(images["status"].astype(str)) - set(positive))
+def _labels(data: DataConfig, images: pd.DataFrame) -> dict[str, str]:
+    positive = positive_classes(images)
+    others = sorted(images.loc[images["label"] == 0, "status"].astype(str).unique())
     return {
         "Classes": f"{', '.join(positive)} against {', '.join(others)}", "Labels": f"per {data.label_level}",
         "Outlines": data.outlines,
@@ -187,12 +218,13 @@ def _of_stored(stored: StoredStudy, name: str) -> Audit:
     listed = images[["image_id"]].assign(listed_patient=images["patient_id"])
     read = {
         "Cohort": f"{stored.cohort.name}, {len(images)} images of {stored.cohort.n_patients} patients, as the study has them",
-        **_labels(stored.settings.data, stored.cohort.positive, images), "Notes": " ".join(stored.cohort.notes),
+        **_labels(stored.settings.data, images), "Notes": " ".join(stored.cohort.notes),
     }  # fmt: skip
     paper = certificate(
         name or stored.name, images, listed, stored.folds, stored.cohort.features,
         read=read, seeds=_seeds(stored.settings), versions=_versions(),
     )  # fmt: skip
+    read |= {"Not made": "checks of files and pixels beyond those at the study's start (they need --data)"}
     said = ["The files were not looked at: name them with --data for copies, annotations and shortcuts."]
     return Audit(name or stored.name, stored.cohort.notice, found.findings, read, paper, said=said)
 

@@ -18,7 +18,7 @@ from study.audit.fast import fast
 from study.audit.finding import FAILED, Finding
 from study.folds import splits
 from tests.study.audit.conftest import facts_of, subject_of
-from tests.study.audit.test_fast import on_two_sides
+from tests.study.audit.test_fast import on_two_sides, patient_in_no_part, unknown_patient
 
 
 def certified(subject, near=()):
@@ -54,6 +54,13 @@ def test_the_certificate_refuses_to_confirm(listing):
     found = certified(on_two_sides(listing))
     assert found["statement"].startswith("NOT confirmed: up to 1 of 240 patients")
     assert found["overlap"][0]["train and test"] == 1
+    assert certified(unknown_patient(listing))["statement"].startswith(
+        "NOT confirmed: 1 patient of the splits is not in"
+    )
+    assert (
+        certified(patient_in_no_part(listing))["statement"]
+        == "NOT confirmed: 1 patient of the cohort in no part of a split."
+    )
     assert found["digest"] != certified(subject_of(listing))["digest"]
 
 
@@ -98,7 +105,7 @@ def test_the_clean_list_says_what_is_known_of_every_listed_file(listing, tmp_pat
     assert set(found["fold"].dropna()) == {0, 1, 2, 3, 4}
     write_clean_list(subject, tmp_path / "clean.csv")
     assert len(pd.read_csv(tmp_path / "clean.csv")) == len(listing.images)
-    assert all(f"`{name}`" in (tmp_path / "clean.md").read_text() for name in COLUMNS)
+    assert all(f"`{name}`" in (tmp_path / "clean-columns.md").read_text() for name in COLUMNS)
 
 
 def test_the_page_puts_what_failed_first_and_explains_it(subject):
@@ -161,8 +168,11 @@ def test_a_failed_check_is_an_exit_code_unless_it_is_ignored(place, tmp_path):
 
 
 def test_folds_that_cannot_be_read_stop_the_audit(place, tmp_path):
+    entry = '{"repeat": 0, "fold": 0, "train": ["a"], "validation": [], "test": ["b"]}'
     for text, said in (
         ("{", "is no JSON"),
+        (f'{{"folds": [{entry}, {entry}]}}', "repeat 0, fold 0 occurs twice"),
+        ('{"folds": [' + entry.replace('["a"]', '"a"') + "]}", "train is 'a'"),
         ('{"folds": [3]}', "study's folds.json"),
         ('{"folds": [{"fold": 0}]}', "lacks"),
     ):
@@ -177,6 +187,9 @@ def test_options_without_effect_are_refused(finished_study, tmp_path):
         ([*study, "--outlines", "keep", "--set", "train.lr=1"], "--outlines, --set"),
         ([*study, "--quick"], "--quick"),
         ([*study, "--ledger", "--seeds", "2", "--label-level", "breast"], "--label-level"),
+        ([*study, "--limit-patients", "8"], "--limit-patients"),
+        ([*study, "--name", "../x"], "--name"),
+        ([*SMALL, "--write-clean-list", "clean.xlsx"], "is a CSV file"),
         ([*SMALL, "--ledger", "--ignore", "A01"], "--ignore"),
     ):
         done = run(tmp_path, *options)
@@ -185,8 +198,9 @@ def test_options_without_effect_are_refused(finished_study, tmp_path):
 
 def test_an_audit_with_other_options_has_a_name_of_its_own(place):
     run(place, *SMALL, "--quick", "--limit-patients", "60", "--negative", "Normal")
-    page_ = (place / "reports" / "phantom-vs-Normal-60-patients-audit" / "audit.md").read_text()
+    page_ = (place / "reports" / "phantom-vs-Normal-60-patients-quick-audit" / "audit.md").read_text()
     assert "A sample of 60 of the 150" in page_ and "Cancer against Normal" in page_
+    assert "A04, A09, A10, A11, A12, A15" in page_ and "A24, A28, A29, A30, A32 (they need --study)" in page_
     run(place, *SMALL, "--quick", "--name", "mine")
     assert (place / "reports" / "mine-audit" / "audit.md").exists()
 

@@ -366,7 +366,8 @@ def test_an_address_that_is_not_there_is_refused(tmp_path):
 
 def test_ctrl_c_ends_it_quietly(storage, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from study.search.dashboard import serve\n"
+        "import signal, sys; from pathlib import Path; from study.search.dashboard import serve\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where the tests run in the background
         "serve(sys.argv[1], Path('.'), port=0, announce=lambda at: print(at, flush=True))"
     )
     process = subprocess.Popen(
