@@ -25,6 +25,9 @@ from mmbc.errors import LeakageError, SplitError, nearest, some
 from study.record import read_json
 from study.settings import Protocol
 
+COUNTED = ("repeat", "fold", "name", "part", "n_patients", "n_positive", "n_images", "prevalence")
+"""Columns of `table`."""
+
 FEW_POSITIVE = 50
 """Fewer positive validation patients than this make early stopping noisy (PROTOCOL: splits)."""
 
@@ -343,7 +346,7 @@ def table(content: dict[str, Any], images: pd.DataFrame) -> pd.DataFrame:
                     "prevalence": float(chosen["label"].mean()),
                 }
             )  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COUNTED)
 
 
 def warnings(content: dict[str, Any], images: pd.DataFrame) -> Sequence[str]:

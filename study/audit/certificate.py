@@ -181,6 +181,8 @@ def _in_json(found: Mapping[str, Any]) -> str:
 
 
 def _parts(counts: pd.DataFrame) -> pd.DataFrame:
+    if counts.empty:
+        return counts
     return counts.assign(prevalence=counts["prevalence"].map("{:.3f}".format)).drop(
         columns=[] if counts["name"].astype(bool).any() else ["name"]
     )

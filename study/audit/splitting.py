@@ -10,7 +10,7 @@ import pandas as pd
 from mmbc.data.cohort import Feature
 from mmbc.data.splits import PARTS, patient_table
 from mmbc.errors import some
-from study.audit.finding import FAILED, PASSED, WARNING, Finding
+from study.audit.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.folds import splits
 from study.paper.format import count
 
@@ -114,6 +114,8 @@ def _numbers(values: pd.Series, feature: Feature) -> dict[str, pd.Series]:
 def balance(content: Mapping[str, Any], images: pd.DataFrame, features: tuple[Feature, ...]) -> Finding:
     """A26: test parts that differ from the rest by more than chance."""
     table = balance_table(content, images, features)
+    if table.empty:
+        return Finding("A26", NOT_CHECKED, "No test part has two patients of the cohort.")
     size = table["difference"].abs()
     unlike = table[size > np.maximum(LARGE, BEYOND * table["se"])]
     rows = tuple(table.loc[size.sort_values(ascending=False).index].to_dict("records"))

@@ -252,7 +252,7 @@ def test_no_splits_are_not_checked(subject):
 
 def test_few_counts_the_rarer_class(subject):
     found = few(subject.folds, subject.images)
-    assert found.status == WARNING if min(row["positive"] for row in found.rows) < 10 else PASSED
+    assert found.status == (WARNING if min(row["positive"] for row in found.rows) < 10 else PASSED)
 
 
 def test_findings_survive_the_disk(tmp_path):

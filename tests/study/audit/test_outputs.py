@@ -181,6 +181,16 @@ def test_folds_that_cannot_be_read_stop_the_audit(place, tmp_path):
         assert done.exit_code == 2 and said in " ".join(done.output.split()), done.output
 
 
+def test_folds_of_another_cohort_are_a_finding(place, tmp_path):
+    entries = [
+        {"repeat": 0, "fold": fold, "train": ["x"], "validation": ["y"], "test": [f"z{fold}"]} for fold in range(2)
+    ]
+    (tmp_path / "folds.json").write_text(json.dumps({"folds": entries}))
+    done = run(place, *SMALL, "--quick", "--folds", str(tmp_path / "folds.json"), "--name", "other")
+    assert done.exit_code == 1 and "A27" in done.output, done.output
+    assert "NOT confirmed" in (place / "reports" / "other-audit" / "certificate.md").read_text()
+
+
 def test_options_without_effect_are_refused(finished_study, tmp_path):
     study = ["--study", str(finished_study.folder)]
     for options, said in (
