@@ -31,6 +31,8 @@ from mmbc.data.readers import PHANTOM, source
 from mmbc.errors import MmbcError, StudyError
 from mmbc.training.device import resolved
 from study import contenders, folds
+from study.audit.speed import per_image
+from study.audit.subject import Subject, of_cohort
 from study.environment import memory_gib, processor
 from study.execute import Workspace, execute
 from study.live import duration
@@ -204,6 +206,7 @@ def main(
     allow_missing_images: Annotated[bool, typer.Option("--allow-missing-images")] = False,
     search: Annotated[bool, typer.Option("--search", help="Time one wave of a nested search against the same trials one after another.")] = False,
     statistics: Annotated[bool, typer.Option("--statistics", help="Time the patient bootstrap alone, on simulated scores.")] = False,
+    audit: Annotated[bool, typer.Option("--audit", help="Time the looks of an audit and the treatments of outlines, per image.")] = False,
     pack: Annotated[bool, typer.Option("--pack", help="Time the paper pack alone, on simulated predictions of 9684 images.")] = False,
     out: Annotated[Path, typer.Option(help="Where it may write while it runs.")] = Path("results"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers, for machines.")] = None,
@@ -231,10 +234,13 @@ def main(
         with tempfile.TemporaryDirectory(prefix=".bench-", dir=out) as folder:
             place = Path(folder)
             console.print("reading the cohort")
-            cohort = open_cohort(
+            opened = open_cohort(
                 origin, full.data, needs_images=True, cache=place, tolerance=tolerance, observer=Observer()
-            ).cohort
-            if search:
+            )
+            cohort = opened.cohort
+            if audit:
+                facts = _audit(console, of_cohort(opened, full, {}, tolerance), place)
+            elif search:
                 facts = _wave(console, full, cohort, epochs, place)
             else:
                 task = _task(full, cohort, epochs, replicate, place)
@@ -376,6 +382,16 @@ def _pack(console: Console) -> dict[str, float]:
         highlight=False,
     )
     return facts
+
+
+def _audit(console: Console, subject: Subject, folder: Path) -> dict[str, float]:
+    """Time the looks of an audit."""
+    found = per_image(subject, folder / "audit")
+    table = Table("look", "ms an image", "over reading", title=f"{len(subject.images)} images, every look from cold")
+    for name, milliseconds in found.items():
+        table.add_row(name, f"{milliseconds:.2f}", f"{milliseconds / found['reading']:.2f}")
+    console.print(table)
+    return found
 
 
 def _bound(console: Console, task: Task) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from mmbc.errors import ConfigError, MmbcError, some
 from study import options
 from study.audit import page
 from study.audit.catalogue import known
-from study.audit.whole import Audit, audit, refuse_settings
+from study.audit.typed import check_ledger
+from study.audit.whole import Audit, audit
 from study.execute import CACHE_GIB, CHECKPOINT_EVERY
 from study.ledger import book
 from study.ledger.book import CANDIDATES
@@ -28,6 +29,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 AUDIT, LEDGER = "Audit", "Optimism ledger"
 USUAL = ("image", "concat")
+"""Arms a ledger is kept for unless others are named."""
 
 
 @app.command()
@@ -38,7 +40,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Only the checks that need no look into pixels.", rich_help_panel=AUDIT)] = False,
     ledger: Annotated[bool, typer.Option("--ledger", help="Instead: commit each leak on purpose, alone and all together, and measure what it is worth (trains models).", rich_help_panel=LEDGER)] = False,
     candidates: Annotated[int, typer.Option(min=2, help="Configurations that the leak of tuning on test parts compares.", rich_help_panel=LEDGER)] = CANDIDATES,
-    ablation: Annotated[str | None, typer.Option(help="Arms the ledger is kept for. Default: image,concat.", rich_help_panel=LEDGER)] = None,
+    ablation: Annotated[str, typer.Option(help="Arms the ledger is kept for. Default: image,concat.", rich_help_panel=LEDGER)] = "",
     data: options.Data = None,
     positive: options.Positive = None,
     negative: options.Negative = None,
@@ -79,7 +81,7 @@ def main(
         data=data, positive=positive, negative=negative, label_level=label_level, columns=columns, features=features,
         allow_leaky_column=allow_leaky_column, outlines=outlines, limit_patients=limit_patients,
         allow_missing_images=allow_missing_images, max_unreadable=max_unreadable,
-        ablation=ablation or "all", folds=folds,
+        ablation=ablation if ledger else "all", folds=folds,
         holdout=holdout, test_where=test_where, repeats=repeats, seeds=seeds, config=config, preset=preset, set_=set_,
         name=name, out=out, reports=reports, figures=True, with_predictions=False, json_file=json_file,
         executor=executor, device=device, jobs=1, max_live_fits=max_live_fits, checkpoint_every=checkpoint_every,
@@ -89,11 +91,9 @@ def main(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if ledger:
-            _refuse(quick=quick, ignore=ignore, write_clean_list=write_clean_list)
-            _ledger(console, asked, study, candidates, chosen=ablation is not None)
+            check_ledger(asked, study, {"quick": quick, "ignore": ignore, "write_clean_list": write_clean_list})
+            _ledger(console, asked, study, candidates)
             return
-        if write_clean_list is not None and write_clean_list.suffix != ".csv":
-            raise ConfigError(f"--write-clean-list {write_clean_list}: is a CSV file; give it that ending")
         ignored = known(tuple(ignore.split(","))) if ignore else ()
         with View(console) as view:
             found = audit(asked, view, study=study, quick=quick, clean=write_clean_list)
@@ -111,13 +111,6 @@ def main(
         raise typer.Exit(1)
 
 
-def _refuse(**given: object) -> None:
-    """Refuse options that mean nothing to the ledger."""
-    useless = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
-    if useless:
-        raise ConfigError(f"{some(useless)}: belongs to the audit, not to --ledger")
-
-
 def _usual(settings: StudyFile) -> str:
     """Return the arms a ledger is kept for unless others are named, as far as the study has them."""
     if there := [name for name in USUAL if name in settings.arms]:
@@ -125,19 +118,16 @@ def _usual(settings: StudyFile) -> str:
     raise ConfigError(f"the study has no arm {some(USUAL)}; name others: --ablation {next(iter(settings.arms))}")
 
 
-def _ledger(console: Console, asked: Asked, study: Path | None, candidates: int, *, chosen: bool) -> None:
+def _ledger(console: Console, asked: Asked, study: Path | None, candidates: int) -> None:
     """Train every protocol, honest and leaky, and write what each leak is worth; a study's settings and folds are the honest ones."""
     if study is not None:
-        if asked.name:
-            raise ConfigError("--name: the ledger of a study lies in the study's folder; leave it out")
-        refuse_settings(asked, but=("repeats", "seeds"))
         more = {name: value for name in ("repeats", "seeds") if (value := getattr(asked, name)) is not None}
         settings = read_settings(study)
         settings = settings.model_copy(update={"protocol": settings.protocol.model_copy(update=more)})
         asked = replace(asked, name=study.name, out=study.parent)
     else:
         settings = options.study_file(asked)
-    request = options.request(asked if chosen else replace(asked, ablation=_usual(settings)), settings)
+    request = options.request(replace(asked, ablation=asked.ablation or _usual(settings)), settings)
     with View(console) as view:
         found = book.run(request, view, n_candidates=candidates)
     written = book.write(found, asked.reports / f"{found.name}-audit")

@@ -17,7 +17,7 @@ from mmbc.config import digest
 from mmbc.data.cohort import Feature
 from study.audit.finding import plain
 from study.audit.markdown import table
-from study.audit.splitting import LARGE, balance_table, left_out, overlap_matrix, unknown
+from study.audit.splitting import LARGE, balance_table, in_no_part, not_in_cohort, overlap_matrix
 from study.folds import splits
 from study.folds import table as fold_counts
 from study.paper.format import count
@@ -71,7 +71,7 @@ def _statement(
     """Yield what is confirmed, and what could not be."""
     n = len(splits(dict(content)))
     n_patients = images["patient_id"].nunique()
-    strangers, nowhere = unknown(content, images), left_out(content, images)
+    strangers, nowhere = not_in_cohort(content, images), in_no_part(content, images)
     if worst:
         yield f"NOT confirmed: up to {worst} of {n_patients} patients are in two parts of one of {n} splits."
     if strangers:

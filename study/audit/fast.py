@@ -85,10 +85,10 @@ def of_splits(subject: Subject) -> list[Finding]:
     ]  # fmt: skip
     if any(finding.status == FAILED for finding in found):
         return found
-    return [_as_studies_do(finding, subject) if finding.code == "A26" else finding for finding in found]
+    return [_unless_refused(finding, subject) if finding.code == "A26" else finding for finding in found]
 
 
-def _as_studies_do(finding: Finding, subject: Subject) -> Finding:
+def _unless_refused(finding: Finding, subject: Subject) -> Finding:
     """Return A26, failed if a study would refuse the splits (for the prevalence of a part, where nothing else is wrong)."""
     try:
         folds.validate(dict(subject.folds or {}), subject.images, subject.protocol)

@@ -13,7 +13,7 @@ from study.audit.verdict import beyond_clinical, probed
 
 FEWEST_OF_SITE = 5
 """Patients below which a site, or a prefix, is taken together with the other small ones."""
-SMALL = f"any of those with fewer than {FEWEST_OF_SITE} patients"
+OTHER_SITES = f"any of those with fewer than {FEWEST_OF_SITE} patients"
 
 
 def image_sizes(images: pd.DataFrame, facts: pd.DataFrame, positive: tuple[str, ...]) -> Finding:
@@ -41,7 +41,7 @@ def origins(images: pd.DataFrame, positive: tuple[str, ...]) -> Finding:
     by_site = bool((site != "").any())
     origin = site if by_site else pd.Series([prefix(Path(path)) for path in images["path"]], index=images.index)
     people = images["patient_id"].groupby(origin).nunique()
-    origin = origin.where(origin.map(people) >= FEWEST_OF_SITE, SMALL)
+    origin = origin.where(origin.map(people) >= FEWEST_OF_SITE, OTHER_SITES)
     what = "The site (digitiser, hospital)" if by_site else "The beginning of the file name"
     if origin.nunique() == 1:
         return Finding("A18", PASSED, f"{what} is the same for all images.")

@@ -48,14 +48,14 @@ def two_sides(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
     return Finding("A25", PASSED, f"In {n} splits no patient{copies} is in two parts.")
 
 
-def unknown(content: Mapping[str, Any], images: pd.DataFrame) -> list[str]:
+def not_in_cohort(content: Mapping[str, Any], images: pd.DataFrame) -> list[str]:
     """Return the patients of the splits that the cohort does not have."""
     known = set(images["patient_id"])
     named = {patient for split in splits(dict(content)).values() for ids in split.parts().values() for patient in ids}
     return sorted(named - known)
 
 
-def left_out(content: Mapping[str, Any], images: pd.DataFrame) -> list[str]:
+def in_no_part(content: Mapping[str, Any], images: pd.DataFrame) -> list[str]:
     """Return the patients of the cohort that are in no part of at least one split."""
     known = set(images["patient_id"])
     everybody = (set().union(*split.parts().values()) for split in splits(dict(content)).values())
@@ -131,7 +131,7 @@ def tested_once(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
     """A27: rows that are never tested, or twice in a repeat; patients in no part of a split, or in a split alone."""
     found = splits(dict(content))
     known = set(images["patient_id"])
-    strangers, nowhere = unknown(content, images), left_out(content, images)
+    strangers, nowhere = not_in_cohort(content, images), in_no_part(content, images)
     if strangers or nowhere:
         said = [(strangers, "of the splits not in the cohort"), (nowhere, "in no part of a split")]
         text = "; ".join(f"{count(len(ids), 'patient')} {what} ({some(ids, 3)})" for ids, what in said if ids)

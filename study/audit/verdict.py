@@ -43,28 +43,31 @@ def judged(found: Sequence[Estimate]) -> Status:
     The intervals are widened so that all of them hold at once (Bonferroni), and for FAILED also by `WIDER`. An AUC below
     0.5 is chance: a probe that learned something errs in no direction.
     """
-    if any(at_least(one, len(found), WIDER) >= TELLING for one in found):
+    if any(lower(joint(one, len(found), WIDER)) >= TELLING for one in found):
         return FAILED
-    return WARNING if any(at_least(one, len(found)) >= NOTICEABLE for one in found) else PASSED
+    return WARNING if any(lower(joint(one, len(found))) >= NOTICEABLE for one in found) else PASSED
 
 
-def at_least(found: Estimate, n_comparisons: int, wider: float = 1.0) -> float:
-    """Return the lower end of an AUC's interval, as one of several that hold together at 95 %.
+def joint(found: Estimate, n_comparisons: int, wider: float = 1.0) -> Estimate:
+    """Return an AUC with its interval as one of several that hold together at 95 % (Bonferroni), on the logit scale.
 
-    An AUC of exactly 0 or 1 has no interval and stands for itself.
+    An AUC without an interval, of exactly 0 or 1 or of constant features, stays as it is.
+
+    Args:
+        found: with its own 95 % interval.
+        n_comparisons: how many intervals are to hold together.
+        wider: factor of its standard error.
     """
     if math.isnan(found.low) or found.low == found.high:
-        return found.value
-    se = wider * (logit(found.high) - logit(found.low)) / (2 * norm.ppf(0.975))
-    return float(expit(logit(found.value) - norm.ppf(1 - 0.025 / n_comparisons) * se))
+        return found
+    middle, half = logit(found.value), (logit(found.high) - logit(found.low)) / 2
+    reach = wider * half * norm.ppf(1 - 0.025 / n_comparisons) / norm.ppf(0.975)
+    return replace(found, low=float(expit(middle - reach)), high=float(expit(middle + reach)))
 
 
-def at_most(found: Estimate, n_comparisons: int) -> float:
-    """Return the upper end of the same interval."""
-    if math.isnan(found.low) or found.low == found.high:
-        return found.value
-    se = (logit(found.high) - logit(found.low)) / (2 * norm.ppf(0.975))
-    return float(expit(logit(found.value) + norm.ppf(1 - 0.025 / n_comparisons) * se))
+def lower(found: Estimate) -> float:
+    """Return the lower end of an interval; an AUC without one stands for itself."""
+    return found.value if math.isnan(found.low) else found.low
 
 
 def probed(code: str, what: str, features: np.ndarray, images: pd.DataFrame, positive: tuple[str, ...]) -> Finding:
@@ -80,17 +83,17 @@ def probed(code: str, what: str, features: np.ndarray, images: pd.DataFrame, pos
     found = list(measured(features, images, positive))
     if not found:
         return Finding(code, NOT_CHECKED, f"Fewer than {FEWEST} patients of a class.")
-    comparison, worst = max(found, key=lambda pair: at_least(pair[1], len(found)))
-    joint = replace(worst, low=at_least(worst, len(found)), high=at_most(worst, len(found)))
+    together = [(comparison, joint(one, len(found))) for comparison, one in found]
+    comparison, worst = max(together, key=lambda pair: lower(pair[1]))
     among = f", the clearest of {len(found)} comparisons; the interval is for all of them" if len(found) > 1 else ""
     status = judged([estimate for _, estimate in found])
-    highest = max(at_most(estimate, len(found)) for _, estimate in found)
-    open_ = status == PASSED and highest >= TELLING
-    verb = UNDECIDED if open_ else VERBS[status]
-    evidence = f"{what} alone {verb} the classes apart: AUC {shown(worst if math.isnan(worst.low) else joint)} for {comparison.name}{among}."
-    if joint.high < 0.5:
+    highest = max((one.high for _, one in together if not math.isnan(one.high)), default=0.0)
+    undecided = status == PASSED and highest >= TELLING
+    verb = UNDECIDED if undecided else VERBS[status]
+    evidence = f"{what} alone {verb} the classes apart: AUC {shown(worst)} for {comparison.name}{among}."
+    if worst.high < 0.5:
         evidence += " Below 0.5 the classes are more alike in it than chance would make them."
-    if open_:
+    if undecided:
         evidence += f" So few patients do not rule out {highest:.2f}."
     return Finding(code, status, evidence, rows=tuple(row_of(*pair) for pair in found))
 

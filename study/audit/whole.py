@@ -10,7 +10,7 @@ import pandas as pd
 
 import mmbc
 from mmbc.config import DataConfig
-from mmbc.errors import ConfigError, StudyError, some
+from mmbc.errors import StudyError, some
 from study import options
 from study.audit import page, slow
 from study.audit.catalogue import CHECKS
@@ -22,6 +22,7 @@ from study.audit.reading import read_subject
 from study.audit.stored import audited
 from study.audit.studies import of_study
 from study.audit.subject import Subject, positive_classes
+from study.audit.typed import check_audit
 from study.observe import Observer
 from study.options import Asked
 from study.prepare import Request, file_name, variant
@@ -99,11 +100,9 @@ def audit(asked: Asked, observer: Observer, *, study: Path | None, quick: bool, 
         StudyError: the folder is no study, or the study is of another cohort.
     """
     options.check_places(asked)
+    check_audit(asked, study, quick=quick, clean=clean)
     stored = load_study(study) if study is not None else None
-    if stored is not None:
-        refuse_settings(asked)
     if stored is not None and asked.data is None:
-        _refuse_cohort_options(asked, quick=quick, clean=clean)
         return _of_stored(stored, asked.name)
     settings = stored.settings if stored is not None else options.study_file(asked)
     request = options.request(asked, settings)
@@ -126,40 +125,6 @@ def audit(asked: Asked, observer: Observer, *, study: Path | None, quick: bool, 
     if subject.folds is not None:
         found = _certificate(name, subject, settings, read, None if quick else near)
     return Audit(name, subject.listing.notice, findings, read, found, pairs, subject, said)
-
-
-SETTINGS = (
-    "positive", "negative", "label_level", "columns", "features", "outlines", "folds", "holdout", "test_where", "repeats",
-    "seeds", "config", "preset", "set_",
-)  # fmt: skip
-
-
-def refuse_settings(asked: Asked, but: Sequence[str] = ()) -> None:
-    """Refuse options that are settings where those of a study are used.
-
-    Raises:
-        ConfigError: names them.
-    """
-    given = [f"--{name.strip('_').replace('_', '-')}" for name in SETTINGS if name not in but and getattr(asked, name)]
-    if given:
-        raise ConfigError(
-            f"{some(given, len(given))}: with --study the settings are the study's; leave out one or the other"
-        )
-
-
-def _refuse_cohort_options(asked: Asked, **more: object) -> None:
-    """Refuse options that read a cohort where none is read.
-
-    Raises:
-        ConfigError: names them.
-    """
-    given = {
-        "--quick": more["quick"], "--write-clean-list": more["clean"], "--limit-patients": asked.limit_patients,
-        "--allow-missing-images": asked.allow_missing_images, "--max-unreadable": asked.max_unreadable,
-        "--allow-leaky-column": asked.allow_leaky_column,
-    }  # fmt: skip
-    if useless := [name for name, value in given.items() if value]:
-        raise ConfigError(f"{some(useless, len(useless))}: without --data no file is looked at; add --data")
 
 
 def _not_made(findings: Sequence[Finding], *, pixels: bool, study: bool) -> dict[str, str]:

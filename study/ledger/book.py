@@ -41,7 +41,7 @@ from study.workplace import CACHE
 FOLDER = "ledger"
 CANDIDATES = 8
 REPORTED = Published(auc=0.872, accuracy=0.808, f1=0.713)
-"""What a published recipe reports for Mini-DDSM (on its validation images)."""
+"""What the usual recipe is reported to reach on Mini-DDSM."""
 REPORTED_FOR = "mini-ddsm"
 README = f"""{LABEL.upper()}
 

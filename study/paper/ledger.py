@@ -20,8 +20,8 @@ NOTICE = "LEAKY BY DESIGN: every protocol but the honest one has a deliberate er
 RED = '<span style="color:#B00000">**LEAKY BY DESIGN**</span>'
 REPORTED = "Published recipe, as reported"
 REPORTED_NOTE = (
-    f"{REPORTED}: validation figures quoted for the usual recipe on this data set, with another network and more images; for scale alone, "
-    "as neither their splits nor an interval are known."
+    f"{REPORTED}: figures quoted for the usual recipe on this data set, for scale alone: neither their splits nor an interval are "
+    "known, nor whether they are of images or of patients."
 )
 TITLE = "Optimism ledger: what each methodological leak is worth"
 

@@ -29,6 +29,15 @@ def test_the_contest_runs_and_its_numbers_hold_together(tmp_path, quick_processe
     assert not [path for path in tmp_path.iterdir() if path.is_dir()], "nothing is left behind"
 
 
+def test_the_looks_of_an_audit_are_timed(tmp_path):
+    where = ["--limit-patients", "16", "--out", str(tmp_path), "--json", str(tmp_path / "audit.json")]
+    done = RUN.invoke(bench.app, ["--audit", "--data", "phantom", "--preset", "tiny", *where])
+    assert done.exit_code == 0, done.output
+    facts = json.loads((tmp_path / "audit.json").read_text())
+    assert set(facts) >= {"reading", "pixels, keep", "pixels, inpaint", "pixels, sham", "appearance", "near-duplicates"}
+    assert all(value > 0 for value in facts.values())
+
+
 def test_an_unknown_contender_is_named():
     done = RUN.invoke(bench.app, ["--contenders", "naive,magic"])
     assert done.exit_code == 2 and "magic: known are naive, careful" in " ".join(done.output.split())
