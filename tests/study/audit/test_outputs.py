@@ -118,7 +118,7 @@ def test_the_page_puts_what_failed_first_and_explains_it(subject):
     assert "1 failed but ignored (A01)" in page.counted(findings, ("A01",))
 
 
-# one of some twenty phantoms has a warning by chance; this has none
+# a phantom may have a warning by chance; this has none
 SMALL = [
     "--data",
     "phantom",
