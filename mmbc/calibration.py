@@ -42,9 +42,13 @@ def fit_platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         return float(np.mean(np.logaddexp(0, z) - targets * z)), np.array([np.mean(error * scaled), np.mean(error)])
 
     fitted = minimize(
-        loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)],
+        loss,
+        np.array([1.0, 0.0]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, None), (None, None)],
         options={"ftol": 1e-14, "gtol": 1e-10},
-    )  # fmt: skip
+    )
     slope = float(fitted.x[0] / spread)
     return slope, float(fitted.x[1] - slope * centre)
 

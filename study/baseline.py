@@ -21,8 +21,8 @@ def run_baseline(
 ) -> None:
     """Fit and record the baseline's cells (seconds).
 
-    With the inner folds of each (repeat, fold) it is fitted on whole training parts and calibrated on predictions out of the
-    inner folds, as the arms of a nested search are.
+    With the inner folds of each (repeat, fold) it is fitted on whole training parts and calibrated on predictions out
+    of the inner folds, as the arms of a nested search are.
     """
     for cell in cells:
         _run_cell(cell, cohort, folder / cell.name, inner[cell.repeat, cell.fold] if inner is not None else ())
@@ -39,8 +39,13 @@ def _run_cell(cell: Cell, cohort: Cohort, folder: Path, inner: Sequence[Split]) 
         predictions["prob_calibrated"] = apply_platt(predictions["logit"].to_numpy(), slope, intercept)
         facts = {**facts, "calibration": {"slope": slope, "intercept": intercept}}
     record = {
-        **cell.key, "arm": cell.arm, "repeat": cell.repeat, "fold": cell.fold, "cohort_digest": cohort.digest, **facts,
-    }  # fmt: skip
+        **cell.key,
+        "arm": cell.arm,
+        "repeat": cell.repeat,
+        "fold": cell.fold,
+        "cohort_digest": cohort.digest,
+        **facts,
+    }
     write_cell(folder, predictions=predictions, record=record)
 
 
@@ -63,12 +68,16 @@ def fit_baseline(split: Split, cohort: Cohort, *, missing_indicators: bool) -> t
     platt = fit_platt(logits["validation"], images.loc[rows["validation"], "label"].to_numpy()) if known else (1.0, 0.0)
     predictions = pd.concat([prediction_rows(images, rows[part], part, logits[part], platt) for part in logits])
     facts = {
-        "stopped": "converged", "best_epoch": None, "n_epochs": None, "seconds": None,
-        "n_parameters": len(coefficients) + 1, "n_trainable": len(coefficients) + 1,
+        "stopped": "converged",
+        "best_epoch": None,
+        "n_epochs": None,
+        "seconds": None,
+        "n_parameters": len(coefficients) + 1,
+        "n_trainable": len(coefficients) + 1,
         "calibration": {"slope": platt[0], "intercept": platt[1]},
         "preprocessing": encoder.model_dump(mode="json"),
         "coefficients": [*coefficients.tolist(), intercept],
-    }  # fmt: skip
+    }
     return predictions.reset_index(drop=True), facts
 
 

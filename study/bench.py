@@ -201,16 +201,29 @@ def main(
     epochs: Annotated[int, typer.Option(min=1, help="Epochs every contender trains.")] = 2,
     limit_patients: Annotated[int, typer.Option(min=0, help="Patients of the cohort that are used; 0 for all.")] = 40,
     replicate: Annotated[int, typer.Option(min=1, help="Repeat a small cohort so often under new patient ids.")] = 1,
-    cells_per_arm: Annotated[int, typer.Option(min=1, help="Cells of an arm that the slow contenders train; the rest is scaled.")] = 1,
-    contend: Annotated[str, typer.Option("--contenders", help=f"Of {', '.join(KNOWN)}, separated by commas.")] = DEFAULT,
+    cells_per_arm: Annotated[
+        int, typer.Option(min=1, help="Cells of an arm that the slow contenders train; the rest is scaled.")
+    ] = 1,
+    contend: Annotated[
+        str, typer.Option("--contenders", help=f"Of {', '.join(KNOWN)}, separated by commas.")
+    ] = DEFAULT,
     allow_missing_images: Annotated[bool, typer.Option("--allow-missing-images")] = False,
-    search: Annotated[bool, typer.Option("--search", help="Time one wave of a nested search against the same trials one after another.")] = False,
-    statistics: Annotated[bool, typer.Option("--statistics", help="Time the patient bootstrap alone, on simulated scores.")] = False,
-    audit: Annotated[bool, typer.Option("--audit", help="Time the looks of an audit and the treatments of outlines, per image.")] = False,
-    pack: Annotated[bool, typer.Option("--pack", help="Time the paper pack alone, on simulated predictions of 9684 images.")] = False,
+    search: Annotated[
+        bool,
+        typer.Option("--search", help="Time one wave of a nested search against the same trials one after another."),
+    ] = False,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Time the patient bootstrap alone, on simulated scores.")
+    ] = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Time the looks of an audit and the treatments of outlines, per image.")
+    ] = False,
+    pack: Annotated[
+        bool, typer.Option("--pack", help="Time the paper pack alone, on simulated predictions of 9684 images.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Where it may write while it runs.")] = Path("results"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers, for machines.")] = None,
-) -> None:  # fmt: skip
+) -> None:
     """Time this project's executors against the loops everybody writes, on your cohort and this machine.
 
     Pretrained weights are not needed: the time does not depend on them.
@@ -268,10 +281,8 @@ def _task(full: StudyFile, cohort: Cohort, epochs: int, replicate: int, folder: 
     schedule = {"max_epochs": epochs, "patience": epochs}
     protocol = {"repeats": repeats, "seeds": 1}
     study = full.model_copy(
-        update={
-            "train": full.train.model_copy(update=schedule), "protocol": full.protocol.model_copy(update=protocol),
-        }
-    )  # fmt: skip
+        update={"train": full.train.model_copy(update=schedule), "protocol": full.protocol.model_copy(update=protocol)}
+    )
     rows = replicated(cohort, replicate)
     content = folds.make(rows.images, study.protocol)
     cells = plan(study, tuple(study.arms), folds.splits(content))
@@ -329,12 +340,13 @@ def _wave(console: Console, full: StudyFile, cohort: Cohort, epochs: int, folder
         seconds[name] = sum(arms[arm] * float(np.mean(times)) for arm, times in by_arm.items())
     ratios = {f"{name}/lockstep": seconds[name] / seconds["lockstep"] for name in ("trial_by_trial", "fit_by_fit")}
     console.print(
-        f"One wave of {len(wave)} trials, {sum(len(asked.cells) for asked in wave)} fits of {epochs} epochs, {len(cohort.images)} images: "
-        f"lockstep {seconds['lockstep']:.0f} s; one trial after another {seconds['trial_by_trial']:.0f} s "
-        f"({ratios['trial_by_trial/lockstep']:.2f} times that); one fit after another {seconds['fit_by_fit']:.0f} s "
-        f"({ratios['fit_by_fit/lockstep']:.2f} times). The slow ones are scaled from {len(few)} trials.",
+        f"One wave of {len(wave)} trials, {sum(len(asked.cells) for asked in wave)} fits of {epochs} epochs,"
+        f" {len(cohort.images)} images: lockstep {seconds['lockstep']:.0f} s; one trial after another"
+        f" {seconds['trial_by_trial']:.0f} s ({ratios['trial_by_trial/lockstep']:.2f} times that); one fit after"
+        f" another {seconds['fit_by_fit']:.0f} s ({ratios['fit_by_fit/lockstep']:.2f} times). The slow ones are scaled"
+        f" from {len(few)} trials.",
         highlight=False,
-    )  # fmt: skip
+    )
     return {
         "seconds": seconds,
         "ratios": ratios,
@@ -364,8 +376,9 @@ def _statistics(console: Console) -> dict[str, float]:
     done = subprocess.run([sys.executable, "-m", "study.stats.speed"], capture_output=True, text=True, check=True)
     facts: dict[str, float] = json.loads(done.stdout)
     console.print(
-        f"{facts['replicates']:.0f} patient-bootstrap replicates of the AUC, {facts['rows']:.0f} images, {facts['cells']:.0f} "
-        f"cells, all differences: {facts['seconds']:.1f} s, peak memory {facts['peak_mib']:.0f} MiB",
+        f"{facts['replicates']:.0f} patient-bootstrap replicates of the AUC, {facts['rows']:.0f} images,"
+        f" {facts['cells']:.0f} cells, all differences: {facts['seconds']:.1f} s, peak memory"
+        f" {facts['peak_mib']:.0f} MiB",
         highlight=False,
     )
     return facts
@@ -376,9 +389,9 @@ def _pack(console: Console) -> dict[str, float]:
     done = subprocess.run([sys.executable, "-m", "study.paper.speed"], capture_output=True, text=True, check=True)
     facts: dict[str, float] = json.loads(done.stdout)
     console.print(
-        f"paper pack of {facts['images']:.0f} images, 4 arms and the baseline, 5 folds, 2000 replicates: {facts['whole_pack_s']:.1f} s, "
-        f"without figures {facts['without_figures_s']:.1f} s ({facts['numbers_s']:.1f} s of it the numbers), {facts['pack_mib']:.1f} MiB, "
-        f"peak memory {facts['peak_mib']:.0f} MiB",
+        f"paper pack of {facts['images']:.0f} images, 4 arms and the baseline, 5 folds, 2000 replicates:"
+        f" {facts['whole_pack_s']:.1f} s, without figures {facts['without_figures_s']:.1f} s ({facts['numbers_s']:.1f}"
+        f" s of it the numbers), {facts['pack_mib']:.1f} MiB, peak memory {facts['peak_mib']:.0f} MiB",
         highlight=False,
     )
     return facts
@@ -413,25 +426,36 @@ def _facts(task: Task, full: StudyFile, results: dict[str, dict[str, Any]], cell
         ratios["lockstep/lower_bound"] = seconds["lockstep"] / seconds["lower_bound"]
     n_cells, epochs = len(task.cells), task.study.train.max_epochs
     facts: dict[str, Any] = {
-        "seconds": seconds, "ratios": ratios,
+        "seconds": seconds,
+        "ratios": ratios,
         "peak_mib": {name: result["peak_mib"] for name, result in results.items() if name != "lower_bound"},
         "images_per_second": {
-            name: _images_seen(task) / seconds[name] for name in ("naive", "careful", "sequential", "lockstep") if name in seconds
+            name: _images_seen(task) / seconds[name]
+            for name in ("naive", "careful", "sequential", "lockstep")
+            if name in seconds
         },
         "lockstep_parts": results.get("lockstep", {}).get("parts", {}),
         "lower_bound_parts": results.get("lower_bound", {}).get("parts", {}),
-        "n_images": len(task.cohort.images), "n_cells": n_cells, "epochs": epochs,
-        "measured_cells": {name: len(results[name]["cells"]) for name in slow}, "cells_per_arm": cells_per_arm,
+        "n_images": len(task.cohort.images),
+        "n_cells": n_cells,
+        "epochs": epochs,
+        "measured_cells": {name: len(results[name]["cells"]) for name in slow},
+        "cells_per_arm": cells_per_arm,
         "model": {
-            "backbone": full.model.backbone, "fine_tuned_blocks": full.model.fine_tuned_blocks,
+            "backbone": full.model.backbone,
+            "fine_tuned_blocks": full.model.fine_tuned_blocks,
             "image_size": full.data.image_size,
         },
         "machine": {
-            "platform": platform.platform(), "processor": processor(), "cores": os.cpu_count(),
-            "memory_gib": memory_gib(), "threads": full.run.threads, "device": full.run.device,
+            "platform": platform.platform(),
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            "memory_gib": memory_gib(),
+            "threads": full.run.threads,
+            "device": full.run.device,
         },
         "command": ["python", "-m", "study.bench", *sys.argv[1:]],
-    }  # fmt: skip
+    }
     runs = full.protocol.repeats * full.protocol.seeds
     facts["full_study"] = {
         name: seconds[name] * full.train.max_epochs / epochs * runs for name in (*slow, "lockstep") if name in seconds
@@ -467,11 +491,14 @@ def _show(console: Console, facts: dict[str, Any]) -> None:
         ratio = seconds / facts["seconds"]["lockstep"] if "lockstep" in facts["seconds"] else float("nan")
         measured = facts["measured_cells"].get(name)
         table.add_row(
-            name, f"{seconds:.1f}", f"{ratio:.2f}", f"{facts['images_per_second'].get(name, float('nan')):.1f}",
+            name,
+            f"{seconds:.1f}",
+            f"{ratio:.2f}",
+            f"{facts['images_per_second'].get(name, float('nan')):.1f}",
             f"{facts['peak_mib'][name]:.0f}",
             duration(facts["full_study"][name]) if name in facts["full_study"] else "",
             f"{measured} of {facts['n_cells']} cells, scaled" if measured else "all",
-        )  # fmt: skip
+        )
     console.print(table)
     total = sum(facts["lockstep_parts"].values())
     if total:
@@ -480,9 +507,9 @@ def _show(console: Console, facts: dict[str, Any]) -> None:
     if "lower_bound" in facts["seconds"]:
         parts = ", ".join(f"{name} {part:.1f} s" for name, part in facts["lower_bound_parts"].items())
         console.print(
-            f"Lower bound (pure compute of one trunk pass an epoch, one clean pass and all tails): "
-            f"{facts['seconds']['lower_bound']:.1f} s ({parts}); lockstep takes {facts['ratios']['lockstep/lower_bound']:.2f} "
-            "times that, decoding included.",
+            "Lower bound (pure compute of one trunk pass an epoch, one clean pass and all tails):"
+            f" {facts['seconds']['lower_bound']:.1f} s ({parts}); lockstep takes"
+            f" {facts['ratios']['lockstep/lower_bound']:.2f} times that, decoding included.",
             highlight=False,
         )
     of = facts["full_study_of"]

@@ -13,11 +13,13 @@ from study.workplace import CACHE
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 MEANING = {
-    "features": "trunk features of unaugmented images", "pixels": "decoded, resized images",
-    "phantom": "images of synthetic cohorts", "appearance": "what the audit measured in images",
+    "features": "trunk features of unaugmented images",
+    "pixels": "decoded, resized images",
+    "phantom": "images of synthetic cohorts",
+    "appearance": "what the audit measured in images",
     "traces": "what the audit measured of removed outlines",
     "facts": "what every image file holds",
-}  # fmt: skip
+}
 
 
 @app.command()

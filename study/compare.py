@@ -27,7 +27,8 @@ def main(
 ) -> None:
     """Compare the arms that studies have in common: another backbone, another preprocessing, another schedule.
 
-    The studies must have tested the same patients in the same folds: run the second with `--folds results/A/folds.json`.
+    The studies must have tested the same patients in the same folds: run the second with `--folds
+    results/A/folds.json`.
     """
     console = Console()
     try:

@@ -1,8 +1,8 @@
 """What the benchmark compares: two loops as others write them, and this project's executors, on the same cells.
 
-(a) naive: per cell a DataLoader that opens every file with PIL, transforms it, and the whole network with frozen layers.
-(b) careful: the same with decoded images in memory, channels last, the trunk under `no_grad`, validation and test features
-    computed once a cell.
+(a) naive: per cell a DataLoader that opens every file with PIL, transforms it, and the whole network with frozen
+layers. (b) careful: the same with decoded images in memory, channels last, the trunk under `no_grad`, validation and
+    test features computed once a cell.
 (c) sequential and (d) lockstep: `study.execute`.
 The networks, the optimiser, the schedule and the number of epochs are the same in all of them.
 """
@@ -73,9 +73,10 @@ def _transforms(config: Config, backbone: Backbone, *, training: bool) -> Callab
     if training:
         steps = [
             transforms.RandomResizedCrop(size, scale=(a.min_crop**2, 1), ratio=(1, 1)),
-            transforms.RandomHorizontalFlip(a.flip), transforms.RandomRotation(a.rotation),
+            transforms.RandomHorizontalFlip(a.flip),
+            transforms.RandomRotation(a.rotation),
             transforms.ColorJitter(a.brightness, a.contrast),
-        ]  # fmt: skip
+        ]
     steps += [transforms.ToTensor(), transforms.Normalize(backbone.normalisation.mean, backbone.normalisation.std)]
     if training:
         steps.append(transforms.RandomErasing(a.erase, scale=(0.02, a.erase_area)))
@@ -173,13 +174,20 @@ class NaiveLoop(_Loop):
     def _loader(self, cohort: Cohort, part: Part, *, training: bool) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
         assert self.backbone is not None
         files = Files(
-            cohort.images.loc[part.rows, "path"].tolist(), part.table, part.labels,
+            cohort.images.loc[part.rows, "path"].tolist(),
+            part.table,
+            part.labels,
             _transforms(self.config, self.backbone, training=training),
-        )  # fmt: skip
+        )
         return DataLoader(
-            files, batch_size=self.config.train.batch_size, shuffle=training, num_workers=WORKERS,
-            pin_memory=self.device.type == "cuda", persistent_workers=True, multiprocessing_context="fork",
-        )  # fmt: skip
+            files,
+            batch_size=self.config.train.batch_size,
+            shuffle=training,
+            num_workers=WORKERS,
+            pin_memory=self.device.type == "cuda",
+            persistent_workers=True,
+            multiprocessing_context="fork",
+        )
 
     def _train_batches(self) -> Iterator[tuple[Tensor | None, Tensor, Tensor]]:
         for pixels, table, labels in self.loaders["train"]:

@@ -20,9 +20,11 @@ def pair_of(rows: Aligned, first: str, second: str) -> Pair:
     chosen = [rows.arms.index(first), rows.arms.index(second)]
     frame = rows.rows
     return Pair(
-        rows.labels, rows.logit[chosen], rows.patients,
+        rows.labels,
+        rows.logit[chosen],
+        rows.patients,
         *(np.unique(frame[key], return_inverse=True)[1] for key in ("fold", "repeat", "seed")),
-    )  # fmt: skip
+    )
 
 
 def compare_arms(
@@ -45,10 +47,12 @@ def compare_arms(
         if first in rows.arms and second in rows.arms:
             rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 1, number])))
             found.append(compare(first, second, pair_of(rows, first, second), weights, rng, delta=delta))
-    return pd.DataFrame([
-        asdict(comparison) | {"sentence": sentence(comparison, delta), "disagreement": disagreement(comparison)}
-        for comparison in judged(found, delta=delta, n_declared=len(contrasts))
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            asdict(comparison) | {"sentence": sentence(comparison, delta), "disagreement": disagreement(comparison)}
+            for comparison in judged(found, delta=delta, n_declared=len(contrasts))
+        ]
+    )
 
 
 def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -65,10 +69,17 @@ def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFram
                 areas = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
                 difference, se = areas.difference(0, 1)
                 low, high = t_interval(difference, se, areas.df)
-                found.append({
-                    "first": first, "second": second, "against": status, "difference": difference, "low": low,
-                    "high": high, "p": t_p(difference, se, areas.df),
-                })  # fmt: skip
+                found.append(
+                    {
+                        "first": first,
+                        "second": second,
+                        "against": status,
+                        "difference": difference,
+                        "low": low,
+                        "high": high,
+                        "p": t_p(difference, se, areas.df),
+                    }
+                )
     return pd.DataFrame(found)
 
 
@@ -94,8 +105,8 @@ def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.Da
     """Return where the variance of each arm's AUC and of each contrast comes from: seeds, splits, patients.
 
     Columns: what, seed_sd, split_sd, patient_sd (standard deviations of one fold, one repeat and the mean), and the
-    variances of the reported mean that come from each: seed_part, split_part, patient_part; NaN where there is one seed or
-    one repeat alone.
+    variances of the reported mean that come from each: seed_part, split_part, patient_part; NaN where there is one seed
+    or one repeat alone.
     """
     rows = rows.with_both_classes()
     pairs = [(first, second) for first, second in contrasts if first in rows.arms and second in rows.arms]
@@ -111,9 +122,13 @@ def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.Da
         if np.isnan(scores).any():
             continue
         parts = spread(scores, variance)
-        found.append({
-            "what": first if second is None else f"{first} minus {second}", "seed_sd": parts.seed**0.5,
-            "split_sd": parts.split**0.5, "patient_sd": parts.patients**0.5,
-            **dict(zip(("seed_part", "split_part", "patient_part"), parts.of_mean, strict=True)),
-        })  # fmt: skip
+        found.append(
+            {
+                "what": first if second is None else f"{first} minus {second}",
+                "seed_sd": parts.seed**0.5,
+                "split_sd": parts.split**0.5,
+                "patient_sd": parts.patients**0.5,
+                **dict(zip(("seed_part", "split_part", "patient_part"), parts.of_mean, strict=True)),
+            }
+        )
     return pd.DataFrame(found)

@@ -90,9 +90,14 @@ class Description:
         """Return everything as plain values."""
         tables = {title: table.to_dict("records") for title, table in self.tables().items()}
         return {
-            "cohort": self.name, "kind": self.kind, "unit": self.unit, "totals": self.totals, "tables": tables,
-            "notes": self.notes, "problems": self.problems,
-        }  # fmt: skip
+            "cohort": self.name,
+            "kind": self.kind,
+            "unit": self.unit,
+            "totals": self.totals,
+            "tables": tables,
+            "notes": self.notes,
+            "problems": self.problems,
+        }
 
     def headline(self) -> str:
         """Return one sentence: what and how many."""
@@ -117,9 +122,14 @@ def describe(request: Request, observer: Observer) -> Description:
     needs_images = any(study.arm_config(arm).uses_images for arm in study.arms)
     aside = folds.columns_used(study.protocol)
     listing = list_images(
-        request.source, data, needs_images=needs_images, cache=request.out / CACHE, aside=aside,
-        tolerance=request.tolerance, observer=observer,
-    )  # fmt: skip
+        request.source,
+        data,
+        needs_images=needs_images,
+        cache=request.out / CACHE,
+        aside=aside,
+        tolerance=request.tolerance,
+        observer=observer,
+    )
     place = str(request.source.path) if request.source.path is not None else "built in"
     found = Description(listing.name, request.source.kind, place, listing.notice, study.unit, left_out=listing.left_out)
     found.notes = list(listing.notes)
@@ -163,11 +173,13 @@ def _listed_features(listing: Listing) -> pd.DataFrame:
     patients = listing.images.groupby("patient_id")[[feature.name for feature in listing.features]].first()
     rows = [
         {
-            "column": feature.name, "kind": feature.kind, "values": _values(patients[feature.name], feature),
+            "column": feature.name,
+            "kind": feature.kind,
+            "values": _values(patients[feature.name], feature),
             "missing": _percent(patients[feature.name].isna().mean()),
         }
         for feature in listing.features
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 
@@ -179,19 +191,25 @@ def _fill(found: Description, listing: Listing, account: Account, data: DataConf
     found.classes = pd.DataFrame(
         [
             {
-                "class": status, "label": _label_word(group["label"]), "listed": _counted(group),
+                "class": status,
+                "label": _label_word(group["label"]),
+                "listed": _counted(group),
                 "can be used": _counted(group[group["used"]]),
             }
             for status, group in rows.groupby("status", sort=True)
         ]
-    )  # fmt: skip
+    )
     breasts = used.drop_duplicates(["patient_id", "case_id", "breast"])
     units = used.groupby(["patient_id", "case_id", "breast"] if found.unit == "breast" else "patient_id", dropna=False)
     label = units["label"].max()
     found.totals = {
-        "images": len(used), "patients": int(used["patient_id"].nunique()), "cases": int(used["case_id"].nunique()),
-        "breasts": len(breasts), "units": len(label), "positive": int(label.sum()),
-    }  # fmt: skip
+        "images": len(used),
+        "patients": int(used["patient_id"].nunique()),
+        "cases": int(used["case_id"].nunique()),
+        "breasts": len(breasts),
+        "units": len(label),
+        "positive": int(label.sum()),
+    }
     views = used.assign(breast=used["breast"].fillna("not known"), view=used["view"].fillna("not known"))
     found.views = pd.crosstab(views["breast"], views["view"]).rename_axis(columns=None).reset_index()
     found.sites = _sites(used)
@@ -234,11 +252,15 @@ def _features(used: pd.DataFrame, features: tuple[Feature, ...], found: Descript
         missing = values.isna().groupby(patients["label"]).mean()
         rows.append(
             {
-                "column": feature.name, "kind": feature.kind, "values": _values(values, feature),
-                "missing": _percent(values.isna().mean()), "in positives": _percent(missing.get(1, np.nan)),
-                "in negatives": _percent(missing.get(0, np.nan)), "AUC alone": f"{areas[feature.name]:.2f}",
+                "column": feature.name,
+                "kind": feature.kind,
+                "values": _values(values, feature),
+                "missing": _percent(values.isna().mean()),
+                "in positives": _percent(missing.get(1, np.nan)),
+                "in negatives": _percent(missing.get(0, np.nan)),
+                "AUC alone": f"{areas[feature.name]:.2f}",
             }
-        )  # fmt: skip
+        )
         found.notes += _doubts(values, feature)
     return pd.DataFrame(rows)
 

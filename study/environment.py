@@ -11,9 +11,22 @@ from typing import Any
 import mmbc
 
 PACKAGES = (
-    "torch", "torchvision", "timm", "scikit-learn", "scipy", "statsmodels", "pandas", "numpy", "pillow",
-    "opencv-python-headless", "pyarrow", "safetensors", "pydantic", "matplotlib", "optuna",
-)  # fmt: skip
+    "torch",
+    "torchvision",
+    "timm",
+    "scikit-learn",
+    "scipy",
+    "statsmodels",
+    "pandas",
+    "numpy",
+    "pillow",
+    "opencv-python-headless",
+    "pyarrow",
+    "safetensors",
+    "pydantic",
+    "matplotlib",
+    "optuna",
+)
 
 
 def describe(*, command: list[str], cohort_digest: str, store_digest: str | None, device: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """From stored predictions to every number of a study, each with its interval (PROTOCOL sections 1 to 5).
 
-Repeats and seeds are averaged inside every method, never treated as more patients. The same bootstrap draws serve all arms.
+Repeats and seeds are averaged inside every method, never treated as more patients. The same bootstrap draws serve all
+arms.
 """
 
 from collections.abc import Callable
@@ -33,7 +34,8 @@ class Evaluation:
         intervals: arm, metric, the fields of `Estimate`, primary, note: every method of every metric and level.
         summary: the primary line of each, and `pooled` (areas alone: the value over all folds' scores).
         contrasts_by_class: as `intervals`, at the level of `unit`: AUC against each negative status, and within sites.
-        comparisons: the declared contrasts: the fields of `study.stats.comparison.Comparison`, `sentence`, `disagreement`.
+        comparisons: the declared contrasts: the fields of `study.stats.comparison.Comparison`, `sentence`,
+            `disagreement`.
         comparisons_by_class: the contrasts against each negative status.
         against_baseline: each arm minus the baseline where no declared contrast tests them; exploratory.
         variance: where the variance of AUCs and contrasts comes from: seeds, splits, patients.
@@ -41,9 +43,11 @@ class Evaluation:
         expected_ece: what chance alone would show.
         decision: net benefit by threshold; empty without a declared prevalence.
         subgroups: AUC by subgroup with interaction tests.
-        errors: units of the primary level by arm: mean probability, share of runs in which they are wrong (`study.errors`).
+        errors: units of the primary level by arm: mean probability, share of runs in which they are wrong
+            (`study.errors`).
         confusion: arm, level, tp, fp, fn, tn at calibrated probability 0.5, pooled, summed over repeats and seeds.
-        scores: pooled out-of-fold units: arm, repeat, fold, seed, level, ids, status, site, label, logit, prob_calibrated.
+        scores: pooled out-of-fold units: arm, repeat, fold, seed, level, ids, status, site, label, logit,
+            prob_calibrated.
         gaps: sentences about what is missing or not defined.
         unit: the primary unit of analysis, the one the label belongs to: patient or breast.
     """
@@ -78,7 +82,8 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     Args:
         study: finished or not; what is missing is listed in `gaps`.
         n_replicates: bootstrap draws.
-        seed: of the bootstrap and the permutations; the same for every arm, so that arms are compared on the same draws.
+        seed: of the bootstrap and the permutations; the same for every arm, so that arms are compared on the same
+            draws.
 
     Raises:
         StudyError: arms that were not tested on the same rows with the same labels.
@@ -104,19 +109,30 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     declared = [pair for pair in protocol.contrasts if arms.issuperset(pair)]
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
     return Evaluation(
-        per_fold=per_fold, intervals=intervals, summary=_with_pooled(intervals[intervals["primary"]], levels),
+        per_fold=per_fold,
+        intervals=intervals,
+        summary=_with_pooled(intervals[intervals["primary"]], levels),
         contrasts_by_class=pd.DataFrame(list(strata.by_class(primary, weights))),
         comparisons=contrasts.compare_arms(primary, declared, weights[1:], delta=protocol.delta, seed=seed),
         comparisons_by_class=contrasts.by_class(primary, declared),
         against_baseline=contrasts.against_baseline(primary, declared),
-        variance=contrasts.variance_parts(primary, declared), reliability=strata.reliability(primary),
+        variance=contrasts.variance_parts(primary, declared),
+        reliability=strata.reliability(primary),
         expected_ece=strata.expected_errors(primary, rng),
-        decision=pd.DataFrame() if protocol.prevalence is None else strata.decision_curves(primary, weights, protocol.prevalence),
+        decision=(
+            pd.DataFrame()
+            if protocol.prevalence is None
+            else strata.decision_curves(primary, weights, protocol.prevalence)
+        ),
         subgroups=strata.subgroups(
             levels, unit, strata.subgroup_columns(study.cohort, protocol.subgroups), study.cohort, weights
         ),
-        confusion=_confusion(levels), errors=wrong_units(primary), scores=scores, gaps=tuple(gaps), unit=unit,
-    )  # fmt: skip
+        confusion=_confusion(levels),
+        errors=wrong_units(primary),
+        scores=scores,
+        gaps=tuple(gaps),
+        unit=unit,
+    )
 
 
 def levels_of(study: StoredStudy) -> tuple[str, ...]:
@@ -141,8 +157,9 @@ def _no_validation(study: StoredStudy) -> list[str]:
     if not study.imported or study.predictions.empty or (study.predictions["part"] == "validation").any():
         return []
     return [
-        "The predictions have no validation rows (column `part`): probabilities were evaluated as given, without calibration, "
-        "and there is no operating point at 90 % specificity or sensitivity, whose threshold would have to come from such rows."
+        "The predictions have no validation rows (column `part`): probabilities were evaluated as given, without"
+        " calibration, and there is no operating point at 90 % specificity or sensitivity, whose threshold would have"
+        " to come from such rows."
     ]
 
 
@@ -160,9 +177,7 @@ def _draws(study: StoredStudy, n_replicates: int, seed: int) -> tuple[pd.Index, 
 
 def _with_pooled(primary: pd.DataFrame, levels: dict[str, Aligned]) -> pd.DataFrame:
     """Add the ROC-AUC and PR-AUC of scores pooled over folds, averaged over runs."""
-    functions: dict[str, Callable[..., np.ndarray]] = {
-        "roc_auc": metrics.roc_auc, "pr_auc": metrics.average_precision,
-    }  # fmt: skip
+    functions: dict[str, Callable[..., np.ndarray]] = {"roc_auc": metrics.roc_auc, "pr_auc": metrics.average_precision}
     values = []
     for arm, level, metric in primary[["arm", "level", "metric"]].to_numpy():
         rows, value = levels[level], float("nan")
@@ -182,8 +197,10 @@ def _per_fold(units: pd.DataFrame) -> pd.DataFrame:
     for coordinates, fold in units.groupby([*CELL_COLUMNS, "level"], sort=False):
         named = dict(zip([*CELL_COLUMNS, "level"], coordinates, strict=True))
         size = {
-            "n_patients": fold["patient_id"].nunique(), "n_units": len(fold), "n_positive": int(fold["label"].sum())
-        }  # fmt: skip
+            "n_patients": fold["patient_id"].nunique(),
+            "n_units": len(fold),
+            "n_positive": int(fold["label"].sum()),
+        }
         defined = fold["label"].nunique() == 2 and fold["prob_calibrated"].notna().all()
         values = _fold_values(fold) if defined else dict.fromkeys(PER_FOLD, float("nan"))
         rows += [named | {"metric": name, "value": value} | size for name, value in values.items()]

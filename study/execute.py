@@ -71,10 +71,10 @@ class Workspace:
         cache_gib: how much they may take.
         checkpoint_every: epochs after which the state of every live fit is kept; 0 for never.
         keep_models: whether a record has the weights; the trials of a search leave predictions alone.
-        out_of_fold: cell name -> (rows, logits) for cells without a validation part: the predictions of its training rows by
-            models that did not see them, which calibration and thresholds are then learned from.
-        encoders: cell name -> encoder of its clinical columns in place of one fitted on its training rows: a leak, for those who
-            measure what it is worth (`study.ledger`).
+        out_of_fold: cell name -> (rows, logits) for cells without a validation part: the predictions of its training
+            rows by models that did not see them, which calibration and thresholds are then learned from.
+        encoders: cell name -> encoder of its clinical columns in place of one fitted on its training rows: a leak, for
+            those who measure what it is worth (`study.ledger`).
     """
 
     cohort: Cohort
@@ -118,7 +118,8 @@ def execute(
         max_live_fits: at most so many train together; None for as many as fit into memory.
         after_epoch: called after every epoch.
         observer: told about the work.
-        spare_diverged: let a fit whose loss is no number any more stop as `diverged`, without a record, instead of raising.
+        spare_diverged: let a fit whose loss is no number any more stop as `diverged`, without a record, instead of
+            raising.
 
     Returns:
         Seconds by kind of work: augmentation, trunk, tails, evaluation (clean features count as trunk). The rest of the
@@ -212,9 +213,11 @@ def memory_needed(cells: Sequence[Cell], *, n_tabular: int, backbone: Backbone |
     shared, shapes = pass_bytes(config, backbone, sorted({kind.model.fine_tuned_blocks for kind in kinds}))
     sizes = [fit_bytes(kind, backbone, n_tabular, shapes) for kind in kinds]
     return Memory(
-        shared=shared + max(step for _, step in sizes), per_fit=max(kept for kept, _ in sizes),
-        free=available(config.run.device), n_cells=len(cells),
-    )  # fmt: skip
+        shared=shared + max(step for _, step in sizes),
+        per_fit=max(kept for kept, _ in sizes),
+        free=available(config.run.device),
+        n_cells=len(cells),
+    )
 
 
 def _stream_key(cell: Cell) -> str:
@@ -307,9 +310,14 @@ class _Drive:
     """Some cells that share a stream, from their first epoch to their records."""
 
     def __init__(
-        self, cells: Sequence[Cell], backbone: Backbone | None, workspace: Workspace,
-        after_epoch: AfterEpoch | None, observer: Observer, spare_diverged: bool,
-    ) -> None:  # fmt: skip
+        self,
+        cells: Sequence[Cell],
+        backbone: Backbone | None,
+        workspace: Workspace,
+        after_epoch: AfterEpoch | None,
+        observer: Observer,
+        spare_diverged: bool,
+    ) -> None:
         self.workspace = workspace
         self.spare_diverged = spare_diverged
         self.backbone = backbone
@@ -379,9 +387,10 @@ class _Drive:
         images = self.workspace.cohort.images
         rows = dict(rows_of(cell.split, images))
         encoder = self.workspace.encoders.get(cell.name) or tabular.fit(
-            images.loc[rows["train"]], self.workspace.cohort.features,
+            images.loc[rows["train"]],
+            self.workspace.cohort.features,
             missing_indicators=cell.config.data.missing_indicators,
-        )  # fmt: skip
+        )
         train, validation = (self._part(rows[part], encoder) for part in ("train", "validation"))
         fit = Fit(cell.name, cell.config, self.backbone, train, validation, n_rows=self.n_rows, seed=cell.fit_seed)
         state = read_checkpoint(self._folder(cell), cell.key)
@@ -398,11 +407,12 @@ class _Drive:
         if self.backbone is None or self.workspace.store is None:
             return {}
         return self.stream.clean(
-            self.workspace.cache, sorted({cell.config.model.fine_tuned_blocks for cell in cells}),
+            self.workspace.cache,
+            sorted({cell.config.model.fine_tuned_blocks for cell in cells}),
             self.workspace.store.digest,
             lambda done, total: self.observer.preparing("features without augmentation", done, total),
             limit_gib=self.workspace.cache_gib,
-        )  # fmt: skip
+        )
 
     def _finish(self, running: _Running) -> None:
         """Predict the validation and, for the first and only time, the test rows; write the record."""
@@ -422,16 +432,21 @@ class _Drive:
         parameters = list(fit.network.parameters())
         frozen = sum(p.numel() for p in self.backbone.stages.parameters()) if self.backbone is not None else 0
         record: dict[str, Any] = {
-            **cell.key, "arm": cell.arm, "repeat": cell.repeat, "fold": cell.fold,
+            **cell.key,
+            "arm": cell.arm,
+            "repeat": cell.repeat,
+            "fold": cell.fold,
             "cohort_digest": self.workspace.cohort.digest,
             "store_digest": self.workspace.store.digest if features is not None and self.workspace.store else None,
-            "stopped": fit.stopped, "best_epoch": fit.best_epoch, "n_epochs": fit.epoch,
+            "stopped": fit.stopped,
+            "best_epoch": fit.best_epoch,
+            "n_epochs": fit.epoch,
             "seconds": sum(row["seconds"] for row in fit.history) + time.perf_counter() - began,
             "n_parameters": frozen + sum(p.numel() for p in parameters) - self._tail_size(fit),
             "n_trainable": sum(p.numel() for p in parameters),
             "calibration": {"slope": platt[0], "intercept": platt[1]},
             "preprocessing": running.encoder.model_dump(mode="json"),
-        }  # fmt: skip
+        }
         if self.workspace.keep_models:
             record["model"] = {"config": cell.config.model_dump(mode="json"), **self._shared()}
         write_cell(
@@ -479,6 +494,11 @@ def _packed(state: dict[str, Any]) -> bytes:
 def _progress(running: _Running) -> FitProgress:
     fit = running.fit
     return FitProgress(
-        name=fit.name, uses_images=fit.config.uses_images, epoch=fit.epoch, max_epochs=fit.config.train.max_epochs,
-        best_epoch=fit.best_epoch, stopped=fit.stopped, latest=dict(fit.history[-1]),
-    )  # fmt: skip
+        name=fit.name,
+        uses_images=fit.config.uses_images,
+        epoch=fit.epoch,
+        max_epochs=fit.config.train.max_epochs,
+        best_epoch=fit.best_epoch,
+        stopped=fit.stopped,
+        latest=dict(fit.history[-1]),
+    )

@@ -88,8 +88,8 @@ def _with_budget(folder: Path, stored: Search, asked: Search) -> Search:
     tested = [record for record in folder.glob("cells/*/record.json") if not record.parent.name.startswith(BASELINE)]
     if asked.trials > stored.trials and tested:
         raise StudyError(
-            f"{folder}: its winners have been tested with {stored.trials} trials each; more trials now would be a choice made on "
-            "test results. Use another --name for a larger search"
+            f"{folder}: its winners have been tested with {stored.trials} trials each; more trials now would be a"
+            " choice made on test results. Use another --name for a larger search"
         )
     return asked.model_copy(update={"trials": max(stored.trials, asked.trials)})
 
@@ -143,8 +143,8 @@ def check_cohort(folder: Path, cohort: Cohort) -> None:
     if stored["images_checked"] != cohort.images_checked:
         opened = {True: "with every image file checked", False: "without opening any image (no arm used them)"}
         raise StudyError(
-            f"{folder} was begun {opened[stored['images_checked']]}, this run is {opened[cohort.images_checked]}; their "
-            "rows may differ and are never mixed: use another --name"
+            f"{folder} was begun {opened[stored['images_checked']]}, this run is {opened[cohort.images_checked]}; their"
+            " rows may differ and are never mixed: use another --name"
         )
     raise StudyError(
         f"{folder} belongs to another cohort (digest {stored['digest']}, now {cohort.digest}): rows, labels, clinical "

@@ -11,16 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mmbc.config import digest
-from mmbc.data.splits import (
-    PARTS,
-    Split,
-    check,
-    cross_validation,
-    holdout,
-    inner_folds,
-    patient_table,
-    predefined,
-)
+from mmbc.data.splits import PARTS, Split, check, cross_validation, holdout, inner_folds, patient_table, predefined
 from mmbc.errors import LeakageError, SplitError, nearest, some
 from study.record import read_json
 from study.settings import Protocol
@@ -57,8 +48,10 @@ def make(images: pd.DataFrame, protocol: Protocol, *, n_inner: int | None = None
     single = protocol.holdout is not None or protocol.test_where
     content = {
         "kind": "holdout" if single else "cross-validation",
-        "n_folds": len(folds) // protocol.repeats, "repeats": protocol.repeats, "folds": folds,
-    }  # fmt: skip
+        "n_folds": len(folds) // protocol.repeats,
+        "repeats": protocol.repeats,
+        "folds": folds,
+    }
     content |= {"predefined": True} if protocol.fold_column or protocol.test_where else {}
     return content if n_inner is None else nested(content, images, n_inner, protocol.split_seed)
 
@@ -173,8 +166,8 @@ def _both_classes(patients: pd.DataFrame, tested: set[str], where: str) -> None:
     for part, chosen in (("test part", patients[inside]), ("rest", patients[~inside])):
         if chosen["label"].nunique() < 2:
             raise SplitError(
-                f"{where}: the {part} has {len(chosen)} patients, not both classes ({int(chosen['label'].sum())} positive); "
-                "join small values in a column of your own"
+                f"{where}: the {part} has {len(chosen)} patients, not both classes ({int(chosen['label'].sum())}"
+                " positive); join small values in a column of your own"
             )
 
 
@@ -341,11 +334,16 @@ def table(content: dict[str, Any], images: pd.DataFrame) -> pd.DataFrame:
                 continue
             rows.append(
                 {
-                    "repeat": repeat, "fold": fold, "name": names[repeat, fold], "part": part, "n_patients": len(chosen),
-                    "n_positive": int(chosen["label"].sum()), "n_images": int(chosen["n_images"].sum()),
+                    "repeat": repeat,
+                    "fold": fold,
+                    "name": names[repeat, fold],
+                    "part": part,
+                    "n_patients": len(chosen),
+                    "n_positive": int(chosen["label"].sum()),
+                    "n_images": int(chosen["n_images"].sum()),
                     "prevalence": float(chosen["label"].mean()),
                 }
-            )  # fmt: skip
+            )
     return pd.DataFrame(rows, columns=COUNTED)
 
 
@@ -364,6 +362,8 @@ def warnings(content: dict[str, Any], images: pd.DataFrame) -> Sequence[str]:
         return notes
     return [
         *notes,
-        f"The smallest validation part has {fewest} positive patients; below {FEW_POSITIVE} early stopping is noisy. "
-        "Fixed epochs avoid it: --set train.keep=last --set train.max_epochs=N.",
+        (
+            f"The smallest validation part has {fewest} positive patients; below {FEW_POSITIVE} early stopping is"
+            " noisy. Fixed epochs avoid it: --set train.keep=last --set train.max_epochs=N."
+        ),
     ]

@@ -39,7 +39,10 @@ def cost(planned: Planned, request: Request) -> str:
     if not left:
         return "Every cell is finished; the command would write the report again."
     seconds = expected_seconds(left, len(planned.cohort.images), request.executor)
-    return f"{len(left)} cells to train; at most about {duration(seconds)} ({request.executor}, every fit to its last epoch)"
+    return (
+        f"{len(left)} cells to train; at most about {duration(seconds)} ({request.executor}, every fit to its last"
+        " epoch)"
+    )
 
 
 def precision(planned: Planned) -> str:
@@ -49,14 +52,19 @@ def precision(planned: Planned) -> str:
     positive = images.groupby("patient_id")["label"].max()
     try:
         inputs = Plan(
-            len(positive), float(positive.mean()), EXPECTED_AUC, len(images) / len(positive), n_folds, protocol.repeats,
+            len(positive),
+            float(positive.mean()),
+            EXPECTED_AUC,
+            len(images) / len(positive),
+            n_folds,
+            protocol.repeats,
             delta=protocol.delta,
-        )  # fmt: skip
+        )
     except ValueError as error:
         return f"No plan of what can be shown: {error}."
     result = plan(inputs)
     return (
-        f"If the AUC is {EXPECTED_AUC:g}: 95 % interval {result.e1_patient.low:.3f} to {result.e1_patient.high:.3f}, smallest "
-        f"difference found with power {inputs.power:g} {result.detectable_e1:.3f} (E1), {result.detectable_e2:.3f} (E2). "
-        f"{resolution(result)} More: python -m study.precision --help"
+        f"If the AUC is {EXPECTED_AUC:g}: 95 % interval {result.e1_patient.low:.3f} to {result.e1_patient.high:.3f},"
+        f" smallest difference found with power {inputs.power:g} {result.detectable_e1:.3f} (E1),"
+        f" {result.detectable_e2:.3f} (E2). {resolution(result)} More: python -m study.precision --help"
     )

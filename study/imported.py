@@ -1,8 +1,8 @@
 """Predictions of models trained anywhere, in any language, read as a study: the same checks, the same report.
 
 One row per prediction. Needed are `patient_id, label, fold, arm, prob`; `repeat, seed, part, image_id, case_id, breast,
-view, status, site` are used where they are, and every other column that qualifies is a clinical feature. Without rows of
-`part` validation there is nothing to calibrate on: probabilities are taken as given, and no threshold is chosen.
+view, status, site` are used where they are, and every other column that qualifies is a clinical feature. Without rows
+of `part` validation there is nothing to calibrate on: probabilities are taken as given, and no threshold is chosen.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,12 +81,17 @@ def import_predictions(request: Import) -> StoredStudy:
     if cohort.features and folds["n_folds"] > 1:
         predictions, records = _with_baseline(predictions, records, folds, cohort)
     stored = StoredStudy(
-        folder=request.out / (request.name or manifest.cohort_name(request.path)), settings=study, cohort=cohort,
-        cohort_digest=cohort.digest, folds=folds,
+        folder=request.out / (request.name or manifest.cohort_name(request.path)),
+        settings=study,
+        cohort=cohort,
+        cohort_digest=cohort.digest,
+        folds=folds,
         environment=_environment(request, roles, cohort, len(rows)),
         planned=tuple(name for name in planned_cells(study, folds) if name in records or BASELINE not in name),
-        records=records, predictions=predictions, history=pd.DataFrame(),
-    )  # fmt: skip
+        records=records,
+        predictions=predictions,
+        history=pd.DataFrame(),
+    )
     return _keep(stored, force=request.force)
 
 
@@ -119,9 +124,12 @@ def _folds(rows: pd.DataFrame, names: Mapping[int, str]) -> dict[str, Any]:
             parts = {"train": sorted(train), "validation": sorted(validation), "test": sorted(test)}
             found.append({"repeat": repeat, "fold": fold, **name, **parts})
     return {
-        "kind": "cross-validation" if n_folds > 1 else "holdout", "n_folds": n_folds,
-        "repeats": int(tested["repeat"].max()) + 1, "own": True, "folds": found,
-    }  # fmt: skip
+        "kind": "cross-validation" if n_folds > 1 else "holdout",
+        "n_folds": n_folds,
+        "repeats": int(tested["repeat"].max()) + 1,
+        "own": True,
+        "folds": found,
+    }
 
 
 def _check_repeat(repeat: int, tested: pd.DataFrame, everybody: set[str], names: Mapping[int, str]) -> None:
@@ -131,9 +139,9 @@ def _check_repeat(repeat: int, tested: pd.DataFrame, everybody: set[str], names:
     if len(twice):
         shown = some(f"{patient} (folds {some(mine['name'])})" for patient, mine in twice.groupby("patient_id"))
         raise LeakageError(
-            f"repeat {repeat}: {twice['patient_id'].nunique()} patients are tested in several folds: {shown}. A model that "
-            "tested one image of a patient may have been trained on her others; group the folds by patient and train again, "
-            "or, if these are splits of their own, number them in a column 'repeat'"
+            f"repeat {repeat}: {twice['patient_id'].nunique()} patients are tested in several folds: {shown}. A model"
+            " that tested one image of a patient may have been trained on her others; group the folds by patient and"
+            " train again, or, if these are splits of their own, number them in a column 'repeat'"
         )
     never = sorted(everybody - set(tested["patient_id"]))
     if never:
@@ -141,8 +149,8 @@ def _check_repeat(repeat: int, tested: pd.DataFrame, everybody: set[str], names:
     for name, labels in tested.groupby(fold_names)["label"]:
         if labels.nunique() < 2:
             raise SplitError(
-                f"repeat {repeat}, fold {name}: {len(labels)} patients, all with label {labels.iloc[0]}; no AUC exists there. "
-                "Join folds, so that each has both classes"
+                f"repeat {repeat}, fold {name}: {len(labels)} patients, all with label {labels.iloc[0]}; no AUC exists"
+                " there. Join folds, so that each has both classes"
             )
 
 
@@ -161,7 +169,7 @@ def default_contrasts(arms: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 def _settings(request: Import, arms: Sequence[str], folds: Mapping[str, Any], n_seeds: int) -> StudyFile:
     names = list(arms)
-    pairs = [[arm_name(arm) for arm in pair] for pair in (request.contrasts or default_contrasts(names))]
+    pairs = [[arm_name(arm) for arm in pair] for pair in request.contrasts or default_contrasts(names)]
     base = {"arms": {arm: {"question": ""} for arm in names}, "protocol": {"contrasts": pairs}}
     asked = [f"protocol.contrasts={pairs!r}"] if request.contrasts else []
     study = load("default", request.config, [*request.assignments, *asked], base=base)
@@ -210,9 +218,7 @@ def _with_baseline(
 
 
 def _environment(request: Import, roles: Mapping[str, str], cohort: Cohort, n_rows: int) -> dict[str, Any]:
-    about = {
-        "file": request.path.name, "sha256": file_digest(request.path), "n_rows": n_rows, "columns": dict(roles)
-    }  # fmt: skip
+    about = {"file": request.path.name, "sha256": file_digest(request.path), "n_rows": n_rows, "columns": dict(roles)}
     found = describe(command=list(request.command), cohort_digest=cohort.digest, store_digest=None, device="none")
     return found | {"imported": about}
 

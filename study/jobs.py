@@ -115,8 +115,11 @@ def _work(request: Request, names: list[str], number: int, channel: Any) -> None
         chosen = set(names)
         cells = [cell for cell in planned.cells if cell.name in chosen]
         execute(
-            cells, workspace_of(planned, request), executor=request.executor,
-            max_live_fits=request.max_live_fits, observer=_Reporter(channel),
-        )  # fmt: skip
+            cells,
+            workspace_of(planned, request),
+            executor=request.executor,
+            max_live_fits=request.max_live_fits,
+            observer=_Reporter(channel),
+        )
     except MmbcError as error:
         channel.put(_Message("error", (str(error),)))

@@ -64,9 +64,14 @@ class Cell:
     def key(self) -> dict[str, object]:
         """What a finished cell must agree with to be taken for this one."""
         return {
-            "name": self.name, "config_digest": self.config_digest, "split_digest": self.split_digest,
-            "seed": self.seed, "fit_seed": self.fit_seed, "stream_seed": self.stream_seed, "leak": self.leak,
-        }  # fmt: skip
+            "name": self.name,
+            "config_digest": self.config_digest,
+            "split_digest": self.split_digest,
+            "seed": self.seed,
+            "fit_seed": self.fit_seed,
+            "stream_seed": self.stream_seed,
+            "leak": self.leak,
+        }
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,8 @@ class TrialCell(Cell):
     """One fit of a trial of a search.
 
     Attributes:
-        fold: the fold whose training part is searched (`study.searched.WHOLE` for the whole cohort); of a flat search, the
-            fold whose validation part judges.
+        fold: the fold whose training part is searched (`study.searched.WHOLE` for the whole cohort); of a flat search,
+            the fold whose validation part judges.
         trial: name of the trial.
         inner: the inner fold, or None in a flat search.
     """

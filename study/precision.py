@@ -35,9 +35,18 @@ def main(
     console = Console()
     try:
         result = _planned(
-            n_patients=patients, prevalence=prevalence, auc=auc, images_per_patient=images_per_patient, folds=folds,
-            repeats=repeats, correlation=correlation, icc=icc, delta=delta, power=power, half_width=half_width,
-        )  # fmt: skip
+            n_patients=patients,
+            prevalence=prevalence,
+            auc=auc,
+            images_per_patient=images_per_patient,
+            folds=folds,
+            repeats=repeats,
+            correlation=correlation,
+            icc=icc,
+            delta=delta,
+            power=power,
+            half_width=half_width,
+        )
         if json_file is not None:
             _write(json_file, result)
     except MmbcError as error:
@@ -71,10 +80,13 @@ def _write(file: Path, result: PlanResult) -> None:
 def _table(result: PlanResult) -> Table:
     inputs = result.inputs
     table = Table(
-        "expected", "value",
-        title=f"{inputs.n_patients} patients, prevalence {inputs.prevalence:g}, {inputs.folds} folds, "
-        f"{inputs.repeats} repeat{'' if inputs.repeats == 1 else 's'}",
-    )  # fmt: skip
+        "expected",
+        "value",
+        title=(
+            f"{inputs.n_patients} patients, prevalence {inputs.prevalence:g}, {inputs.folds} folds, "
+            f"{inputs.repeats} repeat{'' if inputs.repeats == 1 else 's'}"
+        ),
+    )
     for label, value in lines(result):
         table.add_row(label, value)
     return table

@@ -57,8 +57,8 @@ def _probabilities(path: Path, values: pd.Series, column: str) -> pd.Series:
     if len(bad):
         shown = some((f"row {row}: {value!r}" for row, value in bad.items()), 5)
         raise CohortError(
-            f"{path}: column {column!r} (prob) must hold probabilities of the positive class between 0 and 1; {len(bad)} "
-            f"rows do not: {shown}. Scores on another scale become probabilities by 1 / (1 + exp(-score))"
+            f"{path}: column {column!r} (prob) must hold probabilities of the positive class between 0 and 1;"
+            f" {len(bad)} rows do not: {shown}. Scores on another scale become probabilities by 1 / (1 + exp(-score))"
         )
     return found.astype(float)
 
@@ -85,7 +85,8 @@ def _arm_names(path: Path, values: pd.Series) -> pd.Series:
         raise CohortError(f"{path}: arms {some(names)} cannot be told apart by letters and digits; rename them")
     if BASELINE in names.values():
         raise CohortError(
-            f"{path}: the arm name {BASELINE!r} is that of the baseline this program fits on the clinical columns; rename the arm"
+            f"{path}: the arm name {BASELINE!r} is that of the baseline this program fits on the clinical columns;"
+            " rename the arm"
         )
     return values.map(names)
 
@@ -105,9 +106,13 @@ def cohort_of(
     keys = ["image_id", "patient_id", "case_id", "breast", "view", "status", "site", "outcome", "row"]
     listed = pd.concat([images[keys], values], axis=1).reset_index(drop=True)
     listing = Listing(
-        name=manifest.cohort_name(path), images=listed.assign(path=""), features=features,
-        positive=manifest.default_positive(listed["outcome"]), sides="given", left_out=left_out,
-    )  # fmt: skip
+        name=manifest.cohort_name(path),
+        images=listed.assign(path=""),
+        features=features,
+        positive=manifest.default_positive(listed["outcome"]),
+        sides="given",
+        left_out=left_out,
+    )
     cohort = assemble(listing, data, allow_leaky=allow_leaky)
     label = cohort.images.set_index("image_id")["label"]
     rows = rows[rows["image_id"].isin(label.index)]
@@ -130,9 +135,9 @@ def _check_once(path: Path, rows: pd.DataFrame) -> None:
     if len(repeated):
         first = repeated[repeated["image_id"] == repeated["image_id"].iloc[0]]
         raise CohortError(
-            f"{path}: rows {some(first['row'], 4)} predict the same thing ({repeated['image_id'].iloc[0]}, arm "
-            f"{repeated['arm'].iloc[0]}) in the same fold, {len(repeated)} rows are concerned; columns image_id, breast or "
-            "view tell a patient's images apart, repeat and seed tell runs apart"
+            f"{path}: rows {some(first['row'], 4)} predict the same thing ({repeated['image_id'].iloc[0]}, arm"
+            f" {repeated['arm'].iloc[0]}) in the same fold, {len(repeated)} rows are concerned; columns image_id,"
+            " breast or view tell a patient's images apart, repeat and seed tell runs apart"
         )
 
 
@@ -145,8 +150,8 @@ def _check_same(path: Path, rows: pd.DataFrame, columns: Sequence[str]) -> None:
             mine = rows[rows["image_id"] == bad[0]].drop_duplicates(column)
             shown = ", ".join(f"{value!r} in row {row}" for value, row in mine[[column, "row"]].to_numpy()[:2])
             raise CohortError(
-                f"{path}: column {'label' if column == 'outcome' else column!r} differs between rows of the same image or "
-                f"patient: {bad[0]} has {shown}; {len(bad)} are concerned"
+                f"{path}: column {'label' if column == 'outcome' else column!r} differs between rows of the same image"
+                f" or patient: {bad[0]} has {shown}; {len(bad)} are concerned"
             )
 
 
@@ -156,8 +161,10 @@ def number_runs(rows: pd.DataFrame) -> dict[int, str]:
     for key in ("repeat", "seed", "fold"):
         values = rows[key].fillna("0").astype(str)
         found = numbers(values)
-        order = sorted(values.unique(), key=lambda value: (float(found[values == value].iloc[0]), value)
-                       if found.notna().all() else (0.0, value))  # fmt: skip
+        order = sorted(
+            values.unique(),
+            key=lambda value: (float(found[values == value].iloc[0]), value) if found.notna().all() else (0.0, value),
+        )
         number = {value: place for place, value in enumerate(order)}
         rows[key] = values.map(number).astype(int)
         if key == "fold" and not found.notna().all():
@@ -180,6 +187,6 @@ def check_pairs(rows: pd.DataFrame, fold_names: Mapping[int, str]) -> None:
         if differing:
             shown = some(map(named, sorted(differing)), 3)
             raise StudyError(
-                f"arms {reference} and {arm} were not predicted for the same rows; {len(differing)} have no pair: {shown}. "
-                "Arms are compared in pairs: give every arm the same rows"
+                f"arms {reference} and {arm} were not predicted for the same rows; {len(differing)} have no pair:"
+                f" {shown}. Arms are compared in pairs: give every arm the same rows"
             )

@@ -107,9 +107,14 @@ def prepare(request: Request, observer: Observer) -> Planned:
     asked = with_resolved_run(request.study)
     needs_images = any(asked.arm_config(arm).uses_images for arm in asked.arms)
     opened = open_cohort(
-        request.source, asked.data, needs_images=needs_images, cache=request.out / CACHE,
-        aside=folds.columns_used(asked.protocol), tolerance=request.tolerance, observer=observer,
-    )  # fmt: skip
+        request.source,
+        asked.data,
+        needs_images=needs_images,
+        cache=request.out / CACHE,
+        aside=folds.columns_used(asked.protocol),
+        tolerance=request.tolerance,
+        observer=observer,
+    )
     cohort = opened.cohort
     check_features(asked, cohort)
     check_subgroups(cohort, asked.protocol.subgroups)
@@ -125,10 +130,17 @@ def prepare(request: Request, observer: Observer) -> Planned:
     cohort = dataclasses.replace(cohort, notice=joined((cohort.notice, warning(study, cohort))))
     notes += folds.warnings(content, cohort.images)
     return Planned(
-        folder=place, study=study, cohort=cohort, store=opened.store, folds=content,
-        cells=plan(study, tuple(study.arms), splits, read_searched(place)), baseline=baseline_cells(study, splits), notes=notes,
-        opened=opened, findings=at_start(opened, study, content, request.tolerance, request.out / CACHE, observer),
-    )  # fmt: skip
+        folder=place,
+        study=study,
+        cohort=cohort,
+        store=opened.store,
+        folds=content,
+        cells=plan(study, tuple(study.arms), splits, read_searched(place)),
+        baseline=baseline_cells(study, splits),
+        notes=notes,
+        opened=opened,
+        findings=at_start(opened, study, content, request.tolerance, request.out / CACHE, observer),
+    )
 
 
 def check_features(study: StudyFile, cohort: Cohort) -> None:
@@ -173,6 +185,10 @@ def variant(study: StudyFile, tolerance: Tolerance) -> list[str]:
 def workspace_of(planned: Planned, request: Request) -> Workspace:
     """Return what the cells of a planned study are trained on."""
     return Workspace(
-        planned.cohort, planned.store, planned.folder, request.out / CACHE,
-        cache_gib=request.cache_gib, checkpoint_every=request.checkpoint_every,
-    )  # fmt: skip
+        planned.cohort,
+        planned.store,
+        planned.folder,
+        request.out / CACHE,
+        cache_gib=request.cache_gib,
+        checkpoint_every=request.checkpoint_every,
+    )

@@ -35,13 +35,34 @@ CHECKPOINT = "checkpoint.bin"
 
 CELL_COLUMNS = ("arm", "repeat", "fold", "seed")
 PREDICTION_COLUMNS = (
-    "image_id", "patient_id", "case_id", "breast", "view", "status", "site", "label",
-    "part", "logit", "prob", "prob_calibrated",
-)  # fmt: skip
+    "image_id",
+    "patient_id",
+    "case_id",
+    "breast",
+    "view",
+    "status",
+    "site",
+    "label",
+    "part",
+    "logit",
+    "prob",
+    "prob_calibrated",
+)
 HISTORY_COLUMNS = (
-    "epoch", "train_loss", "train_accuracy", "train_f1", "train_auc",
-    "val_loss", "val_accuracy", "val_f1", "val_auc", "monitored", "lr", "head_lr", "seconds",
-)  # fmt: skip
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "train_f1",
+    "train_auc",
+    "val_loss",
+    "val_accuracy",
+    "val_f1",
+    "val_auc",
+    "monitored",
+    "lr",
+    "head_lr",
+    "seconds",
+)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -95,9 +116,13 @@ def prediction_rows(
 
 
 def write_cell(
-    folder: Path, *, predictions: pd.DataFrame, record: Mapping[str, Any],
-    history: pd.DataFrame | None = None, model: bytes | None = None,
-) -> None:  # fmt: skip
+    folder: Path,
+    *,
+    predictions: pd.DataFrame,
+    record: Mapping[str, Any],
+    history: pd.DataFrame | None = None,
+    model: bytes | None = None,
+) -> None:
     """Write a finished cell: its files first, `record.json` with their digests last."""
     buffer = io.BytesIO()
     predictions.to_parquet(buffer, index=False)
@@ -184,12 +209,17 @@ def write_cohort(folder: Path, cohort: Cohort) -> None:
     cohort.images.drop(columns="path", errors="ignore").to_parquet(buffer, index=False)
     write_atomically(folder / "cohort.parquet", buffer.getvalue())
     facts = {
-        "name": cohort.name, "digest": cohort.digest, "images_checked": cohort.images_checked, "notice": cohort.notice,
-        "notes": list(cohort.notes), "positive": list(cohort.positive),
+        "name": cohort.name,
+        "digest": cohort.digest,
+        "images_checked": cohort.images_checked,
+        "notice": cohort.notice,
+        "notes": list(cohort.notes),
+        "positive": list(cohort.positive),
         "n_outlined": cohort.n_outlined,
         "features": [[feature.name, feature.kind, list(feature.order)] for feature in cohort.features],
-        "flow": cohort.flow.to_dict("records"), "excluded": cohort.excluded.to_dict("records"),
-    }  # fmt: skip
+        "flow": cohort.flow.to_dict("records"),
+        "excluded": cohort.excluded.to_dict("records"),
+    }
     write_json(folder / "cohort.json", facts)
 
 
@@ -201,12 +231,17 @@ def read_cohort(folder: Path) -> tuple[Cohort, str]:
     except (OSError, ValueError) as error:
         raise StudyError(f"{folder / 'cohort.parquet'}: cannot be read ({error})") from error
     cohort = Cohort(
-        name=facts["name"], images=images, positive=tuple(facts["positive"]), n_outlined=facts["n_outlined"],
+        name=facts["name"],
+        images=images,
+        positive=tuple(facts["positive"]),
+        n_outlined=facts["n_outlined"],
         features=tuple(Feature(name, kind, tuple(order)) for name, kind, order in facts["features"]),
         flow=pd.DataFrame(facts["flow"], columns=["step", "status", "n_images", "n_patients"]),
         excluded=pd.DataFrame(facts["excluded"], columns=["image_id", "patient_id", "status", "step", "reason"]),
-        images_checked=facts["images_checked"], notice=facts["notice"], notes=tuple(facts["notes"]),
-    )  # fmt: skip
+        images_checked=facts["images_checked"],
+        notice=facts["notice"],
+        notes=tuple(facts["notes"]),
+    )
     return cohort, facts["digest"]
 
 

@@ -17,9 +17,11 @@ def begin(planned: Planned, command: list[str]) -> None:
         StudyError: the folder belongs to another cohort.
     """
     environment = describe(
-        command=command, cohort_digest=planned.cohort.digest, device=planned.study.run.device,
+        command=command,
+        cohort_digest=planned.cohort.digest,
+        device=planned.study.run.device,
         store_digest=planned.store.digest if planned.store is not None else None,
-    )  # fmt: skip
+    )
     study_folder.begin(planned.folder, planned.study, planned.cohort, planned.folds, environment)
     write_findings(planned.folder, planned.findings)
 
@@ -38,6 +40,9 @@ def carry_out(planned: Planned, request: Request, observer: Observer, *, command
             execute_in_processes(request, cells, observer)
         else:
             execute(
-                cells, workspace_of(planned, request), executor=request.executor, max_live_fits=request.max_live_fits,
+                cells,
+                workspace_of(planned, request),
+                executor=request.executor,
+                max_live_fits=request.max_live_fits,
                 observer=observer,
-            )  # fmt: skip
+            )

@@ -54,10 +54,11 @@ def show_forecast(console: Console, planned: Planned, request: Request) -> None:
 def plan_facts(planned: Planned) -> dict[str, Any]:
     """Return a planned study for `--json`: its flow, its cells, and those that are still to be trained."""
     return {
-        "study": planned.folder.name, "flow": planned.cohort.flow.to_dict("records"),
+        "study": planned.folder.name,
+        "flow": planned.cohort.flow.to_dict("records"),
         "cells": [cell.name for cell in planned.cells],
         "to_train": [cell.name for cell in planned.unfinished(planned.cells)],
-    }  # fmt: skip
+    }
 
 
 def interrupted(planned: Planned | None) -> str:
@@ -132,6 +133,9 @@ def described(found: Description) -> Iterator[RenderableType]:
     for note in found.notes:
         yield Text(f"- {note}")
     if not found.problems:
-        yield "[bold green]Nothing stands in the way of a run.[/] Next: the same command with --dry-run instead of --describe."
+        yield (
+            "[bold green]Nothing stands in the way of a run.[/] Next: the same command with --dry-run instead of"
+            " --describe."
+        )
     for problem in found.problems:
         yield Text.assemble(("would stop the run: ", "bold red"), problem)

@@ -29,17 +29,33 @@ WHOLE = -1
 """The `fold` of a search that no fold is held out of: on the whole cohort, or, in flat mode, over all folds."""
 
 TRIAL_COLUMNS = (
-    "arm", "repeat", "fold", "number", "order", "state", "value", "scores", "best_epochs", "epochs", "max_epochs",
-    "n_trainable", "seconds", "wave", "wave_seconds", "worker", "default",
-)  # fmt: skip
+    "arm",
+    "repeat",
+    "fold",
+    "number",
+    "order",
+    "state",
+    "value",
+    "scores",
+    "best_epochs",
+    "epochs",
+    "max_epochs",
+    "n_trainable",
+    "seconds",
+    "wave",
+    "wave_seconds",
+    "worker",
+    "default",
+)
 """Columns of the table of trials.
 
 arm, repeat, fold: which search; `fold` is WHOLE where none is held out.
 number, order: Optuna's number, and the position among the trials that count, from 0.
 state: `complete`, `pruned`, or `diverged` (its loss became no number).
-value: mean over inner folds of the validation ROC-AUC at the level of the unit; that of the last epoch for a pruned trial,
-    NaN for one that diverged before it had any.
-scores: (n_inner,) of float, fold by fold; best_epochs, epochs: (n_inner,) of int, the best epoch and how many were trained.
+value: mean over inner folds of the validation ROC-AUC at the level of the unit; that of the last epoch for a pruned
+    trial, NaN for one that diverged before it had any.
+scores: (n_inner,) of float, fold by fold; best_epochs, epochs: (n_inner,) of int, the best epoch and how many were
+trained.
 max_epochs: what a fit could have trained at most.
 n_trainable: trainable parameters, the cost that ties are broken by.
 seconds: of its fits alone; wave, wave_seconds: which trials ran together, and how long they took all together.
@@ -114,7 +130,8 @@ def arm_configs(
 ) -> dict[tuple[str, int, int], Config]:
     """Return (arm, repeat, fold) -> configuration, for the arms and folds whose configuration is known.
 
-    Without a search every fold of an arm has the same; after a nested one each has its own, after a flat one again the same.
+    Without a search every fold of an arm has the same; after a nested one each has its own, after a flat one again the
+    same.
     """
     configs = {}
     for arm in study.arms:

@@ -161,8 +161,8 @@ class StudyFile(Config):
         shared = [key for key in self.arms[name].set if key.startswith(SHARED) and key != "data.missing_indicators"]
         if shared:
             raise ConfigError(
-                f"arm {name}: sets {some(shared)}, which all arms of a study have in common; make it a study of its own "
-                f"(--set {shared[0]}=... --name ...)"
+                f"arm {name}: sets {some(shared)}, which all arms of a study have in common; make it a study of its own"
+                f" (--set {shared[0]}=... --name ...)"
             )
         return changed(self.config, self.arms[name].set, f"arm {name}")
 
@@ -230,8 +230,10 @@ def column_roles(text: str | None) -> Iterable[tuple[str, str]]:
 def data_settings(file: Path | None, assignments: Sequence[str]) -> DataConfig:
     """Return how a table is read, from a study file and `--set` values, before its arms are known."""
     values: dict[str, Any] = {}
-    for where, change in [*([(str(file), read_toml(file))] if file is not None else []),
-                          *((f"--set {text}", assignment(text)) for text in assignments)]:  # fmt: skip
+    for where, change in [
+        *([(str(file), read_toml(file))] if file is not None else []),
+        *((f"--set {text}", assignment(text)) for text in assignments),
+    ]:
         values = merge(values, change.get("data", {}))
         parse(DataConfig, values, f"{where}: data")
     return parse(DataConfig, values, "data")

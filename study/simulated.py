@@ -24,12 +24,17 @@ def predictions(
     """
     rng = np.random.default_rng(seed)
     positive = rng.random(n_patients) < 0.37
-    patients = pd.DataFrame({
-        "patient_id": [f"P{number:05d}" for number in range(n_patients)], "label": positive.astype(int),
-        "status": np.where(positive, "Cancer", np.where(rng.random(n_patients) < 0.55, "Benign", "Normal")),
-        "site": rng.choice(list("ABCD"), n_patients), "age": np.round(rng.normal(55 + 5 * positive, 11)),
-        "density": rng.integers(1, 5, n_patients), "tested": rng.permutation(np.arange(n_patients) % n_folds),
-    })  # fmt: skip
+    patients = pd.DataFrame(
+        {
+            "patient_id": [f"P{number:05d}" for number in range(n_patients)],
+            "label": positive.astype(int),
+            "status": np.where(positive, "Cancer", np.where(rng.random(n_patients) < 0.55, "Benign", "Normal")),
+            "site": rng.choice(list("ABCD"), n_patients),
+            "age": np.round(rng.normal(55 + 5 * positive, 11)),
+            "density": rng.integers(1, 5, n_patients),
+            "tested": rng.permutation(np.arange(n_patients) % n_folds),
+        }
+    )
     rows = patients.loc[np.repeat(patients.index, len(IMAGES))].reset_index(drop=True)
     breasts, views = zip(*IMAGES, strict=True)
     rows = rows.assign(breast=np.tile(breasts, n_patients), view=np.tile(views, n_patients))

@@ -47,8 +47,18 @@ from study.searched import FOLDER as SEARCH
 from study.searched import Searched, arm_configs, read_searched, write_searched
 from study.settings import BASELINE, StudyFile
 
-ARCHIVED = ("study.toml", "cohort.parquet", "cohort.json", "folds.json", "environment.json", "predictions.parquet",
-            "history.parquet", "records.json", FINDINGS, *(f"{SEARCH}/{name}" for name in SEARCH_FILES))  # fmt: skip
+ARCHIVED = (
+    "study.toml",
+    "cohort.parquet",
+    "cohort.json",
+    "folds.json",
+    "environment.json",
+    "predictions.parquet",
+    "history.parquet",
+    "records.json",
+    FINDINGS,
+    *(f"{SEARCH}/{name}" for name in SEARCH_FILES),
+)
 
 OF_MODELS = ("files", "model", "preprocessing", "coefficients")
 """What a record says to load the model, which an archive does not have."""
@@ -148,19 +158,32 @@ def load_study(folder: Path) -> StoredStudy:
         if "history.csv" in record["files"]:
             history.append(pd.read_csv(place / "history.csv").assign(**coordinates))
     return StoredStudy(
-        folder=folder, settings=settings, cohort=cohort, cohort_digest=cohort_digest, folds=folds,
-        environment=read_json(folder / "environment.json"), planned=planned, records=records,
-        predictions=_joined(predictions, PREDICTION_COLUMNS), history=_joined(history, HISTORY_COLUMNS), searched=searched,
+        folder=folder,
+        settings=settings,
+        cohort=cohort,
+        cohort_digest=cohort_digest,
+        folds=folds,
+        environment=read_json(folder / "environment.json"),
+        planned=planned,
+        records=records,
+        predictions=_joined(predictions, PREDICTION_COLUMNS),
+        history=_joined(history, HISTORY_COLUMNS),
+        searched=searched,
         findings=read_findings(folder),
-    )  # fmt: skip
+    )
 
 
 class _Belonging:
     """Checks that cells are of the study they lie in: same cohort, configuration, split and labels, no deliberate leak."""
 
     def __init__(
-        self, settings: StudyFile, searched: Searched | None, folds: Mapping[str, Any], cohort: Cohort, cohort_digest: str
-    ) -> None:  # fmt: skip
+        self,
+        settings: StudyFile,
+        searched: Searched | None,
+        folds: Mapping[str, Any],
+        cohort: Cohort,
+        cohort_digest: str,
+    ) -> None:
         self.nested = bool(folds.get("nested"))
         self.cohort_digest = cohort_digest
         self.splits = splits(dict(folds))
@@ -174,7 +197,8 @@ class _Belonging:
         """Refuse a cell that was trained with a leak on purpose, one of an optimism ledger, and one of another study."""
         if record.get("leak"):
             raise StudyError(
-                f"{place}: was trained with the deliberate leak {record['leak']!r}; it cannot be reported beside honest cells"
+                f"{place}: was trained with the deliberate leak {record['leak']!r}; it cannot be reported beside honest"
+                " cells"
             )
         if record.get("ledger"):
             raise StudyError(
@@ -183,13 +207,15 @@ class _Belonging:
         repeat, fold = record["repeat"], record["fold"]
         config = self.baseline if record["arm"] == BASELINE else self.configs.get((record["arm"], repeat, fold))
         expected = {
-            "cohort_digest": self.cohort_digest, "config_digest": config, "split_digest": self.split_digests[repeat, fold],
-        }  # fmt: skip
+            "cohort_digest": self.cohort_digest,
+            "config_digest": config,
+            "split_digest": self.split_digests[repeat, fold],
+        }
         other = [key.removesuffix("_digest") for key, value in expected.items() if record.get(key) != value]
         if other:
             raise StudyError(
-                f"{place}: belongs to another study (other {' and '.join(other)}); studies are never mixed. Delete the folder "
-                "and run the study again, or compare two studies with study.compare"
+                f"{place}: belongs to another study (other {' and '.join(other)}); studies are never mixed. Delete the"
+                " folder and run the study again, or compare two studies with study.compare"
             )
 
     def check_rows(self, place: Path, record: Mapping[str, Any], rows: pd.DataFrame) -> None:
@@ -206,8 +232,9 @@ class _Belonging:
                     image for image in wanted.index if not found.loc[image].equals(wanted.loc[image])
                 }
                 raise StudyError(
-                    f"{place}: its {part} rows are not those of the cohort and the split (patients or labels differ, or rows "
-                    f"are missing): {some(sorted(map(str, differing)), 3)}. Delete the folder and run the study again"
+                    f"{place}: its {part} rows are not those of the cohort and the split (patients or labels differ, or"
+                    f" rows are missing): {some(sorted(map(str, differing)), 3)}. Delete the folder and run the study"
+                    " again"
                 )
 
 
@@ -250,9 +277,13 @@ def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
     buffer = io.BytesIO()
     numbers = list(frame.select_dtypes("float").columns)
     frame.to_parquet(
-        buffer, index=False, compression="zstd", compression_level=9, use_byte_stream_split=numbers,
+        buffer,
+        index=False,
+        compression="zstd",
+        compression_level=9,
+        use_byte_stream_split=numbers,
         use_dictionary=[name for name in frame.columns if name not in numbers],
-    )  # fmt: skip
+    )
     write_atomically(path, buffer.getvalue())
 
 
@@ -303,12 +334,20 @@ def read_archive(folder: Path) -> StoredStudy:
     predictions = _completed(pd.read_parquet(folder / "predictions.parquet"), cohort, content["records"])
     history = [pd.read_parquet(folder / "history.parquet")] if "history.parquet" in digests else []
     return StoredStudy(
-        folder=folder, settings=read_settings(folder), cohort=cohort, cohort_digest=cohort_digest,
-        folds=read_json(folder / "folds.json"), environment=read_json(folder / "environment.json"),
-        planned=tuple(content["planned"]), records=content["records"], predictions=predictions,
+        folder=folder,
+        settings=read_settings(folder),
+        cohort=cohort,
+        cohort_digest=cohort_digest,
+        folds=read_json(folder / "folds.json"),
+        environment=read_json(folder / "environment.json"),
+        planned=tuple(content["planned"]),
+        records=content["records"],
+        predictions=predictions,
         history=_joined([frame.astype({"arm": "str"}) for frame in history], HISTORY_COLUMNS),
-        searched=read_searched(folder), findings=read_findings(folder), archived=True,
-    )  # fmt: skip
+        searched=read_searched(folder),
+        findings=read_findings(folder),
+        archived=True,
+    )
 
 
 def _completed(rows: pd.DataFrame, cohort: Cohort, records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

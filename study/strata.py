@@ -124,9 +124,9 @@ def subgroups(
 ) -> pd.DataFrame:
     """Return the AUC of every arm in each subgroup, and a test whether it differs between them.
 
-    A column that varies within a case (the view, the side) is analysed by image. Otherwise a unit with several values, such as a
-    patient's age at two cases, has that of most of its images. AUC over pairs of the same test part and subgroup; interval
-    and the interaction's Wald test from the patient bootstrap.
+    A column that varies within a case (the view, the side) is analysed by image. Otherwise a unit with several values,
+    such as a patient's age at two cases, has that of most of its images. AUC over pairs of the same test part and
+    subgroup; interval and the interaction's Wald test from the patient bootstrap.
 
     Columns: arm, column, group, level, n_patients, n_positive, value, low, high, suppressed, interaction_p.
     """
@@ -159,9 +159,13 @@ def _by_group(rows: Aligned, column: str, groups: pd.Series, weights: np.ndarray
         n_positive, n_negative = int((people["max"] == 1).sum()), int((people["min"] == 0).sum())
         small = min(n_positive, n_negative) < SMALLEST_CELL
         lines[group] = {
-            "column": column, "group": group, "level": rows.level, "n_patients": np.nan if small else len(people),
-            "n_positive": np.nan if small else n_positive, "suppressed": small,
-        }  # fmt: skip
+            "column": column,
+            "group": group,
+            "level": rows.level,
+            "n_patients": np.nan if small else len(people),
+            "n_positive": np.nan if small else n_positive,
+            "suppressed": small,
+        }
         if not small:
             concordant, pairs = _within(inside, np.zeros(len(inside.rows)), weights)
             draws[group] = np.stack([ratio(row, pairs) for row in concordant])
@@ -211,21 +215,31 @@ def reliability(rows: Aligned) -> pd.DataFrame:
                 )
                 share = clustered_ratio(positive, n)
                 low, high = clustered_wilson(share) if share.n_patients > 1 else (float("nan"), float("nan"))
-                found.append({
-                    "arm": name, "stage": stage, "bin": int(number), "mean_prob": float(probs[arm, inside].mean()),
-                    "observed": share.value, "low": low, "high": high, "n_units": int(inside.sum()),
-                })  # fmt: skip
+                found.append(
+                    {
+                        "arm": name,
+                        "stage": stage,
+                        "bin": int(number),
+                        "mean_prob": float(probs[arm, inside].mean()),
+                        "observed": share.value,
+                        "low": low,
+                        "high": high,
+                        "n_units": int(inside.sum()),
+                    }
+                )
     return pd.DataFrame(found)
 
 
 def expected_errors(rows: Aligned, rng: np.random.Generator) -> pd.DataFrame:
     """Return the ECE that each arm's calibrated probabilities would show by chance: arm, metric, expected."""
     first = rows.where(rows.runs == 0)
-    return pd.DataFrame([
-        {"arm": name, "metric": metric, "expected": expected_ece(first.prob[arm], N_BINS, kind, rng)}  # type: ignore[arg-type]
-        for arm, name in enumerate(rows.arms)
-        for metric, kind in (("ece", "equal-width"), ("ece_equal_mass", "equal-mass"))
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {"arm": name, "metric": metric, "expected": expected_ece(first.prob[arm], N_BINS, kind, rng)}  # type: ignore[arg-type]
+            for arm, name in enumerate(rows.arms)
+            for metric, kind in (("ece", "equal-width"), ("ece_equal_mass", "equal-mass"))
+        ]
+    )
 
 
 def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd.DataFrame:
@@ -249,10 +263,17 @@ def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd
             draws = net_benefit(sensitivity[:, place], specificity[:, place], prevalence, threshold)
             varied = len(draws) > 1 and np.ptp(draws[1:]) > 0  # nobody recalled in any replicate is no certainty
             low, high = percentile_interval(draws[1:]) if varied else (np.nan, np.nan)
-            found.append({
-                "arm": name, "threshold": float(threshold), "value": float(draws[0]), "low": low, "high": high,
-                "treat_all": float(treat_all(prevalence, threshold)), "method": BOOTSTRAP if varied else NO_INTERVAL,
-            })  # fmt: skip
+            found.append(
+                {
+                    "arm": name,
+                    "threshold": float(threshold),
+                    "value": float(draws[0]),
+                    "low": low,
+                    "high": high,
+                    "treat_all": float(treat_all(prevalence, threshold)),
+                    "method": BOOTSTRAP if varied else NO_INTERVAL,
+                }
+            )
     return pd.DataFrame(found)
 
 

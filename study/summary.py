@@ -50,10 +50,14 @@ COUNTED: dict[str, tuple[str, Counted]] = {
 }
 """Metric -> which calls it counts, and how."""
 PROPORTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "sensitivity_at_90_specificity": ((0,), (0, 2)), "specificity_achieved": ((3,), (1, 3)),
-    "specificity_at_90_sensitivity": ((3,), (1, 3)), "sensitivity_achieved": ((0,), (0, 2)),
-    "accuracy": ((0, 3), (0, 1, 2, 3)), "sensitivity": ((0,), (0, 2)), "specificity": ((3,), (1, 3)),
-}  # fmt: skip
+    "sensitivity_at_90_specificity": ((0,), (0, 2)),
+    "specificity_achieved": ((3,), (1, 3)),
+    "specificity_at_90_sensitivity": ((3,), (1, 3)),
+    "sensitivity_achieved": ((0,), (0, 2)),
+    "accuracy": ((0, 3), (0, 1, 2, 3)),
+    "sensitivity": ((0,), (0, 2)),
+    "specificity": ((3,), (1, 3)),
+}
 """Metrics that are proportions: which counts (true positive, false positive, false negative, true negative) over which."""
 RESTATED = ("ppv", "npv")
 """Predictive values at the threshold for 90 % specificity, at the declared prevalence; absent without one."""
@@ -103,9 +107,14 @@ def sums(rows: Aligned, arm: int, n_patients: int) -> Sums:
         gaps[metric] = bin_sums(labels - prob, bins, patients, n_patients, N_BINS)
         sizes[metric] = bin_sums(np.ones(len(bins)), bins, patients, n_patients, N_BINS)
     return Sums(
-        counts, total(np.ones(len(labels))), total(labels.astype(float)), total((prob - labels) ** 2),
-        total(-np.where(labels == 1, np.log(clipped), np.log1p(-clipped))), gaps, sizes,
-    )  # fmt: skip
+        counts,
+        total(np.ones(len(labels))),
+        total(labels.astype(float)),
+        total((prob - labels) ** 2),
+        total(-np.where(labels == 1, np.log(clipped), np.log1p(-clipped))),
+        gaps,
+        sizes,
+    )
 
 
 def pooled(weights: Weights, added: Sums, prevalence: float | None = None) -> dict[str, np.ndarray]:
@@ -174,9 +183,16 @@ class _Row:
         self.n_patients, self.n_images = first["patient_id"].nunique(), int(first["n_images"].sum())
 
     def line(
-        self, metric: str, value: float, interval: tuple[float, float], method: str,
-        *, estimand: str = "E1", primary: bool = True, note: str = "",
-    ) -> dict[str, object]:  # fmt: skip
+        self,
+        metric: str,
+        value: float,
+        interval: tuple[float, float],
+        method: str,
+        *,
+        estimand: str = "E1",
+        primary: bool = True,
+        note: str = "",
+    ) -> dict[str, object]:
         """Return one line."""
         if np.isnan(value) or np.isnan(interval).any():
             interval = (float("nan"), float("nan"))
@@ -218,8 +234,8 @@ def _roc_auc(row: _Row, rows: Aligned, arm: int, areas: auc.Areas, drawn: np.nda
     method, note = DELONG, ""
     if areas.undetermined:
         note = (
-            f"{areas.undetermined} of {len(np.unique(rows.parts))} test parts give no variance of their own (perfect separation, "
-            "or a class with one patient); theirs is Hanley and McNeil's at the mean AUC"
+            f"{areas.undetermined} of {len(np.unique(rows.parts))} test parts give no variance of their own (perfect"
+            " separation, or a class with one patient); theirs is Hanley and McNeil's at the mean AUC"
         )
     interval = auc.logit_interval(value, se)
     if value in (0.0, 1.0):
@@ -241,9 +257,7 @@ def _roc_auc(row: _Row, rows: Aligned, arm: int, areas: auc.Areas, drawn: np.nda
             yield row.line("roc_auc", folds.value, ends, method, estimand="E2", primary=False, note=note)
     if rows.n_runs == 1:
         mean_auc, spread = auc.ledell(rows.labels, rows.logit[arm], rows.patients, rows.folds)
-        yield row.line(
-            "roc_auc", mean_auc, auc.normal_interval(mean_auc, spread), LEDELL, primary=False
-        )  # fmt: skip
+        yield row.line("roc_auc", mean_auc, auc.normal_interval(mean_auc, spread), LEDELL, primary=False)
 
 
 def fold_scores(rows: Aligned, arm: int) -> np.ndarray:

@@ -31,7 +31,8 @@ class Together:
     """Several studies as one.
 
     Attributes:
-        study: all arms under the names `STUDY-ARM`; its contrasts are each arm of a later study minus that of the first.
+        study: all arms under the names `STUDY-ARM`; its contrasts are each arm of a later study minus that of the
+            first.
         names: of the studies, in order.
         differing: key, and the value in each study: the settings that the comparison is about.
         notes: what was left out so that every run has its pair.
@@ -66,10 +67,12 @@ def together(studies: Sequence[StoredStudy]) -> Together:
     imported = any(study.imported for study in studies)
     repeats, seeds = (min(getattr(study.settings.protocol, key) for study in studies) for key in ("repeats", "seeds"))
     return Together(
-        study=_joined(studies, names, arms, repeats, seeds), names=names,
-        differing=pd.DataFrame() if imported else _differing(studies, names), imported=imported,
+        study=_joined(studies, names, arms, repeats, seeds),
+        names=names,
+        differing=pd.DataFrame() if imported else _differing(studies, names),
+        imported=imported,
         notes=tuple(_notes(studies, names, arms, repeats, seeds)),
-    )  # fmt: skip
+    )
 
 
 def _names(studies: Sequence[StoredStudy]) -> tuple[str, ...]:
@@ -80,8 +83,8 @@ def _names(studies: Sequence[StoredStudy]) -> tuple[str, ...]:
         absent = [name for name in study.planned if name not in study.records]
         if absent:
             raise StudyError(
-                f"{study.name}: is not finished ({len(absent)} of {len(study.planned)} cells are missing: {some(absent, 3)}); "
-                "the command that began it continues it"
+                f"{study.name}: is not finished ({len(absent)} of {len(study.planned)} cells are missing:"
+                f" {some(absent, 3)}); the command that began it continues it"
             )
     return names
 
@@ -103,8 +106,9 @@ def _check_rows(one: StoredStudy, other: StoredStudy) -> None:
     sets = [set(map(tuple, frame.to_numpy().tolist())) for frame in rows]
     differing = sorted({row[0] for row in sets[0] ^ sets[1]})
     raise StudyError(
-        f"{one.name} and {other.name} are not of the same rows: {len(differing)} images are in one alone, or have another "
-        f"patient or label there: {some(differing, 3)}. Differences are paired by patient, so both need the same cohort"
+        f"{one.name} and {other.name} are not of the same rows: {len(differing)} images are in one alone, or have"
+        f" another patient or label there: {some(differing, 3)}. Differences are paired by patient, so both need the"
+        " same cohort"
     )
 
 
@@ -149,12 +153,19 @@ def _joined(
     renamed = {f"{name}-{arm}": Arm(question="") for name in names for arm in arms}
     environment: dict[str, Any] = {**first.environment, "imported": {"studies": list(names)}, "command": []}
     return StoredStudy(
-        folder=first.folder.with_name("-vs-".join(names)), cohort=first.cohort, cohort_digest=first.cohort_digest,
+        folder=first.folder.with_name("-vs-".join(names)),
+        cohort=first.cohort,
+        cohort_digest=first.cohort_digest,
         settings=first.settings.model_copy(update={"arms": renamed, "protocol": protocol}),
-        folds=first.folds, environment=environment, planned=tuple(records), records=records,
-        predictions=pd.concat(frames, ignore_index=True)[[*CELL_COLUMNS, *first.predictions.columns.drop(list(CELL_COLUMNS))]],
+        folds=first.folds,
+        environment=environment,
+        planned=tuple(records),
+        records=records,
+        predictions=pd.concat(frames, ignore_index=True)[
+            [*CELL_COLUMNS, *first.predictions.columns.drop(list(CELL_COLUMNS))]
+        ],
         history=first.history.iloc[:0],
-    )  # fmt: skip
+    )
 
 
 def _differing(studies: Sequence[StoredStudy], names: Sequence[str]) -> pd.DataFrame:
@@ -180,7 +191,7 @@ def _notes(
             notes.append(f"{name} alone has the arms {some(alone)}; they have no pair and are left out.")
         if (protocol.repeats, protocol.seeds) != (repeats, seeds):
             notes.append(
-                f"{name} has {protocol.repeats} repeats and {protocol.seeds} seeds; the first {repeats} and {seeds}, which all "
-                "studies have, are compared."
+                f"{name} has {protocol.repeats} repeats and {protocol.seeds} seeds; the first {repeats} and {seeds},"
+                " which all studies have, are compared."
             )
     return notes

@@ -21,16 +21,19 @@ def patient_digests(cohort: str, images: pd.DataFrame) -> list[str]:
 def stamp(study: str, arms: Sequence[str], cohort: Cohort) -> Tuned:
     """Return what `best.toml` says of the arms that were searched and of the cohort it was done on."""
     return Tuned(
-        study=study, cohort=cohort.name, cohort_digest=cohort.digest, arms=tuple(arms),
+        study=study,
+        cohort=cohort.name,
+        cohort_digest=cohort.digest,
+        arms=tuple(arms),
         patients=tuple(patient_digests(cohort.name, cohort.images)),
-    )  # fmt: skip
+    )
 
 
 def warning(study: StudyFile, cohort: Cohort) -> str:
     """Return the notice that a study needs: its settings were searched on its own patients, or on some of them; else ''.
 
-    A nested search needs none, because no test patient has a part in it; nor does a flat one on a single split, whose test
-    part is nobody's validation part.
+    A nested search needs none, because no test patient has a part in it; nor does a flat one on a single split, whose
+    test part is nobody's validation part.
     """
     protocol = study.protocol
     single = (protocol.holdout is not None or protocol.test_where) and protocol.repeats == 1

@@ -54,9 +54,11 @@ def pool(
         return pooled.reset_index()
     over = _noisy_or if breasts == "noisy-or" else breasts
     by_patient = pooled.reset_index().sort_values("label", ascending=False, kind="stable")
-    return by_patient.groupby([*by, "patient_id"], sort=True, observed=True).agg(
-        **first, logit=("logit", over), n_images=("n_images", "sum")
-    ).reset_index()  # fmt: skip
+    return (
+        by_patient.groupby([*by, "patient_id"], sort=True, observed=True)
+        .agg(**first, logit=("logit", over), n_images=("n_images", "sum"))
+        .reset_index()
+    )
 
 
 def _noisy_or(logits: pd.Series) -> float:
@@ -82,7 +84,8 @@ def cell_units(rows: pd.DataFrame, level: str, protocol: Protocol) -> tuple[pd.D
 def _calibrated(validation: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return the test units with probabilities and calls from the validation units of the same cell; and a gap, or ''.
 
-    Without validation units (predictions of a model trained elsewhere) probabilities are taken as given, and there is no
+    Without validation units (predictions of a model trained elsewhere) probabilities are taken as given, and there is
+    no
     threshold: the calls that need one are NA.
     """
     if validation.empty and test["label"].nunique() == 2:
@@ -177,8 +180,8 @@ def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
     if len(bad):
         cells = (f"{r.arm}.r{r.repeat}.f{r.fold}.s{r.seed}, image {r.image_id}" for r in bad.itertuples())
         raise StudyError(
-            f"logits that are no finite numbers in {len(bad)} stored predictions: {some(cells, 3)}. Delete the folders of these "
-            "cells under cells/ and run the study again"
+            f"logits that are no finite numbers in {len(bad)} stored predictions: {some(cells, 3)}. Delete the folders"
+            " of these cells under cells/ and run the study again"
         )
     frames: list[pd.DataFrame] = []
     gaps = []
@@ -207,7 +210,8 @@ class Aligned:
         rows: repeat, fold, seed, ids, status, site, label, n_images (n_rows).
         patients: position of each row's patient among the tested ones (n_rows,).
         logit, prob: (n_arms, n_rows); `prob` is calibrated.
-        calls: name of `CALLS` -> (n_arms, n_rows) of bool; those that need validation rows are absent where there are none.
+        calls: name of `CALLS` -> (n_arms, n_rows) of bool; those that need validation rows are absent where there are
+            none.
     """
 
     level: str
@@ -246,9 +250,14 @@ class Aligned:
     def where(self, mask: np.ndarray) -> "Aligned":
         """Return some of the rows; `mask` is (n_rows,) of bool."""
         return Aligned(
-            self.level, self.arms, self.rows[mask].reset_index(drop=True), self.patients[mask], self.logit[:, mask],
-            self.prob[:, mask], {name: called[:, mask] for name, called in self.calls.items()},
-        )  # fmt: skip
+            self.level,
+            self.arms,
+            self.rows[mask].reset_index(drop=True),
+            self.patients[mask],
+            self.logit[:, mask],
+            self.prob[:, mask],
+            {name: called[:, mask] for name, called in self.calls.items()},
+        )
 
     def with_both_classes(self) -> "Aligned":
         """Return the rows of test parts that have both classes."""
@@ -278,12 +287,16 @@ def align(units: pd.DataFrame, arms: Sequence[str], level: str, patients: pd.Ind
             one, other = (set(map(tuple, f[[*keys, "label"]].astype(str).to_numpy())) for f in (frames[0], frame))
             where = [" ".join(row[3:-1]) + f" (repeat {row[0]}, seed {row[1]}, fold {row[2]})" for row in one ^ other]
             raise StudyError(
-                f"{arms[0]} and {arm} were not tested on the same {level}s with the same labels; differing: "
-                f"{some(sorted(set(where)))}. Delete the folder of the altered cell under cells/ and run the study again"
+                f"{arms[0]} and {arm} were not tested on the same {level}s with the same labels; differing:"
+                f" {some(sorted(set(where)))}. Delete the folder of the altered cell under cells/ and run the study"
+                " again"
             )
     rows = frames[0][[*keys, "status", "site", "label", "n_images"]]
     return Aligned(
-        level, tuple(arms), rows, patients.get_indexer(pd.Index(rows["patient_id"])).astype(np.int64),
+        level,
+        tuple(arms),
+        rows,
+        patients.get_indexer(pd.Index(rows["patient_id"])).astype(np.int64),
         np.stack([frame["logit"].to_numpy() for frame in frames]),
         np.stack([frame["prob_calibrated"].to_numpy() for frame in frames]),
         {
@@ -291,4 +304,4 @@ def align(units: pd.DataFrame, arms: Sequence[str], level: str, patients: pd.Ind
             for name in CALLS
             if not any(frame[name].isna().any() for frame in frames)
         },
-    )  # fmt: skip
+    )

@@ -15,11 +15,22 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     report: Annotated[Path, typer.Argument(help="Folder of a report: reports/NAME.")],
-    study: Annotated[Path | None, typer.Option(help="Where its predictions lie. Default: in the report (study/), else results/NAME.")] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="Where its predictions lie. Default: in the report (study/), else results/NAME.")
+    ] = None,
     results: Annotated[Path, typer.Option(help="Where studies lie.")] = Path("results"),
-    redraw: Annotated[bool, typer.Option("--redraw", help="Draw the figures again too and compare them bit by bit; needs the versions that the report was made with.")] = False,
+    redraw: Annotated[
+        bool,
+        typer.Option(
+            "--redraw",
+            help=(
+                "Draw the figures again too and compare them bit by bit; needs the versions that the report was made"
+                " with."
+            ),
+        ),
+    ] = False,
     most: Annotated[int, typer.Option(min=1, help="Disagreements to print.")] = 20,
-) -> None:  # fmt: skip
+) -> None:
     """Say which numbers of a report do not follow from its predictions.
 
     Exit code 0: all do; 1: some do not; 2: it could not be checked.

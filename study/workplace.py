@@ -43,9 +43,15 @@ class Opened:
 
 
 def list_images(
-    source: Source, data: DataConfig, *, needs_images: bool, cache: Path, aside: tuple[str, ...], tolerance: Tolerance,
+    source: Source,
+    data: DataConfig,
+    *,
+    needs_images: bool,
+    cache: Path,
+    aside: tuple[str, ...],
+    tolerance: Tolerance,
     observer: Observer,
-) -> Listing:  # fmt: skip
+) -> Listing:
     """Read what a cohort lists; no file of it is opened."""
     listing = read(source, data, cache=cache, render=needs_images, aside=aside, progress=observer.preparing)
     if tolerance.limit_patients is not None:
@@ -60,9 +66,15 @@ def open_images(listing: Listing, data: DataConfig, *, cache: Path, observer: Ob
 
 
 def open_cohort(
-    source: Source, data: DataConfig, *, needs_images: bool, cache: Path, aside: tuple[str, ...] = (),
-    tolerance: Tolerance, observer: Observer,
-) -> Opened:  # fmt: skip
+    source: Source,
+    data: DataConfig,
+    *,
+    needs_images: bool,
+    cache: Path,
+    aside: tuple[str, ...] = (),
+    tolerance: Tolerance,
+    observer: Observer,
+) -> Opened:
     """Read a cohort and, where an arm uses images or the labels are in the pixels, every one of its files.
 
     A study none of whose arms uses images opens no file and keeps every listed row; its cohort says so.
@@ -86,9 +98,13 @@ def open_cohort(
     opened = needs_images or needs_pixels(listing, data)
     facts = open_images(listing, data, cache=cache, observer=observer) if opened else None
     cohort = assemble(
-        listing, data, facts=facts, allow_missing=tolerance.allow_missing_images,
-        max_unreadable=tolerance.max_unreadable, allow_leaky=tolerance.allow_leaky,
-    )  # fmt: skip
+        listing,
+        data,
+        facts=facts,
+        allow_missing=tolerance.allow_missing_images,
+        max_unreadable=tolerance.max_unreadable,
+        allow_leaky=tolerance.allow_leaky,
+    )
     if facts is None or not needs_images:
         return Opened(listing, facts, cohort, None)
     used = facts.set_axis(listing.images.loc[facts.index, "image_id"]).loc[cohort.images["image_id"]]

@@ -10,9 +10,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted([*(ROOT / "mmbc").rglob("*.py"), *(ROOT / "study").rglob("*.py")])
 COMMANDS = {
-    "study.cv", "study.report", "study.verify", "study.compare", "study.example", "study.bench", "study.cache",
-    "study.precision", "study.search.__main__", "study.audit.__main__", "study.stats.simulate", "mmbc.example",
-}  # fmt: skip
+    "study.cv",
+    "study.report",
+    "study.verify",
+    "study.compare",
+    "study.example",
+    "study.bench",
+    "study.cache",
+    "study.precision",
+    "study.search.__main__",
+    "study.audit.__main__",
+    "study.stats.simulate",
+    "mmbc.example",
+}
 TORCH = {"torch", "torchvision", "timm", "safetensors"}
 
 

@@ -13,9 +13,12 @@ from study import example as predictions
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 COMMANDS = {
-    "mmbc.example": example.app, "study.cv": cv.app, "study.report": report.app, "study.verify": verify.app,
+    "mmbc.example": example.app,
+    "study.cv": cv.app,
+    "study.report": report.app,
+    "study.verify": verify.app,
     "study.example": predictions.app,
-}  # fmt: skip
+}
 RUN = CliRunner()
 
 

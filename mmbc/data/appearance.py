@@ -74,9 +74,10 @@ class Appearance:
     Attributes:
         table: `n_coloured` pixels, `colour_share` (at least `marks.COLOURED_THROUGHOUT` where the whole image is in
             colour, which is not counted), `n_curves`, `n_markers`, the `GREYS` (mean and SD without the inside of the
-            breast, quantiles of the breast, median of the background; grey levels) and `NOISES` (SD of pixel noise; grey levels).
-        border: (n_images, 320) of float32, 0 to 1: the frame less the inside of the breast, mirrored so that the chest wall
-            is on the left: else side and view would be most of what it shows.
+            breast, quantiles of the breast, median of the background; grey levels) and `NOISES` (SD of pixel noise;
+            grey levels).
+        border: (n_images, 320) of float32, 0 to 1: the frame less the inside of the breast, mirrored so that the chest
+            wall is on the left: else side and view would be most of what it shows.
         silhouette: (n_images, 24 * 24) of float32, 0 to 1: share of each cell that is breast, mirrored alike.
         uncentred: (n_images, 32 * 32) of float32, 0 to 1: grey of rim and background, mirrored alike.
         thumbnails: (n_images, 64, 64) of uint8: the whole image as it is, to confirm duplicates with.
@@ -103,9 +104,13 @@ class Appearance:
 
 
 def read_appearance(
-    paths: Sequence[Path], pixel_digests: Sequence[str], *, cache: Path, workers: int = 0,
+    paths: Sequence[Path],
+    pixel_digests: Sequence[str],
+    *,
+    cache: Path,
+    workers: int = 0,
     progress: Progress | None = None,
-) -> Appearance:  # fmt: skip
+) -> Appearance:
     """Measure images, or take what was measured before.
 
     Args:

@@ -8,9 +8,13 @@ from mmbc.errors import StudyError
 
 GIB = 2**30
 KINDS = {
-    "features": "clean-*.npy", "pixels": "*", "phantom": "phantom-*", "traces": "*", "appearance": "*.npy",
+    "features": "clean-*.npy",
+    "pixels": "*",
+    "phantom": "phantom-*",
+    "traces": "*",
+    "appearance": "*.npy",
     ".": "facts-*.parquet",
-}  # fmt: skip
+}
 """Subfolder -> pattern of its entries: clean features, decoded images, rendered phantoms, what the audit measured of outlines
 and in images, facts about files."""
 
@@ -62,8 +66,8 @@ def make_room(cache: Path, needed: int, limit: float) -> None:
     """
     if needed > limit * GIB:
         raise StudyError(
-            f"the clean features of this study take {needed / GIB:.1f} GiB, more than the limit of {limit:g} GiB; raise it "
-            f"(--cache-gib {needed / GIB + 1:.0f}), use smaller images or fewer depths"
+            f"the clean features of this study take {needed / GIB:.1f} GiB, more than the limit of {limit:g} GiB; raise"
+            f" it (--cache-gib {needed / GIB + 1:.0f}), use smaller images or fewer depths"
         )
     kept = [entry for entry in entries(cache) if entry.kind == "features"]
     total = sum(entry.n_bytes for entry in kept)
@@ -75,8 +79,8 @@ def make_room(cache: Path, needed: int, limit: float) -> None:
         total, free = total - entry.n_bytes, free + entry.n_bytes
     if free < needed:
         raise StudyError(
-            f"{cache}: the clean features take {needed / GIB:.1f} GiB, the disk has {free / GIB:.1f} GiB left; clear it, or "
-            "put --out on another disk"
+            f"{cache}: the clean features take {needed / GIB:.1f} GiB, the disk has {free / GIB:.1f} GiB left; clear"
+            " it, or put --out on another disk"
         )
 
 

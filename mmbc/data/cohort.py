@@ -176,7 +176,8 @@ def with_features(listing: Listing, data: DataConfig) -> Listing:
             outside = set(listing.images[feature.name].dropna().astype(str)) - set(kind)
             if outside:
                 raise CohortError(
-                    f"{listing.name}: column {feature.name!r} has values outside the order {list(kind)}: {some(sorted(outside))}"
+                    f"{listing.name}: column {feature.name!r} has values outside the order {list(kind)}:"
+                    f" {some(sorted(outside))}"
                 )
             kept.append(Feature(feature.name, "ordinal", kind))
         else:
@@ -195,7 +196,8 @@ def _check_keys(listing: Listing) -> None:
     repeated = rows[rows["image_id"].duplicated(keep=False)]
     if len(repeated):
         raise CohortError(
-            f"{listing.name}: listed more than once: {labels.named(repeated.sort_values('image_id'))}; an image has one row"
+            f"{listing.name}: listed more than once: {labels.named(repeated.sort_values('image_id'))}; an image has"
+            " one row"
         )
 
 
@@ -236,11 +238,17 @@ def assemble(
     account.notes += leaky.check(used, listing.features, data.label_level, allow_leaky, listing.name)
     accounted = account.rows[["image_id", "patient_id", "status"]].assign(step=account.step, reason=account.reason)
     return Cohort(
-        name=listing.name, images=used, features=listing.features, flow=flow(account),
-        excluded=accounted[~account.used].reset_index(drop=True), images_checked=facts is not None,
-        positive=data.positive or listing.positive, n_outlined=_n_outlined(account, facts),
-        notice=listing.notice, notes=tuple(account.notes),
-    )  # fmt: skip
+        name=listing.name,
+        images=used,
+        features=listing.features,
+        flow=flow(account),
+        excluded=accounted[~account.used].reset_index(drop=True),
+        images_checked=facts is not None,
+        positive=data.positive or listing.positive,
+        n_outlined=_n_outlined(account, facts),
+        notice=listing.notice,
+        notes=tuple(account.notes),
+    )
 
 
 def used_rows(listing: Listing, account: Account) -> pd.DataFrame:
@@ -345,7 +353,10 @@ def limited(listing: Listing, n_patients: int, *, seed: int = 0) -> Listing:
     kept = first.assign(rank=rank).sort_values("rank", kind="stable").head(n_patients)["patient_id"]
     images = listing.images[listing.images["patient_id"].isin(kept)].reset_index(drop=True)
     n_listed = listing.images["patient_id"].nunique()
-    note = f"A sample of {len(kept)} of the {n_listed} listed patients (--limit-patients): for a quick try, not for a result."
+    note = (
+        f"A sample of {len(kept)} of the {n_listed} listed patients (--limit-patients): for a quick try, not for a"
+        " result."
+    )
     return replace(listing, images=images, notes=(*listing.notes, note))
 
 
@@ -361,9 +372,9 @@ def check_files(account: Account, *, allow_missing: bool, max_unreadable: int) -
         names = some(path.name for path in paths)
         n_compared = int(account.label.notna().sum())
         raise ImageError(
-            f"{int(missing.sum())} of {n_compared} listed images are missing: {names}. "
-            f"The first was looked for at {paths[0]}. Complete the download or correct the paths (in a table of your own: "
-            "relative to it, or to data.image_root), or go on with the rest: --allow-missing-images"
+            f"{int(missing.sum())} of {n_compared} listed images are missing: {names}. The first was looked for at"
+            f" {paths[0]}. Complete the download or correct the paths (in a table of your own: relative to it, or to"
+            " data.image_root), or go on with the rest: --allow-missing-images"
         )
     if unreadable.sum() > max_unreadable:
         bad = zip(account.rows.loc[unreadable, "path"], account.reason[unreadable], strict=True)

@@ -158,8 +158,8 @@ def as_kind(name: str, values: pd.Series, kind: str | tuple[str, ...]) -> pd.Ser
 def suspicious(name: str, values: pd.Series, kind: FeatureKind, order: Sequence[str] = ()) -> list[float]:
     """Return the extreme values of a numeric or ordinal column that may stand for 'not known'.
 
-    Nines far above everything else, one negative value among others, a zero far below everything else, and a zero on the scale
-    of BI-RADS, which begins at one.
+    Nines far above everything else, one negative value among others, a zero far below everything else, and a zero on
+    the scale of BI-RADS, which begins at one.
     """
     if order or kind == "categorical":
         return []

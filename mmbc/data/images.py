@@ -183,9 +183,7 @@ def _load_facts(file: Path) -> dict[tuple[str, int, int], dict[str, Any]]:
 
 
 def _save_facts(
-    file: Path,
-    known: dict[tuple[str, int, int], dict[str, Any]],
-    fresh: dict[tuple[str, int, int], dict[str, Any]],
+    file: Path, known: dict[tuple[str, int, int], dict[str, Any]], fresh: dict[tuple[str, int, int], dict[str, Any]]
 ) -> None:
     """Keep the facts of readable files by rename, the latest state of each path."""
     good = {stamp: facts for stamp, facts in fresh.items() if not facts["error"]}
@@ -203,9 +201,14 @@ def _save_facts(
 
 
 def open_store(
-    paths: Sequence[Path], facts: pd.DataFrame, data: DataConfig, *, cache: Path, workers: int = 0,
+    paths: Sequence[Path],
+    facts: pd.DataFrame,
+    data: DataConfig,
+    *,
+    cache: Path,
+    workers: int = 0,
     progress: Progress | None = None,
-) -> ImageStore:  # fmt: skip
+) -> ImageStore:
     """Return the network inputs of images, made now or kept from an earlier call with the same images and settings.
 
     Args:
@@ -260,9 +263,15 @@ def _meta(key: str, shape: tuple[int, int, int], pool: OutlinePool) -> dict[str,
 
 
 def _build(
-    folder: Path, key: str, shape: tuple[int, int, int], paths: Sequence[Path], facts: pd.DataFrame, data: DataConfig,
-    workers: int, progress: Progress | None,
-) -> None:  # fmt: skip
+    folder: Path,
+    key: str,
+    shape: tuple[int, int, int],
+    paths: Sequence[Path],
+    facts: pd.DataFrame,
+    data: DataConfig,
+    workers: int,
+    progress: Progress | None,
+) -> None:
     """Write the pixels, the pool and last the meta file.
 
     Images with outlines are read twice for the sham treatment: first for the pool that every image gets donors from.

@@ -76,10 +76,14 @@ def check_units(rows: pd.DataFrame, label: pd.Series, level: str, where: str) ->
         return
     unit = " ".join(str(mixed.iloc[0][key]) for key in keys[1:])
     first = mixed[(mixed[keys].astype(str) == mixed.iloc[0][keys].astype(str)).all(axis=1)]
-    hint = "a breast has one label" if level == "breast" else (
-        "a case has one label. If labels belong to breasts: --label-level breast (with a column 'breast'); if a patient "
-        "has several examinations: give them a column 'case_id'"
-    )  # fmt: skip
+    hint = (
+        "a breast has one label"
+        if level == "breast"
+        else (
+            "a case has one label. If labels belong to breasts: --label-level breast (with a column 'breast'); if a"
+            " patient has several examinations: give them a column 'case_id'"
+        )
+    )
     raise CohortError(
         f"{where}: column 'label' contradicts itself within {unit}: {named(first)}; {hint}. "
         f"{mixed['patient_id'].nunique()} patients are concerned"

@@ -83,8 +83,8 @@ def check(
         shown = "; ".join(f"{name!r} (AUC {found[name]:.2f} alone)" for name in stopping)
         flags = " ".join(f"--allow-leaky-column {_quoted(name)}" for name in stopping)
         raise CohortError(
-            f"{where}: a clinical column nearly determines the label: {shown}. Is it a result of the diagnosis? Leave it "
-            f"out (--features with the others, or data.feature_kinds with 'skip'), or, if it is meant: {flags}"
+            f"{where}: a clinical column nearly determines the label: {shown}. Is it a result of the diagnosis? Leave"
+            f" it out (--features with the others, or data.feature_kinds with 'skip'), or, if it is meant: {flags}"
         )
     return [
         f"The clinical column {name} {TELLING} (AUC {area:.2f} alone) and was allowed." for name, area in found.items()

@@ -69,10 +69,7 @@ def cross_validation(
     _enough(patients, n_folds)
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=_state(rng))
     groups = strata(patients, n_folds)
-    return [
-        _with_validation(patients, rest, test, validation, rng)
-        for rest, test in splitter.split(groups, groups)
-    ]  # fmt: skip
+    return [_with_validation(patients, rest, test, validation, rng) for rest, test in splitter.split(groups, groups)]
 
 
 def holdout(patients: pd.DataFrame, *, test: float, validation: float, rng: np.random.Generator) -> Split:

@@ -60,9 +60,16 @@ def _delimited(path: Path) -> pd.DataFrame:
             first = file.readline()
         delimiter = "\t" if path.suffix.lower() == ".tsv" else max(DELIMITERS, key=first.count)
         return pd.read_csv(
-            path, header=None, dtype=str, keep_default_na=False, na_values=[], sep=delimiter, encoding="utf-8-sig",
-            skip_blank_lines=False, quoting=csv.QUOTE_MINIMAL,
-        )  # fmt: skip
+            path,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            na_values=[],
+            sep=delimiter,
+            encoding="utf-8-sig",
+            skip_blank_lines=False,
+            quoting=csv.QUOTE_MINIMAL,
+        )
     except UnicodeDecodeError as error:
         raise CohortError(f"{path}: is not UTF-8 text (byte {error.start}); save it as 'CSV UTF-8'") from None
     except pd.errors.EmptyDataError:

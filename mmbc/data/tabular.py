@@ -89,9 +89,14 @@ def _fit_column(rows: pd.DataFrame, feature: Feature, missing_indicators: bool) 
     filled = np.where(np.isnan(numbers), median, numbers)
     spread = float(filled.std())
     return Column(
-        name=feature.name, kind=feature.kind, order=feature.order, median=median, mean=float(filled.mean()),
-        scale=spread if spread > 0 else 1.0, indicator=indicator,
-    )  # fmt: skip
+        name=feature.name,
+        kind=feature.kind,
+        order=feature.order,
+        median=median,
+        mean=float(filled.mean()),
+        scale=spread if spread > 0 else 1.0,
+        indicator=indicator,
+    )
 
 
 def _encode(column: Column, rows: pd.DataFrame) -> np.ndarray:

@@ -34,9 +34,14 @@ class Predictor:
     """
 
     def __init__(
-        self, config: Config, network: Network, backbone: Backbone | None, encoder: TabularEncoder,
-        pool: OutlinePool | None, platt: tuple[float, float],
-    ) -> None:  # fmt: skip
+        self,
+        config: Config,
+        network: Network,
+        backbone: Backbone | None,
+        encoder: TabularEncoder,
+        pool: OutlinePool | None,
+        platt: tuple[float, float],
+    ) -> None:
         self.config = config
         self.encoder = encoder
         self._network = network.eval()

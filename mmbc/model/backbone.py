@@ -49,11 +49,7 @@ class Backbone(nn.Module):
         self.name = name
         self.pretrained = weights != "none"
         self.stages = nn.ModuleList(
-            [
-                nn.Sequential(model.conv_stem, model.bn1),
-                *model.blocks,
-                nn.Sequential(model.conv_head, model.bn2),
-            ]
+            [nn.Sequential(model.conv_stem, model.bn1), *model.blocks, nn.Sequential(model.conv_head, model.bn2)]
         )
         self.n_blocks = len(model.blocks)
         self.n_channels = int(model.num_features)
@@ -165,7 +161,7 @@ def check_cut(backbone: Backbone, model: ModelConfig) -> None:
     backbone.depth(model.fine_tuned_blocks)
     if not backbone.pretrained and not model.allow_random_trunk:
         raise ConfigError(
-            f"model.weights is 'none', so the trunk in front of the {model.fine_tuned_blocks} fine-tuned blocks would be "
-            "frozen at random values and learn nothing. Use pretrained weights (hub, package, file:PATH), or, to test "
-            "the machinery alone, --set model.allow_random_trunk=true"
+            f"model.weights is 'none', so the trunk in front of the {model.fine_tuned_blocks} fine-tuned blocks would"
+            " be frozen at random values and learn nothing. Use pretrained weights (hub, package, file:PATH), or, to"
+            " test the machinery alone, --set model.allow_random_trunk=true"
         )

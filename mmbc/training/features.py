@@ -67,9 +67,15 @@ class Stream:
     """
 
     def __init__(
-        self, n_rows: int, backbone: Backbone | None, pixels: np.ndarray | None,
-        augmentation: AugmentConfig, run: RunConfig, *, seed: int,
-    ) -> None:  # fmt: skip
+        self,
+        n_rows: int,
+        backbone: Backbone | None,
+        pixels: np.ndarray | None,
+        augmentation: AugmentConfig,
+        run: RunConfig,
+        *,
+        seed: int,
+    ) -> None:
         self.n_rows = n_rows
         self.backbone = backbone
         self.pixels = pixels
@@ -132,7 +138,8 @@ class Stream:
         """Return the features of all images without augmentation at every cut, computed in one pass and kept.
 
         Args:
-            cache: they lie in its folder `features`, by digest of weights, depth, images and what decides the last bits.
+            cache: they lie in its folder `features`, by digest of weights, depth, images and what decides the last
+                bits.
             cuts: the depths wanted; those already kept are not computed again.
             pixels_digest: of the stored images.
             progress: told how many images have passed.
@@ -157,10 +164,16 @@ class Stream:
     def _clean_key(self, cut: int, pixels_digest: str) -> str:
         assert self.backbone is not None
         kept = self.run.model_dump(include={"device", "threads", "trunk_batch", "precision"})
-        return digest({
-            "format": FORMAT, "backbone": self.backbone.digest, "depth": self.backbone.depth(cut), "pixels": pixels_digest,
-            "torch": torch.__version__, **kept,
-        })  # fmt: skip
+        return digest(
+            {
+                "format": FORMAT,
+                "backbone": self.backbone.digest,
+                "depth": self.backbone.depth(cut),
+                "pixels": pixels_digest,
+                "torch": torch.__version__,
+                **kept,
+            }
+        )
 
     def _write_clean(
         self, cache: Path, files: dict[int, Path], progress: Callable[[int, int], None], limit_gib: float

@@ -84,9 +84,16 @@ class Fit:
     """
 
     def __init__(
-        self, name: str, config: Config, backbone: Backbone | None, train: Part, validation: Part,
-        *, n_rows: int, seed: int,
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        config: Config,
+        backbone: Backbone | None,
+        train: Part,
+        validation: Part,
+        *,
+        n_rows: int,
+        seed: int,
+    ) -> None:
         if not len(validation.rows) and config.train.keep != "last":
             raise ConfigError(f"{name}: has no validation rows to choose an epoch by; it needs train.keep = 'last'")
         self.name = name
@@ -107,9 +114,10 @@ class Fit:
             self.network = Network(config.model, backbone, train.table.shape[1]).to(self.device)
         t = config.train
         self.optimiser = torch.optim.AdamW(
-            self.network.parameter_groups(t.lr, t.head_lr), weight_decay=t.weight_decay,
+            self.network.parameter_groups(t.lr, t.head_lr),
+            weight_decay=t.weight_decay,
             fused=self.device.type in ("cpu", "cuda"),
-        )  # fmt: skip
+        )
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(
             self.optimiser, t.restart_epochs, t.restart_factor
         )
@@ -183,7 +191,8 @@ class Fit:
             validation_features: rows (n,) -> clean features (n, channels, height, width); None without a trunk.
 
         Returns:
-            The new row of the history (see `study.record.HISTORY_COLUMNS`); without validation rows their values are NaN.
+            The new row of the history (see `study.record.HISTORY_COLUMNS`); without validation rows their values are
+            NaN.
 
         Raises:
             FitDivergedError: a loss that is no number.
@@ -248,11 +257,16 @@ class Fit:
         It is made of tensors, numbers, text, lists and dicts, so that it can be read without unpickling code.
         """
         return {
-            "network": self.network.state_dict(), "best": self._best_state, "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(), "rng": list(self._rng),
-            "batches": json.dumps(self._batches.bit_generator.state), "history": self.history,
-            "best_epoch": self.best_epoch, "validation_logits": torch.from_numpy(self.validation_logits),
-        }  # fmt: skip
+            "network": self.network.state_dict(),
+            "best": self._best_state,
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "rng": list(self._rng),
+            "batches": json.dumps(self._batches.bit_generator.state),
+            "history": self.history,
+            "best_epoch": self.best_epoch,
+            "validation_logits": torch.from_numpy(self.validation_logits),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state of the same fit: the epochs to come give the same bits as if it had never stopped."""

@@ -34,13 +34,46 @@ USUAL = ("image", "concat")
 
 @app.command()
 def main(
-    study: Annotated[Path | None, typer.Option(help="A study's folder (results/NAME) or an archive: its splits, records and search are audited too.", rich_help_panel=AUDIT)] = None,
-    ignore: Annotated[str | None, typer.Option(help="Codes of checks whose failure is known, separated by commas: A13,A18.", rich_help_panel=AUDIT)] = None,
-    write_clean_list: Annotated[Path | None, typer.Option(help="Write facts about the cohort's files to this CSV, to publish.", rich_help_panel=AUDIT)] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Only the checks that need no look into pixels.", rich_help_panel=AUDIT)] = False,
-    ledger: Annotated[bool, typer.Option("--ledger", help="Instead: commit each leak on purpose, alone and all together, and measure what it is worth (trains models).", rich_help_panel=LEDGER)] = False,
-    candidates: Annotated[int, typer.Option(min=2, help="Configurations that the leak of tuning on test parts compares.", rich_help_panel=LEDGER)] = CANDIDATES,
-    ablation: Annotated[str, typer.Option(help="Arms the ledger is kept for. Default: image,concat.", rich_help_panel=LEDGER)] = "",
+    study: Annotated[
+        Path | None,
+        typer.Option(
+            help="A study's folder (results/NAME) or an archive: its splits, records and search are audited too.",
+            rich_help_panel=AUDIT,
+        ),
+    ] = None,
+    ignore: Annotated[
+        str | None,
+        typer.Option(
+            help="Codes of checks whose failure is known, separated by commas: A13,A18.", rich_help_panel=AUDIT
+        ),
+    ] = None,
+    write_clean_list: Annotated[
+        Path | None,
+        typer.Option(help="Write facts about the cohort's files to this CSV, to publish.", rich_help_panel=AUDIT),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only the checks that need no look into pixels.", rich_help_panel=AUDIT)
+    ] = False,
+    ledger: Annotated[
+        bool,
+        typer.Option(
+            "--ledger",
+            help=(
+                "Instead: commit each leak on purpose, alone and all together, and measure what it is worth (trains"
+                " models)."
+            ),
+            rich_help_panel=LEDGER,
+        ),
+    ] = False,
+    candidates: Annotated[
+        int,
+        typer.Option(
+            min=2, help="Configurations that the leak of tuning on test parts compares.", rich_help_panel=LEDGER
+        ),
+    ] = CANDIDATES,
+    ablation: Annotated[
+        str, typer.Option(help="Arms the ledger is kept for. Default: image,concat.", rich_help_panel=LEDGER)
+    ] = "",
     data: options.Data = None,
     positive: options.Positive = None,
     negative: options.Negative = None,
@@ -70,23 +103,49 @@ def main(
     checkpoint_every: options.CheckpointEvery = CHECKPOINT_EVERY,
     cache_gib: options.CacheGib = CACHE_GIB,
     force: options.Force = False,
-) -> None:  # fmt: skip
+) -> None:
     """Find what a reviewer would find: leaks, copies, annotations in pixels, shortcuts, unequal arms.
 
-    Writes reports/NAME-audit: a page with every check, the fold certificate, a contact sheet of near-duplicates. The exit code is 1
-    if a check failed that is not ignored, and 2 if the audit itself could not be made. With --ledger it trains models instead, and
-    writes what each methodological leak would have been worth.
+    Writes reports/NAME-audit: a page with every check, the fold certificate, a contact sheet of near-duplicates. The
+    exit code is 1 if a check failed that is not ignored, and 2 if the audit itself could not be made. With --ledger it
+    trains models instead, and writes what each methodological leak would have been worth.
     """
     asked = Asked(
-        data=data, positive=positive, negative=negative, label_level=label_level, columns=columns, features=features,
-        allow_leaky_column=allow_leaky_column, outlines=outlines, limit_patients=limit_patients,
-        allow_missing_images=allow_missing_images, max_unreadable=max_unreadable,
-        ablation=ablation if ledger else "all", folds=folds,
-        holdout=holdout, test_where=test_where, repeats=repeats, seeds=seeds, config=config, preset=preset, set_=set_,
-        name=name, out=out, reports=reports, figures=True, with_predictions=False, json_file=json_file,
-        executor=executor, device=device, jobs=1, max_live_fits=max_live_fits, checkpoint_every=checkpoint_every,
-        cache_gib=cache_gib, dry_run=False, force=force,
-    )  # fmt: skip
+        data=data,
+        positive=positive,
+        negative=negative,
+        label_level=label_level,
+        columns=columns,
+        features=features,
+        allow_leaky_column=allow_leaky_column,
+        outlines=outlines,
+        limit_patients=limit_patients,
+        allow_missing_images=allow_missing_images,
+        max_unreadable=max_unreadable,
+        ablation=ablation if ledger else "all",
+        folds=folds,
+        holdout=holdout,
+        test_where=test_where,
+        repeats=repeats,
+        seeds=seeds,
+        config=config,
+        preset=preset,
+        set_=set_,
+        name=name,
+        out=out,
+        reports=reports,
+        figures=True,
+        with_predictions=False,
+        json_file=json_file,
+        executor=executor,
+        device=device,
+        jobs=1,
+        max_live_fits=max_live_fits,
+        checkpoint_every=checkpoint_every,
+        cache_gib=cache_gib,
+        dry_run=False,
+        force=force,
+    )
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

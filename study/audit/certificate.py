@@ -1,8 +1,8 @@
 """The fold certificate: the answer to "confirm that no individual is in two partitions", for a paper's supplement.
 
-One JSON and one Markdown file: a digest of every image, who is in which part, the overlap of every pair of parts, copies and how
-they were merged, the balance of the folds, seeds and versions. Patients are named by digests; images by their names, in which some
-cohorts have the patient's key.
+One JSON and one Markdown file: a digest of every image, who is in which part, the overlap of every pair of parts,
+copies and how they were merged, the balance of the folds, seeds and versions. Patients are named by digests; images by
+their names, in which some cohorts have the patient's key.
 """
 
 import hashlib
@@ -27,16 +27,24 @@ UNLIKE_SHOWN = 12
 
 
 def certificate(
-    name: str, images: pd.DataFrame, listed: pd.DataFrame, content: Mapping[str, Any], features: tuple[Feature, ...],
-    *, read: Mapping[str, str], seeds: Mapping[str, int], versions: Mapping[str, str],
+    name: str,
+    images: pd.DataFrame,
+    listed: pd.DataFrame,
+    content: Mapping[str, Any],
+    features: tuple[Feature, ...],
+    *,
+    read: Mapping[str, str],
+    seeds: Mapping[str, int],
+    versions: Mapping[str, str],
     near: Sequence[Mapping[str, Any]] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Return the certificate of a cohort's splits.
 
     Args:
         name: of the cohort or study.
         images: the rows that are used: `image_id`, `patient_id`, `label`, and `pixel_digest` where files were opened.
-        listed: all listed rows: `image_id`, `listed_patient` and, where files were opened, `content_digest`, `pixel_digest`.
+        listed: all listed rows: `image_id`, `listed_patient` and, where files were opened, `content_digest`,
+            `pixel_digest`.
         content: of folds.json.
         features: the clinical columns.
         read: what the cohort is and how it was read, by name.
@@ -52,15 +60,17 @@ def certificate(
         "name": name,
         "statement": " ".join(_statement(content, images, worst, None if near is None else clusters)),
         "read": dict(read),
-        "patients": int(images["patient_id"].nunique()), "images": len(images),
+        "patients": int(images["patient_id"].nunique()),
+        "images": len(images),
         "overlap": overlap.to_dict("records"),
         "parts": fold_counts(dict(content), images).to_dict("records"),
         "copies": copies(listed, images),
         "near_duplicates": None if near is None else clusters,
         "balance": balance.to_dict("records"),
-        "seeds": dict(seeds), "versions": dict(versions),
+        "seeds": dict(seeds),
+        "versions": dict(versions),
         "membership": membership(images, listed, content),
-    }  # fmt: skip
+    }
     found = plain(found)
     return {**found, "digest": digest(found)}
 
@@ -76,26 +86,30 @@ def _statement(
         yield f"NOT confirmed: up to {worst} of {n_patients} patients are in two parts of one of {n} splits."
     if strangers:
         yield (
-            f"NOT confirmed: {count(len(strangers), 'patient')} of the splits {'is' if len(strangers) == 1 else 'are'} not in the cohort, "
-            "which may be others under another spelling."
+            f"NOT confirmed: {count(len(strangers), 'patient')} of the splits {'is' if len(strangers) == 1 else 'are'}"
+            " not in the cohort, which may be others under another spelling."
         )
     if nowhere:
         yield f"NOT confirmed: {count(len(nowhere), 'patient')} of the cohort in no part of a split."
     if worst or strangers or nowhere:
         return
     yield (
-        f"Confirmed: in none of {n} splits is one of {n_patients} patients in two parts (training, validation, test). Patients are the "
-        "keys of the cohort after patients who share an identical image were merged."
+        f"Confirmed: in none of {n} splits is one of {n_patients} patients in two parts (training, validation, test)."
+        " Patients are the keys of the cohort after patients who share an identical image were merged."
         if "pixel_digest" in images
-        else f"Confirmed: in none of {n} splits is one of {n_patients} patient keys in two parts (training, validation, test)."
+        else (
+            f"Confirmed: in none of {n} splits is one of {n_patients} patient keys in two parts (training, validation,"
+            " test)."
+        )
     )
     apart = sum(one["on_two_sides"] for one in near or ())
     if near is None:
         yield "Near-duplicates were not looked for."
     elif apart:
         yield (
-            f"BUT {count(apart, 'cluster')} of images that look like one exposure, under several patient keys, "
-            f"{'lies' if apart == 1 else 'lie'} on two sides of a split: if these keys are one person, she is in two parts."
+            f"BUT {count(apart, 'cluster')} of images that look like one exposure, under several patient keys,"
+            f" {'lies' if apart == 1 else 'lie'} on two sides of a split: if these keys are one person, she is in two"
+            " parts."
         )
 
 
@@ -123,11 +137,14 @@ def membership(images: pd.DataFrame, listed: pd.DataFrame, content: Mapping[str,
     pixels = images["pixel_digest"] if "pixel_digest" in images else [None] * len(images)
     return [
         {
-            "image": image, "patient": pseudonym(patient), "sha256": bytes_of.get(image), "pixels": pixel,
+            "image": image,
+            "patient": pseudonym(patient),
+            "sha256": bytes_of.get(image),
+            "pixels": pixel,
             "tested_in": tested.get(patient, {}),
         }
         for image, patient, pixel in zip(images["image_id"], images["patient_id"], pixels, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def copies(listed: pd.DataFrame, images: pd.DataFrame) -> list[dict[str, Any]] | None:
@@ -141,11 +158,13 @@ def copies(listed: pd.DataFrame, images: pd.DataFrame) -> list[dict[str, Any]] |
     used = set(images["image_id"])
     return [
         {
-            "pixels": pixels, "images": list(rows["image_id"]), "used": [i for i in rows["image_id"] if i in used],
+            "pixels": pixels,
+            "images": list(rows["image_id"]),
+            "used": [i for i in rows["image_id"] if i in used],
             "patient_keys": int(rows["listed_patient"].nunique()),
         }
         for pixels, rows in known[known.duplicated("pixel_digest", keep=False)].groupby("pixel_digest", sort=False)
-    ]  # fmt: skip
+    ]
 
 
 def to_markdown(found: Mapping[str, Any], notice: str = "") -> str:
@@ -155,20 +174,27 @@ def to_markdown(found: Mapping[str, Any], notice: str = "") -> str:
     parts += [f"> **{notice[0].upper()}{notice[1:]}.**"] if notice else []
     parts += [
         f"**{found['statement']}**",
-        f"{found['images']} images of {found['patients']} patients. Digest of this certificate: `{found['digest']}`. "
-        f"{_in_json(found)}",
+        (
+            f"{found['images']} images of {found['patients']} patients. Digest of this certificate:"
+            f" `{found['digest']}`. {_in_json(found)}"
+        ),
         "\n".join(f"- {name}: {text}" for name, text in found["read"].items() if text),
-        "## Patients in two parts", table(pd.DataFrame(found["overlap"])),
-        "## Patients and images by part", table(_parts(pd.DataFrame(found["parts"]))),
-        "## Copies", _copies_text(found),
+        "## Patients in two parts",
+        table(pd.DataFrame(found["overlap"])),
+        "## Patients and images by part",
+        table(_parts(pd.DataFrame(found["parts"]))),
+        "## Copies",
+        _copies_text(found),
         "## Balance of the test parts",
-        "Standardised differences between a test part and the other patients: difference of means over the root of the mean variance "
-        f"(Austin 2009); beyond ±{LARGE:g} groups are called unlike. Chance alone gives about its standard error. The "
-        f"{min(UNLIKE_SHOWN, len(balance))} largest of {len(balance)}:",
+        (
+            "Standardised differences between a test part and the other patients: difference of means over the root of"
+            f" the mean variance (Austin 2009); beyond ±{LARGE:g} groups are called unlike. Chance alone gives about"
+            f" its standard error. The {min(UNLIKE_SHOWN, len(balance))} largest of {len(balance)}:"
+        ),
         table(_largest(balance)),
         "## Seeds and versions",
         table(pd.DataFrame([*found["seeds"].items(), *found["versions"].items()], columns=["what", "value"])),
-    ]  # fmt: skip
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -177,7 +203,10 @@ def _in_json(found: Mapping[str, Any]) -> str:
     members = found["membership"]
     bytes_, pixels = (any(one[name] for one in members) for name in ("sha256", "pixels"))
     digests = " and ".join(["SHA-256 of every file"] * bytes_ + ["a digest of the pixels of every image"] * pixels)
-    return f"`certificate.json` has {digests + ', ' if digests else ''}digests in place of patient keys, and the fold that tests each image."
+    return (
+        f"`certificate.json` has {digests + ', ' if digests else ''}digests in place of patient keys, and the fold that"
+        " tests each image."
+    )
 
 
 def _parts(counts: pd.DataFrame) -> pd.DataFrame:
@@ -194,9 +223,11 @@ def _largest(balance: pd.DataFrame) -> pd.DataFrame:
     order = np.argsort(-balance["difference"].abs().to_numpy(), kind="stable")[:UNLIKE_SHOWN]
     shown = balance.iloc[order]
     return shown.assign(
-        test=shown["test"].map("{:.3g}".format), rest=shown["rest"].map("{:.3g}".format),
-        difference=shown["difference"].map("{:+.2f}".format), se=shown["se"].map("{:.2f}".format),
-    ).rename(columns={"difference": "standardised difference", "se": "standard error"})  # fmt: skip
+        test=shown["test"].map("{:.3g}".format),
+        rest=shown["rest"].map("{:.3g}".format),
+        difference=shown["difference"].map("{:+.2f}".format),
+        se=shown["se"].map("{:.2f}".format),
+    ).rename(columns={"difference": "standardised difference", "se": "standard error"})
 
 
 def _copies_text(found: Mapping[str, Any]) -> str:
@@ -211,13 +242,16 @@ def _copies_text(found: Mapping[str, Any]) -> str:
         else "No group joins patients. "
     )
     text = (
-        f"{n_images} listed images are in {count(len(groups), 'group')} of identical pixels; one image of each is used. {merged}"
+        f"{n_images} listed images are in {count(len(groups), 'group')} of identical pixels; one image of each is used."
+        f" {merged}"
         if groups
         else "No two listed images have identical pixels. "
     )
     return text + (
-        f"{count(len(near), 'cluster')} of near-duplicates by perceptual hash, {sum(one['patient_keys'] > 1 for one in near)} of several "
-        f"patients, {sum(one['on_two_sides'] for one in near)} on two sides of a split; they were not merged: see `duplicates.png`."
+        f"{count(len(near), 'cluster')} of near-duplicates by perceptual hash,"
+        f" {sum(one['patient_keys'] > 1 for one in near)} of several patients,"
+        f" {sum(one['on_two_sides'] for one in near)} on two sides of a split; they were not merged: see"
+        " `duplicates.png`."
         if near
         else ""
     )

@@ -1,7 +1,7 @@
 """The clean list: facts about a cohort's files that a group can publish, and others can use without this program.
 
-One row per listed image: who and which case, whether it can be used and what it is a copy of, whether it is annotated, which
-breasts are undecided, and the canonical folds. It holds no pixel, no age and no path.
+One row per listed image: who and which case, whether it can be used and what it is a copy of, whether it is annotated,
+which breasts are undecided, and the canonical folds. It holds no pixel, no age and no path.
 """
 
 from pathlib import Path
@@ -19,7 +19,8 @@ COLUMNS = {
     "image": "file, relative to the cohort's folder",
     "patient_key": "persons; patients who share an identical image have one key",
     "case_key": "examinations",
-    "breast": "L or R", "view": "CC or MLO",
+    "breast": "L or R",
+    "view": "CC or MLO",
     "status": "class as listed",
     "site": "letter or site",
     "use": "used, or why not: missing, unreadable, undecided, duplicate, other class",
@@ -27,9 +28,10 @@ COLUMNS = {
     "outlined": "1 with a coloured outline in the pixels, 0 without, empty where the file was not read",
     "breast_status": "class of the breast: that of the case, Contralateral, or empty where undecided or not known",
     "breast_undecided": "why it is not known which breast of a positive case is meant",
-    "sha256": "digest of the file", "pixels_sha256": "digest of the decoded pixels",
+    "sha256": "digest of the file",
+    "pixels_sha256": "digest of the decoded pixels",
     "fold": "canonical test fold (repeat 0) of her patient, empty for rows that are not used",
-}  # fmt: skip
+}
 """Columns of the list, and what they hold."""
 
 
@@ -43,15 +45,23 @@ def clean_list(subject: Subject) -> pd.DataFrame:
     status, undecided = _breasts(subject)
     return pd.DataFrame(
         {
-            "image": rows["image_id"], "patient_key": rows["patient_id"], "case_key": rows["case_id"],
-            "breast": rows["breast"], "view": rows["view"], "status": subject.listing.images["status"],
-            "site": rows["site"], "use": account.step,
+            "image": rows["image_id"],
+            "patient_key": rows["patient_id"],
+            "case_key": rows["case_id"],
+            "breast": rows["breast"],
+            "view": rows["view"],
+            "status": subject.listing.images["status"],
+            "site": rows["site"],
+            "use": account.step,
             "duplicate_of": account.reason.str.removeprefix(prefix).where(copied, ""),
-            "outlined": _outlined(facts), "breast_status": status, "breast_undecided": undecided,
-            "sha256": _known(facts, "content_digest"), "pixels_sha256": _known(facts, "pixel_digest"),
+            "outlined": _outlined(facts),
+            "breast_status": status,
+            "breast_undecided": undecided,
+            "sha256": _known(facts, "content_digest"),
+            "pixels_sha256": _known(facts, "pixel_digest"),
             "fold": rows["patient_id"].map(_canonical(subject)).where(used).astype("Int64"),
         }
-    )[list(COLUMNS)]  # fmt: skip
+    )[list(COLUMNS)]
 
 
 def _outlined(facts: pd.DataFrame) -> pd.Series:
@@ -98,7 +108,8 @@ def write_clean_list(subject: Subject, path: Path) -> str:
     write_atomically(path.with_name(f"{path.stem}-columns.md"), f"# Columns of {path.name}\n\n{meaning}\n".encode())
     contralateral = int((found["breast_status"] == CONTRALATERAL).sum())
     return (
-        f"{len(found)} images: {int((found['use'] == 'used').sum())} can be used, {int((found['use'] == 'duplicate').sum())} are copies, "
-        f"{int(found['outlined'].fillna(0).sum())} are outlined, {contralateral} show the opposite breast of a positive case, "
-        f"{int((found['breast_undecided'] != '').sum())} a breast that is undecided."
+        f"{len(found)} images: {int((found['use'] == 'used').sum())} can be used,"
+        f" {int((found['use'] == 'duplicate').sum())} are copies, {int(found['outlined'].fillna(0).sum())} are"
+        f" outlined, {contralateral} show the opposite breast of a positive case,"
+        f" {int((found['breast_undecided'] != '').sum())} a breast that is undecided."
     )

@@ -30,10 +30,12 @@ def telling(subject: Subject) -> Finding:
         allowed = set(sure) <= set(subject.tolerance.allow_leaky)
         verb = "determines" if len(sure) == 1 else "determine"
         return Finding(
-            "A22", WARNING if allowed else FAILED,
+            "A22",
+            WARNING if allowed else FAILED,
             f"{some(sure)} nearly {verb} the label (AUC of at least {leaky.AUC:g}). AUC alone: {text}.",
-            "allowed, and said among the limitations" if allowed else "", rows,
-        )  # fmt: skip
+            "allowed, and said among the limitations" if allowed else "",
+            rows,
+        )
     if strong:
         verb = "tells" if len(strong) == 1 else "tell"
         return Finding(
@@ -65,7 +67,9 @@ def missing_by_class(subject: Subject) -> Finding:
     table = pd.DataFrame(rows).set_index("column")
     shares = table.iloc[int((table["missing in positives"] - table["in negatives"]).abs().to_numpy().argmax())]
     return Finding(
-        "A23", PASSED,
-        f"Shares of missing values differ most in {shares.name}: {100 * shares['missing in positives']:.1f} % of positive, "
-        f"{100 * shares['in negatives']:.1f} % of negative patients.", rows=tuple(rows),
-    )  # fmt: skip
+        "A23",
+        PASSED,
+        f"Shares of missing values differ most in {shares.name}: {100 * shares['missing in positives']:.1f} % of"
+        f" positive, {100 * shares['in negatives']:.1f} % of negative patients.",
+        rows=tuple(rows),
+    )

@@ -1,7 +1,8 @@
 """Near-duplicates: the same exposure twice, however it was saved, brightened, resized, cropped, mirrored or drawn upon.
 
 Pixel-identical copies are found by digest; these are not identical. Candidates are pairs whose perceptual hashes lie
-close; they are confirmed by aligning thumbnails and comparing fine detail, which two exposures of a breast do not share.
+close; they are confirmed by aligning thumbnails and comparing fine detail, which two exposures of a breast do not
+share.
 """
 
 from collections.abc import Iterator
@@ -39,9 +40,13 @@ BLOCK = 1024
 
 STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-4)
 COLUMNS = {
-    "i": "int64", "j": "int64", "distance": "int64", "correlation": "float64", "same_patient": "bool",
+    "i": "int64",
+    "j": "int64",
+    "distance": "int64",
+    "correlation": "float64",
+    "same_patient": "bool",
     "mirrored": "bool",
-}  # fmt: skip
+}
 
 
 def near_duplicates(appearance: Appearance, images: pd.DataFrame, *, workers: int = 0) -> pd.DataFrame:
@@ -64,9 +69,13 @@ def near_duplicates(appearance: Appearance, images: pd.DataFrame, *, workers: in
         for (i, j, distance), correlation in parallel(work, todo, workers, "comparing images", None):
             if correlation >= ALIKE:
                 found[i, j] = {
-                    "i": i, "j": j, "distance": distance, "correlation": correlation,
-                    "same_patient": patients[i] == patients[j], "mirrored": mirrored,
-                }  # fmt: skip
+                    "i": i,
+                    "j": j,
+                    "distance": distance,
+                    "correlation": correlation,
+                    "same_patient": patients[i] == patients[j],
+                    "mirrored": mirrored,
+                }
     pairs = pd.DataFrame(list(found.values()), columns=list(COLUMNS)).astype(COLUMNS)
     return pairs.sort_values(["same_patient", "distance", "i", "j"], ignore_index=True)
 
@@ -99,8 +108,9 @@ def _alike(pair: tuple[int, int, int], *, thumbnails: np.ndarray, mirrored: bool
 def similarity(one: np.ndarray, other: np.ndarray) -> float:
     """Return the correlation of fine detail of two thumbnails (64, 64) of float32 after an affine alignment.
 
-    The alignment maximises the correlation of coarse detail (Evangelidis and Psarakis 2008, doi 10.1109/TPAMI.2008.113).
-    Detail is then divided by its local strength, else the outline of the breast would be all that counts.
+    The alignment maximises the correlation of coarse detail (Evangelidis and Psarakis 2008, doi
+    10.1109/TPAMI.2008.113). Detail is then divided by its local strength, else the outline of the breast would be all
+    that counts.
     """
     coarse, moved = _band(one, 4.0), _band(other, 4.0)
     if _correlation(coarse, moved) < HOPELESS:

@@ -16,9 +16,16 @@ from study.settings import StudyFile
 from study.workplace import Opened, Tolerance
 
 OF_COHORT: tuple[Callable[[Subject], Finding], ...] = (
-    files.absent, files.same_bytes, files.same_pixels, labels.conflicting, labels.repeated, labels.contralateral,
-    labels.codes, columns.telling, columns.missing_by_class,
-)  # fmt: skip
+    files.absent,
+    files.same_bytes,
+    files.same_pixels,
+    labels.conflicting,
+    labels.repeated,
+    labels.contralateral,
+    labels.codes,
+    columns.telling,
+    columns.missing_by_class,
+)
 OF_SPLITS = ("A25", "A26", "A27", "A31")
 
 
@@ -37,9 +44,13 @@ def remaining(subject: Subject, cache: Path, observer: Observer) -> Finding:
     """A12: what the treatment of outlines leaves; kept in the cache, for it takes a look at every image."""
     assert subject.used_facts is not None
     result = traces.measure(
-        list(subject.images["path"]), subject.used_facts, subject.images, subject.data, cache=cache,
+        list(subject.images["path"]),
+        subject.used_facts,
+        subject.images,
+        subject.data,
+        cache=cache,
         progress=observer.preparing,
-    )  # fmt: skip
+    )
     n_outlined = int((subject.used_facts["n_outline_pixels"] > 0).sum())
     return traces.finding(result, subject.data.outlines, n_outlined)
 
@@ -58,9 +69,10 @@ def of_files(subject: Subject) -> list[Finding]:
             origins.origins(images, positive)
         ]
     return [
-        origins.image_sizes(images, facts, positive), origins.file_sizes(images, facts, positive),
+        origins.image_sizes(images, facts, positive),
+        origins.file_sizes(images, facts, positive),
         origins.origins(images, positive),
-    ]  # fmt: skip
+    ]
 
 
 def settled(findings: Sequence[Finding], subject: Subject) -> list[Finding]:
@@ -80,9 +92,11 @@ def of_splits(subject: Subject) -> list[Finding]:
     if content is None:
         return [Finding(code, NOT_CHECKED, f"The cohort cannot be split: {subject.unsplit}") for code in OF_SPLITS]
     found = [
-        splitting.two_sides(content, images), splitting.balance(content, images, subject.features),
-        splitting.tested_once(content, images), studies.few(content, images),
-    ]  # fmt: skip
+        splitting.two_sides(content, images),
+        splitting.balance(content, images, subject.features),
+        splitting.tested_once(content, images),
+        studies.few(content, images),
+    ]
     if any(finding.status == FAILED for finding in found):
         return found
     return [_unless_refused(finding, subject) if finding.code == "A26" else finding for finding in found]

@@ -23,17 +23,21 @@ def absent(subject: Subject) -> Finding:
     tolerated = (tolerance.allow_missing_images or not n_missing) and n_bad <= tolerance.max_unreadable
     counts = [
         {
-            "class": str(status), "listed": len(rows), "missing": int((rows["step"] == "missing").sum()),
+            "class": str(status),
+            "listed": len(rows),
+            "missing": int((rows["step"] == "missing").sum()),
             "unreadable": int((rows["step"] == "unreadable").sum()),
         }
         for status, rows in account.rows.assign(step=account.step)[account.label.notna()].groupby("status")
-    ]  # fmt: skip
+    ]
     return Finding(
-        "A01", WARNING if tolerated else FAILED,
-        f"Of {n_compared} listed images {n_missing} are missing and {n_bad} cannot be read: {some(lost['image_id'], 3)}.",
+        "A01",
+        WARNING if tolerated else FAILED,
+        f"Of {n_compared} listed images {n_missing} are missing and {n_bad} cannot be read:"
+        f" {some(lost['image_id'], 3)}.",
         "left out and counted in the flow table, as was asked for" if tolerated else "",
         rows=tuple(counts),
-    )  # fmt: skip
+    )
 
 
 def same_bytes(subject: Subject) -> Finding:
@@ -81,8 +85,9 @@ def _listed(groups: "pd.api.typing.DataFrameGroupBy") -> list[dict[str, object]]
     frames = sorted((rows for _, rows in groups), key=lambda rows: -rows["patient_id"].nunique())
     return [
         {
-            "images": ", ".join(rows["image_id"].astype(str)), "patients": rows["patient_id"].nunique(),
+            "images": ", ".join(rows["image_id"].astype(str)),
+            "patients": rows["patient_id"].nunique(),
             "classes": ", ".join(sorted(rows["status"].astype(str).unique())),
         }
         for rows in frames
-    ]  # fmt: skip
+    ]

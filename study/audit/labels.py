@@ -14,9 +14,10 @@ def conflicting(subject: Subject) -> Finding:
     """A05: patients listed under two classes."""
     rows = subject.listing.images.assign(label=subject.account.label)
     patients = rows.groupby("patient_id").agg(
-        classes=("status", lambda words: ", ".join(sorted(set(words.astype(str))))), labels=("label", "nunique"),
+        classes=("status", lambda words: ", ".join(sorted(set(words.astype(str))))),
+        labels=("label", "nunique"),
         cases=("case_id", "nunique"),
-    )  # fmt: skip
+    )
     if subject.unit == "breast" and subject.listing.sides == "given":
         patients = patients[patients["cases"] > 1]  # breasts of one case may differ
     several = patients[patients["classes"].str.contains(", ")]
@@ -25,11 +26,13 @@ def conflicting(subject: Subject) -> Finding:
     opposed = int((several["labels"] > 1).sum())
     shown = [{"patient": str(name), "classes": words} for name, words in several["classes"].items()]
     return Finding(
-        "A05", WARNING if opposed else PASSED,
+        "A05",
+        WARNING if opposed else PASSED,
         f"{len(several)} patients are listed under two classes, {opposed} of them as positive and as negative: "
         f"{some(several.index, 5)}.",
-        AS_ONE + ("" if subject.unit == "breast" else ", positive if any of her rows is"), rows=tuple(shown),
-    )  # fmt: skip
+        AS_ONE + ("" if subject.unit == "breast" else ", positive if any of her rows is"),
+        rows=tuple(shown),
+    )
 
 
 def repeated(subject: Subject) -> Finding:
@@ -70,14 +73,19 @@ def contralateral(subject: Subject) -> Finding:
     one_sided = cases[(cases["size"] == 2) & (cases["sum"] == 1)]
     if one_sided.empty:
         return Finding("A07", PASSED, f"Annotations of {len(cases)} positive cases leave no breast out.")
-    n_images = int((~positive.groupby(["case_id", "breast"])["annotated"].transform("any")
-                    & positive["case_id"].isin(one_sided.index)).sum())  # fmt: skip
+    n_images = int(
+        (
+            ~positive.groupby(["case_id", "breast"])["annotated"].transform("any")
+            & positive["case_id"].isin(one_sided.index)
+        ).sum()
+    )
     return Finding(
-        "A07", WARNING,
+        "A07",
+        WARNING,
         f"Labels are per case: in {len(one_sided)} of {len(cases)} positive cases one breast alone is annotated, and "
         f"{n_images} of {len(positive)} positive images show the other one.",
         "patients are the unit of analysis: her higher breast counts",
-    )  # fmt: skip
+    )
 
 
 def _annotated(subject: Subject) -> pd.Series | None:

@@ -53,8 +53,13 @@ def screen(findings: Sequence[Finding], title: str, *, ignored: Sequence[str] = 
 
 
 def to_markdown(
-    name: str, findings: Sequence[Finding], *, notice: str = "", ignored: Sequence[str] = (), about: Mapping[str, str] | None = None
-) -> str:  # fmt: skip
+    name: str,
+    findings: Sequence[Finding],
+    *,
+    notice: str = "",
+    ignored: Sequence[str] = (),
+    about: Mapping[str, str] | None = None,
+) -> str:
     """Return the whole audit: what failed first, then every check with its evidence, meaning, remedy and details."""
     parts = [f"# Audit of {name}"]
     parts += [f"> **{notice[0].upper()}{notice[1:]}.**"] if notice else []
@@ -78,13 +83,14 @@ def _overview(findings: Sequence[Finding], ignored: Sequence[str]) -> pd.DataFra
     return pd.DataFrame(
         [
             {
-                "code": f.code, "check": BY_CODE[f.code].name,
+                "code": f.code,
+                "check": BY_CODE[f.code].name,
                 "status": f"{f.status} (ignored)" if f.status == FAILED and f.code in ignored else f.status,
                 "evidence": f.evidence,
             }
             for f in ranked
         ]
-    )  # fmt: skip
+    )
 
 
 def _section(finding: Finding, ignored: Sequence[str]) -> list[str]:

@@ -24,9 +24,14 @@ N_NEIGHBOURS = 10
 
 
 def permuted_labels(
-    images: pd.DataFrame, appearance: Appearance, positive: tuple[str, ...], folds: np.ndarray | None = None, *,
-    seed: int = 0, n_permutations: int = N_PERMUTATIONS,
-) -> Finding:  # fmt: skip
+    images: pd.DataFrame,
+    appearance: Appearance,
+    positive: tuple[str, ...],
+    folds: np.ndarray | None = None,
+    *,
+    seed: int = 0,
+    n_permutations: int = N_PERMUTATIONS,
+) -> Finding:
     """A21: labels permuted over patients, which nothing can predict unless a patient is on both sides of a fold.
 
     Given the training labels, those of the other patients are in random order: the expected AUC within a fold is 0.5
@@ -55,9 +60,13 @@ def permuted_labels(
     evidence = f"Labels permuted over patients {n_permutations} times: AUC {mean:.3f}, Monte Carlo error {error:.3f}"
     evidence += f"; 0.5 is expected.{divided}" if passed else f", not 0.5: the folds leak.{divided}"
     row = {
-        "comparison": "permuted labels", "AUC": mean, "low": mean - ERRORS * error, "high": mean + ERRORS * error,
-        "n_patients": len(people), "n_images": len(images),
-    }  # fmt: skip
+        "comparison": "permuted labels",
+        "AUC": mean,
+        "low": mean - ERRORS * error,
+        "high": mean + ERRORS * error,
+        "n_patients": len(people),
+        "n_images": len(images),
+    }
     return Finding("A21", PASSED if passed and not n_divided else FAILED, evidence, rows=(row,))
 
 

@@ -43,10 +43,12 @@ def of_pairs(pairs: pd.DataFrame, images: pd.DataFrame) -> Finding:
     )
     table = pd.DataFrame(
         {
-            "image": one["image_id"].to_numpy(), "other image": other["image_id"].to_numpy(),
-            "patient": one["patient_id"].to_numpy(), "other patient": other["patient_id"].to_numpy(),
+            "image": one["image_id"].to_numpy(),
+            "other image": other["image_id"].to_numpy(),
+            "patient": one["patient_id"].to_numpy(),
+            "other patient": other["patient_id"].to_numpy(),
         }
-    ).join(pairs[["distance", "correlation", "mirrored"]])  # fmt: skip
+    ).join(pairs[["distance", "correlation", "mirrored"]])
     rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
     handled = "" if people else "her images are in one part of every split; each counts as an image of its own"
     return Finding("A04", FAILED if people else WARNING, evidence, handled, tuple(rows))

@@ -1,7 +1,7 @@
 """Shortcut probes: how well something that should not matter tells the classes apart, by patient-grouped cross-validation.
 
-A probe sees a few numbers of each image (its size, the grey of its border, ...) and never the lesion. Its out-of-fold AUC is
-evidence about the cohort, not about a model: what a probe can use, a network can use.
+A probe sees a few numbers of each image (its size, the grey of its border, ...) and never the lesion. Its out-of-fold
+AUC is evidence about the cohort, not about a model: what a probe can use, a network can use.
 """
 
 import math
@@ -65,12 +65,18 @@ def comparisons(images: pd.DataFrame, positive: tuple[str, ...]) -> list[Compari
 
 
 def probe(
-    features: np.ndarray, images: pd.DataFrame, comparison: Comparison, *, seed: int = 0, n_folds: int = N_FOLDS,
+    features: np.ndarray,
+    images: pd.DataFrame,
+    comparison: Comparison,
+    *,
+    seed: int = 0,
+    n_folds: int = N_FOLDS,
     linear: bool = False,
-) -> Estimate | None:  # fmt: skip
+) -> Estimate | None:
     """Return the out-of-fold AUC of patients with its interval, or None with too few patients.
 
-    A patient's score is the mean over her images. Constant features give 0.5 exactly. Folds are stratified by class, not by
+    A patient's score is the mean over her images. Constant features give 0.5 exactly. Folds are stratified by class,
+    not by
     site: else what sites and classes have to do with each other in this sample would be found in every test part again.
 
     Args:
@@ -113,17 +119,18 @@ def estimate(scored: pd.DataFrame, *, n_images: int) -> Estimate:
         value, low, high = 0.5, 0.5, 0.5
     else:
         found = auc.cross_validated(
-            units["label"].to_numpy(), scores, units["patient_id"].to_numpy(), units["fold"].to_numpy(),
+            units["label"].to_numpy(),
+            scores,
+            units["patient_id"].to_numpy(),
+            units["fold"].to_numpy(),
             units["run"].to_numpy(),
-        )  # fmt: skip
+        )
         value = round(float(found.value[0]), 12)  # a sum of fifteenths is not quite 1
         low, high = auc.logit_interval(value, float(found.se[0]))
     return Estimate(value, low, high, "patient", METHOD, "E1", units["patient_id"].nunique(), n_images)
 
 
-def out_of_fold(
-    features: np.ndarray, labels: np.ndarray, folds: np.ndarray, *, linear: bool = False
-) -> np.ndarray:  # fmt: skip
+def out_of_fold(features: np.ndarray, labels: np.ndarray, folds: np.ndarray, *, linear: bool = False) -> np.ndarray:
     """Return a score (n,) for every row from a model fitted on the other folds; 0 where no column varies.
 
     A linear model sees no squares and products, however few the columns; it cannot use that a class varies more.

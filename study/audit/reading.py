@@ -19,8 +19,8 @@ def read_subject(request: Request, observer: Observer, content: Mapping[str, Any
     Args:
         request: where it lies and how it is read.
         observer: told about the work.
-        content: the folds of a study; None for the user's own file, or those that the protocol makes. Whether they fit the
-            cohort is for the audit to find.
+        content: the folds of a study; None for the user's own file, or those that the protocol makes. Whether they fit
+            the cohort is for the audit to find.
 
     Raises:
         CohortError: rows that do not hold together, or labels that cannot be known.
@@ -29,9 +29,14 @@ def read_subject(request: Request, observer: Observer, content: Mapping[str, Any
     study = request.study
     cache = request.out / CACHE
     listing = list_images(
-        request.source, study.data, needs_images=True, cache=cache, aside=folds.columns_used(study.protocol),
-        tolerance=request.tolerance, observer=observer,
-    )  # fmt: skip
+        request.source,
+        study.data,
+        needs_images=True,
+        cache=cache,
+        aside=folds.columns_used(study.protocol),
+        tolerance=request.tolerance,
+        observer=observer,
+    )
     listing = with_features(listing, study.data)
     facts = open_images(listing, study.data, cache=cache, observer=observer)
     subject = Subject(listing, study.data, facts, study.protocol, study.unit, request.tolerance)

@@ -19,8 +19,14 @@ from study.observe import Observer
 
 SHEET = "duplicates.png"
 CHECKS = (
-    pixels.grey_curves, pixels.markers, pixels.borders, pixels.grey_levels, pixels.noise, pixels.silhouettes, pixels.uncentred,
-)  # fmt: skip
+    pixels.grey_curves,
+    pixels.markers,
+    pixels.borders,
+    pixels.grey_levels,
+    pixels.noise,
+    pixels.silhouettes,
+    pixels.uncentred,
+)
 
 
 @dataclass(frozen=True)
@@ -45,10 +51,12 @@ def look(subject: Subject, cache: Path, observer: Observer) -> Looked:
     seen = read_appearance(list(images["path"]), list(facts["pixel_digest"]), cache=cache, progress=observer.preparing)
     pairs = duplicates.near_duplicates(seen, images)
     findings = [
-        pixels.of_pairs(pairs, images), _annotations(subject, seen),
+        pixels.of_pairs(pairs, images),
+        _annotations(subject, seen),
         *(check(images, seen, positive) for check in CHECKS),
-        permuted.permuted_labels(images, seen, positive, _folds(subject)), remaining(subject, cache, observer),
-    ]  # fmt: skip
+        permuted.permuted_labels(images, seen, positive, _folds(subject)),
+        remaining(subject, cache, observer),
+    ]
     return Looked(findings, pairs, _clusters(pairs, images))
 
 

@@ -15,8 +15,8 @@ from study.audit.subject import Subject
 def per_image(subject: Subject, folder: Path) -> dict[str, float]:
     """Return milliseconds an image of each look, from cold.
 
-    Reading decodes and digests every file; `pixels, keep` and so on decode and prepare it under each treatment of outlines; traces
-    are only there for a cohort with outlines.
+    Reading decodes and digests every file; `pixels, keep` and so on decode and prepare it under each treatment of
+    outlines; traces are only there for a cohort with outlines.
 
     Args:
         subject: a cohort whose files were opened.

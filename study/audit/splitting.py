@@ -36,14 +36,24 @@ def two_sides(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
             parts = images.assign(part=images["patient_id"].map(side)).dropna(subset="part")
             n_parts = parts.groupby("pixel_digest")["part"].nunique()
             copied = parts[parts["pixel_digest"].isin(n_parts.index[n_parts > 1])]
-            found += [{"repeat": repeat, "fold": fold, "parts": "identical images", "patients": some(sorted(copied["patient_id"].unique()), 5)}] * bool(len(copied))  # fmt: skip
+            found += [
+                {
+                    "repeat": repeat,
+                    "fold": fold,
+                    "parts": "identical images",
+                    "patients": some(sorted(copied["patient_id"].unique()), 5),
+                }
+            ] * bool(len(copied))
     n = len(splits(dict(content)))
     if found:
         whose = f" ({count(len(shared), 'patient')}: {some(sorted(shared), 3)})" if shared else ""
         return Finding(
-            "A25", FAILED, f"In {len({(row['repeat'], row['fold']) for row in found})} of {n} splits patients or identical images are on "
-            f"two sides{whose}.", rows=tuple(found),
-        )  # fmt: skip
+            "A25",
+            FAILED,
+            f"In {len({(row['repeat'], row['fold']) for row in found})} of {n} splits patients or identical images are"
+            f" on two sides{whose}.",
+            rows=tuple(found),
+        )
     copies = ", and no pixel-identical copy of an image," if "pixel_digest" in images else ""
     return Finding("A25", PASSED, f"In {n} splits no patient{copies} is in two parts.")
 
@@ -75,8 +85,9 @@ def overlap_matrix(content: Mapping[str, Any]) -> pd.DataFrame:
 def balance_table(content: Mapping[str, Any], images: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataFrame:
     """Return standardised differences of each test part from the other patients: one row per (repeat, fold, variable).
 
-    (mean in the test part - mean in the rest) over the root of the mean of both variances (Austin 2009, doi:10.1002/sim.3697);
-    a category has one row for each of its values, as a share. `se` is its standard error, sqrt(1/n1 + 1/n2).
+    (mean in the test part - mean in the rest) over the root of the mean of both variances (Austin 2009,
+    doi:10.1002/sim.3697); a category has one row for each of its values, as a share. `se` is its standard error,
+    sqrt(1/n1 + 1/n2).
     """
     patients = images.groupby("patient_id")[[f.name for f in features]].first()
     variables = {"prevalence": patient_table(images).set_index("patient_id")["label"].astype(float)}
@@ -93,10 +104,15 @@ def balance_table(content: Mapping[str, Any], images: pd.DataFrame, features: tu
             difference = (inside.mean() - rest.mean()) / spread if spread > 0 else 0.0
             rows.append(
                 {
-                    "repeat": repeat, "fold": fold, "variable": name, "test": inside.mean(), "rest": rest.mean(),
-                    "difference": float(difference), "se": float(np.sqrt(1 / len(inside) + 1 / len(rest))),
+                    "repeat": repeat,
+                    "fold": fold,
+                    "variable": name,
+                    "test": inside.mean(),
+                    "rest": rest.mean(),
+                    "difference": float(difference),
+                    "se": float(np.sqrt(1 / len(inside) + 1 / len(rest))),
                 }
-            )  # fmt: skip
+            )
     return pd.DataFrame(rows, columns=["repeat", "fold", "variable", "test", "rest", "difference", "se"])
 
 
@@ -120,7 +136,10 @@ def balance(content: Mapping[str, Any], images: pd.DataFrame, features: tuple[Fe
     unlike = table[size > np.maximum(LARGE, BEYOND * table["se"])]
     rows = tuple(table.loc[size.sort_values(ascending=False).index].to_dict("records"))
     worst = table.iloc[int(size.to_numpy().argmax())]
-    text = f"Largest standardised difference {worst['difference']:+.2f} ({worst['variable']}, repeat {worst['repeat']}, fold {worst['fold']})"
+    text = (
+        f"Largest standardised difference {worst['difference']:+.2f} ({worst['variable']}, repeat {worst['repeat']},"
+        f" fold {worst['fold']})"
+    )
     if unlike.empty:
         return Finding("A26", PASSED, f"{text}; none of {len(table)} is {BOUND}.", rows=rows)  # type: ignore[arg-type]
     names = some(f"{name} in fold {fold}" for name, fold in unlike[["variable", "fold"]].to_numpy())
@@ -146,7 +165,9 @@ def tested_once(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
         never |= known - set(tested)
     if never or twice:
         return Finding(
-            "A27", FAILED, f"{len(never)} patients are never tested ({some(sorted(never), 3) if never else 'none'}), {len(twice)} more than once "
-            f"({some(sorted(twice), 3) if twice else 'none'}).",
-        )  # fmt: skip
+            "A27",
+            FAILED,
+            f"{len(never)} patients are never tested ({some(sorted(never), 3) if never else 'none'}), {len(twice)} more"
+            f" than once ({some(sorted(twice), 3) if twice else 'none'}).",
+        )
     return Finding("A27", PASSED, f"Each of {len(known)} patients is tested exactly once in each repeat.")

@@ -15,8 +15,10 @@ def audited(study: StoredStudy) -> StoredStudy:
     at_start = {finding.code: finding for finding in study.findings}
     content, images = study.folds, study.cohort.images
     shown = [
-        splitting.two_sides(content, images), splitting.balance(content, images, study.cohort.features),
-        splitting.tested_once(content, images), *of_study(study),
-    ]  # fmt: skip
+        splitting.two_sides(content, images),
+        splitting.balance(content, images, study.cohort.features),
+        splitting.tested_once(content, images),
+        *of_study(study),
+    ]
     found: dict[str, Finding] = at_start | {finding.code: finding for finding in shown}
     return replace(study, findings=tuple(found[code] for code in sorted(found)))

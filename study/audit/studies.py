@@ -1,6 +1,7 @@
 """Checks of a finished (or half-finished) study: what was selected on, how fits ended, and whether arms can be compared.
 
-Everything here follows from the records, the predictions and the search's table of trials; no image and no model is opened.
+Everything here follows from the records, the predictions and the search's table of trials; no image and no model is
+opened.
 """
 
 import math
@@ -57,9 +58,12 @@ def preprocessing(study: StoredStudy) -> Finding:
         return Finding("A24", NOT_CHECKED, "the records of an archive do not hold the preprocessing")
     if found:
         return Finding(
-            "A24", FAILED, f"In {len(found)} of {cells} medians, means or scales are not those of the training rows: {some(found, 5)}.",
+            "A24",
+            FAILED,
+            f"In {len(found)} of {cells} medians, means or scales are not those of the training rows:"
+            f" {some(found, 5)}.",
             rows=tuple({"cell": name} for name in found),
-        )  # fmt: skip
+        )
     return Finding(
         "A24",
         PASSED,
@@ -92,9 +96,11 @@ def selection(study: StoredStudy) -> Finding:
     if len(mixed):
         names = [f"{r.arm}.r{r.repeat}.f{r.fold}.s{r.seed}" for r in mixed.itertuples()]
         return Finding(
-            "A28", FAILED, f"{len(mixed)} cells select epochs and thresholds on patients that they are tested on: {some(names, 5)}.",
+            "A28",
+            FAILED,
+            f"{len(mixed)} cells select epochs and thresholds on patients that they are tested on: {some(names, 5)}.",
             rows=tuple({"cell": name} for name in names),
-        )  # fmt: skip
+        )
     if "hyper-parameters" in study.cohort.notice:
         return Finding("A28", FAILED, f"The study is {study.cohort.notice}.", "every table and figure says so")
     how = "inside each training part" if study.settings.search is not None else "on validation parts"
@@ -180,8 +186,8 @@ def few(content: Mapping[str, Any], images: pd.DataFrame, *, validated: bool = T
     Args:
         content: of folds.json.
         images: the cohort's rows.
-        validated: whether there have to be training and validation parts (those for validation of a nested search are inside its
-            training parts).
+        validated: whether there have to be training and validation parts (those for validation of a nested search are
+            inside its training parts).
     """
     needed = ("train", *(() if content.get("nested") else ("validation",)), "test") if validated else ("test",)
     counts = fold_counts(dict(content), images)
@@ -200,7 +206,10 @@ def few(content: Mapping[str, Any], images: pd.DataFrame, *, validated: bool = T
         for r in counts.sort_values("rarer").itertuples()
     )
     smallest = counts.iloc[int(counts["rarer"].to_numpy().argmin())]
-    text = f"The smallest part has {smallest['rarer']} patients of the rarer class ({smallest['part']}, fold {smallest['fold']})"
+    text = (
+        f"The smallest part has {smallest['rarer']} patients of the rarer class ({smallest['part']}, fold"
+        f" {smallest['fold']})"
+    )
     if smallest["rarer"] < FEW:
         n = int((counts["rarer"] < FEW).sum())
         status = FAILED if smallest["rarer"] == 0 else WARNING
@@ -216,7 +225,7 @@ def contract(study: StoredStudy) -> Finding:
     if broken:
         return Finding(
             "A32", FAILED, f"{len(broken)} breaches: {some([row['what'] for row in broken], 4)}.", rows=tuple(broken)
-        )  # fmt: skip
+        )
     unfinished = len(study.planned) - len(study.records)
     if unfinished:
         return Finding(
@@ -282,8 +291,13 @@ def _unequal_budgets(study: StoredStudy) -> Iterator[dict[str, str]]:
 
 
 CHECKS: dict[str, Callable[[StoredStudy], Finding]] = {
-    "A24": preprocessing, "A28": selection, "A29": epochs, "A30": edges, "A31": few_positives, "A32": contract,
-}  # fmt: skip
+    "A24": preprocessing,
+    "A28": selection,
+    "A29": epochs,
+    "A30": edges,
+    "A31": few_positives,
+    "A32": contract,
+}
 
 
 def of_study(study: StoredStudy) -> list[Finding]:

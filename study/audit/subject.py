@@ -20,7 +20,8 @@ class Subject:
     Attributes:
         listing: what its files say, with the features that are used.
         data: how it is read and labelled.
-        facts: what is known of every file, by row of the listing (`mmbc.data.images.FACTS`); None where none was opened.
+        facts: what is known of every file, by row of the listing (`mmbc.data.images.FACTS`); None where none was
+            opened.
         protocol: how patients are split and scores pooled.
         unit: `patient` or `breast`.
         tolerance: what may be absent.
@@ -71,9 +72,7 @@ def positive_classes(images: pd.DataFrame) -> tuple[str, ...]:
     return tuple(sorted(images.loc[images["label"] == 1, "status"].astype(str).unique()))
 
 
-def of_cohort(
-    opened: Opened, study: StudyFile, content: Mapping[str, Any], tolerance: Tolerance
-) -> Subject:  # fmt: skip
+def of_cohort(opened: Opened, study: StudyFile, content: Mapping[str, Any], tolerance: Tolerance) -> Subject:
     """Return a cohort that a study has opened and split, as the audit sees it."""
     listing = with_features(opened.listing, study.data)
     return Subject(listing, study.data, opened.facts, study.protocol, study.unit, tolerance, content)

@@ -8,10 +8,10 @@ like everywhere: where neither region has anything to do with a lesion the two c
 around 0 in every class, and a linear probe of them has an AUC of 0.5 however the classes were acquired.
 
 What is filled in depends only on pixels that were never drawn on, so two things can remain: the shape and place of the
-region, and that it lies on the rim of a lesion, which `pixels` and `surroundings` see. The second is signal too: the lesion
-would be there without the treatment, only not pointed at. The excess of all views together therefore bounds from above
-what a model can have from the treatment, as far as such probes see it; that of the mask alone holds nothing of the lesion
-but its size and place.
+region, and that it lies on the rim of a lesion, which `pixels` and `surroundings` see. The second is signal too: the
+lesion would be there without the treatment, only not pointed at. The excess of all views together therefore bounds from
+above what a model can have from the treatment, as far as such probes see it; that of the mask alone holds nothing of
+the lesion but its size and place.
 """
 
 import os
@@ -46,9 +46,16 @@ PLACES = ("treated", CONTROL, "excess")
 """Where a probe looks: at the treated region, at the control region, or at their differences."""
 
 COLUMNS = {
-    "mode": "str", "view": "str", "place": "str", "comparison": "str", "auc": "float64", "low": "float64",
-    "high": "float64", "n_patients": "int64", "n_images": "int64",
-}  # fmt: skip
+    "mode": "str",
+    "view": "str",
+    "place": "str",
+    "comparison": "str",
+    "auc": "float64",
+    "low": "float64",
+    "high": "float64",
+    "n_patients": "int64",
+    "n_images": "int64",
+}
 SETTINGS = ("image_size", "resize", "crop")
 
 OWN = "own outline against none"
@@ -90,8 +97,15 @@ def _shape(region: np.ndarray, whole: np.ndarray, breast: np.ndarray, chest_righ
     n_parts = cv2.connectedComponents(bits)[0] - 1
     enclosed = int(whole.sum()) - area
     return [
-        np.log1p(area), n_parts, height, width, down, 1 - right if chest_right else right, np.log1p(enclosed), thickness
-    ]  # fmt: skip
+        np.log1p(area),
+        n_parts,
+        height,
+        width,
+        down,
+        1 - right if chest_right else right,
+        np.log1p(enclosed),
+        thickness,
+    ]
 
 
 def _texture(grey: np.ndarray, region: np.ndarray, whole: np.ndarray) -> list[float]:
@@ -105,9 +119,15 @@ def _texture(grey: np.ndarray, region: np.ndarray, whole: np.ndarray) -> list[fl
         _statistics(layers, part) for part in (region, around, beyond, whole & ~region, beyond & ~whole)
     )
     return [
-        *filled, filled[0] - ring[0], *_log_ratio(filled[1:], ring[1:]),
-        *ring, far[0] - ring[0], _log_ratio(far[3], ring[3]), inside[0] - outside[0], _log_ratio(inside[1], outside[1]),
-    ]  # fmt: skip
+        *filled,
+        filled[0] - ring[0],
+        *_log_ratio(filled[1:], ring[1:]),
+        *ring,
+        far[0] - ring[0],
+        _log_ratio(far[3], ring[3]),
+        inside[0] - outside[0],
+        _log_ratio(inside[1], outside[1]),
+    ]
 
 
 def _statistics(layers: np.ndarray, part: np.ndarray) -> np.ndarray:
@@ -149,9 +169,11 @@ def image_features(grey: np.ndarray, mask: np.ndarray, pool: OutlinePool, key: s
     sham = outlines.region(grey, mask, "sham", pool, key)
     control = outlines.donated(clean, pool.donors(f"{CONTROL} {key}"))
     pairs = (
-        (grey, own), (clean, own), (outlines.inpaint(grey, sham), sham),
+        (grey, own),
+        (clean, own),
+        (outlines.inpaint(grey, sham), sham),
         (outlines.inpaint(grey, own | control), control),
-    )  # fmt: skip
+    )
     return np.stack([region_features(pixels, region, breast, side) for pixels, region in pairs])
 
 
@@ -159,9 +181,15 @@ def image_features(grey: np.ndarray, mask: np.ndarray, pool: OutlinePool, key: s
 
 
 def measure(
-    paths: Sequence[Path], facts: pd.DataFrame, images: pd.DataFrame, data: DataConfig, *, cache: Path,
-    progress: Progress | None = None, workers: int = 0,
-) -> pd.DataFrame:  # fmt: skip
+    paths: Sequence[Path],
+    facts: pd.DataFrame,
+    images: pd.DataFrame,
+    data: DataConfig,
+    *,
+    cache: Path,
+    progress: Progress | None = None,
+    workers: int = 0,
+) -> pd.DataFrame:
     """Probe what each treatment leaves behind.
 
     Args:
@@ -197,7 +225,7 @@ def measure(
 
 def _features(
     paths: Sequence[Path], facts: pd.DataFrame, data: DataConfig, file: Path, workers: int, progress: Progress | None
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Return the numbers of all images (n_images, 4, `N_FEATURES`), kept in a file."""
     shape = (len(paths), len(MODES) + 1, N_FEATURES)
     try:
@@ -248,17 +276,16 @@ def _results(features: np.ndarray, images: pd.DataFrame, own: np.ndarray) -> Ite
         for number, mode in enumerate(MODES):
             treated = features[:, number, columns]
             places = {
-                "treated": _probed(treated, images, own, linear=False), CONTROL: elsewhere,
+                "treated": _probed(treated, images, own, linear=False),
+                CONTROL: elsewhere,
                 "excess": _probed(treated - control[:, columns], images, own, linear=True),
-            }  # fmt: skip
+            }
             for place, found in places.items():
                 for name, estimate in found:
                     yield {"mode": mode, "view": view, "place": place, "comparison": name, **_plain(estimate)}
 
 
-def _probed(
-    seen: np.ndarray, images: pd.DataFrame, own: np.ndarray, *, linear: bool
-) -> Iterator[tuple[str, Estimate]]:  # fmt: skip
+def _probed(seen: np.ndarray, images: pd.DataFrame, own: np.ndarray, *, linear: bool) -> Iterator[tuple[str, Estimate]]:
     """Yield every comparison with its estimate: classes by patient, then own outlines by image."""
     positive = tuple(sorted(images.loc[images["label"] == 1, "status"].astype(str).unique()))
     for comparison in probes.comparisons(images, positive):
@@ -271,9 +298,12 @@ def _probed(
 
 def _plain(estimate: Estimate) -> dict[str, object]:
     return {
-        "auc": estimate.value, "low": estimate.low, "high": estimate.high, "n_patients": estimate.n_patients,
+        "auc": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "n_patients": estimate.n_patients,
         "n_images": estimate.n_images,
-    }  # fmt: skip
+    }
 
 
 def own_comparisons(images: pd.DataFrame, own: np.ndarray) -> list[Comparison]:
@@ -363,9 +393,9 @@ def remains(result: pd.DataFrame, mode: str = "sham") -> str:
     It belongs under every number of a study whose images had outlines.
     """
     return (
-        f"What remains of the outlines: AUC {_said(result, mode, 'all', 'excess')} for {_asked(result)} from the treated "
-        "regions, beyond control regions of the same images, an upper bound that includes the rims of lesions; "
-        f"{_said(result, mode, 'mask', 'excess')} from their shape and place alone."
+        f"What remains of the outlines: AUC {_said(result, mode, 'all', 'excess')} for {_asked(result)} from the"
+        " treated regions, beyond control regions of the same images, an upper bound that includes the rims of"
+        f" lesions; {_said(result, mode, 'mask', 'excess')} from their shape and place alone."
     )
 
 

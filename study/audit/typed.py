@@ -7,9 +7,21 @@ from mmbc.errors import ConfigError, some
 from study.options import Asked
 
 SETTINGS = (
-    "positive", "negative", "label_level", "columns", "features", "outlines", "folds", "holdout", "test_where", "repeats",
-    "seeds", "config", "preset", "set_",
-)  # fmt: skip
+    "positive",
+    "negative",
+    "label_level",
+    "columns",
+    "features",
+    "outlines",
+    "folds",
+    "holdout",
+    "test_where",
+    "repeats",
+    "seeds",
+    "config",
+    "preset",
+    "set_",
+)
 """Options that a study's own settings decide on."""
 
 OF_COHORT = ("limit_patients", "allow_missing_images", "max_unreadable", "allow_leaky_column")
@@ -26,7 +38,8 @@ def check_audit(asked: Asked, study: Path | None, *, quick: bool, clean: Path | 
         clean: where the clean list goes.
 
     Raises:
-        ConfigError: settings beside a study's own, options of a cohort where none is read, or a list that is no CSV file.
+        ConfigError: settings beside a study's own, options of a cohort where none is read, or a list that is no CSV
+            file.
     """
     if clean is not None and clean.suffix != ".csv":
         raise ConfigError(f"--write-clean-list {clean}: is a CSV file; give it that ending")

@@ -23,8 +23,8 @@ NOTICEABLE = 0.55
 WIDER = 1.45
 """Factor by which the error of a probe's AUC is larger than DeLong's, which leaves out that the training parts overlap.
 
-With labels permuted 60 times over the patients of a phantom, logits of the AUCs of grey levels (mean 0.50 to 0.52) spread 1.42
-to 1.50 times as much as that; over 72 and 200 patients of Mini-DDSM v1, those of silhouette and border 1.0 to 1.4 times."""
+With labels permuted 60 times over the patients of a phantom, logits of the AUCs of grey levels (mean 0.50 to 0.52)
+spread 1.42 to 1.50 times as much as that; over 72 and 200 patients of Mini-DDSM v1, those of silhouette and border 1.0 to 1.4 times."""
 
 VERBS = {FAILED: "tells", WARNING: "seems to tell", PASSED: "does not noticeably tell"}
 UNDECIDED = "may or may not tell"
@@ -40,8 +40,8 @@ IMAGES_PER_TERM = 10
 def judged(found: Sequence[Estimate]) -> Status:
     """Return what out-of-fold AUCs amount to, the worst of them; the one rule of all probes.
 
-    The intervals are widened so that all of them hold at once (Bonferroni), and for FAILED also by `WIDER`. An AUC below
-    0.5 is chance: a probe that learned something errs in no direction.
+    The intervals are widened so that all of them hold at once (Bonferroni), and for FAILED also by `WIDER`. An AUC
+    below 0.5 is chance: a probe that learned something errs in no direction.
     """
     if any(lower(joint(one, len(found), WIDER)) >= TELLING for one in found):
         return FAILED
@@ -101,17 +101,21 @@ def probed(code: str, what: str, features: np.ndarray, images: pd.DataFrame, pos
 def row_of(comparison: Comparison, found: Estimate) -> dict[str, Any]:
     """Return the line of a finding for one comparison."""
     return {
-        "comparison": comparison.name, "AUC": found.value, "low": found.low, "high": found.high,
-        "n_patients": found.n_patients, "n_images": found.n_images,
-    }  # fmt: skip
+        "comparison": comparison.name,
+        "AUC": found.value,
+        "low": found.low,
+        "high": found.high,
+        "n_patients": found.n_patients,
+        "n_images": found.n_images,
+    }
 
 
 def beyond_clinical(features: np.ndarray, images: pd.DataFrame) -> np.ndarray:
     """Return features (n_images, n_features) less what a linear model of recorded age and density explains of them.
 
     Dense breasts are brighter, and cancer is more frequent in them: that is medicine, and no shortcut. Every site has
-    slopes of its own, as its digitiser has a gain of its own, but what differs between sites stays in. Where neither age
-    nor density is recorded, the features themselves.
+    slopes of its own, as its digitiser has a gain of its own, but what differs between sites stays in. Where neither
+    age nor density is recorded, the features themselves.
     """
     known = [name for name in CLINICAL if name in images]
     if not known:

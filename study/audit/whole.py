@@ -65,7 +65,8 @@ class Audit:
         if self.certificate is not None:
             write_certificate(self.certificate, folder, self.notice)
             about["Splits"] = (
-                f"{self.certificate['statement']} [certificate.md](certificate.md), [certificate.json](certificate.json)"
+                f"{self.certificate['statement']} [certificate.md](certificate.md),"
+                " [certificate.json](certificate.json)"
             )
         (folder / slow.SHEET).unlink(missing_ok=True)
         if self.subject is not None and len(self.pairs):
@@ -78,10 +79,13 @@ class Audit:
     def facts(self, ignored: Sequence[str]) -> dict[str, Any]:
         """Return everything for `--json`."""
         return {
-            "name": self.name, "notice": self.notice, "read": dict(self.read), "ignored": list(ignored),
+            "name": self.name,
+            "notice": self.notice,
+            "read": dict(self.read),
+            "ignored": list(ignored),
             "failed": [finding.code for finding in page.failed(self.findings, ignored)],
             "findings": [plain(asdict(finding)) for finding in self.findings],
-        }  # fmt: skip
+        }
 
 
 def audit(asked: Asked, observer: Observer, *, study: Path | None, quick: bool, clean: Path | None) -> Audit:
@@ -159,21 +163,25 @@ def _read(subject: Subject, request: Request, stored: StoredStudy | None) -> dic
     else:
         origin = "made by the protocol" if subject.folds is not None else "none"
     return {
-        "Cohort": f"{subject.listing.name}, {len(subject.listing.images)} listed images, {len(images)} used, of "
-        f"{images['patient_id'].nunique()} patients",
-        **_labels(data, images), "Folds": origin,
+        "Cohort": (
+            f"{subject.listing.name}, {len(subject.listing.images)} listed images, {len(images)} used, of "
+            f"{images['patient_id'].nunique()} patients"
+        ),
+        **_labels(data, images),
+        "Folds": origin,
         "Columns left out": "; ".join(f"{name} ({why})" for name, why in subject.listing.left_out),
         "Notes": " ".join(subject.account.notes),
-    }  # fmt: skip
+    }
 
 
 def _labels(data: DataConfig, images: pd.DataFrame) -> dict[str, str]:
     positive = positive_classes(images)
     others = sorted(images.loc[images["label"] == 0, "status"].astype(str).unique())
     return {
-        "Classes": f"{', '.join(positive)} against {', '.join(others)}", "Labels": f"per {data.label_level}",
+        "Classes": f"{', '.join(positive)} against {', '.join(others)}",
+        "Labels": f"per {data.label_level}",
         "Outlines": data.outlines,
-    }  # fmt: skip
+    }
 
 
 def _of_stored(stored: StoredStudy, name: str) -> Audit:
@@ -182,13 +190,22 @@ def _of_stored(stored: StoredStudy, name: str) -> Audit:
     images = stored.cohort.images
     listed = images[["image_id"]].assign(listed_patient=images["patient_id"])
     read = {
-        "Cohort": f"{stored.cohort.name}, {len(images)} images of {stored.cohort.n_patients} patients, as the study has them",
-        **_labels(stored.settings.data, images), "Notes": " ".join(stored.cohort.notes),
-    }  # fmt: skip
+        "Cohort": (
+            f"{stored.cohort.name}, {len(images)} images of {stored.cohort.n_patients} patients, as the study has them"
+        ),
+        **_labels(stored.settings.data, images),
+        "Notes": " ".join(stored.cohort.notes),
+    }
     paper = certificate(
-        name or stored.name, images, listed, stored.folds, stored.cohort.features,
-        read=read, seeds=_seeds(stored.settings), versions=_versions(),
-    )  # fmt: skip
+        name or stored.name,
+        images,
+        listed,
+        stored.folds,
+        stored.cohort.features,
+        read=read,
+        seeds=_seeds(stored.settings),
+        versions=_versions(),
+    )
     read |= {"Not made": "checks of files and pixels beyond those at the study's start (they need --data)"}
     said = ["The files were not looked at: name them with --data for copies, annotations and shortcuts."]
     return Audit(name or stored.name, stored.cohort.notice, found.findings, read, paper, said=said)
@@ -202,8 +219,9 @@ def _check_same(stored: StoredStudy, subject: Subject) -> None:
         differing = set(theirs.loc[theirs["pixel_digest"].to_numpy() != pixels, "image_id"])
     if differing:
         raise StudyError(
-            f"{stored.folder}: is a study of other images than --data has: {len(differing)} differ ({some(sorted(differing), 3)}). Give "
-            "the folder it was run on, with its --limit-patients and --allow-missing-images"
+            f"{stored.folder}: is a study of other images than --data has: {len(differing)} differ"
+            f" ({some(sorted(differing), 3)}). Give the folder it was run on, with its --limit-patients and"
+            " --allow-missing-images"
         )
 
 
@@ -215,9 +233,16 @@ def _certificate(
     if subject.facts is not None:
         listed = listed.join(subject.facts[["content_digest", "pixel_digest"]])
     return certificate(
-        name, subject.images, listed, subject.folds, subject.features,
-        read=read, seeds=_seeds(settings), versions=_versions(), near=near,
-    )  # fmt: skip
+        name,
+        subject.images,
+        listed,
+        subject.folds,
+        subject.features,
+        read=read,
+        seeds=_seeds(settings),
+        versions=_versions(),
+        near=near,
+    )
 
 
 def _seeds(settings: StudyFile) -> dict[str, int]:

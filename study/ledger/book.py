@@ -90,7 +90,8 @@ def run(
         n_replicates: bootstrap samples.
 
     Raises:
-        MmbcError: of the kind that fits; a folder of another cohort or other settings, or one that another process works on.
+        MmbcError: of the kind that fits; a folder of another cohort or other settings, or one that another process
+            works on.
     """
     if n_candidates < 2:
         raise ConfigError(f"--candidates {n_candidates}: tuning compares at least two configurations")
@@ -111,10 +112,17 @@ def run(
     found = table(entries, measuring, lambda entry: why_nothing(entry.leak, configs[entry.arm], rows, content))
     notice = joined((rows.honest.notice, warning(study, rows.honest)))
     return Ledger(
-        whole.name, rows.honest.name, found, tuple(_notes(found, study, rows, n_replicates)), notice, study.unit,
-        int(rows.table["patient_id"].nunique()), len(rows.table), rows.n_copies,
+        whole.name,
+        rows.honest.name,
+        found,
+        tuple(_notes(found, study, rows, n_replicates)),
+        notice,
+        study.unit,
+        int(rows.table["patient_id"].nunique()),
+        len(rows.table),
+        rows.n_copies,
         REPORTED if rows.honest.name.startswith(REPORTED_FOR) else None,
-    )  # fmt: skip
+    )
 
 
 def _check_study(place: Path, study: StudyFile, rows: LedgerRows) -> None:
@@ -137,9 +145,13 @@ def _begin(place: Path, study: StudyFile, rows: LedgerRows) -> None:
         StudyError: another cohort, or other settings.
     """
     facts = {
-        "label": LABEL, "cohort": rows.honest.name, "cohort_digest": rows.cohort.digest, "n_images": len(rows.table),
-        "n_copies": rows.n_copies, "n_patients": int(rows.table["patient_id"].nunique()),
-    }  # fmt: skip
+        "label": LABEL,
+        "cohort": rows.honest.name,
+        "cohort_digest": rows.cohort.digest,
+        "n_images": len(rows.table),
+        "n_copies": rows.n_copies,
+        "n_patients": int(rows.table["patient_id"].nunique()),
+    }
     if (place / "ledger.json").exists():
         stored = parse(StudyFile, read_toml(place / "settings.toml"), str(place / "settings.toml"))
         changes = dict(study_folder.differences(stored, study))
@@ -160,17 +172,28 @@ def _begin(place: Path, study: StudyFile, rows: LedgerRows) -> None:
 
 
 def _train(
-    cells: Sequence[LedgerCell], rows: LedgerRows, fitted: dict[str, Any], place: Path, request: Request, observer: Observer
-) -> None:  # fmt: skip
+    cells: Sequence[LedgerCell],
+    rows: LedgerRows,
+    fitted: dict[str, Any],
+    place: Path,
+    request: Request,
+    observer: Observer,
+) -> None:
     """Train the unfinished cells: all of one image variant in one call, so that they share its trunk."""
     waiting = [cell for cell in cells if not finished(place / "cells" / cell.name, cell.key)]
     observer.expect(waiting, len(cells) - len(waiting))
     for outlines, store in rows.stores.items():
         mine = [cell for cell in waiting if cell.config.data.outlines == outlines]
         workspace = Workspace(
-            rows.cohort, store, place, request.out / CACHE, cache_gib=request.cache_gib,
-            checkpoint_every=request.checkpoint_every, keep_models=False, encoders=fitted,
-        )  # fmt: skip
+            rows.cohort,
+            store,
+            place,
+            request.out / CACHE,
+            cache_gib=request.cache_gib,
+            checkpoint_every=request.checkpoint_every,
+            keep_models=False,
+            encoders=fitted,
+        )
         execute(mine, workspace, executor=request.executor, max_live_fits=request.max_live_fits, observer=observer)
 
 
@@ -179,16 +202,24 @@ def _notes(found: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates
     honest = found[found["leak"] == HONEST].iloc[0]
     copies = count(rows.n_copies, "pixel-identical copy", "pixel-identical copies")
     notes = [
-        f"Honest protocol: {count(int(honest['n_images']), 'image')} of {count(int(honest['n_patients']), 'patient')} in "
-        f"{count(int(honest['n_parts']), 'test part')}; {copies} left out.",
-        "ROC-AUC is that of images within each test part, averaged over parts. Accuracy and F1 are those of all test images at "
-        "calibrated probability 0.5, calibrated on the protocol's own validation part.",
-        "Difference: the AUC a protocol would report minus the honest one, each on its own test images; on the same images: "
-        "restricted to the test images both have. 95 % intervals: percentiles of "
-        f"{n_replicates} bootstrap samples of patients, the same for all protocols, within honest test part and outcome. "
-        "Estimand E1: the fitted models on new patients of this kind; training, and the choice of a candidate, are held fixed.",
+        (
+            f"Honest protocol: {count(int(honest['n_images']), 'image')} of"
+            f" {count(int(honest['n_patients']), 'patient')} in {count(int(honest['n_parts']), 'test part')}; {copies}"
+            " left out."
+        ),
+        (
+            "ROC-AUC is that of images within each test part, averaged over parts. Accuracy and F1 are those of all"
+            " test images at calibrated probability 0.5, calibrated on the protocol's own validation part."
+        ),
+        (
+            "Difference: the AUC a protocol would report minus the honest one, each on its own test images; on the"
+            f" same images: restricted to the test images both have. 95 % intervals: percentiles of {n_replicates}"
+            " bootstrap samples of patients, the same for all protocols, within honest test part and outcome. Estimand"
+            " E1: the fitted models on new patients of this kind; training, and the choice of a candidate, are held"
+            " fixed."
+        ),
         "All protocols see the same augmented images in the same order, and fits of a fold start from the same seed.",
-    ]  # fmt: skip
+    ]
     compared = count(int(found.loc[found["leak"] == TUNED, "n_candidates"].max()), "configuration")
     notes.append(
         f"Tuned on test parts: {compared} compared (the reference, and others drawn "
@@ -197,8 +228,8 @@ def _notes(found: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates
     seeds = study.protocol.seeds
     if seeds < SEEDS_NEEDED:
         notes.append(
-            f"With {count(seeds, 'training seed')} a difference contains the chance of single trainings, which the intervals do "
-            f"not show; a small one means little below {SEEDS_NEEDED} seeds (--seeds)."
+            f"With {count(seeds, 'training seed')} a difference contains the chance of single trainings, which the"
+            f" intervals do not show; a small one means little below {SEEDS_NEEDED} seeds (--seeds)."
         )
     for row in found[found["leak"].isin([TUNED, RECIPE])].to_dict("records"):
         notes.append(f"{row['arm']}, {row['title'].lower()}: chosen was {row['chosen']}.")
@@ -212,8 +243,8 @@ def _luck(found: pd.DataFrame, arm: str) -> str:
         return ""
     low, high, single = lines[HONEST]["part_low"], lines[HONEST]["part_high"], lines[SINGLE]["auc"]
     return (
-        f"{arm}: a single split is luck rather than bias; it gives {number('roc_auc', single)}, and the AUCs within the honest "
-        f"test parts alone go from {number('roc_auc', low)} to {number('roc_auc', high)}."
+        f"{arm}: a single split is luck rather than bias; it gives {number('roc_auc', single)}, and the AUCs within the"
+        f" honest test parts alone go from {number('roc_auc', low)} to {number('roc_auc', high)}."
     )
 
 
@@ -223,7 +254,17 @@ def write(ledger: Ledger, folder: Path) -> list[Path]:
     Every one of them says that it is leaky by design.
     """
     return paper.write(
-        ledger.table, folder, notes=ledger.notes, notice=ledger.notice, unit=ledger.unit, published=ledger.published,
-        facts={"name": ledger.name, "cohort": ledger.cohort, "n_patients": ledger.n_patients, "n_images": ledger.n_images,
-               "n_copies": ledger.n_copies},
-    )  # fmt: skip
+        ledger.table,
+        folder,
+        notes=ledger.notes,
+        notice=ledger.notice,
+        unit=ledger.unit,
+        published=ledger.published,
+        facts={
+            "name": ledger.name,
+            "cohort": ledger.cohort,
+            "n_patients": ledger.n_patients,
+            "n_images": ledger.n_images,
+            "n_copies": ledger.n_copies,
+        },
+    )

@@ -43,14 +43,28 @@ def _one(name: str, title: str, meaning: str) -> Leak:
 
 SINGLES = (
     _one(OUTLINES, "Outlines kept", "Lesion outlines stay in the pixels of all parts."),
-    _one(DUPLICATES, "Copies kept", "Pixel-identical copies of images stay in the cohort; patients are still not divided."),
+    _one(
+        DUPLICATES,
+        "Copies kept",
+        "Pixel-identical copies of images stay in the cohort; patients are still not divided.",
+    ),
     _one(BY_IMAGE, "Split by image", "Images are split instead of patients, into parts of the same number and shares."),
-    _one(PEEK, "Best epoch on test part", "The best epoch, the calibration and the threshold are chosen on the test part; the "
-         "training part stays as it is."),
-    _one(SCALER, "Scaler on all rows", "Imputation, scaling and categories of the clinical columns are learned from all rows."),
+    _one(
+        PEEK,
+        "Best epoch on test part",
+        "The best epoch, the calibration and the threshold are chosen on the test part; the "
+        "training part stays as it is.",
+    ),
+    _one(
+        SCALER,
+        "Scaler on all rows",
+        "Imputation, scaling and categories of the clinical columns are learned from all rows.",
+    ),
     _one(TUNED, "Tuned on test parts", "Of several configurations the one with the best mean test AUC is reported."),
-    _one(SINGLE, "Single split", "One split into 80 % and 20 % instead of the cross-validation: luck rather than bias."),
-)  # fmt: skip
+    _one(
+        SINGLE, "Single split", "One split into 80 % and 20 % instead of the cross-validation: luck rather than bias."
+    ),
+)
 PUBLISHED_RECIPE = Leak(
     RECIPE,
     "All: published recipe",
@@ -64,9 +78,12 @@ TEST_SHARE = 0.2
 """Share of the test part of a single split."""
 
 SPACE: dict[str, tuple[float, ...]] = {
-    "train.head_lr": (3e-4, 1e-3, 3e-3), "train.lr": (2e-5, 5e-5, 2e-4), "train.weight_decay": (1e-4, 1e-3, 1e-2),
-    "train.label_smoothing": (0.0, 0.1), "model.dropout": (0.3, 0.5, 0.6),
-}  # fmt: skip
+    "train.head_lr": (3e-4, 1e-3, 3e-3),
+    "train.lr": (2e-5, 5e-5, 2e-4),
+    "train.weight_decay": (1e-4, 1e-3, 1e-2),
+    "train.label_smoothing": (0.0, 0.1),
+    "model.dropout": (0.3, 0.5, 0.6),
+}
 """What tuning on the test parts tries: values somebody would try by hand."""
 
 

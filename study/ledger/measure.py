@@ -1,9 +1,9 @@
 """From the predictions of a ledger to its table: what each protocol would report, and how far that is from the honest one.
 
-The common currency is the image-level ROC-AUC: within each test part, then their mean (over folds, repeats, seeds), because
-published recipes evaluate images and split images have no patient-level score. Everything is computed under the same weights of
-patients at once: row 0 has the data as they are, the others are bootstrap samples of the true patients, so that differences are
-paired even where protocols test other rows.
+The common currency is the image-level ROC-AUC: within each test part, then their mean (over folds, repeats, seeds),
+because published recipes evaluate images and split images have no patient-level score. Everything is computed under the
+same weights of patients at once: row 0 has the data as they are, the others are bootstrap samples of the true patients,
+so that differences are paired even where protocols test other rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,8 +35,8 @@ class Measured:
     """What one protocol of one ablation reports.
 
     Attributes:
-        tested: its test predictions, one row per (cell, image): `RUN`, image_id, patient_id (the true one), patient (her
-            column in the weights), label, logit, called.
+        tested: its test predictions, one row per (cell, image): `RUN`, image_id, patient_id (the true one), patient
+            (her column in the weights), label, logit, called.
         under: name of `MEASURES` -> (1 + n_replicates,); NaN where it is not defined.
         areas: the AUC within each test part (n_parts,), as the data are.
     """
@@ -58,8 +58,13 @@ class Measuring:
     """
 
     def __init__(
-        self, study: StudyFile, rows: LedgerRows, content: Mapping[str, Any], folder: Path, n_replicates: int = N_REPLICATES
-    ) -> None:  # fmt: skip
+        self,
+        study: StudyFile,
+        rows: LedgerRows,
+        content: Mapping[str, Any],
+        folder: Path,
+        n_replicates: int = N_REPLICATES,
+    ) -> None:
         self.study, self.folder = study, folder
         self.table = rows.table.set_index("image_id")
         self.patients = pd.Index(sorted(rows.table["patient_id"].unique()))
@@ -124,7 +129,8 @@ def draws(
 ) -> np.ndarray:
     """Return the weights of patients (1 + n_replicates, n_patients): row 0 is the data as they are.
 
-    Samples are drawn within the honest test parts of repeat 0 and outcomes; patients of no test part are drawn among themselves.
+    Samples are drawn within the honest test parts of repeat 0 and outcomes; patients of no test part are drawn among
+    themselves.
     """
     fold_of = {p: entry["fold"] for entry in content["folds"] if entry["repeat"] == 0 for p in entry["test"]}
     labels = table.groupby("patient_id")["label"].max()
@@ -156,11 +162,11 @@ def on_shared_rows(measuring: Measuring, honest: Measured, other: Measured) -> t
 def table(entries: Sequence[Entry], measuring: Measuring, nothing: Callable[[Entry], str]) -> pd.DataFrame:
     """Return one row per ablation and protocol, and one for what all leaks together are worth beyond their sum.
 
-    Columns: arm, leak, title, label (`LABEL` or ''), nothing (why the leak changes nothing, or ''); n_cells, n_parts, n_patients,
-    n_images; value, low and high of `MEASURES` (auc, auc_low, auc_high, ...); part_low, part_high (the range of the AUCs within
-    test parts); difference, difference_low, difference_high (reported AUC minus the honest one); shared, shared_low, shared_high,
-    n_shared (the same on the test images that both have); n_candidates, candidate (number of the one reported), chosen (its
-    settings that differ from the reference).
+    Columns: arm, leak, title, label (`LABEL` or ''), nothing (why the leak changes nothing, or ''); n_cells, n_parts,
+    n_patients, n_images; value, low and high of `MEASURES` (auc, auc_low, auc_high, ...); part_low, part_high (the
+    range of the AUCs within test parts); difference, difference_low, difference_high (reported AUC minus the honest
+    one); shared, shared_low, shared_high, n_shared (the same on the test images that both have); n_candidates,
+    candidate (number of the one reported), chosen (its settings that differ from the reference).
 
     Args:
         entries: of `study.ledger.plan.plan`, all of them trained.
@@ -188,9 +194,7 @@ def _choice(chosen: Entry, among: Sequence[Entry]) -> dict[str, Any]:
     """Say what was chosen on test parts, and among how many."""
     reference, own = (flatten(entry.cells[0].config) for entry in (among[0], chosen))
     changes = [f"{key} = {value}" for key, value in own.items() if value != reference[key]]
-    return {
-        "n_candidates": len(among), "candidate": chosen.candidate, "chosen": ", ".join(changes) or "the reference",
-    }  # fmt: skip
+    return {"n_candidates": len(among), "candidate": chosen.candidate, "chosen": ", ".join(changes) or "the reference"}
 
 
 def _by_protocol(entries: Sequence[Entry]) -> list[list[Entry]]:
@@ -201,10 +205,15 @@ def _by_protocol(entries: Sequence[Entry]) -> list[list[Entry]]:
 def _line(entry: Entry, found: Measured, measuring: Measuring, honest: Measured) -> dict[str, Any]:
     leak = entry.leak
     line: dict[str, Any] = {
-        "arm": entry.arm, "leak": leak.name, "title": leak.title, "label": LABEL if leak.name != HONEST else "",
-        "n_cells": len(entry.cells), "n_parts": len(found.areas), "n_patients": found.tested["patient_id"].nunique(),
+        "arm": entry.arm,
+        "leak": leak.name,
+        "title": leak.title,
+        "label": LABEL if leak.name != HONEST else "",
+        "n_cells": len(entry.cells),
+        "n_parts": len(found.areas),
+        "n_patients": found.tested["patient_id"].nunique(),
         "n_images": found.tested["image_id"].nunique(),
-    }  # fmt: skip
+    }
     for name in MEASURES:
         line |= _with_ends(name, found.under[name])
     line |= {"part_low": found.areas.min(initial=np.inf), "part_high": found.areas.max(initial=-np.inf)}

@@ -75,12 +75,19 @@ def plan(study: StudyFile, rows: LedgerRows, content: dict[str, Any], n_candidat
 def _cells(study: StudyFile, arm: str, leak: Leak, number: int, config: Config, splits: Splits) -> list[LedgerCell]:
     return [
         LedgerCell(
-            arm, config, split, repeat, fold, seed, None if leak.name == HONEST else leak.name,
-            candidate=number if TUNED in leak.changes else None, encoded_on_all=SCALER in leak.changes,
+            arm,
+            config,
+            split,
+            repeat,
+            fold,
+            seed,
+            None if leak.name == HONEST else leak.name,
+            candidate=number if TUNED in leak.changes else None,
+            encoded_on_all=SCALER in leak.changes,
         )
         for seed in range(study.protocol.seeds)
         for (repeat, fold), split in sorted(splits.items())
-    ]  # fmt: skip
+    ]
 
 
 def distinct(entries: list[Entry]) -> list[LedgerCell]:
@@ -103,8 +110,8 @@ def members(leak: Leak, rows: LedgerRows) -> pd.DataFrame:
 def splits_of(leak: Leak, protocol: Protocol, rows: LedgerRows, content: dict[str, Any]) -> Splits:
     """Return (repeat, fold) -> images of each part.
 
-    The honest splits are those of the study. Splits of images are drawn as the study draws its own, with the same seed; so is a
-    single split of patients, unless the study has one anyway.
+    The honest splits are those of the study. Splits of images are drawn as the study draws its own, with the same seed;
+    so is a single split of patients, unless the study has one anyway.
     """
     used = members(leak, rows)
     if BY_IMAGE in leak.changes:

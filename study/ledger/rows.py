@@ -1,9 +1,10 @@
 """The rows of a ledger: every usable image, pixel-identical copies among them, each a unit of its own.
 
-A study splits patients and drops copies, which a leaky protocol does not. So that all protocols see the same stream of augmented
-images (the order and the draws depend on row numbers alone), they share one cohort: all usable rows, with the image's id in place
-of the patient's. Every split of the ledger is a list of images. Who the patient is, and which rows are copies, is kept beside it,
-in the table that honest splits and the bootstrap of patients are made from; it is written to `rows.parquet`.
+A study splits patients and drops copies, which a leaky protocol does not. So that all protocols see the same stream of
+augmented images (the order and the draws depend on row numbers alone), they share one cohort: all usable rows, with the
+image's id in place of the patient's. Every split of the ledger is a list of images. Who the patient is, and which rows
+are copies, is kept beside it, in the table that honest splits and the bootstrap of patients are made from; it is
+written to `rows.parquet`.
 """
 
 from dataclasses import dataclass, replace
@@ -30,8 +31,8 @@ class LedgerRows:
     Attributes:
         honest: the cohort that a study has.
         cohort: the ledger's: all usable rows, `patient_id` is the image's id.
-        table: its rows in the same order with the columns of `TABLE`: the true patient, and whether it is a pixel-identical
-            copy of an earlier row.
+        table: its rows in the same order with the columns of `TABLE`: the true patient, and whether it is a
+            pixel-identical copy of an earlier row.
         stores: outlines (`sham`, `keep`, ...) -> pixels of the rows.
     """
 
@@ -55,14 +56,23 @@ def open_rows(request: Request, study: StudyFile, observer: Observer) -> LedgerR
     """
     data, cache, tolerance = study.data, request.out / CACHE, request.tolerance
     listing = list_images(
-        request.source, data, needs_images=True, cache=cache, aside=folds.columns_used(study.protocol), tolerance=tolerance,
+        request.source,
+        data,
+        needs_images=True,
+        cache=cache,
+        aside=folds.columns_used(study.protocol),
+        tolerance=tolerance,
         observer=observer,
-    )  # fmt: skip
+    )
     facts = open_images(listing, data, cache=cache, observer=observer)
     honest = assemble(
-        listing, data, facts=facts, allow_missing=tolerance.allow_missing_images, max_unreadable=tolerance.max_unreadable,
+        listing,
+        data,
+        facts=facts,
+        allow_missing=tolerance.allow_missing_images,
+        max_unreadable=tolerance.max_unreadable,
         allow_leaky=tolerance.allow_leaky,
-    )  # fmt: skip
+    )
     listing = with_features(listing, data)
     account = judge(listing, data, facts)
     copy = account.step == "duplicate"

@@ -16,8 +16,8 @@ from study.stored import StoredStudy, without_paths
 TINY = 20
 """With fewer patients in the smaller class a report warns and ranks nothing."""
 ESTIMANDS = (
-    "E1 intervals are about these fitted models on new patients of this kind, E2 intervals about training again on another such "
-    "cohort. A difference is judged by its paired contrast, never by whether two arms' intervals overlap."
+    "E1 intervals are about these fitted models on new patients of this kind, E2 intervals about training again on"
+    " another such cohort. A difference is judged by its paired contrast, never by whether two arms' intervals overlap."
 )
 INPUTS = {"image": "the mammograms", "tabular": "the clinical columns"}
 FUSIONS = {"concat": "concatenation", "attention": "attention"}
@@ -45,9 +45,9 @@ def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> 
         else count(study.cohort.n_patients, "patient")
     )
     text = (
-        f"{count(len(arms), 'arm')} {'was evaluated' if len(arms) == 1 else 'were compared'}{_described(study, arms)} on a cohort "
-        f"of {rows} ({n_positive(study.cohort.images)} positive), tested {tested(study)}. At the {evaluation.unit} level the ROC-AUC "
-        f"(E1 95 % interval) was {listed(_aucs(evaluation, arms))}."
+        f"{count(len(arms), 'arm')} {'was evaluated' if len(arms) == 1 else 'were compared'}{_described(study, arms)}"
+        f" on a cohort of {rows} ({n_positive(study.cohort.images)} positive), tested {tested(study)}. At the"
+        f" {evaluation.unit} level the ROC-AUC (E1 95 % interval) was {listed(_aucs(evaluation, arms))}."
     )
     text += searched_within(study)
     baseline = _aucs(evaluation, [BASELINE])
@@ -106,8 +106,9 @@ def _smaller_class(study: StoredStudy) -> int:
 
 def _too_few(smallest: int) -> str:
     return (
-        f"**This cohort is too small to compare anything**: {count(smallest, 'patient')} in the smaller class. The numbers below "
-        "describe these patients and support no ranking; the contrasts are in the supplement for completeness."
+        f"**This cohort is too small to compare anything**: {count(smallest, 'patient')} in the smaller class. The"
+        " numbers below describe these patients and support no ranking; the contrasts are in the supplement for"
+        " completeness."
     )
 
 
@@ -244,8 +245,8 @@ def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation) -> str:
         return f"Verdicts take at least {SEEDS_NEEDED} training seeds in every study."
     if study.imported:
         return (
-            f"**Verdicts are not assessed** for the procedure: they take predictions of at least {SEEDS_NEEDED} training seeds "
-            "(column `seed`)."
+            f"**Verdicts are not assessed** for the procedure: they take predictions of at least {SEEDS_NEEDED}"
+            " training seeds (column `seed`)."
         )
     return (
         f"**Verdicts are not assessed** for the procedure: that takes at least {SEEDS_NEEDED} training seeds. "
@@ -268,6 +269,6 @@ def unfinished(study: StoredStudy) -> str:
     if not absent:
         return ""
     return (
-        f"Unfinished: {len(absent)} of {count(len(study.planned), 'cell')} are not there yet, and arms that lack any are left "
-        "out. The command that began the study continues it"
+        f"Unfinished: {len(absent)} of {count(len(study.planned), 'cell')} are not there yet, and arms that lack any"
+        " are left out. The command that began the study continues it"
     )

@@ -42,4 +42,7 @@ def unasked(study: StoredStudy) -> str:
         )
     if not done:
         return ""
-    return f"Done without being asked: {'; '.join(done)}. Patients, never images or cases, are divided between training and test."
+    return (
+        f"Done without being asked: {'; '.join(done)}. Patients, never images or cases, are divided between training"
+        " and test."
+    )

@@ -35,9 +35,13 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 MOST_AUTHORS = 6
 """Longer lists end in et al. in formatted references, as in Vancouver style."""
 SOFTWARE = {
-    "pandas": "mckinney2010", "numpy": "harris2020", "scipy": "virtanen2020", "scikit-learn": "pedregosa2011",
-    "statsmodels": "seabold2010", "matplotlib": "hunter2007",
-}  # fmt: skip
+    "pandas": "mckinney2010",
+    "numpy": "harris2020",
+    "scipy": "virtanen2020",
+    "scikit-learn": "pedregosa2011",
+    "statsmodels": "seabold2010",
+    "matplotlib": "hunter2007",
+}
 """Packages that every evaluation uses, and what to cite for them."""
 TRAINING_SOFTWARE = {"torch": "paszke2019", "timm": "wightman2019", "optuna": "akiba2019"}
 """Packages that train and run networks; timm for those that use images, Optuna for those whose settings were searched."""
@@ -47,8 +51,12 @@ TRAINING_SOFTWARE = {"torch": "paszke2019", "timm": "wightman2019", "optuna": "a
 def works() -> dict[str, dict[str, Any]]:
     """Return every entry by key: `type` and its BibTeX fields, plain text apart from braces that keep capitals."""
     own = {
-        "type": "software", "author": "{The mmbc maintainers}", "title": TITLE, "version": mmbc.__version__, "year": YEAR,
-    }  # fmt: skip
+        "type": "software",
+        "author": "{The mmbc maintainers}",
+        "title": TITLE,
+        "version": mmbc.__version__,
+        "year": YEAR,
+    }
     return read_toml(WORKS) | {OWN: own}
 
 

@@ -69,12 +69,17 @@ def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
     within = len(classes) > 0 and bool((classes["metric"] == "within sites").any())
     table = bool(configs(study, uses_table)) or has_baseline(study)
     return Facts(
-        study, evaluation, study.imported, images=bool(configs(study, lambda config: config.uses_images)),
-        clinical=table and bool(study.cohort.features), finished=len(evaluation.summary) > 0,
+        study,
+        evaluation,
+        study.imported,
+        images=bool(configs(study, lambda config: config.uses_images)),
+        clinical=table and bool(study.cohort.features),
+        finished=len(evaluation.summary) > 0,
         n_absent=sum(name not in study.records for name in study.planned),
         one_site=bool(site.notna().all()) and site.nunique() == 1,
-        within_sites=within, groups=groups,
-    )  # fmt: skip
+        within_sites=within,
+        groups=groups,
+    )
 
 
 def own(answer: Callable[[Facts], Answer]) -> Callable[[Facts], Answer]:

@@ -106,7 +106,10 @@ def output(f: Facts) -> Answer:
     """What a model gives and how classes are made of it."""
     if not has_validation(f.study):
         return Answer(PARTLY, METHODS, "probabilities as given, classes at 0.5; the rationale is the authors' to add")
-    fact = "calibrated probability; thresholds for 90 % specificity and 90 % sensitivity; their rationale is the authors' to add"
+    fact = (
+        "calibrated probability; thresholds for 90 % specificity and 90 % sensitivity; their rationale is the authors'"
+        " to add"
+    )
     return Answer(PARTLY, (*METHODS, "table operating_points"), fact)
 
 
@@ -183,8 +186,8 @@ def selection(f: Facts) -> Answer:
     """Which epoch's weights are kept."""
     if is_nested(f.study):
         fact = (
-            "the configuration with the best validation rows of inner folds, refitted for the median of its inner best epochs, never by test "
-            "rows"
+            "the configuration with the best validation rows of inner folds, refitted for the median of its inner best"
+            " epochs, never by test rows"
         )
         return Answer(REPORTED, (*METHODS, "table search_chosen", SEARCH), fact)
     kept = {config.train.keep for config in configs(f.study).values()}

@@ -22,8 +22,10 @@ UNNAMED = "not named here"
 """Topic of a CLAIM item that is known by its number alone."""
 NOTES = {
     "tripod": "Items are numbered as in TRIPOD+AI 2024; what they ask for is paraphrased, the published list holds.",
-    "claim": "Items are named by the numbers of CLAIM 2024. The wording of the list was not at hand: topics are short "
-    "descriptions, and items that only the authors can answer are given by number alone.",
+    "claim": (
+        "Items are named by the numbers of CLAIM 2024. The wording of the list was not at hand: topics are short "
+        "descriptions, and items that only the authors can answer are given by number alone."
+    ),
 }
 
 

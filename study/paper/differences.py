@@ -1,7 +1,7 @@
 """Where two files of a report disagree: cell by cell, key by key, line by line.
 
-Full-precision numbers (CSV, JSON, Excel) may differ in their last digits between machines and versions of libraries; text may
-not differ at all.
+Full-precision numbers (CSV, JSON, Excel) may differ in their last digits between machines and versions of libraries;
+text may not differ at all.
 """
 
 import csv

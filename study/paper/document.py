@@ -131,25 +131,45 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
     others = [f"summary_{level}" for level in LEVELS if level != evaluation.unit]
     return {
         "Cohort": [sections.cohort(study), *content.figure("flow"), *content.table("flow", "table_1")],
-        "Protocol": [methods.to_markdown(content.methods, numbering), *content.table("settings", "folds"), *content.figure("study_grid")],
+        "Protocol": [
+            methods.to_markdown(content.methods, numbering),
+            *content.table("settings", "folds"),
+            *content.figure("study_grid"),
+        ],
         "Hyper-parameter search": [
-            search_results.results(study), *content.table("search_nested", "search_agreement", "search_chosen"),
-            *content.figure("search_history", "search_effort", "search_importance", "search_slice"), *content.table("search_cost"),
+            search_results.results(study),
+            *content.table("search_nested", "search_agreement", "search_chosen"),
+            *content.figure("search_history", "search_effort", "search_importance", "search_slice"),
+            *content.table("search_cost"),
         ],
         "Performance": [
-            *content.full_caption("main"), *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "methods", "auc_by_class"),
-            *content.figure("roc_pr", "auc_by_fold", "risk"), *content.table("levels", *others, "per_fold"),
+            *content.full_caption("main"),
+            *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "methods", "auc_by_class"),
+            *content.figure("roc_pr", "auc_by_fold", "risk"),
+            *content.table("levels", *others, "per_fold"),
         ],
         "Differences between arms": [*forest, *content.table("comparisons", "comparisons_by_class", "variance")],
-        "Calibration": [sections.calibration(study, evaluation), *content.figure("calibration"), *content.table("calibration", "reliability")],
-        "Operating points": [*content.table("operating_points"), *content.figure("confusion", "decision"), *content.table("decision")],
+        "Calibration": [
+            sections.calibration(study, evaluation),
+            *content.figure("calibration"),
+            *content.table("calibration", "reliability"),
+        ],
+        "Operating points": [
+            *content.table("operating_points"),
+            *content.figure("confusion", "decision"),
+            *content.table("decision"),
+        ],
         "Subgroups": [sections.subgroups(evaluation), *content.figure("subgroups"), *content.table("subgroups")],
         "Errors": [sections.errors(study, evaluation), *content.table("errors_by_class", "errors")],
-        "Training": [sections.training(study), *content.figure("loss_accuracy", "f1_auc", "generalisation_gap"), *content.table("compute")],
+        "Training": [
+            sections.training(study),
+            *content.figure("loss_accuracy", "f1_auc", "generalisation_gap"),
+            *content.table("compute"),
+        ],
         "Audit": content.table("audit"),
         "Limitations": [points],
         "Provenance": [sections.provenance(study)],
-    }  # fmt: skip
+    }
 
 
 def places(content: Content) -> set[str]:

@@ -28,9 +28,17 @@ NAMES = {
     "npv": "NPV",
 }
 SHARES = (
-    "sensitivity_at_90_specificity", "specificity_achieved", "specificity_at_90_sensitivity", "sensitivity_achieved",
-    "accuracy", "sensitivity", "specificity", "balanced_accuracy", "ppv", "npv",
-)  # fmt: skip
+    "sensitivity_at_90_specificity",
+    "specificity_achieved",
+    "specificity_at_90_sensitivity",
+    "sensitivity_achieved",
+    "accuracy",
+    "sensitivity",
+    "specificity",
+    "balanced_accuracy",
+    "ppv",
+    "npv",
+)
 """Metrics shown as percentages with 1 decimal; the others have 3."""
 
 

@@ -1,8 +1,9 @@
 """A report as one HTML file: nothing is loaded from elsewhere, and it reads, sorts, zooms and prints by itself.
 
-The Markdown of a report has conventions that become structure here: `**Title**` before a table and the paragraph after it,
-an image alone in its paragraph and the italics after it, a blockquote for a notice. Anybody's names (arms, columns,
-patients) are text: HTML in the Markdown is escaped, and the page's policy allows one script, by its hash, and no request.
+The Markdown of a report has conventions that become structure here: `**Title**` before a table and the paragraph after
+it, an image alone in its paragraph and the italics after it, a blockquote for a notice. Anybody's names (arms, columns,
+patients) are text: HTML in the Markdown is escaped, and the page's policy allows one script, by its hash, and no
+request.
 """
 
 import base64
@@ -24,9 +25,9 @@ PAGE_IDS = ("page-main", "page-contents", "page-zoom")
 def page(title: str, markdown: str, figures: Mapping[str, bytes], notice: str = "") -> str:
     """Return a whole HTML document made of a report's Markdown.
 
-    The same input gives the same text. An image whose name (`figures/NAME.png` -> NAME) is not among the figures, or that
-    lies anywhere else, becomes a visible note. A notice that the text does not carry is added on top, and to every table and
-    figure without it.
+    The same input gives the same text. An image whose name (`figures/NAME.png` -> NAME) is not among the figures, or
+    that lies anywhere else, becomes a visible note. A notice that the text does not carry is added on top, and to every
+    table and figure without it.
 
     Args:
         title: of the document; also its first heading where the Markdown has none.
@@ -47,9 +48,13 @@ def page(title: str, markdown: str, figures: Mapping[str, bytes], notice: str = 
     body[1:1] = _warning(notice, blocks)
     script, style = (_asset(name) for name in ("page.js", "style.css"))
     return Template(_asset("page.html")).substitute(
-        title=escape(title), policy=_policy(script), style=style + _running(notice or title), script=script,
-        contents=_contents(blocks, ids), body="\n".join(body),
-    )  # fmt: skip
+        title=escape(title),
+        policy=_policy(script),
+        style=style + _running(notice or title),
+        script=script,
+        contents=_contents(blocks, ids),
+        body="\n".join(body),
+    )
 
 
 def _asset(name: str) -> str:

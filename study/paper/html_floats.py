@@ -46,13 +46,22 @@ def table_html(block: Block, name: str, heading: str, notice: str, env: dict[str
     )
     top = "".join(f'<th scope="col"{css}>{_cell(cell, env)}</th>' for cell, css in zip(head, classes, strict=True))
     note = _caption(block.note, notice, env)
-    return "\n".join([
-        f'<figure class="table {kind}{" long" if len(rows) >= LONG else ""}" id="{name}">', title,
-        f'<div class="scroll" role="group" aria-labelledby="{name}:title" tabindex="0">',
-        f'<table aria-labelledby="{name}:title" style="--printed: {size:.1f}pt">', f"<thead>\n<tr>{top}</tr>\n</thead>",
-        "<tbody>", *(_row(row, classes, env) for row in rows), "</tbody>", "</table>", "</div>",
-        *([f'<p class="note">{note}</p>'] if note else []), "</figure>",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f'<figure class="table {kind}{" long" if len(rows) >= LONG else ""}" id="{name}">',
+            title,
+            f'<div class="scroll" role="group" aria-labelledby="{name}:title" tabindex="0">',
+            f'<table aria-labelledby="{name}:title" style="--printed: {size:.1f}pt">',
+            f"<thead>\n<tr>{top}</tr>\n</thead>",
+            "<tbody>",
+            *(_row(row, classes, env) for row in rows),
+            "</tbody>",
+            "</table>",
+            "</div>",
+            *([f'<p class="note">{note}</p>'] if note else []),
+            "</figure>",
+        ]
+    )
 
 
 def _cells(table: SyntaxTreeNode) -> tuple[list[SyntaxTreeNode], list[list[SyntaxTreeNode]]]:

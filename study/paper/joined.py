@@ -27,17 +27,22 @@ def write_comparison(joined: Together, evaluation: Evaluation, folder: Path) -> 
     tables = {table.name: table for table in all_tables(study, evaluation) if table.name in TABLES}
     drawings = catalogue(study, evaluation)
     content = Content(
-        study=study, evaluation=evaluation, methods=(), tables=[*([_settings(joined)] if len(joined.differing) else []), *tables.values()],
+        study=study,
+        evaluation=evaluation,
+        methods=(),
+        tables=[*([_settings(joined)] if len(joined.differing) else []), *tables.values()],
         drawings={name: drawings[name] for name in FIGURES if name in drawings},
-    )  # fmt: skip
+    )
     title = f"{' and '.join(joined.names)} compared"
     body = compose(joined, content, title)
     draw_all(content, folder, Options())
     shown = {name: (folder / "figures" / f"{name}.svg").read_bytes() for name in content.drawings}
     files: dict[str, str | bytes] = {
-        "report.md": body, "report.html": page(title, body, shown, content.notice),
-        "tables.xlsx": workbook(content.tables, content.notice), "tables.docx": word(content.tables, content.notice, title),
-    }  # fmt: skip
+        "report.md": body,
+        "report.html": page(title, body, shown, content.notice),
+        "tables.xlsx": workbook(content.tables, content.notice),
+        "tables.docx": word(content.tables, content.notice, title),
+    }
     files |= {f"tables/{table.name}.csv": to_csv(table, content.notice) for table in content.tables}
     for name, data in files.items():
         write_atomically(folder / name, data if isinstance(data, bytes) else data.encode())
@@ -70,13 +75,20 @@ def compose(joined: Together, content: Content, title: str) -> str:
         *([f"> **{content.notice}.**"] if content.notice else []),
         "## Answer",
         "\n".join(f"- {line}" for line in comparisons_lines(evaluation)),
-        f"Each arm of {listed(list(joined.names[1:]))} was compared with that of {joined.names[0]}, on the same patients in the same "
-        "folds. Comparisons between studies are chosen after the studies were run: take them as exploratory, unless they were "
-        f"declared elsewhere. p values are adjusted over the {len(evaluation.comparisons)} contrasts made here (Holm). "
-        f"{missing_for_verdicts(study, evaluation)}".strip(),
-        "## What differs", same, *content.table("settings"), notes,
-        "## Differences", *content.figure("contrasts"), *content.table("comparisons", "comparisons_by_class"),
-        "## Performance", *content.table("main"), *content.figure("main", "auc_by_fold"),
+        f"Each arm of {listed(list(joined.names[1:]))} was compared with that of {joined.names[0]}, on the same"
+        " patients in the same folds. Comparisons between studies are chosen after the studies were run: take them as"
+        " exploratory, unless they were declared elsewhere. p values are adjusted over the"
+        f" {len(evaluation.comparisons)} contrasts made here (Holm). {missing_for_verdicts(study, evaluation)}".strip(),
+        "## What differs",
+        same,
+        *content.table("settings"),
+        notes,
+        "## Differences",
+        *content.figure("contrasts"),
+        *content.table("comparisons", "comparisons_by_class"),
+        "## Performance",
+        *content.table("main"),
+        *content.figure("main", "auc_by_fold"),
         *content.table("auc_by_class", "auc_by_estimand", "variance"),
-    ]  # fmt: skip
+    ]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"

@@ -16,12 +16,15 @@ from study.paper.tables.markup import markdown, to_csv
 from study.record import write_atomically, write_json
 
 NAME, FIGURE = "ledger", "ledger-waterfall"
-NOTICE = "LEAKY BY DESIGN: every protocol but the honest one has a deliberate error, to measure its worth; none of it is a result"
+NOTICE = (
+    "LEAKY BY DESIGN: every protocol but the honest one has a deliberate error, to measure its worth; none of it is a"
+    " result"
+)
 RED = '<span style="color:#B00000">**LEAKY BY DESIGN**</span>'
 REPORTED = "Published recipe, as reported"
 REPORTED_NOTE = (
-    f"{REPORTED}: figures quoted for the usual recipe on this data set, for scale alone: neither their splits nor an interval are "
-    "known, nor whether they are of images or of patients."
+    f"{REPORTED}: figures quoted for the usual recipe on this data set, for scale alone: neither their splits nor an"
+    " interval are known, nor whether they are of images or of patients."
 )
 TITLE = "Optimism ledger: what each methodological leak is worth"
 
@@ -81,16 +84,23 @@ def _line(row: Mapping[Any, Any], unit: str) -> dict[str, str]:
     divided = pd.isna(row["unit_auc"])
     return line | {
         f"ROC-AUC of {unit}s": f"none: {unit}s are divided" if divided else estimate("unit_auc", "roc_auc"),
-        "Accuracy": estimate("accuracy", "accuracy"), "F1": estimate("f1", "f1"),
+        "Accuracy": estimate("accuracy", "accuracy"),
+        "F1": estimate("f1", "f1"),
         "Tested": f"{count(images, 'image')} of {count(patients, 'patient')}",
-    }  # fmt: skip
+    }
 
 
 @styled()
 def write(
-    found: pd.DataFrame, folder: Path, *, notes: Sequence[str], notice: str, unit: str, published: Published | None,
+    found: pd.DataFrame,
+    folder: Path,
+    *,
+    notes: Sequence[str],
+    notice: str,
+    unit: str,
+    published: Published | None,
     facts: Mapping[str, Any],
-) -> list[Path]:  # fmt: skip
+) -> list[Path]:
     """Write table and figure and return their paths.
 
     Args:

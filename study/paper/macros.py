@@ -1,7 +1,8 @@
 r"""The numbers of a study as LaTeX commands, so that none is typed into a manuscript by hand.
 
-`\AucConcat` is the value, `\AucConcatCi` its interval, `\AucConcatWithCi` both. Names have letters alone; digits, hyphens and
-the like are spelt out (`\AucLateDashFusionTwo`). Where two keys would give the same name both get letters of their own.
+`\AucConcat` is the value, `\AucConcatCi` its interval, `\AucConcatWithCi` both. Names have letters alone; digits,
+hyphens and the like are spelt out (`\AucLateDashFusionTwo`). Where two keys would give the same name both get letters
+of their own.
 """
 
 import hashlib
@@ -14,9 +15,22 @@ from typing import Any
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 SPELT = {
     **dict(zip("0123456789", DIGITS, strict=True)),
-    "-": "Dash", "_": " ", "~": "Minus", "<": "Below", ">": "Above", "≥": "AtLeast", "≤": "AtMost", "%": "Percent",
-    "+": "Plus", "/": "Slash", "=": "Is", ",": "Comma", ":": "Colon", "&": "And", "\\.": "Point",
-}  # fmt: skip
+    "-": "Dash",
+    "_": " ",
+    "~": "Minus",
+    "<": "Below",
+    ">": "Above",
+    "≥": "AtLeast",
+    "≤": "AtMost",
+    "%": "Percent",
+    "+": "Plus",
+    "/": "Slash",
+    "=": "Is",
+    ",": "Comma",
+    ":": "Colon",
+    "&": "And",
+    "\\.": "Point",
+}
 FIRST = {"contrast": "Diff", "delta": "DeltaAuc", "prevalence": "DeclaredPrevalence", "notice": "CohortNotice"}
 """First words of keys that read differently as a command; `\\Delta` is a letter already."""
 WHOLE = {"e2_90": "ETwoNinety"}
@@ -26,12 +40,30 @@ ABOUT = {"Ci": "its interval", "WithCi": "both"}
 DISTINCT = 8
 """Letters that tell names apart which would be the same."""
 SYMBOLS = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\ensuremath{<}", ">": r"\ensuremath{>}",
-    "|": r"\textbar{}", '"': r"\char34{}",
-    "−": r"\ensuremath{-}", "±": r"\ensuremath{\pm}", "≥": r"\ensuremath{\geq}", "≤": r"\ensuremath{\leq}",
-    "δ": r"\ensuremath{\delta}", "×": r"\ensuremath{\times}", "°": r"\ensuremath{^\circ}", "–": "--", "²": r"\ensuremath{^2}",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "%": r"\%",
+    "&": r"\&",
+    "#": r"\#",
+    "$": r"\$",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\ensuremath{<}",
+    ">": r"\ensuremath{>}",
+    "|": r"\textbar{}",
+    '"': r"\char34{}",
+    "−": r"\ensuremath{-}",
+    "±": r"\ensuremath{\pm}",
+    "≥": r"\ensuremath{\geq}",
+    "≤": r"\ensuremath{\leq}",
+    "δ": r"\ensuremath{\delta}",
+    "×": r"\ensuremath{\times}",
+    "°": r"\ensuremath{^\circ}",
+    "–": "--",
+    "²": r"\ensuremath{^2}",
+}
 """Characters that mean something to TeX, or that its standard fonts lack."""
 LATIN = "ßæøÆØœŒłŁ§"
 """Characters outside ASCII that pdflatex sets without further packages, and the accents it can put on letters."""

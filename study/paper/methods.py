@@ -1,7 +1,7 @@
 """A Methods section with the real settings: paragraphs with citations, rendered as Markdown or LaTeX.
 
-Markup: `**bold**`, `` `code` `` and citations `[@key]` or `[@one; @other]` (`study.paper.bibliography`). What no record can
-know is marked AUTHOR MUST FILL, so a generated section is never complete by itself.
+Markup: `**bold**`, `` `code` `` and citations `[@key]` or `[@one; @other]` (`study.paper.bibliography`). What no record
+can know is marked AUTHOR MUST FILL, so a generated section is never complete by itself.
 """
 
 import re
@@ -27,12 +27,23 @@ def methods(study: StoredStudy, evaluation: Evaluation, *, n_replicates: int = N
         n_replicates: bootstrap samples it was evaluated with.
     """
     found = [
-        methods_data.data(study), methods_data.images(study), methods_data.clinical_columns(study),
-        methods_data.partitions(study), methods_models.models(study), methods_models.training(study),
-        methods_search.search(study), methods_models.baseline(study), methods_models.leaks(study), analysis.scores(study),
-        analysis.measures(study, evaluation, n_replicates), analysis.contrasts(study, evaluation),
-        analysis.subgroups(study, evaluation), analysis.utility(study), analysis.description(), software(study),
-    ]  # fmt: skip
+        methods_data.data(study),
+        methods_data.images(study),
+        methods_data.clinical_columns(study),
+        methods_data.partitions(study),
+        methods_models.models(study),
+        methods_models.training(study),
+        methods_search.search(study),
+        methods_models.baseline(study),
+        methods_models.leaks(study),
+        analysis.scores(study),
+        analysis.measures(study, evaluation, n_replicates),
+        analysis.contrasts(study, evaluation),
+        analysis.subgroups(study, evaluation),
+        analysis.utility(study),
+        analysis.description(),
+        software(study),
+    ]
     return [text for text in found if text]
 
 
@@ -92,8 +103,11 @@ MARKS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
 def _latex(text: str) -> str:
     done, position = [], 0
     while position < len(text):
-        found = [(match.start(), number, match) for number, (pattern, _) in enumerate(MARKS)
-                 if (match := re.compile(pattern).search(text, position))]  # fmt: skip
+        found = [
+            (match.start(), number, match)
+            for number, (pattern, _) in enumerate(MARKS)
+            if (match := re.compile(pattern).search(text, position))
+        ]
         if not found:
             break
         start, number, match = min(found, key=lambda each: each[:2])

@@ -39,9 +39,10 @@ def _pooling(study: StoredStudy) -> str:
     # rows without a breast are pooled by case
     part, parts = ("case", "cases") if images["breast"].isna().all() else ("breast", "breasts")
     over = {
-        "max": f"the greatest of her {parts}' logits", "mean": f"the mean of her {parts}' logits",
+        "max": f"the greatest of her {parts}' logits",
+        "mean": f"the mean of her {parts}' logits",
         "noisy-or": f"the noisy-or of her {parts}' probabilities",
-    }[p.pool_breasts]  # fmt: skip
+    }[p.pool_breasts]
     rows = "views" if part == "breast" else "images"
     return f"A {part}'s score was {views} logit of its {rows}, a patient's {over}{fixed}."
 
@@ -50,8 +51,8 @@ def _calibration(study: StoredStudy) -> str:
     unit = study.settings.unit
     if not has_validation(study):
         return (
-            "No validation rows were given, so probabilities were evaluated as they came, without recalibration, and no threshold "
-            f"was chosen; a {unit} was called positive at a probability of at least 0.5."
+            "No validation rows were given, so probabilities were evaluated as they came, without recalibration, and"
+            f" no threshold was chosen; a {unit} was called positive at a probability of at least 0.5."
         )
     whose = (
         f"each training part's {unit}s, each predicted by the chosen trial's inner fit that had not seen the patient,"
@@ -60,18 +61,22 @@ def _calibration(study: StoredStudy) -> str:
     )
     its = "the refit's" if is_nested(study) else "its"
     return (
-        f"On the pooled logits of {whose} a slope, not below 0, and an intercept were fitted (Platt scaling "
-        f"[@platt1999]), and thresholds were chosen for a specificity of 90 % and for a sensitivity of 90 %. Both were applied to {its} "
-        f"test {unit}s; elsewhere a {unit} was called positive at a calibrated probability of at least 0.5."
+        f"On the pooled logits of {whose} a slope, not below 0, and an intercept were fitted (Platt scaling"
+        " [@platt1999]), and thresholds were chosen for a specificity of 90 % and for a sensitivity of 90 %. Both were"
+        f" applied to {its} test {unit}s; elsewhere a {unit} was called positive at a calibrated probability of at"
+        " least 0.5."
     )
 
 
 def measures(study: StoredStudy, evaluation: Evaluation, n_replicates: int) -> str:
     """The performance measures with their intervals, and what these are about."""
     return paragraph(
-        "Performance", _primary(study, evaluation), _estimands(study), _other_measures(study, n_replicates),
+        "Performance",
+        _primary(study, evaluation),
+        _estimands(study),
+        _other_measures(study, n_replicates),
         "The choice of measures follows published guidance [@vancalster2025]; F1 and accuracy are descriptive.",
-    )  # fmt: skip
+    )
 
 
 def _primary(study: StoredStudy, evaluation: Evaluation) -> str:
@@ -94,10 +99,10 @@ def _primary(study: StoredStudy, evaluation: Evaluation) -> str:
     )
     folded = "stratified by fold, " if parts > 1 else ""
     return (
-        f"The primary measure was the area under the ROC curve (AUC) at the {unit} level{several}{runs}. Its 95 % interval comes "
-        f"from the variance of DeLong et al. [@delong1988; @sun2014] for data clustered in patients [@obuchowski1997], {folded}on the "
-        "logit scale; a test part that gives no variance of its own was given that of Hanley and McNeil [@hanley1982], and an AUC "
-        f"of 0 or 1 the interval of Newcombe [@newcombe2006].{beside}"
+        f"The primary measure was the area under the ROC curve (AUC) at the {unit} level{several}{runs}. Its 95 %"
+        " interval comes from the variance of DeLong et al. [@delong1988; @sun2014] for data clustered in patients"
+        f" [@obuchowski1997], {folded}on the logit scale; a test part that gives no variance of its own was given that"
+        f" of Hanley and McNeil [@hanley1982], and an AUC of 0 or 1 the interval of Newcombe [@newcombe2006].{beside}"
     )
 
 
@@ -108,8 +113,8 @@ def _n_folds(study: StoredStudy) -> int:
 def _estimands(study: StoredStudy) -> str:
     """What E1 and E2 are, and how the second was had."""
     first = (
-        "Such intervals are about these fitted models on new patients of this kind (E1); patients, never images, were the "
-        "independent units."
+        "Such intervals are about these fitted models on new patients of this kind (E1); patients, never images, were"
+        " the independent units."
     )
     if _n_folds(study) < 2:
         return f"{first} From a single split no interval about the training procedure was derived."
@@ -117,7 +122,10 @@ def _estimands(study: StoredStudy) -> str:
     second = (
         f"{enlarged}, plus the variance between repeats over their number"
         if study.settings.protocol.repeats > 1
-        else f"the corrected t interval of Nadeau and Bengio [@nadeau2003; @bouckaert2004] over fold values, or, if that is wider, {enlarged}"
+        else (
+            "the corrected t interval of Nadeau and Bengio [@nadeau2003; @bouckaert2004] over fold values, or, if that"
+            f" is wider, {enlarged}"
+        )
     )
     return f"{first} Intervals about the procedure, trained again on another such cohort (E2), use {second}."
 
@@ -127,13 +135,14 @@ def _other_measures(study: StoredStudy, n_replicates: int) -> str:
         ", also at the chosen thresholds" if has_validation(study) else ""
     )
     return (
-        f"Proportions ({proportions}) were pooled over folds and have Wilson intervals [@wilson1927] with the number of rows "
-        "reduced by the design effect of patients (exact ones at 0 and 100 %), Brier score and log loss intervals from their variance over patients. "
-        "Calibration slope, intercept and calibration in the large [@cox1958; @vancalster2016; @vancalster2019] come from logistic "
-        "regression with standard errors clustered in patients. For the area under the precision-recall curve, the partial AUC at "
-        f"specificities of 80 to 100 % [@mcclish1989] and the expected calibration error ({N_BINS} bins) intervals use the standard "
-        f"error of {n_replicates:,} bootstrap samples of patients within fold and outcome [@davison1997] on the logit scale; F1, "
-        "the Matthews correlation, balanced accuracy and the scaled Brier score use the bootstrap's percentiles."
+        f"Proportions ({proportions}) were pooled over folds and have Wilson intervals [@wilson1927] with the number of"
+        " rows reduced by the design effect of patients (exact ones at 0 and 100 %), Brier score and log loss"
+        " intervals from their variance over patients. Calibration slope, intercept and calibration in the large"
+        " [@cox1958; @vancalster2016; @vancalster2019] come from logistic regression with standard errors clustered in"
+        " patients. For the area under the precision-recall curve, the partial AUC at specificities of 80 to 100 %"
+        f" [@mcclish1989] and the expected calibration error ({N_BINS} bins) intervals use the standard error of"
+        f" {n_replicates:,} bootstrap samples of patients within fold and outcome [@davison1997] on the logit scale;"
+        " F1, the Matthews correlation, balanced accuracy and the scaled Brier score use the bootstrap's percentiles."
     )
 
 
@@ -158,10 +167,13 @@ def contrasts(study: StoredStudy, evaluation: Evaluation) -> str:
     return paragraph(
         "Differences between arms",
         f"Arms were compared on the same patients and splits for {count(len(declared), 'contrast')}{before}: {named}.",
-        when, _difference_intervals(study), _bayes(study), _verdicts(study),
-        "Secondary analyses were a bootstrap of patients and a permutation test that exchanges the within-fold ranks of whole "
-        f"patients between arms ({N_PERMUTATIONS:,} exchanges).",
-    )  # fmt: skip
+        when,
+        _difference_intervals(study),
+        _bayes(study),
+        _verdicts(study),
+        "Secondary analyses were a bootstrap of patients and a permutation test that exchanges the within-fold ranks"
+        f" of whole patients between arms ({N_PERMUTATIONS:,} exchanges).",
+    )
 
 
 def _difference_intervals(study: StoredStudy) -> str:
@@ -176,8 +188,8 @@ def _difference_intervals(study: StoredStudy) -> str:
         else "the one from the variance over patients described above"
     )
     return (
-        f"{first}, and as E2 interval the wider of two: the corrected t of Nadeau and Bengio [@nadeau2003; @bouckaert2004] over "
-        f"fold differences, and {other}; {holm}."
+        f"{first}, and as E2 interval the wider of two: the corrected t of Nadeau and Bengio [@nadeau2003;"
+        f" @bouckaert2004] over fold differences, and {other}; {holm}."
     )
 
 
@@ -187,7 +199,10 @@ def _bayes(study: StoredStudy) -> str:
     region = f"δ = {delta:g} AUC was the largest difference without practical meaning"
     if _n_folds(study) < 2:
         return f"{region}."
-    return f"{region}; probabilities below −δ, within ±δ and above δ are from the Bayesian correlated t test [@benavoli2017]."
+    return (
+        f"{region}; probabilities below −δ, within ±δ and above δ are from the Bayesian correlated t test"
+        " [@benavoli2017]."
+    )
 
 
 def _verdicts(study: StoredStudy) -> str:
@@ -199,13 +214,13 @@ def _verdicts(study: StoredStudy) -> str:
         )
     if n_seeds < SEEDS_NEEDED:
         return (
-            f"A verdict on the procedures needs at least {SEEDS_NEEDED} training seeds; with {n_seeds}, differences are about these "
-            "fitted models only."
+            f"A verdict on the procedures needs at least {SEEDS_NEEDED} training seeds; with {n_seeds}, differences are"
+            " about these fitted models only."
         )
     return (
-        f"An arm was called better or worse if the adjusted E2 p value was below {ALPHA:g} and the E1 interval excluded 0; else "
-        "equivalent if the 90 % E2 interval lay within ±δ (two one-sided tests [@schuirmann1987]); else non-inferior if it lay above "
-        "−δ; else the comparison was called inconclusive."
+        f"An arm was called better or worse if the adjusted E2 p value was below {ALPHA:g} and the E1 interval excluded"
+        " 0; else equivalent if the 90 % E2 interval lay within ±δ (two one-sided tests [@schuirmann1987]); else"
+        " non-inferior if it lay above −δ; else the comparison was called inconclusive."
     )
 
 
@@ -219,9 +234,9 @@ def _groups(evaluation: Evaluation) -> str:
         return ""
     names = listed([str(name) for name in evaluation.subgroups["column"].unique()])
     return (
-        f"The AUC was computed in subgroups by {names}, over pairs of the same test part and subgroup, with bootstrap intervals over "
-        f"patients and a Wald test of a difference between subgroups, not adjusted. Subgroups with fewer than {SMALLEST_CELL} positive "
-        "or negative patients were not analysed."
+        f"The AUC was computed in subgroups by {names}, over pairs of the same test part and subgroup, with bootstrap"
+        " intervals over patients and a Wald test of a difference between subgroups, not adjusted. Subgroups with"
+        f" fewer than {SMALLEST_CELL} positive or negative patients were not analysed."
     )
 
 
@@ -241,8 +256,8 @@ def utility(study: StoredStudy) -> str:
     if prevalence is None:
         return paragraph(
             "Clinical utility",
-            "The cohort's share of positives is that of its sampling, and no prevalence of the target population was declared, so "
-            "predictive values and net benefit are not given.",
+            "The cohort's share of positives is that of its sampling, and no prevalence of the target population was"
+            " declared, so predictive values and net benefit are not given.",
         )
     values = (
         "Predictive values (at the threshold for 90 % specificity) and net benefit"
@@ -251,8 +266,8 @@ def utility(study: StoredStudy) -> str:
     )
     return paragraph(
         "Clinical utility",
-        f"{values} [@vickers2006] are given for a declared prevalence of {100 * prevalence:.4g} %; they assume that sensitivity and "
-        "specificity carry over to it.",
+        f"{values} [@vickers2006] are given for a declared prevalence of {100 * prevalence:.4g} %; they assume that"
+        " sensitivity and specificity carry over to it.",
     )
 
 
@@ -260,6 +275,6 @@ def description() -> str:
     """How the cohort is described."""
     return paragraph(
         "Description of the cohort",
-        "Characteristics are given by class, with the numbers missing and with standardised differences between positive and negative "
-        "patients [@austin2009] in place of tests.",
+        "Characteristics are given by class, with the numbers missing and with standardised differences between"
+        " positive and negative patients [@austin2009] in place of tests.",
     )

@@ -10,19 +10,28 @@ from study.stored import StoredStudy
 
 PHANTOM = "phantom"
 LEFT_OUT = {
-    "other class": "of a class that is not compared", "missing": "without a file", "unreadable": "unreadable",
-    "undecided": "with a label that could not be decided", "duplicate": "identical copies of another",
-}  # fmt: skip
+    "other class": "of a class that is not compared",
+    "missing": "without a file",
+    "unreadable": "unreadable",
+    "undecided": "with a label that could not be decided",
+    "duplicate": "identical copies of another",
+}
 OUTLINES = {
-    "sham": "Lesion outlines burned into the pixels of {n} were inpainted [@telea2004] with the grain of their surroundings. "
-    "From every image one outline of each of three size classes was taken out in this way: its own in the class that it belongs "
-    "to, outlines of donor images, laid on breast tissue, in the others, so that what is taken out does not tell which images "
-    "had an outline, or how large.",
-    "inpaint": "Lesion outlines burned into the pixels of {n} were inpainted [@telea2004]; the trace this leaves still tells "
-    "which images had one, so the image arms' performance is likely to be optimistic.",
-    "keep": "Lesion outlines burned into the pixels of {n} were kept; they give the answer away, so the image arms' performance "
-    "is no evidence.",
-}  # fmt: skip
+    "sham": (
+        "Lesion outlines burned into the pixels of {n} were inpainted [@telea2004] with the grain of their"
+        " surroundings. From every image one outline of each of three size classes was taken out in this way: its own"
+        " in the class that it belongs to, outlines of donor images, laid on breast tissue, in the others, so that what"
+        " is taken out does not tell which images had an outline, or how large."
+    ),
+    "inpaint": (
+        "Lesion outlines burned into the pixels of {n} were inpainted [@telea2004]; the trace this leaves still tells "
+        "which images had one, so the image arms' performance is likely to be optimistic."
+    ),
+    "keep": (
+        "Lesion outlines burned into the pixels of {n} were kept; they give the answer away, so the image arms'"
+        " performance is no evidence."
+    ),
+}
 
 
 def data(study: StoredStudy) -> str:
@@ -44,8 +53,9 @@ def _source(study: StoredStudy) -> str:
     cites = dataset(cohort.name)
     if cites:
         return (
-            f"The cohort is version {cohort.name[-1]} of Mini-DDSM [@{cites[0]}], reduced images of the Digital Database for Screening "
-            f"Mammography [@{cites[1]}]. {fill('setting, dates and eligibility criteria of the original data.')}"
+            f"The cohort is version {cohort.name[-1]} of Mini-DDSM [@{cites[0]}], reduced images of the Digital"
+            f" Database for Screening Mammography [@{cites[1]}]."
+            f" {fill('setting, dates and eligibility criteria of the original data.')}"
         )
     return f"The cohort is {cohort.name}. {fill('source, setting, dates and eligibility criteria.')}"
 
@@ -105,8 +115,8 @@ def images(study: StoredStudy) -> str:
         "Images",
         OUTLINES[d.outlines].format(n=count(outlined, "image")) if outlined else "",
         "Every file was opened and checked." if study.cohort.images_checked else "",
-        f"Images were read as grey values of 8 bits, {cropped}{fitted} and put into three equal channels, normalised as "
-        "timm's configuration of the backbone says.",
+        f"Images were read as grey values of 8 bits, {cropped}{fitted} and put into three equal channels, normalised as"
+        " timm's configuration of the backbone says.",
         "This was the same for every patient.",
     )
 
@@ -122,14 +132,18 @@ def clinical_columns(study: StoredStudy) -> str:
         "Clinical predictors",
         f"Clinical columns were {names}. {fill('how and when they were measured, and why these.')}",
         _missing(study),
-        "Numeric and ordinal columns were standardised; the median in place of a missing value, the mean and the standard "
-        "deviation were those of the training part."
-        if kinds - {"categorical"}
-        else "",
-        "Categorical columns became one 0/1 column for each category of the training part, all 0 for a missing value or an "
-        "unseen category."
-        if "categorical" in kinds
-        else "",
+        (
+            "Numeric and ordinal columns were standardised; the median in place of a missing value, the mean and the"
+            " standard deviation were those of the training part."
+            if kinds - {"categorical"}
+            else ""
+        ),
+        (
+            "Categorical columns became one 0/1 column for each category of the training part, all 0 for a missing"
+            " value or an unseen category."
+            if "categorical" in kinds
+            else ""
+        ),
         _indicators(study),
     )
 
@@ -171,21 +185,27 @@ def _test_parts(study: StoredStudy) -> str:
     again = f" This was done {p.repeats} times, each time with another random division." if p.repeats > 1 else ""
     if p.fold_column:
         return (
-            f"Each of the {n_folds} values of `{p.fold_column}` in turn was the test part, its patients all together, for a "
-            "model trained on the others."
+            f"Each of the {n_folds} values of `{p.fold_column}` in turn was the test part, its patients all together,"
+            " for a model trained on the others."
         )
     if p.test_where:
-        return f"The patients with `{p.test_where}` were the test part, fixed before the run; all others were for training."
+        return (
+            f"The patients with `{p.test_where}` were the test part, fixed before the run; all others were for"
+            " training."
+        )
     if study.folds.get("own"):
         times = f" in each of {p.repeats} repeats" if p.repeats > 1 else ""
         parts = "a single test part" if n_folds == 1 else f"{n_folds} test parts{times}"
         return f"Patients were divided as given by the authors, into {parts}. {fill('how they were divided.')}"
     if study.folds.get("kind") == "holdout":
         share = f" ({100 * p.holdout:.4g} % of the patients)" if p.holdout else ""
-        return f"Patients were divided at random, {_stratified(study)}, into a test part{share} and a training part.{again}"
+        return (
+            f"Patients were divided at random, {_stratified(study)}, into a test part{share} and a training"
+            f" part.{again}"
+        )
     return (
-        f"Patients, never their images, were assigned at random to {n_folds} folds, {_stratified(study)}. Each fold in turn was "
-        f"the test part for a model trained on the others.{again}"
+        f"Patients, never their images, were assigned at random to {n_folds} folds, {_stratified(study)}. Each fold in"
+        f" turn was the test part for a model trained on the others.{again}"
     )
 
 
@@ -197,9 +217,9 @@ def _validation(study: StoredStudy) -> str:
     if is_nested(study):
         assert study.settings.search is not None
         return (
-            f"No validation part was set aside: each training part was divided, by patient and stratified likewise, into "
-            f"{study.settings.search.inner_folds} inner folds, for the search of hyper-parameters, the number of epochs, calibration and "
-            "thresholds. The test part was predicted once, after the last fit had ended."
+            "No validation part was set aside: each training part was divided, by patient and stratified likewise,"
+            f" into {study.settings.search.inner_folds} inner folds, for the search of hyper-parameters, the number of"
+            " epochs, calibration and thresholds. The test part was predicted once, after the last fit had ended."
         )
     stops = [arm for arm, config in found.items() if config.train.keep == "best"]
     early = (
@@ -210,8 +230,8 @@ def _validation(study: StoredStudy) -> str:
     if study.folds.get("own"):
         return f"The validation patients, given with the split, served {use}."
     return (
-        f"Of each training part, {100 * p.validation:.4g} % of the patients, stratified likewise, were set aside as validation part "
-        f"{use}. The test part was predicted once, after the fit had ended."
+        f"Of each training part, {100 * p.validation:.4g} % of the patients, stratified likewise, were set aside as"
+        f" validation part {use}. The test part was predicted once, after the fit had ended."
     )
 
 

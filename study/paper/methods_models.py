@@ -57,8 +57,8 @@ def _images(study: StoredStudy) -> str:
     if not found:
         return ""
     return (
-        f"Images went through {each(found, lambda c: _backbone(c.model))}; {each(found, lambda c: _tuned(c.model))}. The last "
-        "feature map was averaged over its positions."
+        f"Images went through {each(found, lambda c: _backbone(c.model))}; {each(found, lambda c: _tuned(c.model))}."
+        " The last feature map was averaged over its positions."
     )
 
 
@@ -100,10 +100,11 @@ def _fusion(study: StoredStudy) -> str:
     if not attending:
         return joined
     return (
-        f"{joined} With cross-attention ({listed(list(attending))}) the clinical vector was the query, and the positions of the "
-        f"last feature map were keys and values, of an attention [@vaswani2017] with "
-        f"{each(attending, lambda c: c.model.attention_heads)} heads in {each(attending, lambda c: c.model.attention_dim)} "
-        "dimensions; its result was a third part of the classifier's input beside these two."
+        f"{joined} With cross-attention ({listed(list(attending))}) the clinical vector was the query, and the"
+        " positions of the last feature map were keys and values, of an attention [@vaswani2017] with"
+        f" {each(attending, lambda c: c.model.attention_heads)} heads in"
+        f" {each(attending, lambda c: c.model.attention_dim)} dimensions; its result was a third part of the"
+        " classifier's input beside these two."
     ).strip()
 
 
@@ -112,8 +113,8 @@ def _classifier(study: StoredStudy) -> str:
     hidden = each(found, lambda c: listed([str(n) for n in c.model.classifier_hidden]))
     dropout = each(found, lambda c: f"dropout {c.model.dropout:g}" if c.model.dropout else "no dropout")
     return (
-        f"The classifier had hidden layers of {hidden} units {NORMALISED}, {dropout}, and one output, the logit of a positive "
-        "label."
+        f"The classifier had hidden layers of {hidden} units {NORMALISED}, {dropout}, and one output, the logit of a"
+        " positive label."
     )
 
 
@@ -123,9 +124,16 @@ def training(study: StoredStudy) -> str:
     if not found:
         return ""
     return paragraph(
-        "Training", f"Every image was a row with the label of its {_owner(study)}.", _optimiser(found), _schedule(found),
-        _stopping(study, found), _weighting(found), _augmentation(study), _seeds(study), chosen_before(study),
-    )  # fmt: skip
+        "Training",
+        f"Every image was a row with the label of its {_owner(study)}.",
+        _optimiser(found),
+        _schedule(found),
+        _stopping(study, found),
+        _weighting(found),
+        _augmentation(study),
+        _seeds(study),
+        chosen_before(study),
+    )
 
 
 def _owner(study: StoredStudy) -> str:
@@ -140,10 +148,11 @@ def _optimiser(found: dict[str, Config]) -> str:
     )
     smoothing = "" if smoothed == "none" else f" ({smoothed} [@szegedy2016])"
     return (
-        f"Models were fitted to the binary cross-entropy{smoothing} by AdamW [@loshchilov2019] in batches of "
-        f"{each(found, lambda c: c.train.batch_size)}, with a learning rate of {each(found, lambda c: f'{c.train.head_lr:g}')} "
-        f"for new layers{slow}, weight decay {each(found, lambda c: f'{c.train.weight_decay:g}')} and gradients clipped at norm "
-        f"{each(found, lambda c: f'{c.train.clip_norm:g}')}."
+        f"Models were fitted to the binary cross-entropy{smoothing} by AdamW [@loshchilov2019] in batches of"
+        f" {each(found, lambda c: c.train.batch_size)}, with a learning rate of"
+        f" {each(found, lambda c: f'{c.train.head_lr:g}')} for new layers{slow}, weight decay"
+        f" {each(found, lambda c: f'{c.train.weight_decay:g}')} and gradients clipped at norm"
+        f" {each(found, lambda c: f'{c.train.clip_norm:g}')}."
     )
 
 
@@ -166,8 +175,9 @@ def _stopping(study: StoredStudy, found: dict[str, Config]) -> str:
     epochs = refitted(study)
     lasted = f" ({epochs})" if epochs else ""
     return (
-        f"In the search, on inner folds, training lasted {each(found, _lasted)}. Refits on whole training parts lasted the median of the "
-        f"best epochs of the inner fits{lasted}, without early stopping, and the last weights were kept."
+        f"In the search, on inner folds, training lasted {each(found, _lasted)}. Refits on whole training parts lasted"
+        f" the median of the best epochs of the inner fits{lasted}, without early stopping, and the last weights were"
+        " kept."
     )
 
 
@@ -179,7 +189,10 @@ def _lasted(config: Config) -> str:
     mean = f" (mean of the last {t.monitor_window} epochs)" if t.monitor_window > 1 else ""
     # a fit whose patience is no shorter than its epochs cannot stop early
     early = f", ending after {count(t.patience, 'epoch')} without a better one" if t.patience < t.max_epochs else ""
-    return f"at most {count(t.max_epochs, 'epoch')}{early}; the weights of the epoch with the best validation {measure}{mean} were kept"
+    return (
+        f"at most {count(t.max_epochs, 'epoch')}{early}; the weights of the epoch with the best validation"
+        f" {measure}{mean} were kept"
+    )
 
 
 def _weighting(found: dict[str, Config]) -> str:
@@ -188,8 +201,8 @@ def _weighting(found: dict[str, Config]) -> str:
         return "No class weighting or resampling was used."
     where = "" if len(weighted) == len(found) else f" in {listed(weighted)}"
     return (
-        f"Positive rows were weighted{where} by the training part's ratio of negative to positive rows; the shift this causes in "
-        "predicted probabilities is undone by the calibration described below."
+        f"Positive rows were weighted{where} by the training part's ratio of negative to positive rows; the shift this"
+        " causes in predicted probabilities is undone by the calibration described below."
     )
 
 
@@ -240,9 +253,10 @@ def baseline(study: StoredStudy) -> str:
     if study.imported and BASELINE in study.arms:
         return paragraph(
             "Baseline",
-            "Beside these models a logistic regression [@pedregosa2011] on the clinical columns (L2 penalty, C = 1) was fitted in the "
-            "same folds, by this program, to the patients who are neither tested nor validation patients there; numeric and ordinal "
-            "columns were standardised, and a missing value was given the median, each learned from those patients.",
+            "Beside these models a logistic regression [@pedregosa2011] on the clinical columns (L2 penalty, C = 1) was"
+            " fitted in the same folds, by this program, to the patients who are neither tested nor validation patients"
+            " there; numeric and ordinal columns were standardised, and a missing value was given the median, each"
+            " learned from those patients.",
         )
     if not has_baseline(study):
         return ""
@@ -252,9 +266,11 @@ def baseline(study: StoredStudy) -> str:
         )
     return paragraph(
         "Baseline",
-        "A logistic regression [@pedregosa2011] on the encoded clinical columns (L2 penalty, C = 1), fitted to the images of the "
-        "same training parts, was evaluated beside the arms.",
-        "Nothing of it was searched; it was calibrated on predictions out of the same inner folds."
-        if is_nested(study)
-        else "",
+        "A logistic regression [@pedregosa2011] on the encoded clinical columns (L2 penalty, C = 1), fitted to the"
+        " images of the same training parts, was evaluated beside the arms.",
+        (
+            "Nothing of it was searched; it was calibrated on predictions out of the same inner folds."
+            if is_nested(study)
+            else ""
+        ),
     )

@@ -7,7 +7,10 @@ from study.settings import Search, Tuned
 from study.stored import StoredStudy
 
 PRUNED = {
-    "median": "A trial was given up once its value fell below the median of the finished trials at the same epoch [@golovin2017].",
+    "median": (
+        "A trial was given up once its value fell below the median of the finished trials at the same epoch"
+        " [@golovin2017]."
+    ),
     "halving": "Trials were given up by asynchronous successive halving over epochs [@li2020].",
     "none": "No trial was given up before its end.",
 }
@@ -36,15 +39,14 @@ def chosen_before(study: StoredStudy) -> str:
         if is_flat(study) and {one.arm for one in found} >= set(study.settings.arms):
             return f"Values of {keys} given here and above are those that the search chose (see below)."
         return (
-            f"Searched {'was' if len(keys_of(study)) == 1 else 'were'} {keys} (see below); their values given here and above are those of "
-            "the reference configuration, the first trial of every search."
+            f"Searched {'was' if len(keys_of(study)) == 1 else 'were'} {keys} (see below); their values given here and"
+            " above are those of the reference configuration, the first trial of every search."
         )
     if study.settings.tuned is not None:
         return _tuned(study, study.settings.tuned, "Hyper-parameters were")
-    return (
-        "No hyperparameter was searched in this run. "
-        + fill("how settings were chosen; if on these data, performance is optimistic [@varma2006].")
-    )  # fmt: skip
+    return "No hyperparameter was searched in this run. " + fill(
+        "how settings were chosen; if on these data, performance is optimistic [@varma2006]."
+    )
 
 
 def _nested(study: StoredStudy, s: Search) -> list[str]:
@@ -57,16 +59,30 @@ def _nested(study: StoredStudy, s: Search) -> list[str]:
     )
     seeds = " The search used one training seed." if study.settings.protocol.seeds > 1 else ""
     return [
-        f"Inside {where}, and for each arm alone, hyper-parameters were searched with Optuna [@akiba2019]. {_sampler(s)}", _space(study),
-        f"A trial was trained in each of {s.inner_folds} inner folds of the training part, divided by patient and stratified likewise; its "
-        f"value was the mean over them of the validation ROC-AUC at the {study.settings.unit} level, at the best epoch of each inner fit."
-        f"{seeds}",
-        PRUNED[s.pruner], _selected(s),
-        "It was refitted on the whole training part, for the median of its inner best epochs and without early stopping.",
-        f"The test part{'' if holdout else ' of a fold'} took no part in this and was predicted once, by the refit, so that performance is "
-        "that of the whole procedure, search included (nested cross-validation [@varma2006; @cawley2010]).",
-        whole, _described(),
-    ]  # fmt: skip
+        (
+            f"Inside {where}, and for each arm alone, hyper-parameters were searched with Optuna [@akiba2019]."
+            f" {_sampler(s)}"
+        ),
+        _space(study),
+        (
+            f"A trial was trained in each of {s.inner_folds} inner folds of the training part, divided by patient and"
+            " stratified likewise; its value was the mean over them of the validation ROC-AUC at the"
+            f" {study.settings.unit} level, at the best epoch of each inner fit.{seeds}"
+        ),
+        PRUNED[s.pruner],
+        _selected(s),
+        (
+            "It was refitted on the whole training part, for the median of its inner best epochs and without early"
+            " stopping."
+        ),
+        (
+            f"The test part{'' if holdout else ' of a fold'} took no part in this and was predicted once, by the refit,"
+            " so that performance is that of the whole procedure, search included (nested cross-validation"
+            " [@varma2006; @cawley2010])."
+        ),
+        whole,
+        _described(),
+    ]
 
 
 def _flat(study: StoredStudy, s: Search) -> list[str]:
@@ -75,22 +91,32 @@ def _flat(study: StoredStudy, s: Search) -> list[str]:
     why = (
         "The test part took no part in this."
         if single
-        else "Validation patients of one fold are test patients of others, so that the choice knew patients it was then tested on: "
-        "performance is optimistic [@varma2006; @cawley2010], by an amount that only a nested search would show."
+        else (
+            "Validation patients of one fold are test patients of others, so that the choice knew patients it was then"
+            " tested on: performance is optimistic [@varma2006; @cawley2010], by an amount that only a nested search"
+            " would show."
+        )
     )
     return [
-        f"Once for each arm, hyper-parameters were searched with Optuna [@akiba2019]. {_sampler(s)}", _space(study),
-        f"A trial was trained in the study's own {n}; its value was the mean over their validation parts of the ROC-AUC at the "
-        f"{study.settings.unit} level, at the best epoch of each fit.",
-        PRUNED[s.pruner], _selected(s),
-        "The arm was then trained with it, as described above, and tested in the same splits.", why, _described(),
-    ]  # fmt: skip
+        f"Once for each arm, hyper-parameters were searched with Optuna [@akiba2019]. {_sampler(s)}",
+        _space(study),
+        (
+            f"A trial was trained in the study's own {n}; its value was the mean over their validation parts of the"
+            f" ROC-AUC at the {study.settings.unit} level, at the best epoch of each fit."
+        ),
+        PRUNED[s.pruner],
+        _selected(s),
+        "The arm was then trained with it, as described above, and tested in the same splits.",
+        why,
+        _described(),
+    ]
 
 
 def _sampler(s: Search) -> str:
     return (
-        f"Every search had {count(s.trials, 'trial')}, the same for all arms: first the reference configuration, then draws of a "
-        "tree-structured Parzen estimator [@bergstra2011] (multivariate, the first ones at random, with a constant liar for trials that run together)."
+        f"Every search had {count(s.trials, 'trial')}, the same for all arms: first the reference configuration, then"
+        " draws of a tree-structured Parzen estimator [@bergstra2011] (multivariate, the first ones at random, with a"
+        " constant liar for trials that run together)."
     )
 
 
@@ -110,20 +136,26 @@ def _space(study: StoredStudy) -> str:
 
 def _selected(s: Search) -> str:
     if s.select == "one-se":
-        return "Chosen was the trial with the fewest trainable parameters among those within one standard error of the greatest mean."
+        return (
+            "Chosen was the trial with the fewest trainable parameters among those within one standard error of the"
+            " greatest mean."
+        )
     return "Chosen was the complete trial with the greatest mean, of equal ones that with fewer trainable parameters."
 
 
 def _described() -> str:
     return (
-        "Importances of hyper-parameters are shares of the variance of complete trials (functional ANOVA [@hutter2014]); the expected best "
-        "value of fewer trials was computed as by Dodge et al. [@dodge2019]."
+        "Importances of hyper-parameters are shares of the variance of complete trials (functional ANOVA"
+        " [@hutter2014]); the expected best value of fewer trials was computed as by Dodge et al. [@dodge2019]."
     )
 
 
 def _tuned(study: StoredStudy, tuned: Tuned, what: str) -> str:
     """Say on which cohort settings were searched, and whether its patients are tested here."""
-    found = f"{what} fixed before this run by a search on the cohort {tuned.cohort} ({count(len(tuned.patients), 'patient')}; study {tuned.study})."
+    found = (
+        f"{what} fixed before this run by a search on the cohort {tuned.cohort}"
+        f" ({count(len(tuned.patients), 'patient')}; study {tuned.study})."
+    )
     if OPTIMISTIC in study.cohort.notice and not is_flat(study):
         of = study.cohort.notice.partition(OPTIMISTIC)[2].partition(";")[0].strip()
         of = of.removesuffix(", by their ids")

@@ -1,8 +1,9 @@
 r"""Every number an author may want to cite in the running text, under a stable key.
 
-An entry has `value` at full precision (NaN where it is not defined), `text` as it should be printed and `about`, what it is;
-an estimate has `low`, `high`, `method`, `estimand`, `level`, `n_patients` and `n_images` too. Keys are words joined by dots,
-`auc.concat`, `auc.concat.image`, `contrast.concat-tabular.difference`; a dot inside a word of the data is written `\.`.
+An entry has `value` at full precision (NaN where it is not defined), `text` as it should be printed and `about`, what
+it is; an estimate has `low`, `high`, `method`, `estimand`, `level`, `n_patients` and `n_images` too. Keys are words
+joined by dots, `auc.concat`, `auc.concat.image`, `contrast.concat-tabular.difference`; a dot inside a word of the data
+is written `\.`.
 """
 
 import json
@@ -39,9 +40,12 @@ TRAINED_AGAIN = (PROCEDURE, BOUNDED, CORRECTED)
 TIMES = dict(zip(AROUND, ("half", "equal", "twice", "fivefold"), strict=True))
 """Thresholds of net benefit, as multiples of the declared prevalence, in words."""
 P_VALUES = {
-    "e1_p": "unadjusted p (E1)", "e1_p_holm": "Holm-adjusted p (E1)", "e2_p": "unadjusted p (E2)",
-    "e2_p_holm": "Holm-adjusted p (E2)", "permutation_p": "p of the patient permutation, unadjusted",
-}  # fmt: skip
+    "e1_p": "unadjusted p (E1)",
+    "e1_p_holm": "Holm-adjusted p (E1)",
+    "e2_p": "unadjusted p (E2)",
+    "e2_p_holm": "Holm-adjusted p (E2)",
+    "permutation_p": "p of the patient permutation, unadjusted",
+}
 PROBABILITIES = {"p_worse": "below −δ", "p_equivalent": "within ±δ", "p_better": "above +δ"}
 
 
@@ -59,8 +63,16 @@ def numbers(study: StoredStudy, evaluation: Evaluation) -> dict[str, Entry]:
     if protocol.prevalence is not None:
         found["prevalence"] = _entry(protocol.prevalence, f"{100 * protocol.prevalence:.4g} %", "declared prevalence")
     for part in (
-        _summary, _trained_again, _by_class, _contrasts, _contrasts_by_class, _subgroups, _calibration, _spread, _confusion,
-    ):  # fmt: skip
+        _summary,
+        _trained_again,
+        _by_class,
+        _contrasts,
+        _contrasts_by_class,
+        _subgroups,
+        _calibration,
+        _spread,
+        _confusion,
+    ):
         found |= dict(part(evaluation))
     found |= dict(_decision(evaluation, protocol.prevalence)) | dict(_search(study, found))
     if study.cohort.notice:
@@ -256,9 +268,10 @@ def _spread(evaluation: Evaluation) -> Found:
     """Standard deviations by where they come from."""
     for row in _lines(evaluation.variance):
         for field, about in (
-            ("seed_sd", "between seeds, one fold"), ("split_sd", "between splits, one repeat"),
+            ("seed_sd", "between seeds, one fold"),
+            ("split_sd", "between splits, one repeat"),
             ("patient_sd", "over patients, of the mean"),
-        ):  # fmt: skip
+        ):
             value = float(row[field])
             entry = _entry(value, number("roc_auc", value), f"SD of the AUC of {row['what']} {about}")
             yield key(field, row["what"]), entry
@@ -269,8 +282,11 @@ def _confusion(evaluation: Evaluation) -> Found:
     frame = evaluation.confusion
     for row in _lines(frame[frame["level"] == evaluation.unit]) if len(frame) else []:
         for field, about in (
-            ("tp", "true positives"), ("fp", "false positives"), ("fn", "false negatives"), ("tn", "true negatives")
-        ):  # fmt: skip
+            ("tp", "true positives"),
+            ("fp", "false positives"),
+            ("fn", "false negatives"),
+            ("tn", "true negatives"),
+        ):
             n = int(row[field])
             about = f"{about} of {row['arm']} at probability 0.5, all repeats and seeds"
             yield key("confusion", row["arm"], field), _entry(n, str(n), about)

@@ -31,16 +31,7 @@ from mmbc.errors import StudyError
 from study.audit.stored import audited
 from study.evaluate import Evaluation
 from study.paper import bibliography, checklists, methods, numbers
-from study.paper.document import (
-    REPORT,
-    SUPPLEMENT,
-    Content,
-    filled_checklists,
-    numbered,
-    report,
-    supplement,
-    title,
-)
+from study.paper.document import REPORT, SUPPLEMENT, Content, filled_checklists, numbered, report, supplement, title
 from study.paper.figures.catalogue import Drawing, catalogue
 from study.paper.html import page
 from study.paper.macros import macros
@@ -99,10 +90,12 @@ def gather(study: StoredStudy, evaluation: Evaluation, options: Options) -> Cont
     """Return everything a pack is written from; nothing is drawn yet."""
     study = audited(study)
     return Content(
-        study=study, evaluation=evaluation, tables=all_tables(study, evaluation),
+        study=study,
+        evaluation=evaluation,
+        tables=all_tables(study, evaluation),
         drawings=catalogue(study, evaluation) if options.figures else {},
         methods=methods.methods(study, evaluation, n_replicates=options.n_replicates),
-    )  # fmt: skip
+    )
 
 
 def texts(content: Content) -> dict[str, bytes]:
@@ -111,12 +104,15 @@ def texts(content: Content) -> dict[str, bytes]:
     found = numbers.numbers(study, content.evaluation)
     keys = sorted({*bibliography.cited(content.methods), *bibliography.needed(study)})
     files: dict[str, str | bytes] = {
-        REPORT: report(content), SUPPLEMENT: supplement(content),
-        "numbers.json": numbers.numbers_json(found), "numbers.tex": macros(found, notice),
-        "methods.md": _methods(content), "methods.tex": methods.to_latex(content.methods),
+        REPORT: report(content),
+        SUPPLEMENT: supplement(content),
+        "numbers.json": numbers.numbers_json(found),
+        "numbers.tex": macros(found, notice),
+        "methods.md": _methods(content),
+        "methods.tex": methods.to_latex(content.methods),
         "references.bib": bibliography.bibtex(keys),
         **table_files(tables, notice, title(content)),
-    }  # fmt: skip
+    }
     for name, frame in filled_checklists(content).items():
         stem = "checklists/" + name.lower().replace("+", "_").replace(" ", "_").replace("(", "").replace(")", "")
         files |= {f"{stem}.md": checklists.to_markdown(frame, name), f"{stem}.csv": frame.to_csv(index=False)}
@@ -157,9 +153,12 @@ def draw(drawing: Drawing, options: Options) -> tuple[Figure, pd.DataFrame]:
 def manifest(study: StoredStudy, options: Options) -> dict[str, Any]:
     """Return what a pack was made from and with."""
     return {
-        "study": study.name, "cohort_digest": study.cohort_digest, "predictions_digest": predictions_digest(study),
-        "options": asdict(options), "made_with": made_with(),
-    }  # fmt: skip
+        "study": study.name,
+        "cohort_digest": study.cohort_digest,
+        "predictions_digest": predictions_digest(study),
+        "options": asdict(options),
+        "made_with": made_with(),
+    }
 
 
 def made_with() -> dict[str, str]:

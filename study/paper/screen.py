@@ -28,10 +28,14 @@ def write_report(
     show_evaluation(console, evaluation, stored.cohort.notice)
     if left := remains(stored):
         console.print(f"- {left}", highlight=False, markup=False)
-    write_facts(json_file, {
-        "study": stored.name, "summary": evaluation.summary.to_dict("records"),
-        "comparisons": evaluation.comparisons.to_dict("records"),
-    })  # fmt: skip
+    write_facts(
+        json_file,
+        {
+            "study": stored.name,
+            "summary": evaluation.summary.to_dict("records"),
+            "comparisons": evaluation.comparisons.to_dict("records"),
+        },
+    )
     console.print(f"Report: {report}", soft_wrap=True)
 
 

@@ -29,8 +29,8 @@ def _progress(study: StoredStudy, searched: Searched) -> str:
     if n >= asked:
         return ""
     return (
-        f"**Unfinished: {n} of {count(asked, 'search', 'searches')} have a winner.** What is shown is as far as they have come; the command that "
-        "began them continues them."
+        f"**Unfinished: {n} of {count(asked, 'search', 'searches')} have a winner.** What is shown is as far as they"
+        " have come; the command that began them continues them."
     )
 
 
@@ -60,9 +60,11 @@ def _gains(study: StoredStudy, searched: Searched) -> str:
     trials = by_fold(searched.trials)
     reference = trials[trials["default"].astype(bool)].set_index(["arm", "repeat", "fold"])["value"]
     gains = {
-        arm: pd.Series(
-            [one.value - reference.get((arm, one.repeat, one.fold), float("nan")) for one in winners(searched, arm)]
-        ).mean()
+        arm: (
+            pd.Series(
+                [one.value - reference.get((arm, one.repeat, one.fold), float("nan")) for one in winners(searched, arm)]
+            ).mean()
+        )
         for arm in study.settings.arms
     }
     known = [f"{difference(float(gain))} ({arm})" for arm, gain in gains.items() if pd.notna(gain)]
@@ -71,8 +73,8 @@ def _gains(study: StoredStudy, searched: Searched) -> str:
     name = measure(study)
     mean = ", mean over the folds" if is_nested(study) else ""
     return (
-        f"By the {name[0].lower() + name[1:]} that chose them, winners differed from the reference configuration by {listed(known)}{mean}; "
-        "this is what was selected for, and no gain on new patients."
+        f"By the {name[0].lower() + name[1:]} that chose them, winners differed from the reference configuration by"
+        f" {listed(known)}{mean}; this is what was selected for, and no gain on new patients."
     )
 
 
@@ -83,12 +85,12 @@ def searched_within(study: StoredStudy) -> str:
         return ""
     if is_flat(study):
         return (
-            f" Hyper-parameters had been chosen for each arm by a search of {count(search.trials, 'trial')} on validation patients of the same "
-            "splits."
+            f" Hyper-parameters had been chosen for each arm by a search of {count(search.trials, 'trial')} on"
+            " validation patients of the same splits."
         )
     return (
-        f" Hyper-parameters were searched anew inside every training part ({count(search.trials, 'trial')} for each arm), so that these numbers "
-        "are those of the whole procedure, search included."
+        f" Hyper-parameters were searched anew inside every training part ({count(search.trials, 'trial')} for each"
+        " arm), so that these numbers are those of the whole procedure, search included."
     )
 
 
@@ -99,8 +101,8 @@ def optimistic(study: StoredStudy) -> list[str]:
     whom = study.cohort.notice.partition(OPTIMISTIC)[2].partition(";")[0].strip()
     where = "on the validation parts of the same folds" if is_flat(study) else "in an earlier search"
     return [
-        f"Hyper-parameters were chosen on {whom}, {where}: performance is optimistic, by an amount that only a search inside every training "
-        "part would show."
+        f"Hyper-parameters were chosen on {whom}, {where}: performance is optimistic, by an amount that only a search"
+        " inside every training part would show."
     ]
 
 
@@ -109,6 +111,6 @@ def of_search(study: StoredStudy) -> list[str]:
     if not is_nested(study):
         return []
     return [
-        "Every fold was trained with hyper-parameters of its own: performance is that of searching and training on such a cohort, not of one "
-        "set of hyper-parameters, and not of the model for new data."
+        "Every fold was trained with hyper-parameters of its own: performance is that of searching and training on such"
+        " a cohort, not of one set of hyper-parameters, and not of the model for new data."
     ]

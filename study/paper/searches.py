@@ -1,6 +1,7 @@
 """What a report needs to know of a search of hyper-parameters: which, of what, judged on whom, and what came out.
 
-Values of trials are validation ROC-AUCs. They judged the choice, so they are never called by the name of the out-of-fold ones.
+Values of trials are validation ROC-AUCs. They judged the choice, so they are never called by the name of the
+out-of-fold ones.
 """
 
 import json
@@ -164,10 +165,18 @@ def effort(trials: pd.DataFrame) -> pd.DataFrame:
             for _, one in mine.groupby(SEARCH, sort=False)
         ]
         table = np.array(curves)  # (n_searches, most)
-        rows.append(pd.DataFrame({
-            "arm": arm, "n": n, "mean": table.mean(axis=0), "least": table.min(axis=0), "greatest": table.max(axis=0),
-            "n_searches": len(table),
-        }))  # fmt: skip
+        rows.append(
+            pd.DataFrame(
+                {
+                    "arm": arm,
+                    "n": n,
+                    "mean": table.mean(axis=0),
+                    "least": table.min(axis=0),
+                    "greatest": table.max(axis=0),
+                    "n_searches": len(table),
+                }
+            )
+        )
     columns = ["arm", "n", "mean", "least", "greatest", "n_searches"]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
 
@@ -182,7 +191,10 @@ def judges(study: StoredStudy) -> str:
     n, positive = (span(min(values), max(values)) for values in zip(*sizes, strict=True))
     people = f"({n} patients, {positive} positive)"
     if is_flat(study):
-        return f"the validation {'parts' if len(entries) > 1 else 'part'} of the study's {count(len(entries), 'split')} {people}"
+        return (
+            f"the validation {'parts' if len(entries) > 1 else 'part'} of the study's {count(len(entries), 'split')}"
+            f" {people}"
+        )
     assert search is not None
     return f"{search.inner_folds} inner folds of {'each' if len(entries) > 1 else 'the'} training part {people}"
 

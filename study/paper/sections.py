@@ -42,8 +42,8 @@ def cohort(study: StoredStudy, *, brief: bool = False) -> str:
     )
     columns = listed([feature.name for feature in study.cohort.features])
     head = (
-        f"Cohort {study.cohort.name}: {rows}{count(study.cohort.n_patients, 'patient')} ({shown}). Clinical columns: {columns}. "
-        f"{_unit(study)}{_left_out(study)}"
+        f"Cohort {study.cohort.name}: {rows}{count(study.cohort.n_patients, 'patient')} ({shown}). Clinical columns:"
+        f" {columns}. {_unit(study)}{_left_out(study)}"
     )
     uses_images = not study.imported and any(study.settings.arm_config(arm).uses_images for arm in study.settings.arms)
     outlined, outlines = study.cohort.n_outlined, study.settings.data.outlines
@@ -70,7 +70,10 @@ def _left_out(study: StoredStudy) -> str:
 def _unit(study: StoredStudy) -> str:
     """What the label belongs to, and therefore what is counted."""
     if study.settings.unit == "patient":
-        return "One label a case: all of its images carry it, those of a healthy breast too. The patient is the unit of analysis."
+        return (
+            "One label a case: all of its images carry it, those of a healthy breast too. The patient is the unit of"
+            " analysis."
+        )
     images = study.cohort.images
     breasts = images.drop_duplicates(["patient_id", "case_id", "breast"])
     opposite = int((breasts["status"] == CONTRALATERAL).sum())
@@ -84,12 +87,19 @@ def _unit(study: StoredStudy) -> str:
 
 
 OUTLINES = {
-    "sham": "Lesion outlines burned into the pixels of {n} images were filled in, together with outlines of donor images placed on the "
-    "same tissue, so that every image lost one outline of each size class and the trace of filling in does not tell which images had one.",
-    "inpaint": "Lesion outlines burned into the pixels of {n} images were inpainted. The trace this leaves still tells which images had "
-    "one: expect optimistic numbers.",
-    "keep": "**Lesion outlines burned into the pixels of {n} images were kept. They give the answer away: the image arms' numbers are "
-    "not evidence.**",
+    "sham": (
+        "Lesion outlines burned into the pixels of {n} images were filled in, together with outlines of donor images"
+        " placed on the same tissue, so that every image lost one outline of each size class and the trace of filling"
+        " in does not tell which images had one."
+    ),
+    "inpaint": (
+        "Lesion outlines burned into the pixels of {n} images were inpainted. The trace this leaves still tells which"
+        " images had one: expect optimistic numbers."
+    ),
+    "keep": (
+        "**Lesion outlines burned into the pixels of {n} images were kept. They give the answer away: the image arms'"
+        " numbers are not evidence.**"
+    ),
 }
 
 
@@ -125,9 +135,11 @@ def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = Fal
     parts.append(
         f"Intervals that exclude the ideal: {'; '.join(found)}."
         if found
-        else "No interval excludes the ideal, which with intervals this wide is no proof of calibration."
-        if (slopes["high"] - slopes["low"]).max() > 0.5
-        else "No interval excludes the ideal."
+        else (
+            "No interval excludes the ideal, which with intervals this wide is no proof of calibration."
+            if (slopes["high"] - slopes["low"]).max() > 0.5
+            else "No interval excludes the ideal."
+        )
     )
     return " ".join(parts)
 
@@ -149,16 +161,19 @@ def subgroups(evaluation: Evaluation) -> str:
     if found.empty:
         smallest = tests["interaction_p"].min()
         return (
-            text
-            + f"No difference of the AUC between subgroups could be shown (smallest p {p_value(smallest)}, not adjusted)."
+            text + f"No difference of the AUC between subgroups could be shown (smallest p {p_value(smallest)}, not"
+            " adjusted)."
         )
-    which = listed([
-        f"by {column} ({listed([f'{arm} p {p_value(p)}' for arm, p in lines[['arm', 'interaction_p']].to_numpy()])})"
-        for column, lines in found.groupby("column", sort=False)
-    ])  # fmt: skip
+    which = listed(
+        [
+            f"by {column}"
+            f" ({listed([f'{arm} p {p_value(p)}' for arm, p in lines[['arm', 'interaction_p']].to_numpy()])})"
+            for column, lines in found.groupby("column", sort=False)
+        ]
+    )
     return (
-        f"{text}The AUC differed between subgroups {which}: {len(found)} of {count(len(tests), 'test')} with p below .05, not "
-        f"adjusted, where about {ALPHA * len(tests):.0f} would be expected by chance."
+        f"{text}The AUC differed between subgroups {which}: {len(found)} of {count(len(tests), 'test')} with p below"
+        f" .05, not adjusted, where about {ALPHA * len(tests):.0f} would be expected by chance."
     )
 
 
@@ -176,7 +191,8 @@ def errors(study: StoredStudy, evaluation: Evaluation) -> str:
         every, none = int((mine["n_wrong"] == n_arms).sum()), int((mine["n_wrong"] == 0).sum())
         whom = "the arm" if n_arms == 1 else f"all {n_arms} arms"
         sentences.append(
-            f"Of {len(mine)} {word} {evaluation.unit}s, {whom} put {every} on the wrong side of probability 0.5 in most runs"
+            f"Of {len(mine)} {word} {evaluation.unit}s, {whom} put {every} on the wrong side of probability 0.5 in most"
+            " runs"
             + (
                 f", and {none} were on the right side for every arm."
                 if n_arms > 1
@@ -184,8 +200,8 @@ def errors(study: StoredStudy, evaluation: Evaluation) -> str:
             )
         )
     sentences.append(
-        "At 0.5 a cohort in which one class is rarer shows more errors in that class; operating points for use are chosen on "
-        f"{calibrated_on(study)} (see Operating points)."
+        "At 0.5 a cohort in which one class is rarer shows more errors in that class; operating points for use are"
+        f" chosen on {calibrated_on(study)} (see Operating points)."
     )
     return " ".join(sentences)
 
@@ -238,12 +254,13 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     points = [*evaluation.gaps, *optimistic(study), *(note for note in study.cohort.notes if TELLING in note)]
     if study.imported:
         points.append(
-            "The predictions were made elsewhere: that no model saw its test patients in training is taken from the folds as given. How "
-            "models were trained, selected and tuned is for the authors to report, and whether the contrasts were declared before."
+            "The predictions were made elsewhere: that no model saw its test patients in training is taken from the"
+            " folds as given. How models were trained, selected and tuned is for the authors to report, and whether the"
+            " contrasts were declared before."
         )
     points.append(
-        f"Each test part is one value of {protocol.fold_column} that training never saw; how far this carries to a further one, "
-        "the few seen here cannot tell."
+        f"Each test part is one value of {protocol.fold_column} that training never saw; how far this carries to a"
+        " further one, the few seen here cannot tell."
         if protocol.fold_column
         else "Nobody from outside this collection was tested: nothing here is about another site or device."
     )
@@ -260,11 +277,13 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     if protocol.seeds == 1:
         points.append("One training seed: how much another one would change is not known.")
     points.append(
-        "The cohort's share of positives is that of the data set, not of a screened population: no PPV, NPV or net benefit is "
-        "given (`--set protocol.prevalence=0.006` declares one)."
+        "The cohort's share of positives is that of the data set, not of a screened population: no PPV, NPV or net"
+        " benefit is given (`--set protocol.prevalence=0.006` declares one)."
         if protocol.prevalence is None
-        else f"PPV, NPV and net benefit are for the declared prevalence of {protocol.prevalence:g}; they assume that "
-        "sensitivity and specificity carry over."
+        else (
+            f"PPV, NPV and net benefit are for the declared prevalence of {protocol.prevalence:g}; they assume that "
+            "sensitivity and specificity carry over."
+        )
     )
     return points
 
@@ -292,11 +311,13 @@ def provenance(study: StoredStudy) -> str:
     command = shlex.join(without_paths(e)["command"])
     if about := e.get("imported"):
         return (
-            f"The predictions are {about['n_rows']} rows of `{about['file']}` (SHA-256 {about['sha256'][:16]}…), read by {program} "
-            f"(Python {e['python']}; {versions}). Cohort digest {e['cohort_digest']}. Command: `{command}`."
+            f"The predictions are {about['n_rows']} rows of `{about['file']}` (SHA-256 {about['sha256'][:16]}…), read"
+            f" by {program} (Python {e['python']}; {versions}). Cohort digest {e['cohort_digest']}. Command:"
+            f" `{command}`."
         )
     return (
-        f"{program}; Python {e['python']}; {versions}. {e['platform']}, {e['processor']}, {e['cores']} cores, {e['memory_gib']} "
-        f"GiB, device {e['device']}, {study.settings.run.threads} threads. Cohort digest {e['cohort_digest']}, image digest "
-        f"{e['images_digest'] or 'none (no image was opened)'}. Command: `{command}`."
+        f"{program}; Python {e['python']}; {versions}. {e['platform']}, {e['processor']}, {e['cores']} cores,"
+        f" {e['memory_gib']} GiB, device {e['device']}, {study.settings.run.threads} threads. Cohort digest"
+        f" {e['cohort_digest']}, image digest {e['images_digest'] or 'none (no image was opened)'}. Command:"
+        f" `{command}`."
     )

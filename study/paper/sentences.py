@@ -27,8 +27,8 @@ def paragraph(title: str, *sentences: str) -> str:
 def configs(study: StoredStudy, which: Callable[[Config], bool] = lambda _: True) -> dict[str, Config]:
     """Return the resolved configuration of every arm that is of some kind; none of an imported study.
 
-    Of an arm that a flat search has chosen settings for it is the chosen one; after a nested search folds differ, and it is the
-    reference.
+    Of an arm that a flat search has chosen settings for it is the chosen one; after a nested search folds differ, and
+    it is the reference.
     """
     if study.imported:
         return {}

@@ -39,10 +39,15 @@ def pack_speed() -> dict[str, float]:
         size = sum(path.stat().st_size for path in (folder / "report").rglob("*") if path.is_file())
     read, numbers, written, everything = np.diff(marks)
     return {
-        "images": len(stored.cohort.images), "read_s": read, "numbers_s": numbers, "tables_and_text_s": written,
-        "whole_pack_s": read + numbers + everything, "without_figures_s": read + numbers + written,
-        "pack_mib": size / 2**20, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }  # fmt: skip
+        "images": len(stored.cohort.images),
+        "read_s": read,
+        "numbers_s": numbers,
+        "tables_and_text_s": written,
+        "whole_pack_s": read + numbers + everything,
+        "without_figures_s": read + numbers + written,
+        "pack_mib": size / 2**20,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """One look for every figure: journal widths, 6-7 pt text, Okabe-Ito colours with a second channel, editable fonts.
 
-Widths are those the publishers ask for: Nature 89 and 183 mm, Elsevier 90 and 190 mm, IEEE 3.5 and 7.16 in. Text is drawn at
-its printed size, never below 5 pt.
+Widths are those the publishers ask for: Nature 89 and 183 mm, Elsevier 90 and 190 mm, IEEE 3.5 and 7.16 in. Text is
+drawn at its printed size, never below 5 pt.
 """
 
 import io
@@ -43,17 +43,45 @@ FIXED = {"image": 0, "tabular": 1, "concat": 2, "attention": 3}
 """The four arms of the default study keep their looks in every figure of every study."""
 
 SETTINGS: Any = {
-    "font.family": "sans-serif", "font.sans-serif": ["Arial", "Helvetica", "DejaVu Sans"], "font.size": 6.5,
-    "axes.titlesize": LARGE, "axes.labelsize": 6.5, "xtick.labelsize": NORMAL, "ytick.labelsize": NORMAL,
-    "legend.fontsize": NORMAL, "legend.title_fontsize": NORMAL, "legend.frameon": False, "legend.handlelength": 2.6,
-    "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5, "xtick.minor.size": 1.5, "ytick.minor.size": 1.5, "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4, "lines.linewidth": 1.1, "patch.linewidth": 0.6, "hatch.linewidth": 0.4,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": False, "axes.titlelocation": "left",
-    "axes.titlepad": 3, "axes.labelpad": 2, "pdf.fonttype": 42, "pdf.compression": 9, "svg.fonttype": "none",
-    "svg.hashsalt": "mmbc", "figure.dpi": DPI, "savefig.dpi": DPI,
-    "figure.constrained_layout.w_pad": 0.02, "figure.constrained_layout.h_pad": 0.025, "axes.unicode_minus": True,
-}  # fmt: skip
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Arial", "Helvetica", "DejaVu Sans"],
+    "font.size": 6.5,
+    "axes.titlesize": LARGE,
+    "axes.labelsize": 6.5,
+    "xtick.labelsize": NORMAL,
+    "ytick.labelsize": NORMAL,
+    "legend.fontsize": NORMAL,
+    "legend.title_fontsize": NORMAL,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "lines.linewidth": 1.1,
+    "patch.linewidth": 0.6,
+    "hatch.linewidth": 0.4,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 3,
+    "axes.labelpad": 2,
+    "pdf.fonttype": 42,
+    "pdf.compression": 9,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mmbc",
+    "figure.dpi": DPI,
+    "savefig.dpi": DPI,
+    "figure.constrained_layout.w_pad": 0.02,
+    "figure.constrained_layout.h_pad": 0.025,
+    "axes.unicode_minus": True,
+}
 
 _journal: ContextVar[str] = ContextVar("journal", default="nature")
 
@@ -154,7 +182,8 @@ def png(figure: Figure, notice: str) -> bytes:
 def _warn(figure: Figure, notice: str) -> None:
     """Write a notice below everything, in as many lines as it needs.
 
-    A figure that places its own axes keeps the room of one line free, and grows by that of the others; any other grows by all.
+    A figure that places its own axes keeps the room of one line free, and grows by that of the others; any other grows
+    by all.
     """
     wide, tall = figure.get_size_inches()
     lines = textwrap.wrap(notice, int(wide / MM / LETTER))

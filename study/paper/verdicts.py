@@ -29,8 +29,8 @@ def sentence(c: Comparison, delta: float) -> str:
         )
     if verdict in ("better", "worse"):
         return (
-            f"{c.first} is {verdict} than {c.second}, {size((c.e1_low, c.e1_high), (c.e2_low, c.e2_high), delta)}: AUC difference {found}; {e2}, Holm-adjusted "
-            f"{p_equals(c.e2_p_holm)}."
+            f"{c.first} is {verdict} than {c.second}, {size((c.e1_low, c.e1_high), (c.e2_low, c.e2_high), delta)}: AUC"
+            f" difference {found}; {e2}, Holm-adjusted {p_equals(c.e2_p_holm)}."
         )
     if verdict == "equivalent":
         return (
@@ -64,9 +64,10 @@ def size(e1: tuple[float, float], e2: tuple[float, float], delta: float) -> str:
 def disagreement(c: Comparison) -> str:
     """Return what the methods do not agree on, or '': which exclude no difference, and equivalence by fold scores alone."""
     said = {
-        "clustered DeLong (E1)": c.e1_p < ALPHA, "patient bootstrap (E1)": c.bootstrap_low > 0 or c.bootstrap_high < 0,
+        "clustered DeLong (E1)": c.e1_p < ALPHA,
+        "patient bootstrap (E1)": c.bootstrap_low > 0 or c.bootstrap_high < 0,
         "patient permutation": c.permutation_p < ALPHA,
-    }  # fmt: skip
+    }
     e2 = {CORRECTED: c.corrected_p, PROCEDURE: c.procedure_p}
     said |= {f"{name} (E2)": p < ALPHA for name, p in e2.items() if not np.isnan(p)}
     found, not_found = ([name for name, is_found in said.items() if is_found == side] for side in (True, False))
@@ -76,8 +77,8 @@ def disagreement(c: Comparison) -> str:
         about.append(f"Unadjusted at .05, {listed(found)} find{does[0]} a difference; {listed(not_found)} {do[1]} not.")
     if c.p_equivalent > 1 - ALPHA and c.verdict not in ("equivalent", "not assessed"):
         about.append(
-            f"The Bayesian correlated t test, from the fold scores alone, gives P(equivalent) = {c.p_equivalent:.2f}; the "
-            "patients are too few to bear that out."
+            f"The Bayesian correlated t test, from the fold scores alone, gives P(equivalent) = {c.p_equivalent:.2f};"
+            " the patients are too few to bear that out."
         )
     return " ".join(about)
 

@@ -39,7 +39,8 @@ def verify(
 
     Args:
         folder: of the report.
-        study_folder: where its predictions lie; None for the report's own `study/`, else `results` and the study's name.
+        study_folder: where its predictions lie; None for the report's own `study/`, else `results` and the study's
+            name.
         results: where studies lie.
         redraw: draw the figures again and compare their bytes, which takes the versions the report was made with.
 
@@ -63,8 +64,8 @@ def _predictions_of(folder: Path, facts: Mapping[str, Any], results: Path) -> Pa
         if place.is_dir():
             return place
     raise StudyError(
-        f"{folder}: its predictions are not here; looked for {folder / ARCHIVE} and {results / str(facts['study'])}. Say where "
-        "the study lies with --study FOLDER"
+        f"{folder}: its predictions are not here; looked for {folder / ARCHIVE} and {results / str(facts['study'])}."
+        " Say where the study lies with --study FOLDER"
     )
 
 

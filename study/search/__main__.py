@@ -34,17 +34,80 @@ SEARCH = "Search"
 
 @app.command()
 def main(
-    trials: Annotated[int | None, typer.Option(min=1, help="Trials of every arm in every fold. Default: 50.", rich_help_panel=SEARCH)] = None,
-    mode: Annotated[str | None, typer.Option(help="nested: inside every fold, tested honestly; flat: once for each arm, quicker and optimistic. Default: nested.", rich_help_panel=SEARCH)] = None,
-    space: Annotated[Path | None, typer.Option(help="What is searched (TOML, a configuration with holes). Default: dropout, learning rates, fine-tuned blocks.", rich_help_panel=SEARCH)] = None,
-    inner_folds: Annotated[int | None, typer.Option(min=2, help="Inner folds of a nested search. Default: 3.", rich_help_panel=SEARCH)] = None,
-    pruner: Annotated[str | None, typer.Option(help="median, halving or none. Default: median.", rich_help_panel=SEARCH)] = None,
-    select: Annotated[str | None, typer.Option(help="best: the best mean; one-se: the cheapest within a standard error of it. Default: best.", rich_help_panel=SEARCH)] = None,
-    whole: Annotated[bool | None, typer.Option("--best-toml/--no-best-toml", help="Search on the whole cohort too, for best.toml. Default: yes.", rich_help_panel=SEARCH)] = None,
-    wave: Annotated[int, typer.Option(min=1, help="Trials of an arm in a fold that are asked for at once, and train together.", rich_help_panel=SEARCH)] = drive.WAVE,
-    storage: Annotated[str | None, typer.Option(envvar="MMBC_STORAGE", help="Where trials are kept: postgresql://..., mysql://..., or journal:FILE on a network disk. Several machines that run the same command share the work. Default: a file beside the study.", rich_help_panel=SEARCH)] = None,
-    show_dashboard: Annotated[bool, typer.Option("--dashboard", help="Open Optuna's dashboard on a search (--name or --storage) instead of searching.", rich_help_panel=SEARCH)] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the dashboard; 0 for any that is free.", rich_help_panel=SEARCH)] = 8080,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials of every arm in every fold. Default: 50.", rich_help_panel=SEARCH)
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help=(
+                "nested: inside every fold, tested honestly; flat: once for each arm, quicker and optimistic. Default:"
+                " nested."
+            ),
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    space: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "What is searched (TOML, a configuration with holes). Default: dropout, learning rates, fine-tuned"
+                " blocks."
+            ),
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    inner_folds: Annotated[
+        int | None, typer.Option(min=2, help="Inner folds of a nested search. Default: 3.", rich_help_panel=SEARCH)
+    ] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help="median, halving or none. Default: median.", rich_help_panel=SEARCH)
+    ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(
+            help="best: the best mean; one-se: the cheapest within a standard error of it. Default: best.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    whole: Annotated[
+        bool | None,
+        typer.Option(
+            "--best-toml/--no-best-toml",
+            help="Search on the whole cohort too, for best.toml. Default: yes.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    wave: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Trials of an arm in a fold that are asked for at once, and train together.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = drive.WAVE,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MMBC_STORAGE",
+            help=(
+                "Where trials are kept: postgresql://..., mysql://..., or journal:FILE on a network disk. Several"
+                " machines that run the same command share the work. Default: a file beside the study."
+            ),
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    show_dashboard: Annotated[
+        bool,
+        typer.Option(
+            "--dashboard",
+            help="Open Optuna's dashboard on a search (--name or --storage) instead of searching.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the dashboard; 0 for any that is free.", rich_help_panel=SEARCH)
+    ] = 8080,
     data: options.Data = None,
     positive: options.Positive = None,
     negative: options.Negative = None,
@@ -71,27 +134,60 @@ def main(
     figures: options.Figures = True,
     with_predictions: options.WithPredictions = False,
     json_file: options.JsonFile = None,
-    executor: Annotated[str, typer.Option(help="lockstep; or sequential, one fit after the other, which prunes nothing.", rich_help_panel=WORK)] = "lockstep",
+    executor: Annotated[
+        str,
+        typer.Option(
+            help="lockstep; or sequential, one fit after the other, which prunes nothing.", rich_help_panel=WORK
+        ),
+    ] = "lockstep",
     device: options.Device = None,
     max_live_fits: options.MaxLiveFits = None,
     cache_gib: options.CacheGib = CACHE_GIB,
     dry_run: options.DryRun = False,
     force: options.Force = False,
-) -> None:  # fmt: skip
+) -> None:
     """Search every arm's settings with the same budget, train the winners, and test each once.
 
-    Begin with --dry-run. Running the same command again continues; on several machines or GPUs, with one --storage, it shares the
-    work. The report says what was searched, what was chosen in each fold, and what the whole procedure achieves.
+    Begin with --dry-run. Running the same command again continues; on several machines or GPUs, with one --storage, it
+    shares the work. The report says what was searched, what was chosen in each fold, and what the whole procedure
+    achieves.
     """
     asked = Asked(
-        data=data, positive=positive, negative=negative, label_level=label_level, columns=columns, features=features,
-        allow_leaky_column=allow_leaky_column, outlines=outlines, limit_patients=limit_patients,
-        allow_missing_images=allow_missing_images, max_unreadable=max_unreadable, ablation=ablation, folds=folds,
-        holdout=holdout, test_where=test_where, repeats=repeats, seeds=seeds, config=config, preset=preset, set_=set_,
-        name=name, out=out, reports=reports, figures=figures, with_predictions=with_predictions, json_file=json_file,
-        executor=executor, device=device, jobs=1, max_live_fits=max_live_fits, checkpoint_every=0,
-        cache_gib=cache_gib, dry_run=dry_run, force=force,
-    )  # fmt: skip
+        data=data,
+        positive=positive,
+        negative=negative,
+        label_level=label_level,
+        columns=columns,
+        features=features,
+        allow_leaky_column=allow_leaky_column,
+        outlines=outlines,
+        limit_patients=limit_patients,
+        allow_missing_images=allow_missing_images,
+        max_unreadable=max_unreadable,
+        ablation=ablation,
+        folds=folds,
+        holdout=holdout,
+        test_where=test_where,
+        repeats=repeats,
+        seeds=seeds,
+        config=config,
+        preset=preset,
+        set_=set_,
+        name=name,
+        out=out,
+        reports=reports,
+        figures=figures,
+        with_predictions=with_predictions,
+        json_file=json_file,
+        executor=executor,
+        device=device,
+        jobs=1,
+        max_live_fits=max_live_fits,
+        checkpoint_every=0,
+        cache_gib=cache_gib,
+        dry_run=dry_run,
+        force=force,
+    )
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -101,8 +197,13 @@ def main(
             _dashboard(console, out, name, storage, port)
             return
         rules = {
-            "trials": trials, "mode": mode, "inner_folds": inner_folds, "pruner": pruner, "select": select, "whole": whole,
-        }  # fmt: skip
+            "trials": trials,
+            "mode": mode,
+            "inner_folds": inner_folds,
+            "pruner": pruner,
+            "select": select,
+            "whole": whole,
+        }
         request = options.request(asked, _study(asked, rules, space))
         way = drive.Way(storage, wave)
         with show.WaveView(console) as view:
@@ -116,9 +217,13 @@ def main(
                 write_facts(json_file, _plan_facts(planned, targets))
                 return
             found = drive.search(
-                planned, request, way, observer=view, command=_command(storage),
+                planned,
+                request,
+                way,
+                observer=view,
+                command=_command(storage),
                 said=lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True),
-            )  # fmt: skip
+            )
         console.print(show.winners_table(found, list(planned.study.arms), planned.cohort.notice))
         console.print(show.took(found), highlight=False)
         write_report(console, planned.folder, reports, json_file, Options(figures=figures, archive=with_predictions))
@@ -182,21 +287,25 @@ def _command(storage: str | None) -> list[str]:
 
 def _plan_facts(planned: Planned, targets: list[Target]) -> dict[str, Any]:
     return {
-        "study": planned.folder.name, "flow": planned.cohort.flow.to_dict("records"),
-        "searches": [target.name for target in targets], "trials": targets[0].search.trials,
+        "study": planned.folder.name,
+        "flow": planned.cohort.flow.to_dict("records"),
+        "searches": [target.name for target in targets],
+        "trials": targets[0].search.trials,
         "space": {hole.key: hole.described() for hole in holes_of(planned.study)},
         "fits": len(targets) * targets[0].search.trials * len(targets[0].splits),
-    }  # fmt: skip
+    }
 
 
 def _dashboard(console: Console, out: Path, name: str, storage: str | None, port: int) -> None:
     folder = out / name if name else _only_search(out, storage)
     dashboard.serve(
-        drive.storage_of(folder, storage), drive.artifacts(folder), port=port,
+        drive.storage_of(folder, storage),
+        drive.artifacts(folder),
+        port=port,
         announce=lambda address: console.print(
             f"Optuna's dashboard: {address} (Ctrl-C ends it)", highlight=False, soft_wrap=True
         ),
-    )  # fmt: skip
+    )
 
 
 def _only_search(out: Path, storage: str | None) -> Path:

@@ -1,6 +1,7 @@
 """What Optuna's dashboard shows of a search: the note of each study, figures, the ROC curves of a winner, and the server.
 
-Everything here may be called by several processes at once and again at every start: what is there already is left alone.
+Everything here may be called by several processes at once and again at every start: what is there already is left
+alone.
 """
 
 import errno
@@ -49,9 +50,15 @@ def describe(study: optuna.Study, note: str, metric: str) -> None:
 
 
 def note(
-    *, arm: str, question: str, searched_on: str, held_out: str, space: Mapping[str, str], rules: Sequence[str],
+    *,
+    arm: str,
+    question: str,
+    searched_on: str,
+    held_out: str,
+    space: Mapping[str, str],
+    rules: Sequence[str],
     optimistic: bool,
-) -> str:  # fmt: skip
+) -> str:
     """Return the note of a study in Markdown: what is searched, on whom, where and by which rules.
 
     Args:
@@ -73,12 +80,13 @@ def note(
 
 
 OPTIMISTIC = (
-    "> **⚠ Optimistic.** The settings are chosen on patients who test the chosen models in other folds. The study's estimates of "
-    "performance are therefore too high, by an amount that nobody knows; a nested search does not have this fault."
+    "> **⚠ Optimistic.** The settings are chosen on patients who test the chosen models in other folds. The study's"
+    " estimates of performance are therefore too high, by an amount that nobody knows; a nested search does not have"
+    " this fault."
 )
 NOBODY = (
-    "nobody. This search finds settings for new data; it does not say how well they perform, for which patients are needed that "
-    "took no part in it."
+    "nobody. This search finds settings for new data; it does not say how well they perform, for which patients are"
+    " needed that took no part in it."
 )
 READING = """\
 - The **value** of a trial is the mean, over the folds of the search, of the ROC-AUC on each fold's validation part.
@@ -98,8 +106,9 @@ def _in_cell(text: str) -> str:
 def decorate(study: optuna.Study) -> None:
     """Draw a study's figures anew, in place of the last ones, if trials have finished since.
 
-    Nothing is drawn of what there is too little of: no finished trial, no value, nothing that varies. Two processes that draw
-    the same trials write the same text; where one is behind and tears a figure, the page leaves it out until the next is drawn.
+    Nothing is drawn of what there is too little of: no finished trial, no value, nothing that varies. Two processes
+    that draw the same trials write the same text; where one is behind and tears a figure, the page leaves it out until
+    the next is drawn.
     """
     trials = study.get_trials(deepcopy=False)
     n_finished = sum(trial.state.is_finished() for trial in trials)
@@ -127,8 +136,9 @@ class _Noted:
 def attach_roc(study: optuna.Study, trial: FrozenTrial, png: bytes, artifacts: Path) -> None:
     """Keep the ROC curves of a trial's folds as an artefact and show them in its note; once for each trial.
 
-    Optuna takes artefacts of running trials and of studies alone. The file is therefore the study's, under a name with the
-    trial's number, and the trial's note shows it, below what a person may have written there. Deleted by hand, it stays away.
+    Optuna takes artefacts of running trials and of studies alone. The file is therefore the study's, under a name with
+    the trial's number, and the trial's note shows it, below what a person may have written there. Deleted by hand, it
+    stays away.
 
     Args:
         study: of the trial.
@@ -213,9 +223,13 @@ def server(storage: str | BaseStorage, artifacts: Path, *, host: str = "127.0.0.
 
 
 def serve(
-    storage: str | BaseStorage, artifacts: Path, *, host: str = "127.0.0.1", port: int = 8080,
+    storage: str | BaseStorage,
+    artifacts: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
     announce: Callable[[str], None] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Show the dashboard until Ctrl-C; arguments and errors are those of `server`.
 
     `announce` is called with the address before the first request is answered.

@@ -1,7 +1,7 @@
 """Figures of one search for the dashboard: plotly figures of Optuna's trials, small enough to live in a database.
 
-Every function takes finished trials in the order of their numbers and returns a figure; `drawn` says which of them have something
-to show. Numbers are rounded to five digits, more than a screen resolves: nothing is read back from a figure.
+Every function takes finished trials in the order of their numbers and returns a figure; `drawn` says which of them have
+something to show. Numbers are rounded to five digits, more than a screen resolves: nothing is read back from a figure.
 """
 
 import math
@@ -24,8 +24,13 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down")
 STAR: dict[str, Any] = {"symbol": "star", "size": 15, "color": BEST, "line": {"width": 1, "color": "white"}}
 OPEN: dict[str, Any] = {"symbol": "circle-open", "size": 8, "color": PRUNED, "line": {"width": 1.5}}
 AXIS: dict[str, Any] = {
-    "gridcolor": GUIDE, "zeroline": False, "showline": True, "linecolor": DARK, "ticks": "outside", "ticklen": 4,
-}  # fmt: skip
+    "gridcolor": GUIDE,
+    "zeroline": False,
+    "showline": True,
+    "linecolor": DARK,
+    "ticks": "outside",
+    "ticklen": 4,
+}
 COLUMNS = 3
 """Most panels side by side in the figure of slices."""
 Points = Iterable[tuple[Any, Any]]
@@ -146,9 +151,15 @@ def bars(importances: Mapping[str, float], n_trials: int) -> go.Figure:
     figure = _figure("Importance of the hyper-parameters", about, "Share of the explained variance", "")
     shares = list(importances.items())[::-1]
     figure.add_bar(
-        x=[_rounded(share) for _, share in shares], y=[key for key, _ in shares], orientation="h", showlegend=False,
-        text=[f"{share:.0%}" for _, share in shares], textposition="outside", cliponaxis=False, marker={"color": COMPLETE},
-    )  # fmt: skip
+        x=[_rounded(share) for _, share in shares],
+        y=[key for key, _ in shares],
+        orientation="h",
+        showlegend=False,
+        text=[f"{share:.0%}" for _, share in shares],
+        textposition="outside",
+        cliponaxis=False,
+        marker={"color": COMPLETE},
+    )
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(automargin=True, showgrid=False)
     return figure
@@ -232,11 +243,14 @@ def _add(figure: go.Figure, points: Points, **look: Any) -> None:
 def _layout(title: str, about: str) -> dict[str, Any]:
     """Return what all figures share; no template of plotly's, which would be most of the text that is stored."""
     return {
-        "template": go.layout.Template(), "plot_bgcolor": "white", "hovermode": "closest", "showlegend": True,
+        "template": go.layout.Template(),
+        "plot_bgcolor": "white",
+        "hovermode": "closest",
+        "showlegend": True,
         "title": {"text": f"<b>{title}</b><br><sup>{about}</sup>", "x": 0.01, "font": {"size": 16}},
         "margin": {"l": 60, "r": 20, "t": 60, "b": 50},
         "legend": {"orientation": "h", "y": -0.14, "yanchor": "top", "x": 0, "xanchor": "left"},
-    }  # fmt: skip
+    }
 
 
 def _figure(title: str, about: str, x: str, y: str) -> go.Figure:

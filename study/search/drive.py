@@ -69,9 +69,16 @@ def search(
 
 
 def _search(
-    planned: Planned, request: Request, way: Way, targets: Sequence[Target], storage: BaseStorage, *, observer: Observer,
-    said: Callable[[str], None], command: list[str],
-) -> Searched:  # fmt: skip
+    planned: Planned,
+    request: Request,
+    way: Way,
+    targets: Sequence[Target],
+    storage: BaseStorage,
+    *,
+    observer: Observer,
+    said: Callable[[str], None],
+    command: list[str],
+) -> Searched:
     with study_folder.lock(planned.folder, wait=PATIENCE):
         begin(planned, command)
         searches = [Searching(target, planned.folder.name, storage, planned.cohort.digest) for target in targets]
@@ -82,15 +89,27 @@ def _search(
     groups = wave_memory(planned, targets, way.wave, request.executor)
     with Worker(storage, anchor, beat=way.beat, grace=way.grace) as worker:
         Loop(
-            searches, search_workspace(workspace), worker, wave=way.wave, most=trials_together(targets, way, request, groups),
-            executor=request.executor, max_live_fits=request.max_live_fits, observer=observer, said=said,
+            searches,
+            search_workspace(workspace),
+            worker,
+            wave=way.wave,
+            most=trials_together(targets, way, request, groups),
+            executor=request.executor,
+            max_live_fits=request.max_live_fits,
+            observer=observer,
+            said=said,
             after_wave=lambda done: _after_wave(planned, searches, done),
-        ).run()  # fmt: skip
+        ).run()
     said("every target has its trials; the winners are trained and tested")
     with study_folder.lock(planned.folder, wait=PATIENCE):
         found = finish(
-            planned, searches, workspace, executor=request.executor, max_live_fits=request.max_live_fits, observer=observer
-        )  # fmt: skip
+            planned,
+            searches,
+            workspace,
+            executor=request.executor,
+            max_live_fits=request.max_live_fits,
+            observer=observer,
+        )
         for one in searches:
             _dress(one, found, planned, request)
     return found
@@ -116,8 +135,12 @@ def _dress(searching: Searching, found: Searched, planned: Planned, request: Req
         return  # trained on another machine without a common disk
     protocol = planned.study.protocol
     rows = pool(
-        inner_predictions(cells, place), planned.study.unit, protocol.pool_views, protocol.pool_breasts, by=["part_number"]
-    ).rename(columns={"part_number": "fold"})  # fmt: skip
+        inner_predictions(cells, place),
+        planned.study.unit,
+        protocol.pool_views,
+        protocol.pool_breasts,
+        by=["part_number"],
+    ).rename(columns={"part_number": "fold"})
     trial = searching.study.get_trials(deepcopy=False)[winner.number]
     picture = inner_roc(rows, f"{winner.record}: inner validation", planned.cohort.notice)
     dashboard.attach_roc(searching.study, trial, picture, artifacts(planned.folder))
@@ -177,7 +200,10 @@ def note_of(target: Target, planned: Planned) -> str:
     searched_ids = {patient for split in target.splits for part in (split.train, split.validation) for patient in part}
     label = images.groupby("patient_id")["label"].max()
     seen = label[label.index.isin(searched_ids)]
-    people = f"{len(seen)} patients ({int(seen.sum())} positive, {int(images['patient_id'].isin(searched_ids).sum())} images)"
+    people = (
+        f"{len(seen)} patients ({int(seen.sum())} positive, {int(images['patient_id'].isin(searched_ids).sum())}"
+        " images)"
+    )
     n_folds = planned.folds["n_folds"]
     nested = search.mode == "nested"
     where = f"the training part of fold {target.fold} of {n_folds}" if target.fold != WHOLE else "the whole cohort"
@@ -186,18 +212,23 @@ def note_of(target: Target, planned: Planned) -> str:
     )
     held = "" if target.fold == WHOLE else f"{len(label) - len(seen)} patients: the test part of fold {target.fold}"
     return dashboard.note(
-        arm=target.arm, question=planned.study.arms[target.arm].question,
-        searched_on=f"{people} of {planned.cohort.name}: {where}, {divided}", held_out=held,
-        space={hole.key: hole.described() for hole in target.holes}, rules=rules(target),
+        arm=target.arm,
+        question=planned.study.arms[target.arm].question,
+        searched_on=f"{people} of {planned.cohort.name}: {where}, {divided}",
+        held_out=held,
+        space={hole.key: hole.described() for hole in target.holes},
+        rules=rules(target),
         optimistic=OPTIMISTIC in planned.cohort.notice and not nested,
-    )  # fmt: skip
+    )
 
 
 def rules(target: Target) -> list[str]:
     """Return how a target is searched, a sentence each."""
     search = target.search
     pruning = {
-        "median": "A trial is pruned whose mean over the folds is below the median of the completed trials at the same epoch.",
+        "median": (
+            "A trial is pruned whose mean over the folds is below the median of the completed trials at the same epoch."
+        ),
         "halving": "Trials are pruned by asynchronous successive halving on their mean over the folds, epoch by epoch.",
         "none": "No trial is pruned.",
     }
@@ -207,12 +238,15 @@ def rules(target: Target) -> list[str]:
     }
     refit = "It is trained on the whole training part for the median of its inner best epochs, and tested once."
     return [
-        f"{search.trials} trials; the first is the reference configuration, the others are drawn by TPE (multivariate, constant "
-        "liar within a wave).",
+        (
+            f"{search.trials} trials; the first is the reference configuration, the others are drawn by TPE"
+            " (multivariate, constant liar within a wave)."
+        ),
         "A trial's value is the mean over its folds of the validation ROC-AUC at the best epoch of each.",
-        pruning[search.pruner], selection[search.select],
+        pruning[search.pruner],
+        selection[search.select],
         *([refit] if search.mode == "nested" and target.fold != WHOLE else []),
-    ]  # fmt: skip
+    ]
 
 
 def storage_of(folder: Path, url: str | None) -> BaseStorage:

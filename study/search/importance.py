@@ -14,12 +14,13 @@ SEED = 0
 def importances(study: optuna.Study) -> dict[str, float]:
     """Return the importance of each key over the completed trials, greatest first; they sum to 1.
 
-    A random forest predicts the value from the keys; the variance of its predictions is divided among the keys (Hutter, Hoos and
-    Leyton-Brown 2014, without interactions). Pruned trials have no value of their own and do not count.
+    A random forest predicts the value from the keys; the variance of its predictions is divided among the keys (Hutter,
+    Hoos and Leyton-Brown 2014, without interactions). Pruned trials have no value of their own and do not count.
 
     Returns:
-        Key -> share, of the keys that every completed trial has, from the same range, and that took several values; empty where
-        there is nothing to explain: fewer than two completed trials, values that are all the same, or no such key.
+        Key -> share, of the keys that every completed trial has, from the same range, and that took several values;
+        empty where there is nothing to explain: fewer than two completed trials, values that are all the same, or no
+        such key.
     """
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     keys = [key for key in varied(trials) if all(t.distributions[key] == trials[0].distributions[key] for t in trials)]

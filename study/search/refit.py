@@ -21,13 +21,19 @@ from study.tuned import stamp
 
 
 def finish(
-    planned: Planned, searches: Sequence[Searching], workspace: Workspace, *, executor: Executor = "lockstep",
-    max_live_fits: int | None = None, observer: Observer | None = None,
-) -> Searched:  # fmt: skip
+    planned: Planned,
+    searches: Sequence[Searching],
+    workspace: Workspace,
+    *,
+    executor: Executor = "lockstep",
+    max_live_fits: int | None = None,
+    observer: Observer | None = None,
+) -> Searched:
     """Write the winners of a finished search, train them again and test each once; what is there already is kept.
 
-    After a nested search a winner is trained on the whole training part of its fold for the median of its inner best epochs,
-    and calibrated on the predictions of its inner fits, as the baseline is. After a flat search it is cross-validated as any arm.
+    After a nested search a winner is trained on the whole training part of its fold for the median of its inner best
+    epochs, and calibrated on the predictions of its inner fits, as the baseline is. After a flat search it is
+    cross-validated as any arm.
     """
     found = searched(searches, finished=True)
     write_searched(planned.folder, found)
@@ -49,8 +55,12 @@ def finish(
         by_place = _out_of_fold(winners, workspace, executor, max_live_fits, observer)
         predicted = {cell.name: by_place[cell.arm, cell.repeat, cell.fold] for cell in cells}
     execute(
-        cells, replace(workspace, out_of_fold=predicted), executor=executor, max_live_fits=max_live_fits, observer=observer,
-    )  # fmt: skip
+        cells,
+        replace(workspace, out_of_fold=predicted),
+        executor=executor,
+        max_live_fits=max_live_fits,
+        observer=observer,
+    )
     return found
 
 
@@ -78,9 +88,12 @@ def winner_cells(searching: Searching, winner: Chosen) -> list[TrialCell]:
 
 
 def _out_of_fold(
-    winners: Sequence[tuple[Searching, Chosen]], workspace: Workspace, executor: Executor, max_live_fits: int | None,
+    winners: Sequence[tuple[Searching, Chosen]],
+    workspace: Workspace,
+    executor: Executor,
+    max_live_fits: int | None,
     observer: Observer | None,
-) -> dict[tuple[str, int, int], tuple[np.ndarray, np.ndarray]]:  # fmt: skip
+) -> dict[tuple[str, int, int], tuple[np.ndarray, np.ndarray]]:
     """Return (arm, repeat, fold) -> rows (n,) and logits (n,) by the winners' inner fits.
 
     Fits whose predictions are not here, because another machine without a common disk made them, are trained again.

@@ -37,9 +37,7 @@ class NumberedTPE(BaseSampler):
     def _sampler(self, trial: FrozenTrial) -> TPESampler:
         if self._current is None or self._current[0] != trial.number:
             seed = int(np.random.SeedSequence([self._seed, self._name, trial.number]).generate_state(1)[0])
-            sampler = TPESampler(
-                multivariate=True, constant_liar=True, n_startup_trials=self._n_at_random, seed=seed
-            )  # fmt: skip
+            sampler = TPESampler(multivariate=True, constant_liar=True, n_startup_trials=self._n_at_random, seed=seed)
             self._current = trial.number, sampler
         return self._current[1]
 
@@ -63,9 +61,9 @@ class NumberedTPE(BaseSampler):
 def pruner(search: Search) -> BasePruner:
     """Return how trials are given up.
 
-    `median`: below the median of the completed trials at the same epoch, once four have completed and three epochs have passed
-    (the first wave is never pruned). `halving`: asynchronous successive halving by a factor of 3 from the third epoch on (Li et
-    al. 2020), which prunes within a wave too.
+    `median`: below the median of the completed trials at the same epoch, once four have completed and three epochs have
+    passed (the first wave is never pruned). `halving`: asynchronous successive halving by a factor of 3 from the third
+    epoch on (Li et al. 2020), which prunes within a wave too.
     """
     if search.pruner == "median":
         return MedianPruner(n_startup_trials=FEWEST_AT_RANDOM, n_warmup_steps=3)

@@ -51,10 +51,11 @@ def show(console: Console, planned: Planned, targets: Sequence[Target]) -> None:
     show_audit(console, planned)
     if OPTIMISTIC in cohort.notice and search.mode == "flat":
         console.print(
-            "- Flat: the patients who choose the settings test them in other folds, so the result is optimistic. A nested search "
-            "(--mode nested) is not.",
-            highlight=False, markup=False,
-        )  # fmt: skip
+            "- Flat: the patients who choose the settings test them in other folds, so the result is optimistic. A"
+            " nested search (--mode nested) is not.",
+            highlight=False,
+            markup=False,
+        )
 
 
 def _arms(planned: Planned, targets: Sequence[Target]) -> Table:
@@ -87,8 +88,8 @@ def plan_line(targets: Sequence[Target]) -> str:
     searches = count(len(targets), "search", "searches")
     parts = count(n_fits, "inner fold" if search.mode == "nested" else "fold")
     return (
-        f"{searches} of {count(search.trials, 'trial')} each; a trial is a fit in each of {parts}, so there are at most "
-        f"{len(targets) * search.trials * n_fits} fits. Pruning: {search.pruner}; selection: {search.select}."
+        f"{searches} of {count(search.trials, 'trial')} each; a trial is a fit in each of {parts}, so there are at most"
+        f" {len(targets) * search.trials * n_fits} fits. Pruning: {search.pruner}; selection: {search.select}."
     )
 
 
@@ -104,7 +105,10 @@ def memory_line(groups: Sequence[Memory], together: int, n_wave: int) -> str:
 
 def cost_line(seconds: float) -> str:
     """Say how long it takes at most."""
-    return f"At most about {duration(seconds)} if nothing is pruned and every trial is as heavy as the reference configuration."
+    return (
+        f"At most about {duration(seconds)} if nothing is pruned and every trial is as heavy as the reference"
+        " configuration."
+    )
 
 
 def winners_table(found: Searched, arms: Sequence[str], notice: str) -> Table:
@@ -112,10 +116,16 @@ def winners_table(found: Searched, arms: Sequence[str], notice: str) -> Table:
     keys = found.keys
     judged = "validation ROC-AUC" if all(one.epochs is None for one in found.chosen) else "inner validation ROC-AUC"
     table = Table(
-        "arm", "fold", *(key.rpartition(".")[2].replace("_", " ") for key in keys), "epochs", "AUC", "trial",
+        "arm",
+        "fold",
+        *(key.rpartition(".")[2].replace("_", " ") for key in keys),
+        "epochs",
+        "AUC",
+        "trial",
         title=titled(f"Winners, by {judged} (* the reference configuration)", notice),
-        box=SIMPLE, padding=(0, 1, 0, 0),
-    )  # fmt: skip
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
     for one in sorted(found.chosen, key=lambda one: (arms.index(one.arm), one.repeat, one.fold == WHOLE, one.fold)):
         where = ("all" if one.fold == WHOLE else str(one.fold)) + (f" (repeat {one.repeat})" if one.repeat else "")
         values = [_short(one.set[key]) if key in one.set else "-" for key in keys]

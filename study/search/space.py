@@ -140,8 +140,8 @@ def holes_of(study: StudyFile) -> list[Hole]:
             raise ConfigError(f"search space: unknown key {key!r}; {nearest(key, known_keys(Config))}")
         if key.startswith(SHARED) and key != "data.missing_indicators":
             raise ConfigError(
-                f"search space: {key} is the same for everything in a study (rows, pixels, machine) and cannot be searched; set "
-                f"it with --set {key}=..."
+                f"search space: {key} is the same for everything in a study (rows, pixels, machine) and cannot be"
+                f" searched; set it with --set {key}=..."
             )
         for value in (*hole.values, *hole.between()):
             changed(
@@ -187,7 +187,8 @@ def holes_of_arm(study: StudyFile, arm: str, holes: Sequence[Hole]) -> list[Hole
     """Return the holes that an arm is searched by: those it neither sets itself nor is indifferent to.
 
     Raises:
-        ConfigError: none is left; or the arm's own configuration lies outside a hole, though it is to be the first trial.
+        ConfigError: none is left; or the arm's own configuration lies outside a hole, though it is to be the first
+            trial.
     """
     config = study.arm_config(arm)
     free = [hole for hole in holes if hole.key not in study.arms[arm].set]
@@ -200,8 +201,8 @@ def holes_of_arm(study: StudyFile, arm: str, holes: Sequence[Hole]) -> list[Hole
         value = flatten(config)[hole.key]
         if not hole.contains(value):
             raise ConfigError(
-                f"arm {arm}: {hole.key} is {value!r} in the reference configuration, which is the first trial, but the space "
-                f"has {hole.described()}; widen the hole, or set another reference (--set {hole.key}=...)"
+                f"arm {arm}: {hole.key} is {value!r} in the reference configuration, which is the first trial, but the"
+                f" space has {hole.described()}; widen the hole, or set another reference (--set {hole.key}=...)"
             )
         for value in hole.values:
             changed(config, {hole.key: value}, f"arm {arm}, search space: {hole.key} = {value!r}")
@@ -234,9 +235,5 @@ def suggested(trial: Trial, holes: Sequence[Hole]) -> dict[str, Any]:
 
 def heaviest(study: StudyFile, arm: str, holes: Sequence[Hole]) -> Config:
     """Return the configuration of the space that takes the most memory: most fine-tuned blocks, largest batch."""
-    most = {
-        hole.key: max(hole.values)
-        for hole in holes
-        if hole.key in ("model.fine_tuned_blocks", "train.batch_size")
-    }  # fmt: skip
+    most = {hole.key: max(hole.values) for hole in holes if hole.key in ("model.fine_tuned_blocks", "train.batch_size")}
     return changed(study.arm_config(arm), most, f"arm {arm}")

@@ -29,7 +29,8 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
     """Open the storage of a search.
 
     Args:
-        url: `postgresql://...`, `mysql://...`, `sqlite:///FILE`, `journal:FILE`, or None for an SQLite file in `folder`.
+        url: `postgresql://...`, `mysql://...`, `sqlite:///FILE`, `journal:FILE`, or None for an SQLite file in
+            `folder`.
         folder: of the search.
 
     Raises:

@@ -89,12 +89,17 @@ class Target:
     def digest(self, cohort_digest: str) -> str:
         """Return what the trials depend on: cohort, configuration, rules and rows; more trials are the same search."""
         rules = self.search.model_dump(mode="json", exclude={"trials", "whole", "space", "select"})
-        return digest({
-            "cohort": cohort_digest, "config": digest(self.study.arm_config(self.arm)), "rules": rules,
-            "holes": [[hole.key, hole.kind, list(hole.values)] for hole in self.holes],
-            "splits": [split_digest(split) for split in self.splits], "unit": self.study.unit,
-            "pooling": [self.study.protocol.pool_views, self.study.protocol.pool_breasts],
-        })  # fmt: skip
+        return digest(
+            {
+                "cohort": cohort_digest,
+                "config": digest(self.study.arm_config(self.arm)),
+                "rules": rules,
+                "holes": [[hole.key, hole.kind, list(hole.values)] for hole in self.holes],
+                "splits": [split_digest(split) for split in self.splits],
+                "unit": self.study.unit,
+                "pooling": [self.study.protocol.pool_views, self.study.protocol.pool_breasts],
+            }
+        )
 
 
 def targets_of(planned: Planned) -> list[Target]:
@@ -144,17 +149,21 @@ class Searching:
         self.budget = target.search.trials
         optuna_name = f"{name}/{target.name}"
         self.study = optuna.create_study(
-            storage=storage, study_name=optuna_name, direction="maximize", load_if_exists=True,
-            sampler=NumberedTPE(target.search.seed, target.name, self.budget), pruner=pruner(target.search),
-        )  # fmt: skip
+            storage=storage,
+            study_name=optuna_name,
+            direction="maximize",
+            load_if_exists=True,
+            sampler=NumberedTPE(target.search.seed, target.name, self.budget),
+            pruner=pruner(target.search),
+        )
         mine = target.digest(cohort_digest)
         theirs = self.study.user_attrs.get(DIGEST)
         if theirs is None:
             self.study.set_user_attr(DIGEST, mine)
         elif theirs != mine:
             raise StudyError(
-                f"the storage holds another search of the name {optuna_name} (other cohort, settings, space or folds); use "
-                "another --name, another --storage, or delete it there"
+                f"the storage holds another search of the name {optuna_name} (other cohort, settings, space or folds);"
+                " use another --name, another --storage, or delete it there"
             )
         if not any(trial.user_attrs.get(MARK) == REFERENCE for trial in self.counted()):
             values = reference(target.study, target.arm, target.holes)

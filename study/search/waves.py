@@ -88,9 +88,13 @@ def search_workspace(workspace: Workspace) -> Workspace:
 
 
 def train(
-    wave: Sequence[Asked], workspace: Workspace, *, executor: Executor = "lockstep", max_live_fits: int | None = None,
+    wave: Sequence[Asked],
+    workspace: Workspace,
+    *,
+    executor: Executor = "lockstep",
+    max_live_fits: int | None = None,
     observer: Observer | None = None,
-) -> list[Result]:  # fmt: skip
+) -> list[Result]:
     """Train the fits of some trials together and return what became of each.
 
     Args:
@@ -109,17 +113,22 @@ def train(
     watch = Watch(wave, workspace.cohort)
     cells = [cell for asked in wave for cell in asked.cells]
     execute(
-        cells, workspace, executor=executor, max_live_fits=max_live_fits, observer=observer, spare_diverged=True,
+        cells,
+        workspace,
+        executor=executor,
+        max_live_fits=max_live_fits,
+        observer=observer,
+        spare_diverged=True,
         after_epoch=watch if executor == "lockstep" else None,
-    )  # fmt: skip
+    )
     return [_result(asked, workspace, watch.epochs_of(asked)) for asked in wave]
 
 
 class Watch:
     """After every epoch: scores the fits, reports each trial's mean over its folds, and stops the fits of pruned trials.
 
-    A fit's score is the validation ROC-AUC, pooled to the unit of analysis, at its best epoch so far: what it would end with if
-    it stopped now. So the last value reported is the trial's value.
+    A fit's score is the validation ROC-AUC, pooled to the unit of analysis, at its best epoch so far: what it would end
+    with if it stopped now. So the last value reported is the trial's value.
     """
 
     def __init__(self, wave: Sequence[Asked], cohort: Cohort) -> None:
@@ -185,12 +194,14 @@ def _result(asked: Asked, workspace: Workspace, epochs: tuple[int, ...]) -> Resu
         for place in (places if state != "diverged" else [])
     )
     return Result(
-        state=state, value=float(np.mean(scores)) if scores else float("nan"), scores=scores,
+        state=state,
+        value=float(np.mean(scores)) if scores else float("nan"),
+        scores=scores,
         best_epochs=tuple(record["best_epoch"] for record in records),
         epochs=tuple(record["n_epochs"] for record in records) if len(records) == len(places) else epochs,
         n_trainable=max((record["n_trainable"] for record in records), default=0),
         seconds=float(sum(record["seconds"] for record in records)),
-    )  # fmt: skip
+    )
 
 
 @dataclass
@@ -269,9 +280,12 @@ class Loop:
         self.n_waves += 1
         try:
             results = train(
-                [asked for _, asked in wave], self.workspace, executor=self.executor,
-                max_live_fits=self.max_live_fits, observer=self.observer,
-            )  # fmt: skip
+                [asked for _, asked in wave],
+                self.workspace,
+                executor=self.executor,
+                max_live_fits=self.max_live_fits,
+                observer=self.observer,
+            )
         except BaseException:
             self._hand_back(wave)
             raise
@@ -295,10 +309,16 @@ def tell(study: optuna.Study, asked: Asked, result: Result, wave: Mapping[str, A
     trial = asked.trial
     assert isinstance(trial, optuna.Trial)
     facts = {
-        "fold_scores": list(result.scores), "best_epochs": list(result.best_epochs), "epochs": list(result.epochs),
-        "max_epochs": asked.config.train.max_epochs, "seconds": result.seconds, "n_trainable": result.n_trainable,
-        "record": asked.target.record(asked.number), "diverged": result.state == "diverged", **wave,
-    }  # fmt: skip
+        "fold_scores": list(result.scores),
+        "best_epochs": list(result.best_epochs),
+        "epochs": list(result.epochs),
+        "max_epochs": asked.config.train.max_epochs,
+        "seconds": result.seconds,
+        "n_trainable": result.n_trainable,
+        "record": asked.target.record(asked.number),
+        "diverged": result.state == "diverged",
+        **wave,
+    }
     try:
         for key, value in facts.items():
             trial.set_user_attr(key, value)

@@ -21,8 +21,9 @@ from study.settings import StudyFile, Tuned
 def winner(trials: Sequence[FrozenTrial], rule: str) -> FrozenTrial:
     """Return the completed trial with the best mean; ties go to fewer trainable parameters, then to the earlier trial.
 
-    With the rule `one-se` the cheapest trial within one standard error of the best mean wins (of equally cheap ones the one with
-    the best mean), the error being that of the best trial's mean over its folds (Breiman et al. 1984, section 3.4.3).
+    With the rule `one-se` the cheapest trial within one standard error of the best mean wins (of equally cheap ones the
+    one with the best mean), the error being that of the best trial's mean over its folds (Breiman et al. 1984, section
+    3.4.3).
 
     Raises:
         ValueError: no trial has completed.
@@ -59,18 +60,25 @@ def chosen(searching: Searching) -> Chosen:
         trial = winner(searching.finished(), target.search.select)
     except ValueError:
         raise StudyError(
-            f"{target.name}: none of its {target.search.trials} trials has completed, all were pruned or diverged; narrow the "
-            "space, or search under another --name with --pruner none"
+            f"{target.name}: none of its {target.search.trials} trials has completed, all were pruned or diverged;"
+            " narrow the space, or search under another --name with --pruner none"
         ) from None
     best_epochs = [int(epoch) for epoch in trial.user_attrs["best_epochs"]]
     assert trial.value is not None
     return Chosen(
-        arm=target.arm, repeat=target.repeat, fold=target.fold, number=trial.number,
-        record=target.record(trial.number), value=trial.value, scores=tuple(trial.user_attrs["fold_scores"]),
-        best_epochs=tuple(best_epochs), n_trainable=int(trial.user_attrs["n_trainable"]),
+        arm=target.arm,
+        repeat=target.repeat,
+        fold=target.fold,
+        number=trial.number,
+        record=target.record(trial.number),
+        value=trial.value,
+        scores=tuple(trial.user_attrs["fold_scores"]),
+        best_epochs=tuple(best_epochs),
+        n_trainable=int(trial.user_attrs["n_trainable"]),
         epochs=max(1, round(statistics.median(best_epochs))) if target.search.mode == "nested" else None,
-        default=trial.user_attrs.get(MARK) == REFERENCE, set=decoded(target, trial.params),
-    )  # fmt: skip
+        default=trial.user_attrs.get(MARK) == REFERENCE,
+        set=decoded(target, trial.params),
+    )
 
 
 def decoded(target: Target, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +101,7 @@ def searched(searches: Sequence[Searching], *, finished: bool) -> Searched:
         trials=trials.sort_values(["arm", "repeat", "fold", "order"], kind="stable", ignore_index=True),
         chosen=tuple(chosen(one) for one in searches if one.done),
         importances=pd.DataFrame(important, columns=["arm", "repeat", "fold", "key", "importance"]),
-    )  # fmt: skip
+    )
 
 
 def _rows(searching: Searching) -> list[dict[str, Any]]:
@@ -102,15 +110,28 @@ def _rows(searching: Searching) -> list[dict[str, Any]]:
         facts = trial.user_attrs
         complete = trial.state == TrialState.COMPLETE
         state = "complete" if complete else "diverged" if facts.get("diverged") else "pruned"
-        rows.append({
-            "arm": target.arm, "repeat": target.repeat, "fold": target.fold, "number": trial.number, "order": order,
-            "state": state, "value": float("nan") if trial.value is None else trial.value,
-            "scores": list(facts["fold_scores"]), "best_epochs": list(facts["best_epochs"]), "epochs": list(facts["epochs"]),
-            "max_epochs": facts["max_epochs"], "n_trainable": facts["n_trainable"], "seconds": facts["seconds"],
-            "wave": facts["wave"], "wave_seconds": facts["wave_seconds"], "worker": facts[WORKER].rpartition(":")[2],
-            "default": facts.get(MARK) == REFERENCE,
-            **{PARAMETER + key: _plain(value) for key, value in decoded(target, trial.params).items()},
-        })  # fmt: skip
+        rows.append(
+            {
+                "arm": target.arm,
+                "repeat": target.repeat,
+                "fold": target.fold,
+                "number": trial.number,
+                "order": order,
+                "state": state,
+                "value": float("nan") if trial.value is None else trial.value,
+                "scores": list(facts["fold_scores"]),
+                "best_epochs": list(facts["best_epochs"]),
+                "epochs": list(facts["epochs"]),
+                "max_epochs": facts["max_epochs"],
+                "n_trainable": facts["n_trainable"],
+                "seconds": facts["seconds"],
+                "wave": facts["wave"],
+                "wave_seconds": facts["wave_seconds"],
+                "worker": facts[WORKER].rpartition(":")[2],
+                "default": facts.get(MARK) == REFERENCE,
+                **{PARAMETER + key: _plain(value) for key, value in decoded(target, trial.params).items()},
+            }
+        )
     return rows
 
 
@@ -121,8 +142,8 @@ def _plain(value: Any) -> Any:
 def best_toml(study: StudyFile, winners: Sequence[Chosen], stamp: Tuned) -> str:
     """Return a study file with the winners' settings, for new data: `python -m study.cv --config best.toml --data NEW`.
 
-    An arm keeps its question and its own settings; the searched ones are added. Epochs are left to early stopping, which has a
-    validation part there.
+    An arm keeps its question and its own settings; the searched ones are added. Epochs are left to early stopping,
+    which has a validation part there.
     """
     arms = {
         one.arm: {"question": study.arms[one.arm].question, "set": {**dotted(study.arms[one.arm].set), **one.set}}
@@ -130,7 +151,8 @@ def best_toml(study: StudyFile, winners: Sequence[Chosen], stamp: Tuned) -> str:
     }
     reference = study.model_dump(mode="json", include={"augment", "model", "train"})
     head = (
-        f"# Settings found by the search {stamp.study!r} on the cohort {stamp.cohort!r} (digest {stamp.cohort_digest}).\n"
-        f"# For new data. On patients of that cohort the results are optimistic, and study.cv says so everywhere.\n"
+        f"# Settings found by the search {stamp.study!r} on the cohort {stamp.cohort!r} (digest"
+        f" {stamp.cohort_digest}).\n# For new data. On patients of that cohort the results are optimistic, and study.cv"
+        " says so everywhere.\n"
     )
     return head + tomli_w.dumps({**reference, "arms": arms, "tuned": stamp.model_dump(mode="json")})

@@ -1,8 +1,8 @@
 """Who is at work on a search, and who is dead: every process counts up a number of its own in the storage while it lives.
 
-Optuna's own heartbeat works with `Study.optimize` on databases alone; a search asks for waves, on any storage. No clock of one
-machine is compared with another's: a process is given up when its number has not moved for a while as seen from here, or at
-once when it ran on this machine and is gone.
+Optuna's own heartbeat works with `Study.optimize` on databases alone; a search asks for waves, on any storage. No clock
+of one machine is compared with another's: a process is given up when its number has not moved for a while as seen from
+here, or at once when it ran on this machine and is gone.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Inference on the area under the ROC curve: DeLong, clustered DeLong (Obuchowski), and both under cross-validation.
 
-Arrays: `labels` (n,) of 0 and 1; `scores` (n_models, n), paired over the rows; `patients` (n,) of any values that name the
-independent unit. Everything is about fitted models on new patients (estimand E1).
+Arrays: `labels` (n,) of 0 and 1; `scores` (n_models, n), paired over the rows; `patients` (n,) of any values that name
+the independent unit. Everything is about fitted models on new patients (estimand E1).
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Areas:
     Attributes:
         value: (n_models,).
         covariance: (n_models, n_models); NaN where it cannot be estimated.
-        undetermined: number of test parts whose variance the data do not give (a model separates them perfectly, or fewer
-            than two patients of a class) and was taken from Hanley and McNeil's formula instead.
+        undetermined: number of test parts whose variance the data do not give (a model separates them perfectly, or
+            fewer than two patients of a class) and was taken from Hanley and McNeil's formula instead.
         df: degrees of freedom of the variances: patients of the rarer class, less one for each test part's mean.
     """
 
@@ -43,7 +43,8 @@ class Areas:
 def placements(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the structural components V10 (n_models, n_positive) and V01 (n_models, n_negative); ties count half.
 
-    V10 of a positive is the share of negatives below it, V01 of a negative the share of positives above it (DeLong et al.
+    V10 of a positive is the share of negatives below it, V01 of a negative the share of positives above it (DeLong et
+    al.
     1988); by binary search, which costs O(n log n) as midranks do (Sun and Xu 2014).
 
     Raises:
@@ -127,8 +128,8 @@ def cross_validated(
 
     One run: Var = sum of the folds' clustered variances / K². Several runs (repeats, seeds) share patients: each
     patient's influence values are averaged over the runs first, then squared and summed over patients (PROTOCOL 3).
-    A fold that a model separates perfectly has an unknown variance, not 0: it gets Hanley and McNeil's (1982) at the mean
-    AUC, with the correlation between models that the other folds show.
+    A fold that a model separates perfectly has an unknown variance, not 0: it gets Hanley and McNeil's (1982) at the
+    mean AUC, with the correlation between models that the other folds show.
 
     Args:
         labels: (n,).
@@ -170,9 +171,7 @@ def cross_validated(
     return Areas(value, covariance, len(unknown), max(df, 1.0))
 
 
-def _substitute(
-    value: np.ndarray, known: np.ndarray, unknown: list[tuple[int, int, float]]
-) -> np.ndarray:  # fmt: skip
+def _substitute(value: np.ndarray, known: np.ndarray, unknown: list[tuple[int, int, float]]) -> np.ndarray:
     """Return the covariance of test parts without one of their own, at the correlation of the others."""
     se = np.zeros(len(value))
     for n_positive, n_negative, weight in unknown:

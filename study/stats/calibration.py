@@ -39,8 +39,9 @@ UNDEFINED = Recalibration(*(float("nan"),) * 6)
 def recalibration(labels: np.ndarray, probs: np.ndarray, patients: np.ndarray) -> Recalibration:
     """Fit labels (n,) on the logit of probabilities (n,), with standard errors clustered in patients (n,).
 
-    Everything is NaN where the fit does not exist: one class alone, probabilities that are all equal (to `LEAST_SPREAD` on
-    the logit scale, where the slope of a Platt scaling went to 0), or classes that the probabilities separate completely.
+    Everything is NaN where the fit does not exist: one class alone, probabilities that are all equal (to `LEAST_SPREAD`
+    on the logit scale, where the slope of a Platt scaling went to 0), or classes that the probabilities separate
+    completely.
     """
     scores = logit(np.clip(probs, EDGE, 1 - EDGE))
     truth = np.asarray(labels) == 1
@@ -59,9 +60,13 @@ def recalibration(labels: np.ndarray, probs: np.ndarray, patients: np.ndarray) -
         except (Warning, ValueError, np.linalg.LinAlgError):
             return UNDEFINED
     return Recalibration(
-        slope=float(both.params[1]), intercept=float(both.params[0]), in_the_large=float(large.params[0]),
-        slope_se=float(both.bse[1]), intercept_se=float(both.bse[0]), in_the_large_se=float(large.bse[0]),
-    )  # fmt: skip
+        slope=float(both.params[1]),
+        intercept=float(both.params[0]),
+        in_the_large=float(large.params[0]),
+        slope_se=float(both.bse[1]),
+        intercept_se=float(both.bse[0]),
+        in_the_large_se=float(large.bse[0]),
+    )
 
 
 def bin_numbers(probs: np.ndarray, n_bins: int, kind: Bins) -> np.ndarray:
@@ -96,8 +101,12 @@ def calibration_error(gaps: np.ndarray, sizes: np.ndarray, norm: Literal["l1", "
 
 
 def ece(
-    labels: np.ndarray, probs: np.ndarray, n_bins: int = 10, kind: Bins = "equal-width", norm: Literal["l1", "l2", "max"] = "l1"
-) -> float:  # fmt: skip
+    labels: np.ndarray,
+    probs: np.ndarray,
+    n_bins: int = 10,
+    kind: Bins = "equal-width",
+    norm: Literal["l1", "l2", "max"] = "l1",
+) -> float:
     """Return the calibration error of the positive class of labels (n,) and probabilities (n,)."""
     bins = bin_numbers(probs, n_bins, kind)
     gaps, sizes = np.bincount(bins, labels - probs, n_bins), np.bincount(bins, minlength=n_bins)
@@ -110,9 +119,7 @@ def top_label_error(labels: np.ndarray, probs: np.ndarray, n_bins: int = 10) -> 
     return ece((called == (labels == 1)).astype(float), np.where(called, probs, 1 - probs), n_bins)
 
 
-def expected_ece(
-    probs: np.ndarray, n_bins: int, kind: Bins, rng: np.random.Generator, n_draws: int = 200
-) -> float:  # fmt: skip
+def expected_ece(probs: np.ndarray, n_bins: int, kind: Bins, rng: np.random.Generator, n_draws: int = 200) -> float:
     """Return the mean ECE that perfectly calibrated probabilities (n,) of independent rows would show by chance."""
     bins = bin_numbers(probs, n_bins, kind)
     drawn = (rng.random((n_draws, len(probs))) < probs) - probs

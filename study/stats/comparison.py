@@ -1,10 +1,10 @@
 """A declared contrast of two arms: all of its numbers, and what may be said of it (PROTOCOL section 5).
 
 There are two E2 estimates of a difference: Nadeau and Bengio's, whose variance comes from the fold scores, and the
-procedure's, whose variance comes from the patients. Either alone can be too small by chance where models are weak and patients
-few (`python -m study.stats.simulate`), so the wider of the two is the E2 interval, its p value the E2 p. With one repeat the
-procedure's lacks its variance between repeats and only keeps Nadeau and Bengio's, of a handful of fold scores, from being
-narrower than the patients allow.
+procedure's, whose variance comes from the patients. Either alone can be too small by chance where models are weak and
+patients few (`python -m study.stats.simulate`), so the wider of the two is the E2 interval, its p value the E2 p. With
+one repeat the procedure's lacks its variance between repeats and only keeps Nadeau and Bengio's, of a handful of fold
+scores, from being narrower than the patients allow.
 """
 
 from collections.abc import Sequence
@@ -109,9 +109,15 @@ class Comparison:
 
 
 def compare(
-    first: str, second: str, pair: Pair, weights: np.ndarray, rng: np.random.Generator,
-    *, delta: float, n_permutations: int = 10_000,
-) -> Comparison:  # fmt: skip
+    first: str,
+    second: str,
+    pair: Pair,
+    weights: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    delta: float,
+    n_permutations: int = 10_000,
+) -> Comparison:
     """Compute every number of one contrast.
 
     Args:
@@ -137,11 +143,28 @@ def compare(
     worse, same, better = folds.probabilities(delta)
     boot = percentile_interval(drawn[0] - drawn[1])
     return Comparison(
-        first, second, difference, *e1, t_p(difference, se, areas.df), *e2, float(np.maximum(folds.p, bound.p)), *wide,
-        BOUNDED if one_repeat else WIDER, *folds.interval(), folds.p, *repeated.interval(), repeated.p, worse, same, better,
-        *boot, permutation_p(contributions, n_permutations, rng), len(np.unique(pair.patients)), folds.n_scores,
+        first,
+        second,
+        difference,
+        *e1,
+        t_p(difference, se, areas.df),
+        *e2,
+        float(np.maximum(folds.p, bound.p)),
+        *wide,
+        BOUNDED if one_repeat else WIDER,
+        *folds.interval(),
+        folds.p,
+        *repeated.interval(),
+        repeated.p,
+        worse,
+        same,
+        better,
+        *boot,
+        permutation_p(contributions, n_permutations, rng),
+        len(np.unique(pair.patients)),
+        folds.n_scores,
         len(np.unique(pair.seeds)),
-    )  # fmt: skip
+    )
 
 
 def _possible(interval: tuple[float, float]) -> tuple[float, float]:

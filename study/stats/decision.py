@@ -1,7 +1,7 @@
 """Predictive values and net benefit, restated at a declared prevalence.
 
-A case-control or enriched cohort has not the prevalence of the people a model is meant for, so these take sensitivity and
-specificity from the cohort and the prevalence from the author.
+A case-control or enriched cohort has not the prevalence of the people a model is meant for, so these take sensitivity
+and specificity from the cohort and the prevalence from the author.
 """
 
 import numpy as np

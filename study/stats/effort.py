@@ -7,13 +7,14 @@ def expected_best(values: np.ndarray, n: np.ndarray | int) -> np.ndarray:
     """Return the expected greatest of n values drawn, with replacement, from those of N trials.
 
     Dodge et al. 2019 (Show Your Work, EMNLP): with v_1 <= ... <= v_N the greatest of n draws is at most v_i
-    with probability (i/N)^n, so that E = sum_i v_i ((i/N)^n - ((i-1)/N)^n). The trials are taken for independent draws of one
-    distribution, as random search makes them; a sampler that learns from earlier trials, such as TPE, does not, and then E
-    describes the values at hand in a random order rather than what a shorter search would have found.
+    with probability (i/N)^n, so that E = sum_i v_i ((i/N)^n - ((i-1)/N)^n). The trials are taken for independent draws
+    of one distribution, as random search makes them; a sampler that learns from earlier trials, such as TPE, does not,
+    and then E describes the values at hand in a random order rather than what a shorter search would have found.
 
     Args:
-        values: of the trials (N,). NaN is a trial that ended without a value: it has cost a trial, so it counts as one that
-            is no better than the worst observed. To leave it out would make a space in which trials fail look cheaper.
+        values: of the trials (N,). NaN is a trial that ended without a value: it has cost a trial, so it counts as one
+            that is no better than the worst observed. To leave it out would make a space in which trials fail look
+            cheaper.
         n: how many trials, at least 1; a number or an array of any shape.
 
     Returns:

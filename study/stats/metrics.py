@@ -18,10 +18,7 @@ def _by_group(weights: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> tu
     """Return the positive and negative weight in each group of equal scores: twice (n_replicates, n_groups)."""
     order, starts = _tie_groups(scores)
     ordered, positive = weights[:, order], labels[order] == 1
-    return (
-        np.add.reduceat(ordered * positive, starts, axis=1),
-        np.add.reduceat(ordered * ~positive, starts, axis=1),
-    )
+    return (np.add.reduceat(ordered * positive, starts, axis=1), np.add.reduceat(ordered * ~positive, starts, axis=1))
 
 
 def concordance(weights: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

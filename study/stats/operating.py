@@ -27,7 +27,8 @@ def threshold_at_specificity(scores: np.ndarray, labels: np.ndarray, target: flo
 def threshold_at_sensitivity(scores: np.ndarray, labels: np.ndarray, target: float = 0.9) -> float:
     """Return the highest threshold at which the sensitivity on these rows is at least `target`.
 
-    A unit is called positive when its score is strictly above the threshold, so the threshold lies just below a positive
+    A unit is called positive when its score is strictly above the threshold, so the threshold lies just below a
+    positive
     score: at the next smaller score among all rows, or below them all.
 
     Args:

@@ -1,7 +1,8 @@
 """What a study of so many patients can show, before it is run: expected intervals, detectable differences, patients needed.
 
 Closed formulas of a few assumed numbers; nothing is drawn at random. Labels are per case, so every image of a patient
-carries her label. E1 and E2 are the estimands of PROTOCOL section 1. Differences between ablations are at patient level.
+carries her label. E1 and E2 are the estimands of PROTOCOL section 1. Differences between ablations are at patient
+level.
 """
 
 import math
@@ -80,7 +81,8 @@ class Plan:
     def df(self) -> float:
         """Degrees of freedom of the E2 interval: of the spread between the folds of one repeat; unlimited with several.
 
-        The evaluation of several repeats uses those of the rarer class's patients, which matters below about 50 of them.
+        The evaluation of several repeats uses those of the rarer class's patients, which matters below about 50 of
+        them.
         """
         return self.folds - 1 if self.repeats == 1 else math.inf
 
@@ -168,10 +170,9 @@ def auc_variance(auc: float, n_positive: float, n_negative: float, shared: float
     of_positives = 2 * auc**2 / (1 + auc) - auc**2
     of_negatives = auc / (2 - auc) - auc**2
     of_pairs = auc * (1 - auc) - of_positives - of_negatives
-    return (
-        shared * (of_positives / n_positive + of_negatives / n_negative)
-        + shared**2 * of_pairs / (n_positive * n_negative)
-    )  # fmt: skip
+    return shared * (of_positives / n_positive + of_negatives / n_negative) + shared**2 * of_pairs / (
+        n_positive * n_negative
+    )
 
 
 def clustering(images_per_patient: float, icc: float) -> float:
@@ -197,9 +198,10 @@ def se_fitted(inputs: Plan, level: str = "patient") -> float:
 def se_procedure(inputs: Plan) -> float:
     """Standard error of the procedure (E2) at patient level, as the evaluation will compute it.
 
-    One repeat: Nadeau and Bengio's (2003) s² (1/K + 1/(K - 1)), s² being the variance of one fold's AUC given its model.
-    Several: `study.stats.procedure`, whose first term is s² / (K - 1). Both are too small by what splits and seeds add, which
-    nobody knows before the run.
+    One repeat: Nadeau and Bengio's (2003) s² (1/K + 1/(K - 1)), s² being the variance of one fold's AUC given its
+    model.
+    Several: `study.stats.procedure`, whose first term is s² / (K - 1). Both are too small by what splits and seeds add,
+    which nobody knows before the run.
     """
     of_spread = 1 / inputs.folds if inputs.repeats == 1 else 0.0
     return math.sqrt(fold_variance(inputs) * (of_spread + 1 / (inputs.folds - 1)))

@@ -1,15 +1,16 @@
 """An interval about the procedure (estimand E2) from the patients' variance and the spread between repeats.
 
-Nadeau and Bengio's variance s² (1/J + 1/(K-1)) takes the variance of one fold's score from the spread of J overlapping fold
-scores, hence t with few degrees of freedom. The clustered influence values give the same quantity from every patient: with
-many repeats the corrected variance tends to s² / (K-1), and s² is K times the patients' variance of the mean. So
+Nadeau and Bengio's variance s² (1/J + 1/(K-1)) takes the variance of one fold's score from the spread of J overlapping
+fold scores, hence t with few degrees of freedom. The clustered influence values give the same quantity from every
+patient: with many repeats the corrected variance tends to s² / (K-1), and s² is K times the patients' variance of the
+mean. So
 
     Var = (patients' variance of the mean) K / (K-1)  +  (variance between repeats' means) / (number of repeats),
 
-whose first term keeps Nadeau and Bengio's allowance for training sets and whose second is the chance of splits and seeds that
-averaging left. Its quantile is Student's with the degrees of freedom of the patients' variance. In the simulation
-(`python -m study.stats.simulate`) it covers an AUC as it should and is narrower than theirs; for differences between arms
-`comparison` takes the wider of the two.
+whose first term keeps Nadeau and Bengio's allowance for training sets and whose second is the chance of splits and
+seeds that averaging left. Its quantile is Student's with the degrees of freedom of the patients' variance. In the
+simulation (`python -m study.stats.simulate`) it covers an AUC as it should and is narrower than theirs; for differences
+between arms `comparison` takes the wider of the two.
 """
 
 from dataclasses import dataclass

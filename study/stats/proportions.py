@@ -85,8 +85,8 @@ def t_interval(ratio: Ratio, level: float = 0.95) -> tuple[float, float]:
 def clustered_mcnemar(first: np.ndarray, second: np.ndarray, n: np.ndarray) -> tuple[float, float, float]:
     """Return difference, standard error and two-sided p of two models' shares of right calls on the same rows.
 
-    The variance is over patients; with one row a patient its square is McNemar's statistic without continuity correction
-    up to the centring of the difference.
+    The variance is over patients; with one row a patient its square is McNemar's statistic without continuity
+    correction up to the centring of the difference.
 
     Args:
         first: right calls of the first model by patient (n_patients,).

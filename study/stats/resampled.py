@@ -43,7 +43,8 @@ class Corrected:
     def probabilities(self, delta: float) -> tuple[float, float, float]:
         """Return P(below -delta), P(within ±delta), P(above delta) of the Bayesian correlated t test.
 
-        The posterior of the mean is Student's t with J - 1 degrees of freedom at `value` with scale `se` (Benavoli et al.
+        The posterior of the mean is Student's t with J - 1 degrees of freedom at `value` with scale `se` (Benavoli et
+        al.
         2017, equation 10, with correlation 1 / K).
         """
         if np.isnan(self.se):
@@ -106,15 +107,22 @@ def spread(scores: np.ndarray, patient_variance: float) -> Spread:
 
 
 REASONS = {
-    "paired t over folds": "the folds share training patients, so their differences are not independent: in simulation it "
-    "calls a null difference real far more often than 5 % of the time (Dietterich 1998; Nadeau and Bengio 2003). Use the "
-    "corrected resampled t test.",
-    "Wilcoxon over folds": "it takes the folds for independent as the paired t test does, and with 5 folds its smallest "
-    "two-sided p value is .0625. Use the corrected resampled t test.",
-    "mean ± SD over folds": "the SD of fold scores is the spread of one fold, not the uncertainty of the mean, and 1.96 SD / "
-    "sqrt(K) covers about 83 % instead of 95 %. Use the patient-clustered interval.",
-    "image-level DeLong": "a patient's images are not independent: its interval covers 86 to 90 % instead of 95 %. Use the "
-    "clustered one.",
+    "paired t over folds": (
+        "the folds share training patients, so their differences are not independent: in simulation it calls a null"
+        " difference real far more often than 5 % of the time (Dietterich 1998; Nadeau and Bengio 2003). Use the"
+        " corrected resampled t test."
+    ),
+    "Wilcoxon over folds": (
+        "it takes the folds for independent as the paired t test does, and with 5 folds its smallest "
+        "two-sided p value is .0625. Use the corrected resampled t test."
+    ),
+    "mean ± SD over folds": (
+        "the SD of fold scores is the spread of one fold, not the uncertainty of the mean, and 1.96 SD / "
+        "sqrt(K) covers about 83 % instead of 95 %. Use the patient-clustered interval."
+    ),
+    "image-level DeLong": (
+        "a patient's images are not independent: its interval covers 86 to 90 % instead of 95 %. Use the clustered one."
+    ),
     "image-level bootstrap": "a patient's images are not independent. Resample patients.",
 }
 

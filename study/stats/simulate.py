@@ -1,11 +1,11 @@
 """Are the intervals and verdicts right? `python -m study.stats.simulate` tries them where the truth is known.
 
-Patients have breasts, breasts have images, and every feature is a sum of a class shift, a patient, a breast and an image
-part, so images of a patient are correlated. Two arms are linear discriminants trained in patient-grouped cross-validation:
-both see four shared features, the first four of its own and the second four others; a seed perturbs the fitted weights.
-The true AUC of a fitted discriminant is known in closed form, so each interval is judged for its own estimand: E1 is the
-mean true AUC of the fitted fold models, E2 the mean of that over data sets. A PR-AUC depends on how many are tested, so its
-E1 is what those models are expected to show on folds of the same sizes.
+Patients have breasts, breasts have images, and every feature is a sum of a class shift, a patient, a breast and an
+image part, so images of a patient are correlated. Two arms are linear discriminants trained in patient-grouped
+cross-validation: both see four shared features, the first four of its own and the second four others; a seed perturbs
+the fitted weights. The true AUC of a fitted discriminant is known in closed form, so each interval is judged for its
+own estimand: E1 is the mean true AUC of the fitted fold models, E2 the mean of that over data sets. A PR-AUC depends on
+how many are tested, so its E1 is what those models are expected to show on folds of the same sizes.
 """
 
 import json
@@ -120,14 +120,18 @@ def simulate(world: World, rng: np.random.Generator, *, repeats: int = REPEATS, 
     rows = np.repeat(np.arange(n), n_images)
     shape = (repeats, seeds, n)
     pair = Pair(
-        np.broadcast_to(labels, shape).ravel(), scores.reshape(2, -1), np.broadcast_to(np.arange(n), shape).ravel(),
+        np.broadcast_to(labels, shape).ravel(),
+        scores.reshape(2, -1),
+        np.broadcast_to(np.arange(n), shape).ravel(),
         np.broadcast_to(folds[:, None], shape).ravel(),
         *(np.broadcast_to(axis, shape).ravel() for axis in np.ogrid[:repeats, :seeds, :1][:2]),
-    )  # fmt: skip
+    )
     return Draw(
-        pair, truth, (labels[rows], by_image.ravel(), rows, folds[0][rows]),
+        pair,
+        truth,
+        (labels[rows], by_image.ravel(), rows, folds[0][rows]),
         float(norm.cdf(image_away / np.sqrt(2)).mean()),
-    )  # fmt: skip
+    )
 
 
 def _features(world: World, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -142,8 +146,8 @@ def _features(world: World, labels: np.ndarray, rng: np.random.Generator) -> np.
 def expected_average_precision(areas: np.ndarray, n_positive: int, n_negative: int) -> np.ndarray:
     """Return the average precision to expect of normal scores with true AUCs (n,), in a test set of this size: (n,).
 
-    A positive at x that A of the other positives and B negatives exceed has precision (1 + A) / (1 + A + B), with A and B
-    binomial; averaged over x by Gauss-Hermite quadrature.
+    A positive at x that A of the other positives and B negatives exceed has precision (1 + A) / (1 + A + B), with A and
+    B binomial; averaged over x by Gauss-Hermite quadrature.
     """
     grid, expected = _average_precisions(n_positive, n_negative)
     return np.interp(np.sqrt(2) * norm.ppf(areas), grid, expected)
@@ -233,9 +237,12 @@ def tried(setting: World, n_replicates: int, seed: int) -> pd.DataFrame:
 def _one(draw: Draw, rng: np.random.Generator) -> dict[str, object]:
     pair, single = draw.pair, _first_run(draw.pair)
     line: dict[str, object] = {
-        "e1": draw.truth[1, 0, :, 0].mean(), "e2": draw.truth[1].mean(), "lead": (draw.truth[0] - draw.truth[1]).mean(),
-        "e1_lead": (draw.truth[0] - draw.truth[1]).mean(), "image": draw.image_truth,
-    }  # fmt: skip
+        "e1": draw.truth[1, 0, :, 0].mean(),
+        "e2": draw.truth[1].mean(),
+        "lead": (draw.truth[0] - draw.truth[1]).mean(),
+        "e1_lead": (draw.truth[0] - draw.truth[1]).mean(),
+        "image": draw.image_truth,
+    }
     areas = auc.cross_validated(single.labels, single.scores, single.patients, single.folds)
     many = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
     scores = fold_areas(pair)  # (2, R, K, S)
@@ -290,9 +297,13 @@ def _logit(about: Corrected | Procedure) -> tuple[float, float]:
 def _first_run(pair: Pair) -> Pair:
     chosen = pair.runs == 0
     return Pair(
-        pair.labels[chosen], pair.scores[:, chosen], pair.patients[chosen], pair.folds[chosen], pair.repeats[chosen],
+        pair.labels[chosen],
+        pair.scores[:, chosen],
+        pair.patients[chosen],
+        pair.folds[chosen],
+        pair.repeats[chosen],
         pair.seeds[chosen],
-    )  # fmt: skip
+    )
 
 
 def _named(name: str, interval: tuple[float, float]) -> dict[str, object]:
@@ -332,10 +343,15 @@ def coverage(lines: pd.DataFrame) -> pd.DataFrame:
     for name, (quantity, estimand, method, truth) in METHODS.items():
         low, high = lines[f"{name}_low"], lines[f"{name}_high"]
         inside = (low <= lines[truth]) & (lines[truth] <= high)
-        found.append({
-            "quantity": quantity, "estimand": estimand, "method": method, "coverage": float(inside.mean()),
-            "width": float((high - low).mean()),
-        })  # fmt: skip
+        found.append(
+            {
+                "quantity": quantity,
+                "estimand": estimand,
+                "method": method,
+                "coverage": float(inside.mean()),
+                "width": float((high - low).mean()),
+            }
+        )
     return pd.DataFrame(found)
 
 
@@ -360,7 +376,10 @@ class Task:
     @property
     def words(self) -> str:
         """The setting as text."""
-        return f"{self.n_patients} patients, prevalence {self.prevalence:g}, AUC {self.area:g}, difference {self.difference:g}"
+        return (
+            f"{self.n_patients} patients, prevalence {self.prevalence:g}, AUC {self.area:g}, difference"
+            f" {self.difference:g}"
+        )
 
 
 def carried_out(task: Task) -> tuple[Task, pd.DataFrame, dict[str, float]]:

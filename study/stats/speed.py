@@ -31,9 +31,12 @@ def bootstrap_speed(
     seconds = time.perf_counter() - began
     assert len(intervals) == n_arms * (n_arms - 1) // 2
     return {
-        "rows": len(patients), "cells": n_arms * n_folds, "replicates": n_replicates, "seconds": seconds,
+        "rows": len(patients),
+        "cells": n_arms * n_folds,
+        "replicates": n_replicates,
+        "seconds": seconds,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

@@ -94,9 +94,15 @@ def test_an_interrupt_says_how_to_continue(tmp_path, monkeypatch):
 
 def test_real_lists_run_without_images(real_data, tmp_path):
     done = invoke(
-        tmp_path, "--ablation", "tabular", "--limit-patients", "120", "--set", "train.max_epochs=1",
+        tmp_path,
+        "--ablation",
+        "tabular",
+        "--limit-patients",
+        "120",
+        "--set",
+        "train.max_epochs=1",
         data=str(real_data / "mini_ddsm_v1_full_lists"),
-    )  # fmt: skip
+    )
     assert done.exit_code == 0, done.output
     text = (tmp_path / "reports" / "mini-ddsm-v1-tiny-120-patients" / "supplement.md").read_text()
     assert "No image file was opened" in text and "synthetic" not in text

@@ -18,9 +18,7 @@ def describe(folder, *arguments):
 
 def test_the_phantom_is_understood(tmp_path):
     facts, text = describe(tmp_path, "--data", "phantom", "--preset", "tiny")
-    assert facts["totals"] == {
-        "images": 128, "patients": 32, "cases": 32, "breasts": 64, "units": 32, "positive": 13,
-    }  # fmt: skip
+    assert facts["totals"] == {"images": 128, "patients": 32, "cases": 32, "breasts": 64, "units": 32, "positive": 13}
     assert facts["problems"] == [] and "Nothing stands in the way" in text
     assert "synthetic phantom cohort, not clinical evidence" in text
     page = (tmp_path / "reports" / "phantom" / "cohort.md").read_text()

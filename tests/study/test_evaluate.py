@@ -19,10 +19,13 @@ def evaluation(evaluated):
 def rows_by_hand():
     """Three patients: views of a breast are averaged, of two breasts the greater counts, over two cases too."""
     table = [
-        ("A", "A/1", "L", "CC", 0, 1.0), ("A", "A/1", "L", "MLO", 0, 3.0), ("A", "A/1", "R", "CC", 0, -5.0),
+        ("A", "A/1", "L", "CC", 0, 1.0),
+        ("A", "A/1", "L", "MLO", 0, 3.0),
+        ("A", "A/1", "R", "CC", 0, -5.0),
         ("B", "B/1", "L", "CC", 1, 0.5),
-        ("C", "C/1", "L", "CC", 0, -1.0), ("C", "C/2", "L", "CC", 1, -2.0),
-    ]  # fmt: skip
+        ("C", "C/1", "L", "CC", 0, -1.0),
+        ("C", "C/2", "L", "CC", 1, -2.0),
+    ]
     frame = pd.DataFrame(table, columns=["patient_id", "case_id", "breast", "view", "label", "logit"])
     return frame.assign(
         image_id=[str(i) for i in range(len(frame))], status=np.where(frame["label"], "Cancer", "Normal"), site="A"

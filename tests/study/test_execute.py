@@ -94,9 +94,13 @@ def test_batches_nobody_wants_are_skipped(tiny):
     planned = tiny.plan("skipped", arms="image")
     config = planned.cells[0].config
     stream = Stream(
-        len(planned.cohort.images), Backbone(config.model.backbone, config.model.weights), planned.store.pixels,
-        config.augment, config.run, seed=3,
-    )  # fmt: skip
+        len(planned.cohort.images),
+        Backbone(config.model.backbone, config.model.weights),
+        planned.store.pixels,
+        config.augment,
+        config.run,
+        seed=3,
+    )
     everything = np.ones(stream.n_rows, dtype=bool)
     one = np.zeros(stream.n_rows, dtype=bool)
     one[5] = True
@@ -196,10 +200,7 @@ def test_cells_that_compute_differently_are_not_mixed(tiny):
 
 @pytest.mark.parametrize(
     ("change", "text"),
-    [
-        ({"model.weights": "none"}, "frozen at random"),
-        ({"model.fine_tuned_blocks": 9}, "has 7 blocks"),
-    ],
+    [({"model.weights": "none"}, "frozen at random"), ({"model.fine_tuned_blocks": 9}, "has 7 blocks")],
 )
 def test_impossible_models_are_refused_before_training(tiny, change, text):
     planned = tiny.plan("refused", arms="image")
@@ -222,9 +223,16 @@ def patient_auc(planned, arm):
 LARGE_BATCHES = ("run.trunk_batch=64", "run.chunk_size=256")
 """Small images go through the trunk faster by the dozen."""
 SIGNAL = (
-    *LARGE_BATCHES, "data.phantom.n_patients=120", "data.phantom.table_strength=0", "data.phantom.interaction_strength=0",
-    "data.image_size=48", "data.phantom.height=64", "train.max_epochs=5", "train.patience=5", "train.lr=3e-4",
-)  # fmt: skip
+    *LARGE_BATCHES,
+    "data.phantom.n_patients=120",
+    "data.phantom.table_strength=0",
+    "data.phantom.interaction_strength=0",
+    "data.image_size=48",
+    "data.phantom.height=64",
+    "train.max_epochs=5",
+    "train.patience=5",
+    "train.lr=3e-4",
+)
 
 
 @pytest.mark.slow
@@ -256,11 +264,21 @@ def test_an_interaction_needs_both_inputs(tiny):
     On eight of the phantom's seeds concat reached 0.76 to 0.90, at least 0.22 more than either single arm.
     """
     sets = [
-        *LARGE_BATCHES, "data.phantom.n_patients=240", "data.phantom.table_strength=0", "data.phantom.image_strength=0",
-        "data.phantom.interaction_strength=6", "data.image_size=32", "data.phantom.height=32", "train.max_epochs=16",
-        "train.keep=last", "model.fine_tuned_blocks=0", "model.dropout=0.1", "model.classifier_hidden=[64, 32]",
-        "train.head_lr=6e-3", "train.label_smoothing=0",
-    ]  # fmt: skip
+        *LARGE_BATCHES,
+        "data.phantom.n_patients=240",
+        "data.phantom.table_strength=0",
+        "data.phantom.image_strength=0",
+        "data.phantom.interaction_strength=6",
+        "data.image_size=32",
+        "data.phantom.height=32",
+        "train.max_epochs=16",
+        "train.keep=last",
+        "model.fine_tuned_blocks=0",
+        "model.dropout=0.1",
+        "model.classifier_hidden=[64, 32]",
+        "train.head_lr=6e-3",
+        "train.label_smoothing=0",
+    ]
     planned = tiny.run("interaction", arms="image,tabular,concat", sets=sets)
     auc = {arm: patient_auc(planned, arm) for arm in ("image", "tabular", "concat")}
     assert auc["concat"] > 0.7, auc

@@ -69,6 +69,9 @@ def test_other_labels_and_splits_have_names_of_their_own(tiny):
     sets = ["data.label_level=breast", "data.negative=Benign", "protocol.fold_column=site"]
     names = [tiny.plan("", arms="tabular", sets=chosen).folder.name for chosen in ([], *([one] for one in sets), sets)]
     assert names == [
-        "phantom-tiny", "phantom-tiny-breast", "phantom-tiny-vs-Benign", "phantom-tiny-by-site",
+        "phantom-tiny",
+        "phantom-tiny-breast",
+        "phantom-tiny-vs-Benign",
+        "phantom-tiny-by-site",
         "phantom-tiny-vs-Benign-breast-by-site",
-    ]  # fmt: skip
+    ]

@@ -55,9 +55,13 @@ class Zygote:
         self.folder = folder
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", ZYGOTE], cwd=folder, env=environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
+            [sys.executable, "-c", ZYGOTE],
+            cwd=folder,
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
 
     def run(self, name, kill_after=None):
         """Run a study; return its exit code (-9 if it was killed)."""

@@ -21,8 +21,11 @@ def test_a_study_leaves_what_it_promises(finished_study):
     assert {"study.toml", "cohort.parquet", "cohort.json", "folds.json", "environment.json", "cells", "shared"} <= names
     cell = folder / "cells" / "attention.r1.f1.s0"
     assert {path.name for path in cell.iterdir()} == {
-        "predictions.parquet", "history.csv", "model.safetensors", "record.json"
-    }  # fmt: skip
+        "predictions.parquet",
+        "history.csv",
+        "model.safetensors",
+        "record.json",
+    }
     record = read_json(cell / "record.json")
     encoder = record["preprocessing"]
     assert [column["name"] for column in encoder["columns"]] == ["age", "density"] and encoder["rows_digest"]

@@ -67,10 +67,11 @@ def test_within_groups_only_pairs_of_the_same_group_count(aligned):
 
 def test_subgroups_are_cut_suppressed_and_tested(stored):
     study = dataclasses.replace(
-        stored, settings=stored.settings.model_copy(
+        stored,
+        settings=stored.settings.model_copy(
             update={"protocol": stored.settings.protocol.model_copy(update={"subgroups": ("age", "view")})}
         ),
-    )  # fmt: skip
+    )
     found = evaluate(study, n_replicates=100).subgroups
     assert set(found["column"]) == {"age", "view"}
     assert set(found.loc[found["column"] == "view", "level"]) == {"image"}
@@ -85,16 +86,24 @@ def test_subgroups_are_cut_suppressed_and_tested(stored):
 def test_a_patient_is_in_the_subgroup_of_most_of_her_images():
     """Two ages in one patient do not turn the analysis into one of images; views do."""
     images = pd.DataFrame(
-        [("A", "A/1", "L", "a1", 30, "CC"), ("A", "A/2", "L", "a2", 60, "CC"), ("A", "A/2", "L", "a3", 60, "MLO"),
-         ("B", "B/1", "L", "b1", 60, "CC"), ("B", "B/2", "L", "b2", 30, "CC")],
+        [
+            ("A", "A/1", "L", "a1", 30, "CC"),
+            ("A", "A/2", "L", "a2", 60, "CC"),
+            ("A", "A/2", "L", "a3", 60, "MLO"),
+            ("B", "B/1", "L", "b1", 60, "CC"),
+            ("B", "B/2", "L", "b2", 30, "CC"),
+        ],
         columns=["patient_id", "case_id", "breast", "image_id", "age", "view"],
-    )  # fmt: skip
+    )
     level, group_of = strata.group_by_unit(images, strata._grouped(images["age"], "age"), "patient")
     assert level == "patient" and group_of.set_index("patient_id")["group"].to_dict() == {"A": "60", "B": "30"}
     level, group_of = strata.group_by_unit(images, strata._grouped(images["age"], "age"), "breast")
     assert level == "breast" and group_of.set_index("case_id")["group"].to_dict() == {
-        "A/1": "30", "A/2": "60", "B/1": "60", "B/2": "30",
-    }  # fmt: skip
+        "A/1": "30",
+        "A/2": "60",
+        "B/1": "60",
+        "B/2": "30",
+    }
     level, group_of = strata.group_by_unit(images, strata._grouped(images["view"], "view"), "patient")
     assert level == "image" and group_of.set_index("image_id")["group"]["a3"] == "MLO" and len(group_of) == 5
 
@@ -112,8 +121,11 @@ def test_subgroups_that_cannot_be_are_refused(stored):
 def test_groups_are_in_their_natural_order():
     ages = strata._grouped(pd.Series([80.0, 30, 60, np.nan, 41, 42, 43, 44]), "age")
     assert list(ages.cat.categories) == ["< 50", "50 to < 70", "≥ 70", "unknown"] and list(ages[:4]) == [
-        "≥ 70", "< 50", "50 to < 70", "unknown",
-    ]  # fmt: skip
+        "≥ 70",
+        "< 50",
+        "50 to < 70",
+        "unknown",
+    ]
     levels = strata._grouped(pd.Series([10.0, 2, np.nan]), "level")
     assert list(levels.cat.categories) == ["2", "10", "unknown"] and list(levels) == ["10", "2", "unknown"]
     dose = strata._grouped(pd.Series([0.0] * 6 + [1, 2, 3, 4, 5, 6, 7]), "dose")
@@ -138,10 +150,11 @@ def test_interaction_finds_a_planted_difference_and_no_other():
 def test_predictive_values_and_net_benefit_need_a_declared_prevalence(stored):
     assert not {"ppv", "npv"} & set(evaluate(stored, n_replicates=20).summary["metric"])
     declared = dataclasses.replace(
-        stored, settings=stored.settings.model_copy(
+        stored,
+        settings=stored.settings.model_copy(
             update={"protocol": stored.settings.protocol.model_copy(update={"prevalence": 0.05})}
         ),
-    )  # fmt: skip
+    )
     found = evaluate(declared, n_replicates=50)
     values = found.summary.query("level == 'patient'").set_index(["arm", "metric"])["value"]
     sensitivity, specificity = (values["image", m] for m in ("sensitivity_at_90_specificity", "specificity_achieved"))

@@ -33,8 +33,10 @@ def test_each_arm_is_compared_with_that_of_the_first_study(stored):
     assert joined.differing.to_dict("records") == [{"setting": "model.dropout", "A": 0.5, "B": 0.25}]
     evaluation = evaluate(joined.study, n_replicates=100)
     assert set(evaluation.comparisons["first"]) == {"B-image", "B-tabular", "B-concat", "B-attention"}
-    alone = {name: evaluate(study, n_replicates=100).summary for name, study in
-             (("A", stored), ("B", changed(stored, "B", 3.0)))}  # fmt: skip
+    alone = {
+        name: evaluate(study, n_replicates=100).summary
+        for name, study in (("A", stored), ("B", changed(stored, "B", 3.0)))
+    }
     for row in evaluation.comparisons.to_dict("records"):
         arm = row["first"].removeprefix("B-")
         first, second = (

@@ -82,9 +82,15 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
     images = pd.concat([images, values], axis=1).reset_index(drop=True)
     notes = _notes(given, roles, images)
     return Listing(
-        name=cohort_name(path), images=images, features=features, positive=default_positive(images["outcome"]), sides="given",
-        aside=tuple(name for name in aside if name in images.columns), left_out=left_out, notes=tuple(notes),
-    )  # fmt: skip
+        name=cohort_name(path),
+        images=images,
+        features=features,
+        positive=default_positive(images["outcome"]),
+        sides="given",
+        aside=tuple(name for name in aside if name in images.columns),
+        left_out=left_out,
+        notes=tuple(notes),
+    )
 
 
 def cohort_name(path: Path) -> str:
@@ -201,9 +207,9 @@ def clinical_columns(
         features.append(Feature(name, found.kind, kind if isinstance(kind, tuple) else ()))
     if problems:
         raise CohortError(
-            f"{path}: {'; '.join(problems)}. Correct the cells, declare words that mean 'not known' "
-            "(--set data.missing_values=...), give the column a kind (--set data.feature_kinds.NAME=categorical), or leave "
-            "it out (=skip)"
+            f"{path}: {'; '.join(problems)}. Correct the cells, declare words that mean 'not known' (--set"
+            " data.missing_values=...), give the column a kind (--set data.feature_kinds.NAME=categorical), or leave"
+            " it out (=skip)"
         )
     return tuple(features), pd.DataFrame(values, index=table.index), tuple(left_out)
 

@@ -2,9 +2,9 @@
 
 Lekamlage et al. 2020, "Mini-DDSM: Mammography-based Automatic Age Estimation", https://doi.org/10.1145/3441369.3441370.
 
-Version 1: `{Benign,Cancer,Normal}/*.png` beside `List_*.xlsx`. The lists name no patient: the key is `{letter}_{case}_1`
-in the file name, across the three classes. Four consecutive file indices of a class are one case; a few patients have
-two. Lesion outlines are burned into the pixels.
+Version 1: `{Benign,Cancer,Normal}/*.png` beside `List_*.xlsx`. The lists name no patient: the key is
+`{letter}_{case}_1` in the file name, across the three classes. Four consecutive file indices of a class are one case; a
+few patients have two. Lesion outlines are burned into the pixels.
 
 Version 2 (JPEG of 8 bits or PNG of 16): `{Status}/{number}/{letter}_{number}_1.{SIDE}_{VIEW}.jpg` beside masks, `.ics`
 and `.OVERLAY` files; `DataWMask.xlsx` lists them with Windows separators. The patient is letter and number: numbers
@@ -60,9 +60,14 @@ def read_v1(folder: Path) -> Listing:
     rows["case_id"] = _case_ids(rows)
     images = rows.drop(columns=["index"])
     return Listing(
-        name="mini-ddsm-v1", images=images, features=FEATURES, positive=POSITIVE, sides="pixels",
-        unknown_codes=_unknown(images), notes=tuple(_notes(images)),
-    )  # fmt: skip
+        name="mini-ddsm-v1",
+        images=images,
+        features=FEATURES,
+        positive=POSITIVE,
+        sides="pixels",
+        unknown_codes=_unknown(images),
+        notes=tuple(_notes(images)),
+    )
 
 
 def read_v2(path: Path) -> Listing:
@@ -82,9 +87,12 @@ def read_v2(path: Path) -> Listing:
     names = paths.map(lambda parts: parts[-1] if parts else "")
     parsed = names.str.extract(FILE_NAME_V2.pattern + "$")
     _refuse(
-        file, listed, parsed["site"].isna() | (paths.map(len) != 3), "fullPath",
+        file,
+        listed,
+        parsed["site"].isna() | (paths.map(len) != 3),
+        "fullPath",
         r"must be of the form Benign\0029\C_0029_1.LEFT_CC.jpg",
-    )  # fmt: skip
+    )
     for column, told in (("Side", parsed["side"]), ("View", parsed["view"]), ("Status", paths.str[0])):
         _refuse(file, listed, listed[column].astype(str).str.strip() != told, column, "contradicts fullPath")
     present = _files(folder, paths.str[0].unique())
@@ -110,9 +118,14 @@ def read_v2(path: Path) -> Listing:
     kind = "png-16" if any(parts[-1].endswith(".png") for parts in where) else "jpeg-8"
     beside = _notes_v2(present, set(where), kind)
     return Listing(
-        name="mini-ddsm-v2", images=images, features=FEATURES, positive=POSITIVE, sides="listed",
-        unknown_codes=_unknown(images), notes=(*_notes(images), *beside),
-    )  # fmt: skip
+        name="mini-ddsm-v2",
+        images=images,
+        features=FEATURES,
+        positive=POSITIVE,
+        sides="listed",
+        unknown_codes=_unknown(images),
+        notes=(*_notes(images), *beside),
+    )
 
 
 def _files(folder: Path, statuses: Iterable[str]) -> set[tuple[str, ...]]:
@@ -148,7 +161,8 @@ def _notes_v2(present: set[tuple[str, ...]], listed: set[tuple[str, ...]], kind:
     overlays = sum(name.endswith(".OVERLAY") for name in names)
     stray = [name for name in names if name.lower().endswith((".jpg", ".png")) and "_mask" not in name.lower()]
     notes = [
-        f"{len(present & listed)} of the listed images are here ({kind}), with {masks} masks and {overlays} .OVERLAY files."
+        f"{len(present & listed)} of the listed images are here ({kind}), with {masks} masks and {overlays} .OVERLAY"
+        " files."
     ]
     if stray:
         notes.append(f"{len(stray)} images are not listed and not used: {some(sorted(stray), 5)}.")
@@ -183,9 +197,8 @@ def _read_list(folder: Path, status: str) -> pd.DataFrame:
     names = listed["fileName"].fillna("").astype(str).str.strip()
     parsed = names.str.extract(FILE_NAME_V1.pattern + "$")
     _refuse(
-        file, listed, parsed["index"].isna(), "fileName",
-        "must be of the form 12_A_0123_1.LEFT_CC.LJPEG.1_highpass.png",
-    )  # fmt: skip
+        file, listed, parsed["index"].isna(), "fileName", "must be of the form 12_A_0123_1.LEFT_CC.LJPEG.1_highpass.png"
+    )
     return pd.DataFrame(
         {
             "image_id": status + "/" + names,

@@ -91,9 +91,15 @@ def read(phantom: PhantomConfig, folder: Path, *, render: bool, progress: Progre
     if render and not all(path.is_file() for path in images["path"]):
         _render_all(phantom, patients, target, progress)
     return Listing(
-        name=NAME, images=images, features=FEATURES, positive=("Cancer",), sides="listed", notice=NOTICE,
-        by_design=("labels of the opposite breast",), notes=tuple(_notes(phantom)),
-    )  # fmt: skip
+        name=NAME,
+        images=images,
+        features=FEATURES,
+        positive=("Cancer",),
+        sides="listed",
+        notice=NOTICE,
+        by_design=("labels of the opposite breast",),
+        notes=tuple(_notes(phantom)),
+    )
 
 
 def _notes(phantom: PhantomConfig) -> Iterator[str]:

@@ -58,12 +58,12 @@ def contrasts(f: Facts, comparisons: pd.DataFrame, delta: float) -> str:
     dots = "Dots: mean difference of each training seed" if f.n_seeds > 1 else "Dot: the one training seed"
     baseline = ", the baseline having one that stands for all" if f.baseline and f.n_seeds > 1 else ""
     return (
-        f"{'Contrasts' if f.imported else 'Declared contrasts'} of arms: difference of the ROC-AUC, {f.unit} level ({f.n}), first minus second, "
-        f"paired by {f.unit} and test part. Diamond: {'mean over' if f.n_parts > 1 else 'difference on'} "
-        f"{f.parts}. Thick: 95 % interval of E1 ({E1.partition(': ')[2]}; fold-stratified clustered DeLong).{e2} "
-        "Intervals are not adjusted for their number, verdicts are (Holm over the "
-        f"contrasts). {dots}{baseline}. Shaded: ±{delta:g}, {'taken' if f.imported else 'declared'} as without "
-        "practical meaning."
+        f"{'Contrasts' if f.imported else 'Declared contrasts'} of arms: difference of the ROC-AUC, {f.unit} level"
+        f" ({f.n}), first minus second, paired by {f.unit} and test part. Diamond:"
+        f" {'mean over' if f.n_parts > 1 else 'difference on'} {f.parts}. Thick: 95 % interval of E1"
+        f" ({E1.partition(': ')[2]}; fold-stratified clustered DeLong).{e2} Intervals are not adjusted for their"
+        f" number, verdicts are (Holm over the contrasts). {dots}{baseline}. Shaded: ±{delta:g},"
+        f" {'taken' if f.imported else 'declared'} as without practical meaning."
     )
 
 
@@ -157,8 +157,9 @@ def training(which: str, n_fits: str, n_arms: int, *, validated: bool = True) ->
             "f1_auc": "F1 at probability 0.5 (not calibrated) and ROC-AUC",
         }
         return (
-            f"{names[which]} by epoch, image level, training rows alone: after a nested search models are refitted on the whole training "
-            f"part, without validation rows, for the number of epochs that the search found. {band} {during}."
+            f"{names[which]} by epoch, image level, training rows alone: after a nested search models are refitted on"
+            f" the whole training part, without validation rows, for the number of epochs that the search found. {band}"
+            f" {during}."
         )
     others = " Grey: the other arms' means." if 1 < n_arms <= FEW else ""
     if which == "loss_accuracy":

@@ -65,10 +65,25 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
 
 
 ORDER = (
-    "flow", "main", "contrasts", "roc_pr", "auc_by_fold", "calibration", "risk", "decision", "confusion", "subgroups",
-    "loss_accuracy", "f1_auc", "generalisation_gap", "search_history", "search_effort", "search_importance", "search_slice",
+    "flow",
+    "main",
+    "contrasts",
+    "roc_pr",
+    "auc_by_fold",
+    "calibration",
+    "risk",
+    "decision",
+    "confusion",
+    "subgroups",
+    "loss_accuracy",
+    "f1_auc",
+    "generalisation_gap",
+    "search_history",
+    "search_effort",
+    "search_importance",
+    "search_slice",
     "study_grid",
-)  # fmt: skip
+)
 """File names of all figures."""
 
 Named = Iterator[tuple[str, Drawing]]

@@ -101,8 +101,9 @@ def mean_roc(scores: pd.DataFrame, arm: str, level: str) -> pd.DataFrame:
 
 
 KINDS: dict[str, tuple[Callable[[pd.DataFrame], Curve], Between, str]] = {
-    "roc": (roc_of, _linear, "roc_auc"), "precision-recall": (precision_of, _stepped, "pr_auc"),
-}  # fmt: skip
+    "roc": (roc_of, _linear, "roc_auc"),
+    "precision-recall": (precision_of, _stepped, "pr_auc"),
+}
 
 
 @styled()

@@ -67,10 +67,12 @@ class Facts:
         """What repeats and seeds mean for pooled counts, or ''."""
         if self.n_repeats * self.n_seeds == 1:
             return ""
-        of = listed([
-            *([count(self.n_repeats, "repeat")] if self.n_repeats > 1 else []),
-            *([count(self.n_seeds, "training seed")] if self.n_seeds > 1 else []),
-        ])  # fmt: skip
+        of = listed(
+            [
+                *([count(self.n_repeats, "repeat")] if self.n_repeats > 1 else []),
+                *([count(self.n_seeds, "training seed")] if self.n_seeds > 1 else []),
+            ]
+        )
         return f" Every {self.unit} counts once for each of {of}{self._one_seed}."
 
     @property
@@ -88,19 +90,30 @@ def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
     n_folds = units["fold"].nunique()
     held_out = study.folds.get("kind") == "holdout" or n_folds == 1
     return Facts(
-        unit=unit, n=_n(tested, unit), parts=_parts(held_out, n_folds, n_repeats, n_seeds), held_out=held_out,
-        n_parts=len(units[["repeat", "fold", "seed"]].drop_duplicates()), n_arms=len(arms), n_repeats=n_repeats, n_seeds=n_seeds,
+        unit=unit,
+        n=_n(tested, unit),
+        parts=_parts(held_out, n_folds, n_repeats, n_seeds),
+        held_out=held_out,
+        n_parts=len(units[["repeat", "fold", "seed"]].drop_duplicates()),
+        n_arms=len(arms),
+        n_repeats=n_repeats,
+        n_seeds=n_seeds,
         scaled="sensitivity_at_90_specificity" in set(summary["metric"]) or not study.imported,
-        calibrated_on=calibrated_on(study), imported=study.imported,
-        baseline=BASELINE in arms, negatives=tuple(sorted(units.loc[units["label"] == 0, "status"].astype(str).unique())),
-    )  # fmt: skip
+        calibrated_on=calibrated_on(study),
+        imported=study.imported,
+        baseline=BASELINE in arms,
+        negatives=tuple(sorted(units.loc[units["label"] == 0, "status"].astype(str).unique())),
+    )
 
 
 def _n(tested: pd.DataFrame, unit: str) -> str:
     n_positive = int(tested["label"].sum())
     if unit == "patient":
         return f"n = {count(len(tested), 'patient')}, {n_positive} positive"
-    return f"n = {count(len(tested), 'breast')} of {count(tested['patient_id'].nunique(), 'patient')}, {n_positive} positive"
+    return (
+        f"n = {count(len(tested), 'breast')} of {count(tested['patient_id'].nunique(), 'patient')}, {n_positive}"
+        " positive"
+    )
 
 
 def _parts(held_out: bool, n_folds: int, n_repeats: int, n_seeds: int) -> str:

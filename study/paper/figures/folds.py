@@ -73,7 +73,8 @@ def study_grid(cells: pd.DataFrame, looks: Looks, level: str) -> Drawn:
     """Arms by folds: the mean ROC-AUC of the finished cells, and which are missing.
 
     Args:
-        cells: planned cells: arm, repeat, fold, seed, finished, value (the ROC-AUC at this level; NaN where not defined).
+        cells: planned cells: arm, repeat, fold, seed, finished, value (the ROC-AUC at this level; NaN where not
+            defined).
         looks: of all arms.
         level: of the units.
 
@@ -81,9 +82,11 @@ def study_grid(cells: pd.DataFrame, looks: Looks, level: str) -> Drawn:
         Data: arm, fold, n_planned, n_finished, value (mean over finished repeats and seeds).
     """
     arms, folds = drawn(cells, looks), sorted(cells["fold"].unique())
-    data = cells.groupby(["arm", "fold"], sort=False).agg(
-        n_planned=("finished", "size"), n_finished=("finished", "sum"), value=("value", "mean")
-    ).reset_index()  # fmt: skip
+    data = (
+        cells.groupby(["arm", "fold"], sort=False)
+        .agg(n_planned=("finished", "size"), n_finished=("finished", "sum"), value=("value", "mean"))
+        .reset_index()
+    )
     figure = canvas(6.5 * len(arms) + 15, wide=True)
     axes = figure.subplots()
     values = (
@@ -124,12 +127,5 @@ def _cell(axes: Axes, row: Mapping[Hashable, Any], at: tuple[int, int], image: A
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1} if not n_finished else None
     size = SMALL if n_folds <= 12 else 5
     axes.text(
-        *at,
-        text,
-        ha="center",
-        va="center",
-        fontsize=size,
-        color="white" if dark else DARK,
-        bbox=box,
-        linespacing=1,
+        *at, text, ha="center", va="center", fontsize=size, color="white" if dark else DARK, bbox=box, linespacing=1
     )

@@ -196,9 +196,11 @@ def _between(axes: Axes, groups: pd.DataFrame) -> None:
 def _sizes(axes: Axes, groups: pd.DataFrame, *, small: bool) -> None:
     """Write how many patients, and positive ones, a group has, or that it was too small."""
     texts = [
-        f"fewer than {SMALLEST_CELL} of a class"
-        if row["suppressed"]
-        else f"{row['n_patients']:.0f} ({row['n_positive']:.0f})"
+        (
+            f"fewer than {SMALLEST_CELL} of a class"
+            if row["suppressed"]
+            else f"{row['n_patients']:.0f} ({row['n_positive']:.0f})"
+        )
         for row in groups.to_dict("records")
     ]
     size = 5 if small else SMALL

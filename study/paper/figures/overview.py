@@ -28,8 +28,8 @@ def main(scores: pd.DataFrame, summary: pd.DataFrame, reliability: pd.DataFrame,
         level: of the units.
 
     Returns:
-        Data: panel (roc, calibration, histogram), arm, x, y: false positive rate and sensitivity, mean predicted and observed
-        share, middle of a bin and its share of the units.
+        Data: panel (roc, calibration, histogram), arm, x, y: false positive rate and sensitivity, mean predicted and
+        observed share, middle of a bin and its share of the units.
     """
     arms, units = drawn(summary, looks), scores[scores["level"] == level]
     upper = reach(units, reliability)
@@ -77,9 +77,15 @@ def _calibration(axes: Axes, reliability: pd.DataFrame, arm: str, looks: Looks) 
     after = after[filled(after)]
     colour, dash, marker = looks[arm]
     axes.plot(
-        after["mean_prob"], after["observed"], color=colour, linestyle=dash, linewidth=0.9, markersize=3,
-        marker=marker, markeredgewidth=0.6,
-    )  # fmt: skip
+        after["mean_prob"],
+        after["observed"],
+        color=colour,
+        linestyle=dash,
+        linewidth=0.9,
+        markersize=3,
+        marker=marker,
+        markeredgewidth=0.6,
+    )
     return pd.DataFrame({"panel": "calibration", "arm": arm, "x": after["mean_prob"], "y": after["observed"]})
 
 

@@ -44,9 +44,16 @@ def panel_width(n_columns: int, *, wide: bool = True, margin: float = MARGIN) ->
 
 @styled()
 def small_multiples(
-    names: list[str], heights: list[float], *, most: int = MOST_COLUMNS, wide: bool = True, below: Sequence[str] = (),
-    between: float = 2, extra: float = 0, margin: float = MARGIN,
-) -> tuple[Figure, Panels]:  # fmt: skip
+    names: list[str],
+    heights: list[float],
+    *,
+    most: int = MOST_COLUMNS,
+    wide: bool = True,
+    below: Sequence[str] = (),
+    between: float = 2,
+    extra: float = 0,
+    margin: float = MARGIN,
+) -> tuple[Figure, Panels]:
     """Return a figure with a column of panels for each name, in blocks of at most `most` columns.
 
     Only the leftmost panels and the lowest of each block keep their tick labels.

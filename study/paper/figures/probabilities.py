@@ -89,9 +89,16 @@ def _after(axes: Axes, after: pd.DataFrame, colour: str, marker: str) -> None:
     joined = after[filled(after)]
     axes.plot(joined["mean_prob"], joined["observed"], color=colour, linewidth=0.9)
     axes.errorbar(
-        after["mean_prob"], after["observed"], yerr=np.clip(length, 0, None), color=colour, marker=marker, markersize=2.6,
-        linestyle="", elinewidth=0.5, markeredgewidth=0.6,
-    )  # fmt: skip
+        after["mean_prob"],
+        after["observed"],
+        yerr=np.clip(length, 0, None),
+        color=colour,
+        marker=marker,
+        markersize=2.6,
+        linestyle="",
+        elinewidth=0.5,
+        markeredgewidth=0.6,
+    )
 
 
 def _histogram(axes: Axes, probs: pd.Series, upper: float, colour: str) -> None:
@@ -151,9 +158,14 @@ def _ridge(axes: Axes, probs: pd.Series, place: int, upper: float, colour: str, 
     n, edges = np.histogram(probs, bins=N_BINS, range=(0, upper))
     share, base = n / max(n.sum(), 1), place + 0.3
     axes.stairs(
-        base - 0.76 * share / max(share.max(), 1e-12), edges, baseline=base, fill=True, facecolor=colour if filled else FAINT,
-        edgecolor=colour, linewidth=0.5,
-    )  # fmt: skip
+        base - 0.76 * share / max(share.max(), 1e-12),
+        edges,
+        baseline=base,
+        fill=True,
+        facecolor=colour if filled else FAINT,
+        edgecolor=colour,
+        linewidth=0.5,
+    )
     if len(probs):
         low, middle, high = np.quantile(probs, [0.25, 0.5, 0.75])
         axes.plot([low, high], [base + 0.1] * 2, color=DARK, linewidth=1.2, solid_capstyle="butt")

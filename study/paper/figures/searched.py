@@ -85,9 +85,10 @@ def history(study: StoredStudy) -> str:
     """Caption of the optimisation history."""
     steps = "" if searches.is_flat(study) else ", thin in one fold, thick their mean as far as every fold has come"
     return (
-        f"History of the search by arm: {_value(study)}, of every trial in the order of the search. {NOT_TESTED}{_searches(study)} Filled: "
-        "complete trials; hollow: trials given up, with the value they had then; diamond: the reference configuration, which every search "
-        f"tries first; cross at the foot: a trial without a value. Steps: best complete trial so far{steps}."
+        f"History of the search by arm: {_value(study)}, of every trial in the order of the search."
+        f" {NOT_TESTED}{_searches(study)} Filled: complete trials; hollow: trials given up, with the value they had"
+        " then; diamond: the reference configuration, which every search tries first; cross at the foot: a trial"
+        f" without a value. Steps: best complete trial so far{steps}."
     )
 
 
@@ -102,18 +103,21 @@ def importance(study: StoredStudy, found: pd.DataFrame) -> str:
     )
     dots = "Dot: the search of the arm" if flat else "Dots: the search of each outer fold; bar: their mean"
     return (
-        f"Importance of hyper-parameters by arm: share of the variance of the trials' {name} ROC-AUC ({study.settings.unit} level, over "
-        f"{searches.judges(study)}) that a setting explains in the complete trials (functional ANOVA); those of a search add up to 1. {dots}.{whole} With so few trials the shares are rough, and they are about "
-        "the space that was searched: a setting that matters little within its range may matter outside it."
+        f"Importance of hyper-parameters by arm: share of the variance of the trials' {name} ROC-AUC"
+        f" ({study.settings.unit} level, over {searches.judges(study)}) that a setting explains in the complete trials"
+        f" (functional ANOVA); those of a search add up to 1. {dots}.{whole} With so few trials the shares are rough,"
+        " and they are about the space that was searched: a setting that matters little within its range may matter"
+        " outside it."
     )
 
 
 def slices(study: StoredStudy) -> str:
     """Caption of the slices."""
     return (
-        f"Values tried, by arm and setting: {_value(study)}. {NOT_TESTED}{_searches(study)} Marks as in the history of the search; ringed: "
-        "chosen. Each panel shows one setting while the others vary too, and the sampler returns to regions that did well, so that dense "
-        "regions are no evidence by themselves. Whole numbers and choices are spread around their place."
+        f"Values tried, by arm and setting: {_value(study)}. {NOT_TESTED}{_searches(study)} Marks as in the history of"
+        " the search; ringed: chosen. Each panel shows one setting while the others vary too, and the sampler returns"
+        " to regions that did well, so that dense regions are no evidence by themselves. Whole numbers and choices are"
+        " spread around their place."
     )
 
 
@@ -125,8 +129,8 @@ def effort(study: StoredStudy, reached: pd.DataFrame) -> str:
     mean = "Line: mean over the searches of the outer folds" if several else "Line: the one search of an arm"
     band = "; band: least to greatest" if several and reached["arm"].nunique() == 1 else ""
     return (
-        f"Expected best {value}, of n trials drawn from those of a search (Dodge et al. 2019), at equal effort: up to the {count(n, 'trial')} "
-        f"that every search has had. {NOT_TESTED}{_searches(study)} {mean}{band}. Trials are taken for independent draws, which those of a "
-        "sampler that learns are not; pruned trials count with the value they had when they were given up, trials without a value as the "
-        "worst."
+        f"Expected best {value}, of n trials drawn from those of a search (Dodge et al. 2019), at equal effort: up to"
+        f" the {count(n, 'trial')} that every search has had. {NOT_TESTED}{_searches(study)} {mean}{band}. Trials are"
+        " taken for independent draws, which those of a sampler that learns are not; pruned trials count with the"
+        " value they had when they were given up, trials without a value as the worst."
     )

@@ -23,8 +23,8 @@ def has_validation(history: pd.DataFrame) -> bool:
 def training_curves(history: pd.DataFrame, looks: Looks, which: str) -> Drawn:
     """Training and validation values over epochs, one column per arm: mean over fits, band from least to greatest.
 
-    Fits that stopped early keep their last value, so that a mean does not jump when one leaves. Fits without a validation part,
-    as after a nested search, have training values alone.
+    Fits that stopped early keep their last value, so that a mean does not jump when one leaves. Fits without a
+    validation part, as after a nested search, have training values alone.
 
     Args:
         history: `StoredStudy.history`.
@@ -85,10 +85,15 @@ def generalisation_gap(history: pd.DataFrame, looks: Looks) -> Drawn:
 def _band(fits: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return epoch, mean, least, greatest, n_fits over the fits of an arm."""
     wide = fits.pivot(index="epoch", columns=CELL, values=column).ffill()
-    return pd.DataFrame({
-        "epoch": wide.index, "mean": wide.mean(axis=1), "least": wide.min(axis=1), "greatest": wide.max(axis=1),
-        "n_fits": wide.shape[1],
-    }).reset_index(drop=True)  # fmt: skip
+    return pd.DataFrame(
+        {
+            "epoch": wide.index,
+            "mean": wide.mean(axis=1),
+            "least": wide.min(axis=1),
+            "greatest": wide.max(axis=1),
+            "n_fits": wide.shape[1],
+        }
+    ).reset_index(drop=True)
 
 
 def _draw(axes: Axes, band: pd.DataFrame, line: dict[str, object]) -> None:

@@ -177,9 +177,16 @@ def _draw(axes: Axes, place: int, bar: Bar) -> None:
     axes.barh(place, bar.end - bar.start, left=bar.start, height=0.62, zorder=2, **look)
     if falls and bar.what in ("leak", "together"):
         axes.barh(
-            place, bar.end - bar.start, left=bar.start, height=0.62, zorder=2.5, facecolor="none", edgecolor=DARK,
-            hatch="////", linewidth=0,
-        )  # fmt: skip
+            place,
+            bar.end - bar.start,
+            left=bar.start,
+            height=0.62,
+            zorder=2.5,
+            facecolor="none",
+            edgecolor=DARK,
+            hatch="////",
+            linewidth=0,
+        )
     if bar.nothing:
         axes.plot([bar.end] * 2, [place - 0.31, place + 0.31], color=FAINT, linewidth=1)
     elif not np.isnan(bar.low):

@@ -30,8 +30,16 @@ from study.paper.tables.workbook import workbook
 from study.stored import StoredStudy
 
 __all__ = [
-    "PaperTable", "all_tables", "latex", "latex_document", "markdown", "table_files", "to_csv", "word", "workbook",
-]  # fmt: skip
+    "PaperTable",
+    "all_tables",
+    "latex",
+    "latex_document",
+    "markdown",
+    "table_files",
+    "to_csv",
+    "word",
+    "workbook",
+]
 
 
 def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
@@ -40,13 +48,23 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
     tables += [chosen_table(study), agreement_table(study), nested_table(study, evaluation), cost_table(study)]
     if not evaluation.summary.empty:
         tables += [
-            main_table(study, evaluation), comparisons_table(study, evaluation), by_estimand_table(study, evaluation),
-            by_class_table(evaluation), comparisons_by_class_table(evaluation), operating_points_table(study, evaluation),
-            calibration_table(study, evaluation), subgroups_table(evaluation), decision_table(study, evaluation),
-            levels_table(study, evaluation), *(summary_table(study, evaluation, level) for level in LEVELS),
-            methods_table(study, evaluation), variance_table(evaluation), reliability_table(evaluation),
-            errors_by_class_table(evaluation), errors_table(evaluation),
-        ]  # fmt: skip
+            main_table(study, evaluation),
+            comparisons_table(study, evaluation),
+            by_estimand_table(study, evaluation),
+            by_class_table(evaluation),
+            comparisons_by_class_table(evaluation),
+            operating_points_table(study, evaluation),
+            calibration_table(study, evaluation),
+            subgroups_table(evaluation),
+            decision_table(study, evaluation),
+            levels_table(study, evaluation),
+            *(summary_table(study, evaluation, level) for level in LEVELS),
+            methods_table(study, evaluation),
+            variance_table(evaluation),
+            reliability_table(evaluation),
+            errors_by_class_table(evaluation),
+            errors_table(evaluation),
+        ]
     tables += [per_fold_table(study, evaluation), settings_table(study), compute_table(study), audit_table(study)]
     return [replace(table, shown=_texts(table)) for table in tables if not table.shown.empty]
 

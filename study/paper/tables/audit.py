@@ -23,26 +23,33 @@ def audit_table(study: StoredStudy) -> PaperTable:
     data = pd.DataFrame(
         [
             {
-                "code": f.code, "check": BY_CODE[f.code].name, "status": f.status, "evidence": f.evidence, "handled": f.handled,
+                "code": f.code,
+                "check": BY_CODE[f.code].name,
+                "status": f.status,
+                "evidence": f.evidence,
+                "handled": f.handled,
             }
             for f in findings
         ]
-    )  # fmt: skip
+    )
     shown = pd.DataFrame(
         {
-            "Check": data["code"] + " " + data["check"], "Status": data["status"],
+            "Check": data["code"] + " " + data["check"],
+            "Status": data["status"],
             "Evidence": [evidence(finding) for finding in findings],
         }
-    )  # fmt: skip
+    )
     made = (
         ""
         if study.imported
-        else "The checks that need no look into pixels were made before training, those of the study from its records; `python -m study.audit` "
-        "makes the others. "
+        else (
+            "The checks that need no look into pixels were made before training, those of the study from its records;"
+            " `python -m study.audit` makes the others. "
+        )
     )
     caption = (
-        f"{made}FAILED: results would be wrong, or could be explained by it. WARNING: it is there, and is either dealt with or has to be "
-        "known. NOT CHECKED: what is needed was not at hand."
+        f"{made}FAILED: results would be wrong, or could be explained by it. WARNING: it is there, and is either dealt"
+        " with or has to be known. NOT CHECKED: what is needed was not at hand."
     )
     return PaperTable("audit", "Audit", caption, data, shown)
 

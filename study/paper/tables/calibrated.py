@@ -20,9 +20,15 @@ from study.stored import StoredStudy
 from study.strata import AROUND
 
 CALIBRATION = (
-    "calibration_slope", "calibration_intercept", "calibration_in_the_large", "brier", "scaled_brier", "log_loss", "ece",
+    "calibration_slope",
+    "calibration_intercept",
+    "calibration_in_the_large",
+    "brier",
+    "scaled_brier",
+    "log_loss",
+    "ece",
     "ece_equal_mass",
-)  # fmt: skip
+)
 
 
 def calibration_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
@@ -44,9 +50,10 @@ def calibration_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         data = data.merge(evaluation.expected_ece, on=["arm", "metric"], how="left")
     pooled = "" if one_split(study) else ", pooled over folds"
     caption = (
-        f"{evaluation.unit.capitalize()} level, {calibrated(evaluation)}probabilities{pooled}, 95 % intervals (E1). A slope of 1 "
-        "and an intercept or calibration in the large of 0 are ideal; n/a where probabilities are all but constant. An ECE is "
-        f"biased upwards: the last column is what perfectly calibrated probabilities would show.{averaged(study)}"
+        f"{evaluation.unit.capitalize()} level, {calibrated(evaluation)}probabilities{pooled}, 95 % intervals (E1). A"
+        " slope of 1 and an intercept or calibration in the large of 0 are ideal; n/a where probabilities are all but"
+        " constant. An ECE is biased upwards: the last column is what perfectly calibrated probabilities would"
+        f" show.{averaged(study)}"
     )
     return PaperTable("calibration", "Calibration", caption, data, pd.DataFrame(rows))
 
@@ -56,18 +63,23 @@ def reliability_table(evaluation: Evaluation) -> PaperTable:
     data = evaluation.reliability
     if data.empty:
         return nothing("reliability")
-    shown = pd.DataFrame([
-        {
-            "Arm": row["arm"], "Bin": str(row["bin"] + 1), "Mean predicted": number("brier", row["mean_prob"]),
-            "Observed share": interval("brier", row["observed"], row["low"], row["high"]), "Predictions": f"{row['n_units']:,}",
-        }
-        for row in data[data["stage"] == "after"].to_dict("records")
-    ])  # fmt: skip
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": row["arm"],
+                "Bin": str(row["bin"] + 1),
+                "Mean predicted": number("brier", row["mean_prob"]),
+                "Observed share": interval("brier", row["observed"], row["low"], row["high"]),
+                "Predictions": f"{row['n_units']:,}",
+            }
+            for row in data[data["stage"] == "after"].to_dict("records")
+        ]
+    )
     before = " The CSV and the workbook also have the probabilities before calibration." * has_validation(evaluation)
     caption = (
-        f"{evaluation.unit.capitalize()} level. Bins of equal size by {calibrated(evaluation)}probability; observed share of "
-        "positives with 95 % interval (E1, Wilson with the patients' design effect). Predictions are counted over all repeats "
-        f"and seeds.{before}"
+        f"{evaluation.unit.capitalize()} level. Bins of equal size by {calibrated(evaluation)}probability; observed"
+        " share of positives with 95 % interval (E1, Wilson with the patients' design effect). Predictions are counted"
+        f" over all repeats and seeds.{before}"
     )
     return PaperTable("reliability", "Reliability", caption, data, shown, n_keys=2)
 
@@ -84,9 +96,9 @@ def decision_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         everybody = per_thousand(lines["treat_all"].iloc[0])
         rows.append({"Threshold": percentage(float(str(threshold)))} | values | {"Recall all": everybody})
     caption = (
-        f"Net benefit in true positives per 1000 people at the declared prevalence of {100 * prevalence:g} %, by the probability "
-        f"above which people are recalled, {evaluation.unit} level, 95 % patient-bootstrap interval (E1). Recalling nobody is 0. "
-        "It assumes that sensitivity and specificity carry over to that prevalence."
+        f"Net benefit in true positives per 1000 people at the declared prevalence of {100 * prevalence:g} %, by the"
+        f" probability above which people are recalled, {evaluation.unit} level, 95 % patient-bootstrap interval (E1)."
+        " Recalling nobody is 0. It assumes that sensitivity and specificity carry over to that prevalence."
     )
     return PaperTable("decision", "Net benefit", caption, around.reset_index(drop=True), pd.DataFrame(rows))
 
@@ -109,9 +121,10 @@ def subgroups_table(evaluation: Evaluation) -> PaperTable:
     by_image = [str(column) for column in data.loc[data["level"] == "image", "column"].unique()]
     levels = f"{evaluation.unit.capitalize()} level" + f", {listed(by_image)} by image" * bool(by_image)
     caption = (
-        f"{levels}. ROC-AUC over pairs of the same test part and subgroup, 95 % patient-bootstrap interval (E1). A "
-        f"{evaluation.unit} with several values counts under that of most of its images. Subgroups with fewer than 10 positive "
-        "or negative patients are not analysed. p: difference between the subgroups of a column, Wald test, not adjusted."
+        f"{levels}. ROC-AUC over pairs of the same test part and subgroup, 95 % patient-bootstrap interval (E1). A"
+        f" {evaluation.unit} with several values counts under that of most of its images. Subgroups with fewer than 10"
+        " positive or negative patients are not analysed. p: difference between the subgroups of a column, Wald test,"
+        " not adjusted."
     )
     return PaperTable("subgroups", "Subgroups", caption, data, pd.DataFrame(rows).fillna(ABSENT), n_keys=2)
 

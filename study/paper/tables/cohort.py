@@ -21,7 +21,10 @@ def flow_table(cohort: Cohort, *, says_opened: bool = True) -> PaperTable:
     checked = (
         "Every listed file was opened." if cohort.images_checked else "No image file was opened: no arm uses images."
     )
-    caption = f"{what.capitalize()} (patients). A patient with two statuses counts under both.{f' {checked}' if says_opened else ''}"
+    caption = (
+        f"{what.capitalize()} (patients). A patient with two statuses counts under"
+        f" both.{f' {checked}' if says_opened else ''}"
+    )
     shown = shown.reset_index().rename(columns={"step": "Step"}).fillna(ABSENT)
     return PaperTable("flow", "Cohort flow", caption, data, shown)
 
@@ -50,9 +53,9 @@ def table_one(cohort: Cohort) -> PaperTable:
         rows, columns=["characteristic", "group", "n", "share", "mean", "sd", "standardised_difference"]
     )
     caption = (
-        f"By patient (n = {len(patients)}); a patient with several statuses counts under that of her positive case. Mean (SD) "
-        "or n (% of known values). The standardised difference compares positives with all others (Austin 2009): above 0.1 "
-        "in size is usually called an imbalance."
+        f"By patient (n = {len(patients)}); a patient with several statuses counts under that of her positive case."
+        " Mean (SD) or n (% of known values). The standardised difference compares positives with all others (Austin"
+        " 2009): above 0.1 in size is usually called an imbalance."
     )
     return PaperTable("table_1", "Patients by status", caption, data, _table_one_shown(data, list(groups)))
 
@@ -69,11 +72,15 @@ def _numeric_rows(name: str, groups: dict[str, pd.Series], column: pd.Series, po
     difference = standardised(one.mean() - other.mean(), one.var(), other.var())
     return [
         {
-            "characteristic": name, "group": group, "n": int(column[mask].notna().sum()), "mean": column[mask].mean(),
-            "sd": column[mask].std(), "standardised_difference": difference,
+            "characteristic": name,
+            "group": group,
+            "n": int(column[mask].notna().sum()),
+            "mean": column[mask].mean(),
+            "sd": column[mask].std(),
+            "standardised_difference": difference,
         }
         for group, mask in groups.items()
-    ]  # fmt: skip
+    ]
 
 
 def _share_rows(
@@ -85,11 +92,14 @@ def _share_rows(
     counted = {group: has[mask.reindex(has.index)] for group, mask in groups.items()}
     return [
         {
-            "characteristic": name, "group": group, "n": int(values.sum()), "share": values.mean(),
+            "characteristic": name,
+            "group": group,
+            "n": int(values.sum()),
+            "share": values.mean(),
             "standardised_difference": difference,
         }
         for group, values in counted.items()
-    ]  # fmt: skip
+    ]
 
 
 def standardised(difference: float, variance: float, other_variance: float) -> float:
@@ -140,7 +150,8 @@ def folds_table(study: StoredStudy) -> PaperTable:
         shown = shown[[*keys, *parts]]
         disjoint = "No patient is tested in two folds; whom the models were trained on is not known here"
     divided = (
-        " Inner folds divide the training part, for the search of hyper-parameters, calibration and thresholds; there is no validation part."
+        " Inner folds divide the training part, for the search of hyper-parameters, calibration and thresholds; there"
+        " is no validation part."
         if len(inner)
         else ""
     )
@@ -163,11 +174,18 @@ def inner_counts(study: StoredStudy) -> pd.DataFrame:
             entry.get("inner", []) if entry["repeat"] < study.settings.protocol.repeats else []
         ):
             chosen = patients.loc[list(ids)]
-            rows.append({
-                "repeat": entry["repeat"], "fold": entry["fold"], "name": entry.get("name", ""), "part": f"inner {number}",
-                "n_patients": len(chosen), "n_positive": int(chosen["label"].sum()), "n_images": int(chosen["n_images"].sum()),
-                "prevalence": float(chosen["label"].mean()),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "repeat": entry["repeat"],
+                    "fold": entry["fold"],
+                    "name": entry.get("name", ""),
+                    "part": f"inner {number}",
+                    "n_patients": len(chosen),
+                    "n_positive": int(chosen["label"].sum()),
+                    "n_images": int(chosen["n_images"].sum()),
+                    "prevalence": float(chosen["label"].mean()),
+                }
+            )
     return pd.DataFrame(rows)
 
 

@@ -10,9 +10,15 @@ from study.paper.tables.base import ABSENT, PaperTable, nothing, sample, unfinis
 from study.stored import StoredStudy
 
 COLUMNS = (
-    "Contrast", "AUC difference (E1)", "p (E1, Holm)", "E2 95 % interval", "p (E2, Holm)", "P(worse / equivalent / better)",
-    "p (permutation)", "Verdict",
-)  # fmt: skip
+    "Contrast",
+    "AUC difference (E1)",
+    "p (E1, Holm)",
+    "E2 95 % interval",
+    "p (E2, Holm)",
+    "P(worse / equivalent / better)",
+    "p (permutation)",
+    "Verdict",
+)
 
 
 def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
@@ -48,10 +54,15 @@ def _shown(name: str, row: Mapping[Hashable, object]) -> dict[str, str]:
     n = {key: value for key, value in row.items() if isinstance(value, float)}
     chances = " / ".join(probability(n[name]) for name in ("p_worse", "p_equivalent", "p_better"))
     cells = (
-        name, difference_interval(n["difference"], n["e1_low"], n["e1_high"]), p_value(n["e1_p_holm"]),
-        _span(n["e2_low"], n["e2_high"]), p_value(n["e2_p_holm"]), ABSENT if pd.isna(n["p_better"]) else chances,
-        p_value(n["permutation_p"]), str(row["verdict"]),
-    )  # fmt: skip
+        name,
+        difference_interval(n["difference"], n["e1_low"], n["e1_high"]),
+        p_value(n["e1_p_holm"]),
+        _span(n["e2_low"], n["e2_high"]),
+        p_value(n["e2_p_holm"]),
+        ABSENT if pd.isna(n["p_better"]) else chances,
+        p_value(n["permutation_p"]),
+        str(row["verdict"]),
+    )
     return dict(zip(COLUMNS, cells, strict=True))
 
 
@@ -82,12 +93,12 @@ def _caption(study: StoredStudy, evaluation: Evaluation) -> str:
         who += f"; {count(int(first['n_scores']), 'fold score')}, {count(int(first['n_seeds']), 'training seed')}"
         method = f" ({first['e2_method']})"
     return (
-        f"{who}. Contrasts and δ = {delta:g}{declared}. E1: these fitted models on new patients (clustered "
-        f"DeLong, 95 % interval). E2: the procedure, trained again on another such cohort{method}. p adjusted by Holm, the "
-        "permutation's is not. P: Bayesian correlated t test, equivalent being within ±δ. Verdict: better or worse where the "
-        "adjusted E2 p is below .05 and the E1 interval excludes 0; else equivalent where the E2 90 % interval lies within ±δ; "
-        "else non-inferior where it lies above −δ; else inconclusive; not assessed with fewer than three training seeds or a "
-        "single split."
+        f"{who}. Contrasts and δ = {delta:g}{declared}. E1: these fitted models on new patients (clustered DeLong, 95 %"
+        f" interval). E2: the procedure, trained again on another such cohort{method}. p adjusted by Holm, the"
+        " permutation's is not. P: Bayesian correlated t test, equivalent being within ±δ. Verdict: better or worse"
+        " where the adjusted E2 p is below .05 and the E1 interval excludes 0; else equivalent where the E2 90 %"
+        " interval lies within ±δ; else non-inferior where it lies above −δ; else inconclusive; not assessed with"
+        " fewer than three training seeds or a single split."
     )
 
 
@@ -107,8 +118,9 @@ def comparisons_by_class_table(evaluation: Evaluation) -> PaperTable:
     )
     shown = text.pivot(index="Contrast", columns="against", values="text").reindex(text["Contrast"].unique())
     caption = (
-        f"{evaluation.unit.capitalize()} level. AUC differences (95 % interval, E1, not adjusted) of the positives against each "
-        "negative status alone. A gain against one status alone may be about how its images were acquired."
+        f"{evaluation.unit.capitalize()} level. AUC differences (95 % interval, E1, not adjusted) of the positives"
+        " against each negative status alone. A gain against one status alone may be about how its images were"
+        " acquired."
     )
     title = "Differences between arms by negative status"
     return PaperTable("comparisons_by_class", title, caption, data, shown.reset_index().fillna(ABSENT))
@@ -123,9 +135,10 @@ def by_class_table(evaluation: Evaluation) -> PaperTable:
     shown = text.pivot(index="arm", columns="metric", values="text")
     shown = shown.reindex(index=data["arm"].unique(), columns=data["metric"].unique()).reset_index().fillna(ABSENT)
     caption = (
-        f"{evaluation.unit.capitalize()} level, ROC-AUC of the positives against each negative status (clustered DeLong; folds "
-        "that lack a status are left out) and over pairs of the same site (patient bootstrap), 95 % interval (E1). A headline "
-        "that holds against one negative status alone, or not within sites, may say more about acquisition than about cancer."
+        f"{evaluation.unit.capitalize()} level, ROC-AUC of the positives against each negative status (clustered"
+        " DeLong; folds that lack a status are left out) and over pairs of the same site (patient bootstrap), 95 %"
+        " interval (E1). A headline that holds against one negative status alone, or not within sites, may say more"
+        " about acquisition than about cancer."
     )
     names = {column: "Arm" if column == "arm" else f"{column[0].upper()}{column[1:]}" for column in shown.columns}
     title = "ROC-AUC by negative status and within sites"
@@ -145,8 +158,8 @@ def variance_table(evaluation: Evaluation) -> PaperTable:
     texts = {name: [number("roc_auc", value) for value in data[column]] for column, name in columns.items()}
     shown = data[["what"]].rename(columns={"what": "AUC of"}).assign(**texts)
     caption = (
-        "Standard deviations of the AUC by where they come from; n/a with one seed or one repeat alone, 0 between splits where "
-        "repeats differ no more than their seeds explain, and 0 between seeds for an arm that draws nothing at random. A "
-        "difference smaller than that between seeds may be the seed's."
+        "Standard deviations of the AUC by where they come from; n/a with one seed or one repeat alone, 0 between"
+        " splits where repeats differ no more than their seeds explain, and 0 between seeds for an arm that draws"
+        " nothing at random. A difference smaller than that between seeds may be the seed's."
     )
     return PaperTable("variance", "Where the variation comes from", caption, data, shown)

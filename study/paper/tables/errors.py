@@ -42,15 +42,19 @@ def errors_table(evaluation: Evaluation) -> PaperTable:
     data = shared(arms, evaluation.unit).sort_values("distance", ascending=False, kind="stable", ignore_index=True)
     worst = pd.concat([data[data["label"] == label].head(LISTED) for label in (1, 0)])
     ids = [key for key in UNIT_KEYS[evaluation.unit] if key != "case_id"]
-    shown = pd.DataFrame([
-        {name.removesuffix("_id").capitalize(): row[name] for name in ids}
-        | {
-            "Class": row["status"], "Site": ABSENT if pd.isna(row["site"]) else row["site"],
-            "Label": "positive" if row["label"] == 1 else "negative", "Mean probability": probability(row["mean_prob"]),
-            "Arms wrong in most runs": f"{row['n_wrong']} of {row['n_arms']}",
-        }
-        for row in worst.to_dict("records")
-    ])  # fmt: skip
+    shown = pd.DataFrame(
+        [
+            {name.removesuffix("_id").capitalize(): row[name] for name in ids}
+            | {
+                "Class": row["status"],
+                "Site": ABSENT if pd.isna(row["site"]) else row["site"],
+                "Label": "positive" if row["label"] == 1 else "negative",
+                "Mean probability": probability(row["mean_prob"]),
+                "Arms wrong in most runs": f"{row['n_wrong']} of {row['n_arms']}",
+            }
+            for row in worst.to_dict("records")
+        ]
+    )
     kind = "calibrated probability" if evaluation.calibrated else "probability"
     caption = (
         f"The {LISTED} positive and {LISTED} negative {evaluation.unit}s whose out-of-fold {kind} (mean over arms but "

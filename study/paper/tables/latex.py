@@ -1,7 +1,7 @@
 r"""Tables as LaTeX with booktabs rules.
 
-A table needs the packages booktabs, longtable and adjustbox, and pdfLaTeX with its usual UTF-8 input. `\ref{tab:NAME}` refers
-to it.
+A table needs the packages booktabs, longtable and adjustbox, and pdfLaTeX with its usual UTF-8 input. `\ref{tab:NAME}`
+refers to it.
 """
 
 import re
@@ -19,15 +19,61 @@ LONGEST = 45
 """Lines of a table that still fits on one page with its caption."""
 
 SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "|": "$|$", '"': "''",
-    "`": r"\textasciigrave{}", "[": "{[}", "]": "{]}", "*": "{*}", "@": "{@}",
-    "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "≥": r"$\geq$", "≤": r"$\leq$", "≠": r"$\neq$", "≈": r"$\approx$",
-    "→": r"$\rightarrow$", "·": r"$\cdot$", "²": "$^{2}$", "³": "$^{3}$", "°": r"$^{\circ}$", "µ": r"$\mu$",
-    "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "Δ": r"$\Delta$", "κ": r"$\kappa$",
-    "λ": r"$\lambda$", "μ": r"$\mu$", "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$", "χ": r"$\chi$", "√": r"$\surd$",
-    "–": "--", "—": "---", "‘": "`", "’": "'", "“": "``", "”": "''", "…": r"\ldots{}", "\u00a0": "~", "\u202f": "~",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    '"': "''",
+    "`": r"\textasciigrave{}",
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+    "@": "{@}",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "≠": r"$\neq$",
+    "≈": r"$\approx$",
+    "→": r"$\rightarrow$",
+    "·": r"$\cdot$",
+    "²": "$^{2}$",
+    "³": "$^{3}$",
+    "°": r"$^{\circ}$",
+    "µ": r"$\mu$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+    "γ": r"$\gamma$",
+    "δ": r"$\delta$",
+    "Δ": r"$\Delta$",
+    "κ": r"$\kappa$",
+    "λ": r"$\lambda$",
+    "μ": r"$\mu$",
+    "ρ": r"$\rho$",
+    "σ": r"$\sigma$",
+    "τ": r"$\tau$",
+    "χ": r"$\chi$",
+    "√": r"$\surd$",
+    "–": "--",
+    "—": "---",
+    "‘": "`",
+    "’": "'",
+    "“": "``",
+    "”": "''",
+    "…": r"\ldots{}",
+    "\u00a0": "~",
+    "\u202f": "~",
+}
 """A bracket after a line's end would be read as its option, hence the braces."""
 
 

@@ -34,7 +34,8 @@ SENSITIVITY = "Sensitivity at 90 % specificity [specificity achieved]"
 def main_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The arms by AUC, AUC within sites and against one negative status, sensitivity, calibration and Brier score.
 
-    Its data has one row per arm with value, `_low` and `_high` of each. An arm without a summary has a row that says why.
+    Its data has one row per arm with value, `_low` and `_high` of each. An arm without a summary has a row that says
+    why.
     """
     if evaluation.summary.empty:
         return nothing("main")
@@ -63,8 +64,8 @@ Triple = tuple[float, float, float]
 def _further(study: StoredStudy, evaluation: Evaluation) -> dict[str, dict[str, Triple]]:
     """Return metric -> arm -> AUC: within sites where there are several, and against one negative status.
 
-    That status is the benign one where there is one, as telling cancer from healthy women is the easier task; else the one
-    with most patients. The choice does not depend on any result.
+    That status is the benign one where there is one, as telling cancer from healthy women is the easier task; else the
+    one with most patients. The choice does not depend on any result.
     """
     rows = evaluation.contrasts_by_class
     if rows.empty:
@@ -129,14 +130,19 @@ def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> 
     people = sample(evaluation, evaluation.unit).text(evaluation.unit)
     area = "area" if one_split(study) else "mean of within-fold areas"
     parts = [
-        f"{tested(study).capitalize()} predictions of {people}. 95 % intervals for these fitted models on new patients (E1), "
-        f"patients as clusters. AUC: {area} under the ROC curve, clustered DeLong",
+        (
+            f"{tested(study).capitalize()} predictions of {people}. 95 % intervals for these fitted models on new"
+            f" patients (E1), patients as clusters. AUC: {area} under the ROC curve, clustered DeLong"
+        ),
         "; within sites: over pairs of the same site, patient bootstrap" if WITHIN in further else "",
         *(f"; {metric}: the positives and these negatives only" for metric in further if metric != WITHIN),
-        f". Sensitivity: at the threshold for 90 % specificity chosen on {calibrated_on(study)}, Wilson with design effect; in "
-        "square brackets the specificity it achieved, which differs between arms, so that this column ranks none."
-        if has_validation(evaluation)
-        else ". Sensitivity at 90 % specificity: n/a, there are no validation predictions to choose a threshold on.",
+        (
+            f". Sensitivity: at the threshold for 90 % specificity chosen on {calibrated_on(study)}, Wilson with design"
+            " effect; in square brackets the specificity it achieved, which differs between arms, so that this column"
+            " ranks none."
+            if has_validation(evaluation)
+            else ". Sensitivity at 90 % specificity: n/a, there are no validation predictions to choose a threshold on."
+        ),
         " Calibration slope 1 and intercept 0 are ideal (clustered logistic regression).",
         f" Brier score of the prevalence alone: {number('brier', _of_prevalence(study, evaluation))}.",
         f" {BASELINE}: logistic regression on the clinical columns alone." if _has_baseline(study, evaluation) else "",

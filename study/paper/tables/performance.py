@@ -23,9 +23,17 @@ from study.stats.procedure import BOUNDED, PROCEDURE
 from study.stored import StoredStudy
 
 SHOWN = (
-    "roc_auc", "partial_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy",
-    "balanced_accuracy", "f1", "mcc", "brier",
-)  # fmt: skip
+    "roc_auc",
+    "partial_auc",
+    "pr_auc",
+    "sensitivity_at_90_specificity",
+    "specificity_achieved",
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "mcc",
+    "brier",
+)
 """Metrics of the tables by level; their data has every metric by every method."""
 SIDE_BY_SIDE = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "brier")
 """Metrics given at all three levels beside each other."""
@@ -40,10 +48,12 @@ def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> Pap
     if primary.empty:
         return nothing(f"summary_{level}")
     known = [metric for metric in (*SHOWN, *RESTATED) if metric in set(primary["metric"])]
-    shown = pd.DataFrame([
-        {"Arm": arm} | {metric_name(metric): cell(lines.set_index("metric"), metric) for metric in known}
-        for arm, lines in primary.groupby("arm", sort=False)
-    ])  # fmt: skip
+    shown = pd.DataFrame(
+        [
+            {"Arm": arm} | {metric_name(metric): cell(lines.set_index("metric"), metric) for metric in known}
+            for arm, lines in primary.groupby("arm", sort=False)
+        ]
+    )
     tested_here = sample(evaluation, level)
     other = f" Given for comparison: the label belongs to the {evaluation.unit}." if level != evaluation.unit else ""
     chance = number("pr_auc", tested_here.n_positive / tested_here.n_units)
@@ -51,11 +61,11 @@ def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> Pap
         "" if one_split(study) else " AUCs are means of within-fold values, the other metrics are pooled over folds."
     )
     caption = (
-        f"{level.capitalize()} level, {tested(study)} predictions of {tested_here.text(level)}. 95 % intervals for these "
-        f"fitted models on new patients (E1).{pooling} Chance is .5 for ROC-AUC and partial AUC and {chance}, the share of "
-        "positives, for the PR-AUC. Accuracy, balanced accuracy, F1 and MCC are at "
-        f"{calibrated(evaluation)}probability 0.5. A value without an interval was the same in every "
-        f"replicate.{averaged(study)}{other}{_remarks(primary)}"
+        f"{level.capitalize()} level, {tested(study)} predictions of {tested_here.text(level)}. 95 % intervals for"
+        f" these fitted models on new patients (E1).{pooling} Chance is .5 for ROC-AUC and partial AUC and {chance},"
+        " the share of positives, for the PR-AUC. Accuracy, balanced accuracy, F1 and MCC are at"
+        f" {calibrated(evaluation)}probability 0.5. A value without an interval was the same in every"
+        f" replicate.{averaged(study)}{other}{_remarks(primary)}"
     )
     return PaperTable(f"summary_{level}", f"Performance, {level} level", caption, data, shown)
 
@@ -74,16 +84,22 @@ def levels_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     if len(levels) < 2:
         return nothing("levels")
     by_arm = dict(list(rows.groupby("arm", sort=False)))
-    shown = pd.DataFrame([
-        {"Metric": metric_name(metric), "Arm": arm}
-        | {f"{level.capitalize()} level": cell(lines[lines["level"] == level].set_index("metric"), metric) for level in levels}
-        for metric in SIDE_BY_SIDE if metric in set(rows["metric"])
-        for arm, lines in by_arm.items()
-    ])  # fmt: skip
+    shown = pd.DataFrame(
+        [
+            {"Metric": metric_name(metric), "Arm": arm}
+            | {
+                f"{level.capitalize()} level": cell(lines[lines["level"] == level].set_index("metric"), metric)
+                for level in levels
+            }
+            for metric in SIDE_BY_SIDE
+            if metric in set(rows["metric"])
+            for arm, lines in by_arm.items()
+        ]
+    )
     sizes = "; ".join(f"{level} level: {sample(evaluation, level).text(level)}" for level in levels)
     caption = (
-        f"Unit of analysis: the {evaluation.unit}, which the label belongs to; the other levels are for comparison with "
-        f"published numbers. {sizes}. 95 % intervals (E1), patients as clusters at every level.{averaged(study)}"
+        f"Unit of analysis: the {evaluation.unit}, which the label belongs to; the other levels are for comparison with"
+        f" published numbers. {sizes}. 95 % intervals (E1), patients as clusters at every level.{averaged(study)}"
     )
     return PaperTable("levels", "Patient, breast and image level", caption, rows, shown, n_keys=2)
 
@@ -92,18 +108,24 @@ def methods_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The AUC of every arm with its interval by every method that was computed, and how wide each is."""
     data = at_unit(evaluation.intervals, evaluation)
     data = data[data["metric"] == "roc_auc"].assign(width=lambda lines: lines["high"] - lines["low"])
-    shown = pd.DataFrame([
-        {
-            "Arm": row["arm"], "Estimand": row["estimand"], "About": ABOUT.get(row["estimand"], ABSENT), "Method": row["method"],
-            "ROC-AUC": interval("roc_auc", row["value"], row["low"], row["high"]), "Width": number("roc_auc", row["width"]),
-        }
-        for row in data.sort_values("estimand", kind="stable").to_dict("records")
-    ])  # fmt: skip
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": row["arm"],
+                "Estimand": row["estimand"],
+                "About": ABOUT.get(row["estimand"], ABSENT),
+                "Method": row["method"],
+                "ROC-AUC": interval("roc_auc", row["value"], row["low"], row["high"]),
+                "Width": number("roc_auc", row["width"]),
+            }
+            for row in data.sort_values("estimand", kind="stable").to_dict("records")
+        ]
+    )
     shown = shown.set_index("Arm").loc[data["arm"].unique()].reset_index()
     given = "" if study.settings.protocol.seeds > 1 else " E2 is given this training seed."
     caption = (
-        f"{evaluation.unit.capitalize()} level, 95 % intervals of the same AUC. E1: the fitted models on new patients; E2: the "
-        f"procedure, trained again on another such cohort.{given}{averaged(study)}"
+        f"{evaluation.unit.capitalize()} level, 95 % intervals of the same AUC. E1: the fitted models on new patients;"
+        f" E2: the procedure, trained again on another such cohort.{given}{averaged(study)}"
     )
     return PaperTable("methods", "ROC-AUC with its interval by method", caption, data, shown)
 
@@ -120,14 +142,20 @@ def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         {row["arm"]: interval("roc_auc", row["value"], row["low"], row["high"]) for row in rows.to_dict("records")}
         for rows in (fitted, trained)
     )
-    shown = pd.DataFrame([
-        {"Arm": arm, "These fitted models, new patients (E1)": text, "Trained again on such a cohort (E2)": e2.get(arm, ABSENT)}
-        for arm, text in e1.items()
-    ])  # fmt: skip
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": arm,
+                "These fitted models, new patients (E1)": text,
+                "Trained again on such a cohort (E2)": e2.get(arm, ABSENT),
+            }
+            for arm, text in e1.items()
+        ]
+    )
     given = "" if study.settings.protocol.seeds > 1 else ", given this training seed"
     caption = (
-        f"ROC-AUC, {evaluation.unit} level, 95 % intervals. E1: fold-stratified clustered DeLong. E2: {leading}{given}. Which "
-        "one to quote depends on what the sentence is about: models that exist, or a way to make them."
+        f"ROC-AUC, {evaluation.unit} level, 95 % intervals. E1: fold-stratified clustered DeLong. E2: {leading}{given}."
+        " Which one to quote depends on what the sentence is about: models that exist, or a way to make them."
     )
     return PaperTable("auc_by_estimand", "ROC-AUC for both estimands", caption, pd.concat([fitted, trained]), shown)
 
@@ -172,8 +200,8 @@ def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str,
     p = study.settings.protocol
     chosen, whose = has_validation(evaluation), "the" if one_split(study) else "each fold's"
     thresholds = (
-        f" Thresholds for 90 % specificity and for 90 % sensitivity come from {whose} {calibrated_on(study)}, so what they "
-        "achieve in the test patients is given beside them; 0.5 is a calibrated probability."
+        f" Thresholds for 90 % specificity and for 90 % sensitivity come from {whose} {calibrated_on(study)}, so what"
+        " they achieve in the test patients is given beside them; 0.5 is a calibrated probability."
         if chosen
         else " No validation predictions: no threshold could be chosen without the test patients."
     )
@@ -187,9 +215,9 @@ def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str,
     pooled = "" if one_split(study) else ", pooled over folds"
     people = sample(evaluation, evaluation.unit).text(evaluation.unit)
     return (
-        f"{evaluation.unit.capitalize()} level, {tested(study)} predictions of {people}{pooled}; 95 % intervals (E1), "
-        f"Wilson with the patients' design effect.{thresholds} TP / FP / FN / TN: true and false positives, false and true "
-        f"negatives{summed}.{declared}"
+        f"{evaluation.unit.capitalize()} level, {tested(study)} predictions of {people}{pooled}; 95 % intervals (E1),"
+        f" Wilson with the patients' design effect.{thresholds} TP / FP / FN / TN: true and false positives, false and"
+        f" true negatives{summed}.{declared}"
     )
 
 
@@ -205,12 +233,17 @@ def per_fold_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     shown = chosen.pivot(index=keys, columns="metric", values="text")[known].rename(columns=metric_name)
     shown = shown.reindex(chosen["arm"].unique(), level="arm").reset_index()
     names = {
-        "arm": "Arm", "repeat": "Repeat", "seed": "Seed", "fold": "Fold", "n_patients": "Patients", "n_positive": "Positive",
-    }  # fmt: skip
+        "arm": "Arm",
+        "repeat": "Repeat",
+        "seed": "Seed",
+        "fold": "Fold",
+        "n_patients": "Patients",
+        "n_positive": "Positive",
+    }
     origin = f" Calibration and thresholds come from the fold's {calibrated_on(study)}." * has_validation(evaluation)
     caption = (
-        f"{evaluation.unit.capitalize()} level, one line per test fold.{origin} The spread over folds is no standard error. "
-        "The CSV and the workbook have more metrics and the other levels."
+        f"{evaluation.unit.capitalize()} level, one line per test fold.{origin} The spread over folds is no standard"
+        " error. The CSV and the workbook have more metrics and the other levels."
     )
     title = f"Performance by fold, {evaluation.unit} level"
     cells = ["arm", "level", "repeat", "seed", "fold", "n_patients", "n_units", "n_positive"]

@@ -54,10 +54,18 @@ def _winner(study: StoredStudy, one: Chosen, keys: Sequence[str]) -> dict[str, A
         for key in keys
     }
     return {
-        "arm": one.arm, "repeat": one.repeat, "fold": place(study, one.fold), "trial": one.number, **values, "epochs": one.epochs,
-        "best_epochs": texts(one.best_epochs), "value": one.value, "scores": texts(one.scores), "n_trainable": one.n_trainable,
+        "arm": one.arm,
+        "repeat": one.repeat,
+        "fold": place(study, one.fold),
+        "trial": one.number,
+        **values,
+        "epochs": one.epochs,
+        "best_epochs": texts(one.best_epochs),
+        "value": one.value,
+        "scores": texts(one.scores),
+        "n_trainable": one.n_trainable,
         "reference": one.default,
-    }  # fmt: skip
+    }
 
 
 def _shown(study: StoredStudy, one: Chosen, keys: Sequence[str], *, several: bool) -> dict[str, str]:
@@ -91,17 +99,17 @@ def _chosen_caption(study: StoredStudy) -> str:
         else " Epochs: what the refit was trained for, the median of the best epochs of the inner fits."
     )
     return (
-        f"Winner of every search: {rule} {part} ROC-AUC, {study.settings.unit} level, over {judges(study)}. It chose the winner and "
-        f"is no estimate of performance.{epochs} Optuna trial: its number in the storage, from 0. n/a: a setting that was not searched for an arm."
-        f"{_whole(study)}{missing}"
+        f"Winner of every search: {rule} {part} ROC-AUC, {study.settings.unit} level, over {judges(study)}. It chose"
+        f" the winner and is no estimate of performance.{epochs} Optuna trial: its number in the storage, from 0. n/a:"
+        f" a setting that was not searched for an arm.{_whole(study)}{missing}"
     )
 
 
 def _whole(study: StoredStudy) -> str:
     there = study.searched is not None and is_nested(study) and any(one.fold == WHOLE for one in study.searched.chosen)
     return (
-        " Whole cohort: the same search on all patients, for use on new data; no performance in this report is about it."
-        * there
+        " Whole cohort: the same search on all patients, for use on new data; no performance in this report is"
+        " about it." * there
     )
 
 
@@ -117,19 +125,29 @@ def agreement_table(study: StoredStudy) -> PaperTable:
     ]
     if not rows:
         return nothing("search_agreement")
-    shown = pd.DataFrame([
-        {
-            "Arm": row["arm"], "Setting": label(row["key"]), "Reference": row["reference"], "Range": row["range"],
-            "Most frequent": f"{row['most_frequent']} ({row['n_most_frequent']} of {row['n_folds']})" if row["repeats"] else ABSENT,
-            "Whole cohort": row["whole_cohort"],
-        }
-        for row in rows
-    ])  # fmt: skip
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": row["arm"],
+                "Setting": label(row["key"]),
+                "Reference": row["reference"],
+                "Range": row["range"],
+                "Most frequent": (
+                    f"{row['most_frequent']} ({row['n_most_frequent']} of {row['n_folds']})"
+                    if row["repeats"]
+                    else ABSENT
+                ),
+                "Whole cohort": row["whole_cohort"],
+            }
+            for row in rows
+        ]
+    )
     data = pd.DataFrame(rows).drop(columns="repeats")
     caption = (
-        "Chosen values over the outer folds: least to greatest (of values that are no numbers, all that occur), and the most frequent "
-        "with the number of folds that chose it, n/a where every fold chose another. Folds that disagree say that the setting hardly "
-        f"matters within its range, or that {count(_trials(study), 'trial')} cannot tell. Whole cohort: what the search on all patients chose."
+        "Chosen values over the outer folds: least to greatest (of values that are no numbers, all that occur), and"
+        " the most frequent with the number of folds that chose it, n/a where every fold chose another. Folds that"
+        f" disagree say that the setting hardly matters within its range, or that {count(_trials(study), 'trial')}"
+        " cannot tell. Whole cohort: what the search on all patients chose."
     )
     return PaperTable("search_agreement", "Agreement of the folds on hyper-parameters", caption, data, shown, n_keys=2)
 
@@ -150,10 +168,17 @@ def _agreement(study: StoredStudy, searched: Searched, arm: str, key: str) -> di
     range_ = "; ".join(sorted(counted)) if not numeric else ends[0] if ends[0] == ends[1] else " to ".join(ends)
     last = searched.winner(arm, 0, WHOLE)
     return {
-        "arm": arm, "key": key, "reference": value_text(_of(study.settings.arm_config(arm), key)), "range": range_,
-        "most_frequent": most, "n_most_frequent": n, "n_folds": len(values), "n_different": len(counted),
-        "repeats": n > 1 or len(values) == 1, "whole_cohort": value_text(last.set.get(key)) if last is not None else ABSENT,
-    }  # fmt: skip
+        "arm": arm,
+        "key": key,
+        "reference": value_text(_of(study.settings.arm_config(arm), key)),
+        "range": range_,
+        "most_frequent": most,
+        "n_most_frequent": n,
+        "n_folds": len(values),
+        "n_different": len(counted),
+        "repeats": n > 1 or len(values) == 1,
+        "whole_cohort": value_text(last.set.get(key)) if last is not None else ABSENT,
+    }
 
 
 def _of(config: Any, key: str) -> Any:
@@ -162,8 +187,18 @@ def _of(config: Any, key: str) -> Any:
     return config
 
 
-COSTS = ("searches", "trials", "complete", "pruned", "diverged", "fits", "epochs", "epochs_saved", "fit_seconds",
-         "wall_seconds")  # fmt: skip
+COSTS = (
+    "searches",
+    "trials",
+    "complete",
+    "pruned",
+    "diverged",
+    "fits",
+    "epochs",
+    "epochs_saved",
+    "fit_seconds",
+    "wall_seconds",
+)
 
 
 def cost_table(study: StoredStudy) -> PaperTable:
@@ -176,25 +211,34 @@ def cost_table(study: StoredStudy) -> PaperTable:
     waves = trials.drop_duplicates(["worker", "wave"])
     total = {"arm": "all arms"} | _cost(trials) | {"wall_seconds": float(waves["wave_seconds"].sum())}
     data = pd.DataFrame([*rows, total], columns=["arm", *COSTS])
-    shown = pd.DataFrame([
-        {
-            "Arm": row["arm"], "Searches": whole(row["searches"]), "Trials": whole(row["trials"]), "Complete": whole(row["complete"]),
-            "Pruned": whole(row["pruned"]), "Diverged": whole(row["diverged"]), "Fits": whole(row["fits"]),
-            "Epochs trained": whole(row["epochs"]), "Epochs saved by pruning, at most": whole(row["epochs_saved"]),
-            "Seconds of fits": tenths(row["fit_seconds"]),
-            "Seconds of waves": tenths(row["wall_seconds"]) if "wall_seconds" in row else "",
-        }
-        for row in [*rows, total]
-    ])  # fmt: skip
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": row["arm"],
+                "Searches": whole(row["searches"]),
+                "Trials": whole(row["trials"]),
+                "Complete": whole(row["complete"]),
+                "Pruned": whole(row["pruned"]),
+                "Diverged": whole(row["diverged"]),
+                "Fits": whole(row["fits"]),
+                "Epochs trained": whole(row["epochs"]),
+                "Epochs saved by pruning, at most": whole(row["epochs_saved"]),
+                "Seconds of fits": tenths(row["fit_seconds"]),
+                "Seconds of waves": tenths(row["wall_seconds"]) if "wall_seconds" in row else "",
+            }
+            for row in [*rows, total]
+        ]
+    )
     there = is_nested(study) and (trials["fold"] == WHOLE).any()
     searched = ", those of the search on the whole cohort among them" * bool(there)
     fold = "split of the study" if is_flat(study) else "inner fold"
     processes = trials["worker"].nunique()
     workers = f", added over {processes} processes that may have run at the same time" if processes > 1 else ""
     caption = (
-        f"The trials that count{searched}. A trial has one fit for each {fold}. Epochs saved: what pruned trials might have trained yet; "
-        "early stopping would have ended some of them sooner. Seconds of fits: training and evaluation behind the shared frozen layers. Seconds of waves: from beginning to end of the trials that ran "
-        f"together, arms and folds alike, the shared layers included{workers}; a wave counts once."
+        f"The trials that count{searched}. A trial has one fit for each {fold}. Epochs saved: what pruned trials might"
+        " have trained yet; early stopping would have ended some of them sooner. Seconds of fits: training and"
+        " evaluation behind the shared frozen layers. Seconds of waves: from beginning to end of the trials that ran"
+        f" together, arms and folds alike, the shared layers included{workers}; a wave counts once."
     )
     return PaperTable("search_cost", "What the search took", caption, data, shown)
 
@@ -208,11 +252,14 @@ def _cost(trials: pd.DataFrame) -> dict[str, float]:
         if state == "pruned"
     ]
     return {
-        "searches": len(trials[SEARCH].drop_duplicates()), "trials": len(trials),
+        "searches": len(trials[SEARCH].drop_duplicates()),
+        "trials": len(trials),
         **{state: int(states.get(state, 0)) for state in ("complete", "pruned", "diverged")},
-        "fits": sum(map(len, epochs)), "epochs": float(sum(each.sum() for each in epochs)), "epochs_saved": sum(saved),
+        "fits": sum(map(len, epochs)),
+        "epochs": float(sum(each.sum() for each in epochs)),
+        "epochs_saved": sum(saved),
         "fit_seconds": float(trials["seconds"].sum()),
-    }  # fmt: skip
+    }
 
 
 def nested_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
@@ -228,22 +275,34 @@ def nested_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         found = [one.value for one in winners(study.searched, arm) if one.fold != WHOLE]
         value, low, high = _estimate(evaluation, arm)
         inner = float(np.mean(found)) if found else np.nan
-        rows.append({
-            "arm": arm, "roc_auc": value, "low": low, "high": high, "n_winners": len(found), "inner_roc_auc": inner,
-            "optimism": inner - value, "reference_inner_roc_auc": float(references.get(arm, np.nan)),
-            "n_trials": n, "expected_best": float(best.get(arm, np.nan)),
-        })  # fmt: skip
+        rows.append(
+            {
+                "arm": arm,
+                "roc_auc": value,
+                "low": low,
+                "high": high,
+                "n_winners": len(found),
+                "inner_roc_auc": inner,
+                "optimism": inner - value,
+                "reference_inner_roc_auc": float(references.get(arm, np.nan)),
+                "n_trials": n,
+                "expected_best": float(best.get(arm, np.nan)),
+            }
+        )
     data = pd.DataFrame(rows)
-    shown = pd.DataFrame([
-        {
-            "Arm": row["arm"], "ROC-AUC, out of fold": interval("roc_auc", row["roc_auc"], row["low"], row["high"]),
-            "Inner validation ROC-AUC of the winners": number("roc_auc", row["inner_roc_auc"]),
-            "Inner minus out of fold": difference(row["optimism"]),
-            "Inner validation ROC-AUC of the reference": number("roc_auc", row["reference_inner_roc_auc"]),
-            f"Expected best of {count(n, 'trial')}, inner validation": number("roc_auc", row["expected_best"]),
-        }
-        for row in rows
-    ])  # fmt: skip
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": row["arm"],
+                "ROC-AUC, out of fold": interval("roc_auc", row["roc_auc"], row["low"], row["high"]),
+                "Inner validation ROC-AUC of the winners": number("roc_auc", row["inner_roc_auc"]),
+                "Inner minus out of fold": difference(row["optimism"]),
+                "Inner validation ROC-AUC of the reference": number("roc_auc", row["reference_inner_roc_auc"]),
+                f"Expected best of {count(n, 'trial')}, inner validation": number("roc_auc", row["expected_best"]),
+            }
+            for row in rows
+        ]
+    )
     return PaperTable(
         "search_nested",
         "Out-of-fold performance beside the inner validation of the winners",
@@ -267,10 +326,12 @@ def _estimate(evaluation: Evaluation, arm: str) -> tuple[float, float, float]:
 def _nested_caption(study: StoredStudy, data: pd.DataFrame, n: int) -> str:
     absent = " n/a: not finished." if data["roc_auc"].isna().any() else ""
     return (
-        f"{study.settings.unit.capitalize()} level. Out of fold: the ROC-AUC of the main table, of models that were searched, chosen and "
-        "refitted without their test patients (95 % interval, E1); it is the estimate of the procedure, search included. Inner validation: "
-        f"mean over the outer folds of what judged the trials, over {judges(study)}; it chose the winners and their best epochs, and is "
-        "therefore expected to be too high. The difference is of other patients and, in the refit, of more training patients too; both rest "
-        "on few patients and no interval is given, so that it may have either sign. Reference: the reference configuration, the first trial of every search. Expected best: of "
-        f"{count(n, 'trial')}, which every arm has had in every fold (Dodge et al. 2019; trials taken for independent draws).{absent}"
+        f"{study.settings.unit.capitalize()} level. Out of fold: the ROC-AUC of the main table, of models that were"
+        " searched, chosen and refitted without their test patients (95 % interval, E1); it is the estimate of the"
+        " procedure, search included. Inner validation: mean over the outer folds of what judged the trials, over"
+        f" {judges(study)}; it chose the winners and their best epochs, and is therefore expected to be too high. The"
+        " difference is of other patients and, in the refit, of more training patients too; both rest on few patients"
+        " and no interval is given, so that it may have either sign. Reference: the reference configuration, the first"
+        f" trial of every search. Expected best: of {count(n, 'trial')}, which every arm has had in every fold (Dodge"
+        f" et al. 2019; trials taken for independent draws).{absent}"
     )

@@ -34,7 +34,8 @@ def settings_table(study: StoredStudy) -> PaperTable:
             shown[-1]["Searched"] = range_text(searched[key]) if key in searched else ""
     chosen = " or a flat search chose for it" if is_flat(study) else ""
     within = (
-        f" Searched: the values a search chose from{' in every fold, starting from the reference; table search_chosen has the choices' * is_nested(study)}."
+        " Searched: the values a search chose"
+        f" from{' in every fold, starting from the reference; table search_chosen has the choices' * is_nested(study)}."
         if searched
         else ""
     )
@@ -44,8 +45,8 @@ def settings_table(study: StoredStudy) -> PaperTable:
         else ""
     )
     caption = (
-        f"The reference configuration and what each arm changes{chosen}; keys are those of the study file. Settings that no arm "
-        f"uses are left out.{within}{stopping}"
+        f"The reference configuration and what each arm changes{chosen}; keys are those of the study file. Settings"
+        f" that no arm uses are left out.{within}{stopping}"
     )
     return PaperTable("settings", "Hyper-parameters", caption, pd.DataFrame(rows), pd.DataFrame(shown), n_keys=2)
 
@@ -91,16 +92,25 @@ def compute_table(study: StoredStudy) -> PaperTable:
     rows = [_of_arm(study, arm) for arm in [*study.settings.arms, BASELINE]]
     data = pd.DataFrame([row for row in rows if row["n_planned"]])
     nested = is_nested(study)
-    shown = pd.DataFrame([
-        {
-            "Arm": row["arm"],
-            "Fits": f"{row['n_fits']}" if row["n_fits"] == row["n_planned"] else f"{row['n_fits']} of {row['n_planned']}",
-            "Seconds a fit": tenths(row["seconds_mean"]), "Epochs": _range(row, "epochs"),
-            **({} if nested else {"Best epoch": _range(row, "best_epoch")}),
-            "Trainable parameters": whole(row["n_trainable"]), "All parameters": whole(row["n_parameters"]),
-        }
-        for row in rows if row["n_planned"]
-    ])  # fmt: skip
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": row["arm"],
+                "Fits": (
+                    f"{row['n_fits']}"
+                    if row["n_fits"] == row["n_planned"]
+                    else f"{row['n_fits']} of {row['n_planned']}"
+                ),
+                "Seconds a fit": tenths(row["seconds_mean"]),
+                "Epochs": _range(row, "epochs"),
+                **({} if nested else {"Best epoch": _range(row, "best_epoch")}),
+                "Trainable parameters": whole(row["n_trainable"]),
+                "All parameters": whole(row["n_parameters"]),
+            }
+            for row in rows
+            if row["n_planned"]
+        ]
+    )
     which = "Epochs and best epoch: least to greatest over fits."
     if nested:
         which = "Epochs: least to greatest over refits. Parameters: of the largest refit."
@@ -108,8 +118,8 @@ def compute_table(study: StoredStudy) -> PaperTable:
         " Fits of the search are not among these (table search_cost)." if study.settings.search is not None else ""
     )
     caption = (
-        "Seconds: mean of a fit's own training and evaluation; the frozen layers run once for all fits and are not in it. "
-        f"{which}{searched}{_at_limit(study)}"
+        "Seconds: mean of a fit's own training and evaluation; the frozen layers run once for all fits and are not in"
+        f" it. {which}{searched}{_at_limit(study)}"
     )
     return PaperTable("compute", "Compute", caption, data, shown)
 

@@ -150,15 +150,21 @@ def _table_xml(grid: Grid, size: float) -> str:
 
 
 def _row_xml(
-    row: Sequence[Lines], grid: Grid, widths: Sequence[int], size: float, *,
-    is_header: bool = False, rules: tuple[str, ...] = (), keep: bool = False,
-) -> str:  # fmt: skip
+    row: Sequence[Lines],
+    grid: Grid,
+    widths: Sequence[int],
+    size: float,
+    *,
+    is_header: bool = False,
+    rules: tuple[str, ...] = (),
+    keep: bool = False,
+) -> str:
     repeated = "<w:tblHeader/>" if is_header else ""
     thick = {"top": 12, "bottom": 6 if is_header else 12}
     borders = "".join(f'<w:{side} w:val="single" w:sz="{thick[side]}" w:space="0" w:color="000000"/>' for side in rules)
     cells = "".join(
-        f'<w:tc><w:tcPr><w:tcW w:w="{width}" w:type="dxa"/><w:tcBorders>{borders}</w:tcBorders>'
-        f'<w:vAlign w:val="{"bottom" if is_header else "top"}"/></w:tcPr>{_text_xml(lines, side, size, is_header, keep)}</w:tc>'
+        f'<w:tc><w:tcPr><w:tcW w:w="{width}" w:type="dxa"/><w:tcBorders>{borders}</w:tcBorders><w:vAlign'
+        f' w:val="{"bottom" if is_header else "top"}"/></w:tcPr>{_text_xml(lines, side, size, is_header, keep)}</w:tc>'
         for lines, side, width in zip(row, grid.alignments, widths, strict=True)
     )
     return f"<w:tr><w:trPr><w:cantSplit/>{repeated}</w:trPr>{cells}</w:tr>"

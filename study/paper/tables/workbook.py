@@ -26,10 +26,19 @@ LONGEST_NAME = 31
 INTEGER, THREE, FOUR, SHARE, TENTHS, P = "#,##0", "0.000", "0.0000", "0.0 %", "0.0", '[<0.001]"< 0.001";0.000'
 SIGNED_THREE, SIGNED_TWO = '+0.000;"−"0.000;0.000', '+0.00;"−"0.00;0.00'
 FORMATS = {
-    "share": SHARE, "prevalence": SHARE, "threshold": "0.00 %", "mean": TENTHS, "sd": TENTHS,
-    "standardised_difference": SIGNED_TWO, "difference": SIGNED_THREE, "seconds_mean": TENTHS, "seconds_total": TENTHS,
-    "p_worse": "0.00", "p_equivalent": "0.00", "p_better": "0.00",
-}  # fmt: skip
+    "share": SHARE,
+    "prevalence": SHARE,
+    "threshold": "0.00 %",
+    "mean": TENTHS,
+    "sd": TENTHS,
+    "standardised_difference": SIGNED_TWO,
+    "difference": SIGNED_THREE,
+    "seconds_mean": TENTHS,
+    "seconds_total": TENTHS,
+    "p_worse": "0.00",
+    "p_equivalent": "0.00",
+    "p_better": "0.00",
+}
 WHOLE = ("n_", "epochs_", "best_epoch_")
 """Beginnings of columns that hold counts, which are floats where one is absent."""
 CONTRASTS = ("e1_low", "e1_high", "e2_low", "e2_high", "e2_low_90", "e2_high_90")

@@ -140,10 +140,13 @@ def test_noise_is_in_grey_levels():
 @pytest.mark.parametrize(
     "pixels",
     [
-        np.zeros((50, 40), np.uint8), np.full((1, 1), 7, np.uint8), film().astype(np.uint16) * 200,
-        np.full((30, 30, 3), (200, 20, 20), np.uint8), film(height=1500, width=1100),
+        np.zeros((50, 40), np.uint8),
+        np.full((1, 1), 7, np.uint8),
+        film().astype(np.uint16) * 200,
+        np.full((30, 30, 3), (200, 20, 20), np.uint8),
+        film(height=1500, width=1100),
     ],
-)  # fmt: skip
+)
 def test_odd_images_are_measured(pixels):
     found = Appearance.of(np.stack([measure(pixels)]))
     assert found.table["n_curves"].tolist() == [0]

@@ -11,10 +11,20 @@ from mmbc.errors import CohortError, ImageError
 
 def listing(n_patients=6, **changes):
     rows = [
-        {"image_id": f"P{p}-{view}", "patient_id": f"P{p}", "case_id": f"P{p}/1", "breast": "L", "view": view,
-         "status": ("Cancer", "Benign", "Normal")[p % 3], "site": "A", "age": 50.0 + p, "path": Path(f"P{p}-{view}.png")}
-        for p in range(n_patients) for view in ("CC", "MLO")
-    ]  # fmt: skip
+        {
+            "image_id": f"P{p}-{view}",
+            "patient_id": f"P{p}",
+            "case_id": f"P{p}/1",
+            "breast": "L",
+            "view": view,
+            "status": ("Cancer", "Benign", "Normal")[p % 3],
+            "site": "A",
+            "age": 50.0 + p,
+            "path": Path(f"P{p}-{view}.png"),
+        }
+        for p in range(n_patients)
+        for view in ("CC", "MLO")
+    ]
     frame = pd.DataFrame(rows)
     for column, values in changes.items():
         frame[column] = values(frame) if callable(values) else values

@@ -265,8 +265,7 @@ def test_breast_crop_removes_the_empty_film():
 
 
 @pytest.mark.parametrize(
-    ("size", "resize", "crop"),
-    [(224, "letterbox", "none"), (300, "stretch", "none"), (96, "letterbox", "breast")],
+    ("size", "resize", "crop"), [(224, "letterbox", "none"), (300, "stretch", "none"), (96, "letterbox", "breast")]
 )
 def test_scaled_jpegs_are_never_enlarged(size, resize, crop):
     data = DataConfig(image_size=size, resize=resize, crop=crop)

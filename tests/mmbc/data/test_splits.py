@@ -10,10 +10,16 @@ from mmbc.errors import LeakageError, SplitError
 
 def images_of(labels, sites, n_images):
     rows = [
-        {"image_id": f"P{p}-{i}", "patient_id": f"P{p}", "status": "Cancer" if label else ("Benign", "Normal")[p % 2],
-         "site": site, "label": label}
-        for p, (label, site, n) in enumerate(zip(labels, sites, n_images, strict=True)) for i in range(n)
-    ]  # fmt: skip
+        {
+            "image_id": f"P{p}-{i}",
+            "patient_id": f"P{p}",
+            "status": "Cancer" if label else ("Benign", "Normal")[p % 2],
+            "site": site,
+            "label": label,
+        }
+        for p, (label, site, n) in enumerate(zip(labels, sites, n_images, strict=True))
+        for i in range(n)
+    ]
     return pd.DataFrame(rows)
 
 
@@ -58,9 +64,14 @@ def test_row_order_changes_nothing():
 
 def test_patient_with_two_statuses_is_positive_and_whole():
     images = pd.DataFrame(
-        {"image_id": list("abcd"), "patient_id": ["P", "P", "Q", "Q"], "status": ["Benign", "Cancer", "Benign", "Benign"],
-         "site": "A", "label": [0, 1, 0, 0]}
-    )  # fmt: skip
+        {
+            "image_id": list("abcd"),
+            "patient_id": ["P", "P", "Q", "Q"],
+            "status": ["Benign", "Cancer", "Benign", "Benign"],
+            "site": "A",
+            "label": [0, 1, 0, 0],
+        }
+    )
     table = patient_table(images)
     assert table[["patient_id", "label", "status", "n_images"]].to_numpy().tolist() == [
         ["P", 1, "Cancer", 2],

@@ -27,11 +27,18 @@ def clean_listing() -> Listing:
         for breast, view in VIEWS:
             rows.append(
                 {
-                    "image_id": f"{patient}_{breast}_{view}.png", "patient_id": patient, "case_id": f"{patient}/1",
-                    "breast": breast, "view": view, "status": status, "site": "AB"[number % 2], "age": age,
-                    "density": density, "path": Path(f"{patient}_{breast}_{view}.png"),
+                    "image_id": f"{patient}_{breast}_{view}.png",
+                    "patient_id": patient,
+                    "case_id": f"{patient}/1",
+                    "breast": breast,
+                    "view": view,
+                    "status": status,
+                    "site": "AB"[number % 2],
+                    "age": age,
+                    "density": density,
+                    "path": Path(f"{patient}_{breast}_{view}.png"),
                 }
-            )  # fmt: skip
+            )
     features = (Feature("age", "numeric"), Feature("density", "ordinal"))
     return Listing("clean", pd.DataFrame(rows), features, positive=("Cancer",))
 
@@ -41,12 +48,18 @@ def facts_of(images: pd.DataFrame) -> pd.DataFrame:
     rng = np.random.default_rng(2)
     return pd.DataFrame(
         {
-            "n_bytes": rng.integers(9000, 11000, n), "width": 80, "height": 120, "mode": "L",
-            "content_digest": [f"c{i}" for i in range(n)], "pixel_digest": [f"p{i}" for i in range(n)],
-            "n_outline_pixels": 0, "constant": False, "error": "",
+            "n_bytes": rng.integers(9000, 11000, n),
+            "width": 80,
+            "height": 120,
+            "mode": "L",
+            "content_digest": [f"c{i}" for i in range(n)],
+            "pixel_digest": [f"p{i}" for i in range(n)],
+            "n_outline_pixels": 0,
+            "constant": False,
+            "error": "",
         },
         index=images.index,
-    )  # fmt: skip
+    )
 
 
 def subject_of(listing: Listing, facts: pd.DataFrame | None = None, **changes: object) -> Subject:

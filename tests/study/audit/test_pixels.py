@@ -16,10 +16,17 @@ from study.stats.estimate import Estimate
 
 POSITIVE = ("Cancer",)
 APPEARANCE_CHECKS = {
-    "A04": pixels.duplicated, "A09": pixels.coloured_annotations, "A10": pixels.grey_curves, "A11": pixels.markers,
-    "A15": pixels.borders, "A16": pixels.grey_levels, "A17": pixels.noise, "A19": pixels.silhouettes,
-    "A20": pixels.uncentred, "A21": permuted_labels,
-}  # fmt: skip
+    "A04": pixels.duplicated,
+    "A09": pixels.coloured_annotations,
+    "A10": pixels.grey_curves,
+    "A11": pixels.markers,
+    "A15": pixels.borders,
+    "A16": pixels.grey_levels,
+    "A17": pixels.noise,
+    "A19": pixels.silhouettes,
+    "A20": pixels.uncentred,
+    "A21": permuted_labels,
+}
 
 
 @pytest.fixture(scope="module")
@@ -172,12 +179,17 @@ def test_few_patients_are_not_judged(cohort):
 @pytest.mark.parametrize(
     ("intervals", "status"),
     [
-        ([(0.5, 0.4, 0.6)], "PASSED"), ([(0.58, 0.53, 0.63)], "PASSED"), ([(0.62, 0.56, 0.68)], "WARNING"),
-        ([(0.62, 0.56, 0.68), (0.75, 0.68, 0.81)], "FAILED"), ([(0.2, 0.1, 0.3)], "PASSED"), ([], "PASSED"),
-        ([(1.0, np.nan, np.nan)], "FAILED"), ([(0.72, 0.65, 0.78)], "FAILED"),
+        ([(0.5, 0.4, 0.6)], "PASSED"),
+        ([(0.58, 0.53, 0.63)], "PASSED"),
+        ([(0.62, 0.56, 0.68)], "WARNING"),
+        ([(0.62, 0.56, 0.68), (0.75, 0.68, 0.81)], "FAILED"),
+        ([(0.2, 0.1, 0.3)], "PASSED"),
+        ([], "PASSED"),
+        ([(1.0, np.nan, np.nan)], "FAILED"),
+        ([(0.72, 0.65, 0.78)], "FAILED"),
         ([(0.72, 0.65, 0.78), *[(0.5, 0.4, 0.6)] * 3], "WARNING"),
     ],
-)  # fmt: skip
+)
 def test_one_rule_for_all_probes(intervals, status):
     found = [Estimate(*values, "patient", "m", "E1", 100, 200) for values in intervals]
     assert judged(found) == status

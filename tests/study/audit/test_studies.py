@@ -81,10 +81,16 @@ def test_values_at_the_edge_of_the_space_are_found(stored):
     assert "model.dropout at its lower (0.2)" in found.evidence
 
 
-@pytest.mark.parametrize(("kind", "ends", "value", "end", "at"), [
-    ("log", (1e-5, 1e-1), 1.05e-5, 1e-5, True), ("log", (1e-5, 1e-1), 1e-4, 1e-5, False),
-    ("int", (0, 4), 4, 4, True), ("int", (0, 4), 3, 4, False), ("range", (0.0, 1.0), 0.985, 1.0, True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "ends", "value", "end", "at"),
+    [
+        ("log", (1e-5, 1e-1), 1.05e-5, 1e-5, True),
+        ("log", (1e-5, 1e-1), 1e-4, 1e-5, False),
+        ("int", (0, 4), 4, 4, True),
+        ("int", (0, 4), 3, 4, False),
+        ("range", (0.0, 1.0), 0.985, 1.0, True),
+    ],
+)
 def test_what_counts_as_an_end(kind, ends, value, end, at):
     assert studies._at(value, end, ends, kind) is at
 

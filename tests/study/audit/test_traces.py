@@ -159,10 +159,11 @@ def test_a_comparison_of_images_that_were_not_treated_has_nothing_to_go_by():
 def test_own_outlines_are_told_by_image_and_opposite_breasts_stay_with_their_case():
     images = pd.DataFrame(
         {
-            "patient_id": ["a", "a", "b", "b"], "case_id": ["a", "a", "b", "b"],
+            "patient_id": ["a", "a", "b", "b"],
+            "case_id": ["a", "a", "b", "b"],
             "status": ["Cancer", "Contralateral", "Normal", "Normal"],
         }
-    )  # fmt: skip
+    )
     found = traces.own_comparisons(images, np.array([True, False, False, False]))
     assert [each.name for each in found] == [traces.OWN, f"{traces.OWN} within Cancer"]
     assert found[1].rows.tolist() == [True, True, False, False]

@@ -80,10 +80,13 @@ PARTS = {"split.train", "split.validation", "split.test"}
         ("split-by-image", PARTS),
         ("best-epoch-on-test", {"split.validation"}),
         ("scaler-on-all-rows", {"encoder"}),
-        ("tuned-on-test", {"train.head_lr", "train.lr", "train.weight_decay", "train.label_smoothing", "model.dropout"}),
+        (
+            "tuned-on-test",
+            {"train.head_lr", "train.lr", "train.weight_decay", "train.label_smoothing", "model.dropout"},
+        ),
         ("single-split", PARTS),
     ],
-)  # fmt: skip
+)
 def test_each_leak_changes_one_thing(entries, rows, leak, expected):
     encoded = encoders(entries, rows)
     honest = cells_of(entries, "concat", "honest")

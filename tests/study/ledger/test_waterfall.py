@@ -21,11 +21,21 @@ def table(*arms, steps=(0.05, -0.03, 0.04, 0.0, 0.01, 0.02, -0.06), beyond=0.03,
             area = total if name in (HONEST, RECIPE) else np.nan
             difference = found.get(name, np.nan)
             nothing = "no clinical column is used" if name == "scaler-on-all-rows" and arm == arms[0] else ""
-            lines.append({
-                "arm": arm, "leak": name, "title": titles[name], "label": "" if name == HONEST else LABEL, "nothing": nothing,
-                "auc": area, "auc_low": area - 0.05, "auc_high": area + 0.05, "difference": difference if not nothing else 0.0,
-                "difference_low": difference - 0.08, "difference_high": difference + 0.08,
-            })  # fmt: skip
+            lines.append(
+                {
+                    "arm": arm,
+                    "leak": name,
+                    "title": titles[name],
+                    "label": "" if name == HONEST else LABEL,
+                    "nothing": nothing,
+                    "auc": area,
+                    "auc_low": area - 0.05,
+                    "auc_high": area + 0.05,
+                    "difference": difference if not nothing else 0.0,
+                    "difference_low": difference - 0.08,
+                    "difference_high": difference + 0.08,
+                }
+            )
     return pd.DataFrame(lines)
 
 

@@ -41,9 +41,9 @@ def test_bibtex_and_references():
     assert r"Statistics \& Data" in text and r"Dem{\v{s}}ar" in text and f"Version {mmbc.__version__}" in text
     assert text.count("{") == text.count("}")
     assert bib.references(["delong1988"]) == [
-        "DeLong ER, DeLong DM and Clarke-Pearson DL. Comparing the Areas under Two or More Correlated Receiver Operating "
-        "Characteristic Curves: A Nonparametric Approach. *Biometrics* 1988; 44(3): 837–845. "
-        "https://doi.org/10.2307/2531595"
+        "DeLong ER, DeLong DM and Clarke-Pearson DL. Comparing the Areas under Two or More Correlated Receiver"
+        " Operating Characteristic Curves: A Nonparametric Approach. *Biometrics* 1988; 44(3): 837–845."
+        " https://doi.org/10.2307/2531595"
     ]
     assert all("{" not in line and ".." not in line for line in bib.references(sorted(bib.works())))
 

@@ -207,7 +207,7 @@ def test_markdown(evaluated):
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 46 and all(line.count("|") == lines[0].count("|") for line in lines)
     frame = pd.DataFrame({"item": ["1"], "topic": ["a|b"], "status": [FILL], "where": [""]})
-    assert to_markdown(frame, "T") == (
-        "**T**\n\n| Item | Topic | Status | Where |\n| --- | --- | --- | --- |\n"
+    assert (
+        to_markdown(frame, "T") == "**T**\n\n| Item | Topic | Status | Where |\n| --- | --- | --- | --- |\n"
         "| 1 | a\\|b | **AUTHOR MUST FILL** |  |\n\n1 item; AUTHOR MUST FILL: 1.\n"
     )

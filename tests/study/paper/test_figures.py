@@ -42,9 +42,14 @@ def altered(study, predictions, arms=None, history=None, folds=None, **protocol)
     records = {f"{a}.r{r}.f{f}.s{s}": {"arm": a, "repeat": r, "fold": f, "seed": s} for a, r, f, s in there}
     planned = [n for n in planned_cells(settings, folds or study.folds) if n in records or not n.startswith(BASELINE)]
     return dataclasses.replace(
-        study, settings=settings, folds=folds or study.folds, planned=tuple(planned), records=records,
-        predictions=predictions, history=study.history.iloc[:0] if history is None else history,
-    )  # fmt: skip
+        study,
+        settings=settings,
+        folds=folds or study.folds,
+        planned=tuple(planned),
+        records=records,
+        predictions=predictions,
+        history=study.history.iloc[:0] if history is None else history,
+    )
 
 
 def one_arm(study):
@@ -104,9 +109,16 @@ def with_prevalence(study):
 
 
 CASES = {
-    "one arm": one_arm, "twelve arms": twelve_arms, "three seeds": three_seeds, "hold-out": hold_out,
-    "half": half_finished, "nothing": nothing_finished, "imported": imported, "breasts": breasts, "all": with_prevalence,
-}  # fmt: skip
+    "one arm": one_arm,
+    "twelve arms": twelve_arms,
+    "three seeds": three_seeds,
+    "hold-out": hold_out,
+    "half": half_finished,
+    "nothing": nothing_finished,
+    "imported": imported,
+    "breasts": breasts,
+    "all": with_prevalence,
+}
 ALWAYS = {"flow", "study_grid"}
 PLAIN = ALWAYS | {"main", "roc_pr", "calibration", "risk", "confusion"}
 EXPECTED = {
@@ -233,16 +245,22 @@ def test_the_mean_of_the_dots_is_the_difference(study):
         assert len(seeds) == 3 and seeds.mean() == pytest.approx(whole.iloc[0], abs=1e-12)
 
 
-@pytest.mark.parametrize(("row", "said"), [
-    ({"verdict": "better", "e1_low": 0.03, "e1_high": 0.1, "n_seeds": 3}, "better,\nby more than 0.02"),
-    ({"verdict": "worse", "e1_low": -0.015, "e1_high": -0.01, "n_seeds": 3}, "worse,\nby less than 0.02"),
-    ({"verdict": "better", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 3}, "better,\nsize unresolved"),
-    ({"verdict": "better", "e1_low": 0.03, "e1_high": 0.1, "e2_low": 0.01, "e2_high": 0.1}, "better,\nsize unresolved"),
-    ({"verdict": "not assessed", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 1}, "not assessed\n(1 of 3 seeds)"),
-    ({"verdict": "not assessed", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 3}, "not assessed\n(one split)"),
-    ({"verdict": "equivalent", "e1_low": 0.0, "e1_high": 0.01, "n_seeds": 3}, "equivalent\n(±0.02)"),
-    ({"verdict": "inconclusive", "e1_low": 0.0, "e1_high": 0.01, "n_seeds": 3}, "inconclusive"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"verdict": "better", "e1_low": 0.03, "e1_high": 0.1, "n_seeds": 3}, "better,\nby more than 0.02"),
+        ({"verdict": "worse", "e1_low": -0.015, "e1_high": -0.01, "n_seeds": 3}, "worse,\nby less than 0.02"),
+        ({"verdict": "better", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 3}, "better,\nsize unresolved"),
+        (
+            {"verdict": "better", "e1_low": 0.03, "e1_high": 0.1, "e2_low": 0.01, "e2_high": 0.1},
+            "better,\nsize unresolved",
+        ),
+        ({"verdict": "not assessed", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 1}, "not assessed\n(1 of 3 seeds)"),
+        ({"verdict": "not assessed", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 3}, "not assessed\n(one split)"),
+        ({"verdict": "equivalent", "e1_low": 0.0, "e1_high": 0.01, "n_seeds": 3}, "equivalent\n(±0.02)"),
+        ({"verdict": "inconclusive", "e1_low": 0.0, "e1_high": 0.01, "n_seeds": 3}, "inconclusive"),
+    ],
+)
 def test_verdicts_in_a_few_words(row, said):
     assert forests.verdict({"e2_low": row["e1_low"], "e2_high": row["e1_high"], **row}, 0.02) == said
 
@@ -260,21 +278,39 @@ def test_the_grid_marks_what_is_missing(study):
 
 
 def test_a_fold_without_both_classes_is_not_a_missing_cell():
-    cells = pd.DataFrame({
-        "arm": "image", "repeat": 0, "fold": [0, 1], "seed": 0, "finished": True, "value": [0.7, np.nan],
-    })  # fmt: skip
+    cells = pd.DataFrame(
+        {"arm": "image", "repeat": 0, "fold": [0, 1], "seed": 0, "finished": True, "value": [0.7, np.nan]}
+    )
     figure, _ = folds.study_grid(cells, looks(["image"]), "patient")
     assert "n/a" in texts_of(figure) and "missing" not in texts_of(figure)
 
 
 def test_suppressed_subgroups_say_so():
     lines = {"arm": "image", "column": "age", "level": "patient", "interaction_p": 0.5}
-    found = pd.DataFrame([
-        lines | {"group": "< 50", "n_patients": 40.0, "n_positive": 12.0, "value": 0.7, "low": 0.6, "high": 0.8,
-                 "suppressed": False},
-        lines | {"group": "unknown", "n_patients": np.nan, "n_positive": np.nan, "value": np.nan, "low": np.nan,
-                 "high": np.nan, "suppressed": True},
-    ])  # fmt: skip
+    found = pd.DataFrame(
+        [
+            lines
+            | {
+                "group": "< 50",
+                "n_patients": 40.0,
+                "n_positive": 12.0,
+                "value": 0.7,
+                "low": 0.6,
+                "high": 0.8,
+                "suppressed": False,
+            },
+            lines
+            | {
+                "group": "unknown",
+                "n_patients": np.nan,
+                "n_positive": np.nan,
+                "value": np.nan,
+                "low": np.nan,
+                "high": np.nan,
+                "suppressed": True,
+            },
+        ]
+    )
     summary = pd.DataFrame([{"arm": "image", "level": "patient", "metric": "roc_auc", "value": 0.72}])
     figure, data = forests.subgroups(found, summary, looks(["image"]), "patient")
     assert {"40 (12)", "fewer than 10 of a class"} <= set(texts_of(figure))
@@ -362,10 +398,13 @@ def test_few_positives_end_the_axes_of_probabilities_early(study, evaluation):
 @pytest.mark.parametrize("n_statuses", [1, 2, 4, 9])
 def test_the_flow_fits_its_canvas_whatever_its_names(n_statuses):
     steps = ("listed", "unreadable or damaged, as the reader says", "missing", "used")
-    counts = pd.DataFrame([
-        {"step": step, "status": f"a rather long status {number}", "n_images": 12345, "n_patients": 999}
-        for step in steps for number in range(n_statuses)
-    ])  # fmt: skip
+    counts = pd.DataFrame(
+        [
+            {"step": step, "status": f"a rather long status {number}", "n_images": 12345, "n_patients": 999}
+            for step in steps
+            for number in range(n_statuses)
+        ]
+    )
     figure, data = flow(counts, 2400)
     assert overhang(figure) < 1 and data is counts
     assert any("2400 patients" in text for text in texts_of(figure))

@@ -35,16 +35,28 @@ def cohort(stored, **changes):
 def test_the_reference_configuration_in_words(evaluated):
     text = "\n".join(methods(*evaluated, n_replicates=123))
     for phrase in (
-        "synthetic phantom", "assigned at random to 2 folds, stratified by status and site", "This was done 2 times",
-        "20 % of the patients", "The study has 4 arms: image (images alone); tabular (clinical columns alone)",
-        "`tf_efficientnet_lite0` of timm [@tan2019; @liu2020; @wightman2019] with pretrained ImageNet weights [@deng2009]",
-        "its last stage and head convolution were fine-tuned", "label smoothing 0.1", "batches of 16", "No class weighting",
+        "synthetic phantom",
+        "assigned at random to 2 folds, stratified by status and site",
+        "This was done 2 times",
+        "20 % of the patients",
+        "The study has 4 arms: image (images alone); tabular (clinical columns alone)",
+        (
+            "`tf_efficientnet_lite0` of timm [@tan2019; @liu2020; @wightman2019] with pretrained ImageNet weights"
+            " [@deng2009]"
+        ),
+        "its last stage and head convolution were fine-tuned",
+        "label smoothing 0.1",
+        "batches of 16",
+        "No class weighting",
         "at most 2 epochs; the weights of the epoch with the best validation log loss (mean of the last 3 epochs)",
-        "(Platt scaling [@platt1999])", "123 bootstrap samples",
+        "(Platt scaling [@platt1999])",
+        "123 bootstrap samples",
         "concat minus tabular, concat minus image and attention minus concat",
-        "needs at least 3 training seeds; with 1,", "logistic regression [@pedregosa2011]", "no prevalence",
+        "needs at least 3 training seeds; with 1,",
+        "logistic regression [@pedregosa2011]",
+        "no prevalence",
         "L2 penalty",
-    ):  # fmt: skip
+    ):
         assert phrase in text, phrase
     assert FILL in text and "  " not in text and ".." not in text and " ." not in text
     assert "inpainted" not in text, "the phantom has no outlines"
@@ -70,28 +82,44 @@ def test_every_citation_is_in_the_bibliography(evaluated):
         (["train.keep=last"], "2 epochs without early stopping, and the last weights were kept", "for early stopping"),
         (["train.monitor=auc", "train.monitor_window=1"], "best validation ROC-AUC were kept", "mean of the last"),
         (["train.patience=1"], "at most 2 epochs, ending after 1 epoch without a better one", "log loss;"),
-        (["train.class_weighting=balanced"], "Positive rows were weighted by the training part's ratio", "No class weighting"),
+        (
+            ["train.class_weighting=balanced"],
+            "Positive rows were weighted by the training part's ratio",
+            "No class weighting",
+        ),
         (["train.label_smoothing=0"], "binary cross-entropy by AdamW", "smoothing"),
         (["train.restart_factor=1", "train.restart_epochs=5"], "[@loshchilov2017], every 5 epochs", "times as long"),
         (["augment.enabled=false"], "Training images were not augmented", "flipped"),
         (["augment.flip=0", "augment.erase=0"], "rotated by up to 10°", "flipped"),
         (["model.fine_tuned_blocks=0"], "all of it was frozen", "for fine-tuned ones"),
-        (["model.weights=none", "model.allow_random_trunk=true"], "random weights, its frozen layers never trained", "ImageNet"),
+        (
+            ["model.weights=none", "model.allow_random_trunk=true"],
+            "random weights, its frozen layers never trained",
+            "ImageNet",
+        ),
         (["model.weights=file:/somewhere/weights.pth"], "weights read from a file", "somewhere"),
         (["model.weights=hub", "model.backbone=efficientnet_b0"], "weights that timm distributes", "ImageNet"),
         (["model.backbone=tf_efficientnetv2_s"], "[@tan2021; @wightman2019]", "@tan2019"),
         (["model.dropout=0"], "no dropout", "dropout 0.5"),
-        (["data.missing_indicators=true"], "A 0/1 column was added for every clinical column", "A 0/1 column was added in"),
+        (
+            ["data.missing_indicators=true"],
+            "A 0/1 column was added for every clinical column",
+            "A 0/1 column was added in",
+        ),
         (["data.resize=stretch"], "stretched to 32 × 32 pixels", "black margin"),
         (["data.crop=breast"], "cut to the bounding box of the breast", "stretched"),
-        (["protocol.pool_views=max", "protocol.pool_breasts=mean"], "the greatest logit of its views", "greatest of her"),
+        (
+            ["protocol.pool_views=max", "protocol.pool_breasts=mean"],
+            "the greatest logit of its views",
+            "greatest of her",
+        ),
         (["protocol.prevalence=0.006"], "declared prevalence of 0.6 %", "no prevalence"),
         (["protocol.seeds=3"], "equivalent if the 90 % E2 interval lay within", "needs at least"),
         (["protocol.repeats=1"], "or, if that is wider", "This was done"),
         (["data.label_level=breast"], "the breast is the unit of analysis", "belongs to the case"),
         (["protocol.delta=0.05"], "δ = 0.05 AUC", "0.02 AUC"),
     ],
-)  # fmt: skip
+)
 def test_what_differs_is_said(evaluated, sets, there, absent):
     text = said(evaluated[0], *sets)
     assert there in text and absent not in text
@@ -101,11 +129,15 @@ def test_what_differs_is_said(evaluated, sets, there, absent):
     ("sets", "folds", "there"),
     [
         (["protocol.holdout=0.25"], {"kind": "holdout", "n_folds": 1}, "into a test part (25 % of the patients)"),
-        (["protocol.test_where=site == 'B'"], {"kind": "holdout", "n_folds": 1}, "The patients with `site == 'B'` were"),
+        (
+            ["protocol.test_where=site == 'B'"],
+            {"kind": "holdout", "n_folds": 1},
+            "The patients with `site == 'B'` were",
+        ),
         (["protocol.fold_column=site"], {"n_folds": 3}, "Each of the 3 values of `site` in turn was the test part"),
         ([], {"own": True, "n_folds": 4}, "as given by the authors, into 4 test parts in each of 2 repeats"),
     ],
-)  # fmt: skip
+)
 def test_ways_to_split(evaluated, sets, folds, there):
     stored = evaluated[0]
     fixed = ["protocol.repeats=1"] if "where" in str(sets) or "column" in str(sets) else []
@@ -176,9 +208,20 @@ def test_of_an_imported_study_only_the_evaluation_is_described(evaluated):
     stored, evaluation = evaluated
     text = "\n".join(methods(imported(stored), evaluation))
     for word in (
-        "backbone", "AdamW", "dropout", "epoch", "pixels", "declared before the run", "PyTorch", "timm",
-        "phantom", "early stopping", "fixed before the run", "Training.", "class weighting",
-    ):  # fmt: skip
+        "backbone",
+        "AdamW",
+        "dropout",
+        "epoch",
+        "pixels",
+        "declared before the run",
+        "PyTorch",
+        "timm",
+        "phantom",
+        "early stopping",
+        "fixed before the run",
+        "Training.",
+        "class weighting",
+    ):
         assert word not in text, word
     for mark in (
         "architecture, inputs",

@@ -69,9 +69,22 @@ def test_everything_is_there_and_listed_with_its_digest(pack):
     listed = json.loads((folder / "pack.json").read_text())["files"]
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert {name for name in found if not name.startswith("study/")} == {*listed, "pack.json"}
-    for name in ("report.md", "supplement.md", "report.html", "numbers.json", "numbers.tex", "methods.md", "methods.tex",
-                 "references.bib", "tables.xlsx", "tables.docx", "tables/all.tex", "checklists/tripod_ai_2024.md",
-                 "checklists/claim_2024.csv", "study/archive.json"):  # fmt: skip
+    for name in (
+        "report.md",
+        "supplement.md",
+        "report.html",
+        "numbers.json",
+        "numbers.tex",
+        "methods.md",
+        "methods.tex",
+        "references.bib",
+        "tables.xlsx",
+        "tables.docx",
+        "tables/all.tex",
+        "checklists/tripod_ai_2024.md",
+        "checklists/claim_2024.csv",
+        "study/archive.json",
+    ):
         assert name in found
     figures = {name.removeprefix("figures/") for name in found if name.startswith("figures/")}
     assert {"main.png", "main.pdf", "main.svg", "main.csv", "contrasts.svg", "study_grid.png"} <= figures
@@ -140,9 +153,22 @@ def test_the_report_says_what_the_numbers_say(pack):
     titles = re.findall(r"^## (.*)", text, re.MULTILINE)
     assert titles[0] == "Answer" and titles[-1] == "Limitations"
     titles = re.findall(r"^## (.*)", (folder / "supplement.md").read_text(), re.MULTILINE)
-    assert titles == ["Cohort", "Protocol", "Performance", "Differences between arms", "Calibration", "Operating points",
-                      "Subgroups", "Errors", "Training", "Audit", "Limitations",
-                      "Provenance", "Checklists", "References"]  # fmt: skip
+    assert titles == [
+        "Cohort",
+        "Protocol",
+        "Performance",
+        "Differences between arms",
+        "Calibration",
+        "Operating points",
+        "Subgroups",
+        "Errors",
+        "Training",
+        "Audit",
+        "Limitations",
+        "Provenance",
+        "Checklists",
+        "References",
+    ]
 
 
 def test_what_no_contrast_tests_against_the_baseline_is_called_exploratory(pack):
@@ -240,9 +266,8 @@ def test_a_declared_prevalence_gives_predictive_values_and_net_benefit(pack):
 
 def test_imported_predictions_say_nothing_of_training(large):
     study = dataclasses.replace(
-        large, environment={**large.environment, "imported": ABOUT},
-        history=large.history.iloc[:0],
-    )  # fmt: skip
+        large, environment={**large.environment, "imported": ABOUT}, history=large.history.iloc[:0]
+    )
     documents, _ = written(study)
     text = documents["report.md"] + documents["supplement.md"]
     for word in ("AdamW", "EfficientNet", "efficientnet", "epoch", "fine-tuned", "## Training", "--seeds"):

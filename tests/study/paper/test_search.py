@@ -39,9 +39,12 @@ SPACE = {
     "model.tabular_hidden": {"choice": [[64, 32], [32], [64, 64, 32]]},
 }
 REFERENCE = {
-    "model.dropout": 0.5, "model.fine_tuned_blocks": 2, "train.lr": 5e-5, "train.head_lr": 1e-3,
+    "model.dropout": 0.5,
+    "model.fine_tuned_blocks": 2,
+    "train.lr": 5e-5,
+    "train.head_lr": 1e-3,
     "model.tabular_hidden": "[64, 32]",
-}  # fmt: skip
+}
 IMAGES = ("model.fine_tuned_blocks", "train.lr")
 ARMS = ("image", "tabular", "concat", "attention")
 OPTIMISTIC = "optimistic: hyper-parameters were chosen on"
@@ -49,8 +52,18 @@ SEARCH_TABLES = ["search_chosen", "search_agreement", "search_nested", "search_c
 SEARCH_FIGURES = {"search_history", "search_importance", "search_slice", "search_effort"}
 
 
-def searched(arms=ARMS, places=tuple((0, fold) for fold in range(5)), *, n_trials=20, n_inner=3, whole=True, flat=False,
-             keys=tuple(SPACE), lost=(), n_workers=1):  # fmt: skip
+def searched(
+    arms=ARMS,
+    places=tuple((0, fold) for fold in range(5)),
+    *,
+    n_trials=20,
+    n_inner=3,
+    whole=True,
+    flat=False,
+    keys=tuple(SPACE),
+    lost=(),
+    n_workers=1,
+):
     """Return a made-up search: in every one of them some trials pruned and one diverged; of `lost` (arm, fold) no winner.
 
     Args:
@@ -101,20 +114,35 @@ def _trial(rng, arm, repeat, fold, number, mine, keys, n_fits, n_workers):
     epochs = np.full(n_fits, 5) if state != "complete" else best + 10
     value = float("nan") if state == "diverged" else float(scores.mean()) - (0.06 if state == "pruned" else 0)
     return {
-        "arm": arm, "repeat": repeat, "fold": fold, "number": number + 2, "order": number, "state": state, "value": value,
-        "scores": scores.tolist(), "best_epochs": np.minimum(best, epochs).tolist(), "epochs": epochs.tolist(), "max_epochs": 40,
-        "n_trainable": 1000 + 10 * number, "seconds": 12.5, "wave": number // 4, "wave_seconds": 20.0 + number // 4,
-        "worker": f"w{fold % n_workers}", "default": number == 0,
+        "arm": arm,
+        "repeat": repeat,
+        "fold": fold,
+        "number": number + 2,
+        "order": number,
+        "state": state,
+        "value": value,
+        "scores": scores.tolist(),
+        "best_epochs": np.minimum(best, epochs).tolist(),
+        "epochs": epochs.tolist(),
+        "max_epochs": 40,
+        "n_trainable": 1000 + 10 * number,
+        "seconds": 12.5,
+        "wave": number // 4,
+        "wave_seconds": 20.0 + number // 4,
+        "worker": f"w{fold % n_workers}",
+        "default": number == 0,
         **{f"param.{key}": values[key] if key in mine else None for key in keys},
-    }  # fmt: skip
+    }
 
 
 def _drawn(rng):
     return {
-        "model.dropout": float(rng.uniform(0.3, 0.7)), "model.fine_tuned_blocks": int(rng.integers(0, 5)),
-        "train.lr": float(10 ** rng.uniform(-6, -3)), "train.head_lr": float(10 ** rng.uniform(-4, -2)),
+        "model.dropout": float(rng.uniform(0.3, 0.7)),
+        "model.fine_tuned_blocks": int(rng.integers(0, 5)),
+        "train.lr": float(10 ** rng.uniform(-6, -3)),
+        "train.head_lr": float(10 ** rng.uniform(-4, -2)),
         "model.tabular_hidden": str(rng.choice(["[64, 32]", "[32]", "[64, 64, 32]"])),
-    }  # fmt: skip
+    }
 
 
 def _winner(row, mine, flat):
@@ -122,9 +150,19 @@ def _winner(row, mine, flat):
     values = {key: json.loads(value) if isinstance(value, str) else value for key, value in values.items()}
     epochs = None if flat else int(np.median(row["best_epochs"]))
     return Chosen(
-        row["arm"], row["repeat"], row["fold"], row["number"], f"{row['arm']}.t{row['number']}", row["value"],
-        tuple(row["scores"]), tuple(row["best_epochs"]), epochs, row["n_trainable"], row["default"], values,
-    )  # fmt: skip
+        row["arm"],
+        row["repeat"],
+        row["fold"],
+        row["number"],
+        f"{row['arm']}.t{row['number']}",
+        row["value"],
+        tuple(row["scores"]),
+        tuple(row["best_epochs"]),
+        epochs,
+        row["n_trainable"],
+        row["default"],
+        values,
+    )
 
 
 def with_search(stored, found, **rules):
@@ -136,7 +174,8 @@ def with_search(stored, found, **rules):
 def nested(stored, found=None, **rules):
     """Return the finished study as one whose settings were searched inside every fold.
 
-    With two folds the training patients of one are the test patients of the other, whose predictions serve as inner ones.
+    With two folds the training patients of one are the test patients of the other, whose predictions serve as inner
+    ones.
     """
     folds = [_nested_entry(entry) for entry in stored.folds["folds"]]
     content = {
@@ -349,11 +388,18 @@ def test_curves_of_refits_show_training_alone(evaluated, plain, plain_numbers):
 
 
 FALSE_OF_NESTED = (
-    "validation patients", "20 % of the patients", "set aside as validation part", "for early stopping",
+    "validation patients",
+    "20 % of the patients",
+    "set aside as validation part",
+    "for early stopping",
     "validation rows of the fold",
-    "No hyperparameter was searched", "no hyperparameter was searched", "early stopping is noisy", "training and validation;",
-    "best epoch 2", "chosen on validation",
-)  # fmt: skip
+    "No hyperparameter was searched",
+    "no hyperparameter was searched",
+    "early stopping is noisy",
+    "training and validation;",
+    "best epoch 2",
+    "chosen on validation",
+)
 
 
 def test_nothing_that_a_nested_study_does_not_do_is_said_of_it(documents, evaluated):
@@ -367,14 +413,21 @@ def test_nothing_that_a_nested_study_does_not_do_is_said_of_it(documents, evalua
 def test_the_methods_of_a_nested_search(documents):
     text = documents["methods"]
     for phrase in (
-        "No validation part was set aside", "into 3 inner folds",
+        "No validation part was set aside",
+        "into 3 inner folds",
         "In the search, on inner folds, training lasted at most 2 epochs",
-        "Refits on whole training parts lasted the median", "Searched were `model.dropout` (0.3 to 0.7)",
-        "`train.lr` (1e-06 to 0.001, logarithmic)", "Every search had 20 trials, the same for all arms",
-        "below the median of the finished trials", "each predicted by the chosen trial's inner fit that had not seen the patient",
-        "Both were applied to the refit's test patients", "calibrated on predictions out of the same inner folds", "Optuna 5",
-        "The same search on the whole cohort", "values given here and above are those of the reference configuration",
-    ):  # fmt: skip
+        "Refits on whole training parts lasted the median",
+        "Searched were `model.dropout` (0.3 to 0.7)",
+        "`train.lr` (1e-06 to 0.001, logarithmic)",
+        "Every search had 20 trials, the same for all arms",
+        "below the median of the finished trials",
+        "each predicted by the chosen trial's inner fit that had not seen the patient",
+        "Both were applied to the refit's test patients",
+        "calibrated on predictions out of the same inner folds",
+        "Optuna 5",
+        "The same search on the whole cohort",
+        "values given here and above are those of the reference configuration",
+    ):
         assert phrase in text, phrase
     assert "  " not in text and ".." not in text and " ." not in text
 
@@ -496,7 +549,7 @@ def tuned(plain, notice="", cohort=None):
         ({"notice": f"{OPTIMISTIC} these patients"}, "Patients of this study had a part in that search"),
         ({"notice": f"{OPTIMISTIC} 3 of the 32 patients"}, "3 of the 32 patients of this study had a part"),
     ],
-)  # fmt: skip
+)
 def test_settings_of_an_earlier_search(plain, options, there):
     study = tuned(plain, **options)
     text = "\n".join(methods(study, Evaluation()))
@@ -545,9 +598,12 @@ UNFINISHED = {
 def test_an_unfinished_search_is_reported_as_far_as_it_has_come(state, mode, plain):
     study = nested(plain) if mode == "nested" else flat(plain)
     study = dataclasses.replace(
-        study, searched=UNFINISHED[state](study.searched), predictions=study.predictions.iloc[:0], records={},
+        study,
+        searched=UNFINISHED[state](study.searched),
+        predictions=study.predictions.iloc[:0],
+        records={},
         history=study.history.iloc[:0],
-    )  # fmt: skip
+    )
     evaluation = evaluate(study, n_replicates=50)
     text = documents_of(study, evaluation)["supplement"]
     assert "Unfinished" in text.partition("## Hyper-parameter search")[2] and not re.search(r"\bnan\b|None|inf\b", text)
@@ -620,7 +676,7 @@ def test_settings_come_in_the_order_of_the_space(evaluated):
         ([True, False], None, ["yes", "no"]),
         (["best"], None, ["best"]),
     ],
-)  # fmt: skip
+)
 def test_an_axis_shows_the_declared_range(values, hole, expected):
     axis = scale(pd.Series(values, dtype=object), hole)
     axes = Figure().subplots()

@@ -26,15 +26,24 @@ NAN = float("nan")
 
 @pytest.fixture
 def table():
-    data = pd.DataFrame({
-        "arm": ["image", "=1+1", "odd|name_1"], "metric": ["roc_auc", "accuracy", "roc_auc"],
-        "value": [0.1 + 0.2, 2 / 3, NAN], "e1_p": [0.0004, 0.5, NAN], "n_patients": [294, 59, 1000],
-        "primary": [True, False, True],
-    })  # fmt: skip
-    shown = pd.DataFrame({
-        "Arm": ["image", "=1+1", "odd|name_1"], "AUC": ["0.300 (0.200 to 0.400)", "−0.667 (−0.700 to 0.100)", "n/a"],
-        "p": ["< 0.001", "0.500", "n/a"], "Note": ["100 % & ±δ ≥ #1", "[square] \\ {curly} $~^", "ok"],
-    })  # fmt: skip
+    data = pd.DataFrame(
+        {
+            "arm": ["image", "=1+1", "odd|name_1"],
+            "metric": ["roc_auc", "accuracy", "roc_auc"],
+            "value": [0.1 + 0.2, 2 / 3, NAN],
+            "e1_p": [0.0004, 0.5, NAN],
+            "n_patients": [294, 59, 1000],
+            "primary": [True, False, True],
+        }
+    )
+    shown = pd.DataFrame(
+        {
+            "Arm": ["image", "=1+1", "odd|name_1"],
+            "AUC": ["0.300 (0.200 to 0.400)", "−0.667 (−0.700 to 0.100)", "n/a"],
+            "p": ["< 0.001", "0.500", "n/a"],
+            "Note": ["100 % & ±δ ≥ #1", "[square] \\ {curly} $~^", "ok"],
+        }
+    )
     return PaperTable("hand", "By hand_1 & more", "Who: 50 % of n_1 within ±δ.", data, shown)
 
 
@@ -69,11 +78,18 @@ def test_any_number_survives_csv(values):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a_b & 5 % #1 $2", r"a\_b \& 5~\% \#1 \$2"), ("−0.013", "$-$0.013"), ("±δ ≥ 2", r"$\pm$$\delta$ $\geq$ 2"),
-        ("< 0.001", "$<$~0.001"), ("[x]", "{[}x{]}"), ("{~^\\}", r"\{\textasciitilde{}\textasciicircum{}\textbackslash{}\}"),
-        ("a -- b", "a -{}- b"), ("Größe", "Größe"), ("乳", "?"), ("two\nlines", "two lines"),
+        ("a_b & 5 % #1 $2", r"a\_b \& 5~\% \#1 \$2"),
+        ("−0.013", "$-$0.013"),
+        ("±δ ≥ 2", r"$\pm$$\delta$ $\geq$ 2"),
+        ("< 0.001", "$<$~0.001"),
+        ("[x]", "{[}x{]}"),
+        ("{~^\\}", r"\{\textasciitilde{}\textasciicircum{}\textbackslash{}\}"),
+        ("a -- b", "a -{}- b"),
+        ("Größe", "Größe"),
+        ("乳", "?"),
+        ("two\nlines", "two lines"),
     ],
-)  # fmt: skip
+)
 def test_latex_escapes(text, expected):
     assert escaped(text) == expected
 
@@ -81,9 +97,16 @@ def test_latex_escapes(text, expected):
 def test_latex_has_caption_label_rules_and_the_notice(table):
     text = latex(table, NOTICE)
     for part in (
-        r"\caption{By hand\_1 \& more}", r"\label{tab:hand}", r"\toprule", r"\midrule", r"\bottomrule", "$-$0.667",
-        r"\textbf{synthetic \& 100~\% made up.}", r"50~\% of n\_1 within $\pm$$\delta$.", r"\begin{table*}",
-    ):  # fmt: skip
+        r"\caption{By hand\_1 \& more}",
+        r"\label{tab:hand}",
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+        "$-$0.667",
+        r"\textbf{synthetic \& 100~\% made up.}",
+        r"50~\% of n\_1 within $\pm$$\delta$.",
+        r"\begin{table*}",
+    ):
         assert part in text
     assert not set(text) & set("−±δ≥")
 

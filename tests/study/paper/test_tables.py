@@ -14,8 +14,11 @@ from study.settings import BASELINE
 
 ARMS = ["image", "tabular", "concat", "attention", BASELINE]
 THRESHOLDS = (
-    "sensitivity_at_90_specificity", "specificity_achieved", "specificity_at_90_sensitivity", "sensitivity_achieved",
-)  # fmt: skip
+    "sensitivity_at_90_specificity",
+    "specificity_achieved",
+    "specificity_at_90_sensitivity",
+    "sensitivity_achieved",
+)
 
 
 @pytest.fixture
@@ -50,10 +53,31 @@ def with_protocol(stored, **values):
 
 def test_the_order_is_that_of_a_paper(tables):
     expected = [
-        "flow", "table_1", "folds", "main", "comparisons", "auc_by_estimand", "auc_by_class", "comparisons_by_class",
-        "operating_points", "calibration", "subgroups", "levels", "summary_patient", "summary_breast", "summary_image",
-        "methods", "variance", "reliability", "errors_by_class", "errors", "per_fold", "settings", "compute", "audit",
-    ]  # fmt: skip
+        "flow",
+        "table_1",
+        "folds",
+        "main",
+        "comparisons",
+        "auc_by_estimand",
+        "auc_by_class",
+        "comparisons_by_class",
+        "operating_points",
+        "calibration",
+        "subgroups",
+        "levels",
+        "summary_patient",
+        "summary_breast",
+        "summary_image",
+        "methods",
+        "variance",
+        "reliability",
+        "errors_by_class",
+        "errors",
+        "per_fold",
+        "settings",
+        "compute",
+        "audit",
+    ]
     assert [name for name in expected if name in tables] == list(tables)
     assert set(expected) - set(tables) <= {"subgroups", "auc_by_class", "comparisons_by_class"}
 

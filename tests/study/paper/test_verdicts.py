@@ -8,14 +8,34 @@ from study.stats.procedure import CORRECTED, PROCEDURE
 
 def a_comparison(**changed):
     base = {
-        "first": "concat", "second": "image", "difference": 0.03, "e1_low": 0.01, "e1_high": 0.05, "e1_p": 0.003,
-        "e2_low": 0.005, "e2_high": 0.055, "e2_p": 0.02, "e2_low_90": 0.01, "e2_high_90": 0.05, "e2_method": CORRECTED,
-        "corrected_low": 0.005, "corrected_high": 0.055, "corrected_p": 0.02,
-        "procedure_low": np.nan, "procedure_high": np.nan, "procedure_p": np.nan,
-        "p_worse": 0.0, "p_equivalent": 0.3, "p_better": 0.7,
-        "bootstrap_low": 0.01, "bootstrap_high": 0.05, "permutation_p": 0.004,
-        "n_patients": 300, "n_scores": 10, "n_seeds": 3,
-    }  # fmt: skip
+        "first": "concat",
+        "second": "image",
+        "difference": 0.03,
+        "e1_low": 0.01,
+        "e1_high": 0.05,
+        "e1_p": 0.003,
+        "e2_low": 0.005,
+        "e2_high": 0.055,
+        "e2_p": 0.02,
+        "e2_low_90": 0.01,
+        "e2_high_90": 0.05,
+        "e2_method": CORRECTED,
+        "corrected_low": 0.005,
+        "corrected_high": 0.055,
+        "corrected_p": 0.02,
+        "procedure_low": np.nan,
+        "procedure_high": np.nan,
+        "procedure_p": np.nan,
+        "p_worse": 0.0,
+        "p_equivalent": 0.3,
+        "p_better": 0.7,
+        "bootstrap_low": 0.01,
+        "bootstrap_high": 0.05,
+        "permutation_p": 0.004,
+        "n_patients": 300,
+        "n_scores": 10,
+        "n_seeds": 3,
+    }
     return Comparison(**(base | changed))
 
 
@@ -34,11 +54,12 @@ def a_comparison(**changed):
         ({"e2_p": 0.4, "e2_low_90": -0.01, "e2_high_90": 0.06}, "non-inferior", "That it is better was not shown"),
         (
             {"e2_p": 0.4, "e2_low_90": -0.03, "e2_high_90": 0.06, "e2_low": -0.04, "e2_high": 0.08},
-            "inconclusive", "compatible with −0.040 to +0.080",
+            "inconclusive",
+            "compatible with −0.040 to +0.080",
         ),
         ({"difference": -0.03, "e1_low": -0.05, "e1_high": -0.01}, "worse", "concat is worse than image"),
     ],
-)  # fmt: skip
+)
 def test_verdicts_in_their_order_and_their_words(changed, verdict, words):
     found = judged([a_comparison(**changed)], delta=0.02)[0]
     assert found.verdict == verdict and words in sentence(found, 0.02)

@@ -162,13 +162,25 @@ def edit_logits_and_digest(folder):
 
 
 TAMPERINGS = {
-    edit_report: "report.md", edit_supplement: "supplement.md", edit_verdict: "tables/comparisons.md",
-    edit_csv: "tables/main.csv", edit_latex: "tables/main.tex", edit_macro: "numbers.tex", edit_numbers: "numbers.json",
-    edit_excel: "tables.xlsx", edit_word: "tables.docx", edit_html: "report.html", drop_a_row: "tables/per_fold.csv",
-    drop_a_table: "tables/calibration.csv", edit_figure_numbers: "figures/contrasts.csv", swap_a_figure: "figures/main.png",
-    edit_svg_text: "figures/main.svg", edit_methods: "methods.tex", edit_checklist: "checklists/tripod_ai_2024.csv",
+    edit_report: "report.md",
+    edit_supplement: "supplement.md",
+    edit_verdict: "tables/comparisons.md",
+    edit_csv: "tables/main.csv",
+    edit_latex: "tables/main.tex",
+    edit_macro: "numbers.tex",
+    edit_numbers: "numbers.json",
+    edit_excel: "tables.xlsx",
+    edit_word: "tables.docx",
+    edit_html: "report.html",
+    drop_a_row: "tables/per_fold.csv",
+    drop_a_table: "tables/calibration.csv",
+    edit_figure_numbers: "figures/contrasts.csv",
+    swap_a_figure: "figures/main.png",
+    edit_svg_text: "figures/main.svg",
+    edit_methods: "methods.tex",
+    edit_checklist: "checklists/tripod_ai_2024.csv",
     edit_logits_and_digest: "pack.json",
-}  # fmt: skip
+}
 
 
 def once(function, key):
@@ -190,8 +202,9 @@ def kept():
     return {
         "evaluate": once(verification.evaluate, lambda study: study.predictions["logit"].to_numpy().tobytes()),
         "gather": once(verification.gather, lambda study, evaluation, options: id(evaluation)),
-        "texts": once(verification.texts, id), "draw": once(verification.draw, lambda drawing, options: id(drawing)),
-    }  # fmt: skip
+        "texts": once(verification.texts, id),
+        "draw": once(verification.draw, lambda drawing, options: id(drawing)),
+    }
 
 
 @pytest.fixture

@@ -27,13 +27,19 @@ from study.search.importance import importances
 ROOT = Path(__file__).resolve().parents[3]
 METRIC = "Mean validation ROC-AUC"
 SPACE = {
-    "train.lr": FloatDistribution(1e-5, 1e-2, log=True), "model.dropout": FloatDistribution(0, 0.6, step=0.1),
-    "model.fine_tuned_blocks": IntDistribution(0, 4), "model.hidden": CategoricalDistribution(["[64]", "[256, 64]", None]),
-}  # fmt: skip
+    "train.lr": FloatDistribution(1e-5, 1e-2, log=True),
+    "model.dropout": FloatDistribution(0, 0.6, step=0.1),
+    "model.fine_tuned_blocks": IntDistribution(0, 4),
+    "model.hidden": CategoricalDistribution(["[64]", "[256, 64]", None]),
+}
 TEXT = {
-    "arm": "concat", "question": "Together?", "searched_on": "200 patients in 3 inner folds",
-    "held_out": "100 patients of fold 0", "space": {"train.lr": "1e-5 to 1e-2 | log"}, "rules": ["20 trials."],
-}  # fmt: skip
+    "arm": "concat",
+    "question": "Together?",
+    "searched_on": "200 patients in 3 inner folds",
+    "held_out": "100 patients of fold 0",
+    "space": {"train.lr": "1e-5 to 1e-2 | log"},
+    "rules": ["20 trials."],
+}
 
 
 @pytest.fixture
@@ -54,14 +60,20 @@ def trial(
 ):
     """A finished trial as a search leaves it; its parameters follow from its number unless given."""
     chosen = {
-        "train.lr": 10 ** (-5 + number % 4), "model.dropout": 0.1 * (number % 6), "model.fine_tuned_blocks": number % 5,
+        "train.lr": 10 ** (-5 + number % 4),
+        "model.dropout": 0.1 * (number % 6),
+        "model.fine_tuned_blocks": number % 5,
         "model.hidden": ["[64]", "[256, 64]", None][number % 3],
-    }  # fmt: skip
+    }
     params = params or {key: chosen[key] for key in space}
     return create_trial(
-        state=state, value=value if state != TrialState.FAIL else None, params=params, distributions=dict(space),
-        user_attrs={"fold_scores": list(scores)} if scores is not None else {}, intermediate_values=dict(enumerate(curve)),
-    )  # fmt: skip
+        state=state,
+        value=value if state != TrialState.FAIL else None,
+        params=params,
+        distributions=dict(space),
+        user_attrs={"fold_scores": list(scores)} if scores is not None else {},
+        intermediate_values=dict(enumerate(curve)),
+    )
 
 
 def many(n=12):
@@ -147,15 +159,15 @@ ODD = {
         {"history", "learning-curves"},
     ),
     "constant values": ([trial(i, 0.7) for i in range(4)], {"history", "fold-scores", "learning-curves", "slices"}),
-    "nothing varies": (
-        [trial(0, 0.1 * i) for i in range(1, 4)], {"history", "fold-scores", "learning-curves"},
-    ),
+    "nothing varies": ([trial(0, 0.1 * i) for i in range(1, 4)], {"history", "fold-scores", "learning-curves"}),
     "two": ([trial(i, 0.6 + 0.1 * i) for i in range(2)], set(drawn.ORDER)),
     "hardly different": (
-        [trial(i, 1e-200 * i) for i in range(2)], {"history", "fold-scores", "learning-curves", "slices"},
+        [trial(i, 1e-200 * i) for i in range(2)],
+        {"history", "fold-scores", "learning-curves", "slices"},
     ),
     "one key alone": (
-        [trial(i, 0.6 + 0.1 * i, space={"train.lr": SPACE["train.lr"]}) for i in range(3)], set(drawn.ORDER),
+        [trial(i, 0.6 + 0.1 * i, space={"train.lr": SPACE["train.lr"]}) for i in range(3)],
+        set(drawn.ORDER),
     ),
     "no keys": ([trial(i, 0.6 + 0.1 * i, space={}) for i in range(3)], {"history", "fold-scores", "learning-curves"}),
     "no key in common": (
@@ -164,7 +176,11 @@ ODD = {
     ),
     "unequal folds": ([trial(i, 0.6 + 0.1 * i, scores=[0.5] * (i + 1)) for i in range(3)], set(drawn.ORDER)),
     "another space later": (
-        [trial(0, 0.6), trial(1, 0.7, space={**SPACE, "train.lr": FloatDistribution(1e-6, 1, log=True)}), trial(2, 0.8)],
+        [
+            trial(0, 0.6),
+            trial(1, 0.7, space={**SPACE, "train.lr": FloatDistribution(1e-6, 1, log=True)}),
+            trial(2, 0.8),
+        ],
         set(drawn.ORDER),
     ),
     "another space for the only key": (
@@ -172,7 +188,7 @@ ODD = {
         {"history", "fold-scores", "learning-curves", "slices"},
     ),
     "many": (many(), set(drawn.ORDER)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", ODD)
@@ -190,9 +206,10 @@ def test_what_can_be_drawn_is_drawn_in_every_state(case, study):
 def test_figures_are_overwritten_and_only_when_trials_have_finished(study, monkeypatch):
     saved, save = [], optuna_dashboard.save_plotly_graph_object
     monkeypatch.setattr(
-        optuna_dashboard, "save_plotly_graph_object",
+        optuna_dashboard,
+        "save_plotly_graph_object",
         lambda *args, graph_object_id: saved.append(graph_object_id) or save(*args, graph_object_id=graph_object_id),
-    )  # fmt: skip
+    )
     study.add_trials(many())
     decorate(study)
     decorate(study)
@@ -216,9 +233,11 @@ def test_the_history_by_hand(study):
     found = figures(study)["history"]
     lines = {trace["name"]: list(zip(trace["x"], trace["y"], strict=True)) for trace in found["data"]}
     assert lines == {
-        "best so far": [(0, 0.6), (3, 0.6), (4, 0.7), (4, 0.7)], "pruned, at its last epoch": [(1, 0.9)],
-        "complete": [(0, 0.6), (3, 0.5), (4, 0.7)], "best (trial 4)": [(4, 0.7)],
-    }  # fmt: skip
+        "best so far": [(0, 0.6), (3, 0.6), (4, 0.7), (4, 0.7)],
+        "pruned, at its last epoch": [(1, 0.9)],
+        "complete": [(0, 0.6), (3, 0.5), (4, 0.7)],
+        "best (trial 4)": [(4, 0.7)],
+    }
     assert "5 trials: 3 complete, 1 pruned, 1 failed" in found["layout"]["title"]["text"]
     assert found["layout"]["yaxis"]["title"]["text"] == METRIC
 
@@ -273,8 +292,9 @@ def test_roc_curves_are_kept_once_for_each_trial_and_shown_in_its_note(storage, 
             attach_roc(study, one, png, store)
     metas = {meta.filename: meta for meta in get_all_artifact_meta(study)}
     assert {name: (store / meta.artifact_id).read_bytes() for name, meta in metas.items()} == {
-        "roc-trial-0.png": b"first", "roc-trial-1.png": b"second",
-    }  # fmt: skip
+        "roc-trial-0.png": b"first",
+        "roc-trial-1.png": b"second",
+    }
     attrs = storage.get_study_system_attrs(study._study_id)
     trial_id = study.trials[1]._trial_id
     assert attrs[f"dashboard:{trial_id}:note_ver"] == 1
@@ -371,9 +391,13 @@ def test_ctrl_c_ends_it_quietly(storage, tmp_path):
         "serve(sys.argv[1], Path('.'), port=0, announce=lambda at: print(at, flush=True))"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", code, str(storage.engine.url)], cwd=tmp_path, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        [sys.executable, "-c", code, str(storage.engine.url)],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     address = process.stdout.readline().strip().removesuffix("/dashboard")
     assert json.loads(fetched(address, "/api/studies")) == {"study_summaries": []}
     process.send_signal(signal.SIGINT)

@@ -61,10 +61,33 @@ SETS = ("data.phantom.n_patients=40", "protocol.folds=2", "train.max_epochs=40",
 def command(folder, server):
     sets = [word for text in SETS for word in ("--set", text)]
     return [
-        sys.executable, "-m", "study.search", "--preset", "tiny", "--data", "phantom", "--ablation", "tabular",
-        "--trials", "6", "--wave", "2", "--inner-folds", "2", "--no-best-toml", "--storage", server, "--name", "shared",
-        "--out", str(folder / "results"), "--reports", str(folder / "reports"), "--no-figures", *sets,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "study.search",
+        "--preset",
+        "tiny",
+        "--data",
+        "phantom",
+        "--ablation",
+        "tabular",
+        "--trials",
+        "6",
+        "--wave",
+        "2",
+        "--inner-folds",
+        "2",
+        "--no-best-toml",
+        "--storage",
+        server,
+        "--name",
+        "shared",
+        "--out",
+        str(folder / "results"),
+        "--reports",
+        str(folder / "reports"),
+        "--no-figures",
+        *sets,
+    ]
 
 
 def started(words, log):

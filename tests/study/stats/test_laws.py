@@ -271,8 +271,10 @@ def test_a_comparison_swaps_its_signs_and_finds_a_planted_gain():
 def test_one_split_has_no_e2_and_one_repeat_has_the_corrected_t():
     single, weights, rng = pair(1, n_repeats=1, n_seeds=1), np.ones((20, 200)), np.random.default_rng(0)
     whole = Pair(single.labels, single.scores, single.patients, single.folds * 0, single.repeats, single.seeds)
-    found = {name: compare("a", "b", data, weights, rng, delta=0.02) for name, data in
-             (("whole", whole), ("single", single), ("repeated", pair(1)))}  # fmt: skip
+    found = {
+        name: compare("a", "b", data, weights, rng, delta=0.02)
+        for name, data in (("whole", whole), ("single", single), ("repeated", pair(1)))
+    }
     assert np.isnan(found["whole"].e2_p) and np.isnan(found["whole"].e2_low)
     assert found["single"].e2_method == BOUNDED and found["single"].e2_p >= found["single"].corrected_p
     assert np.isnan(found["single"].procedure_p)

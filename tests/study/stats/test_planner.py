@@ -35,8 +35,7 @@ plans = st.builds(
 
 class TestVariance:
     @pytest.mark.parametrize(
-        ("n_positive", "n_negative", "printed"),
-        [(20, 200, 0.06498283), (110, 110, 0.03282048), (20, 20, 0.07789072)],
+        ("n_positive", "n_negative", "printed"), [(20, 200, 0.06498283), (110, 110, 0.03282048), (20, 20, 0.07789072)]
     )
     def test_agrees_with_the_r_package_auctestr(self, n_positive, n_negative, printed):
         """The examples in the manual page of its `se_auc`, an implementation of Hanley and McNeil (1982)."""
@@ -258,10 +257,13 @@ def fold_means(rng, n_studies, n_images=1, share=0.0, models=1, between_models=0
         common = [normals(rng, *shape) for shape in shapes]
         for model in range(models):
             positive, negative = (
-                (math.sqrt(between_models) * part + math.sqrt(1 - between_models) * normals(rng, *shape))
-                if models > 1 else part
+                (
+                    (math.sqrt(between_models) * part + math.sqrt(1 - between_models) * normals(rng, *shape))
+                    if models > 1
+                    else part
+                )
                 for part, shape in zip(common, shapes, strict=True)
-            )  # fmt: skip
+            )
             above = (positive + SHIFT).reshape(n_studies, -1, 1) > negative.reshape(n_studies, 1, -1)
             total[model] += above.mean(axis=(1, 2))
     return total / len(POSITIVES)

@@ -36,8 +36,13 @@ def lists(tmp_path):
 def test_names_are_parsed(lists):
     row = mini_ddsm.read_v1(lists()).images.set_index("image_id").loc["Cancer/" + name(2, "B_0002_1", "LEFT", "MLO")]
     assert row[["patient_id", "case_id", "breast", "view", "site", "status"]].tolist() == [
-        "B_0002_1", "B_0002_1/Cancer", "L", "MLO", "B", "Cancer"
-    ]  # fmt: skip
+        "B_0002_1",
+        "B_0002_1/Cancer",
+        "L",
+        "MLO",
+        "B",
+        "Cancer",
+    ]
 
 
 def test_density_zero_is_missing(lists):

@@ -22,10 +22,17 @@ def case(status, number, letter="C", contours=(), age=60.0, density=2):
             contour = f"{stem}_Mask.jpg" if f"{side}_{view}" in contours else "-"
             rows.append(
                 {
-                    "fullPath": f"{stem}.jpg", "fileName": f"{stem}.jpg".rsplit("\\")[-1], "View": view, "Side": side,
-                    "Status": status, "Tumour_Contour": contour, "Tumour_Contour2": "-", "Age": age, "Density": density,
+                    "fullPath": f"{stem}.jpg",
+                    "fileName": f"{stem}.jpg".rsplit("\\")[-1],
+                    "View": view,
+                    "Side": side,
+                    "Status": status,
+                    "Tumour_Contour": contour,
+                    "Tumour_Contour2": "-",
+                    "Age": age,
+                    "Density": density,
                 }
-            )  # fmt: skip
+            )
     return rows
 
 
@@ -60,7 +67,10 @@ def release(tmp_path):
 
 
 def overlay(folder, place, pathology):
-    text = f"TOTAL_ABNORMALITIES 1\nABNORMALITY 1\nLESION_TYPE MASS\nPATHOLOGY {pathology}\nTOTAL_OUTLINES 1 \nBOUNDARY\n1 2 # \n"
+    text = (
+        f"TOTAL_ABNORMALITIES 1\nABNORMALITY 1\nLESION_TYPE MASS\nPATHOLOGY {pathology}\nTOTAL_OUTLINES 1 \nBOUNDARY\n1"
+        " 2 # \n"
+    )
     file = folder / place
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(text.replace("\n", "\r\n").encode())
@@ -78,8 +88,12 @@ def test_the_list_is_read(release):
     images = listing.images.set_index("image_id")
     row = images.loc["Cancer/0001/C_0001_1.LEFT_CC.jpg"]
     assert (row["patient_id"], row["case_id"], row["breast"], row["view"], row["site"]) == (
-        "C_0001_1", "C_0001_1/Cancer", "L", "CC", "C",
-    )  # fmt: skip
+        "C_0001_1",
+        "C_0001_1/Cancer",
+        "L",
+        "CC",
+        "C",
+    )
     assert images["patient_id"].nunique() == 4, "number 0001 of letter A and of letter C are two women"
     assert images.loc["Cancer/0002/C_0002_1.LEFT_CC.jpg", ["age"]].isna().all()
     assert images.loc["Benign/0003/C_0003_1.LEFT_CC.jpg", ["density"]].isna().all()
