@@ -51,7 +51,7 @@ class DataConfig(Section):
     """The classes labelled 0; empty for every other one. Rows of neither are left out and counted."""
     label_level: Literal["case", "breast"] = "case"
     """What a label belongs to. With `breast` the unit of analysis is the breast, and the opposite breast of a positive
-    case is negative (see mmbc.data.labels)."""
+    case is negative (see mmbc.data.tables.labels)."""
     columns: dict[str, str] = {}
     """For a manifest: which column is which, for example `patient_id = "PatID"`."""
     features: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class DataConfig(Section):
     sheet: str = ""
     """For an Excel manifest: the sheet; empty for the first."""
     outlines: Literal["sham", "inpaint", "keep"] = "sham"
-    """What happens to lesion outlines burned into the pixels (see mmbc.data.outlines)."""
+    """What happens to lesion outlines burned into the pixels (see mmbc.data.images.outlines)."""
     image_size: int = Field(224, ge=32)
     """Side of the square network input in pixels."""
     resize: Literal["letterbox", "stretch"] = "letterbox"

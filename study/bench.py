@@ -1,6 +1,6 @@
 """How fast is it here, and against what: `python -m study.bench --data PATH`.
 
-Every contender trains the same models to the same schedule in a process of its own; see `study.contenders`.
+Every contender trains the same models to the same schedule in a process of its own; see `study.benchmarks.loops`.
 """
 
 import json
@@ -24,24 +24,25 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mmbc.data import tabular
 from mmbc.data.cohort import Cohort
-from mmbc.data.images import ImageStore, open_store, read_images
+from mmbc.data.images.store import ImageStore, open_store, read_images
 from mmbc.data.readers import PHANTOM, source
+from mmbc.data.tables import encoding
 from mmbc.errors import MmbcError, StudyError
 from mmbc.training.device import resolved
-from study import contenders, folds
-from study.audit.speed import per_image
-from study.audit.subject import Subject, of_cohort
-from study.environment import memory_gib, processor
-from study.execute import Workspace, execute
-from study.live import duration
-from study.observe import FitProgress, Observer
-from study.plan import Cell, plan
-from study.search.rehearsal import wave_of
-from study.search.waves import Asked, train
-from study.settings import StudyFile, chosen_arms, load
-from study.workplace import Tolerance, open_cohort
+from study.benchmarks import loops
+from study.benchmarks.audit_speed import per_image
+from study.benchmarks.search_wave import wave_of
+from study.checks.subject import Subject, of_cohort
+from study.cohort.loading import Tolerance, open_cohort
+from study.console.live_view import duration
+from study.design import folds
+from study.design.cells import Cell, plan
+from study.design.study_file import StudyFile, chosen_arms, load
+from study.records.environment import memory_gib, processor
+from study.records.progress import FitProgress, Observer
+from study.training.lockstep import Workspace, execute
+from study.tuning.waves import Asked, train
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -125,13 +126,13 @@ def _contend(name: str, task: Task, channel: Any) -> None:
     """Run a contender in this process and send what it took."""
     try:
         if name in ("naive", "careful"):
-            loop = contenders.naive if name == "naive" else contenders.careful
+            loop = loops.naive if name == "naive" else loops.careful
             began = time.perf_counter()
             took = loop(task.cells, task.cohort)
             result: dict[str, Any] = {"once": took.once, "cells": took.cells, "total": time.perf_counter() - began}
         elif name == "lower_bound":
-            n_tabular = tabular.fit(task.cohort.images, task.cohort.features).n_outputs
-            parts = contenders.lower_bound(task.cells, len(task.cohort.images), n_tabular)
+            n_tabular = encoding.fit(task.cohort.images, task.cohort.features).n_outputs
+            parts = loops.lower_bound(task.cells, len(task.cohort.images), n_tabular)
             result = {"once": 0.0, "cells": {}, "total": sum(parts.values()), "parts": parts}
         else:
             result = _own(task, "sequential" if name == "sequential" else "lockstep")
@@ -373,7 +374,9 @@ def _timed(work: Callable[[], Any]) -> float:
 
 def _statistics(console: Console) -> dict[str, float]:
     """Time the patient bootstrap in a process of its own, for its peak of memory."""
-    done = subprocess.run([sys.executable, "-m", "study.stats.speed"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "study.benchmarks.stats_speed"], capture_output=True, text=True, check=True
+    )
     facts: dict[str, float] = json.loads(done.stdout)
     console.print(
         f"{facts['replicates']:.0f} patient-bootstrap replicates of the AUC, {facts['rows']:.0f} images,"
@@ -386,7 +389,9 @@ def _statistics(console: Console) -> dict[str, float]:
 
 def _pack(console: Console) -> dict[str, float]:
     """Time the paper pack in a process of its own, for its peak of memory."""
-    done = subprocess.run([sys.executable, "-m", "study.paper.speed"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "study.benchmarks.report_speed"], capture_output=True, text=True, check=True
+    )
     facts: dict[str, float] = json.loads(done.stdout)
     console.print(
         f"paper pack of {facts['images']:.0f} images, 4 arms and the baseline, 5 folds, 2000 replicates:"

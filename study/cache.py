@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mmbc.data.cache import GIB, Entry, entries, remove
+from mmbc.data.images.cache import GIB, Entry, entries, remove
 from mmbc.errors import ConfigError, MmbcError, nearest
-from study.workplace import CACHE
+from study.cohort.loading import CACHE
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 MEANING = {

@@ -7,11 +7,11 @@ import typer
 from rich.console import Console
 
 from mmbc.errors import MmbcError
-from study.evaluate import evaluate
-from study.paper.joined import write_comparison
-from study.paper.screen import show_evaluation
-from study.stored import load_study
-from study.together import together
+from study.console.report_screen import show_evaluation
+from study.evaluation.evaluation import evaluate
+from study.evaluation.side_by_side import together
+from study.records.stored_study import load_study
+from study.reporting.comparison import write_comparison
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -9,18 +9,18 @@ import typer
 from rich.console import Console
 
 from mmbc.errors import ConfigError, MmbcError
-from study import options
-from study.describe import describe, write_description
-from study.execute import CACHE_GIB, CHECKPOINT_EVERY
-from study.live import View
-from study.options import COHORT, Asked
-from study.paper.pack import Options
-from study.paper.screen import write_report
-from study.prepare import Planned, Request, prepare
-from study.run import carry_out
-from study.screen import interrupted, plan_facts, show, show_description, show_forecast
-from study.settings import StudyFile
-from study.terminal import show_error, write_facts
+from study.cohort.description import describe, write_description
+from study.console import options
+from study.console.live_view import View
+from study.console.options import COHORT, Asked
+from study.console.plan_screen import interrupted, plan_facts, show, show_description, show_forecast
+from study.console.report_screen import write_report
+from study.console.terminal import show_error, write_facts
+from study.design.study_file import StudyFile
+from study.reporting.pack import Options
+from study.training.lockstep import CACHE_GIB, CHECKPOINT_EVERY
+from study.training.preparation import Planned, Request, prepare
+from study.training.run import carry_out
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

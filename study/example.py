@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from study.simulated import predictions
+from study.imports.example_table import predictions
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 GAINS = {"cnn": 0.7, "clinical": 0.5, "fusion": 1.2}

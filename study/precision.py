@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmbc.errors import ConfigError, MmbcError
-from study.paper.planning import assumptions, lines, resolution
+from study.console.precision_text import assumptions, lines, resolution
 from study.stats.planner import Plan, PlanResult, plan
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

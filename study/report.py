@@ -12,14 +12,14 @@ import typer
 from rich.console import Console
 
 from mmbc.errors import ConfigError, MmbcError, nearest
-from study.evaluate import Evaluation, evaluate
-from study.imported import Import, import_predictions
-from study.paper.answer import missing_for_verdicts, unfinished
-from study.paper.pack import Options, write_pack
-from study.paper.screen import show_evaluation
-from study.paper.style import JOURNALS
-from study.settings import column_roles, named
-from study.stored import StoredStudy, load_study
+from study.console.report_screen import show_evaluation
+from study.design.study_file import column_roles, named
+from study.evaluation.evaluation import Evaluation, evaluate
+from study.imports.imported_study import Import, import_predictions
+from study.records.stored_study import StoredStudy, load_study
+from study.reporting.figures.style import JOURNALS
+from study.reporting.pack import Options, write_pack
+from study.reporting.text.answer import missing_for_verdicts, unfinished
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

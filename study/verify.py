@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from mmbc.errors import MmbcError
-from study.paper.verification import verify
+from study.reporting.verification import verify
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

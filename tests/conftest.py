@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from mmbc.data.readers import Source
-from study.evaluate import evaluate
-from study.execute import Workspace, execute
-from study.observe import Observer
-from study.prepare import Request, prepare
-from study.run import carry_out
-from study.settings import chosen_arms, load
-from study.stored import load_study
-from study.workplace import CACHE
+from study.cohort.loading import CACHE
+from study.design.study_file import chosen_arms, load
+from study.evaluation.evaluation import evaluate
+from study.records.progress import Observer
+from study.records.stored_study import load_study
+from study.training.lockstep import Workspace, execute
+from study.training.preparation import Request, prepare
+from study.training.run import carry_out
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"

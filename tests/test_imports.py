@@ -1,4 +1,4 @@
-"""The import rules of the design, checked on the source and in fresh interpreters."""
+"""The house rules of DESIGN: which module may import which, checked on the source and in fresh interpreters."""
 
 import ast
 import subprocess
@@ -9,21 +9,36 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted([*(ROOT / "mmbc").rglob("*.py"), *(ROOT / "study").rglob("*.py")])
-COMMANDS = {
-    "study.cv",
-    "study.report",
-    "study.verify",
-    "study.compare",
-    "study.example",
-    "study.bench",
-    "study.cache",
-    "study.precision",
-    "study.search.__main__",
-    "study.audit.__main__",
-    "study.stats.simulate",
-    "mmbc.example",
-}
+
+ROOMS = (
+    "console",
+    "benchmarks",
+    "tuning",
+    "leaks",
+    "reporting",
+    "checks",
+    "imports",
+    "training",
+    "evaluation",
+    "cohort",
+    "records",
+    "design",
+    "stats",
+    "text",
+)
+"""Folders of `study/`, each of which imports only itself and those after it. The files above them are the commands."""
+
 TORCH = {"torch", "torchvision", "timm", "safetensors"}
+ALLOWED = {
+    "torch": ("study.training.", "study.benchmarks."),
+    "torchvision": ("study.benchmarks.",),
+    "timm": ("study.benchmarks.",),
+    "safetensors": ("study.training.",),
+    "optuna": ("study.tuning.",),
+    "matplotlib": ("study.reporting.figures.", "study.checks."),
+    "seaborn": ("study.reporting.figures.",),
+}
+"""Packages that only some rooms of `study` import."""
 
 
 def name_of(path: Path) -> str:
@@ -31,43 +46,85 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+NAMES = {name_of(path) for path in MODULES}
+
+
 def imported(path: Path) -> set[str]:
-    """Return every module a file imports, wherever in the file; `from a import b` counts as `a` and `a.b`."""
+    """Return every module a file imports, wherever in the file."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in NAMES else node.module for name in names}
     return found
 
 
-def roots(path: Path) -> set[str]:
-    return {module.split(".")[0] for module in imported(path)}
+def room_of(module: str) -> str | None:
+    """Return the room of a module of `study`; None for a command and for `study` itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in ROOMS else None
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_import_rules(path):
-    module, used = name_of(path), roots(path)
+    module, used = name_of(path), {name.split(".")[0] for name in imported(path)}
     if module.startswith("mmbc"):
         assert "study" not in used, "mmbc knows nothing of studies"
     else:
-        if module not in {"study.execute", "study.bench", "study.contenders"}:
-            assert not used & TORCH, "in study, torch is imported by execute and the benchmark alone"
-        if not module.startswith("study.search."):
-            assert "optuna" not in used
-        if not module.startswith("study.paper."):
-            assert not used & {"matplotlib", "seaborn"}, "figures are drawn in study.paper alone"
-    if module.startswith("study.stats") and module not in COMMANDS:
-        allowed = {"numpy", "scipy", "sklearn", "statsmodels", "study"} | set(sys.stdlib_module_names)
-        assert used <= allowed
-    assert not {m for m in imported(path) if m in COMMANDS} - {module}, "no module imports a command"
+        for package, places in ALLOWED.items():
+            assert package not in used or f"{module}.".startswith(places), f"{package} is imported in {places} alone"
+    if module.startswith("study.stats"):
+        assert used <= {"numpy", "scipy", "sklearn", "statsmodels", "study"} | set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room_of(name_of(path))], ids=name_of)
+def test_rooms_import_only_those_below(path):
+    """An import that runs uphill makes a circle sooner or later: what both need belongs into a lower room."""
+    below = ROOMS[ROOMS.index(room_of(name_of(path))) :]
+    for module in imported(path):
+        if module.startswith("study."):
+            assert room_of(module) in below, f"{name_of(path)} may not import {module}"
+
+
+def test_every_folder_of_study_is_a_room():
+    """A new room must be placed in the order."""
+    assert {path.parent.name for path in (ROOT / "study").glob("*/__init__.py")} == set(ROOMS)
+    assert set(ROOMS) == {path.name for path in (ROOT / "study").iterdir() if path.is_dir()} - {"__pycache__"}
+
+
+def test_nothing_imports_in_a_circle():
+    """Neither modules nor the packages of `mmbc`."""
+    graph = {name_of(path): {name for name in imported(path) if name in NAMES} for path in MODULES}
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join([*trail[trail.index(module) :], module])
+        if module not in done:
+            for other in sorted(graph[module]):
+                visit(other, (*trail, module))
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, ())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_files_stay_readable(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, "split it"
 
 
 def test_reading_results_needs_no_torch():
     """One interpreter for all: what none of them pulls in, not one of them pulls in."""
-    modules = ["study.record", "study.evaluate", "study.compare", "study.verify", "study.report"]
+    modules = [
+        "study.records.stored_study",
+        "study.evaluation.evaluation",
+        "study.compare",
+        "study.verify",
+        "study.report",
+    ]
     code = (
         f"import importlib, sys\nfor name in {modules!r}:\n    importlib.import_module(name)\n"
         "    assert not {'torch', 'timm', 'optuna'} & set(sys.modules), name"

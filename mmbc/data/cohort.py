@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from mmbc.config import DataConfig, FeatureKind
-from mmbc.data import labels, leaky
-from mmbc.data.labels import Sides
+from mmbc.data import leaky
+from mmbc.data.tables import labels
+from mmbc.data.tables.labels import Sides
 from mmbc.errors import CohortError, ImageError, nearest, some
 
 KEYS = ("image_id", "patient_id", "case_id", "breast", "view", "status", "site")
@@ -41,7 +42,7 @@ class Listing:
         name: cohort name, used for the default name of a study.
         images: one row per listed image with the columns of `KEYS`, the features, those of `aside` and `path` (a
             pathlib.Path); where the list has them `outcome` (the label's own words, if they are not the status),
-            `annotated` and `pathology` (see `mmbc.data.labels`) and `row` (where the list has the image).
+            `annotated` and `pathology` (see `mmbc.data.tables.labels`) and `row` (where the list has the image).
         features: the clinical columns.
         positive: the classes labelled 1 unless the user names others; empty where he must.
         sides: how labels per breast are known.
@@ -215,7 +216,7 @@ def assemble(
     Args:
         listing: what the reader found.
         data: classes, label level and features.
-        facts: what `mmbc.data.images.read_images` says of the files, with the listing's row numbers as index (rows that
+        facts: what `mmbc.data.images.store.read_images` says of the files, with the listing's row numbers as index (rows that
             are not compared may be absent); None when no file was opened, which the cohort's digest then records.
         allow_missing: go on without listed files that do not exist.
         max_unreadable: how many unreadable files are tolerated.

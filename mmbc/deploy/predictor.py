@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 
 from mmbc.calibration import apply_platt
 from mmbc.config import Config, parse
-from mmbc.data.images import prepare
-from mmbc.data.outlines import OutlinePool
-from mmbc.data.tabular import TabularEncoder
+from mmbc.data.images.outlines import OutlinePool
+from mmbc.data.images.store import prepare
+from mmbc.data.tables.encoding import TabularEncoder
 from mmbc.errors import MmbcError
 from mmbc.model.backbone import Backbone
 from mmbc.model.network import Network

@@ -17,8 +17,8 @@ from filelock import FileLock
 from torch import Tensor
 
 from mmbc.config import AugmentConfig, RunConfig, digest
-from mmbc.data import augment
-from mmbc.data.cache import make_room
+from mmbc.data.images import augmentation
+from mmbc.data.images.cache import make_room
 from mmbc.model.backbone import Backbone, Normalisation
 from mmbc.training.device import autocast
 
@@ -99,7 +99,7 @@ class Stream:
             cuts: the depths at which the trunk is tapped.
         """
         order = self.order(epoch)
-        parameters = augment.draws(self.augmentation, self.n_rows, seed=self.seed, epoch=epoch)
+        parameters = augmentation.draws(self.augmentation, self.n_rows, seed=self.seed, epoch=epoch)
         for start in range(0, self.n_rows, self.run.chunk_size):
             rows = order[start : start + self.run.chunk_size]
             if self.backbone is None:
@@ -118,7 +118,7 @@ class Stream:
             began = time.perf_counter()
             images = grey(self.pixels[rows], self.device)
             if parameters is not None and self.augmentation.enabled:
-                images = augment.apply(images, torch.from_numpy(parameters).to(self.device))
+                images = augmentation.apply(images, torch.from_numpy(parameters).to(self.device))
             images = normalised(images, self.backbone.normalisation)
             augmented = time.perf_counter()
             taps = self.backbone(images, cuts)

@@ -191,8 +191,8 @@ class Fit:
             validation_features: rows (n,) -> clean features (n, channels, height, width); None without a trunk.
 
         Returns:
-            The new row of the history (see `study.record.HISTORY_COLUMNS`); without validation rows their values are
-            NaN.
+            The new row of the history (see `study.records.cell_records.HISTORY_COLUMNS`); without validation rows their
+            values are NaN.
 
         Raises:
             FitDivergedError: a loss that is no number.

@@ -223,7 +223,7 @@ def normal_interval(value: float, se: float, level: float = 0.95) -> tuple[float
 def t_interval(value: float, se: float, df: float, level: float = 0.95) -> tuple[float, float]:
     """Return value ± t SE.
 
-    For differences: with few patients of a class the normal quantile covers too little (`study.stats.simulate`).
+    For differences: with few patients of a class the normal quantile covers too little (`study.benchmarks.coverage`).
     """
     half = t.ppf(0.5 + level / 2, df) * se
     return value - half, value + half

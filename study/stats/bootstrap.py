@@ -47,7 +47,7 @@ def logit_t_interval(
     Patients who repeat in a replicate shift a within-fold PR-AUC, a partial AUC and an ECE upwards, and so the
     percentiles; the spread is not shifted. It is too small, as resampling m patients of a fold and class has (m - 1)/m
     of their variance (Davison and Hinkley 1997, section 3.2), which is made good for the rarer class: SE = SD √((df +
-    n_parts) / df). `study.stats.simulate` has the coverage for the PR-AUC.
+    n_parts) / df). `study.benchmarks.coverage` has the coverage for the PR-AUC.
 
     Args:
         value: the estimate.

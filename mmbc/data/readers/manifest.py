@@ -11,8 +11,8 @@ import pandas as pd
 
 from mmbc.config import DataConfig
 from mmbc.data.cohort import KEYS, Feature, Listing
-from mmbc.data.columns import MixedError, Understood, as_kind, numbers, understand
-from mmbc.data.tables import SUFFIXES, mapped, plain, read_table
+from mmbc.data.tables.columns import MixedError, Understood, as_kind, numbers, understand
+from mmbc.data.tables.files import SUFFIXES, mapped, plain, read_table
 from mmbc.errors import CohortError, nearest, some
 
 KIND = "manifest"

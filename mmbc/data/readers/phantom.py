@@ -25,7 +25,7 @@ from scipy.special import expit
 
 from mmbc.config import PhantomConfig, digest
 from mmbc.data.cohort import KEYS, Feature, Listing
-from mmbc.data.images import Progress, move_into_place, parallel
+from mmbc.data.images.store import Progress, move_into_place, parallel
 
 NAME = "phantom"
 NOTICE = "synthetic phantom cohort, not clinical evidence"

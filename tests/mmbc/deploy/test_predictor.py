@@ -7,7 +7,7 @@ import pytest
 from mmbc.deploy import load
 from mmbc.deploy.predictor import ModelError
 from mmbc.errors import CohortError, ImageError
-from study.record import PREDICTION_COLUMNS
+from study.records.cell_records import PREDICTION_COLUMNS
 
 
 @pytest.mark.parametrize("arm", ["image", "tabular", "concat", "attention"])

@@ -4,7 +4,7 @@ from mmbc.config import Config, changed
 from mmbc.model.backbone import Backbone
 from mmbc.training.device import configure, keep_freed_memory, resolved
 from mmbc.training.memory import available, fit_bytes, pass_bytes
-from study.execute import Memory
+from study.training.lockstep import Memory
 
 SETTINGS = {"model.backbone": "tf_efficientnet_lite0", "model.weights": "package", "data.image_size": 64}
 

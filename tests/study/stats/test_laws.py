@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
-from study.paper.verdicts import sentence
+from study.evaluation.verdicts import sentence
 from study.stats import auc, calibration, metrics, proportions
 from study.stats.bootstrap import bca_interval, logit_t_interval, patient_weights, percentile_interval
 from study.stats.comparison import BOUNDED, WIDER, Pair, compare, fold_areas, judged

@@ -12,7 +12,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from study import precision
-from study.paper import planning
+from study.console import precision_text
 from study.stats import planner
 from study.stats.planner import Plan, plan
 
@@ -163,7 +163,7 @@ class TestPatientsNeeded:
 
     def test_resolution_follows_the_size(self):
         enough = plan(BASE).patients_equivalence.n_patients
-        told = {n: planning.resolution(plan(replace(BASE, n_patients=n))) for n in (300, enough // 2, enough)}
+        told = {n: precision_text.resolution(plan(replace(BASE, n_patients=n))) for n in (300, enough // 2, enough)}
         assert "cannot be resolved" in told[300] and "patients would be needed" in told[300]
         assert "less than the wanted power" in told[enough // 2]
         assert "can be resolved:" in told[enough] and "needed" not in told[enough]
@@ -206,11 +206,11 @@ class TestCommand:
         code, text = self.invoke("--json", f"{tmp_path}/plan.json")
         facts = json.loads((tmp_path / "plan.json").read_text(encoding="utf-8"))
         assert code == 0
-        assert all(part in text for line in planning.lines(plan(BASE)) for part in line)
-        assert planning.assumptions(BASE) in text and planning.resolution(plan(BASE)) in text
+        assert all(part in text for line in precision_text.lines(plan(BASE)) for part in line)
+        assert precision_text.assumptions(BASE) in text and precision_text.resolution(plan(BASE)) in text
         assert facts["inputs"]["n_patients"] == 300 and facts["se_patient"] == plan(BASE).se_patient
         assert facts["patients_precision"]["n_patients"] == plan(BASE).patients_precision.n_patients
-        assert facts["lines"] == dict(planning.lines(plan(BASE)))
+        assert facts["lines"] == dict(precision_text.lines(plan(BASE)))
 
     def test_flags_reach_the_plan(self, tmp_path):
         flags = {"repeats": 3, "correlation": 0.8, "icc": 0.2, "delta": 0.05, "power": 0.9, "half-width": 0.04}

@@ -5,7 +5,7 @@ from PIL import Image
 
 from mmbc.config import DataConfig
 from mmbc.data.cohort import assemble
-from mmbc.data.images import read_images
+from mmbc.data.images.store import read_images
 from mmbc.data.readers import Source, mini_ddsm, source
 from mmbc.errors import CohortError, ImageError
 

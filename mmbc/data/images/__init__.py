@@ -1,0 +1,1 @@
+"""Images of a cohort: decoding and storage, outlines, marks, appearance, augmentation."""

@@ -1,0 +1,1 @@
+"""Tables of a cohort: files, columns, labels, and the encoder of clinical columns."""

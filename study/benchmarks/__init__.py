@@ -1,0 +1,1 @@
+"""Benchmarks: training loops, coverage of intervals, timings."""

@@ -1,0 +1,44 @@
+"""How long the looks of an audit take, per image: `python -m study.bench --audit`."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mmbc.data.images.appearance import read_appearance
+from mmbc.data.images.store import open_store, read_images
+from study.checks import duplicates, traces
+from study.checks.subject import Subject
+
+
+def per_image(subject: Subject, folder: Path) -> dict[str, float]:
+    """Return milliseconds an image of each look, from cold.
+
+    Reading decodes and digests every file; `pixels, keep` and so on decode and prepare it under each treatment of
+    outlines; traces are only there for a cohort with outlines.
+
+    Args:
+        subject: a cohort whose files were opened.
+        folder: where nothing is kept yet.
+    """
+    images, facts = subject.images, subject.used_facts
+    assert facts is not None
+    paths, digests = list(images["path"]), list(facts["pixel_digest"])
+    found: dict[str, float] = {}
+
+    def timed(name: str, work: Callable[[], Any]) -> Any:
+        began = time.perf_counter()
+        result = work()
+        found[name] = 1000 * (time.perf_counter() - began) / len(images)
+        return result
+
+    timed("reading", lambda: read_images(paths, cache=folder / "reading"))
+    for mode in ("keep", "inpaint", "sham"):
+        data = subject.data.model_copy(update={"outlines": mode})
+        timed(f"pixels, {mode}", partial(open_store, paths, facts, data, cache=folder / mode))
+    seen = timed("appearance", lambda: read_appearance(paths, digests, cache=folder / "appearance"))
+    timed("near-duplicates", lambda: duplicates.near_duplicates(seen, images))
+    if (facts["n_outline_pixels"] > 0).any():
+        timed("traces", lambda: traces.measure(paths, facts, images, subject.data, cache=folder / "traces"))
+    return found

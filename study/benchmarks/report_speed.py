@@ -1,0 +1,54 @@
+"""How long a paper pack takes: the measurement behind `python -m study.bench --pack`."""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from study.evaluation.evaluation import evaluate
+from study.imports.example_table import predictions
+from study.imports.imported_study import Import, import_predictions
+from study.reporting.pack import Options, gather, texts, write_pack
+
+GAINS = {"image": 0.9, "tabular": 0.5, "concat": 1.1, "attention": 1.1}
+N_PATIENTS = 2421
+"""As many as Mini-DDSM has, four images each."""
+
+
+def pack_speed() -> dict[str, float]:
+    """Make the pack of simulated predictions and return seconds by step and the peak memory of this process in MiB."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        predictions(N_PATIENTS, GAINS).to_csv(folder / "simulated.csv", index=False)
+        marks = [time.perf_counter()]
+        stored = import_predictions(
+            Import(folder / "simulated.csv", out=folder, assignments=["protocol.prevalence=0.006"])
+        )
+        marks.append(time.perf_counter())
+        evaluation = evaluate(stored)
+        marks.append(time.perf_counter())
+        options = Options()
+        texts(gather(stored, evaluation, options))
+        marks.append(time.perf_counter())
+        write_pack(stored, evaluation, folder / "report", options)
+        marks.append(time.perf_counter())
+        size = sum(path.stat().st_size for path in (folder / "report").rglob("*") if path.is_file())
+    read, numbers, written, everything = np.diff(marks)
+    return {
+        "images": len(stored.cohort.images),
+        "read_s": read,
+        "numbers_s": numbers,
+        "tables_and_text_s": written,
+        "whole_pack_s": read + numbers + everything,
+        "without_figures_s": read + numbers + written,
+        "pack_mib": size / 2**20,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(pack_speed()))

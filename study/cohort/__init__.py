@@ -1,0 +1,1 @@
+"""A cohort opened and described."""

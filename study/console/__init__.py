@@ -1,0 +1,1 @@
+"""The command line: options, errors, the live view, what commands print."""

@@ -1,0 +1,70 @@
+"""What a planned study will take, of memory and of time, and what it will be able to show; in sentences."""
+
+from study.console.live_view import duration
+from study.console.precision_text import resolution
+from study.stats.planner import Plan, plan
+from study.training.lockstep import expected_memory, expected_seconds
+from study.training.preparation import Planned, Request
+
+EXPECTED_AUC = 0.8
+"""What is supposed of results that are not there yet."""
+
+
+def memory(planned: Planned, request: Request) -> str:
+    """Say what the run will take of the memory, and whether the cells train in waves; empty where one trains at a time."""
+    groups = expected_memory(planned.unfinished(planned.cells), planned.cohort, request.executor)
+    if not groups or request.executor == "sequential":
+        return ""
+    group = max(groups, key=lambda group: group.needed)
+    together = min(group.n_live, request.max_live_fits or group.n_live)
+    waves = "" if together >= group.n_cells else f", {together} at a time (--max-live-fits)"
+    others = (
+        "" if len(groups) == 1 else f"; the largest of {len(groups)} groups (seeds, backbones), one after the other"
+    )
+    return (
+        f"Memory for {group.n_cells} cells{waves}, beside the program's own: about "
+        f"{in_bytes(group.shared + together * group.per_fit)} of {in_bytes(group.free)} free "
+        f"({in_bytes(group.shared)} shared, {in_bytes(group.per_fit)} a fit){others}"
+    )
+
+
+def in_bytes(n: int) -> str:
+    """Return `1.5 GiB`, `12 MiB` or `0.25 MiB`."""
+    return f"{n / 2**30:.1f} GiB" if n >= 2**30 else f"{n / 2**20:.{0 if n >= 2**20 else 2}f} MiB"
+
+
+def cost(planned: Planned, request: Request) -> str:
+    """Say how many cells are to be trained and how long that takes at most."""
+    left = planned.unfinished(planned.cells)
+    if not left:
+        return "Every cell is finished; the command would write the report again."
+    seconds = expected_seconds(left, len(planned.cohort.images), request.executor)
+    return (
+        f"{len(left)} cells to train; at most about {duration(seconds)} ({request.executor}, every fit to its last"
+        " epoch)"
+    )
+
+
+def precision(planned: Planned) -> str:
+    """Say what the cohort at hand can show, before anything is trained."""
+    images, protocol = planned.cohort.images, planned.study.protocol
+    n_folds = len({cell.fold for cell in planned.cells})
+    positive = images.groupby("patient_id")["label"].max()
+    try:
+        inputs = Plan(
+            len(positive),
+            float(positive.mean()),
+            EXPECTED_AUC,
+            len(images) / len(positive),
+            n_folds,
+            protocol.repeats,
+            delta=protocol.delta,
+        )
+    except ValueError as error:
+        return f"No plan of what can be shown: {error}."
+    result = plan(inputs)
+    return (
+        f"If the AUC is {EXPECTED_AUC:g}: 95 % interval {result.e1_patient.low:.3f} to {result.e1_patient.high:.3f},"
+        f" smallest difference found with power {inputs.power:g} {result.detectable_e1:.3f} (E1),"
+        f" {result.detectable_e2:.3f} (E2). {resolution(result)} More: python -m study.precision --help"
+    )

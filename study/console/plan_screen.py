@@ -1,0 +1,142 @@
+"""What the commands print before a run, and where one was interrupted: the cohort, its flow, folds, cells."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from rich.columns import Columns
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from mmbc.data.cohort import Cohort, flow_shown
+from study.checks import page
+from study.cohort.description import Description
+from study.console import forecast
+from study.design import folds
+from study.records.finding import FAILED, WARNING
+from study.training.preparation import Planned, Request
+
+
+def show(console: Console, planned: Planned, request: Request) -> None:
+    """Print a planned study: cohort, flow, folds, arms, notes, and what it takes of the memory."""
+    cohort = planned.cohort
+    if cohort.notice:
+        console.print(f"[bold]{cohort.notice}[/]")
+    console.print(f"Study {planned.folder}: {len(cohort.images)} images of {cohort.n_patients} patients")
+    console.print(flow_table(cohort), fold_table(planned.folds, cohort.images, cohort.notice), arm_table(planned))
+    if cohort.features:
+        console.print(f"Clinical columns: {', '.join(map(str, cohort.features))}", highlight=False, markup=False)
+    for note in (*cohort.notes, *planned.notes):
+        console.print(f"- {note}", highlight=False, markup=False)
+    show_audit(console, planned)
+    if memory := forecast.memory(planned, request):
+        console.print(memory, highlight=False)
+
+
+def show_audit(console: Console, planned: Planned) -> None:
+    """Print what the fast checks of the audit found wrong or doubtful, and how many passed."""
+    doubtful = [finding for finding in planned.findings if finding.status in (WARNING, FAILED)]
+    if doubtful:
+        console.print(page.screen(doubtful, "Audit: what to know before the run"))
+    if planned.findings:
+        console.print(f"Audit: {page.counted(planned.findings)}.", highlight=False, soft_wrap=True)
+        more = "With a look into the pixels: python -m study.audit, with --data and the other options of the cohort"
+        console.print(more, highlight=False, soft_wrap=True)
+
+
+def show_forecast(console: Console, planned: Planned, request: Request) -> None:
+    """Print how long a planned study takes and what it can show."""
+    console.print(forecast.cost(planned, request))
+    console.print(forecast.precision(planned), highlight=False, markup=False)
+
+
+def plan_facts(planned: Planned) -> dict[str, Any]:
+    """Return a planned study for `--json`: its flow, its cells, and those that are still to be trained."""
+    return {
+        "study": planned.folder.name,
+        "flow": planned.cohort.flow.to_dict("records"),
+        "cells": [cell.name for cell in planned.cells],
+        "to_train": [cell.name for cell in planned.unfinished(planned.cells)],
+    }
+
+
+def interrupted(planned: Planned | None) -> str:
+    """Return what an interrupted run left, and how to go on; None where it was not planned yet."""
+    if planned is None:
+        return "Interrupted before training; nothing of the study was begun."
+    n = len(planned.cells) - len(planned.unfinished(planned.cells))
+    return f"Interrupted. {n} of {len(planned.cells)} cells are finished and kept; the same command continues."
+
+
+def flow_table(cohort: Cohort) -> Table:
+    """Return the cohort's flow: images (patients) by step and status."""
+    statuses = list(dict.fromkeys(cohort.flow["status"]))
+    table = Table("step", *statuses, "all images", title=titled("Cohort flow: images (patients)", cohort.notice))
+    for step, rows in flow_shown(cohort.flow).groupby("step", sort=False):
+        cells = rows.set_index("status").reindex(statuses)
+        shown = [f"{row.n_images} ({row.n_patients})" for row in cells.itertuples()]
+        table.add_row(str(step), *shown, str(int(rows["n_images"].sum())))
+    return table
+
+
+def fold_table(content: dict[str, Any], images: pd.DataFrame, notice: str) -> Table:
+    """Return patients (positive) by split and part."""
+    counts = folds.table(content, images)
+    names = [part for part in ("train", "validation", "test") if (counts["part"] == part).any()]
+    table = Table("repeat", "fold", *names, title=titled("Patients (positive) by fold", notice))
+    for (repeat, fold), rows in counts.groupby(["repeat", "fold"]):
+        parts = rows.set_index("part")
+        shown = [f"{parts.n_patients[part]} ({parts.n_positive[part]})" for part in names]
+        table.add_row(str(repeat), " ".join(filter(None, (str(fold), rows["name"].iloc[0]))), *shown)
+    return table
+
+
+def arm_table(planned: Planned) -> Table:
+    """Return the arms with their questions, differences and cells."""
+    left = {cell.name for cell in planned.unfinished(planned.cells)}
+    table = Table("arm", "question", "differs in", "cells", "to train", title="Ablations")
+    for name, arm in planned.study.arms.items():
+        cells = [cell for cell in planned.cells if cell.arm == name]
+        differs = ", ".join(f"{key} = {value}" for key, value in arm.set.items())
+        to_train = sum(cell.name in left for cell in cells)
+        table.add_row(name, arm.question, differs, str(len(cells)), str(to_train))
+    return table
+
+
+def titled(title: str, notice: str) -> str:
+    """Return a title that carries the cohort's notice."""
+    return f"{title} ({notice})" if notice else title
+
+
+def show_description(console: Console, found: Description) -> None:
+    """Print what is understood of a cohort."""
+    for part in described(found):
+        console.print(part, highlight=False)
+
+
+def described(found: Description) -> Iterator[RenderableType]:
+    """Yield what is understood of a cohort: tables, then notes, then what would stop the run."""
+    if found.notice:
+        yield f"[bold]{found.notice}[/]"
+    yield f"[bold]{escape(found.headline())}[/]"
+    narrow: list[Table] = []
+    for title, content in found.tables().items():
+        table = Table(*map(escape, content.columns), title=title, title_justify="left", box=None, header_style="dim")
+        for line in content.to_numpy().tolist():
+            table.add_row(*map(escape, line))
+        if len(content.columns) < 5 and title != "Columns that are no features":
+            narrow.append(table)
+        else:
+            yield table
+    yield Columns(narrow, padding=(0, 2))
+    for note in found.notes:
+        yield Text(f"- {note}")
+    if not found.problems:
+        yield (
+            "[bold green]Nothing stands in the way of a run.[/] Next: the same command with --dry-run instead of"
+            " --describe."
+        )
+    for problem in found.problems:
+        yield Text.assemble(("would stop the run: ", "bold red"), problem)

@@ -1,0 +1,97 @@
+"""What a plan can be expected to show, in words: for `study.precision` and the dry run."""
+
+import math
+
+from study.stats.planner import Interval, Needed, Plan, PlanResult
+from study.stats.procedure import CORRECTED, PROCEDURE
+from study.text.format import interval, number
+
+
+def lines(result: PlanResult) -> list[tuple[str, str]]:
+    """Return labels and values in words, for a table of two columns."""
+    inputs = result.inputs
+    positive, negative = inputs.per_fold
+    delta, power = number("roc_auc", inputs.delta), f"{100 * inputs.power:.0f} %"
+    reach, precision = number("roc_auc", result.equivalence_half_width), number("roc_auc", inputs.half_width)
+    return [
+        ("patients in a test fold", f"{positive:.1f} positive, {negative:.1f} negative"),
+        ("AUC of patients, 95 % (E1)", _interval(inputs.auc, result.e1_patient)),
+        ("AUC of images, 95 % (E1)", _interval(inputs.auc, result.e1_image)),
+        ("AUC of patients, 95 % (E2)", f"width {number('roc_auc', result.e2_width)} ({_method(inputs)})"),
+        ("standard error of a difference", _both(result.se_difference_e1, result.se_difference_e2)),
+        (f"difference found, power {power}", _detectable(inputs.auc, result.detectable_e1, result.detectable_e2)),
+        ("90 % interval of a difference (E2)", f"±{reach}; δ is {delta}"),
+        (f"chance of 'equivalent', ±{delta}", _share(result.equivalence_chance)),
+        (f"for an interval of ±{precision} (E1)", _patients(result.patients_precision)),
+        (f"to find a difference of {delta} (E1)", _patients(result.patients_difference_e1)),
+        (f"to find a difference of {delta} (E2)", _patients(result.patients_difference_e2)),
+        (f"for 'equivalent', ±{delta} (E2)", _patients(result.patients_equivalence)),
+    ]
+
+
+def resolution(result: PlanResult) -> str:
+    """Return the sentence whether δ, the region of practical equivalence, can be resolved."""
+    inputs = result.inputs
+    delta = number("roc_auc", inputs.delta)
+    half_width = f"±{number('roc_auc', result.equivalence_half_width)}"
+    needed = f"{_patients(result.patients_equivalence)} would be needed for a chance of {_share(inputs.power)}"
+    if not result.delta_fits:
+        return (
+            f"A difference of δ = {delta} cannot be resolved: the 90 % E2 interval of a true difference of 0 is "
+            f"expected to reach {half_width}, beyond ±{delta}; {needed}."
+        )
+    chance = f"the chance of the verdict 'equivalent' at a true difference of 0 is {_share(result.equivalence_chance)}"
+    if result.equivalence_chance < inputs.power:
+        return (
+            f"A difference of δ = {delta} can be resolved, but with less than the wanted power: the 90 % E2 interval "
+            f"is expected to reach {half_width}, and {chance}; {needed}."
+        )
+    return (
+        f"A difference of δ = {delta} can be resolved: the 90 % E2 interval is expected to reach {half_width}, "
+        f"and {chance}."
+    )
+
+
+def assumptions(inputs: Plan) -> str:
+    """Return in two sentences what the numbers rest on."""
+    return (
+        f"Scores follow Hanley and McNeil (1982) with the AUC {number('roc_auc', inputs.auc)} at both levels, labels "
+        f"are per case, placement values of a patient's images correlate at {inputs.icc:g} and the AUC estimates of "
+        f"two ablations at {inputs.correlation:g}. E1 is about the fitted models on new patients, E2 about the "
+        "procedure: it allows for training sets as Nadeau and Bengio (2003) do, and what splits and seeds add makes it "
+        "wider."
+    )
+
+
+def _method(inputs: Plan) -> str:
+    return CORRECTED if inputs.repeats == 1 else PROCEDURE
+
+
+def _interval(auc: float, expected: Interval) -> str:
+    return f"{interval('roc_auc', auc, expected.low, expected.high)}, width {number('roc_auc', expected.width)}"
+
+
+def _both(e1: float, e2: float) -> str:
+    return f"{number('roc_auc', e1)} (E1), {number('roc_auc', e2)} (E2)"
+
+
+def _detectable(auc: float, e1: float, e2: float) -> str:
+    """Return the differences that can be found, `none` where an AUC cannot be that much higher."""
+    e1_text, e2_text = (
+        number("roc_auc", d) if auc + d < 1 else f"none above {number('roc_auc', auc)}" for d in (e1, e2)
+    )
+    return f"{e1_text} (E1), {e2_text} (E2)"
+
+
+def _share(value: float) -> str:
+    """Return a probability in words."""
+    return "below 1 %" if value < 0.01 else "above 99 %" if value > 0.99 else f"{100 * value:.0f} %"
+
+
+def _patients(needed: Needed) -> str:
+    """Return a number of patients to two significant digits: more would pretend."""
+    if needed.n_patients is None:
+        return needed.reason
+    digits = max(len(str(needed.n_patients)) - 2, 0)
+    rounded = math.ceil(needed.n_patients / 10**digits) * 10**digits
+    return f"about {rounded:,} patients" + (f" ({needed.reason})" if needed.reason else "")

@@ -1,0 +1,67 @@
+"""What a finished study shows on the terminal."""
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from study.console.terminal import write_facts
+from study.evaluation.evaluation import Evaluation, evaluate
+from study.records.stored_study import load_study
+from study.reporting.pack import Options, write_pack
+from study.reporting.tables.audit import remains
+from study.reporting.text.answer import comparisons_lines
+from study.text.format import NAMES, interval
+
+SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy", "brier")
+NARROW = {"sensitivity_at_90_specificity": "Sens. at 90 % spec.", "specificity_achieved": "Spec. achieved"}
+"""Headers that let the table fit 80 columns with no word cut."""
+
+
+def write_report(
+    console: Console, folder: Path, reports: Path, json_file: Path | None = None, options: Options = Options()
+) -> None:
+    """Evaluate a study that has just been run, write its report, and print the answer and where the report lies."""
+    stored = load_study(folder)
+    evaluation = evaluate(stored)
+    report = write_pack(stored, evaluation, reports / stored.name, options)
+    show_evaluation(console, evaluation, stored.cohort.notice)
+    if left := remains(stored):
+        console.print(f"- {left}", highlight=False, markup=False)
+    write_facts(
+        json_file,
+        {
+            "study": stored.name,
+            "summary": evaluation.summary.to_dict("records"),
+            "comparisons": evaluation.comparisons.to_dict("records"),
+        },
+    )
+    console.print(f"Report: {report}", soft_wrap=True)
+
+
+def show_evaluation(console: Console, evaluation: Evaluation, notice: str) -> None:
+    """Print the summary, and a sentence on each declared contrast."""
+    console.print(summary_table(evaluation, notice))
+    for line in comparisons_lines(evaluation):
+        console.print(f"- {line}", highlight=False, markup=False)
+
+
+def summary_table(evaluation: Evaluation, notice: str = "") -> Table:
+    """Return the summary at the level of the primary unit, with intervals."""
+    title = f"{evaluation.unit.capitalize()} level, out of fold, 95 % interval over patients (E1)"
+    table = Table(
+        box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, title=f"{title} ({notice})" if notice else title
+    )
+    table.add_column("arm", no_wrap=True)
+    for metric in SHOWN:
+        table.add_column(NARROW.get(metric, NAMES[metric]))
+    if evaluation.summary.empty:
+        return table
+    units = evaluation.summary[evaluation.summary["level"] == evaluation.unit]
+    for arm, lines in units.groupby("arm", sort=False):
+        values = lines.set_index("metric")[["value", "low", "high"]]
+        table.add_row(
+            str(arm), *(interval(metric, *values.loc[metric]) if metric in values.index else "n/a" for metric in SHOWN)
+        )
+    return table

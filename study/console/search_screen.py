@@ -1,0 +1,148 @@
+"""What a search shows on the terminal: its plan, its waves, its winners."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from mmbc.config import flatten
+from study.console.forecast import in_bytes
+from study.console.live_view import View, duration
+from study.console.plan_screen import flow_table, fold_table, show_audit, titled
+from study.design.search_results import WHOLE, Searched
+from study.design.tuning_provenance import OPTIMISTIC
+from study.records.progress import FitProgress
+from study.text.format import count
+from study.training.lockstep import Memory
+from study.training.preparation import Planned
+from study.tuning.targets import Target
+
+
+class WaveView(View):
+    """The live view of a wave: fits while they train, and nothing of each that ends, of which there are hundreds."""
+
+    def epoch_ended(self, progress: FitProgress) -> None:
+        """Count the epoch; say nothing of single fits where there is no terminal."""
+        if self.console.is_terminal:
+            super().epoch_ended(progress)
+
+    def finished(self, progress: FitProgress) -> None:
+        """Take the cell off the view."""
+        self.n_done += 1
+        self._fits.pop(progress.name, None)
+
+    def begun(self, names: Sequence[str]) -> None:
+        """Begin a group of cells."""
+        self.n_done, self.n_cells = 0, len(names)
+
+
+def show(console: Console, planned: Planned, targets: Sequence[Target]) -> None:
+    """Print a planned search: cohort, folds, what is searched where, and by which rules."""
+    cohort, search = planned.cohort, targets[0].search
+    if cohort.notice:
+        console.print(f"[bold]{cohort.notice}[/]")
+    console.print(f"Search {planned.folder}: {len(cohort.images)} images of {cohort.n_patients} patients")
+    console.print(flow_table(cohort), fold_table(planned.folds, cohort.images, cohort.notice))
+    console.print(_arms(planned, targets), _space(planned, targets))
+    console.print(plan_line(targets), highlight=False, markup=False)
+    for note in (*cohort.notes, *planned.notes):
+        console.print(f"- {note}", highlight=False, markup=False)
+    show_audit(console, planned)
+    if OPTIMISTIC in cohort.notice and search.mode == "flat":
+        console.print(
+            "- Flat: the patients who choose the settings test them in other folds, so the result is optimistic. A"
+            " nested search (--mode nested) is not.",
+            highlight=False,
+            markup=False,
+        )
+
+
+def _arms(planned: Planned, targets: Sequence[Target]) -> Table:
+    table = Table("arm", "question", "searched", title=titled("Ablations", planned.cohort.notice))
+    for arm in planned.study.arms:
+        mine = [target for target in targets if target.arm == arm]
+        table.add_row(arm, planned.study.arms[arm].question, _times(mine))
+    return table
+
+
+def _space(planned: Planned, targets: Sequence[Target]) -> Table:
+    table = Table("searched setting", "tried", "reference", "arms")
+    values = flatten(planned.study.config)
+    for hole in {hole.key: hole for target in targets for hole in target.holes}.values():
+        arms = dict.fromkeys(target.arm for target in targets if hole in target.holes)
+        table.add_row(hole.key, hole.described(), str(values[hole.key]), ", ".join(arms))
+    return table
+
+
+def _times(targets: Sequence[Target]) -> str:
+    folds, whole = [t for t in targets if t.fold != WHOLE], [t for t in targets if t.fold == WHOLE]
+    if not folds:
+        return "once"
+    return f"in {count(len(folds), 'fold')}" + (", and on the whole cohort" if whole else "")
+
+
+def plan_line(targets: Sequence[Target]) -> str:
+    """Return budget and rules in words."""
+    search, n_fits = targets[0].search, len(targets[0].splits)
+    searches = count(len(targets), "search", "searches")
+    parts = count(n_fits, "inner fold" if search.mode == "nested" else "fold")
+    return (
+        f"{searches} of {count(search.trials, 'trial')} each; a trial is a fit in each of {parts}, so there are at most"
+        f" {len(targets) * search.trials * n_fits} fits. Pruning: {search.pruner}; selection: {search.select}."
+    )
+
+
+def memory_line(groups: Sequence[Memory], together: int, n_wave: int) -> str:
+    """Say how large a wave is, and what limits it."""
+    group = max(groups, key=lambda group: group.needed)
+    limit = "" if together >= n_wave else f" (of {n_wave} asked for; more do not fit into memory)"
+    return (
+        f"A wave has up to {count(together, 'trial')}{limit}; a fit takes up to {in_bytes(group.per_fit)} beside "
+        f"{in_bytes(group.shared)} that all share, {in_bytes(group.free)} are free."
+    )
+
+
+def cost_line(seconds: float) -> str:
+    """Say how long it takes at most."""
+    return (
+        f"At most about {duration(seconds)} if nothing is pruned and every trial is as heavy as the reference"
+        " configuration."
+    )
+
+
+def winners_table(found: Searched, arms: Sequence[str], notice: str) -> Table:
+    """Return the winners by arm and fold."""
+    keys = found.keys
+    judged = "validation ROC-AUC" if all(one.epochs is None for one in found.chosen) else "inner validation ROC-AUC"
+    table = Table(
+        "arm",
+        "fold",
+        *(key.rpartition(".")[2].replace("_", " ") for key in keys),
+        "epochs",
+        "AUC",
+        "trial",
+        title=titled(f"Winners, by {judged} (* the reference configuration)", notice),
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
+    for one in sorted(found.chosen, key=lambda one: (arms.index(one.arm), one.repeat, one.fold == WHOLE, one.fold)):
+        where = ("all" if one.fold == WHOLE else str(one.fold)) + (f" (repeat {one.repeat})" if one.repeat else "")
+        values = [_short(one.set[key]) if key in one.set else "-" for key in keys]
+        trial = f"{one.number}{'*' if one.default else ''}"
+        table.add_row(one.arm, where, *values, str(one.epochs or "-"), f"{one.value:.3f}", trial)
+    return table
+
+
+def _short(value: object) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
+
+
+def took(found: Searched) -> str:
+    """Say what became of the trials and what they took."""
+    trials = found.trials
+    counts = trials["state"].value_counts()
+    states = ", ".join(f"{counts[state]} {state}" for state in ("complete", "pruned", "diverged") if state in counts)
+    waves = trials.drop_duplicates("wave")
+    seconds = float(waves["wave_seconds"].sum())
+    return f"{len(trials)} trials ({states}) in {count(len(waves), 'wave')}, {duration(seconds)} together"

@@ -1,0 +1,1 @@
+"""What is asked of a study: study file, arms, folds, cells, search space."""

@@ -1,0 +1,239 @@
+"""From stored predictions to every number of a study, each with its interval (PROTOCOL sections 1 to 5).
+
+Repeats and seeds are averaged inside every method, never treated as more patients. The same bootstrap draws serve all
+arms.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from study.design.study_file import BASELINE
+from study.evaluation import contrasts, groups
+from study.evaluation.arm_metrics import AREAS, COUNTED, METRICS, MIN_SPECIFICITY, RESTATED, summarise
+from study.evaluation.misclassification import errors as wrong_units
+from study.evaluation.units import LEVELS, Aligned, align, all_units, cell_units, pool
+from study.records.cell_records import CELL_COLUMNS
+from study.records.stored_study import StoredStudy
+from study.stats import metrics
+from study.stats.bootstrap import patient_weights
+
+__all__ = ["LEVELS", "METRICS", "RESTATED", "Evaluation", "cell_units", "evaluate", "pool"]
+
+N_REPLICATES = 2000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The numbers of a study, at full precision.
+
+    Attributes:
+        per_fold: arm, level, repeat, fold, seed, metric, value, n_patients, n_units, n_positive.
+        intervals: arm, metric, the fields of `Estimate`, primary, note: every method of every metric and level.
+        summary: the primary line of each, and `pooled` (areas alone: the value over all folds' scores).
+        contrasts_by_class: as `intervals`, at the level of `unit`: AUC against each negative status, and within sites.
+        comparisons: the declared contrasts: the fields of `study.stats.comparison.Comparison`, `sentence`,
+            `disagreement`.
+        comparisons_by_class: the contrasts against each negative status.
+        against_baseline: each arm minus the baseline where no declared contrast tests them; exploratory.
+        variance: where the variance of AUCs and contrasts comes from: seeds, splits, patients.
+        reliability: observed shares by predicted probability, before and after Platt scaling.
+        expected_ece: what chance alone would show.
+        decision: net benefit by threshold; empty without a declared prevalence.
+        subgroups: AUC by subgroup with interaction tests.
+        errors: units of the primary level by arm: mean probability, share of runs in which they are wrong
+            (`study.evaluation.misclassification`).
+        confusion: arm, level, tp, fp, fn, tn at calibrated probability 0.5, pooled, summed over repeats and seeds.
+        scores: pooled out-of-fold units: arm, repeat, fold, seed, level, ids, status, site, label, logit,
+            prob_calibrated.
+        gaps: sentences about what is missing or not defined.
+        unit: the primary unit of analysis, the one the label belongs to: patient or breast.
+    """
+
+    per_fold: pd.DataFrame = field(default_factory=pd.DataFrame)
+    intervals: pd.DataFrame = field(default_factory=pd.DataFrame)
+    summary: pd.DataFrame = field(default_factory=pd.DataFrame)
+    contrasts_by_class: pd.DataFrame = field(default_factory=pd.DataFrame)
+    comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
+    comparisons_by_class: pd.DataFrame = field(default_factory=pd.DataFrame)
+    against_baseline: pd.DataFrame = field(default_factory=pd.DataFrame)
+    variance: pd.DataFrame = field(default_factory=pd.DataFrame)
+    reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
+    expected_ece: pd.DataFrame = field(default_factory=pd.DataFrame)
+    decision: pd.DataFrame = field(default_factory=pd.DataFrame)
+    subgroups: pd.DataFrame = field(default_factory=pd.DataFrame)
+    confusion: pd.DataFrame = field(default_factory=pd.DataFrame)
+    errors: pd.DataFrame = field(default_factory=pd.DataFrame)
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    gaps: tuple[str, ...] = ()
+    unit: str = "patient"
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether there were validation rows, so that probabilities are calibrated and thresholds exist."""
+        return not self.summary.empty and bool((self.summary["metric"] == "sensitivity_at_90_specificity").any())
+
+
+def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int = 0) -> Evaluation:
+    """Compute every number of a study from its predictions.
+
+    Args:
+        study: finished or not; what is missing is listed in `gaps`.
+        n_replicates: bootstrap draws.
+        seed: of the bootstrap and the permutations; the same for every arm, so that arms are compared on the same
+            draws.
+
+    Raises:
+        StudyError: arms that were not tested on the same rows with the same labels.
+    """
+    units, gaps = all_units(study)
+    known = levels_of(study)
+    units = units[units["level"].isin(known)].reset_index(drop=True) if len(units) else units
+    unit, protocol = study.settings.unit, study.settings.protocol
+    gaps = _missing_cells(study) + gaps + _no_validation(study)
+    if units.empty:
+        return Evaluation(gaps=tuple(gaps), unit=unit)
+    scores = units.drop(columns=["called", "flagged", "cleared", "n_images"])
+    complete = [arm for arm in study.arms if not any(gap.startswith(f"{arm}, ") for gap in gaps)]
+    per_fold = _per_fold(units)
+    if not complete:
+        return Evaluation(per_fold=per_fold, scores=scores, gaps=tuple(gaps), unit=unit)
+    patients, weights = _draws(study, n_replicates, seed)
+    levels = {level: align(units, complete, level, patients) for level in known}
+    intervals = pd.DataFrame(
+        [line for rows in levels.values() for line in summarise(rows, weights, protocol.prevalence)]
+    )
+    primary, arms = levels[unit], {*study.settings.arms, BASELINE}
+    declared = [pair for pair in protocol.contrasts if arms.issuperset(pair)]
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
+    return Evaluation(
+        per_fold=per_fold,
+        intervals=intervals,
+        summary=_with_pooled(intervals[intervals["primary"]], levels),
+        contrasts_by_class=pd.DataFrame(list(groups.by_class(primary, weights))),
+        comparisons=contrasts.compare_arms(primary, declared, weights[1:], delta=protocol.delta, seed=seed),
+        comparisons_by_class=contrasts.by_class(primary, declared),
+        against_baseline=contrasts.against_baseline(primary, declared),
+        variance=contrasts.variance_parts(primary, declared),
+        reliability=groups.reliability(primary),
+        expected_ece=groups.expected_errors(primary, rng),
+        decision=(
+            pd.DataFrame()
+            if protocol.prevalence is None
+            else groups.decision_curves(primary, weights, protocol.prevalence)
+        ),
+        subgroups=groups.subgroups(
+            levels, unit, groups.subgroup_columns(study.cohort, protocol.subgroups), study.cohort, weights
+        ),
+        confusion=_confusion(levels),
+        errors=wrong_units(primary),
+        scores=scores,
+        gaps=tuple(gaps),
+        unit=unit,
+    )
+
+
+def levels_of(study: StoredStudy) -> tuple[str, ...]:
+    """Return the levels that say something of their own: where a patient has one row, that of the unit of analysis alone."""
+    return LEVELS if len(study.cohort.images) > study.cohort.n_patients else (study.settings.unit,)
+
+
+def _missing_cells(study: StoredStudy) -> list[str]:
+    """One sentence for each arm that lacks cells; such an arm gets no summary."""
+    absent = [name for name in study.planned if name not in study.records]
+    arms = {name.split(".r")[0] for name in absent}
+    return [
+        f"{arm}, {sum(name.startswith(arm + '.r') for name in absent)} of its cells are not finished; "
+        "it is left out of the summary until they are."
+        for arm in [*study.settings.arms, BASELINE]
+        if arm in arms
+    ]
+
+
+def _no_validation(study: StoredStudy) -> list[str]:
+    """Say what cannot be known of predictions without validation rows."""
+    if not study.imported or study.predictions.empty or (study.predictions["part"] == "validation").any():
+        return []
+    return [
+        "The predictions have no validation rows (column `part`): probabilities were evaluated as given, without"
+        " calibration, and there is no operating point at 90 % specificity or sensitivity, whose threshold would have"
+        " to come from such rows."
+    ]
+
+
+def _draws(study: StoredStudy, n_replicates: int, seed: int) -> tuple[pd.Index, np.ndarray]:
+    """Return the tested patients and their weights (1 + n_replicates, n_patients); row 0 is the data as they are."""
+    folds = [entry for entry in study.folds["folds"] if entry["repeat"] == 0]
+    fold_of = {patient: entry["fold"] for entry in folds for patient in entry["test"]}
+    labels = study.cohort.images.groupby("patient_id")["label"].max()
+    patients = pd.Index(sorted({p for entry in study.folds["folds"] for p in entry["test"]}))
+    groups = np.array([2 * fold_of.get(patient, 0) + int(labels[patient]) for patient in patients])
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0])))
+    drawn = patient_weights(groups, n_replicates, rng)
+    return patients, np.vstack([np.ones(len(patients)), drawn])
+
+
+def _with_pooled(primary: pd.DataFrame, levels: dict[str, Aligned]) -> pd.DataFrame:
+    """Add the ROC-AUC and PR-AUC of scores pooled over folds, averaged over runs."""
+    functions: dict[str, Callable[..., np.ndarray]] = {"roc_auc": metrics.roc_auc, "pr_auc": metrics.average_precision}
+    values = []
+    for arm, level, metric in primary[["arm", "level", "metric"]].to_numpy():
+        rows, value = levels[level], float("nan")
+        if metric in functions:
+            runs, scores = rows.runs, rows.logit[rows.arms.index(arm)]
+            by_run = [
+                functions[metric](np.ones((1, mine.sum())), rows.labels[mine], scores[mine])[0]
+                for mine in (runs == run for run in np.unique(runs))
+            ]
+            value = float(np.mean(by_run))
+        values.append(value)
+    return primary.drop(columns="primary").assign(pooled=values).reset_index(drop=True)
+
+
+def _per_fold(units: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for coordinates, fold in units.groupby([*CELL_COLUMNS, "level"], sort=False):
+        named = dict(zip([*CELL_COLUMNS, "level"], coordinates, strict=True))
+        size = {
+            "n_patients": fold["patient_id"].nunique(),
+            "n_units": len(fold),
+            "n_positive": int(fold["label"].sum()),
+        }
+        defined = fold["label"].nunique() == 2 and fold["prob_calibrated"].notna().all()
+        values = _fold_values(fold) if defined else dict.fromkeys(PER_FOLD, float("nan"))
+        rows += [named | {"metric": name, "value": value} | size for name, value in values.items()]
+    return pd.DataFrame(rows)
+
+
+PER_FOLD = (*AREAS, *COUNTED, "brier", "log_loss")
+"""Metrics given by fold; recalibration and binned errors of one fold would be noise."""
+
+
+def _fold_values(fold: pd.DataFrame) -> dict[str, float]:
+    ones = np.ones((1, len(fold)))
+    labels, scores = fold["label"].to_numpy(), fold["logit"].to_numpy()
+    prob = np.clip(fold["prob_calibrated"].to_numpy(), 1e-15, 1 - 1e-15)
+    values = {
+        "roc_auc": metrics.roc_auc(ones, labels, scores),
+        "partial_auc": metrics.partial_roc_auc(ones, labels, scores, max_fpr=1 - MIN_SPECIFICITY),
+        "pr_auc": metrics.average_precision(ones, labels, scores),
+    }
+    for name, (column, compute) in COUNTED.items():
+        if fold[column].isna().any():  # no validation rows, hence no threshold
+            continue
+        values[name] = compute(metrics.counts(ones, labels, fold[column].to_numpy()))
+    values["brier"] = metrics.squared_error(ones, labels, prob) / len(fold)
+    values["log_loss"] = np.array([-np.where(labels == 1, np.log(prob), np.log1p(-prob)).mean()])
+    return {name: float(value[0]) for name, value in values.items()}
+
+
+def _confusion(levels: dict[str, Aligned]) -> pd.DataFrame:
+    rows = []
+    for level, units in levels.items():
+        for arm, name in enumerate(units.arms):
+            count = metrics.counts(np.ones((1, len(units.rows))), units.labels, units.calls["called"][arm])
+            cells = dict(zip(("tp", "fp", "fn", "tn"), count[:, 0].astype(int), strict=True))
+            rows.append({"arm": name, "level": level} | cells)
+    return pd.DataFrame(rows)

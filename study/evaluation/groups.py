@@ -1,0 +1,284 @@
+"""The arms within classes, sites and subgroups, and their calibration and decision curves."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from scipy.stats import chi2
+
+from mmbc.data.cohort import Cohort
+from mmbc.errors import CohortError, nearest
+from study.evaluation.arm_metrics import BOOTSTRAP, DELONG, N_BINS, NO_INTERVAL, _Row, raw_probs
+from study.evaluation.units import UNIT_KEYS, Aligned
+from study.stats import auc
+from study.stats.bootstrap import percentile_interval
+from study.stats.calibration import EDGE, bin_numbers, expected_ece
+from study.stats.decision import at_prevalence, net_benefit, treat_all
+from study.stats.kernel import kernel, pair_sums
+from study.stats.metrics import ratio
+from study.stats.proportions import clustered_ratio, clustered_wilson
+
+SMALLEST_CELL = 10
+"""Subgroups with fewer positive or negative patients are not analysed: their numbers would be noise, and could identify."""
+AGE_BANDS = (50.0, 70.0)
+MOST_LEVELS = 6
+UNKNOWN = "unknown"
+NOT_GROUPS = ("label", "status", "image_id", "patient_id", "case_id", "path", "pixel_digest")
+"""Columns that name rows or are the outcome."""
+N_THRESHOLDS = 40
+AROUND = (0.5, 1, 2, 5)
+"""Multiples of the declared prevalence that are thresholds whatever the grid."""
+
+
+def by_class(rows: Aligned, weights: np.ndarray) -> Iterator[dict[str, object]]:
+    """Yield the AUC of every arm against each negative status, and over pairs of the same site."""
+    negatives = sorted(rows.rows.loc[rows.labels == 0, "status"].unique())
+    for status in negatives if len(negatives) > 1 else []:
+        compared = rows.where((rows.labels == 1) | (rows.rows["status"] == status).to_numpy()).with_both_classes()
+        if not len(compared.rows):
+            continue
+        areas = auc.cross_validated(compared.labels, compared.logit, compared.patients, compared.folds, compared.runs)
+        for arm, name in enumerate(rows.arms):
+            value, se = float(areas.value[arm]), float(areas.se[arm])
+            row = _Row(compared, name, weights)
+            yield row.line(f"against {status}", value, auc.logit_interval(value, se), DELONG)
+    if rows.rows["site"].nunique() > 1:
+        concordant, pairs = _within(rows, rows.rows["site"].to_numpy(), weights)
+        for arm, name in enumerate(rows.arms):
+            yield _Row(rows, name, weights).bootstrap("within sites", ratio(concordant[arm], pairs))
+
+
+def _within(rows: Aligned, groups: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the concordant (n_arms, n_draws) and all pairs (n_draws,) within test parts and groups, added up."""
+    concordant, pairs = np.zeros((len(rows.arms), len(weights))), np.zeros(len(weights))
+    parts = rows.parts
+    for part in np.unique(parts):
+        for group in pd.unique(groups[parts == part]):
+            at = np.flatnonzero((parts == part) & (groups == group))
+            labels = rows.labels[at]
+            if 0 < labels.sum() < len(labels):
+                above, below = pair_sums(weights, kernel(labels, rows.logit[:, at], rows.patients[at]))
+                concordant, pairs = concordant + above, pairs + below
+    return concordant, pairs
+
+
+def subgroup_columns(cohort: Cohort, asked: Sequence[str]) -> dict[str, pd.Series]:
+    """Return the columns to group by, as ordered categories by image: those asked for, or age, density, view and site.
+
+    A numeric column with many values is cut: age at 50 and 70 years, others at their terciles.
+    """
+    images = cohort.images
+    if asked:
+        return {name: _grouped(images[_known(images, name)], name) for name in asked if _known(images, name)}
+    usual = {name: _usual(images, name) for name in ("age", "density", "view", "site")}
+    found = {column or name: _grouped(images[column], name) for name, column in usual.items() if column}
+    return {name: groups for name, groups in found.items() if groups[groups != UNKNOWN].nunique() > 1}
+
+
+def check_subgroups(cohort: Cohort, asked: Sequence[str]) -> None:
+    """Refuse a column that is not there, that is the outcome, or that is named twice.
+
+    Raises:
+        CohortError: names the column and those there are.
+    """
+    columns = [name for name in cohort.images.columns if name not in NOT_GROUPS]
+    for number, name in enumerate(asked):
+        if _known(cohort.images[columns], name) == "":
+            raise CohortError(f"protocol.subgroups: no column {name!r} to group by; {nearest(name, columns)}")
+        if name.lower() in (other.lower() for other in asked[:number]):
+            raise CohortError(f"protocol.subgroups: {name!r} is named twice")
+
+
+def _usual(images: pd.DataFrame, name: str) -> str:
+    """Return the column of this name, or one that begins with it as a word (`Age (years)`), or ''."""
+    words = {str(column): re.split(r"[\W_]+", str(column).lower())[0] for column in images.columns}
+    return _known(images, name) or next((column for column, word in words.items() if word == name), "")
+
+
+def _known(images: pd.DataFrame, name: str) -> str:
+    """Return the column of this name, whatever its case, or ''."""
+    return next((str(column) for column in images.columns if str(column).lower() == name.lower()), "")
+
+
+def _grouped(column: pd.Series, name: str) -> pd.Series:
+    """Return the column as ordered text categories, the unknown last."""
+    if not pd.api.types.is_numeric_dtype(column):
+        text = column.astype("string")
+        order = sorted(text.dropna().unique())
+    elif column.nunique() <= MOST_LEVELS:
+        text = column.map(lambda value: None if pd.isna(value) else f"{value:.10g}")
+        order = [f"{value:.10g}" for value in sorted(column.dropna().unique())]
+    else:
+        edges = AGE_BANDS if "age" in name.lower() else np.unique(column.quantile([1 / 3, 2 / 3]))
+        between = [f"{low:.10g} to < {high:.10g}" for low, high in pairwise(edges)]
+        order = [f"< {edges[0]:.10g}", *between, f"≥ {edges[-1]:.10g}"]
+        text = pd.cut(column, [-np.inf, *edges, np.inf], right=False, labels=order).astype("string")
+    categories = [*(group for group in order if group != UNKNOWN), UNKNOWN]
+    return text.fillna(UNKNOWN).astype(pd.CategoricalDtype(categories, ordered=True))
+
+
+def subgroups(
+    levels: dict[str, Aligned], unit: str, columns: dict[str, pd.Series], cohort: Cohort, weights: np.ndarray
+) -> pd.DataFrame:
+    """Return the AUC of every arm in each subgroup, and a test whether it differs between them.
+
+    A column that varies within a case (the view, the side) is analysed by image. Otherwise a unit with several values,
+    such as a patient's age at two cases, has that of most of its images. AUC over pairs of the same test part and
+    subgroup; interval and the interaction's Wald test from the patient bootstrap.
+
+    Columns: arm, column, group, level, n_patients, n_positive, value, low, high, suppressed, interaction_p.
+    """
+    found: list[dict[str, object]] = []
+    for name, values in columns.items():
+        level, group_of = group_by_unit(cohort.images, values, unit)
+        rows = levels[level]
+        groups = rows.rows[UNIT_KEYS[level]].merge(group_of, on=UNIT_KEYS[level], how="left")["group"]
+        found += _by_group(rows, name, groups.fillna(UNKNOWN), weights)
+    return pd.DataFrame(found)
+
+
+def group_by_unit(images: pd.DataFrame, values: pd.Series, unit: str) -> tuple[str, pd.DataFrame]:
+    """Return the level to analyse a column of images at, and each of its units' group: `UNIT_KEYS[level]`, group."""
+    keyed = images[UNIT_KEYS["image"]].assign(group=values)
+    varies = keyed.groupby(["patient_id", "case_id"], observed=True)["group"].nunique().max() > 1
+    level = "image" if varies else unit
+    sizes = (
+        keyed.groupby([*UNIT_KEYS[level], "group"], observed=True).size().sort_values(ascending=False, kind="stable")
+    )
+    return level, sizes.index.to_frame(index=False).drop_duplicates(UNIT_KEYS[level])
+
+
+def _by_group(rows: Aligned, column: str, groups: pd.Series, weights: np.ndarray) -> list[dict[str, object]]:
+    draws: dict[str, np.ndarray] = {}
+    lines: dict[str, dict[str, object]] = {}
+    for group in groups.cat.remove_unused_categories().cat.categories:
+        inside = rows.where((groups == group).to_numpy())
+        people = inside.rows.groupby("patient_id")["label"].agg(["max", "min"])
+        n_positive, n_negative = int((people["max"] == 1).sum()), int((people["min"] == 0).sum())
+        small = min(n_positive, n_negative) < SMALLEST_CELL
+        lines[group] = {
+            "column": column,
+            "group": group,
+            "level": rows.level,
+            "n_patients": np.nan if small else len(people),
+            "n_positive": np.nan if small else n_positive,
+            "suppressed": small,
+        }
+        if not small:
+            concordant, pairs = _within(inside, np.zeros(len(inside.rows)), weights)
+            draws[group] = np.stack([ratio(row, pairs) for row in concordant])
+    found = []
+    for arm, name in enumerate(rows.arms):
+        p = _interaction([drawn[arm] for drawn in draws.values()])
+        for group, line in lines.items():
+            value, low, high = float("nan"), float("nan"), float("nan")
+            if group in draws:
+                value, (low, high) = float(draws[group][arm, 0]), percentile_interval(draws[group][arm, 1:])
+            found.append({"arm": name, **line, "value": value, "low": low, "high": high, "interaction_p": p})
+    return found
+
+
+def _interaction(draws: list[np.ndarray]) -> float:
+    """Return the p value of equal AUCs in all groups: Wald's chi-square with the bootstrap covariance."""
+    if len(draws) < 2:
+        return float("nan")
+    together = np.stack(draws)  # (n_groups, n_draws)
+    apart = together[1:] - together[0]
+    known = apart[:, 1:][:, ~np.isnan(apart[:, 1:]).any(axis=0)]
+    if known.shape[1] < 2:
+        return float("nan")
+    covariance = np.atleast_2d(np.cov(known))
+    rank = int(np.linalg.matrix_rank(covariance))
+    if rank == 0:  # an arm that scores all of a patient's images alike is the same in every view
+        return 1.0 if not apart[:, 0].any() else float("nan")
+    distance = apart[:, 0] @ np.linalg.pinv(covariance) @ apart[:, 0]
+    return float(chi2.sf(distance, rank))
+
+
+def reliability(rows: Aligned) -> pd.DataFrame:
+    """Return observed shares by bin of predicted probability, before and after Platt scaling, over all runs.
+
+    Bins hold equal numbers of units. Columns: arm, stage, bin, mean_prob, observed, low, high, n_units (of all runs).
+    """
+    n_patients = int(rows.patients.max()) + 1
+    found = []
+    for stage, probs in (("before", raw_probs(rows)), ("after", rows.prob)):
+        for arm, name in enumerate(rows.arms):
+            bins = bin_numbers(probs[arm], N_BINS, "equal-mass")
+            for number in np.unique(bins):
+                inside = bins == number
+                positive, n = (
+                    np.bincount(rows.patients[inside], values, n_patients) / rows.n_runs
+                    for values in (rows.labels[inside].astype(float), np.ones(inside.sum()))
+                )
+                share = clustered_ratio(positive, n)
+                low, high = clustered_wilson(share) if share.n_patients > 1 else (float("nan"), float("nan"))
+                found.append(
+                    {
+                        "arm": name,
+                        "stage": stage,
+                        "bin": int(number),
+                        "mean_prob": float(probs[arm, inside].mean()),
+                        "observed": share.value,
+                        "low": low,
+                        "high": high,
+                        "n_units": int(inside.sum()),
+                    }
+                )
+    return pd.DataFrame(found)
+
+
+def expected_errors(rows: Aligned, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the ECE that each arm's calibrated probabilities would show by chance: arm, metric, expected."""
+    first = rows.where(rows.runs == 0)
+    return pd.DataFrame(
+        [
+            {"arm": name, "metric": metric, "expected": expected_ece(first.prob[arm], N_BINS, kind, rng)}  # type: ignore[arg-type]
+            for arm, name in enumerate(rows.arms)
+            for metric, kind in (("ece", "equal-width"), ("ece_equal_mass", "equal-mass"))
+        ]
+    )
+
+
+def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd.DataFrame:
+    """Return net benefit by threshold at a declared prevalence: arm, threshold, value, low, high, treat_all.
+
+    Calibrated probabilities are restated from the cohort's prevalence to the declared one before thresholds apply.
+    """
+    from_prevalence = float(rows.rows.loc[rows.runs == 0, "label"].mean())
+    lowest, highest = prevalence / 4, max(min(0.5, 20 * prevalence), prevalence)
+    around = [factor * prevalence for factor in AROUND if factor * prevalence <= highest]
+    thresholds = np.union1d(np.geomspace(lowest, highest, N_THRESHOLDS), around)
+    n_patients, positive = weights.shape[1], rows.labels == 1
+    n_positive, n_negative = (weights @ np.bincount(rows.patients, side, n_patients) for side in (positive, ~positive))
+    found = []
+    for arm, name in enumerate(rows.arms):
+        prob = at_prevalence(np.clip(rows.prob[arm], EDGE, 1 - EDGE), from_prevalence, prevalence)
+        hits, alarms = (_called(prob, side, rows.patients, thresholds, n_patients) for side in (positive, ~positive))
+        sensitivity = ratio(weights @ hits, n_positive[:, None])  # (n_draws, n_thresholds)
+        specificity = 1 - ratio(weights @ alarms, n_negative[:, None])
+        for place, threshold in enumerate(thresholds):
+            draws = net_benefit(sensitivity[:, place], specificity[:, place], prevalence, threshold)
+            varied = len(draws) > 1 and np.ptp(draws[1:]) > 0  # nobody recalled in any replicate is no certainty
+            low, high = percentile_interval(draws[1:]) if varied else (np.nan, np.nan)
+            found.append(
+                {
+                    "arm": name,
+                    "threshold": float(threshold),
+                    "value": float(draws[0]),
+                    "low": low,
+                    "high": high,
+                    "treat_all": float(treat_all(prevalence, threshold)),
+                    "method": BOOTSTRAP if varied else NO_INTERVAL,
+                }
+            )
+    return pd.DataFrame(found)
+
+
+def _called(
+    prob: np.ndarray, side: np.ndarray, patients: np.ndarray, thresholds: np.ndarray, n_patients: int
+) -> np.ndarray:
+    """Return how many of a patient's rows of one class are called at each threshold: (n_patients, n_thresholds)."""
+    return np.stack([np.bincount(patients, side & (prob >= t), n_patients) for t in thresholds], axis=1)

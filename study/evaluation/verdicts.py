@@ -1,0 +1,93 @@
+"""Verdicts on declared contrasts in words (PROTOCOL section 5)."""
+
+import numpy as np
+
+from study.stats.comparison import ALPHA, SEEDS_NEEDED, Comparison
+from study.stats.procedure import CORRECTED, PROCEDURE
+from study.text.format import difference, listed, p_equals
+
+
+def sentence(c: Comparison, delta: float) -> str:
+    """Return the verdict in words, always with a direction, the difference and its interval."""
+    verdict = c.verdict
+    found = f"{difference(c.difference)} (E1 95 % interval {_span(c.e1_low, c.e1_high)})"
+    e2 = f"E2 95 % interval {_span(c.e2_low, c.e2_high)}"
+    if verdict == "not assessed":
+        missing = (
+            f"{c.n_seeds} training seed{'s' if c.n_seeds > 1 else ''}, {SEEDS_NEEDED} are needed"
+            if c.n_seeds < SEEDS_NEEDED
+            else "a single split has no spread between folds"
+        )
+        excludes = c.e1_p_holm < ALPHA and (c.e1_low > 0 or c.e1_high < 0)
+        direction = "above" if c.difference > 0 else "below"
+        first = (
+            f"{c.first} was {direction} {c.second}" if excludes else f"{c.first} and {c.second} could not be told apart"
+        )
+        return (
+            f"For these fitted models only, {first}: AUC difference {found}, Holm-adjusted {p_equals(c.e1_p_holm)}. "
+            f"Whether the procedure differs was not assessed ({missing})."
+        )
+    if verdict in ("better", "worse"):
+        return (
+            f"{c.first} is {verdict} than {c.second}, {size((c.e1_low, c.e1_high), (c.e2_low, c.e2_high), delta)}: AUC"
+            f" difference {found}; {e2}, Holm-adjusted {p_equals(c.e2_p_holm)}."
+        )
+    if verdict == "equivalent":
+        return (
+            f"{c.first} and {c.second} are equivalent within ±{delta:g}: AUC difference {found}; E2 90 % interval "
+            f"{_span(c.e2_low_90, c.e2_high_90)}."
+        )
+    if verdict == "non-inferior":
+        return (
+            f"{c.first} is not worse than {c.second} by {delta:g} or more: AUC difference {found}; E2 90 % interval "
+            f"{_span(c.e2_low_90, c.e2_high_90)}. That it is better was not shown."
+        )
+    needed = c.n_patients * ((c.e2_high - c.e2_low) / 2 / delta) ** 2
+    about = (
+        f"; about {_rounded(needed)} patients would narrow that interval to ±{delta:g}" if needed > c.n_patients else ""
+    )
+    return (
+        f"The comparison of {c.first} with {c.second} is inconclusive: AUC difference {found}, compatible with "
+        f"{difference(c.e2_low)} to {difference(c.e2_high)} ({e2.partition(' interval')[0]}, Holm-adjusted "
+        f"{p_equals(c.e2_p_holm)}){about}."
+    )
+
+
+def size(e1: tuple[float, float], e2: tuple[float, float], delta: float) -> str:
+    """How the E1 and the E2 interval lie to the region of practical equivalence; a size is said where both agree on it."""
+    ends = [sorted((abs(low), abs(high))) for low, high in (e1, e2)]
+    if min(near for near, _ in ends) > delta:
+        return f"by more than {delta:g}"
+    return f"by less than {delta:g}" if max(far for _, far in ends) < delta else "size unresolved"
+
+
+def disagreement(c: Comparison) -> str:
+    """Return what the methods do not agree on, or '': which exclude no difference, and equivalence by fold scores alone."""
+    said = {
+        "clustered DeLong (E1)": c.e1_p < ALPHA,
+        "patient bootstrap (E1)": c.bootstrap_low > 0 or c.bootstrap_high < 0,
+        "patient permutation": c.permutation_p < ALPHA,
+    }
+    e2 = {CORRECTED: c.corrected_p, PROCEDURE: c.procedure_p}
+    said |= {f"{name} (E2)": p < ALPHA for name, p in e2.items() if not np.isnan(p)}
+    found, not_found = ([name for name, is_found in said.items() if is_found == side] for side in (True, False))
+    about = []
+    if found and not_found:
+        does, do = (("s", "does") if len(names) == 1 else ("", "do") for names in (found, not_found))
+        about.append(f"Unadjusted at .05, {listed(found)} find{does[0]} a difference; {listed(not_found)} {do[1]} not.")
+    if c.p_equivalent > 1 - ALPHA and c.verdict not in ("equivalent", "not assessed"):
+        about.append(
+            f"The Bayesian correlated t test, from the fold scores alone, gives P(equivalent) = {c.p_equivalent:.2f};"
+            " the patients are too few to bear that out."
+        )
+    return " ".join(about)
+
+
+def _span(low: float, high: float) -> str:
+    return f"{difference(low)} to {difference(high)}"
+
+
+def _rounded(n: float) -> str:
+    """Round up to two digits: more would pretend."""
+    step = 10 ** max(len(str(int(n))) - 2, 0)
+    return f"{int(np.ceil(n / step) * step):,}"

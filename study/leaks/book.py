@@ -1,0 +1,272 @@
+"""The optimism ledger, from the data to its files: what each methodological leak is worth.
+
+    results/<name>/ledger/
+      README.txt         what these records are, and that they are leaky by design
+      settings.toml      resolved settings of the study whose protocol is the honest one
+      ledger.json        cohort digest, patients and images, number of candidates
+      rows.parquet       every row: the true patient, and whether it is a copy
+      cells/<cell>/      predictions and records as in a study; no model is kept, none is to be used
+
+A study is read from `results/<name>/cells`; nothing here is ever part of it, and `study.records.stored_study` refuses
+these records.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mmbc.config import parse, read_toml, to_toml
+from mmbc.errors import ConfigError, StudyError
+from mmbc.files import read_json, write_atomically, write_json
+from study.cohort.loading import CACHE
+from study.design import folds
+from study.design.study_file import StudyFile
+from study.design.tuning_provenance import joined, warning
+from study.leaks import ledger_report as paper
+from study.leaks.leaks import HONEST, LABEL, RECIPE, SINGLE, SPACE, TUNED, LedgerCell
+from study.leaks.ledger_report import Published
+from study.leaks.measurement import N_REPLICATES, Measuring, table
+from study.leaks.plan import distinct, encoders, plan, why_nothing
+from study.leaks.rows import LedgerRows, open_rows
+from study.records import study_folder
+from study.records.cell_records import finished
+from study.records.progress import Observer
+from study.stats.comparison import SEEDS_NEEDED
+from study.text.format import count, number
+from study.training.lockstep import Workspace, execute
+from study.training.preparation import Request, check_features, default_name, with_resolved_run
+
+FOLDER = "ledger"
+CANDIDATES = 8
+REPORTED = Published(auc=0.872, accuracy=0.808, f1=0.713)
+"""What the usual recipe is reported to reach on Mini-DDSM."""
+REPORTED_FOR = "mini-ddsm"
+README = f"""{LABEL.upper()}
+
+The models of this folder are trained on purpose with methodological errors (see the second part of each cell's name, and
+`leak` in its record), to measure how much each error is worth. None of their numbers is a result. Cells called "{HONEST}" are
+the reference within this ledger; their rows are those of the ledger, not of a study. Nothing here is read by study.report.
+"""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What each leak is worth.
+
+    Attributes:
+        name: of the study it belongs to.
+        cohort: its name.
+        table: see `study.leaks.measurement.table`.
+        notes: what the numbers are, and what a reader should know, one sentence or two each.
+        notice: the cohort's own warning, or ''.
+        unit: `patient` or `breast`.
+        n_patients, n_images, n_copies: of all rows; copies are among the images.
+        published: what a published recipe reports for this cohort, or None.
+    """
+
+    name: str
+    cohort: str
+    table: pd.DataFrame
+    notes: tuple[str, ...]
+    notice: str
+    unit: str
+    n_patients: int
+    n_images: int
+    n_copies: int
+    published: Published | None = None
+
+
+def run(
+    request: Request, observer: Observer, *, n_candidates: int = CANDIDATES, n_replicates: int = N_REPLICATES
+) -> Ledger:
+    """Train what is not finished of every protocol, and measure them; the number of processes of the request is not used.
+
+    Args:
+        request: the study whose protocol is the honest one, with the chosen ablations.
+        observer: told about the work.
+        n_candidates: configurations compared where tuning is on test parts, the reference among them.
+        n_replicates: bootstrap samples.
+
+    Raises:
+        MmbcError: of the kind that fits; a folder of another cohort or other settings, or one that another process
+            works on.
+    """
+    if n_candidates < 2:
+        raise ConfigError(f"--candidates {n_candidates}: tuning compares at least two configurations")
+    study = with_resolved_run(request.study).model_copy(update={"search": None})
+    rows = open_rows(request, study, observer)
+    check_features(study, rows.honest)
+    whole = request.out / (request.name or default_name(rows.honest.name, request.study, request.tolerance))
+    _check_study(whole, request.study, rows)
+    content, place = _folds(whole, request, study, rows), whole / FOLDER
+    entries = plan(study, rows, content, n_candidates)
+    if request.force:
+        study_folder.set_aside(place, holds="ledger.json")
+    with study_folder.lock(place):
+        _begin(place, study, rows)
+        _train(distinct(entries), rows, encoders(entries, rows), place, request, observer)
+    configs = {arm: study.arm_config(arm) for arm in study.arms}
+    measuring = Measuring(study, rows, content, place, n_replicates)
+    found = table(entries, measuring, lambda entry: why_nothing(entry.leak, configs[entry.arm], rows, content))
+    notice = joined((rows.honest.notice, warning(study, rows.honest)))
+    return Ledger(
+        whole.name,
+        rows.honest.name,
+        found,
+        tuple(_notes(found, study, rows, n_replicates)),
+        notice,
+        study.unit,
+        int(rows.table["patient_id"].nunique()),
+        len(rows.table),
+        rows.n_copies,
+        REPORTED if rows.honest.name.startswith(REPORTED_FOR) else None,
+    )
+
+
+def _check_study(place: Path, study: StudyFile, rows: LedgerRows) -> None:
+    """Refuse a folder whose study has other settings or another cohort: its protocol would not be the honest one here."""
+    study_folder.continued(place, with_resolved_run(study))
+    study_folder.check_cohort(place, rows.honest)
+
+
+def _folds(place: Path, request: Request, study: StudyFile, rows: LedgerRows) -> dict[str, Any]:
+    """Return the study's folds by patient, each with a validation part: those of its folder, the user's own, or new ones."""
+    images, protocol = rows.honest.images, study.protocol
+    content = folds.for_study(place / "folds.json", request.folds_file, images, protocol)
+    return folds.unnested(content, images, protocol) if content.get("nested") else content
+
+
+def _begin(place: Path, study: StudyFile, rows: LedgerRows) -> None:
+    """Write the ledger's own files, or check that the folder's ledger is this one.
+
+    Raises:
+        StudyError: another cohort, or other settings.
+    """
+    facts = {
+        "label": LABEL,
+        "cohort": rows.honest.name,
+        "cohort_digest": rows.cohort.digest,
+        "n_images": len(rows.table),
+        "n_copies": rows.n_copies,
+        "n_patients": int(rows.table["patient_id"].nunique()),
+    }
+    if (place / "ledger.json").exists():
+        stored = parse(StudyFile, read_toml(place / "settings.toml"), str(place / "settings.toml"))
+        changes = dict(study_folder.differences(stored, study))
+        if read_json(place / "ledger.json")["cohort_digest"] != rows.cohort.digest:
+            changes["cohort"] = (read_json(place / "ledger.json")["cohort_digest"], rows.cohort.digest)
+        if changes:
+            lines = "\n".join(f"  {key}: {was!r} there, {now!r} asked for" for key, (was, now) in changes.items())
+            raise StudyError(
+                f"{place} was begun with another cohort or other settings:\n{lines}\nUse another --name, or --force"
+            )
+        study = study.model_copy(update={"arms": {**stored.arms, **study.arms}})
+    buffer = BytesIO()
+    rows.table.to_parquet(buffer, index=False)
+    write_atomically(place / "README.txt", README.encode())
+    write_atomically(place / "rows.parquet", buffer.getvalue())
+    write_atomically(place / "settings.toml", to_toml(study).encode())
+    write_json(place / "ledger.json", facts)
+
+
+def _train(
+    cells: Sequence[LedgerCell],
+    rows: LedgerRows,
+    fitted: dict[str, Any],
+    place: Path,
+    request: Request,
+    observer: Observer,
+) -> None:
+    """Train the unfinished cells: all of one image variant in one call, so that they share its trunk."""
+    waiting = [cell for cell in cells if not finished(place / "cells" / cell.name, cell.key)]
+    observer.expect(waiting, len(cells) - len(waiting))
+    for outlines, store in rows.stores.items():
+        mine = [cell for cell in waiting if cell.config.data.outlines == outlines]
+        workspace = Workspace(
+            rows.cohort,
+            store,
+            place,
+            request.out / CACHE,
+            cache_gib=request.cache_gib,
+            checkpoint_every=request.checkpoint_every,
+            keep_models=False,
+            encoders=fitted,
+        )
+        execute(mine, workspace, executor=request.executor, max_live_fits=request.max_live_fits, observer=observer)
+
+
+def _notes(found: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates: int) -> list[str]:
+    """Say what the numbers are."""
+    honest = found[found["leak"] == HONEST].iloc[0]
+    copies = count(rows.n_copies, "pixel-identical copy", "pixel-identical copies")
+    notes = [
+        (
+            f"Honest protocol: {count(int(honest['n_images']), 'image')} of"
+            f" {count(int(honest['n_patients']), 'patient')} in {count(int(honest['n_parts']), 'test part')}; {copies}"
+            " left out."
+        ),
+        (
+            "ROC-AUC is that of images within each test part, averaged over parts. Accuracy and F1 are those of all"
+            " test images at calibrated probability 0.5, calibrated on the protocol's own validation part."
+        ),
+        (
+            "Difference: the AUC a protocol would report minus the honest one, each on its own test images; on the"
+            f" same images: restricted to the test images both have. 95 % intervals: percentiles of {n_replicates}"
+            " bootstrap samples of patients, the same for all protocols, within honest test part and outcome. Estimand"
+            " E1: the fitted models on new patients of this kind; training, and the choice of a candidate, are held"
+            " fixed."
+        ),
+        "All protocols see the same augmented images in the same order, and fits of a fold start from the same seed.",
+    ]
+    compared = count(int(found.loc[found["leak"] == TUNED, "n_candidates"].max()), "configuration")
+    notes.append(
+        f"Tuned on test parts: {compared} compared (the reference, and others drawn "
+        f"from a fixed space of {', '.join(SPACE)}); the choice is at least as good as the reference by construction."
+    )
+    seeds = study.protocol.seeds
+    if seeds < SEEDS_NEEDED:
+        notes.append(
+            f"With {count(seeds, 'training seed')} a difference contains the chance of single trainings, which the"
+            f" intervals do not show; a small one means little below {SEEDS_NEEDED} seeds (--seeds)."
+        )
+    for row in found[found["leak"].isin([TUNED, RECIPE])].to_dict("records"):
+        notes.append(f"{row['arm']}, {row['title'].lower()}: chosen was {row['chosen']}.")
+    return notes + [luck for arm in study.arms if (luck := _luck(found, arm))]
+
+
+def _luck(found: pd.DataFrame, arm: str) -> str:
+    """Say how far the honest folds alone lie apart, as a single split is one such draw; '' where that is the protocol itself."""
+    lines = {str(row["leak"]): row for row in found[found["arm"] == arm].to_dict("records")}
+    if lines[SINGLE]["nothing"]:
+        return ""
+    low, high, single = lines[HONEST]["part_low"], lines[HONEST]["part_high"], lines[SINGLE]["auc"]
+    return (
+        f"{arm}: a single split is luck rather than bias; it gives {number('roc_auc', single)}, and the AUCs within the"
+        f" honest test parts alone go from {number('roc_auc', low)} to {number('roc_auc', high)}."
+    )
+
+
+def write(ledger: Ledger, folder: Path) -> list[Path]:
+    """Write the table (Markdown, CSV, JSON) and the waterfall (PNG, PDF, SVG, and its numbers as CSV); return the files.
+
+    Every one of them says that it is leaky by design.
+    """
+    return paper.write(
+        ledger.table,
+        folder,
+        notes=ledger.notes,
+        notice=ledger.notice,
+        unit=ledger.unit,
+        published=ledger.published,
+        facts={
+            "name": ledger.name,
+            "cohort": ledger.cohort,
+            "n_patients": ledger.n_patients,
+            "n_images": ledger.n_images,
+            "n_copies": ledger.n_copies,
+        },
+    )

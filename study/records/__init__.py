@@ -1,0 +1,1 @@
+"""What lies in results/: cells, folders, archives, environment, findings, progress."""

@@ -1,0 +1,370 @@
+"""A study read back: from the folder it was run in, or from an archive of its predictions.
+
+    an archive/
+      study.toml, cohort.parquet, cohort.json, folds.json, environment.json    as in the folder of a study
+      predictions.parquet   one row per (cell, image): `CELL_COLUMNS`, image_id, part, logit
+      history.parquet       one row per (cell, epoch); absent where there is none
+      records.json          the planned cells, and what is known of each finished one
+      audit.json            what the audit found at the start of the study, and in its records
+      search/               of a search: trials.parquet, importances.csv, chosen.json (`study.design.search_results`)
+      archive.json          digests of the other files (last)
+
+An archive holds what every number of a report is made of, and no model. Nothing here imports torch.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tomli_w
+
+from mmbc.calibration import apply_platt
+from mmbc.config import digest, to_toml
+from mmbc.data.cohort import Cohort
+from mmbc.errors import StudyError, some
+from mmbc.files import file_digest, read_json, write_atomically, write_json
+from study.design.folds import split_digest, splits
+from study.design.search_results import FOLDER as SEARCH
+from study.design.search_results import Searched, arm_configs
+from study.design.study_file import BASELINE, StudyFile
+from study.records.cell_records import (
+    CELL_COLUMNS,
+    HISTORY_COLUMNS,
+    PREDICTION_COLUMNS,
+    check_files,
+    read_cohort,
+    read_settings,
+    write_cohort,
+)
+from study.records.finding import FILE as FINDINGS
+from study.records.finding import Finding, read_findings, write_findings
+from study.records.search_archive import FILES as SEARCH_FILES
+from study.records.search_archive import read_searched, write_searched
+
+ARCHIVED = (
+    "study.toml",
+    "cohort.parquet",
+    "cohort.json",
+    "folds.json",
+    "environment.json",
+    "predictions.parquet",
+    "history.parquet",
+    "records.json",
+    FINDINGS,
+    *(f"{SEARCH}/{name}" for name in SEARCH_FILES),
+)
+
+OF_MODELS = ("files", "model", "preprocessing", "coefficients")
+"""What a record says to load the model, which an archive does not have."""
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study as read from its folder.
+
+    Attributes:
+        folder: where it lies.
+        settings: configuration, arms and protocol.
+        cohort: the rows; `path` is absent here, so `cohort.images` has no such column.
+        cohort_digest: digest of the cohort the cells were trained on.
+        folds: the content of folds.json.
+        environment: the content of environment.json.
+        planned: names of all cells the study file asks for, in order; the baseline's included.
+        records: cell name -> content of record.json, of finished cells only.
+        predictions: one row per (cell, image): `CELL_COLUMNS` and `PREDICTION_COLUMNS`; `part` is validation or test.
+        history: one row per (cell, epoch): `CELL_COLUMNS` and `HISTORY_COLUMNS`; the baseline has none.
+        searched: what a search of hyper-parameters left; None for a study of fixed settings.
+        findings: of the audit; of a folder those of its start, of an archive all (`study.checks.study_findings.audited`).
+        archived: whether it was read from an archive.
+    """
+
+    folder: Path
+    settings: StudyFile
+    cohort: Cohort
+    cohort_digest: str
+    folds: dict[str, Any]
+    environment: dict[str, Any]
+    planned: tuple[str, ...]
+    records: dict[str, dict[str, Any]]
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    searched: Searched | None = None
+    findings: tuple[Finding, ...] = ()
+    archived: bool = False
+
+    @property
+    def name(self) -> str:
+        """The study's name: that of its folder."""
+        return self.folder.name
+
+    @property
+    def imported(self) -> bool:
+        """Whether the predictions come from models trained elsewhere, of which nothing but these is known.
+
+        Its `settings` then say how predictions are evaluated (`protocol`); `data`, `model` and `train` mean nothing.
+        """
+        return bool(self.environment.get("imported"))
+
+    @property
+    def arms(self) -> list[str]:
+        """Arms with at least one finished cell, the baseline last."""
+        done = {str(record["arm"]) for record in self.records.values()}
+        return [arm for arm in [*self.settings.arms, BASELINE] if arm in done]
+
+
+def planned_cells(settings: StudyFile, folds: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of all cells a study file asks for, the baseline's last."""
+    where = [
+        (entry["repeat"], entry["fold"]) for entry in folds["folds"] if entry["repeat"] < settings.protocol.repeats
+    ]
+    seeds = range(settings.protocol.seeds)
+    names = [f"{arm}.r{r}.f{f}.s{s}" for arm in settings.arms for s in seeds for r, f in where]
+    return (*names, *(f"{BASELINE}.r{r}.f{f}.s0" for r, f in where))
+
+
+def load_study(folder: Path) -> StoredStudy:
+    """Read a study, finished or not, or an archive of one.
+
+    Raises:
+        StudyError: the folder is no study; a file of a finished cell is missing or was changed; or a cell belongs to
+            another study.
+    """
+    if (folder / "archive.json").is_file():
+        return read_archive(folder)
+    if not (folder / "study.toml").is_file():
+        raise StudyError(f"{folder}: is no study (it has no study.toml); studies lie below results/")
+    settings, folds = read_settings(folder), read_json(folder / "folds.json")
+    cohort, cohort_digest = read_cohort(folder)
+    planned, searched = planned_cells(settings, folds), read_searched(folder)
+    belongs = _Belonging(settings, searched, folds, cohort, cohort_digest)
+    records, predictions, history = {}, [], []
+    for name in planned:
+        place = folder / "cells" / name
+        if not (place / "record.json").exists():
+            continue
+        record = records[name] = read_json(place / "record.json")
+        check_files(place, record)
+        belongs.check_record(place, record)
+        coordinates = {column: record[column] for column in CELL_COLUMNS}
+        rows = pd.read_parquet(place / "predictions.parquet")
+        belongs.check_rows(place, record, rows)
+        predictions.append(rows.assign(**coordinates))
+        if "history.csv" in record["files"]:
+            history.append(pd.read_csv(place / "history.csv").assign(**coordinates))
+    return StoredStudy(
+        folder=folder,
+        settings=settings,
+        cohort=cohort,
+        cohort_digest=cohort_digest,
+        folds=folds,
+        environment=read_json(folder / "environment.json"),
+        planned=planned,
+        records=records,
+        predictions=_joined(predictions, PREDICTION_COLUMNS),
+        history=_joined(history, HISTORY_COLUMNS),
+        searched=searched,
+        findings=read_findings(folder),
+    )
+
+
+class _Belonging:
+    """Checks that cells are of the study they lie in: same cohort, configuration, split and labels, no deliberate leak."""
+
+    def __init__(
+        self,
+        settings: StudyFile,
+        searched: Searched | None,
+        folds: Mapping[str, Any],
+        cohort: Cohort,
+        cohort_digest: str,
+    ) -> None:
+        self.nested = bool(folds.get("nested"))
+        self.cohort_digest = cohort_digest
+        self.splits = splits(dict(folds))
+        self.split_digests = {place: split_digest(split) for place, split in self.splits.items()}
+        configs = arm_configs(settings, searched, list(self.splits))
+        self.configs = {place: digest(config) for place, config in configs.items()}
+        self.baseline = digest(settings.config)
+        self.labels = cohort.images.set_index("image_id")[["patient_id", "label"]]
+
+    def check_record(self, place: Path, record: Mapping[str, Any]) -> None:
+        """Refuse a cell that was trained with a leak on purpose, one of an optimism ledger, and one of another study."""
+        if record.get("leak"):
+            raise StudyError(
+                f"{place}: was trained with the deliberate leak {record['leak']!r}; it cannot be reported beside honest"
+                " cells"
+            )
+        if record.get("ledger"):
+            raise StudyError(
+                f"{place}: belongs to an optimism ledger, not to a study; delete it and run the study again"
+            )
+        repeat, fold = record["repeat"], record["fold"]
+        config = self.baseline if record["arm"] == BASELINE else self.configs.get((record["arm"], repeat, fold))
+        expected = {
+            "cohort_digest": self.cohort_digest,
+            "config_digest": config,
+            "split_digest": self.split_digests[repeat, fold],
+        }
+        other = [key.removesuffix("_digest") for key, value in expected.items() if record.get(key) != value]
+        if other:
+            raise StudyError(
+                f"{place}: belongs to another study (other {' and '.join(other)}); studies are never mixed. Delete the"
+                " folder and run the study again, or compare two studies with study.compare"
+            )
+
+    def check_rows(self, place: Path, record: Mapping[str, Any], rows: pd.DataFrame) -> None:
+        """Refuse predictions that are not of the split's patients, or carry other labels than the cohort."""
+        split = self.splits[record["repeat"], record["fold"]]
+        for part in ("validation", "test"):
+            mine = rows[rows["part"] == part]
+            # after a nested search all training rows have a prediction out of the inner folds, to calibrate on
+            side = "train" if self.nested and part == "validation" else part
+            wanted = self.labels[self.labels["patient_id"].isin(getattr(split, side))]
+            found = mine.set_index("image_id")[["patient_id", "label"]]
+            if len(found) != len(wanted) or not found.reindex(wanted.index).equals(wanted):
+                differing = set(found.index) ^ set(wanted.index) or {
+                    image for image in wanted.index if not found.loc[image].equals(wanted.loc[image])
+                }
+                raise StudyError(
+                    f"{place}: its {part} rows are not those of the cohort and the split (patients or labels differ, or"
+                    f" rows are missing): {some(sorted(map(str, differing)), 3)}. Delete the folder and run the study"
+                    " again"
+                )
+
+
+def _joined(frames: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:
+    ordered = [*CELL_COLUMNS, *columns]
+    return pd.concat(frames, ignore_index=True)[ordered] if frames else pd.DataFrame(columns=ordered)
+
+
+def write_archive(study: StoredStudy, folder: Path) -> None:
+    """Write everything that a report is made of; models, digests of images and paths are left behind.
+
+    Only the logits of predictions are kept: the probabilities follow from them and from the records.
+    """
+    write_cohort(
+        folder, replace(study.cohort, images=study.cohort.images.drop(columns="pixel_digest", errors="ignore"))
+    )
+    facts = read_json(folder / "cohort.json")
+    write_json(folder / "cohort.json", {**facts, "digest": study.cohort_digest})
+    write_atomically(folder / "study.toml", _study_toml(study).encode())
+    write_json(folder / "folds.json", study.folds)
+    write_json(folder / "environment.json", without_paths(study.environment))
+    compact = study.predictions[[*CELL_COLUMNS, "image_id", "part", "logit"]]
+    compact = compact.astype({"arm": "category", "image_id": "category", "part": "category"})
+    _write_parquet(folder / "predictions.parquet", compact)
+    (folder / "history.parquet").unlink(missing_ok=True)
+    if not study.history.empty:
+        _write_parquet(folder / "history.parquet", study.history.astype({"arm": "category"}))
+    records = {name: {k: v for k, v in record.items() if k not in OF_MODELS} for name, record in study.records.items()}
+    write_json(folder / "records.json", {"planned": list(study.planned), "records": records})
+    write_findings(folder, study.findings)
+    for name in SEARCH_FILES:
+        (folder / SEARCH / name).unlink(missing_ok=True)
+    if study.searched is not None:
+        write_searched(folder, study.searched)
+    there = [name for name in ARCHIVED if (folder / name).exists()]
+    write_json(folder / "archive.json", {name: file_digest(folder / name) for name in there})
+
+
+def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
+    buffer = io.BytesIO()
+    numbers = list(frame.select_dtypes("float").columns)
+    frame.to_parquet(
+        buffer,
+        index=False,
+        compression="zstd",
+        compression_level=9,
+        use_byte_stream_split=numbers,
+        use_dictionary=[name for name in frame.columns if name not in numbers],
+    )
+    write_atomically(path, buffer.getvalue())
+
+
+def without_paths(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an environment whose commands name the last part of every path alone, and no former runs."""
+    kept = {key: value for key, value in environment.items() if key != "runs"}
+    return kept | {"command": [_last_part(word) for word in environment.get("command") or []]}
+
+
+def _study_toml(study: StoredStudy) -> str:
+    """Return the study file; of an imported study what is known of it alone, not how some model might have been trained."""
+    if not study.imported:
+        return to_toml(_settings_without_paths(study.settings))
+    known = study.settings.model_dump(
+        mode="json", exclude_none=True, include={"preset": True, "arms": True, "protocol": True}
+    )
+    return tomli_w.dumps(known | {"data": {"label_level": study.settings.data.label_level}})
+
+
+def _settings_without_paths(settings: StudyFile) -> StudyFile:
+    weights = settings.model.model_copy(update={"weights": _last_part(settings.model.weights)})
+    return settings.model_copy(update={"model": weights, "data": settings.data.model_copy(update={"image_root": ""})})
+
+
+def _last_part(word: str) -> str:
+    """Shorten an absolute path, also behind `key=` or `kind:`."""
+    start = min((at for mark in ("/", "~") if (at := word.find(mark)) >= 0), default=-1)
+    if start < 0 or (start > 0 and word[start - 1] not in "=:"):
+        return word
+    return word[:start] + Path(word[start:]).name
+
+
+def read_archive(folder: Path) -> StoredStudy:
+    """Read what `write_archive` wrote.
+
+    Raises:
+        StudyError: a file is missing or was changed.
+    """
+    digests = read_json(folder / "archive.json")
+    for name, expected in digests.items():
+        if not (folder / name).is_file() or file_digest(folder / name) != expected:
+            raise StudyError(
+                f"{folder / name}: is missing or was changed after the archive was written; restore it, or make the "
+                "report again from the study itself"
+            )
+    cohort, cohort_digest = read_cohort(folder)
+    content = read_json(folder / "records.json")
+    predictions = _completed(pd.read_parquet(folder / "predictions.parquet"), cohort, content["records"])
+    history = [pd.read_parquet(folder / "history.parquet")] if "history.parquet" in digests else []
+    return StoredStudy(
+        folder=folder,
+        settings=read_settings(folder),
+        cohort=cohort,
+        cohort_digest=cohort_digest,
+        folds=read_json(folder / "folds.json"),
+        environment=read_json(folder / "environment.json"),
+        planned=tuple(content["planned"]),
+        records=content["records"],
+        predictions=predictions,
+        history=_joined([frame.astype({"arm": "str"}) for frame in history], HISTORY_COLUMNS),
+        searched=read_searched(folder),
+        findings=read_findings(folder),
+        archived=True,
+    )
+
+
+def _completed(rows: pd.DataFrame, cohort: Cohort, records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Give compact predictions the columns of the cohort, and the probabilities that follow from their logits."""
+    rows = rows.astype({"arm": "str", "image_id": "str", "part": "str"})
+    columns = ["patient_id", "case_id", "breast", "view", "status", "site", "label"]
+    images = cohort.images.set_index("image_id")[columns].reindex(rows["image_id"])
+    if images["label"].isna().any():
+        absent = images.index[images["label"].isna()].unique()
+        raise StudyError(f"predictions of images that the cohort does not have: {some(absent, 3)}")
+    full = pd.concat([rows.reset_index(drop=True), images.reset_index(drop=True)], axis=1)
+    logits = full["logit"].to_numpy(dtype=float)
+    calibration = {
+        tuple(record[column] for column in CELL_COLUMNS): record["calibration"] for record in records.values()
+    }
+    calibrated = np.full(len(full), np.nan)
+    for cell, chosen in full.groupby(list(CELL_COLUMNS), sort=False).indices.items():
+        platt = calibration[cell]  # type: ignore[index]
+        if platt is not None:
+            calibrated[chosen] = apply_platt(logits[chosen], platt["slope"], platt["intercept"])
+    full = full.assign(prob=apply_platt(logits, 1.0, 0.0), prob_calibrated=calibrated)
+    return full[[*CELL_COLUMNS, *PREDICTION_COLUMNS]]

@@ -1,0 +1,1 @@
+"""TRIPOD+AI and CLAIM, filled in from a study's records."""

@@ -1,0 +1,100 @@
+"""What answers to checklist items are, and the facts they rest on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from study.evaluation.evaluation import Evaluation
+from study.records.stored_study import StoredStudy
+from study.reporting.facts.sentences import FILL, configs, has_baseline, uses_table
+from study.text.format import count
+
+REPORTED, PARTLY, NOT_APPLICABLE = "reported", "partly", "not applicable"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to an item.
+
+    Attributes:
+        status: reported, partly, AUTHOR MUST FILL or not applicable.
+        where: places in the pack, named as by `study.reporting.checklists.forms.places`; one of them is enough.
+        fact: one clause, without capital and full stop; '' for none.
+    """
+
+    status: str
+    where: tuple[str, ...] = ()
+    fact: str = ""
+
+
+AUTHOR = Answer(FILL)
+METHODS = ("methods.md", "supplement.md, Protocol")
+COHORT = ("report.md, Cohort", "supplement.md, Cohort")
+PROVENANCE = ("supplement.md, Provenance",)
+SEARCH = "supplement.md, Hyper-parameter search"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the answers rest on.
+
+    Attributes:
+        study, evaluation: themselves.
+        imported: models trained elsewhere; nothing is known of them.
+        images, clinical: whether images, and clinical columns, are predictors.
+        finished: whether there are results.
+        n_absent: cells that are planned and not there.
+        one_site: whether every image is of the same known site.
+        within_sites: whether AUCs within sites are there.
+        groups: columns of the subgroups that are shown.
+    """
+
+    study: StoredStudy
+    evaluation: Evaluation
+    imported: bool
+    images: bool
+    clinical: bool
+    finished: bool
+    n_absent: int
+    one_site: bool
+    within_sites: bool
+    groups: tuple[str, ...]
+
+
+def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
+    """Collect what the answers rest on."""
+    frame, site = evaluation.subgroups, study.cohort.images["site"]
+    shown = frame[~frame["suppressed"].astype(bool)] if len(frame) else frame
+    groups = tuple(str(name) for name in shown["column"].unique()) if len(shown) else ()
+    classes = evaluation.contrasts_by_class
+    within = len(classes) > 0 and bool((classes["metric"] == "within sites").any())
+    table = bool(configs(study, uses_table)) or has_baseline(study)
+    return Facts(
+        study,
+        evaluation,
+        study.imported,
+        images=bool(configs(study, lambda config: config.uses_images)),
+        clinical=table and bool(study.cohort.features),
+        finished=len(evaluation.summary) > 0,
+        n_absent=sum(name not in study.records for name in study.planned),
+        one_site=bool(site.notna().all()) and site.nunique() == 1,
+        within_sites=within,
+        groups=groups,
+    )
+
+
+def own(answer: Callable[[Facts], Answer]) -> Callable[[Facts], Answer]:
+    """Leave an item to the authors where the models were trained elsewhere."""
+    return lambda f: AUTHOR if f.imported else answer(f)
+
+
+def of_results(answer: Callable[[Facts], Answer]) -> Callable[[Facts], Answer]:
+    """Leave an item to the authors where nothing is finished; an incomplete study answers it in part."""
+
+    def answered(f: Facts) -> Answer:
+        found = answer(f) if f.finished else AUTHOR
+        if found.status != REPORTED or not f.n_absent:
+            return found
+        missing = f"{f.n_absent} of {count(len(f.study.planned), 'cell')} are not finished"
+        return Answer(PARTLY, found.where, "; ".join(filter(None, (found.fact, missing))))
+
+    return answered

@@ -1,0 +1,93 @@
+"""The report of a comparison between studies: what differs in them, and what that does to each arm."""
+
+from pathlib import Path
+
+from mmbc.files import write_atomically
+from study.evaluation.evaluation import Evaluation
+from study.evaluation.side_by_side import Together
+from study.reporting.document import Content
+from study.reporting.figures.catalogue import catalogue
+from study.reporting.html.page import page
+from study.reporting.pack import Options, draw_all
+from study.reporting.tables import PaperTable, all_tables
+from study.reporting.tables.markup import to_csv
+from study.reporting.tables.word import word
+from study.reporting.tables.workbook import workbook
+from study.reporting.text.answer import comparisons_lines, missing_for_verdicts
+from study.text.format import listed
+
+TABLES = ("main", "comparisons", "comparisons_by_class", "auc_by_class", "auc_by_estimand", "variance", "per_fold")
+FIGURES = ("contrasts", "main", "auc_by_fold")
+
+
+def write_comparison(joined: Together, evaluation: Evaluation, folder: Path) -> Path:
+    """Write `report.md`, `report.html`, `tables/`, `tables.xlsx`, `tables.docx` and `figures/`; return the report's path."""
+    study = joined.study
+    tables = {table.name: table for table in all_tables(study, evaluation) if table.name in TABLES}
+    drawings = catalogue(study, evaluation)
+    content = Content(
+        study=study,
+        evaluation=evaluation,
+        methods=(),
+        tables=[*([_settings(joined)] if len(joined.differing) else []), *tables.values()],
+        drawings={name: drawings[name] for name in FIGURES if name in drawings},
+    )
+    title = f"{' and '.join(joined.names)} compared"
+    body = compose(joined, content, title)
+    draw_all(content, folder, Options())
+    shown = {name: (folder / "figures" / f"{name}.svg").read_bytes() for name in content.drawings}
+    files: dict[str, str | bytes] = {
+        "report.md": body,
+        "report.html": page(title, body, shown, content.notice),
+        "tables.xlsx": workbook(content.tables, content.notice),
+        "tables.docx": word(content.tables, content.notice, title),
+    }
+    files |= {f"tables/{table.name}.csv": to_csv(table, content.notice) for table in content.tables}
+    for name, data in files.items():
+        write_atomically(folder / name, data if isinstance(data, bytes) else data.encode())
+    return folder / "report.md"
+
+
+def _settings(joined: Together) -> PaperTable:
+    shown = joined.differing.astype(object).where(joined.differing.notna(), "none").astype(str)
+    caption = "Settings that differ between the studies. What is found below is about all of these together."
+    return PaperTable(
+        "settings", "What differs", caption, joined.differing.astype(str), shown.rename(columns={"setting": "Setting"})
+    )
+
+
+def compose(joined: Together, content: Content, title: str) -> str:
+    """Return the report's Markdown."""
+    study, evaluation = joined.study, content.evaluation
+    notes = "\n".join(f"- {note}" for note in joined.notes)
+    same = (
+        ""
+        if len(joined.differing)
+        else (
+            "How the models of these predictions differ is not known here: it is for their authors to report."
+            if joined.imported
+            else "No setting differs between the studies: what is found below is chance and versions of the software."
+        )
+    )
+    parts = [
+        f"# {title}",
+        *([f"> **{content.notice}.**"] if content.notice else []),
+        "## Answer",
+        "\n".join(f"- {line}" for line in comparisons_lines(evaluation)),
+        f"Each arm of {listed(list(joined.names[1:]))} was compared with that of {joined.names[0]}, on the same"
+        " patients in the same folds. Comparisons between studies are chosen after the studies were run: take them as"
+        " exploratory, unless they were declared elsewhere. p values are adjusted over the"
+        f" {len(evaluation.comparisons)} contrasts made here (Holm). {missing_for_verdicts(study, evaluation)}".strip(),
+        "## What differs",
+        same,
+        *content.table("settings"),
+        notes,
+        "## Differences",
+        *content.figure("contrasts"),
+        *content.table("comparisons", "comparisons_by_class"),
+        "## Performance",
+        *content.table("main"),
+        *content.figure("main", "auc_by_fold"),
+        *content.table("auc_by_class", "auc_by_estimand", "variance"),
+    ]
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"

@@ -1,0 +1,206 @@
+"""The two documents of a pack: a report of two pages that opens with the answer, and a supplement with the rest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from study.evaluation.evaluation import LEVELS, Evaluation
+from study.records.stored_study import StoredStudy
+from study.reporting.checklists import forms
+from study.reporting.facts import bibliography
+from study.reporting.figures.catalogue import Drawing
+from study.reporting.methods import chapter
+from study.reporting.tables import PaperTable
+from study.reporting.tables.audit import remains
+from study.reporting.tables.markup import markdown
+from study.reporting.text import answer as said
+from study.reporting.text import audit_paragraphs, search_results, sections
+
+REPORT, SUPPLEMENT = "report.md", "supplement.md"
+LIMITATIONS_SHOWN = 4
+"""Points in the report; the supplement has all."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything a pack is written from.
+
+    Attributes:
+        study, evaluation: predictions and numbers.
+        tables: in the order of a paper.
+        drawings: figures by name; empty where figures were not asked for.
+        methods: paragraphs with citation keys.
+    """
+
+    study: StoredStudy
+    evaluation: Evaluation
+    tables: Sequence[PaperTable]
+    drawings: Mapping[str, Drawing]
+    methods: Sequence[str]
+
+    @property
+    def notice(self) -> str:
+        """The warning that everything carries, or ''."""
+        return self.study.cohort.notice
+
+    def table(self, *names: str) -> list[str]:
+        """Return tables as Markdown, as far as they are there."""
+        by_name = {table.name: table for table in self.tables}
+        return [markdown(by_name[name], self.notice) for name in names if name in by_name]
+
+    def figure(self, *names: str, brief: bool = False) -> list[str]:
+        """Return figures with their captions (or the first sentence of each) as Markdown, as far as they are there."""
+        notice = f" **{self.notice}.**" if self.notice else ""
+        return [
+            f"![{name}](figures/{name}.png)\n\n*{self._caption(name, brief)}*{notice}"
+            for name in names
+            if name in self.drawings
+        ]
+
+    def _caption(self, name: str, brief: bool) -> str:
+        caption = self.drawings[name].caption
+        if not brief:
+            return caption
+        return f"{caption.partition('. ')[0].removesuffix('.')}. Full caption: {SUPPLEMENT}."
+
+    def full_caption(self, name: str) -> list[str]:
+        """Return the whole caption of a figure that stands in the report."""
+        return [f"*Figure {name} of the report: {self.drawings[name].caption}*"] if name in self.drawings else []
+
+
+def title(content: Content) -> str:
+    """Return the title of both documents."""
+    arms = [] if content.evaluation.summary.empty else list(content.evaluation.summary["arm"].unique())
+    question = "what does each part of the model contribute?" if len(arms) > 1 else "how well does the model do?"
+    if content.study.imported and len(arms) > 1:
+        question = "how do the models compare?"
+    return f"{content.study.name}: {question}"
+
+
+def report(content: Content) -> str:
+    """Return `report.md`."""
+    more = len(sections.limitations(content.study, content.evaluation)) - LIMITATIONS_SHOWN
+    rest = f", {more} more limitations" if more > 1 else ", 1 more limitation" if more == 1 else ""
+    foot = f"Methods, all tables and figures, errors{rest}, provenance and checklists: [{SUPPLEMENT}]({SUPPLEMENT})."
+    return _written([f"# {title(content)}", *_warnings(content), *_chapters(report_chapters(content)), foot])
+
+
+def report_chapters(content: Content) -> dict[str, list[str]]:
+    """Return heading -> parts of the report, as far as they are there."""
+    study, evaluation = content.study, content.evaluation
+    points = sections.limitations(study, evaluation)
+    listed = [f"- {point}" for point in points[:LIMITATIONS_SHOWN]]
+    parts = {
+        "Answer": [said.answer(study, evaluation), remains(study)],
+        "Cohort": [sections.cohort(study, brief=True), audit_paragraphs.unasked(study)],
+        "Performance": [*content.table("main"), sections.chance(evaluation), *content.figure("main", brief=True)],
+        "Differences between arms": content.figure("contrasts", brief=True) or content.table("comparisons"),
+        "Calibration": [sections.calibration(study, evaluation, brief=True)],
+        "Subgroups": [sections.subgroups(evaluation)],
+        "Audit": [audit_paragraphs.brief(study)],
+        "Limitations": ["\n".join(listed)],
+    }
+    if said.too_small(study):  # what would be read as a ranking
+        del parts["Differences between arms"]
+    return {name: texts for name, texts in parts.items() if any(texts)}
+
+
+def _warnings(content: Content) -> list[str]:
+    notice = content.notice
+    missing = said.unfinished(content.study)
+    return [
+        *([f"> **{notice[0].upper()}{notice[1:]}.** This goes for every number below."] if notice else []),
+        *([f"> **{missing}.**"] if missing else []),
+    ]
+
+
+def supplement(content: Content) -> str:
+    """Return `supplement.md`; the checklists point to what stands before them."""
+    chapters = supplement_chapters(content)
+    head = [f"# Supplement to {title(content)}", *_warnings(content)]
+    references = bibliography.references(bibliography.cited(content.methods))
+    body = [*head, *_chapters(chapters)]
+    lists = [forms.to_markdown(frame, name) for name, frame in filled_checklists(content).items()]
+    return _written([*body, "## Checklists", *lists, "## References", numbered(references)])
+
+
+def supplement_chapters(content: Content) -> dict[str, list[str]]:
+    """Return heading -> parts of the supplement, before checklists and references."""
+    study, evaluation = content.study, content.evaluation
+    numbering = bibliography.numbering(content.methods)
+    points = "\n".join(f"- {point}" for point in sections.limitations(study, evaluation))
+    forest = content.figure("contrasts") if said.too_small(study) else content.full_caption("contrasts")
+    others = [f"summary_{level}" for level in LEVELS if level != evaluation.unit]
+    return {
+        "Cohort": [sections.cohort(study), *content.figure("flow"), *content.table("flow", "table_1")],
+        "Protocol": [
+            chapter.to_markdown(content.methods, numbering),
+            *content.table("settings", "folds"),
+            *content.figure("study_grid"),
+        ],
+        "Hyper-parameter search": [
+            search_results.results(study),
+            *content.table("search_nested", "search_agreement", "search_chosen"),
+            *content.figure("search_history", "search_effort", "search_importance", "search_slice"),
+            *content.table("search_cost"),
+        ],
+        "Performance": [
+            *content.full_caption("main"),
+            *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "methods", "auc_by_class"),
+            *content.figure("roc_pr", "auc_by_fold", "risk"),
+            *content.table("levels", *others, "per_fold"),
+        ],
+        "Differences between arms": [*forest, *content.table("comparisons", "comparisons_by_class", "variance")],
+        "Calibration": [
+            sections.calibration(study, evaluation),
+            *content.figure("calibration"),
+            *content.table("calibration", "reliability"),
+        ],
+        "Operating points": [
+            *content.table("operating_points"),
+            *content.figure("confusion", "decision"),
+            *content.table("decision"),
+        ],
+        "Subgroups": [sections.subgroups(evaluation), *content.figure("subgroups"), *content.table("subgroups")],
+        "Errors": [sections.errors(study, evaluation), *content.table("errors_by_class", "errors")],
+        "Training": [
+            sections.training(study),
+            *content.figure("loss_accuracy", "f1_auc", "generalisation_gap"),
+            *content.table("compute"),
+        ],
+        "Audit": content.table("audit"),
+        "Limitations": [points],
+        "Provenance": [sections.provenance(study)],
+    }
+
+
+def places(content: Content) -> set[str]:
+    """Return the names of everything a checklist may point to (`study.reporting.checklists.forms.places`)."""
+    supplement_heads = [name for name, parts in supplement_chapters(content).items() if any(parts)]
+    headings = {REPORT: list(report_chapters(content)), SUPPLEMENT: supplement_heads}
+    names = [table.name for table in content.tables]
+    return forms.places(headings, names, content.drawings, ("chapter.md", "references.bib", "numbers.json"))
+
+
+def filled_checklists(content: Content) -> dict[str, pd.DataFrame]:
+    """Return each checklist by its title."""
+    there = places(content)
+    return {
+        "TRIPOD+AI (2024)": forms.tripod(content.study, content.evaluation, there),
+        "CLAIM (2024)": forms.claim(content.study, content.evaluation, there),
+    }
+
+
+def numbered(references: Sequence[str]) -> str:
+    """Return a list of references in the order they are cited."""
+    return "\n".join(f"{number}. {text}" for number, text in enumerate(references, start=1))
+
+
+def _chapters(parts: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return headings with their parts; a chapter of which nothing is there is left out."""
+    return [text for name, texts in parts.items() if any(texts) for text in (f"## {name}", *texts)]
+
+
+def _written(parts: Sequence[str]) -> str:
+    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"

@@ -1,0 +1,1 @@
+"""Facts and phrases that several parts of a report share."""

@@ -1,0 +1,196 @@
+"""What a generated text cites: BibTeX for LaTeX, formatted references for Markdown.
+
+In the texts a citation is `[@key]`, several are `[@one; @other]`. The works are in `reference/bibliography.toml`; the
+program's own entry takes its version from the package.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mmbc
+from mmbc.config import read_toml
+from mmbc.errors import ConfigError, nearest
+from study.records.stored_study import StoredStudy
+from study.text.format import listed
+
+WORKS = Path(__file__).parent / "bibliography.toml"
+OWN = "mmbc"
+"""Key of the program itself."""
+TITLE = "mmbc: what does each part of a multi-modal breast-cancer model contribute, and how sure can we be?"
+YEAR = 2026
+"""As in CITATION.cff; a test compares them."""
+CITATION = re.compile(r"\[(@[\w-]+(?:; @[\w-]+)*)\]")
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "article": ("author", "title", "journal", "volume", "pages", "year"),
+    "inproceedings": ("author", "title", "booktitle", "year"),
+    "incollection": ("author", "title", "booktitle", "publisher", "year"),
+    "book": ("author", "title", "publisher", "year"),
+    "misc": ("author", "title", "howpublished", "year"),
+    "software": ("author", "title", "version", "year"),
+}
+"""Fields that each type of entry must have."""
+MOST_AUTHORS = 6
+"""Longer lists end in et al. in formatted references, as in Vancouver style."""
+SOFTWARE = {
+    "pandas": "mckinney2010",
+    "numpy": "harris2020",
+    "scipy": "virtanen2020",
+    "scikit-learn": "pedregosa2011",
+    "statsmodels": "seabold2010",
+    "matplotlib": "hunter2007",
+}
+"""Packages that every evaluation uses, and what to cite for them."""
+TRAINING_SOFTWARE = {"torch": "paszke2019", "timm": "wightman2019", "optuna": "akiba2019"}
+"""Packages that train and run networks; timm for those that use images, Optuna for those whose settings were searched."""
+
+
+@cache
+def works() -> dict[str, dict[str, Any]]:
+    """Return every entry by key: `type` and its BibTeX fields, plain text apart from braces that keep capitals."""
+    own = {
+        "type": "software",
+        "author": "{The mmbc maintainers}",
+        "title": TITLE,
+        "version": mmbc.__version__,
+        "year": YEAR,
+    }
+    return read_toml(WORKS) | {OWN: own}
+
+
+def cited(texts: Iterable[str]) -> list[str]:
+    """Return the keys that texts cite, each once, in the order of their first citation."""
+    groups = (group for text in texts for group in CITATION.findall(text))
+    return list(dict.fromkeys(key.strip().removeprefix("@") for group in groups for key in group.split(";")))
+
+
+def numbering(texts: Iterable[str]) -> dict[str, int]:
+    """Return the numbers of the cited works, from 1, in the order of their first citation."""
+    return {key: number for number, key in enumerate(cited(texts), start=1)}
+
+
+def needed(study: StoredStudy) -> list[str]:
+    """Return the keys a paper on this study has to cite whatever its text says: data set, backbone, software."""
+    keys = [*dataset(study.cohort.name, study.imported), *(() if study.imported else backbones(study))]
+    keys += list(SOFTWARE.values())
+    if not study.imported:
+        keys += ["paszke2019"]
+    if study.settings.search is not None:
+        keys += ["akiba2019"]
+    return [*dict.fromkeys(keys), OWN]
+
+
+def dataset(cohort: str, imported: bool = False) -> list[str]:
+    """Return what to cite for a public cohort; nothing for one's own, for a phantom and where only predictions are known."""
+    return ["lekamlage2020", "heath2001"] if cohort in ("mini-ddsm-v1", "mini-ddsm-v2") and not imported else []
+
+
+def backbones(study: StoredStudy) -> list[str]:
+    """Return what to cite for the backbones and weights of the arms that use images."""
+    configs = [study.settings.arm_config(arm) for arm in study.settings.arms]
+    models = [config.model for config in configs if config.uses_images]
+    keys = [key for model in models for key in backbone(model.backbone)]
+    keys += ["deng2009"] if any(model.weights == "package" for model in models) else []
+    return list(dict.fromkeys([*keys, *(["wightman2019"] if models else [])]))
+
+
+def backbone(name: str) -> list[str]:
+    """Return what to cite for a timm backbone by its name; nothing for a family that is not known here."""
+    plain = name.removeprefix("tf_")
+    if plain.startswith("efficientnet_lite"):
+        return ["tan2019", "liu2020"]
+    if plain.startswith("efficientnetv2"):
+        return ["tan2021"]
+    return ["tan2019"] if re.match(r"efficientnet_(b\d|l2)", plain) else []
+
+
+def bibtex(keys: Iterable[str]) -> str:
+    """Return the entries of these keys as a BibTeX file, in alphabetical order.
+
+    Raises:
+        ConfigError: a key that is not known.
+    """
+    return "\n".join(_bibtex_entry(key, _work(key)) for key in sorted(set(keys)))
+
+
+def _bibtex_entry(key: str, work: Mapping[str, Any]) -> str:
+    kind = "misc" if work["type"] == "software" else work["type"]
+    fields = {name: value for name, value in work.items() if name != "type"}
+    if "version" in fields:  # classic styles know no version
+        fields["note"] = f"Version {fields.pop('version')}"
+    lines = [f"  {name} = {{{_tex(name, str(value))}}}" for name, value in fields.items()]
+    return f"@{kind}{{{key},\n" + ",\n".join(lines) + "\n}\n"
+
+
+ACCENTS = {"š": r"{\v{s}}", "ñ": r"{\~n}", "ë": r"{\"e}", "é": r"{\'e}", "á": r"{\'a}"}
+"""Letters that classic BibTeX would sort and cut wrongly."""
+
+
+def _tex(name: str, value: str) -> str:
+    if name in ("doi", "url"):
+        return value
+    for letter, command in ACCENTS.items():
+        value = value.replace(letter, command)
+    return value.replace("&", r"\&")
+
+
+def references(keys: Sequence[str]) -> list[str]:
+    """Return the works of these keys as text, in the order given.
+
+    Raises:
+        ConfigError: a key that is not known.
+    """
+    return [_reference(_work(key)) for key in keys]
+
+
+def _work(key: str) -> dict[str, Any]:
+    if key not in works():
+        raise ConfigError(f"no work {key!r} in the bibliography; {nearest(key, works())}")
+    return works()[key]
+
+
+def _reference(work: Mapping[str, Any]) -> str:
+    parts = [_authors(work["author"]), _plain(work["title"]), _place(work)]
+    link = f"https://doi.org/{work['doi']}" if "doi" in work else work.get("url", "")
+    ended = [part if part.endswith(("?", ".")) else f"{part}." for part in parts if part]
+    return " ".join([*ended, *([link] if link else [])])
+
+
+def _place(work: Mapping[str, Any]) -> str:
+    """Return where and when a work came out: `Biometrics 1988; 44(3): 837-845`."""
+    year, pages = work["year"], str(work.get("pages", "")).replace("--", "–")
+    if work["type"] == "article":
+        issue = f"({work['number']})" if "number" in work else ""
+        return f"*{_plain(work['journal'])}* {year}; {work['volume']}{issue}: {pages}"
+    if work["type"] == "software":
+        return f"Version {work['version']}, {year}"
+    if work["type"] == "misc":
+        return f"{work['howpublished']}, {year}" if str(year) not in work["howpublished"] else work["howpublished"]
+    book = f"In: *{_plain(work['booktitle'])}*" if "booktitle" in work else ""
+    volume = " ".join(filter(None, (f"{book}," * ("series" in work) or book, work.get("series"), work.get("volume"))))
+    return ", ".join(part for part in (volume, work.get("publisher", ""), str(year), pages) if part)
+
+
+def _authors(names: str) -> str:
+    """Return `DeLong ER, DeLong DM and Clarke-Pearson DL`; long lists end in et al."""
+    if names.startswith("{"):
+        return _plain(names)
+    people = names.split(" and ")
+    short = [_short(person) for person in people if person != "others"]
+    if len(short) > MOST_AUTHORS or "others" in people:
+        return ", ".join([*short[:MOST_AUTHORS], "et al"])
+    return listed(short)
+
+
+def _short(person: str) -> str:
+    """Return `Clarke-Pearson DL` for `Clarke-Pearson, Daniel L.`."""
+    family, _, given = _plain(person).partition(", ")
+    initials = "".join(part[0] for part in re.split(r"[\s-]+", given) if part)
+    return f"{family} {initials}".strip()
+
+
+def _plain(text: str) -> str:
+    """Return BibTeX text as plain text."""
+    return re.sub(r"[{}]", "", text.replace(r"{\L}", "Ł"))

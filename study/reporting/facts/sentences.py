@@ -1,0 +1,76 @@
+"""Small tools of generated prose: what only the author knows, and settings that differ between arms."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from mmbc.config import Config
+from study.design.search_results import WHOLE
+from study.design.study_file import BASELINE
+from study.records.stored_study import StoredStudy
+from study.reporting.facts.search_facts import is_flat
+from study.text.format import listed
+
+FILL = "AUTHOR MUST FILL"
+"""Marks what no record can know."""
+
+
+def fill(what: str) -> str:
+    """Return the mark for what the author has to write."""
+    return f"**{FILL}: {what}**"
+
+
+def paragraph(title: str, *sentences: str) -> str:
+    """Return a paragraph that begins with its title; '' without a sentence."""
+    said = [sentence for sentence in sentences if sentence]
+    return f"**{title}.** {' '.join(said)}" if said else ""
+
+
+def configs(study: StoredStudy, which: Callable[[Config], bool] = lambda _: True) -> dict[str, Config]:
+    """Return the resolved configuration of every arm that is of some kind; none of an imported study.
+
+    Of an arm that a flat search has chosen settings for it is the chosen one; after a nested search folds differ, and
+    it is the reference.
+    """
+    if study.imported:
+        return {}
+    found = {arm: _config(study, arm) for arm in study.settings.arms}
+    return {arm: config for arm, config in found.items() if which(config)}
+
+
+def _config(study: StoredStudy, arm: str) -> Config:
+    winner = study.searched.winner(arm, 0, WHOLE) if study.searched is not None and is_flat(study) else None
+    return winner.config(study.settings) if winner is not None else study.settings.arm_config(arm)
+
+
+def uses_table(config: Config) -> bool:
+    """Whether a model has a tabular branch."""
+    return "tabular" in config.model.inputs
+
+
+def by_arm(values: Mapping[str, object]) -> str:
+    """Return what all arms have in common, or what each has: `0.5`, `0.5 (image and concat) or 0.3 (small)`.
+
+    Args:
+        values: arm -> value as it is to be read; at least one.
+    """
+    arms: dict[str, list[str]] = {}
+    for arm, value in values.items():
+        arms.setdefault(str(value), []).append(arm)
+    if len(arms) == 1:
+        return next(iter(arms))
+    return " or ".join(f"{value} ({listed(names)})" for value, names in arms.items())
+
+
+def each(found: Mapping[str, Config], show: Callable[[Config], object]) -> str:
+    """Return `by_arm` of something every configuration has."""
+    return by_arm({arm: show(config) for arm, config in found.items()})
+
+
+def citing(keys: Iterable[str]) -> str:
+    """Return ` [@one; @other]`, or '' without a key."""
+    marks = "; ".join(f"@{key}" for key in keys)
+    return f" [{marks}]" if marks else ""
+
+
+def has_baseline(study: StoredStudy) -> bool:
+    """Whether the study plans or has the logistic baseline computed by this program."""
+    return not study.imported and any(name.startswith(f"{BASELINE}.") for name in study.planned)

@@ -1,0 +1,268 @@
+"""How a search of hyper-parameters went: its history, which settings mattered, values tried, and effort against result."""
+
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from study.design.search_results import PARAMETER
+from study.design.search_space import Hole
+from study.reporting.facts.search_facts import SEARCH, by_fold, in_order, parameter
+from study.reporting.figures.parts import (
+    Drawn,
+    Looks,
+    columns_of,
+    drawn,
+    entitle,
+    extent,
+    fit,
+    key,
+    panel_width,
+    same_limits,
+    small_multiples,
+)
+from study.reporting.figures.scales import scale
+from study.reporting.figures.style import DARK, FAINT, GUIDE, NORMAL, Look, canvas, styled, width
+from study.text.setting_labels import label
+
+ROOM = 0.1
+"""Share of an ordinate kept free at both ends, for rings and for the crosses at the foot."""
+COMPLETE: dict[str, Any] = {"marker": "o", "markersize": 2.6, "linestyle": "none", "markeredgewidth": 0}
+PRUNED: dict[str, Any] = COMPLETE | {"markerfacecolor": "white", "markeredgewidth": 0.5}
+REFERENCE: dict[str, Any] = COMPLETE | {"marker": "D", "markersize": 3.2}
+NO_VALUE: dict[str, Any] = COMPLETE | {"marker": "x", "markersize": 2.8, "markeredgewidth": 0.7}
+"""How trials are marked, in every figure of a search."""
+WINNER: dict[str, Any] = COMPLETE | {"markersize": 4.6, "markerfacecolor": "none", "markeredgewidth": 0.9}
+
+
+@styled()
+def history(data: pd.DataFrame, looks: Looks, value: str) -> Drawn:
+    """Value of every trial in the order of the search, one panel an arm; lines: best complete trial so far.
+
+    Args:
+        data: `study.reporting.facts.search_facts.history`.
+        looks: of all arms.
+        value: what a trial's value is called.
+
+    Returns:
+        Data: as given.
+    """
+    arms = drawn(data, looks)
+    figure, panels = small_multiples(arms, [34.0], wide=len(arms) > 1, extra=5 if len(arms) > 1 else 9)
+    for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
+        mine, colour = data[data["arm"] == arm], looks[arm].colour
+        for _, one in mine.groupby(SEARCH, sort=False):
+            if mine["fold"].nunique() * mine["repeat"].nunique() > 1:
+                axes.step(
+                    one["trial"], one["best_so_far"], where="post", color=colour, linewidth=0.5, alpha=0.35, zorder=2
+                )
+        line = mine.drop_duplicates("trial").sort_values("trial")
+        axes.step(line["trial"], line["mean_best_so_far"], where="post", color=colour, linewidth=1.3, zorder=4)
+        _trials(axes, mine, "trial", colour)
+        axes.margins(y=ROOM)
+        axes.set_ylabel(value if number % columns_of(len(arms)) == 0 else "")
+        axes.set_xlabel("Trial")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4, steps=[1, 2, 5, 10], min_n_ticks=1))
+        axes.locator_params(axis="y", nbins=5)
+    same_limits([axes for (axes,) in panels])
+    several = len(data[SEARCH].drop_duplicates()) > len(arms)
+    entries = [*_states(data), ("best so far" + ", mean over folds" * several, {"linewidth": 1.3})]
+    entries += [("one fold", {"linewidth": 0.5, "alpha": 0.5})] if several else []
+    key(figure, entries, columns=None if len(arms) > 1 else 3)
+    return figure, data
+
+
+def _trials(axes: Axes, mine: pd.DataFrame, x: str, colour: str) -> None:
+    """Draw trials: filled if complete, hollow if given up, a diamond for the reference, a cross below if without value."""
+    known = mine["value"].notna()
+    default = mine["default"].astype(bool)
+    for rows, look in (
+        (mine[known & (mine["state"] == "complete") & ~default], COMPLETE | {"color": colour, "alpha": 0.55}),
+        (mine[known & (mine["state"] != "complete") & ~default], PRUNED | {"color": colour, "alpha": 0.75}),
+        (mine[known & default], REFERENCE | {"color": DARK, "alpha": 0.8}),
+    ):
+        axes.plot(rows[x], rows["value"], zorder=3, **look)
+    lost = mine[~known]
+    axes.plot(
+        lost[x], np.full(len(lost), 0.03), transform=axes.get_xaxis_transform(), color=colour, zorder=3, **NO_VALUE
+    )
+
+
+def _states(data: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
+    """Return what a legend says of the trials that there are."""
+    known, default = data["value"].notna(), data["default"].astype(bool)
+    complete, others = data["state"] == "complete", known & (data["state"] != "complete") & ~default
+    found = [
+        ("complete", COMPLETE, (known & complete & ~default).any()),
+        ("pruned" if (data.loc[others, "state"] == "pruned").all() else "pruned or diverged", PRUNED, others.any()),
+        ("reference", REFERENCE, (known & default).any()),
+        ("without value", NO_VALUE, (~known).any()),
+    ]
+    return [(name, look) for name, look, there in found if there]
+
+
+@styled()
+def importance(importances: pd.DataFrame, looks: Looks) -> Drawn:
+    """Importance of every setting, one panel an arm.
+
+    A dot is an outer fold, the bar their mean, a diamond the whole cohort.
+
+    Args:
+        importances: `Searched.importances`.
+        looks: of all arms.
+
+    Returns:
+        Data: arm, repeat, fold, key, importance.
+    """
+    arms, folds = drawn(importances, looks), by_fold(importances)
+    means, several = folds.groupby("key")["importance"].mean(), len(folds[SEARCH].drop_duplicates()) > len(arms)
+    keys = list(means.sort_values(ascending=False, kind="stable").index)
+    names = [fill(label(each), 20, break_on_hyphens=False) for each in keys]
+    most = 1 if len(arms) == 1 else 3 if len(arms) in (3, 5, 6) else 4
+    margin = max(extent(name, NORMAL) for name in names) + 4
+    height = sum(3.4 + 2.6 * name.count("\n") + 1.6 for name in names) + 2
+    figure, panels = small_multiples(arms, [height], most=most, wide=len(arms) > 1, margin=margin, extra=5)
+    for arm, (axes,) in zip(arms, panels, strict=True):
+        _importances(
+            axes, importances[importances["arm"] == arm], folds[folds["arm"] == arm], keys, looks[arm], several=several
+        )
+        axes.set_yticks(range(len(keys)), names)
+        axes.set(ylim=(len(keys) - 0.5, -0.5), xlim=(-0.03, 1.03), xlabel="Importance")
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        axes.tick_params(axis="y", length=0)
+    entries = [("one fold" if several else "one search", COMPLETE)]
+    entries += [("mean over folds", {"marker": "|", "markersize": 7, "linestyle": "none"})] if several else []
+    if len(folds) < len(importances):
+        entries.append(
+            ("whole cohort", REFERENCE | {"markerfacecolor": "white", "markeredgewidth": 0.6, "markeredgecolor": DARK})
+        )
+    key(figure, entries)
+    return figure, importances
+
+
+def _importances(
+    axes: Axes, mine: pd.DataFrame, folds: pd.DataFrame, keys: Sequence[str], look: Look, *, several: bool
+) -> None:
+    whole = mine.drop(index=folds.index, errors="ignore")
+    for at, each in enumerate(keys):
+        axes.axhline(at, color=FAINT, linewidth=0.5, zorder=0)
+        values = folds.loc[folds["key"] == each, "importance"]
+        if values.empty:
+            axes.text(0.02, at, "not searched", fontsize=NORMAL, color=GUIDE, va="center", backgroundcolor="white")
+            continue
+        axes.plot(values, np.full(len(values), at), color=look.colour, alpha=0.6, zorder=2, **COMPLETE)
+        if several:
+            axes.plot(values.mean(), at, "|", color="black", markersize=8, markeredgewidth=1.1, zorder=4)
+        all_ = whole.loc[whole["key"] == each, "importance"]
+        axes.plot(
+            all_,
+            np.full(len(all_), at),
+            zorder=3,
+            **(REFERENCE | {"markerfacecolor": "white", "markeredgewidth": 0.6, "color": DARK}),
+        )
+
+
+@styled()
+def slices(trials: pd.DataFrame, chosen: pd.DataFrame, looks: Looks, declared: Mapping[str, Hole], value: str) -> Drawn:
+    """Value of every trial against each setting, a row of panels for each arm; the winners are ringed.
+
+    Args:
+        trials: `Searched.trials`.
+        chosen: arm, repeat, fold, number of the winners.
+        looks: of all arms.
+        declared: the space that was searched, by key.
+        value: what a trial's value is called.
+
+    Returns:
+        Data: arm, repeat, fold, key, trial, parameter, value, state, default, winner.
+    """
+    shown = by_fold(trials)
+    arms = drawn(shown, looks)
+    keys = in_order([c.removeprefix(PARAMETER) for c in shown.columns if c.startswith(PARAMETER)], declared)
+    data = _long(shown, chosen, keys)
+    scales = {each: scale(data.loc[data["key"] == each, "parameter"], declared.get(each)) for each in keys}
+    wide = len(keys) > 1
+    tallest = max(scales[each].lines for each in keys)
+    each_row = 30 if len(arms) == 1 else max(min(24, 190 / len(arms)), 15)
+    figure = canvas(len(arms) * each_row + 13 + 2.5 * tallest, wide=wide)
+    grid = figure.subplots(len(arms), len(keys), squeeze=False)
+    available = panel_width(len(keys), wide=wide)
+    for row, arm in enumerate(arms):
+        entitle(grid[row, 0], arm, "", available * len(keys))
+        for column, each in enumerate(keys):
+            axes, mine = grid[row, column], data[(data["arm"] == arm) & (data["key"] == each)]
+            scales[each].apply(axes, available, lowest=row == len(arms) - 1)
+            _slice(axes, mine.assign(at=scales[each].at(mine)), looks[arm].colour)
+            axes.tick_params(labelleft=column == 0)
+            axes.locator_params(axis="y", nbins=4)
+            if row == len(arms) - 1:
+                name = fill(label(each), max(int(available / 1.25), 8), break_on_hyphens=False)
+                axes.set_xlabel(name, fontsize=fit(name, available, 6.5))
+    same_limits([axes for axes in grid.flat if axes.lines])
+    figure.supylabel(value, fontsize=6.5)
+    key(figure, [*_states(data), ("chosen", WINNER)], columns=None if wide else 3)
+    return figure, data
+
+
+def _long(shown: pd.DataFrame, chosen: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    won = set(chosen[["arm", "repeat", "fold", "number"]].itertuples(index=False, name=None))
+    winner = [place in won for place in shown[["arm", "repeat", "fold", "number"]].itertuples(index=False, name=None)]
+    facts = shown[[*SEARCH, "value", "state", "default"]].assign(trial=shown["order"] + 1, winner=winner)
+    frames = [facts.assign(key=each, parameter=shown[parameter(each)].astype(object)) for each in keys]
+    found = pd.concat(frames, ignore_index=True)
+    found = found[found["parameter"].notna()].reset_index(drop=True)
+    return found[[*SEARCH, "key", "trial", "parameter", "value", "state", "default", "winner"]]
+
+
+def _slice(axes: Axes, mine: pd.DataFrame, colour: str) -> None:
+    if mine.empty:
+        axes.text(
+            0.5, 0.5, "not searched", transform=axes.transAxes, ha="center", va="center", fontsize=NORMAL, color=GUIDE
+        )
+        axes.set_yticks([])
+        return
+    _trials(axes, mine, "at", colour)
+    axes.margins(y=ROOM)
+    won = mine[mine["winner"]]
+    axes.plot(won["at"], won["value"], color="black", zorder=5, **WINNER)
+
+
+@styled()
+def effort(data: pd.DataFrame, looks: Looks, value: str) -> Drawn:
+    """Expected best value after n trials, all arms together.
+
+    Args:
+        data: `study.reporting.facts.search_facts.effort`.
+        looks: of all arms.
+        value: what a trial's value is called.
+
+    Returns:
+        Data: as given.
+    """
+    arms = drawn(data, looks)
+    figure = canvas(58 + 3.2 * -(-len(arms) // 3), wide=False)
+    axes = figure.subplots()
+    for arm in arms:
+        mine, (colour, dash, marker) = data[data["arm"] == arm], looks[arm]
+        axes.plot(
+            mine["n"],
+            mine["mean"],
+            color=colour,
+            linestyle=dash,
+            marker=marker if len(mine) == 1 else "",
+            markersize=3,
+            label=arm,
+        )
+        if len(arms) == 1:
+            axes.fill_between(mine["n"], mine["least"], mine["greatest"], color=colour, alpha=0.15, linewidth=0)
+    axes.set(xlabel="Trials of every search", ylabel=f"Expected best\n{value[0].lower() + value[1:]}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10], min_n_ticks=1))
+    handles = [Line2D([], [], color=looks[arm].colour, linestyle=looks[arm].dash, label=arm) for arm in arms]
+    size = fit("".join(arms) + "mmmm" * len(arms), width(wide=False) * max(1, -(-len(arms) // 3)), NORMAL)
+    figure.legend(handles=handles, loc="outside upper right", ncols=min(len(arms), 3), fontsize=size)
+    return figure, data

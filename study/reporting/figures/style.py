@@ -1,0 +1,217 @@
+"""One look for every figure: journal widths, 6-7 pt text, Okabe-Ito colours with a second channel, editable fonts.
+
+Widths are those the publishers ask for: Nature 89 and 183 mm, Elsevier 90 and 190 mm, IEEE 3.5 and 7.16 in. Text is
+drawn at its printed size, never below 5 pt.
+"""
+
+import io
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mmbc.errors import ConfigError, nearest
+from mmbc.files import write_atomically
+from study.design.study_file import BASELINE
+from study.reporting.figures.shrink import small_png, small_svg
+from study.text.notices import csv
+
+MM = 1 / 25.4
+"""Inches in a millimetre."""
+JOURNALS = {"nature": (89.0, 183.0), "elsevier": (90.0, 190.0), "ieee": (88.9, 181.9)}
+"""Widths of one and of two columns in mm."""
+DPI = 300
+NOTICE, NOTICE_LINE = 3.6, 2.6
+"""Millimetres that a notice takes at the foot of a figure, and those of every further line."""
+LETTER = 1.1
+"""Millimetres that a letter of a notice takes, on the safe side."""
+SMALL, NORMAL, LARGE = 5.5, 6.0, 7.0
+"""Text sizes in points."""
+GUIDE, FAINT, DARK = "#B3B3B3", "#D9D9D9", "#333333"
+"""Greys of reference lines, of what stands behind, and of marks that belong to no arm."""
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (2, 1)), (0, (5, 1, 1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d")
+FIXED = {"image": 0, "tabular": 1, "concat": 2, "attention": 3}
+"""The four arms of the default study keep their looks in every figure of every study."""
+
+SETTINGS: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Arial", "Helvetica", "DejaVu Sans"],
+    "font.size": 6.5,
+    "axes.titlesize": LARGE,
+    "axes.labelsize": 6.5,
+    "xtick.labelsize": NORMAL,
+    "ytick.labelsize": NORMAL,
+    "legend.fontsize": NORMAL,
+    "legend.title_fontsize": NORMAL,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "xtick.minor.width": 0.4,
+    "ytick.minor.width": 0.4,
+    "lines.linewidth": 1.1,
+    "patch.linewidth": 0.6,
+    "hatch.linewidth": 0.4,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 3,
+    "axes.labelpad": 2,
+    "pdf.fonttype": 42,
+    "pdf.compression": 9,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mmbc",
+    "figure.dpi": DPI,
+    "savefig.dpi": DPI,
+    "figure.constrained_layout.w_pad": 0.02,
+    "figure.constrained_layout.h_pad": 0.025,
+    "axes.unicode_minus": True,
+}
+
+_journal: ContextVar[str] = ContextVar("journal", default="nature")
+
+
+class Look(NamedTuple):
+    """How an arm is drawn: colour, dash of its lines, marker of its points."""
+
+    colour: str
+    dash: Any
+    marker: str
+
+
+BASELINE_LOOK = Look("#7F7F7F", (0, (1, 2.2)), "x")
+
+
+@contextmanager
+def styled(journal: str | None = None) -> Iterator[None]:
+    """Draw with the project's settings and a journal's widths; the caller's settings are untouched afterwards.
+
+    It also decorates functions that draw.
+
+    Args:
+        journal: one of `JOURNALS`; None keeps the one in force, at first nature.
+
+    Raises:
+        ConfigError: no such journal.
+    """
+    if journal is not None and journal not in JOURNALS:
+        raise ConfigError(f"unknown journal {journal!r}; {nearest(journal, JOURNALS)}")
+    before = _journal.set(journal or _journal.get())
+    try:
+        with mpl.rc_context(SETTINGS):
+            yield
+    finally:
+        _journal.reset(before)
+
+
+def width(wide: bool) -> float:
+    """Return the width of one column, or of two, of the journal in force, in mm."""
+    return JOURNALS[_journal.get()][wide]
+
+
+def canvas(height: float, *, wide: bool, laid_out: bool = True) -> Figure:
+    """Return an empty figure of one or two columns' width and a height in mm; axes find their places if `laid_out`."""
+    return Figure(figsize=(width(wide) * MM, height * MM), layout="constrained" if laid_out else None)
+
+
+def look(arm: str, arms: Sequence[str]) -> Look:
+    """Return how an arm is drawn among all arms of its study: the same in every figure.
+
+    Colours recur after seven arms, with another dash and another marker.
+    """
+    if arm == BASELINE:
+        return BASELINE_LOOK
+    others = [name for name in arms if name not in FIXED and name != BASELINE]
+    taken = {FIXED[name] for name in arms if name in FIXED}
+    free = [place for place in range(len(FIXED) + len(others)) if place not in taken]
+    place = FIXED[arm] if arm in FIXED else free[others.index(arm)] if arm in others else len(FIXED)
+    return Look(OKABE_ITO[place % len(OKABE_ITO)], DASHES[place % len(DASHES)], MARKERS[place % len(MARKERS)])
+
+
+def looks(arms: Sequence[str]) -> dict[str, Look]:
+    """Return the looks of all arms of a study, in their order: what the drawing functions take."""
+    return {arm: look(arm, arms) for arm in arms}
+
+
+def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: str) -> None:
+    """Write a figure as PNG (300 dpi), PDF and SVG, and the numbers behind it as CSV at full precision.
+
+    The same figure gives the same bytes: no dates, fixed identifiers.
+
+    Args:
+        figure: as a drawing function returned it.
+        data: the numbers behind it.
+        folder: made if it is not there.
+        name: of the files, without suffix.
+        notice: a warning that the figure and its data carry, or ''.
+    """
+    with styled():
+        write_atomically(folder / f"{name}.png", png(figure, notice))
+        write_atomically(folder / f"{name}.pdf", _rendered(figure, "pdf", {"CreationDate": None}))
+        svg = _rendered(figure, "svg", {"Date": None, "Creator": None})
+        write_atomically(folder / f"{name}.svg", small_svg(svg.decode()).encode())
+    table = csv(data, notice)
+    write_atomically(folder / f"{name}.csv", table.encode())
+
+
+@styled()
+def png(figure: Figure, notice: str) -> bytes:
+    """Return a figure as PNG (300 dpi), with a notice if there is one; from now on the figure has it and keeps its layout."""
+    if notice:
+        _warn(figure, notice)
+    figure.draw_without_rendering()  # lays out once; each format would do it again
+    figure.set_layout_engine("none")
+    return small_png(_rendered(figure, "png", {"Software": None}), DPI)
+
+
+def _warn(figure: Figure, notice: str) -> None:
+    """Write a notice below everything, in as many lines as it needs.
+
+    A figure that places its own axes keeps the room of one line free, and grows by that of the others; any other grows
+    by all.
+    """
+    wide, tall = figure.get_size_inches()
+    lines = textwrap.wrap(notice, int(wide / MM / LETTER))
+    engine, room = figure.get_layout_engine(), (NOTICE + (len(lines) - 1) * NOTICE_LINE) * MM
+    grown = room if engine is not None else room - NOTICE * MM
+    tall += grown
+    if engine is not None:
+        engine.set(rect=(0, room / tall, 1, 1 - room / tall))  # type: ignore[call-arg]
+    elif grown:
+        _raise(figure, grown)
+    figure.set_size_inches(wide, tall)
+    style: Any = {"fontsize": NORMAL, "color": "#B00000", "ha": "center", "va": "bottom"}
+    figure.text(0.5, 0.15 * NOTICE * MM / tall, "\n".join(lines), **style)
+
+
+def _raise(figure: Figure, by: float) -> None:
+    """Move everything up by some inches that the figure is about to grow by, in the size it has."""
+    tall = figure.get_size_inches()[1]
+    share = tall / (tall + by)
+    for axes in figure.axes:
+        x, y, width, height = axes.get_position().bounds
+        axes.set_position((x, 1 - share + share * y, width, share * height))
+    for text in figure.texts:
+        x, y = text.get_position()
+        text.set_position((x, 1 - share + share * y))
+
+
+def _rendered(figure: Figure, suffix: str, metadata: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix, metadata=metadata)
+    return buffer.getvalue()

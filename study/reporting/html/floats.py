@@ -1,0 +1,145 @@
+"""Tables and figures of an HTML report, each with its title and caption."""
+
+import re
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+from markdown_it.tree import SyntaxTreeNode
+
+from study.reporting.html.blocks import Block, called, plain, render
+from study.reporting.html.images import embedded
+
+NUMBER = re.compile(r"[\s\d.,()%<>≤≥=±+−/:-]*")
+"""What is left of a cell of numbers without the words between them."""
+WORDS = re.compile(r"\b(n/a|to|of|vs)\b")
+INTERVAL = re.compile(r"\([^\s()<>]+ to [^()<>]+\)|^[+−]?[\d.,]+ to [+−]?[\d.,]+$")
+"""An interval, in brackets behind its estimate or alone in its cell."""
+AUTHOR = "AUTHOR MUST FILL"
+"""How a checklist marks what no record can answer."""
+PHRASE, PROSE, LONG = 12, 60, 24
+"""Characters from which a column holds phrases, or sentences; rows from which a table may break over pages."""
+PRINTED = 170.0
+"""Width of a printed page's text in mm (A4)."""
+LANDSCAPE = 257.0
+LARGEST, WHOLE, READABLE, LEAST = 8.0, 6.5, 5.5, 3.5
+"""Font sizes of a printed table in points: no larger; intervals broken below this, the page turned, words broken."""
+CHARACTER, PADDING = 0.56, 0.9
+"""Widths of a character and of a cell's two paddings in units of the font size."""
+
+
+def table_html(block: Block, name: str, heading: str, notice: str, env: dict[str, Any]) -> str:
+    """Return a table with its title above and its notes below.
+
+    A table without a title is announced by the heading it stands under. It is given the font size at which its longest
+    words fit the printed page, which no browser works out by itself.
+    """
+    head, rows = _cells(block.node)
+    columns = [[plain(row[at]) for row in rows if at < len(row)] for at in range(len(head))]
+    classes = [_column_class(cell, texts) for cell, texts in zip(head, columns, strict=True)]
+    size, kind = _print_size([[plain(cell), *texts] for cell, texts in zip(head, columns, strict=True)])
+    title = (
+        f'<figcaption class="title" id="{name}:title">{render(block.title.children[0], env)} '
+        f'<a class="anchor" href="#{name}" aria-label="Link to this table">#</a></figcaption>'
+        if block.title is not None
+        else f'<figcaption class="title unseen" id="{name}:title">{escape(heading)}: table</figcaption>'
+    )
+    top = "".join(f'<th scope="col"{css}>{_cell(cell, env)}</th>' for cell, css in zip(head, classes, strict=True))
+    note = _caption(block.note, notice, env)
+    return "\n".join(
+        [
+            f'<figure class="table {kind}{" long" if len(rows) >= LONG else ""}" id="{name}">',
+            title,
+            f'<div class="scroll" role="group" aria-labelledby="{name}:title" tabindex="0">',
+            f'<table aria-labelledby="{name}:title" style="--printed: {size:.1f}pt">',
+            f"<thead>\n<tr>{top}</tr>\n</thead>",
+            "<tbody>",
+            *(_row(row, classes, env) for row in rows),
+            "</tbody>",
+            "</table>",
+            "</div>",
+            *([f'<p class="note">{note}</p>'] if note else []),
+            "</figure>",
+        ]
+    )
+
+
+def _cells(table: SyntaxTreeNode) -> tuple[list[SyntaxTreeNode], list[list[SyntaxTreeNode]]]:
+    """Return the cells of the head and of every row."""
+    rows = [list(row.children) for part in table.children for row in part.children]
+    return rows[0], rows[1:]
+
+
+def _column_class(head: SyntaxTreeNode, texts: list[str]) -> str:
+    """Return the class attribute of a column's cells: by the alignment asked for, else by what they hold."""
+    asked = str(head.attrs.get("style", "")).removeprefix("text-align:")
+    filled = [text for text in texts if text.strip() not in ("", "n/a")]
+    is_number = bool(filled) and all(NUMBER.fullmatch(WORDS.sub("", text)) for text in filled)
+    kind = {"right": "number", "center": "middle", "left": ""}.get(asked, "number" if is_number else "")
+    longest = max(map(len, texts), default=0)
+    extent = "prose" if longest > PROSE else "phrase" if longest > PHRASE and not is_number else ""
+    both = " ".join(word for word in (kind, extent) if word)
+    return f' class="{both}"' if both else ""
+
+
+def _row(row: list[SyntaxTreeNode], classes: list[str], env: dict[str, Any]) -> str:
+    """Return a row, whose first cell is its head."""
+    cells = []
+    for at, (cell, css) in enumerate(zip(row, classes, strict=True)):
+        tag, scope = ("td", "") if at else ("th", ' scope="row"')
+        mark = ' class="todo"' if plain(cell).startswith(AUTHOR) else css
+        cells.append(f"<{tag}{scope}{mark}>{_cell(cell, env)}</{tag}>")
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _cell(cell: SyntaxTreeNode, env: dict[str, Any]) -> str:
+    """Return what a cell holds; an interval stays on one line, in narrow print on two, the first with 'to'."""
+    text = render(cell.children[0], env) if cell.children else ""
+    return INTERVAL.sub(lambda found: f'<span class="ci">{found[0].replace(" to ", "&nbsp;to ")}</span>', text)
+
+
+def _print_size(columns: list[list[str]]) -> tuple[float, str]:
+    """Return the font size in points at which the longest words fit the page's width, and the kind of table.
+
+    Kinds: whole (intervals need not be broken), narrow, broad (a page in landscape), crammed (words are broken too).
+    """
+    whole, narrow = (
+        [max(map(_longest(how), column)) for column in columns] for how in (INTERVAL.pattern, r"\S+ to(?= )")
+    )
+    if (size := _fitting(whole, PRINTED)) >= WHOLE:
+        return min(size, LARGEST), "whole"
+    if (size := _fitting(narrow, PRINTED)) >= READABLE:
+        return min(size, LARGEST), "narrow"
+    size = _fitting(narrow, LANDSCAPE)
+    return max(min(size, LARGEST), LEAST), "broad" if size >= LEAST else "broad crammed"
+
+
+def _longest(unbroken: str) -> Callable[[str], int]:
+    """Return a function: how many characters of a text stay on one line, given the pattern of what is not broken."""
+    parts = re.compile(rf"{unbroken}|[^\s-]+")
+    return lambda text: max((len(part) for part in parts.findall(text)), default=0)
+
+
+def _fitting(widths: list[int], page: float) -> float:
+    return page / 25.4 * 72 / sum(CHARACTER * width + PADDING for width in widths)
+
+
+def figure_html(block: Block, name: str, notice: str, env: dict[str, Any]) -> str:
+    """Return a figure with its caption, or a visible note in its place."""
+    image = embedded(env["figures"].get(block.figure), block.figure, called(block))
+    caption = _caption(block.note, notice, env)
+    sheet = f'<div class="sheet">{image}</div>'
+    return f'<figure class="drawing" id="{name}">\n{sheet}\n<figcaption>{caption}</figcaption>\n</figure>'
+
+
+def _caption(note: SyntaxTreeNode | None, notice: str, env: dict[str, Any]) -> str:
+    """Return the text below a table or figure, with the notice of the report if it lacks it."""
+    said = render(note.children[0], env) if note is not None else ""
+    if notice and (note is None or notice.casefold() not in plain(note).casefold()):
+        said += f" <strong>{escape(sentence(notice))}</strong>"
+    return said.strip()
+
+
+def sentence(notice: str) -> str:
+    """Return the notice with a capital letter and a full stop."""
+    return f"{notice[0].upper()}{notice[1:].removesuffix('.')}."

@@ -1,0 +1,120 @@
+"""A Methods section with the real settings: paragraphs with citations, rendered as Markdown or LaTeX.
+
+Markup: `**bold**`, `` `code` `` and citations `[@key]` or `[@one; @other]` (`study.reporting.facts.bibliography`). What no record
+can know is marked AUTHOR MUST FILL, so a generated section is never complete by itself.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from study.evaluation.evaluation import N_REPLICATES, Evaluation
+from study.records.stored_study import StoredStudy
+from study.reporting.facts.bibliography import CITATION, OWN, SOFTWARE, TRAINING_SOFTWARE
+from study.reporting.facts.sentences import configs, paragraph
+from study.reporting.methods import analysis, data, models, search
+from study.reporting.methods.macros import escape
+
+
+def methods(study: StoredStudy, evaluation: Evaluation, *, n_replicates: int = N_REPLICATES) -> list[str]:
+    """Return the Methods section of a study, one paragraph an element.
+
+    Of an imported study it says what was done with the predictions and marks the rest for the authors.
+
+    Args:
+        study: finished or not.
+        evaluation: of the study.
+        n_replicates: bootstrap samples it was evaluated with.
+    """
+    found = [
+        data.data(study),
+        data.images(study),
+        data.clinical_columns(study),
+        data.partitions(study),
+        models.models(study),
+        models.training(study),
+        search.search(study),
+        models.baseline(study),
+        models.leaks(study),
+        analysis.scores(study),
+        analysis.measures(study, evaluation, n_replicates),
+        analysis.contrasts(study, evaluation),
+        analysis.subgroups(study, evaluation),
+        analysis.utility(study),
+        analysis.description(),
+        software(study),
+    ]
+    return [text for text in found if text]
+
+
+def software(study: StoredStudy) -> str:
+    """What it was computed with, and the reporting guidelines."""
+    e = study.environment
+    versions = e.get("packages") or {}
+    trained = {"torch": "PyTorch", **({"timm": "timm"} if configs(study, lambda c: c.uses_images) else {})}
+    trained |= {"optuna": "Optuna"} if study.settings.search is not None else {}
+    shown = {} if study.imported else trained
+    names = [_package(name, title, versions, TRAINING_SOFTWARE) for name, title in shown.items()]
+    names += [_package(name, name, versions, SOFTWARE) for name in SOFTWARE]
+    commit = f", commit {e['commit'][:12]}" if e.get("commit") else ""
+    python = f", Python {e['python']}" if e.get("python") else ""
+    did = "Predictions were evaluated" if study.imported else "Models were trained and evaluated"
+    device = f" (device {e['device']})" if e.get("device") and not study.imported else ""
+    return paragraph(
+        "Software and reporting",
+        f"{did}{device} with mmbc {e.get('mmbc', '')}".rstrip() + f" [@{OWN}]{commit}{python}, {', '.join(names)}.",
+        "Reporting follows TRIPOD+AI [@collins2024] and CLAIM [@tejani2024].",
+    )
+
+
+def _package(name: str, title: str, versions: Mapping[str, str | None], cites: Mapping[str, str]) -> str:
+    version = f" {versions[name]}" if versions.get(name) else ""
+    return f"{title}{version} [@{cites[name]}]"
+
+
+def to_markdown(paragraphs: Iterable[str], numbering: Mapping[str, int]) -> str:
+    """Return paragraphs as Markdown, citations as numbers in brackets.
+
+    Args:
+        paragraphs: of `methods`.
+        numbering: number of every cited key (`study.reporting.facts.bibliography.numbering`).
+    """
+
+    def numbers(match: re.Match[str]) -> str:
+        return f"[{', '.join(str(number) for number in sorted(numbering[key] for key in _keys(match)))}]"
+
+    return "\n\n".join(CITATION.sub(numbers, text) for text in paragraphs) + "\n"
+
+
+def to_latex(paragraphs: Iterable[str]) -> str:
+    r"""Return paragraphs as LaTeX: `\paragraph` for the title each begins with, `\cite` for citations."""
+    return "\n\n".join(_latex(text) for text in paragraphs) + "\n"
+
+
+MARKS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+    (r"\A\*\*(?P<title>[^*]+?)\.\*\*", lambda m: f"\\paragraph{{{escape(m['title'])}.}}"),
+    (r"\*\*(?P<bold>[^*]+)\*\*", lambda m: f"\\textbf{{{_latex(m['bold'])}}}"),
+    (r"`(?P<code>[^`]+)`", lambda m: f"\\texttt{{{escape(m['code'])}}}"),
+    (CITATION.pattern, lambda m: f"\\cite{{{','.join(_keys(m))}}}"),
+)
+"""Markup and what it becomes; the first that matches wins, text in between is escaped."""
+
+
+def _latex(text: str) -> str:
+    done, position = [], 0
+    while position < len(text):
+        found = [
+            (match.start(), number, match)
+            for number, (pattern, _) in enumerate(MARKS)
+            if (match := re.compile(pattern).search(text, position))
+        ]
+        if not found:
+            break
+        start, number, match = min(found, key=lambda each: each[:2])
+        done += [escape(text[position:start]), MARKS[number][1](match)]
+        position = match.end()
+    done.append(escape(text[position:]))
+    return re.sub(r" (?=\\cite)", "~", "".join(done))
+
+
+def _keys(match: re.Match[str]) -> list[str]:
+    return [key.strip().removeprefix("@") for key in match[0].strip("[]").split(";")]

@@ -1,0 +1,292 @@
+r"""Every number an author may want to cite in the running text, under a stable key.
+
+An entry has `value` at full precision (NaN where it is not defined), `text` as it should be printed and `about`, what
+it is; an estimate has `low`, `high`, `method`, `estimand`, `level`, `n_patients` and `n_images` too. Keys are words
+joined by dots, `auc.concat`, `auc.concat.image`, `contrast.concat-tabular.difference`; a dot inside a word of the data
+is written `\.`.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from study.evaluation.evaluation import Evaluation
+from study.evaluation.groups import AROUND
+from study.records.stored_study import StoredStudy
+from study.reporting.facts.counts import counts
+from study.reporting.facts.search_facts import is_nested, measure, winners
+from study.stats.procedure import BOUNDED, CORRECTED, PROCEDURE
+from study.text.format import (
+    NAMES,
+    difference,
+    difference_interval,
+    interval,
+    number,
+    p_value,
+    per_thousand,
+    probability,
+)
+
+Entry = dict[str, Any]
+Found = Iterator[tuple[str, Entry]]
+
+SHORT = {"roc_auc": "auc"}
+"""Metrics whose key is another word; every other one keeps its name."""
+TRAINED_AGAIN = (PROCEDURE, BOUNDED, CORRECTED)
+"""Methods of the interval about the procedure (E2) of an AUC, the one to quote first."""
+TIMES = dict(zip(AROUND, ("half", "equal", "twice", "fivefold"), strict=True))
+"""Thresholds of net benefit, as multiples of the declared prevalence, in words."""
+P_VALUES = {
+    "e1_p": "unadjusted p (E1)",
+    "e1_p_holm": "Holm-adjusted p (E1)",
+    "e2_p": "unadjusted p (E2)",
+    "e2_p_holm": "Holm-adjusted p (E2)",
+    "permutation_p": "p of the patient permutation, unadjusted",
+}
+PROBABILITIES = {"p_worse": "below −δ", "p_equivalent": "within ±δ", "p_better": "above +δ"}
+
+
+OTHER_LEVELS = ("roc_auc", "pr_auc", "accuracy", "sensitivity", "specificity", "f1", "brier")
+"""Metrics given for levels that are not the unit of analysis, as the literature does; the tables have all."""
+
+
+def numbers(study: StoredStudy, evaluation: Evaluation) -> dict[str, Entry]:
+    """Return every number of a study by key, in a fixed order; of an unfinished study the counts alone."""
+    protocol = study.settings.protocol
+    found = dict(counts(study))
+    found["delta"] = _entry(
+        protocol.delta, f"{protocol.delta:g}", "region of practical equivalence, ± this AUC difference"
+    )
+    if protocol.prevalence is not None:
+        found["prevalence"] = _entry(protocol.prevalence, f"{100 * protocol.prevalence:.4g} %", "declared prevalence")
+    for part in (
+        _summary,
+        _trained_again,
+        _by_class,
+        _contrasts,
+        _contrasts_by_class,
+        _subgroups,
+        _calibration,
+        _spread,
+        _confusion,
+    ):
+        found |= dict(part(evaluation))
+    found |= dict(_decision(evaluation, protocol.prevalence)) | dict(_search(study, found))
+    if study.cohort.notice:
+        found["notice"] = _entry(None, study.cohort.notice, "goes with every number of this cohort")
+    return found
+
+
+def _search(study: StoredStudy, found: Mapping[str, Entry]) -> Found:
+    """Yield what chose the winners of a search, and how far that lies above what they reached out of fold."""
+    if study.searched is None:
+        return
+    name = measure(study)
+    said = f"{name[0].lower() + name[1:]} of the chosen trials; it chose them and is no estimate of performance"
+    for arm in study.settings.arms:
+        values = [one.value for one in winners(study.searched, arm)]
+        if values:
+            inner = sum(values) / len(values)
+            yield key("selection", arm), _entry(inner, number("roc_auc", inner), said)
+            if is_nested(study) and (auc := found.get(key("auc", arm))) is not None:
+                apart = inner - auc["value"]
+                yield (
+                    key("selection", arm, "optimism"),
+                    _entry(apart, difference(apart), f"{said.partition(';')[0]} minus the out-of-fold ROC-AUC"),
+                )
+
+
+def numbers_json(found: Mapping[str, Entry]) -> str:
+    """Return the numbers as JSON, one a line: keys sorted, full precision, null for what is not defined."""
+
+    def text(value: Any) -> str:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+    plain = {key: {name: _json(value) for name, value in found[key].items()} for key in sorted(found)}
+    return "{\n" + ",\n".join(f"{text(key)}: {text(entry)}" for key, entry in plain.items()) + "\n}\n"
+
+
+def _json(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _entry(value: Any, text: str, about: str) -> Entry:
+    return {"value": value, "text": text, "about": about}
+
+
+def key(*words: object) -> str:
+    """Join words to a key; different words never give the same key."""
+    return ".".join(str(word).replace("\\", "\\\\").replace(".", "\\.") for word in words)
+
+
+def pair(first: str, second: str) -> str:
+    """Return `concat-tabular`; with `~` where a name has a hyphen of its own, so that pairs cannot be confused."""
+    return f"{first}~{second}" if "-" in first + second else f"{first}-{second}"
+
+
+def _estimate(row: Mapping[str, Any], metric: str, about: str) -> Entry:
+    """Return the entry of a line with the fields of `Estimate`."""
+    value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+    described = {name: str(row[name]) for name in ("method", "estimand", "level")}
+    sizes = {name: int(row[name]) for name in ("n_patients", "n_images")}
+    about = f"{about}, {row['level']} level, {row['estimand']}"
+    return (
+        _entry(value, interval(metric, value, low, high), about)
+        | {"metric": metric, "low": low, "high": high}
+        | described
+        | sizes
+    )
+
+
+def _lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _summary(evaluation: Evaluation) -> Found:
+    """Every metric of every arm; the level is part of the key where it is not the unit of analysis."""
+    for row in _lines(evaluation.summary):
+        metric, arm, level = row["metric"], row["arm"], row["level"]
+        if level != evaluation.unit and metric not in OTHER_LEVELS:
+            continue
+        where = [] if level == evaluation.unit else [level]
+        yield (
+            key(SHORT.get(metric, metric), arm, *where),
+            _estimate(row, metric, f"{NAMES.get(metric, metric)} of {arm}"),
+        )
+        if not math.isnan(row["pooled"]):
+            pooled = float(row["pooled"])
+            about = f"{NAMES.get(metric, metric)} of {arm} over the scores of all folds together, {level} level"
+            yield key(f"pooled_{SHORT.get(metric, metric)}", arm, *where), _entry(pooled, number(metric, pooled), about)
+
+
+def _trained_again(evaluation: Evaluation) -> Found:
+    """The AUC of every arm with its interval about the procedure."""
+    rows = evaluation.intervals
+    if rows.empty:
+        return
+    areas = rows[(rows["metric"] == "roc_auc") & (rows["level"] == evaluation.unit) & (rows["estimand"] == "E2")]
+    for arm, lines in areas.groupby("arm", sort=False):
+        by_method = {row["method"]: row for row in _lines(lines)}
+        row = next(by_method[method] for method in TRAINED_AGAIN if method in by_method)
+        yield key("auc", arm, "e2"), _estimate(row, "roc_auc", f"ROC-AUC of {arm}, the procedure trained again")
+
+
+def _by_class(evaluation: Evaluation) -> Found:
+    """AUCs against each negative status and within sites."""
+    for row in _lines(evaluation.contrasts_by_class):
+        what, _, status = row["metric"].partition(" ")
+        words = ["against", status] if what == "against" else ["within-sites"]
+        yield key("auc", row["arm"], *words), _estimate(row, "roc_auc", f"ROC-AUC of {row['arm']} {row['metric']}")
+
+
+def _contrasts(evaluation: Evaluation) -> Found:
+    """The declared contrasts: difference, intervals, p values, probabilities, verdict."""
+    for row in _lines(evaluation.comparisons):
+        name, what = pair(row["first"], row["second"]), f"{row['first']} minus {row['second']}"
+        sizes = {"level": evaluation.unit, "n_patients": int(row["n_patients"]), "n_seeds": int(row["n_seeds"])}
+        for words, ends, about in (
+            ("difference", "e1", "95 % interval (E1, fold-stratified clustered DeLong, t)"),
+            ("e2", "e2", f"95 % interval (E2, {row['e2_method']})"),
+            ("e2_90", "e2", f"90 % interval (E2, {row['e2_method']}), for equivalence"),
+            ("bootstrap", "bootstrap", "95 % interval (E1, patient bootstrap, percentile)"),
+        ):
+            last = "_90" if words == "e2_90" else ""
+            low, high = float(row[f"{ends}_low{last}"]), float(row[f"{ends}_high{last}"])
+            entry = _difference(row["difference"], low, high, f"AUC difference, {what}, {about}")
+            yield key("contrast", name, words), entry | {"estimand": "E2" if ends == "e2" else "E1"} | sizes
+        for field, about in P_VALUES.items():
+            yield key("contrast", name, field), _entry(float(row[field]), p_value(row[field]), f"{what}: {about}")
+        for field, about in PROBABILITIES.items():
+            about = f"probability that {what} lies {about}, Bayesian correlated t"
+            yield key("contrast", name, field), _entry(float(row[field]), probability(row[field]), about)
+        for field in ("verdict", "sentence"):
+            yield key("contrast", name, field), _entry(None, row[field], f"{what}: {field}")
+
+
+def _difference(value: float, low: float, high: float, about: str) -> Entry:
+    entry = _entry(float(value), difference_interval(value, low, high), about)
+    return entry | {"metric": "difference", "low": low, "high": high}
+
+
+def _contrasts_by_class(evaluation: Evaluation) -> Found:
+    for row in _lines(evaluation.comparisons_by_class):
+        name, what = pair(row["first"], row["second"]), f"{row['first']} minus {row['second']} against {row['against']}"
+        about = f"AUC difference, {what}, 95 % interval (E1), not adjusted"
+        entry = _difference(row["difference"], float(row["low"]), float(row["high"]), about)
+        yield key("contrast", name, "against", row["against"]), entry | {"estimand": "E1", "level": evaluation.unit}
+        yield (
+            key("contrast", name, "against", row["against"], "p"),
+            _entry(float(row["p"]), p_value(row["p"]), f"{what}: p (E1), not adjusted"),
+        )
+
+
+def _subgroups(evaluation: Evaluation) -> Found:
+    """AUC, size and interaction test of every subgroup that is large enough to be shown."""
+    frame = evaluation.subgroups
+    for row in _lines(frame[~frame["suppressed"].astype(bool)]) if len(frame) else []:
+        column, group, arm = row["column"], row["group"], row["arm"]
+        where = f"{column} {group}"
+        for field, about in (("n_patients", "patients"), ("n_positive", "positive patients")):
+            n = int(row[field])
+            yield key("subgroup", column, group, field), _entry(n, str(n), f"{about}, {where}")
+        ends = float(row["low"]), float(row["high"])
+        text = interval("roc_auc", row["value"], *ends)
+        about = f"ROC-AUC of {arm}, {where}, {row['level']} level, 95 % interval (E1, patient bootstrap)"
+        entry = _entry(float(row["value"]), text, about) | {"metric": "roc_auc", "low": ends[0], "high": ends[1]}
+        yield key("subgroup", column, group, "auc", arm), entry | {"estimand": "E1", "level": row["level"]}
+        p = float(row["interaction_p"])
+        about = f"p of a difference in the AUC of {arm} between subgroups of {column} (Wald, not adjusted)"
+        yield key("interaction", column, "p", arm), _entry(p, p_value(p), about)
+
+
+def _calibration(evaluation: Evaluation) -> Found:
+    for row in _lines(evaluation.expected_ece):
+        about = f"{NAMES[row['metric']]} that perfectly calibrated probabilities of {row['arm']} would show"
+        expected = float(row["expected"])
+        yield key("expected", row["metric"], row["arm"]), _entry(expected, number(row["metric"], expected), about)
+
+
+def _decision(evaluation: Evaluation, prevalence: float | None) -> Found:
+    """Net benefit around the declared prevalence; the whole curve is in the table."""
+    times = {factor * prevalence: word for factor, word in TIMES.items()} if prevalence is not None else {}
+    for row in _lines(evaluation.decision):
+        if row["threshold"] in times:
+            value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+            at = f"at a threshold of {100 * row['threshold']:.3g} %"
+            about = (
+                f"net benefit of {row['arm']} {at}, true positives per 1000 people, 95 % interval (E1, {row['method']})"
+            )
+            entry = _entry(value, per_thousand(value, low, high), about)
+            word = times[row["threshold"]]
+            yield key("net_benefit", row["arm"], word), entry | {"metric": "net_benefit", "low": low, "high": high}
+
+
+def _spread(evaluation: Evaluation) -> Found:
+    """Standard deviations by where they come from."""
+    for row in _lines(evaluation.variance):
+        for field, about in (
+            ("seed_sd", "between seeds, one fold"),
+            ("split_sd", "between splits, one repeat"),
+            ("patient_sd", "over patients, of the mean"),
+        ):
+            value = float(row[field])
+            entry = _entry(value, number("roc_auc", value), f"SD of the AUC of {row['what']} {about}")
+            yield key(field, row["what"]), entry
+
+
+def _confusion(evaluation: Evaluation) -> Found:
+    """Counts at a calibrated probability of 0.5, summed over repeats and seeds."""
+    frame = evaluation.confusion
+    for row in _lines(frame[frame["level"] == evaluation.unit]) if len(frame) else []:
+        for field, about in (
+            ("tp", "true positives"),
+            ("fp", "false positives"),
+            ("fn", "false negatives"),
+            ("tn", "true negatives"),
+        ):
+            n = int(row[field])
+            about = f"{about} of {row['arm']} at probability 0.5, all repeats and seeds"
+            yield key("confusion", row["arm"], field), _entry(n, str(n), about)

@@ -1,0 +1,190 @@
+"""A submission folder made of a study's predictions: text, tables, figures, numbers, checklists.
+
+    reports/<name>/
+      report.md supplement.md    two pages that open with the answer, and the rest; report.html: both in one file
+      numbers.json numbers.tex   every number an author may cite, with LaTeX commands
+      chapter.md chapter.tex references.bib
+      tables/                    each as .md, .csv (full precision) and .tex; all.tex has all
+      tables.xlsx tables.docx    all of them
+      figures/                   each as .png, .pdf, .svg, and the numbers behind it as .csv
+      checklists/                TRIPOD+AI and CLAIM
+      study/                     the predictions themselves, where asked for
+      pack.json                  what it was made from and with, and the digest of every file
+
+Everything but the figures is a function of the predictions alone, so that `study.reporting.verification` can make it again.
+"""
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+import mmbc
+from mmbc.errors import StudyError
+from mmbc.files import write_atomically, write_json
+from study.checks.study_findings import audited
+from study.evaluation.evaluation import Evaluation
+from study.records.stored_study import StoredStudy, write_archive
+from study.reporting import numbers
+from study.reporting.checklists import forms
+from study.reporting.document import REPORT, SUPPLEMENT, Content, filled_checklists, numbered, report, supplement, title
+from study.reporting.facts import bibliography
+from study.reporting.figures.catalogue import Drawing, catalogue
+from study.reporting.figures.style import save, styled
+from study.reporting.html.page import page
+from study.reporting.methods import chapter
+from study.reporting.methods.macros import macros
+from study.reporting.tables import all_tables, table_files
+
+MANIFEST = "pack.json"
+ARCHIVE = "study"
+DRAWN = ("png", "pdf", "svg")
+PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "matplotlib", "python-docx", "openpyxl")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a pack is made.
+
+    Attributes:
+        n_replicates, seed: of the bootstrap, as in `study.evaluation.evaluation.evaluate`.
+        journal: whose column widths figures have (`study.reporting.figures.style`).
+        figures: whether they are drawn; without them the pack takes half the time.
+        archive: whether the predictions go along.
+    """
+
+    n_replicates: int = 2000
+    seed: int = 0
+    journal: str = "nature"
+    figures: bool = True
+    archive: bool = False
+
+
+def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options: Options = Options()) -> Path:
+    """Write everything and return the path of `report.md`. Files of an older pack that this one does not have are removed."""
+    content = gather(study, evaluation, options)
+    study = content.study
+    old = _older(folder)
+    files = texts(content)
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+    drawn = draw_all(content, folder, options)
+    shown = {name: (folder / "figures" / f"{name}.svg").read_bytes() for name in content.drawings}
+    write_atomically(folder / "report.html", html(content, shown))
+    if options.archive:
+        write_archive(study, folder / ARCHIVE)
+    digests = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in [*files, *drawn, "report.html"]
+    }
+    for name in set(old) - set(digests):
+        (folder / name).unlink(missing_ok=True)
+    write_json(folder / MANIFEST, manifest(study, options) | {"files": dict(sorted(digests.items()))})
+    return folder / REPORT
+
+
+def gather(study: StoredStudy, evaluation: Evaluation, options: Options) -> Content:
+    """Return everything a pack is written from; nothing is drawn yet."""
+    study = audited(study)
+    return Content(
+        study=study,
+        evaluation=evaluation,
+        tables=all_tables(study, evaluation),
+        drawings=catalogue(study, evaluation) if options.figures else {},
+        methods=chapter.methods(study, evaluation, n_replicates=options.n_replicates),
+    )
+
+
+def texts(content: Content) -> dict[str, bytes]:
+    """Return every file but figures and HTML, by its path below the report's folder."""
+    study, notice, tables = content.study, content.notice, content.tables
+    found = numbers.numbers(study, content.evaluation)
+    keys = sorted({*bibliography.cited(content.methods), *bibliography.needed(study)})
+    files: dict[str, str | bytes] = {
+        REPORT: report(content),
+        SUPPLEMENT: supplement(content),
+        "numbers.json": numbers.numbers_json(found),
+        "numbers.tex": macros(found, notice),
+        "chapter.md": _methods(content),
+        "chapter.tex": chapter.to_latex(content.methods),
+        "references.bib": bibliography.bibtex(keys),
+        **table_files(tables, notice, title(content)),
+    }
+    for name, frame in filled_checklists(content).items():
+        stem = "checklists/" + name.lower().replace("+", "_").replace(" ", "_").replace("(", "").replace(")", "")
+        files |= {f"{stem}.md": forms.to_markdown(frame, name), f"{stem}.csv": frame.to_csv(index=False)}
+    return {name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()}
+
+
+def _methods(content: Content) -> str:
+    numbering = bibliography.numbering(content.methods)
+    text = chapter.to_markdown(content.methods, numbering).strip()
+    references = bibliography.references(bibliography.cited(content.methods))
+    return "\n\n".join(["# Methods", text, "## References", numbered(references)]) + "\n"
+
+
+def html(content: Content, figures: Mapping[str, bytes]) -> bytes:
+    """Return both documents as one HTML page around the given figures."""
+    second = supplement(content).split("\n\n", 1)
+    body = report(content).replace(f"[{SUPPLEMENT}]({SUPPLEMENT})", "below")
+    body = body.replace(f"Full caption: {SUPPLEMENT}.", "The caption in full is in the supplement below.")
+    together = "\n\n".join([body.strip(), "# Supplement", *second[1:]])
+    return page(title(content), together, figures, content.notice).encode()
+
+
+def draw_all(content: Content, folder: Path, options: Options) -> list[str]:
+    """Draw and save every figure below the folder of a report, and return their files."""
+    for name, drawing in content.drawings.items():
+        figure, data = draw(drawing, options)
+        with styled(options.journal):
+            save(figure, data, folder / "figures", name, content.notice)
+    return [f"figures/{name}.{suffix}" for name in content.drawings for suffix in (*DRAWN, "csv")]
+
+
+def draw(drawing: Drawing, options: Options) -> tuple[Figure, pd.DataFrame]:
+    """Draw one figure at the widths of a journal."""
+    with styled(options.journal):
+        return drawing.draw()
+
+
+def manifest(study: StoredStudy, options: Options) -> dict[str, Any]:
+    """Return what a pack was made from and with."""
+    return {
+        "study": study.name,
+        "cohort_digest": study.cohort_digest,
+        "predictions_digest": predictions_digest(study),
+        "options": asdict(options),
+        "made_with": made_with(),
+    }
+
+
+def made_with() -> dict[str, str]:
+    """Return the versions of what makes a pack."""
+    packages = {name: metadata.version(name) for name in PACKAGES}
+    return {"mmbc": mmbc.__version__, "python": platform.python_version(), **packages}
+
+
+def predictions_digest(study: StoredStudy) -> str:
+    """Return 16 hex digits over what every number follows from: the logits, and which rows they belong to."""
+    columns = ["arm", "repeat", "fold", "seed", "part", "image_id", "label", "logit"]
+    rows = study.predictions[columns]
+    state = hashlib.sha256(rows.drop(columns="logit").to_csv(index=False).encode())
+    state.update(rows["logit"].to_numpy(dtype="<f8").tobytes())
+    return state.hexdigest()[:16]
+
+
+def _older(folder: Path) -> dict[str, str]:
+    """Return the files of a pack that lies there already."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (ValueError, KeyError) as error:
+        raise StudyError(f"{path}: is damaged ({error}); delete {folder} and make the report again") from None

@@ -1,0 +1,95 @@
+"""The tables of a report: frames at full precision, and the same as Markdown, CSV, LaTeX, Excel and Word."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from study.evaluation.evaluation import LEVELS, Evaluation
+from study.records.stored_study import StoredStudy
+from study.reporting.tables.audit import audit_table
+from study.reporting.tables.base import ABSENT, PaperTable
+from study.reporting.tables.calibration import calibration_table, decision_table, reliability_table, subgroups_table
+from study.reporting.tables.cohort import flow_table, folds_table, table_one
+from study.reporting.tables.comparisons import (
+    by_class_table,
+    comparisons_by_class_table,
+    comparisons_table,
+    variance_table,
+)
+from study.reporting.tables.errors import errors_by_class_table, errors_table
+from study.reporting.tables.latex import latex, latex_document
+from study.reporting.tables.main import main_table
+from study.reporting.tables.markup import markdown, to_csv
+from study.reporting.tables.performance import (
+    by_estimand_table,
+    levels_table,
+    methods_table,
+    operating_points_table,
+    per_fold_table,
+    summary_table,
+)
+from study.reporting.tables.search import agreement_table, chosen_table, cost_table, nested_table
+from study.reporting.tables.setup import compute_table, settings_table
+from study.reporting.tables.word import word
+from study.reporting.tables.workbook import workbook
+
+__all__ = [
+    "PaperTable",
+    "all_tables",
+    "latex",
+    "latex_document",
+    "markdown",
+    "table_files",
+    "to_csv",
+    "word",
+    "workbook",
+]
+
+
+def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
+    """Return every table that the study has numbers for, in the order of a paper."""
+    tables = [flow_table(study.cohort, says_opened=not study.imported), table_one(study.cohort), folds_table(study)]
+    tables += [chosen_table(study), agreement_table(study), nested_table(study, evaluation), cost_table(study)]
+    if not evaluation.summary.empty:
+        tables += [
+            main_table(study, evaluation),
+            comparisons_table(study, evaluation),
+            by_estimand_table(study, evaluation),
+            by_class_table(evaluation),
+            comparisons_by_class_table(evaluation),
+            operating_points_table(study, evaluation),
+            calibration_table(study, evaluation),
+            subgroups_table(evaluation),
+            decision_table(study, evaluation),
+            levels_table(study, evaluation),
+            *(summary_table(study, evaluation, level) for level in LEVELS),
+            methods_table(study, evaluation),
+            variance_table(evaluation),
+            reliability_table(evaluation),
+            errors_by_class_table(evaluation),
+            errors_table(evaluation),
+        ]
+    tables += [per_fold_table(study, evaluation), settings_table(study), compute_table(study), audit_table(study)]
+    return [replace(table, shown=_texts(table)) for table in tables if not table.shown.empty]
+
+
+def _texts(table: PaperTable) -> pd.DataFrame:
+    """Return the cells that are shown as strings, n/a where there is nothing, under plain column names."""
+    shown = table.shown.astype(object)
+    shown = shown.where(shown.notna(), ABSENT).astype(str).reset_index(drop=True)
+    return shown.set_axis([str(name) for name in table.shown.columns], axis=1)
+
+
+def table_files(tables: Sequence[PaperTable], notice: str, title: str) -> dict[str, bytes]:
+    """Return every file of the tables by its path below the report's folder; the same tables give the same bytes.
+
+    `tables/NAME.md`, `.csv` and `.tex`, `tables/all.tex` that sets them all, `tables.xlsx` and `tables.docx`.
+    """
+    files = {}
+    for table in tables:
+        files[f"tables/{table.name}.csv"] = to_csv(table, notice).encode()
+        files[f"tables/{table.name}.md"] = markdown(table, notice).encode()
+        files[f"tables/{table.name}.tex"] = latex(table, notice).encode()
+    files["tables/all.tex"] = latex_document(tables, notice, title).encode()
+    return files | {"tables.xlsx": workbook(tables, notice), "tables.docx": word(tables, notice, title)}

@@ -1,0 +1,66 @@
+"""The audit as a table: every check with its status and evidence."""
+
+import pandas as pd
+
+from study.checks.catalogue import BY_CODE
+from study.records.finding import NOT_CHECKED, Finding
+from study.records.stored_study import StoredStudy
+from study.reporting.tables.base import PaperTable, nothing
+
+TRACES = "A12"
+
+
+def of_report(study: StoredStudy) -> list[Finding]:
+    """Return the findings a report shows: of models trained elsewhere those alone that predictions can show."""
+    return [f for f in study.findings if not (study.imported and f.status == NOT_CHECKED)]
+
+
+def audit_table(study: StoredStudy) -> PaperTable:
+    """Every check of the audit with its status and evidence."""
+    findings = of_report(study)
+    if not findings:
+        return nothing("audit")
+    data = pd.DataFrame(
+        [
+            {
+                "code": f.code,
+                "check": BY_CODE[f.code].name,
+                "status": f.status,
+                "evidence": f.evidence,
+                "handled": f.handled,
+            }
+            for f in findings
+        ]
+    )
+    shown = pd.DataFrame(
+        {
+            "Check": data["code"] + " " + data["check"],
+            "Status": data["status"],
+            "Evidence": [evidence(finding) for finding in findings],
+        }
+    )
+    made = (
+        ""
+        if study.imported
+        else (
+            "The checks that need no look into pixels were made before training, those of the study from its records;"
+            " `python -m study.audit` makes the others. "
+        )
+    )
+    caption = (
+        f"{made}FAILED: results would be wrong, or could be explained by it. WARNING: it is there, and is either dealt"
+        " with or has to be known. NOT CHECKED: what is needed was not at hand."
+    )
+    return PaperTable("audit", "Audit", caption, data, shown)
+
+
+def evidence(finding: Finding) -> str:
+    """Return what a check saw, and what is done about it."""
+    return finding.evidence + (f" Handled: {finding.handled}." if finding.handled else "")
+
+
+def remains(study: StoredStudy) -> str:
+    """Return what is left of lesion outlines after their removal; it belongs under every headline number."""
+    found = next((finding for finding in study.findings if finding.code == TRACES), None)
+    uses_images = not study.imported and any(study.settings.arm_config(arm).uses_images for arm in study.settings.arms)
+    return found.evidence if found is not None and study.cohort.n_outlined and uses_images else ""

@@ -1,0 +1,138 @@
+"""What a table of a paper is, and the text that several of them share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from study.design.study_file import BASELINE
+from study.evaluation.evaluation import Evaluation
+from study.records.stored_study import StoredStudy
+from study.text.format import NAMES, count, interval
+
+ABSENT = "n/a"
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One table.
+
+    Attributes:
+        name: file name, sheet name and LaTeX label.
+        title: what a reader sees above it.
+        caption: which rows, which level, which n, what the intervals are.
+        data: at full precision, for CSV and Excel.
+        shown: rounded text, for Markdown, LaTeX and Word; every cell a string.
+        n_keys: how many leading columns of `shown` name its rows; they are repeated where a wide table is broken.
+    """
+
+    name: str
+    title: str
+    caption: str
+    data: pd.DataFrame
+    shown: pd.DataFrame
+    n_keys: int = 1
+
+
+def nothing(name: str) -> PaperTable:
+    """Return a table without rows, which is left out of the pack."""
+    return PaperTable(name, "", "", pd.DataFrame(), pd.DataFrame())
+
+
+def cell(by_metric: pd.DataFrame, metric: str) -> str:
+    """Return value and interval of a metric as text, `n/a` where it was not computed.
+
+    Args:
+        by_metric: the lines of one arm and level, indexed by metric, with value, low, high.
+        metric: its name.
+    """
+    if metric not in by_metric.index:
+        return ABSENT
+    return interval(metric, *by_metric.loc[metric, ["value", "low", "high"]].to_numpy(dtype=float))
+
+
+def printable(text: str) -> str:
+    """Return text without the control characters that XML, hence Word and Excel, forbids."""
+    return "".join(character for character in text if character.isprintable() or character == " ")
+
+
+def metric_name(metric: str) -> str:
+    """Return the name of a metric in tables; one that is not in the list of names stands for itself."""
+    return NAMES.get(metric, metric)
+
+
+def at_unit(frame: pd.DataFrame, evaluation: Evaluation) -> pd.DataFrame:
+    """Return the lines of a frame at the level of the unit of analysis."""
+    return frame[frame["level"] == evaluation.unit]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Who the numbers of a level are about: counts of patients, units, positive units and images."""
+
+    n_patients: int
+    n_units: int
+    n_positive: int
+    n_images: int
+
+    def text(self, level: str) -> str:
+        """Return `294 patients (101 positive; 1088 images)`, or the same for the breasts or images of patients."""
+        patients, images = count(self.n_patients, "patient"), count(self.n_images, "image")
+        if level == "patient":
+            several = f"; {images}" if self.n_images != self.n_patients else ""
+            return f"{patients} ({self.n_positive} positive{several})"
+        inner = f"; {images}" if level != "image" else ""
+        return f"{count(self.n_units, level)} ({self.n_positive} positive{inner}) of {patients}"
+
+
+def sample(evaluation: Evaluation, level: str) -> Sample:
+    """Count the tested units of one run at one level, in test parts that have both classes."""
+    first = evaluation.summary[evaluation.summary["level"] == level].iloc[0]
+    scores = evaluation.scores
+    mine = scores[(scores["level"] == level) & (scores["arm"] == first["arm"])]
+    run = mine[(mine["repeat"] == mine["repeat"].min()) & (mine["seed"] == mine["seed"].min())]
+    share = run.groupby("fold")["label"].transform("mean")
+    run = run[(share > 0) & (share < 1)]
+    return Sample(int(first["n_patients"]), len(run), int(run["label"].sum()), int(first["n_images"]))
+
+
+def tested(study: StoredStudy) -> str:
+    """Return `out-of-fold` or `held-out`, as test predictions are called."""
+    return "held-out" if one_split(study) else "out-of-fold"
+
+
+def one_split(study: StoredStudy) -> bool:
+    """Whether there is a single test part, so that nothing is a mean over folds or pooled over them."""
+    return study.folds.get("kind") == "holdout"
+
+
+def averaged(study: StoredStudy) -> str:
+    """Return what the numbers are averages of, or ''."""
+    protocol = study.settings.protocol
+    runs = {"repeat": protocol.repeats, "seed": protocol.seeds}
+    several = [count(n, name) for name, n in runs.items() if n > 1]
+    return f" Means over {' and '.join(several)}." if several else ""
+
+
+def has_validation(evaluation: Evaluation) -> bool:
+    """Whether thresholds were chosen on validation predictions; predictions made elsewhere may lack them."""
+    return bool((evaluation.per_fold["metric"] == "specificity_achieved").any()) if len(evaluation.per_fold) else False
+
+
+def calibrated(evaluation: Evaluation) -> str:
+    """Return how probabilities are called: `calibrated ` or, without validation predictions to calibrate on, ''."""
+    return "calibrated " if has_validation(evaluation) else ""
+
+
+def unfinished(study: StoredStudy, evaluation: Evaluation) -> Mapping[str, str]:
+    """Return the arms without a summary, in order, and why: `not finished (3 of 10 cells)`."""
+    done = set() if evaluation.summary.empty else set(evaluation.summary["arm"])
+    reasons = {}
+    for arm in [*study.settings.arms, BASELINE]:
+        planned = [name for name in study.planned if name.partition(".")[0] == arm]
+        if arm in done or not planned:
+            continue
+        finished = sum(name in study.records for name in planned)
+        state = "not finished" if finished < len(planned) else "not summarised, see the gaps"
+        reasons[arm] = f"{state} ({finished} of {count(len(planned), 'cell')})"
+    return reasons

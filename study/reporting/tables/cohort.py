@@ -1,0 +1,196 @@
+"""Who was studied: cohort flow, Table 1 and the splits."""
+
+import numpy as np
+import pandas as pd
+
+from mmbc.data.cohort import Cohort, flow_shown
+from mmbc.data.splits import PARTS, patient_table
+from study.design.folds import table as fold_counts
+from study.records.stored_study import StoredStudy
+from study.reporting.tables.base import ABSENT, PaperTable
+from study.text.format import characteristic, plain, signed, span
+
+
+def flow_table(cohort: Cohort, *, says_opened: bool = True) -> PaperTable:
+    """Cohort flow: images (patients) by step and status; and whether image files were opened, where that is known."""
+    data = flow_shown(cohort.flow)
+    text = data.assign(text=data["n_images"].astype(str) + " (" + data["n_patients"].astype(str) + ")")
+    shown = text.pivot(index="step", columns="status", values="text").reindex(data["step"].unique())
+    what = "images" if says_opened else "rows"
+    shown.insert(len(shown.columns), f"All {what}", data.groupby("step", sort=False)["n_images"].sum().astype(str))
+    checked = (
+        "Every listed file was opened." if cohort.images_checked else "No image file was opened: no arm uses images."
+    )
+    caption = (
+        f"{what.capitalize()} (patients). A patient with two statuses counts under"
+        f" both.{f' {checked}' if says_opened else ''}"
+    )
+    shown = shown.reset_index().rename(columns={"step": "Step"}).fillna(ABSENT)
+    return PaperTable("flow", "Cohort flow", caption, data, shown)
+
+
+def table_one(cohort: Cohort) -> PaperTable:
+    """Table 1: patients by status, with missing counts and standardised differences of the positives to all others."""
+    patients = patient_table(cohort.images).set_index("patient_id")
+    values = cohort.images.groupby("patient_id")[[feature.name for feature in cohort.features]].first()
+    groups = {status: patients["status"] == status for status in sorted(patients["status"].unique())}
+    groups["All"] = pd.Series(True, index=patients.index)
+    positive = patients["label"] == 1
+    rows = _count_rows("Patients, n", groups, pd.Series(1, index=patients.index))
+    if len(cohort.images) > len(patients):
+        rows += _count_rows("Images, n", groups, patients["n_images"])
+    for feature in cohort.features:
+        column = values[feature.name]
+        if feature.kind == "numeric":
+            rows += _numeric_rows(f"{feature.name}, mean (SD)", groups, column, positive)
+        else:
+            for value in feature.order or sorted(column.dropna().unique()):
+                rows += _share_rows(f"{feature.name} {plain(value)}, n (%)", groups, column, value, positive)
+        rows += _count_rows(f"{feature.name} missing, n", groups, column.isna().astype(int))
+    for site in sorted(patients["site"].dropna().unique()):
+        rows += _share_rows(f"site {site}, n (%)", groups, patients["site"], site, positive)
+    data = pd.DataFrame(
+        rows, columns=["characteristic", "group", "n", "share", "mean", "sd", "standardised_difference"]
+    )
+    caption = (
+        f"By patient (n = {len(patients)}); a patient with several statuses counts under that of her positive case."
+        " Mean (SD) or n (% of known values). The standardised difference compares positives with all others (Austin"
+        " 2009): above 0.1 in size is usually called an imbalance."
+    )
+    return PaperTable("table_1", "Patients by status", caption, data, _table_one_shown(data, list(groups)))
+
+
+Row = dict[str, object]
+
+
+def _count_rows(name: str, groups: dict[str, pd.Series], counted: pd.Series) -> list[Row]:
+    return [{"characteristic": name, "group": group, "n": int(counted[mask].sum())} for group, mask in groups.items()]
+
+
+def _numeric_rows(name: str, groups: dict[str, pd.Series], column: pd.Series, positive: pd.Series) -> list[Row]:
+    one, other = column[positive], column[~positive]
+    difference = standardised(one.mean() - other.mean(), one.var(), other.var())
+    return [
+        {
+            "characteristic": name,
+            "group": group,
+            "n": int(column[mask].notna().sum()),
+            "mean": column[mask].mean(),
+            "sd": column[mask].std(),
+            "standardised_difference": difference,
+        }
+        for group, mask in groups.items()
+    ]
+
+
+def _share_rows(
+    name: str, groups: dict[str, pd.Series], column: pd.Series, value: object, positive: pd.Series
+) -> list[Row]:
+    has = (column == value)[column.notna()]
+    one, other = (float(has[mask.reindex(has.index)].mean()) for mask in (positive, ~positive))
+    difference = standardised(one - other, one * (1 - one), other * (1 - other))
+    counted = {group: has[mask.reindex(has.index)] for group, mask in groups.items()}
+    return [
+        {
+            "characteristic": name,
+            "group": group,
+            "n": int(values.sum()),
+            "share": values.mean(),
+            "standardised_difference": difference,
+        }
+        for group, values in counted.items()
+    ]
+
+
+def standardised(difference: float, variance: float, other_variance: float) -> float:
+    """Return a difference over the pooled standard deviation (Austin 2009), NaN where that is 0."""
+    spread = np.sqrt((variance + other_variance) / 2)
+    return float(difference / spread) if spread > 0 else float("nan")
+
+
+def _table_one_shown(data: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
+    lines = []
+    for name, rows in data.groupby("characteristic", sort=False):
+        cells = {
+            row["group"]: characteristic(row["n"], row["share"], row["mean"], row["sd"]) for _, row in rows.iterrows()
+        }
+        difference = rows["standardised_difference"].iloc[0]
+        has_difference = rows[["share", "mean"]].notna().any(axis=None)
+        lines.append({"": name, **cells, "Standardised difference": signed(difference) if has_difference else ""})
+    return pd.DataFrame(lines, columns=["", *groups, "Standardised difference"])
+
+
+def folds_table(study: StoredStudy) -> PaperTable:
+    """Patients (positive) in every part of every split."""
+    data = fold_counts(study.folds, study.cohort.images)
+    data = data[data["repeat"] < study.settings.protocol.repeats]
+    named = data["name"].ne("").any()
+    keys = ["repeat", "fold", *(["name"] if named else [])]
+    sizes = data.groupby("part")["n_patients"].sum()
+    parts = [
+        part for part in PARTS if sizes.get(part, 0)
+    ]  # where models come from may be known of the test parts alone
+    text = data.assign(text=data["n_patients"].astype(str) + " (" + data["n_positive"].astype(str) + ")")
+    shown = text.pivot(index=keys, columns="part", values="text")[parts].reset_index()
+    inner = inner_counts(study)
+    if len(inner):
+        shown.insert(
+            len(keys) + 1,
+            "inner folds of train",
+            [_inner_text(inner, place) for place in shown[["repeat", "fold"]].to_numpy()],
+        )
+    tested = (
+        "only the test part's patients are tested"
+        if study.folds.get("kind") == "holdout"
+        else "every patient is tested once a repeat"
+    )
+    disjoint = "No patient is in two parts of a split"
+    if study.imported:  # whom a model was trained on is not known here
+        parts = [part for part in parts if part != "train"]
+        shown = shown[[*keys, *parts]]
+        disjoint = "No patient is tested in two folds; whom the models were trained on is not known here"
+    divided = (
+        " Inner folds divide the training part, for the search of hyper-parameters, calibration and thresholds; there"
+        " is no validation part."
+        if len(inner)
+        else ""
+    )
+    caption = f"Patients (of them positive). {disjoint}; {tested}.{divided}"
+    shown = shown.astype(str).rename(columns=lambda name: str(name).capitalize())
+    data = (
+        pd.concat([data[data["part"].isin(parts)], inner], ignore_index=True)
+        if len(inner)
+        else data[data["part"].isin(parts)]
+    )
+    return PaperTable("folds", "Splits", caption, data, shown, n_keys=len(keys))
+
+
+def inner_counts(study: StoredStudy) -> pd.DataFrame:
+    """Return the inner folds of a nested search as lines like those of `study.design.folds.table`, part `inner 0` and so on."""
+    patients = patient_table(study.cohort.images).set_index("patient_id")
+    rows = []
+    for entry in study.folds["folds"]:
+        for number, ids in enumerate(
+            entry.get("inner", []) if entry["repeat"] < study.settings.protocol.repeats else []
+        ):
+            chosen = patients.loc[list(ids)]
+            rows.append(
+                {
+                    "repeat": entry["repeat"],
+                    "fold": entry["fold"],
+                    "name": entry.get("name", ""),
+                    "part": f"inner {number}",
+                    "n_patients": len(chosen),
+                    "n_positive": int(chosen["label"].sum()),
+                    "n_images": int(chosen["n_images"].sum()),
+                    "prevalence": float(chosen["label"].mean()),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _inner_text(inner: pd.DataFrame, place: np.ndarray) -> str:
+    """Return `3 of 53 to 54 (21 to 22)`."""
+    mine = inner[(inner["repeat"] == place[0]) & (inner["fold"] == place[1])]
+    n, positive = (span(mine[column].min(), mine[column].max()) for column in ("n_patients", "n_positive"))
+    return f"{len(mine)} of {n} ({positive})"

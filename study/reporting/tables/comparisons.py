@@ -1,0 +1,165 @@
+"""Arms against each other: declared contrasts, negative statuses, and where the variation comes from."""
+
+from collections.abc import Hashable, Mapping
+
+import pandas as pd
+
+from study.evaluation.evaluation import Evaluation
+from study.records.stored_study import StoredStudy
+from study.reporting.tables.base import ABSENT, PaperTable, nothing, sample, unfinished
+from study.text.format import count, difference, difference_interval, interval, number, p_value, probability
+
+COLUMNS = (
+    "Contrast",
+    "AUC difference (E1)",
+    "p (E1, Holm)",
+    "E2 95 % interval",
+    "p (E2, Holm)",
+    "P(worse / equivalent / better)",
+    "p (permutation)",
+    "Verdict",
+)
+
+
+def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
+    """The declared contrasts: difference with E1 and E2 intervals, adjusted p, Bayesian probabilities, verdict.
+
+    A contrast whose arms are not both finished has a row that says so.
+    """
+    if evaluation.summary.empty:
+        return nothing("comparisons")
+    found = {(row["first"], row["second"]): row for row in evaluation.comparisons.to_dict("records")}
+    missing = unfinished(study, evaluation)
+    shown = []
+    for first, second in study.settings.protocol.contrasts:
+        name = f"{first} minus {second}"
+        if (first, second) in found:
+            shown.append(_shown(name, found[first, second]))
+        elif first in missing or second in missing:
+            shown.append(
+                dict.fromkeys(COLUMNS, ABSENT) | {"Contrast": name, "Verdict": _reason(missing, first, second)}
+            )
+    data = _with_gaps(evaluation.comparisons, study, missing)
+    if not shown:
+        return nothing("comparisons")
+    caption = _caption(study, evaluation)
+    if len(shown) > len(found):
+        caption += f" p values are adjusted over {count(len(found), 'contrast')} alone until the others are finished."
+    return PaperTable(
+        "comparisons", "Differences between arms", caption, data, pd.DataFrame(shown, columns=list(COLUMNS))
+    )
+
+
+def _shown(name: str, row: Mapping[Hashable, object]) -> dict[str, str]:
+    n = {key: value for key, value in row.items() if isinstance(value, float)}
+    chances = " / ".join(probability(n[name]) for name in ("p_worse", "p_equivalent", "p_better"))
+    cells = (
+        name,
+        difference_interval(n["difference"], n["e1_low"], n["e1_high"]),
+        p_value(n["e1_p_holm"]),
+        _span(n["e2_low"], n["e2_high"]),
+        p_value(n["e2_p_holm"]),
+        ABSENT if pd.isna(n["p_better"]) else chances,
+        p_value(n["permutation_p"]),
+        str(row["verdict"]),
+    )
+    return dict(zip(COLUMNS, cells, strict=True))
+
+
+def _reason(missing: Mapping[str, str], *arms: str) -> str:
+    return "; ".join(f"{arm} {missing[arm]}" for arm in arms if arm in missing)
+
+
+def _with_gaps(data: pd.DataFrame, study: StoredStudy, missing: Mapping[str, str]) -> pd.DataFrame:
+    """Add a line for each declared contrast that lacks an arm, so that the files show the gap too."""
+    lacking = [
+        {"first": first, "second": second, "verdict": _reason(missing, first, second)}
+        for first, second in study.settings.protocol.contrasts
+        if first in missing or second in missing
+    ]
+    if not lacking:
+        return data
+    return pd.concat([data, pd.DataFrame(lacking)], ignore_index=True) if len(data) else pd.DataFrame(lacking)
+
+
+def _caption(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Who was compared and what the columns are."""
+    delta, data = study.settings.protocol.delta, evaluation.comparisons
+    who = f"{evaluation.unit.capitalize()} level, {sample(evaluation, evaluation.unit).text(evaluation.unit)}"
+    # when those of models trained elsewhere were chosen is not known here
+    method, declared = "", " as set for this evaluation" if study.imported else " were declared before the run"
+    if len(data):
+        first = data.iloc[0]
+        who += f"; {count(int(first['n_scores']), 'fold score')}, {count(int(first['n_seeds']), 'training seed')}"
+        method = f" ({first['e2_method']})"
+    return (
+        f"{who}. Contrasts and δ = {delta:g}{declared}. E1: these fitted models on new patients (clustered DeLong, 95 %"
+        f" interval). E2: the procedure, trained again on another such cohort{method}. p adjusted by Holm, the"
+        " permutation's is not. P: Bayesian correlated t test, equivalent being within ±δ. Verdict: better or worse"
+        " where the adjusted E2 p is below .05 and the E1 interval excludes 0; else equivalent where the E2 90 %"
+        " interval lies within ±δ; else non-inferior where it lies above −δ; else inconclusive; not assessed with"
+        " fewer than three training seeds or a single split."
+    )
+
+
+def _span(low: float, high: float) -> str:
+    return ABSENT if pd.isna(low) else f"{difference(low)} to {difference(high)}"
+
+
+def comparisons_by_class_table(evaluation: Evaluation) -> PaperTable:
+    """The contrasts against each negative status."""
+    data = evaluation.comparisons_by_class
+    if data.empty:
+        return nothing("comparisons_by_class")
+    text = data.assign(
+        Contrast=data["first"] + " minus " + data["second"],
+        text=[difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()],
+        against="Against " + data["against"],
+    )
+    shown = text.pivot(index="Contrast", columns="against", values="text").reindex(text["Contrast"].unique())
+    caption = (
+        f"{evaluation.unit.capitalize()} level. AUC differences (95 % interval, E1, not adjusted) of the positives"
+        " against each negative status alone. A gain against one status alone may be about how its images were"
+        " acquired."
+    )
+    title = "Differences between arms by negative status"
+    return PaperTable("comparisons_by_class", title, caption, data, shown.reset_index().fillna(ABSENT))
+
+
+def by_class_table(evaluation: Evaluation) -> PaperTable:
+    """AUC against each negative status and within sites."""
+    data = evaluation.contrasts_by_class
+    if data.empty:
+        return nothing("auc_by_class")
+    text = data.assign(text=[interval("roc_auc", *v) for v in data[["value", "low", "high"]].to_numpy()])
+    shown = text.pivot(index="arm", columns="metric", values="text")
+    shown = shown.reindex(index=data["arm"].unique(), columns=data["metric"].unique()).reset_index().fillna(ABSENT)
+    caption = (
+        f"{evaluation.unit.capitalize()} level, ROC-AUC of the positives against each negative status (clustered"
+        " DeLong; folds that lack a status are left out) and over pairs of the same site (patient bootstrap), 95 %"
+        " interval (E1). A headline that holds against one negative status alone, or not within sites, may say more"
+        " about acquisition than about cancer."
+    )
+    names = {column: "Arm" if column == "arm" else f"{column[0].upper()}{column[1:]}" for column in shown.columns}
+    title = "ROC-AUC by negative status and within sites"
+    return PaperTable("auc_by_class", title, caption, data, shown.rename(columns=names))
+
+
+def variance_table(evaluation: Evaluation) -> PaperTable:
+    """Standard deviations by source."""
+    data = evaluation.variance
+    if data.empty:
+        return nothing("variance")
+    columns = {
+        "seed_sd": "Between seeds, one fold",
+        "split_sd": "Between splits, one repeat",
+        "patient_sd": "Patients, of the mean",
+    }
+    texts = {name: [number("roc_auc", value) for value in data[column]] for column, name in columns.items()}
+    shown = data[["what"]].rename(columns={"what": "AUC of"}).assign(**texts)
+    caption = (
+        "Standard deviations of the AUC by where they come from; n/a with one seed or one repeat alone, 0 between"
+        " splits where repeats differ no more than their seeds explain, and 0 between seeds for an arm that draws"
+        " nothing at random. A difference smaller than that between seeds may be the seed's."
+    )
+    return PaperTable("variance", "Where the variation comes from", caption, data, shown)

@@ -1,0 +1,63 @@
+"""Which patients are predicted wrongly: counts by class, and the worst errors one by one, for a failure analysis."""
+
+import pandas as pd
+
+from study.design.study_file import BASELINE
+from study.evaluation.evaluation import Evaluation
+from study.evaluation.misclassification import shared
+from study.evaluation.units import UNIT_KEYS
+from study.reporting.tables.base import ABSENT, PaperTable, nothing
+from study.text.format import probability
+
+LISTED = 10
+"""Positive and negative units listed; the CSV has all."""
+
+
+def errors_by_class_table(evaluation: Evaluation) -> PaperTable:
+    """Units on the wrong side of probability 0.5 by original class, for every arm, and by all arms together."""
+    found = evaluation.errors
+    if found.empty:
+        return nothing("errors_by_class")
+    units = f"{evaluation.unit.capitalize()}s"
+    lines = found.groupby(["status", "label", "arm"], sort=False)["wrong"].agg(["size", "sum", "mean"]).reset_index()
+    data = lines.rename(columns={"size": "n", "sum": "wrong", "mean": "share"})
+    rows = []
+    for (status, label), mine in data.groupby(["status", "label"], sort=True):
+        cells = {row["arm"]: f"{row['wrong']:.0f} ({100 * row['share']:.1f} %)" for row in mine.to_dict("records")}
+        side = "positive" if label == 1 else "negative"
+        rows.append({"Class": f"{status} ({side})", units: str(mine["n"].iloc[0])} | cells)
+    kind = "calibrated probability" if evaluation.calibrated else "probability"
+    caption = (
+        f"{units} whose {kind} lay on the other side of 0.5 than their label: mean number over repeats and "
+        "seeds (share of the class). At 0.5 the rarer class shows more errors; it is no operating point."
+    )
+    return PaperTable("errors_by_class", "Errors by class", caption, data, pd.DataFrame(rows), n_keys=2)
+
+
+def errors_table(evaluation: Evaluation) -> PaperTable:
+    """The positive and negative units with the worst probabilities, mean over arms and runs."""
+    arms = evaluation.errors[evaluation.errors["arm"] != BASELINE] if not evaluation.errors.empty else evaluation.errors
+    if arms.empty:
+        return nothing("errors")
+    data = shared(arms, evaluation.unit).sort_values("distance", ascending=False, kind="stable", ignore_index=True)
+    worst = pd.concat([data[data["label"] == label].head(LISTED) for label in (1, 0)])
+    ids = [key for key in UNIT_KEYS[evaluation.unit] if key != "case_id"]
+    shown = pd.DataFrame(
+        [
+            {name.removesuffix("_id").capitalize(): row[name] for name in ids}
+            | {
+                "Class": row["status"],
+                "Site": ABSENT if pd.isna(row["site"]) else row["site"],
+                "Label": "positive" if row["label"] == 1 else "negative",
+                "Mean probability": probability(row["mean_prob"]),
+                "Arms wrong in most runs": f"{row['n_wrong']} of {row['n_arms']}",
+            }
+            for row in worst.to_dict("records")
+        ]
+    )
+    kind = "calibrated probability" if evaluation.calibrated else "probability"
+    caption = (
+        f"The {LISTED} positive and {LISTED} negative {evaluation.unit}s whose out-of-fold {kind} (mean over arms but "
+        "the baseline, repeats and seeds) was furthest from the label; all are in the CSV."
+    )
+    return PaperTable("errors", "Worst errors", caption, data, shown, n_keys=len(ids))

@@ -1,0 +1,122 @@
+"""How a table fits a page: cells as lines, columns as widths in characters, and wide tables broken into panels."""
+
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from study.reporting.tables.base import ABSENT
+
+Lines = tuple[str, ...]
+GAP = 2
+"""Characters between two columns."""
+PROSE = 42
+"""Cells of words are wrapped at this many characters."""
+LEAST_HEADER = 14
+"""Headers are wrapped at the width of their column's cells, but not below this."""
+NUMERIC = re.compile(r"[−+<>]?\s?[\d.,]+(\s?%)?([\s/(,;\[]|$)")
+INTERVAL = re.compile(r" (\([^()]* to [^()]*\))")
+PURE = re.compile(r"[−+<]?\s?[\d.,]+(\s?%)?")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One panel of a table, every cell as lines.
+
+    Attributes:
+        header: by column.
+        rows: by row and column.
+        widths: characters of each column.
+        alignments: `l` words, `c` values with intervals, `r` numbers alone; by column.
+    """
+
+    header: tuple[Lines, ...]
+    rows: tuple[tuple[Lines, ...], ...]
+    widths: tuple[int, ...]
+    alignments: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """Characters of all columns and the gaps between them."""
+        return sum(self.widths) + GAP * (len(self.widths) - 1)
+
+    @property
+    def n_lines(self) -> int:
+        """Lines that the rows take."""
+        return sum(max((len(cell) for cell in row), default=1) for row in self.rows)
+
+
+def grids(shown: pd.DataFrame, n_keys: int, width: int) -> list[Grid]:
+    """Lay a table out in at most `width` characters.
+
+    Where it is wider, intervals go below their values; where that is not enough either, the columns are dealt out to
+    several panels, each of which repeats the first `n_keys` columns. A single column may still be wider than the page.
+    """
+    whole = _grid(shown, stacked=False)
+    if whole.width <= width:
+        return [whole]
+    stacked = _grid(shown, stacked=True)
+    if stacked.width <= width:
+        return [stacked]
+    return [_columns(stacked, chosen) for chosen in _dealt(stacked.widths, n_keys, width)]
+
+
+def _grid(shown: pd.DataFrame, *, stacked: bool) -> Grid:
+    columns = [[str(value) for value in shown.iloc[:, place]] for place in range(shown.shape[1])]
+    alignments = tuple(alignment(column) for column in columns)
+    cells = [
+        [_lines(value, numeric=side != "l", stacked=stacked) for value in column]
+        for column, side in zip(columns, alignments, strict=True)
+    ]
+    header = tuple(_header(str(name), column) for name, column in zip(shown.columns, cells, strict=True))
+    widths = tuple(
+        max([1, *(len(line) for cell in [head, *column] for line in cell)])
+        for head, column in zip(header, cells, strict=True)
+    )
+    return Grid(header, tuple(zip(*cells, strict=True)), widths, alignments)
+
+
+def alignment(cells: Sequence[str]) -> str:
+    """Return how a column is aligned: `r` if all cells are numbers alone, `c` if they begin with one, else `l`.
+
+    Absent numbers fit every column of numbers; a column of nothing else is centred.
+    """
+    known = [cell for cell in cells if cell not in (ABSENT, "")]
+    if known and all(PURE.fullmatch(cell) for cell in known):
+        return "r"
+    numeric = [bool(NUMERIC.match(cell)) for cell in known]
+    if not known:
+        return "c" if ABSENT in cells else "l"
+    return "c" if sum(numeric) > len(known) / 2 else "l"
+
+
+def _lines(value: str, *, numeric: bool, stacked: bool) -> Lines:
+    if not numeric or not NUMERIC.match(value):
+        return tuple(textwrap.wrap(value, PROSE)) or ("",)
+    return tuple(INTERVAL.sub(r"\n\1", value).split("\n")) if stacked else (value,)
+
+
+def _header(name: str, cells: Sequence[Lines]) -> Lines:
+    widest = max((len(line) for cell in cells for line in cell), default=0)
+    longest = max((len(word) for word in name.split()), default=0)
+    return tuple(textwrap.wrap(name, max(widest, longest, LEAST_HEADER), break_long_words=False)) or ("",)
+
+
+def _dealt(widths: Sequence[int], n_keys: int, width: int) -> list[list[int]]:
+    """Return the columns of each panel, with as even numbers of them as fit."""
+    keys, others = list(range(n_keys)), list(range(n_keys, len(widths)))
+    room = width - sum(widths[place] + GAP for place in keys)
+    for n_panels in range(1, len(others) + 1):
+        size = -(-len(others) // n_panels)
+        panels = [others[start : start + size] for start in range(0, len(others), size)]
+        if all(sum(widths[place] + GAP for place in panel) - GAP <= room for panel in panels):
+            break
+    return [keys + panel for panel in panels]
+
+
+def _columns(grid: Grid, chosen: Sequence[int]) -> Grid:
+    header, widths, alignments = (tuple(of[i] for i in chosen) for of in (grid.header, grid.widths, grid.alignments))
+    rows = tuple(tuple(row[i] for i in chosen) for row in grid.rows)
+    return Grid(header, rows, widths, alignments)  # type: ignore[arg-type]

@@ -1,0 +1,164 @@
+"""The table of the paper: one row an arm, at most eight columns."""
+
+import pandas as pd
+
+from study.design.study_file import BASELINE
+from study.evaluation.evaluation import Evaluation
+from study.records.stored_study import StoredStudy
+from study.reporting.facts.search_facts import calibrated_on
+from study.reporting.tables.audit import remains
+from study.reporting.tables.base import (
+    ABSENT,
+    PaperTable,
+    at_unit,
+    averaged,
+    cell,
+    has_validation,
+    nothing,
+    one_split,
+    sample,
+    tested,
+    unfinished,
+)
+from study.text.format import interval, number
+
+WITHIN, AGAINST = "within sites", "against "
+PLAIN = {
+    "calibration_slope": "Calibration slope",
+    "calibration_intercept": "Calibration intercept",
+    "brier": "Brier score",
+}
+SENSITIVITY = "Sensitivity at 90 % specificity [specificity achieved]"
+
+
+def main_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
+    """The arms by AUC, AUC within sites and against one negative status, sensitivity, calibration and Brier score.
+
+    Its data has one row per arm with value, `_low` and `_high` of each. An arm without a summary has a row that says
+    why.
+    """
+    if evaluation.summary.empty:
+        return nothing("main")
+    lines = at_unit(evaluation.summary, evaluation)
+    by_arm = {str(arm): rows.set_index("metric") for arm, rows in lines.groupby("arm", sort=False)}
+    further = _further(study, evaluation)
+    missing = unfinished(study, evaluation)
+    order = [arm for arm in dict.fromkeys([*study.settings.arms, *by_arm, *missing]) if arm in by_arm or arm in missing]
+    order.sort(key=lambda arm: arm not in study.settings.arms)  # the baseline last; sorting is stable
+    shown, data = [], []
+    for arm in order:
+        numbers = by_arm.get(arm, pd.DataFrame(columns=["value", "low", "high"]))
+        extra = {metric: rows.get(arm) for metric, rows in further.items()}
+        shown.append({"Arm": arm} | (_absent(further, missing[arm]) if arm in missing else _shown(numbers, extra)))
+        data.append({"arm": arm, "state": missing.get(arm, "finished")} | _data(numbers, extra))
+    title = f"Performance of the arms, {evaluation.unit} level"
+    return PaperTable(
+        "main", title, _caption(study, evaluation, list(further)), pd.DataFrame(data), pd.DataFrame(shown)
+    )
+
+
+Triple = tuple[float, float, float]
+"""Value and both ends of its interval."""
+
+
+def _further(study: StoredStudy, evaluation: Evaluation) -> dict[str, dict[str, Triple]]:
+    """Return metric -> arm -> AUC: within sites where there are several, and against one negative status.
+
+    That status is the benign one where there is one, as telling cancer from healthy women is the easier task; else the
+    one with most patients. The choice does not depend on any result.
+    """
+    rows = evaluation.contrasts_by_class
+    if rows.empty:
+        return {}
+    against = [str(metric) for metric in rows["metric"].unique() if str(metric).startswith(AGAINST)]
+    images = study.cohort.images
+    sizes = images.groupby("status")["patient_id"].nunique()
+    against.sort(key=lambda m: ("benign" not in m.lower(), -int(sizes.get(m.removeprefix(AGAINST), 0)), m))
+    chosen = [metric for metric in (WITHIN, *against[:1]) if metric in set(rows["metric"])]
+    return {
+        metric: {
+            line["arm"]: (line["value"], line["low"], line["high"])
+            for line in rows[rows["metric"] == metric].to_dict("records")
+        }
+        for metric in chosen
+    }
+
+
+def _header(metric: str) -> str:
+    return f"AUC {metric}"
+
+
+def _shown(numbers: pd.DataFrame, extra: dict[str, Triple | None]) -> dict[str, str]:
+    row = {"AUC": cell(numbers, "roc_auc")}
+    row |= {_header(metric): interval("roc_auc", *found) if found else ABSENT for metric, found in extra.items()}
+    sensitivity, achieved = cell(numbers, "sensitivity_at_90_specificity"), ABSENT
+    if "specificity_achieved" in numbers.index:
+        achieved = number("specificity_achieved", _triple(numbers, "specificity_achieved")[0])
+    row[SENSITIVITY] = f"{sensitivity} [{achieved}]" if sensitivity != ABSENT else ABSENT
+    return row | {name: cell(numbers, metric) for metric, name in PLAIN.items()}
+
+
+def _absent(further: dict[str, dict[str, Triple]], reason: str) -> dict[str, str]:
+    others = [*map(_header, further), SENSITIVITY, *PLAIN.values()]
+    return {"AUC": reason} | dict.fromkeys(others, ABSENT)
+
+
+def _data(numbers: pd.DataFrame, extra: dict[str, Triple | None]) -> dict[str, float]:
+    metrics = ("roc_auc", "sensitivity_at_90_specificity", "specificity_achieved", *PLAIN)
+    found = {metric: _triple(numbers, metric) for metric in metrics}
+    areas = {f"roc_auc {metric}": triple or NOWHERE for metric, triple in extra.items()}
+    ordered = {"roc_auc": found.pop("roc_auc")} | areas | found
+    return {
+        f"{metric}{end}": value
+        for metric, triple in ordered.items()
+        for end, value in zip(("", "_low", "_high"), triple, strict=True)
+    }
+
+
+def _triple(numbers: pd.DataFrame, metric: str) -> Triple:
+    """Return value, low and high of a metric; NaN where it was not computed."""
+    if metric not in numbers.index:
+        return NOWHERE
+    value, low, high = numbers.loc[metric, ["value", "low", "high"]].to_numpy(dtype=float)
+    return float(value), float(low), float(high)
+
+
+NOWHERE: Triple = (float("nan"), float("nan"), float("nan"))
+
+
+def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> str:
+    people = sample(evaluation, evaluation.unit).text(evaluation.unit)
+    area = "area" if one_split(study) else "mean of within-fold areas"
+    parts = [
+        (
+            f"{tested(study).capitalize()} predictions of {people}. 95 % intervals for these fitted models on new"
+            f" patients (E1), patients as clusters. AUC: {area} under the ROC curve, clustered DeLong"
+        ),
+        "; within sites: over pairs of the same site, patient bootstrap" if WITHIN in further else "",
+        *(f"; {metric}: the positives and these negatives only" for metric in further if metric != WITHIN),
+        (
+            f". Sensitivity: at the threshold for 90 % specificity chosen on {calibrated_on(study)}, Wilson with design"
+            " effect; in square brackets the specificity it achieved, which differs between arms, so that this column"
+            " ranks none."
+            if has_validation(evaluation)
+            else ". Sensitivity at 90 % specificity: n/a, there are no validation predictions to choose a threshold on."
+        ),
+        " Calibration slope 1 and intercept 0 are ideal (clustered logistic regression).",
+        f" Brier score of the prevalence alone: {number('brier', _of_prevalence(study, evaluation))}.",
+        f" {BASELINE}: logistic regression on the clinical columns alone." if _has_baseline(study, evaluation) else "",
+        averaged(study),
+        f" {remains(study)}" if remains(study) else "",
+    ]
+    return "".join(parts)
+
+
+def _of_prevalence(study: StoredStudy, evaluation: Evaluation) -> float:
+    """Return the Brier score of a constant probability, the share of positive units."""
+    counted = at_unit(evaluation.confusion, evaluation).iloc[0]
+    share = (counted["tp"] + counted["fn"]) / counted[["tp", "fp", "fn", "tn"]].sum()
+    return float(share * (1 - share))
+
+
+def _has_baseline(study: StoredStudy, evaluation: Evaluation) -> bool:
+    """Whether the rows include the program's own baseline."""
+    return not study.imported and BASELINE in set(evaluation.summary["arm"])

@@ -1,0 +1,252 @@
+"""How well each arm does: metrics by level, by method, at the operating points and by fold."""
+
+import pandas as pd
+
+from study.evaluation.evaluation import LEVELS, RESTATED, Evaluation
+from study.records.stored_study import StoredStudy
+from study.reporting.facts.search_facts import calibrated_on
+from study.reporting.tables.base import (
+    ABSENT,
+    PaperTable,
+    at_unit,
+    averaged,
+    calibrated,
+    cell,
+    has_validation,
+    metric_name,
+    nothing,
+    one_split,
+    sample,
+    tested,
+)
+from study.stats.procedure import BOUNDED, PROCEDURE
+from study.text.format import interval, number
+
+SHOWN = (
+    "roc_auc",
+    "partial_auc",
+    "pr_auc",
+    "sensitivity_at_90_specificity",
+    "specificity_achieved",
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "mcc",
+    "brier",
+)
+"""Metrics of the tables by level; their data has every metric by every method."""
+SIDE_BY_SIDE = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "brier")
+"""Metrics given at all three levels beside each other."""
+FOLD_SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy", "f1", "brier")
+ABOUT = {"E1": "these models, new patients", "E2": "trained again on such a cohort"}
+
+
+def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> PaperTable:
+    """The main metrics of all arms at one level with their primary intervals; the data has every method."""
+    data = evaluation.intervals[evaluation.intervals["level"] == level]
+    primary = data[data["primary"]]
+    if primary.empty:
+        return nothing(f"summary_{level}")
+    known = [metric for metric in (*SHOWN, *RESTATED) if metric in set(primary["metric"])]
+    shown = pd.DataFrame(
+        [
+            {"Arm": arm} | {metric_name(metric): cell(lines.set_index("metric"), metric) for metric in known}
+            for arm, lines in primary.groupby("arm", sort=False)
+        ]
+    )
+    tested_here = sample(evaluation, level)
+    other = f" Given for comparison: the label belongs to the {evaluation.unit}." if level != evaluation.unit else ""
+    chance = number("pr_auc", tested_here.n_positive / tested_here.n_units)
+    pooling = (
+        "" if one_split(study) else " AUCs are means of within-fold values, the other metrics are pooled over folds."
+    )
+    caption = (
+        f"{level.capitalize()} level, {tested(study)} predictions of {tested_here.text(level)}. 95 % intervals for"
+        f" these fitted models on new patients (E1).{pooling} Chance is .5 for ROC-AUC and partial AUC and {chance},"
+        " the share of positives, for the PR-AUC. Accuracy, balanced accuracy, F1 and MCC are at"
+        f" {calibrated(evaluation)}probability 0.5. A value without an interval was the same in every"
+        f" replicate.{averaged(study)}{other}{_remarks(primary)}"
+    )
+    return PaperTable(f"summary_{level}", f"Performance, {level} level", caption, data, shown)
+
+
+def _remarks(primary: pd.DataFrame) -> str:
+    """What is special about the intervals of some AUCs."""
+    areas = primary.loc[primary["metric"] == "roc_auc", ["arm", "note"]]
+    by_note = areas[areas["note"].ne("")].groupby("note", sort=True)["arm"].agg(", ".join)
+    return "".join(f" {arms}: {note}." for note, arms in by_note.items())
+
+
+def levels_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
+    """A few metrics of each arm at patient, breast and image level beside each other."""
+    rows = evaluation.summary[evaluation.summary["metric"].isin(SIDE_BY_SIDE)]
+    levels = [level for level in LEVELS if level in set(rows["level"])]
+    if len(levels) < 2:
+        return nothing("levels")
+    by_arm = dict(list(rows.groupby("arm", sort=False)))
+    shown = pd.DataFrame(
+        [
+            {"Metric": metric_name(metric), "Arm": arm}
+            | {
+                f"{level.capitalize()} level": cell(lines[lines["level"] == level].set_index("metric"), metric)
+                for level in levels
+            }
+            for metric in SIDE_BY_SIDE
+            if metric in set(rows["metric"])
+            for arm, lines in by_arm.items()
+        ]
+    )
+    sizes = "; ".join(f"{level} level: {sample(evaluation, level).text(level)}" for level in levels)
+    caption = (
+        f"Unit of analysis: the {evaluation.unit}, which the label belongs to; the other levels are for comparison with"
+        f" published numbers. {sizes}. 95 % intervals (E1), patients as clusters at every level.{averaged(study)}"
+    )
+    return PaperTable("levels", "Patient, breast and image level", caption, rows, shown, n_keys=2)
+
+
+def methods_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
+    """The AUC of every arm with its interval by every method that was computed, and how wide each is."""
+    data = at_unit(evaluation.intervals, evaluation)
+    data = data[data["metric"] == "roc_auc"].assign(width=lambda lines: lines["high"] - lines["low"])
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": row["arm"],
+                "Estimand": row["estimand"],
+                "About": ABOUT.get(row["estimand"], ABSENT),
+                "Method": row["method"],
+                "ROC-AUC": interval("roc_auc", row["value"], row["low"], row["high"]),
+                "Width": number("roc_auc", row["width"]),
+            }
+            for row in data.sort_values("estimand", kind="stable").to_dict("records")
+        ]
+    )
+    shown = shown.set_index("Arm").loc[data["arm"].unique()].reset_index()
+    given = "" if study.settings.protocol.seeds > 1 else " E2 is given this training seed."
+    caption = (
+        f"{evaluation.unit.capitalize()} level, 95 % intervals of the same AUC. E1: the fitted models on new patients;"
+        f" E2: the procedure, trained again on another such cohort.{given}{averaged(study)}"
+    )
+    return PaperTable("methods", "ROC-AUC with its interval by method", caption, data, shown)
+
+
+def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
+    """The AUC of every arm for both estimands."""
+    data = at_unit(evaluation.intervals, evaluation)
+    data = data[data["metric"] == "roc_auc"]
+    leading = PROCEDURE if (data["method"] == PROCEDURE).any() else BOUNDED
+    fitted, trained = data[data["primary"]], data[data["method"] == leading]
+    if trained.empty:
+        return nothing("auc_by_estimand")
+    e1, e2 = (
+        {row["arm"]: interval("roc_auc", row["value"], row["low"], row["high"]) for row in rows.to_dict("records")}
+        for rows in (fitted, trained)
+    )
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": arm,
+                "These fitted models, new patients (E1)": text,
+                "Trained again on such a cohort (E2)": e2.get(arm, ABSENT),
+            }
+            for arm, text in e1.items()
+        ]
+    )
+    given = "" if study.settings.protocol.seeds > 1 else ", given this training seed"
+    caption = (
+        f"ROC-AUC, {evaluation.unit} level, 95 % intervals. E1: fold-stratified clustered DeLong. E2: {leading}{given}."
+        " Which one to quote depends on what the sentence is about: models that exist, or a way to make them."
+    )
+    return PaperTable("auc_by_estimand", "ROC-AUC for both estimands", caption, pd.concat([fitted, trained]), shown)
+
+
+AT_POINTS = {
+    "sensitivity_at_90_specificity": "Sensitivity at 90 % specificity",
+    "specificity_achieved": "Specificity achieved",
+    "specificity_at_90_sensitivity": "Specificity at 90 % sensitivity",
+    "sensitivity_achieved": "Sensitivity achieved",
+    "sensitivity": "Sensitivity at 0.5",
+    "specificity": "Specificity at 0.5",
+    "accuracy": "Accuracy at 0.5",
+    "ppv": "PPV",
+    "npv": "NPV",
+}
+COUNTS = ("tp", "fp", "fn", "tn")
+
+
+def operating_points_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
+    """Sensitivity and specificity at both thresholds and at probability 0.5, with the counts at 0.5."""
+    data = at_unit(evaluation.summary, evaluation)
+    data = data[data["metric"].isin(AT_POINTS)]
+    if data.empty:
+        return nothing("operating_points")
+    counts = at_unit(evaluation.confusion, evaluation).set_index("arm")
+    known = {metric: name for metric, name in AT_POINTS.items() if metric in set(data["metric"])}
+    rows = []
+    for arm, lines in data.groupby("arm", sort=False):
+        row = {"Arm": arm} | {name: cell(lines.set_index("metric"), metric) for metric, name in known.items()}
+        there = arm in counts.index
+        row["TP / FP / FN / TN at 0.5"] = (
+            " / ".join(map(str, counts.loc[[arm], list(COUNTS)].to_numpy()[0])) if there else ABSENT
+        )
+        rows.append(row)
+    shown = pd.DataFrame(rows)
+    shown = shown[[*shown.columns.drop(["PPV", "NPV"], errors="ignore"), *(c for c in ("PPV", "NPV") if c in shown)]]
+    merged = data.merge(counts[list(COUNTS)].reset_index(), on="arm", how="left")
+    return PaperTable("operating_points", "Operating points", _points_caption(study, evaluation, known), merged, shown)
+
+
+def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str, str]) -> str:
+    p = study.settings.protocol
+    chosen, whose = has_validation(evaluation), "the" if one_split(study) else "each fold's"
+    thresholds = (
+        f" Thresholds for 90 % specificity and for 90 % sensitivity come from {whose} {calibrated_on(study)}, so what"
+        " they achieve in the test patients is given beside them; 0.5 is a calibrated probability."
+        if chosen
+        else " No validation predictions: no threshold could be chosen without the test patients."
+    )
+    runs = p.repeats * p.seeds
+    summed = f", summed over {runs} runs of the same patients" if runs > 1 else ""
+    declared = (
+        f" PPV and NPV: at the threshold for 90 % specificity, for the declared prevalence of {100 * p.prevalence:g} %."
+        if p.prevalence is not None and "ppv" in known
+        else ""
+    )
+    pooled = "" if one_split(study) else ", pooled over folds"
+    people = sample(evaluation, evaluation.unit).text(evaluation.unit)
+    return (
+        f"{evaluation.unit.capitalize()} level, {tested(study)} predictions of {people}{pooled}; 95 % intervals (E1),"
+        f" Wilson with the patients' design effect.{thresholds} TP / FP / FN / TN: true and false positives, false and"
+        f" true negatives{summed}.{declared}"
+    )
+
+
+def per_fold_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
+    """Every metric in every fold, at the level of the primary unit; all levels in the CSV."""
+    data = evaluation.per_fold
+    if data.empty or at_unit(data, evaluation).empty:
+        return nothing("per_fold")
+    chosen = at_unit(data, evaluation)
+    known = [metric for metric in FOLD_SHOWN if metric in set(chosen["metric"])]
+    chosen = chosen.assign(text=[number(m, v) for m, v in zip(chosen["metric"], chosen["value"], strict=True)])
+    keys = ["arm", "repeat", "seed", "fold", "n_patients", "n_positive"]
+    shown = chosen.pivot(index=keys, columns="metric", values="text")[known].rename(columns=metric_name)
+    shown = shown.reindex(chosen["arm"].unique(), level="arm").reset_index()
+    names = {
+        "arm": "Arm",
+        "repeat": "Repeat",
+        "seed": "Seed",
+        "fold": "Fold",
+        "n_patients": "Patients",
+        "n_positive": "Positive",
+    }
+    origin = f" Calibration and thresholds come from the fold's {calibrated_on(study)}." * has_validation(evaluation)
+    caption = (
+        f"{evaluation.unit.capitalize()} level, one line per test fold.{origin} The spread over folds is no standard"
+        " error. The CSV and the workbook have more metrics and the other levels."
+    )
+    title = f"Performance by fold, {evaluation.unit} level"
+    cells = ["arm", "level", "repeat", "seed", "fold", "n_patients", "n_units", "n_positive"]
+    wide = data.pivot(index=cells, columns="metric", values="value")[list(data["metric"].unique())]
+    wide = wide.reindex(data["arm"].unique(), level="arm").rename_axis(columns=None).reset_index()
+    return PaperTable("per_fold", title, caption, wide, shown.rename(columns=names).fillna(ABSENT), n_keys=4)

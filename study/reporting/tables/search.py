@@ -1,0 +1,337 @@
+"""A search of hyper-parameters: what was chosen and whether folds agree, what it cost, and how far the choice flatters itself."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from study.design.search_results import WHOLE, Chosen, Searched
+from study.design.study_file import BASELINE
+from study.evaluation.evaluation import Evaluation
+from study.records.stored_study import StoredStudy
+from study.reporting.facts.search_facts import (
+    SEARCH,
+    by_fold,
+    effort,
+    is_flat,
+    is_nested,
+    judges,
+    keys_of,
+    measure,
+    n_trials,
+    numbers,
+    place,
+    planned,
+    texts,
+    value_text,
+    winners,
+)
+from study.reporting.tables.base import ABSENT, PaperTable, at_unit, nothing
+from study.text.format import count, difference, interval, number, span, tenths, whole
+from study.text.setting_labels import label
+
+
+def chosen_table(study: StoredStudy) -> PaperTable:
+    """The winner of every search, one line each; the search on the whole cohort is an arm's last."""
+    if study.searched is None or not study.searched.chosen:
+        return nothing("search_chosen")
+    order = {arm: number for number, arm in enumerate(study.settings.arms)}
+    chosen = sorted(
+        study.searched.chosen, key=lambda one: (order.get(one.arm, 99), one.fold == WHOLE, one.repeat, one.fold)
+    )
+    keys, repeats = keys_of(study), {one.repeat for one in chosen}
+    data = pd.DataFrame([_winner(study, one, keys) for one in chosen])
+    shown = pd.DataFrame([_shown(study, one, keys, several=len(repeats) > 1) for one in chosen])
+    n_keys = 3 if len(repeats) > 1 else 2
+    return PaperTable("search_chosen", "Chosen hyper-parameters", _chosen_caption(study), data, shown, n_keys=n_keys)
+
+
+def _winner(study: StoredStudy, one: Chosen, keys: Sequence[str]) -> dict[str, Any]:
+    values = {
+        key: value_text(one.set[key]) if isinstance(one.set.get(key), list | tuple) else one.set.get(key)
+        for key in keys
+    }
+    return {
+        "arm": one.arm,
+        "repeat": one.repeat,
+        "fold": place(study, one.fold),
+        "trial": one.number,
+        **values,
+        "epochs": one.epochs,
+        "best_epochs": texts(one.best_epochs),
+        "value": one.value,
+        "scores": texts(one.scores),
+        "n_trainable": one.n_trainable,
+        "reference": one.default,
+    }
+
+
+def _shown(study: StoredStudy, one: Chosen, keys: Sequence[str], *, several: bool) -> dict[str, str]:
+    row = {"Arm": one.arm} | ({"Repeat": ABSENT if one.fold == WHOLE else str(one.repeat)} if several else {})
+    row |= {"Fold": place(study, one.fold), "Optuna trial": str(one.number)}
+    row |= {label(key): value_text(one.set.get(key)) for key in keys}
+    row |= {"Epochs": whole(one.epochs)} if one.epochs is not None else {}
+    best = [int(epoch) for epoch in one.best_epochs]
+    row["Best epochs"] = ", ".join(map(str, best)) if len(best) <= 5 else span(min(best), max(best))
+    return row | {
+        measure(study): number("roc_auc", one.value),
+        "Reference configuration": "yes" if one.default else "no",
+    }
+
+
+def _chosen_caption(study: StoredStudy) -> str:
+    search = study.settings.search
+    assert search is not None
+    assert study.searched is not None
+    found, asked = len(study.searched.chosen), planned(study)
+    missing = f" {found} of {count(asked, 'search', 'searches')} have a winner so far." if found < asked else ""
+    rule = (
+        "the trial with the greatest mean"
+        if search.select == "best"
+        else "the trial with the fewest trainable parameters within one standard error of the greatest mean"
+    )
+    part = "validation" if is_flat(study) else "inner validation"
+    epochs = (
+        " Best epochs: of the trial's own fits."
+        if is_flat(study)
+        else " Epochs: what the refit was trained for, the median of the best epochs of the inner fits."
+    )
+    return (
+        f"Winner of every search: {rule} {part} ROC-AUC, {study.settings.unit} level, over {judges(study)}. It chose"
+        f" the winner and is no estimate of performance.{epochs} Optuna trial: its number in the storage, from 0. n/a:"
+        f" a setting that was not searched for an arm.{_whole(study)}{missing}"
+    )
+
+
+def _whole(study: StoredStudy) -> str:
+    there = study.searched is not None and is_nested(study) and any(one.fold == WHOLE for one in study.searched.chosen)
+    return (
+        " Whole cohort: the same search on all patients, for use on new data; no performance in this report is"
+        " about it." * there
+    )
+
+
+def agreement_table(study: StoredStudy) -> PaperTable:
+    """How far the winners of an arm's folds agree, setting by setting; of a flat search there is one winner, hence nothing."""
+    if study.searched is None or not is_nested(study):
+        return nothing("search_agreement")
+    rows = [
+        row
+        for arm in study.settings.arms
+        for key in keys_of(study)
+        if (row := _agreement(study, study.searched, arm, key)) is not None
+    ]
+    if not rows:
+        return nothing("search_agreement")
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": row["arm"],
+                "Setting": label(row["key"]),
+                "Reference": row["reference"],
+                "Range": row["range"],
+                "Most frequent": (
+                    f"{row['most_frequent']} ({row['n_most_frequent']} of {row['n_folds']})"
+                    if row["repeats"]
+                    else ABSENT
+                ),
+                "Whole cohort": row["whole_cohort"],
+            }
+            for row in rows
+        ]
+    )
+    data = pd.DataFrame(rows).drop(columns="repeats")
+    caption = (
+        "Chosen values over the outer folds: least to greatest (of values that are no numbers, all that occur), and"
+        " the most frequent with the number of folds that chose it, n/a where every fold chose another. Folds that"
+        f" disagree say that the setting hardly matters within its range, or that {count(_trials(study), 'trial')}"
+        " cannot tell. Whole cohort: what the search on all patients chose."
+    )
+    return PaperTable("search_agreement", "Agreement of the folds on hyper-parameters", caption, data, shown, n_keys=2)
+
+
+def _trials(study: StoredStudy) -> int:
+    return study.settings.search.trials if study.settings.search is not None else 0
+
+
+def _agreement(study: StoredStudy, searched: Searched, arm: str, key: str) -> dict[str, Any] | None:
+    """Return how often an arm's folds chose which value of a key; None where it was not searched or nothing is chosen yet."""
+    values = [one.set[key] for one in winners(searched, arm) if one.fold != WHOLE and key in one.set]
+    if not values:
+        return None
+    counted = Counter(map(value_text, values))
+    (most, n), *_ = counted.most_common()
+    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    ends = (value_text(min(values)), value_text(max(values))) if numeric else ("", "")
+    range_ = "; ".join(sorted(counted)) if not numeric else ends[0] if ends[0] == ends[1] else " to ".join(ends)
+    last = searched.winner(arm, 0, WHOLE)
+    return {
+        "arm": arm,
+        "key": key,
+        "reference": value_text(_of(study.settings.arm_config(arm), key)),
+        "range": range_,
+        "most_frequent": most,
+        "n_most_frequent": n,
+        "n_folds": len(values),
+        "n_different": len(counted),
+        "repeats": n > 1 or len(values) == 1,
+        "whole_cohort": value_text(last.set.get(key)) if last is not None else ABSENT,
+    }
+
+
+def _of(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = getattr(config, part, None)
+    return config
+
+
+COSTS = (
+    "searches",
+    "trials",
+    "complete",
+    "pruned",
+    "diverged",
+    "fits",
+    "epochs",
+    "epochs_saved",
+    "fit_seconds",
+    "wall_seconds",
+)
+
+
+def cost_table(study: StoredStudy) -> PaperTable:
+    """What the search took, by arm and in all; the search on the whole cohort counts too."""
+    if study.searched is None or study.searched.trials.empty:
+        return nothing("search_cost")
+    trials = study.searched.trials
+    arms = [arm for arm in study.settings.arms if arm in set(trials["arm"])]
+    rows: list[dict[str, Any]] = [{"arm": arm} | _cost(trials[trials["arm"] == arm]) for arm in arms]
+    waves = trials.drop_duplicates(["worker", "wave"])
+    total = {"arm": "all arms"} | _cost(trials) | {"wall_seconds": float(waves["wave_seconds"].sum())}
+    data = pd.DataFrame([*rows, total], columns=["arm", *COSTS])
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": row["arm"],
+                "Searches": whole(row["searches"]),
+                "Trials": whole(row["trials"]),
+                "Complete": whole(row["complete"]),
+                "Pruned": whole(row["pruned"]),
+                "Diverged": whole(row["diverged"]),
+                "Fits": whole(row["fits"]),
+                "Epochs trained": whole(row["epochs"]),
+                "Epochs saved by pruning, at most": whole(row["epochs_saved"]),
+                "Seconds of fits": tenths(row["fit_seconds"]),
+                "Seconds of waves": tenths(row["wall_seconds"]) if "wall_seconds" in row else "",
+            }
+            for row in [*rows, total]
+        ]
+    )
+    there = is_nested(study) and (trials["fold"] == WHOLE).any()
+    searched = ", those of the search on the whole cohort among them" * bool(there)
+    fold = "split of the study" if is_flat(study) else "inner fold"
+    processes = trials["worker"].nunique()
+    workers = f", added over {processes} processes that may have run at the same time" if processes > 1 else ""
+    caption = (
+        f"The trials that count{searched}. A trial has one fit for each {fold}. Epochs saved: what pruned trials might"
+        " have trained yet; early stopping would have ended some of them sooner. Seconds of fits: training and"
+        " evaluation behind the shared frozen layers. Seconds of waves: from beginning to end of the trials that ran"
+        f" together, arms and folds alike, the shared layers included{workers}; a wave counts once."
+    )
+    return PaperTable("search_cost", "What the search took", caption, data, shown)
+
+
+def _cost(trials: pd.DataFrame) -> dict[str, float]:
+    states = trials["state"].value_counts()
+    epochs = [numbers(each) for each in trials["epochs"]]
+    saved = [
+        float((limit - done).clip(min=0).sum())
+        for state, limit, done in zip(trials["state"], trials["max_epochs"], epochs, strict=True)
+        if state == "pruned"
+    ]
+    return {
+        "searches": len(trials[SEARCH].drop_duplicates()),
+        "trials": len(trials),
+        **{state: int(states.get(state, 0)) for state in ("complete", "pruned", "diverged")},
+        "fits": sum(map(len, epochs)),
+        "epochs": float(sum(each.sum() for each in epochs)),
+        "epochs_saved": sum(saved),
+        "fit_seconds": float(trials["seconds"].sum()),
+    }
+
+
+def nested_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
+    """The out-of-fold ROC-AUC of the whole procedure beside the inner validation ROC-AUC that chose the winners."""
+    if study.searched is None or not is_nested(study) or not study.searched.chosen:
+        return nothing("search_nested")
+    trials, n = study.searched.trials, n_trials(study.searched.trials)
+    reached = effort(trials)
+    best = reached[reached["n"] == n].set_index("arm")["mean"]
+    references = by_fold(trials[trials["default"].astype(bool)]).groupby("arm")["value"].mean()
+    rows: list[dict[str, Any]] = []
+    for arm in study.settings.arms:
+        found = [one.value for one in winners(study.searched, arm) if one.fold != WHOLE]
+        value, low, high = _estimate(evaluation, arm)
+        inner = float(np.mean(found)) if found else np.nan
+        rows.append(
+            {
+                "arm": arm,
+                "roc_auc": value,
+                "low": low,
+                "high": high,
+                "n_winners": len(found),
+                "inner_roc_auc": inner,
+                "optimism": inner - value,
+                "reference_inner_roc_auc": float(references.get(arm, np.nan)),
+                "n_trials": n,
+                "expected_best": float(best.get(arm, np.nan)),
+            }
+        )
+    data = pd.DataFrame(rows)
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": row["arm"],
+                "ROC-AUC, out of fold": interval("roc_auc", row["roc_auc"], row["low"], row["high"]),
+                "Inner validation ROC-AUC of the winners": number("roc_auc", row["inner_roc_auc"]),
+                "Inner minus out of fold": difference(row["optimism"]),
+                "Inner validation ROC-AUC of the reference": number("roc_auc", row["reference_inner_roc_auc"]),
+                f"Expected best of {count(n, 'trial')}, inner validation": number("roc_auc", row["expected_best"]),
+            }
+            for row in rows
+        ]
+    )
+    return PaperTable(
+        "search_nested",
+        "Out-of-fold performance beside the inner validation of the winners",
+        _nested_caption(study, data, n),
+        data,
+        shown,
+    )
+
+
+def _estimate(evaluation: Evaluation, arm: str) -> tuple[float, float, float]:
+    if evaluation.summary.empty or arm == BASELINE:
+        return (float("nan"),) * 3
+    rows = at_unit(evaluation.summary, evaluation)
+    mine = rows[(rows["arm"] == arm) & (rows["metric"] == "roc_auc")]
+    if mine.empty:
+        return (float("nan"),) * 3
+    value, low, high = mine[["value", "low", "high"]].to_numpy(dtype=float)[0]
+    return float(value), float(low), float(high)
+
+
+def _nested_caption(study: StoredStudy, data: pd.DataFrame, n: int) -> str:
+    absent = " n/a: not finished." if data["roc_auc"].isna().any() else ""
+    return (
+        f"{study.settings.unit.capitalize()} level. Out of fold: the ROC-AUC of the main table, of models that were"
+        " searched, chosen and refitted without their test patients (95 % interval, E1); it is the estimate of the"
+        " procedure, search included. Inner validation: mean over the outer folds of what judged the trials, over"
+        f" {judges(study)}; it chose the winners and their best epochs, and is therefore expected to be too high. The"
+        " difference is of other patients and, in the refit, of more training patients too; both rest on few patients"
+        " and no interval is given, so that it may have either sign. Reference: the reference configuration, the first"
+        f" trial of every search. Expected best: of {count(n, 'trial')}, which every arm has had in every fold (Dodge"
+        f" et al. 2019; trials taken for independent draws).{absent}"
+    )

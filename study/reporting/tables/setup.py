@@ -1,0 +1,157 @@
+"""What was trained and what it took: settings with each arm's differences, and compute. Not for models trained elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mmbc.config import Config, TrainConfig
+from study.design.study_file import BASELINE
+from study.records.stored_study import StoredStudy
+from study.reporting.facts.search_facts import declared, is_flat, is_nested, range_text
+from study.reporting.facts.sentences import configs as chosen_configs
+from study.reporting.tables.base import ABSENT, PaperTable, nothing
+from study.text.format import count, span, tenths, whole
+from study.text.setting_labels import ALWAYS, ATTENTION, FUSED, IMAGE, STOPPING, TABLE
+
+
+def settings_table(study: StoredStudy) -> PaperTable:
+    """The reference configuration's hyper-parameters, and which arms differ from it."""
+    if study.imported:
+        return nothing("settings")
+    configs, searched = chosen_configs(study), declared(study)
+    reference = study.settings.config
+    rows, shown = [], []
+    for key, label in _keys(study, configs).items():
+        usual = _value(reference, key)
+        values = {arm: _value(config, key) for arm, config in configs.items()}
+        differing = {arm: value for arm, value in values.items() if value != usual}
+        for arm, value in values.items():
+            rows.append({"key": key, "setting": label, "reference": usual, "arm": arm, "value": value})
+        text = "; ".join(f"{arm}: {value}" for arm, value in differing.items())
+        shown.append({"Setting": label, "Key": key, "Reference": usual, "Arms that differ": text})
+        if searched:
+            shown[-1]["Searched"] = range_text(searched[key]) if key in searched else ""
+    chosen = " or a flat search chose for it" if is_flat(study) else ""
+    within = (
+        " Searched: the values a search chose"
+        f" from{' in every fold, starting from the reference; table search_chosen has the choices' * is_nested(study)}."
+        if searched
+        else ""
+    )
+    stopping = (
+        " Epochs, weights kept and patience are those of the fits on inner folds; refits have a fixed number of epochs."
+        if is_nested(study)
+        else ""
+    )
+    caption = (
+        f"The reference configuration and what each arm changes{chosen}; keys are those of the study file. Settings"
+        f" that no arm uses are left out.{within}{stopping}"
+    )
+    return PaperTable("settings", "Hyper-parameters", caption, pd.DataFrame(rows), pd.DataFrame(shown), n_keys=2)
+
+
+def _keys(study: StoredStudy, configs: dict[str, Config]) -> dict[str, str]:
+    """Return key -> label of the settings that some arm uses, and of all that an arm changes."""
+    uses_images = any(config.uses_images for config in configs.values())
+    uses_table = any("tabular" in config.model.inputs for config in configs.values())
+    fused = [config.model for config in configs.values() if len(config.model.inputs) > 1]
+    chosen = (IMAGE if uses_images else {}) | (TABLE if uses_table else {}) | (FUSED if fused else {})
+    chosen |= ATTENTION if any(model.fusion == "attention" for model in fused) else {}
+    chosen |= {key: label for key, label in ALWAYS.items() if key not in STOPPING or _stops(configs)}
+    if not any(config.augment.enabled for config in configs.values()):
+        chosen = {
+            key: label for key, label in chosen.items() if key == "augment.enabled" or not key.startswith("augment.")
+        }
+    changed = [key for arm in study.settings.arms.values() for key in arm.set] + list(declared(study))
+    return chosen | {key: key for key in changed if key not in chosen and "." in key}
+
+
+def _stops(configs: dict[str, Config]) -> bool:
+    return any(config.train.keep == "best" for config in configs.values())
+
+
+def _value(config: Config, key: str) -> str:
+    """Return a setting as text; of weights in a file the name alone, as its folder is nobody's business."""
+    found: Any = config
+    for part in key.split("."):
+        found = getattr(found, part) if hasattr(found, part) else ABSENT
+    if key == "model.weights" and str(found).startswith("file:"):
+        return f"file {Path(str(found).removeprefix('file:')).name}"
+    if isinstance(found, bool):
+        return "yes" if found else "no"
+    if isinstance(found, tuple):
+        return ", ".join(map(str, found)) or "none"
+    return f"{found:g}" if isinstance(found, float) else str(found)
+
+
+def compute_table(study: StoredStudy) -> PaperTable:
+    """What the fits of each arm took: seconds, epochs, parameters."""
+    if study.imported or not study.records:
+        return nothing("compute")
+    rows = [_of_arm(study, arm) for arm in [*study.settings.arms, BASELINE]]
+    data = pd.DataFrame([row for row in rows if row["n_planned"]])
+    nested = is_nested(study)
+    shown = pd.DataFrame(
+        [
+            {
+                "Arm": row["arm"],
+                "Fits": (
+                    f"{row['n_fits']}"
+                    if row["n_fits"] == row["n_planned"]
+                    else f"{row['n_fits']} of {row['n_planned']}"
+                ),
+                "Seconds a fit": tenths(row["seconds_mean"]),
+                "Epochs": _range(row, "epochs"),
+                **({} if nested else {"Best epoch": _range(row, "best_epoch")}),
+                "Trainable parameters": whole(row["n_trainable"]),
+                "All parameters": whole(row["n_parameters"]),
+            }
+            for row in rows
+            if row["n_planned"]
+        ]
+    )
+    which = "Epochs and best epoch: least to greatest over fits."
+    if nested:
+        which = "Epochs: least to greatest over refits. Parameters: of the largest refit."
+    searched = (
+        " Fits of the search are not among these (table search_cost)." if study.settings.search is not None else ""
+    )
+    caption = (
+        "Seconds: mean of a fit's own training and evaluation; the frozen layers run once for all fits and are not in"
+        f" it. {which}{searched}{_at_limit(study)}"
+    )
+    return PaperTable("compute", "Compute", caption, data, shown)
+
+
+def _of_arm(study: StoredStudy, arm: str) -> dict[str, Any]:
+    """Count and average the records of an arm; NaN where the fits have no such number."""
+    records = pd.DataFrame([record for record in study.records.values() if record.get("arm") == arm])
+    planned = sum(name.partition(".")[0] == arm for name in study.planned)
+
+    def numbers(key: str) -> "pd.Series[float]":
+        return pd.to_numeric(records[key]).astype(float) if key in records else pd.Series(dtype=float)
+
+    row: dict[str, Any] = {"arm": arm, "n_fits": len(records), "n_planned": planned}
+    row |= {"seconds_mean": numbers("seconds").mean(), "seconds_total": numbers("seconds").sum(min_count=1)}
+    for name, key in (("epochs", "n_epochs"), ("best_epoch", "best_epoch")):
+        row |= {f"{name}_least": numbers(key).min(), f"{name}_greatest": numbers(key).max()}
+    return row | {key: numbers(key).max() for key in ("n_trainable", "n_parameters")}
+
+
+def _range(row: dict[str, Any], name: str) -> str:
+    return span(row[f"{name}_least"], row[f"{name}_greatest"])
+
+
+def _at_limit(study: StoredStudy) -> str:
+    """Which arms had best epochs that were the last allowed."""
+    told = []
+    for arm in study.settings.arms:
+        train: TrainConfig = chosen_configs(study)[arm].train
+        key = "n_epochs" if is_nested(study) else "best_epoch"
+        best = [record.get(key) for record in study.records.values() if record.get("arm") == arm]
+        last = sum(epoch is not None and epoch >= train.max_epochs for epoch in best)
+        if last and train.keep == "best":
+            told.append(f"{arm} {last} of {count(len(best), 'fit')}")
+    what = "Refits lasted as long as was allowed" if is_nested(study) else "The best epoch was the last allowed"
+    return f" {what} in: {', '.join(told)}; longer training might change them." if told else ""

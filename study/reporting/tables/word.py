@@ -1,0 +1,184 @@
+"""All tables as one Word file, with the rules of a printed table: at its top, below its header and at its end."""
+
+import io
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+from docx import Document
+from docx.document import Document as WordFile
+from docx.enum.section import WD_ORIENT, WD_SECTION
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls, qn
+from docx.shared import Cm, Pt, RGBColor
+from docx.text.paragraph import Paragraph
+
+from study.reporting.tables.archive import timeless
+from study.reporting.tables.base import PaperTable, printable
+from study.reporting.tables.layout import Grid, Lines, grids
+
+FONT = "Times New Roman"
+SIZE, SMALL = 8.0, 7.0
+"""Points of the cells, and of those of tables that need it."""
+SHORT, LONG, MARGIN = 21.0, 29.7, 2.0
+"""Sides of an A4 page and its margins in cm."""
+WIDE, NARROW, USUAL, BOLD = 0.74, 0.36, 0.51, 1.1
+"""Widths of capitals (and other wide characters), of narrow ones and of the rest in units of the font's size, rounded up; and how
+much wider bold ones are."""
+THIN = "iIjlt.,;:()[]|/' "
+PADDING = 6.5
+"""Points beside a cell's text, both sides together."""
+TWENTIETHS = 20
+SIDES = {"l": "left", "c": "center", "r": "right"}
+
+
+def word(tables: Sequence[PaperTable], notice: str, title: str) -> bytes:
+    """Return a docx file with every table, its title as a heading and its caption; wide ones on landscape pages.
+
+    The same tables give the same bytes.
+    """
+    document = Document()
+    _styles(document)
+    document.core_properties.title, document.core_properties.author = title, "mmbc"
+    document.core_properties.comments = ""
+    _paper(document, landscape=False)
+    document.add_heading(title, level=0)
+    if notice:
+        _warn(document.add_paragraph(), notice)
+    landscape = False
+    for number, table in enumerate(tables, start=1):
+        wide, size, panels = fitted(table)
+        if wide != landscape:
+            document.add_section(WD_SECTION.NEW_PAGE)
+            _paper(document, landscape=wide)
+            landscape = wide
+        _add(document, f"Table {number}. {table.title}", table, panels, size, notice)
+    out = io.BytesIO()
+    document.save(out)
+    return timeless(out.getvalue())
+
+
+def fitted(table: PaperTable) -> tuple[bool, float, list[Grid]]:
+    """Return whether a table needs a landscape page, the size of its font, and its panels."""
+    for landscape, size in ((False, SIZE), (False, SMALL), (True, SIZE), (True, SMALL)):
+        side = LONG if landscape else SHORT
+        points = (side - 2 * MARGIN) / 2.54 * 72
+        panels = grids(table.shown, table.n_keys, int(points / (USUAL * size)))
+        taken = [sum(_points(grid, size)) + PADDING * len(grid.widths) for grid in panels]
+        if len(panels) == 1 and taken[0] <= points:
+            break
+    return landscape, size, panels
+
+
+def _paper(document: WordFile, *, landscape: bool) -> None:
+    section = document.sections[-1]
+    section.orientation = WD_ORIENT.LANDSCAPE if landscape else WD_ORIENT.PORTRAIT
+    section.page_width, section.page_height = (Cm(LONG), Cm(SHORT)) if landscape else (Cm(SHORT), Cm(LONG))
+    section.left_margin = section.right_margin = section.top_margin = section.bottom_margin = Cm(MARGIN)
+
+
+def _styles(document: WordFile) -> None:
+    """One font for all, black headings."""
+    for name, size in (("Normal", 9), ("Title", 16), ("Heading 2", 10)):
+        style = document.styles[name]
+        style.font.name, style.font.size, style.font.color.rgb = FONT, Pt(size), RGBColor(0, 0, 0)
+        fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
+        for key in list(fonts.attrib):
+            if "heme" in key:  # the template's theme fonts would win over the name
+                del fonts.attrib[key]
+        for kind in ("w:ascii", "w:hAnsi", "w:eastAsia", "w:cs"):
+            fonts.set(qn(kind), FONT)
+        for rule in style.element.findall(f"{qn('w:pPr')}/{qn('w:pBdr')}"):  # the template underlines its title in blue
+            rule.getparent().remove(rule)
+
+
+def _warn(paragraph: Paragraph, notice: str) -> None:
+    run = paragraph.add_run(f"{notice}.")
+    run.bold, run.font.color.rgb = True, RGBColor(0xB0, 0, 0)
+
+
+def _add(document: WordFile, heading: str, table: PaperTable, panels: Sequence[Grid], size: float, notice: str) -> None:
+    """Add a table's heading, its panels and its caption."""
+    document.add_heading(heading, level=2)
+    for number, grid in enumerate(panels):
+        if number:  # two tables that touch would become one
+            _tight(document.add_paragraph(), keep=True)
+        document.element.body.insert(len(document.element.body) - 1, parse_xml(_table_xml(grid, size)))
+    caption = document.add_paragraph()
+    caption.add_run(table.caption.replace("*", "")).font.size = Pt(SIZE)
+    if notice:
+        caption.add_run(" ")
+        _warn(caption, notice)
+    _tight(caption, keep=False)
+
+
+def _tight(paragraph: Paragraph, *, keep: bool) -> None:
+    paragraph.paragraph_format.space_before, paragraph.paragraph_format.space_after = Pt(3), Pt(3 if keep else 12)
+    paragraph.paragraph_format.keep_with_next = keep
+
+
+def _points(grid: Grid, size: float) -> list[float]:
+    """Return what the text of each column takes in points: the wider of its header, which is bold, and its cells."""
+    headers = [max(map(_ems, lines)) for lines in grid.header]
+    cells = [
+        max((_ems(line) for row in grid.rows for line in row[place]), default=0.0) for place in range(len(headers))
+    ]
+    return [size * max(BOLD * head, cell) for head, cell in zip(headers, cells, strict=True)]
+
+
+def _ems(text: str) -> float:
+    """Return about how wide a text is in units of the font's size."""
+    return sum(NARROW if c in THIN else WIDE if c.isupper() or c in "mw%−+≥δ" else USUAL for c in text)
+
+
+def _table_xml(grid: Grid, size: float) -> str:
+    """A grid as Word's table; written as text, as python-docx takes seconds for some hundred rows."""
+    widths = [round((points + PADDING) * TWENTIETHS) for points in _points(grid, size)]
+    columns = "".join(f'<w:gridCol w:w="{width}"/>' for width in widths)
+    last = len(grid.rows) - 1
+    keep = last < 30  # a short table stays on one page
+    rows = [_row_xml(grid.header, grid, widths, size, is_header=True, rules=("top", "bottom"), keep=True)]
+    rows += [
+        _row_xml(row, grid, widths, size, rules=("bottom",) if n == last else (), keep=keep and n < last)
+        for n, row in enumerate(grid.rows)
+    ]
+    return (
+        f'<w:tbl {nsdecls("w")}><w:tblPr><w:tblW w:w="{sum(widths)}" w:type="dxa"/><w:jc w:val="left"/>'
+        '<w:tblLayout w:type="fixed"/><w:tblCellMar><w:left w:w="60" w:type="dxa"/>'
+        '<w:right w:w="60" w:type="dxa"/></w:tblCellMar>'
+        f"</w:tblPr><w:tblGrid>{columns}</w:tblGrid>{''.join(rows)}</w:tbl>"
+    )
+
+
+def _row_xml(
+    row: Sequence[Lines],
+    grid: Grid,
+    widths: Sequence[int],
+    size: float,
+    *,
+    is_header: bool = False,
+    rules: tuple[str, ...] = (),
+    keep: bool = False,
+) -> str:
+    repeated = "<w:tblHeader/>" if is_header else ""
+    thick = {"top": 12, "bottom": 6 if is_header else 12}
+    borders = "".join(f'<w:{side} w:val="single" w:sz="{thick[side]}" w:space="0" w:color="000000"/>' for side in rules)
+    cells = "".join(
+        f'<w:tc><w:tcPr><w:tcW w:w="{width}" w:type="dxa"/><w:tcBorders>{borders}</w:tcBorders><w:vAlign'
+        f' w:val="{"bottom" if is_header else "top"}"/></w:tcPr>{_text_xml(lines, side, size, is_header, keep)}</w:tc>'
+        for lines, side, width in zip(row, grid.alignments, widths, strict=True)
+    )
+    return f"<w:tr><w:trPr><w:cantSplit/>{repeated}</w:trPr>{cells}</w:tr>"
+
+
+def _text_xml(lines: Lines, side: str, size: float, bold: bool, keep: bool) -> str:
+    """A cell's paragraph; its lines are broken where the layout broke them."""
+    half_points = round(2 * size)
+    look = f'<w:rPr>{"<w:b/>" if bold else ""}<w:sz w:val="{half_points}"/><w:szCs w:val="{half_points}"/></w:rPr>'
+    runs = "<w:r><w:br/></w:r>".join(
+        f'<w:r>{look}<w:t xml:space="preserve">{escape(printable(line))}</w:t></w:r>' for line in lines
+    )
+    kept = "<w:keepNext/>" if keep else ""
+    return (
+        f'<w:p><w:pPr>{kept}<w:spacing w:before="20" w:after="20" w:line="240" w:lineRule="auto"/>'
+        f'<w:jc w:val="{SIDES[side]}"/></w:pPr>{runs}</w:p>'
+    )

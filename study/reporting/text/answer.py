@@ -1,0 +1,284 @@
+"""What came out, in words that stay true when the numbers are bad: the opening of a report."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from study.design.study_file import BASELINE
+from study.evaluation.evaluation import Evaluation
+from study.records.stored_study import StoredStudy, without_paths
+from study.reporting.facts.counts import n_positive
+from study.reporting.facts.search_facts import is_nested
+from study.reporting.text.search_results import searched_within
+from study.stats.comparison import ALPHA, SEEDS_NEEDED
+from study.text.format import count, difference_interval, interval, listed
+
+TINY = 20
+"""With fewer patients in the smaller class a report warns and ranks nothing."""
+ESTIMANDS = (
+    "E1 intervals are about these fitted models on new patients of this kind, E2 intervals about training again on"
+    " another such cohort. A difference is judged by its paired contrast, never by whether two arms' intervals overlap."
+)
+INPUTS = {"image": "the mammograms", "tabular": "the clinical columns"}
+FUSIONS = {"concat": "concatenation", "attention": "attention"}
+
+
+def answer(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Return what was compared, on whom, and what came out: each declared contrast with its verdict."""
+    arms = [] if evaluation.summary.empty else [a for a in evaluation.summary["arm"].unique() if a != BASELINE]
+    if not arms:
+        return "No arm is finished yet: run the same command again to continue, then this report compares them."
+    parts = [setting(study, evaluation, arms), ESTIMANDS]
+    if too_small(study):
+        parts.insert(0, _too_few(_smaller_class(study)))
+    else:
+        parts += ["\n".join(_findings(study, evaluation)), missing_for_verdicts(study, evaluation)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> str:
+    """Return who was tested, how, and the AUC of every arm."""
+    images = study.cohort.images
+    rows = (
+        f"{count(len(images), 'image')} of {count(study.cohort.n_patients, 'patient')}"
+        if len(images) > study.cohort.n_patients
+        else count(study.cohort.n_patients, "patient")
+    )
+    text = (
+        f"{count(len(arms), 'arm')} {'was evaluated' if len(arms) == 1 else 'were compared'}{_described(study, arms)}"
+        f" on a cohort of {rows} ({n_positive(study.cohort.images)} positive), tested {tested(study)}. At the"
+        f" {evaluation.unit} level the ROC-AUC (E1 95 % interval) was {listed(_aucs(evaluation, arms))}."
+    )
+    text += searched_within(study)
+    baseline = _aucs(evaluation, [BASELINE])
+    if baseline:
+        what = " on the clinical columns alone" if study.cohort.features else ""
+        text += f" A logistic regression{what}, the baseline to beat, reached {baseline[0].partition(' ')[2]}"
+        text += f".{_over_baseline(evaluation)}"
+    return text
+
+
+def _over_baseline(evaluation: Evaluation) -> str:
+    """Return how far arms lie above or below the baseline where no declared contrast says so, marked as exploratory."""
+    rows = evaluation.against_baseline
+    if rows.empty:
+        return ""
+    values = [
+        f"{r['first']} {difference_interval(r['difference'], r['low'], r['high'])}" for r in rows.to_dict("records")
+    ]
+    return (
+        f" The difference to it was in no declared contrast; exploratory, E1 and not adjusted, it was {listed(values)}."
+    )
+
+
+def _described(study: StoredStudy, arms: Sequence[str]) -> str:
+    """Return the arms by name, with what they are made of where it was trained here."""
+    if study.imported:
+        return f" ({listed(list(arms))})"
+    models = {arm: study.settings.arm_config(arm).model for arm in arms}
+    texts = [
+        f"{arm} ({' and '.join(INPUTS[name].removeprefix('the ') for name in model.inputs)}"
+        f"{f', fused by {FUSIONS[model.fusion]}' if len(model.inputs) > 1 else ' alone'})"
+        for arm, model in models.items()
+    ]
+    return f": {listed(texts)}," if len(texts) > 1 else f": {texts[0]},"
+
+
+def _aucs(evaluation: Evaluation, arms: Sequence[str]) -> list[str]:
+    rows = evaluation.summary
+    chosen = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "roc_auc")].set_index("arm")
+    return [
+        f"{arm} {interval('roc_auc', *chosen.loc[arm, ['value', 'low', 'high']])}"
+        for arm in arms
+        if arm in chosen.index
+    ]
+
+
+def too_small(study: StoredStudy) -> bool:
+    """Whether there are too few patients to compare arms at all."""
+    return _smaller_class(study) < TINY
+
+
+def _smaller_class(study: StoredStudy) -> int:
+    positive = n_positive(study.cohort.images)
+    return min(positive, study.cohort.n_patients - positive)
+
+
+def _too_few(smallest: int) -> str:
+    return (
+        f"**This cohort is too small to compare anything**: {count(smallest, 'patient')} in the smaller class. The"
+        " numbers below describe these patients and support no ranking; the contrasts are in the supplement for"
+        " completeness."
+    )
+
+
+def tested(study: StoredStudy) -> str:
+    """Return how the test parts came about, as in `tested out of fold in 5-fold ...`."""
+    protocol = study.settings.protocol
+    if protocol.test_where:
+        return f"on the locked test part where {protocol.test_where} ({_n_tested(study)})"
+    if protocol.fold_column:
+        return (
+            f"out of fold, leaving out one value of {protocol.fold_column} at a time ({study.folds['n_folds']} folds)"
+        )
+    if study.folds.get("kind") == "holdout":
+        return "on one test part" if study.imported else f"on one held-out part ({_n_tested(study)})"
+    repeats = "" if protocol.repeats == 1 else f", on {protocol.repeats} random divisions into folds"
+    repeats += f" with {protocol.seeds} training seeds each" if protocol.seeds > 1 else ""
+    return f"out of fold in {study.folds['n_folds']}-fold patient-grouped cross-validation{repeats}"
+
+
+def _n_tested(study: StoredStudy) -> str:
+    """Return how many patients a single split trains on and tests."""
+    entry = study.folds["folds"][0]
+    n_fitted = len(entry["train"]) + len(entry["validation"])
+    use = "the search and training" if is_nested(study) else "training and validation"
+    return f"{count(len(entry['test']), 'patient')}; {n_fitted} others for {use}"
+
+
+def _findings(study: StoredStudy, evaluation: Evaluation) -> list[str]:
+    """Return one bullet per declared contrast: the verdict in plain words, then the numbers, then those by negative class."""
+    found = []
+    for row in evaluation.comparisons.to_dict("records"):
+        text, doubt = _against(evaluation, row)
+        first = lead(study, row)
+        if doubt:
+            first = f"{first.removesuffix('.')} overall; {doubt}."
+        found.append(f"- **{first}** {row['sentence']} {row['disagreement']} {text}".replace("  ", " ").rstrip())
+    return found
+
+
+def _against(evaluation: Evaluation, row: Mapping[Any, Any]) -> tuple[str, str]:
+    """Return a contrast against each negative class alone, and a doubt where what it shows overall fails in one of them."""
+    lines = evaluation.comparisons_by_class
+    if lines.empty:
+        return "", ""
+    mine = lines[(lines["first"] == row["first"]) & (lines["second"] == row["second"])].to_dict("records")
+    if not mine:
+        return "", ""
+    values = [f"against {r['against']} {difference_interval(r['difference'], r['low'], r['high'])}" for r in mine]
+    verdict, better = _shown(row)
+    opposed = [str(r["against"]) for r in mine if (r["low"] <= 0 if better else r["high"] >= 0)]
+    claims = verdict in ("better", "worse", "shown here") and opposed
+    which = "no gain" if better else "no loss"
+    doubt = f"against {listed(opposed)} alone {which} was shown" if claims else ""
+    return f"By negative class alone (E1, not adjusted): {listed(values)}.", doubt
+
+
+def lead(study: StoredStudy, row: Mapping[Any, Any]) -> str:
+    """Return what a contrast shows in one plain sentence: what is added to what, or which is compared with which."""
+    delta = f"±{study.settings.protocol.delta:g}"
+    verdict, better = _shown(row)
+    added = addition(study, str(row["first"]), str(row["second"]))
+    if added is not None:
+        what, to = added
+        return {
+            "better": f"{_start(what)} add to {to}.",
+            "worse": f"Adding {what} to {to} made predictions worse.",
+            "equivalent": f"Adding {what} to {to} makes no difference beyond {delta}.",
+            "non-inferior": f"Adding {what} to {to} does no harm beyond {delta}; a gain was not shown.",
+            "inconclusive": f"Whether {what} add to {to} is not settled.",
+            "shown here": f"In these fitted models {what} {'add' if better else 'do harm'} to {to}.",
+            "not shown here": f"No difference from adding {what} to {to} could be shown, even in these fitted models.",
+        }[verdict]
+    one, other = fusions(study, str(row["first"]), str(row["second"]))
+    against = f"{_start(one)} against {other}"
+    return {
+        "better": f"{against}: better.",
+        "worse": f"{against}: worse.",
+        "equivalent": f"{against}: no difference beyond {delta}.",
+        "non-inferior": f"{against}: not worse beyond {delta}; that it is better was not shown.",
+        "inconclusive": f"{against}: not settled.",
+        "shown here": f"{against}, in these fitted models: {'better' if better else 'worse'}.",
+        "not shown here": f"{against}: no difference could be shown, even in these fitted models.",
+    }[verdict]
+
+
+def _shown(row: Mapping[Any, Any]) -> tuple[str, bool]:
+    """Return the verdict, `not assessed` divided by what the fitted models show, and whether the first is better."""
+    low, high, p = (float(row[key]) for key in ("e1_low", "e1_high", "e1_p_holm"))
+    verdict = str(row["verdict"])
+    if verdict == "not assessed":
+        verdict = "shown here" if p < ALPHA and (low > 0 or high < 0) else "not shown here"
+    return verdict, float(row["difference"]) > 0
+
+
+def _start(text: str) -> str:
+    return text[0].upper() + text[1:] if text.startswith(("the ", "fusion ")) else text
+
+
+def addition(study: StoredStudy, first: str, second: str) -> tuple[str, str] | None:
+    """Return (what the first arm has more, what the second has), or None where they do not differ by an input alone."""
+    if study.imported or BASELINE in (first, second):
+        return None
+    one, other = (study.settings.arm_config(arm).model for arm in (first, second))
+    extra = [name for name in one.inputs if name not in other.inputs]
+    if len(extra) != 1 or not set(other.inputs) < set(one.inputs):
+        return None
+    same = one.model_copy(update={"inputs": other.inputs, "fusion": other.fusion}) == other
+    return (INPUTS[extra[0]], " and ".join(INPUTS[name] for name in other.inputs)) if same else None
+
+
+def fusions(study: StoredStudy, first: str, second: str) -> tuple[str, str]:
+    """Return the names of two arms, in words where they differ by the fusion alone."""
+    if study.imported or BASELINE in (first, second):
+        return first, second
+    one, other = (study.settings.arm_config(arm).model for arm in (first, second))
+    if one.fusion != other.fusion and one.model_copy(update={"fusion": other.fusion}) == other:
+        return f"fusion by {FUSIONS[one.fusion]}", f"fusion by {FUSIONS[other.fusion]}"
+    return first, second
+
+
+def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Return how a verdict that is `not assessed` becomes one, or ''."""
+    rows = evaluation.comparisons
+    if rows.empty or not (rows["verdict"] == "not assessed").any():
+        return ""
+    if study.folds.get("kind") == "holdout":
+        again = (
+            "predictions of several folds"
+            if study.imported
+            else "the study again with `--folds 5`, under another `--name`"
+        )
+        return f"One test part cannot tell how much training again would change: that takes {again}."
+    if "studies" in (study.environment.get("imported") or {}):
+        return f"Verdicts take at least {SEEDS_NEEDED} training seeds in every study."
+    if study.imported:
+        return (
+            f"**Verdicts are not assessed** for the procedure: they take predictions of at least {SEEDS_NEEDED}"
+            " training seeds (column `seed`)."
+        )
+    return (
+        f"**Verdicts are not assessed** for the procedure: that takes at least {SEEDS_NEEDED} training seeds. "
+        f"`{command(study, '--seeds', str(SEEDS_NEEDED))}` extends this study and writes this report again."
+    )
+
+
+def command(study: StoredStudy, flag: str, value: str) -> str:
+    """Return the command that began the study with a flag set; paths are named by their last part."""
+    words = list(without_paths(study.environment)["command"])
+    if flag in words:
+        at = words.index(flag)
+        del words[at : at + 2]
+    return shlex.join([*words, flag, value])
+
+
+def unfinished(study: StoredStudy) -> str:
+    """Say at the top that cells are missing, or ''."""
+    absent = [name for name in study.planned if name not in study.records]
+    if not absent:
+        return ""
+    return (
+        f"Unfinished: {len(absent)} of {count(len(study.planned), 'cell')} are not there yet, and arms that lack any"
+        " are left out. The command that began the study continues it"
+    )
+
+
+def comparisons_lines(evaluation: Evaluation) -> list[str]:
+    """Return the verdict on each declared contrast, and where methods disagree."""
+    rows = evaluation.comparisons
+    if rows.empty:
+        return []
+    return [
+        f"{sentence} {disagreement}".strip() for sentence, disagreement in rows[["sentence", "disagreement"]].to_numpy()
+    ]

@@ -1,0 +1,323 @@
+"""The sections behind the answer: sentences generated from the numbers."""
+
+import shlex
+
+import pandas as pd
+
+from mmbc.data.leaky import TELLING
+from mmbc.data.tables.labels import CONTRALATERAL
+from study.design.folds import table as fold_counts
+from study.design.folds import warnings
+from study.design.study_file import BASELINE
+from study.evaluation.evaluation import Evaluation
+from study.evaluation.misclassification import shared
+from study.records.stored_study import StoredStudy, without_paths
+from study.reporting.facts.search_facts import calibrated_on, is_nested
+from study.reporting.facts.sentences import configs
+from study.reporting.text.search_results import of_search, optimistic
+from study.text.format import count, interval, listed, number, p_value, span
+
+POOLING_NOTE = 0.01
+"""A pooled AUC that differs from the mean of within-fold values by more than this is remarked on."""
+ALPHA = 0.05
+EVALUATED_WITH = ("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "matplotlib")
+"""Packages behind the numbers of predictions that were made elsewhere."""
+
+
+def cohort(study: StoredStudy, *, brief: bool = False) -> str:
+    """Return where the rows come from and, unless brief, everything known to be wrong with them."""
+    images = study.cohort.images
+    negative = sorted(images.loc[images["label"] == 0, "status"].unique())
+    rows = f"{count(len(images), 'image')} of " if len(images) > study.cohort.n_patients else ""
+    statuses = study.cohort.images.sort_values("label", ascending=False, kind="stable").drop_duplicates("patient_id")[
+        "status"
+    ]
+    by_status = {str(status): int(n) for status, n in statuses.value_counts().items()}
+    classes = {
+        "positive": [name for name in by_status if name not in negative],
+        "negative": [name for name in negative if name in by_status],
+    }
+    shown = "; ".join(
+        f"{side}: {listed([f'{by_status[name]} {name}' for name in names])}" for side, names in classes.items()
+    )
+    columns = listed([feature.name for feature in study.cohort.features])
+    head = (
+        f"Cohort {study.cohort.name}: {rows}{count(study.cohort.n_patients, 'patient')} ({shown}). Clinical columns:"
+        f" {columns}. {_unit(study)}{_left_out(study)}"
+    )
+    uses_images = not study.imported and any(study.settings.arm_config(arm).uses_images for arm in study.settings.arms)
+    outlined, outlines = study.cohort.n_outlined, study.settings.data.outlines
+    treatment = f"\n\n{OUTLINES[outlines].format(n=outlined)}" if uses_images and outlined else ""
+    if brief:  # what makes the numbers optimistic belongs into every report
+        return head + (treatment if outlines != "sham" else "")
+    notes = "".join(f"\n- {note}" for note in study.cohort.notes)
+    return head + treatment + (f"\n{notes}" if notes else "")
+
+
+LEFT_OUT = {"duplicate": "duplicates", "other class": "of a class that is not compared"}
+
+
+def _left_out(study: StoredStudy) -> str:
+    """Return how many listed images are not used, and why."""
+    totals = study.cohort.flow.groupby("step", sort=False)["n_images"].sum()
+    lost = {str(step): int(n) for step, n in totals.items() if step not in ("listed", "used") and n}
+    if not lost:
+        return ""
+    reasons = listed([f"{n} as {LEFT_OUT.get(step, step)}" for step, n in lost.items()])
+    return f" Of {totals['listed']} listed images some were left out: {reasons}."
+
+
+def _unit(study: StoredStudy) -> str:
+    """What the label belongs to, and therefore what is counted."""
+    if study.settings.unit == "patient":
+        return (
+            "One label a case: all of its images carry it, those of a healthy breast too. The patient is the unit of"
+            " analysis."
+        )
+    images = study.cohort.images
+    breasts = images.drop_duplicates(["patient_id", "case_id", "breast"])
+    opposite = int((breasts["status"] == CONTRALATERAL).sum())
+    healthy = (
+        f", {opposite} of them the healthy opposite breast of a positive case ({CONTRALATERAL})" if opposite else ""
+    )
+    return (
+        f"The label belongs to the breast, so the breast is the unit of analysis: {count(len(breasts), 'breast')}, "
+        f"{int(breasts['label'].sum())} positive{healthy}. Patients are never split, and intervals resample patients."
+    )
+
+
+OUTLINES = {
+    "sham": (
+        "Lesion outlines burned into the pixels of {n} images were filled in, together with outlines of donor images"
+        " placed on the same tissue, so that every image lost one outline of each size class and the trace of filling"
+        " in does not tell which images had one."
+    ),
+    "inpaint": (
+        "Lesion outlines burned into the pixels of {n} images were inpainted. The trace this leaves still tells which"
+        " images had one: expect optimistic numbers."
+    ),
+    "keep": (
+        "**Lesion outlines burned into the pixels of {n} images were kept. They give the answer away: the image arms'"
+        " numbers are not evidence.**"
+    ),
+}
+
+
+def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = False) -> str:
+    """Say for which arms miscalibration was found, after the slopes unless brief; finding none is no proof of calibration."""
+    rows = evaluation.summary
+    if rows.empty:
+        return ""
+    slopes = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "calibration_slope")]
+    large = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "calibration_in_the_large")]
+    if slopes.empty:
+        return ""
+    fitted = (
+        f"after Platt scaling on {calibrated_on(study)}" if evaluation.calibrated else "of the probabilities as given"
+    )
+    values = [
+        f"{r['arm']} {interval('calibration_slope', r['value'], r['low'], r['high'])}"
+        for r in slopes.to_dict("records")
+    ]
+    parts = [] if brief else [f"The calibration slope (1 is ideal), {fitted}, was {listed(values)}."]
+    apart = {
+        "risks too extreme (slope below 1)": list(slopes.loc[slopes["high"] < 1, "arm"]),
+        "risks too moderate (slope above 1)": list(slopes.loc[slopes["low"] > 1, "arm"]),
+        "risks too high on average": list(large.loc[large["high"] < 0, "arm"]),
+        "risks too low on average": list(large.loc[large["low"] > 0, "arm"]),
+    }
+    found = [f"{listed(arms)}: {what}" for what, arms in apart.items() if arms]
+    low, high = (number("calibration_slope", end) for end in (slopes["value"].min(), slopes["value"].max()))
+    if len(slopes) > 1 and (slopes["value"] < 1).all():
+        parts.append(f"Every slope lies below 1 ({low} to {high}), as of risks that are too extreme.")
+    elif len(slopes) > 1 and (slopes["value"] > 1).all():
+        parts.append(f"Every slope lies above 1 ({low} to {high}), as of risks that are too moderate.")
+    parts.append(
+        f"Intervals that exclude the ideal: {'; '.join(found)}."
+        if found
+        else (
+            "No interval excludes the ideal, which with intervals this wide is no proof of calibration."
+            if (slopes["high"] - slopes["low"]).max() > 0.5
+            else "No interval excludes the ideal."
+        )
+    )
+    return " ".join(parts)
+
+
+def subgroups(evaluation: Evaluation) -> str:
+    """Say between which subgroups a difference was found, and how many were too small."""
+    rows = evaluation.subgroups
+    if rows.empty:
+        return ""
+    groups = rows.drop_duplicates(["column", "group"])
+    small = int(groups["suppressed"].sum())
+    tests = rows.drop_duplicates(["column", "arm"]).dropna(subset="interaction_p")
+    found = tests[tests["interaction_p"] < ALPHA]
+    names = listed([str(column) for column in groups["column"].unique()])
+    text = f"Subgroups of {names} were analysed: {count(len(groups) - small, 'group')}"
+    text += f", and {small} more with fewer than 10 positive or negative patients were not. " if small else ". "
+    if tests.empty:
+        return text + "No column has two groups large enough to compare."
+    if found.empty:
+        smallest = tests["interaction_p"].min()
+        return (
+            text + f"No difference of the AUC between subgroups could be shown (smallest p {p_value(smallest)}, not"
+            " adjusted)."
+        )
+    which = listed(
+        [
+            f"by {column}"
+            f" ({listed([f'{arm} p {p_value(p)}' for arm, p in lines[['arm', 'interaction_p']].to_numpy()])})"
+            for column, lines in found.groupby("column", sort=False)
+        ]
+    )
+    return (
+        f"{text}The AUC differed between subgroups {which}: {len(found)} of {count(len(tests), 'test')} with p below"
+        f" .05, not adjusted, where about {ALPHA * len(tests):.0f} would be expected by chance."
+    )
+
+
+def errors(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Say how many units all arms get wrong, and how many none does."""
+    if evaluation.errors.empty:
+        return ""
+    units = shared(evaluation.errors[evaluation.errors["arm"] != BASELINE], evaluation.unit)
+    if units.empty:
+        return ""
+    n_arms = int(units["n_arms"].max())
+    sentences = []
+    for label, word in ((1, "positive"), (0, "negative")):
+        mine = units[units["label"] == label]
+        every, none = int((mine["n_wrong"] == n_arms).sum()), int((mine["n_wrong"] == 0).sum())
+        whom = "the arm" if n_arms == 1 else f"all {n_arms} arms"
+        sentences.append(
+            f"Of {len(mine)} {word} {evaluation.unit}s, {whom} put {every} on the wrong side of probability 0.5 in most"
+            " runs"
+            + (
+                f", and {none} were on the right side for every arm."
+                if n_arms > 1
+                else f", and {none} on the right side."
+            )
+        )
+    sentences.append(
+        "At 0.5 a cohort in which one class is rarer shows more errors in that class; operating points for use are"
+        f" chosen on {calibrated_on(study)} (see Operating points)."
+    )
+    return " ".join(sentences)
+
+
+def chance(evaluation: Evaluation) -> str:
+    """Say for which arms an AUC against one negative class, or within sites, was not shown to exceed chance."""
+    rows = evaluation.contrasts_by_class
+    if rows.empty:
+        return ""
+    found = []
+    for metric, lines in rows[rows["low"] <= 0.5].groupby("metric", sort=False):
+        values = [
+            f"{r['arm']} {interval('roc_auc', r['value'], r['low'], r['high'])}" for r in lines.to_dict("records")
+        ]
+        found.append(f"{metric!s}{'' if metric == 'within sites' else ' alone'}: {listed(values)}")
+    return f"Not shown to exceed chance (the interval includes 0.5) {'; '.join(found)}." if found else ""
+
+
+def training(study: StoredStudy) -> str:
+    """How the fits ended."""
+    fitted = [] if study.imported else [record for record in study.records.values() if record.get("n_epochs")]
+    frame = pd.DataFrame(fitted)
+    lines = []
+    for arm, rows in frame.groupby("arm", sort=False) if len(frame) else ():
+        train = configs(study)[str(arm)].train
+        lasted = rows["n_epochs"] if is_nested(study) else rows["best_epoch"]
+        at_limit = int((lasted >= train.max_epochs).sum()) if train.keep == "best" else 0
+        ended = (
+            f"refits of {span(lasted.min(), lasted.max())} {'epoch' if lasted.max() == 1 else 'epochs'}"
+            if is_nested(study)
+            else f"best epoch {lasted.min():.0f} to {lasted.max():.0f}"
+        )
+        last = "refits lasted as long as was allowed" if is_nested(study) else "best epochs were the last allowed"
+        lines.append(
+            f"- {arm}: {ended}, "
+            f"{_parameters(rows['n_trainable'])} trainable of {_parameters(rows['n_parameters'])} parameters, "
+            f"{rows['seconds'].mean():.1f} s a fit behind the shared trunk"
+            + (f"; {at_limit} of {len(rows)} {last}: train longer" if at_limit else "")
+        )
+    return "\n".join(lines)
+
+
+def _parameters(counted: pd.Series) -> str:
+    return span(counted.min(), counted.max())
+
+
+def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
+    """Return everything a reviewer should know before quoting a number, the weightiest first."""
+    protocol = study.settings.protocol
+    points = [*evaluation.gaps, *optimistic(study), *(note for note in study.cohort.notes if TELLING in note)]
+    if study.imported:
+        points.append(
+            "The predictions were made elsewhere: that no model saw its test patients in training is taken from the"
+            " folds as given. How models were trained, selected and tuned is for the authors to report, and whether the"
+            " contrasts were declared before."
+        )
+    points.append(
+        f"Each test part is one value of {protocol.fold_column} that training never saw; how far this carries to a"
+        " further one, the few seen here cannot tell."
+        if protocol.fold_column
+        else "Nobody from outside this collection was tested: nothing here is about another site or device."
+    )
+    points += of_search(study)
+    counts = fold_counts(study.folds, study.cohort.images)
+    smallest = int(counts.loc[counts["part"] == "test", "n_positive"].min())
+    points.append(f"The smallest test part has {count(smallest, 'positive patient')}; fold values vary accordingly.")
+    points += (
+        []
+        if study.imported
+        else [note.partition(" Fixed epochs")[0] for note in warnings(study.folds, study.cohort.images)]
+    )
+    points += _pooling_notes(evaluation)
+    if protocol.seeds == 1:
+        points.append("One training seed: how much another one would change is not known.")
+    points.append(
+        "The cohort's share of positives is that of the data set, not of a screened population: no PPV, NPV or net"
+        " benefit is given (`--set protocol.prevalence=0.006` declares one)."
+        if protocol.prevalence is None
+        else (
+            f"PPV, NPV and net benefit are for the declared prevalence of {protocol.prevalence:g}; they assume that "
+            "sensitivity and specificity carry over."
+        )
+    )
+    return points
+
+
+def _pooling_notes(evaluation: Evaluation) -> list[str]:
+    rows = evaluation.summary
+    if rows.empty:
+        return []
+    areas = rows[(rows["metric"] == "roc_auc") & (rows["level"] == evaluation.unit)]
+    apart = areas[(areas["value"] - areas["pooled"]).abs() > POOLING_NOTE]
+    return [
+        f"{arm}: the mean of within-fold AUCs is {number('roc_auc', value)}, the AUC of pooled scores "
+        f"{number('roc_auc', pooled)}; the folds' models score on different scales."
+        for arm, value, pooled in apart[["arm", "value", "pooled"]].to_numpy()
+    ]
+
+
+def provenance(study: StoredStudy) -> str:
+    """Return what it was run with, without names of machines and places."""
+    e = study.environment
+    state = {True: " with local changes", False: "", None: ""}[e["dirty"]]
+    used = EVALUATED_WITH if study.imported else tuple(e["packages"])
+    versions = ", ".join(f"{name} {version}" for name, version in e["packages"].items() if version and name in used)
+    program = f"mmbc {e['mmbc']}" + (f", commit {e['commit'][:12]}{state}" if e["commit"] else "")
+    command = shlex.join(without_paths(e)["command"])
+    if about := e.get("imported"):
+        return (
+            f"The predictions are {about['n_rows']} rows of `{about['file']}` (SHA-256 {about['sha256'][:16]}…), read"
+            f" by {program} (Python {e['python']}; {versions}). Cohort digest {e['cohort_digest']}. Command:"
+            f" `{command}`."
+        )
+    return (
+        f"{program}; Python {e['python']}; {versions}. {e['platform']}, {e['processor']}, {e['cores']} cores,"
+        f" {e['memory_gib']} GiB, device {e['device']}, {study.settings.run.threads} threads. Cohort digest"
+        f" {e['cohort_digest']}, image digest {e['images_digest'] or 'none (no image was opened)'}. Command:"
+        f" `{command}`."
+    )

@@ -1,1 +1,0 @@
-"""Searching hyper-parameters with Optuna: a space, waves of trials in lockstep, winners refitted and tested once."""

@@ -1,0 +1,1 @@
+"""Rounding, labels and notices that everything a person reads shares."""

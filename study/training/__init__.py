@@ -1,0 +1,1 @@
+"""The training of a study: preparation, the lockstep engine, processes, the baseline."""

@@ -1,0 +1,125 @@
+"""Deal the cells out over several local processes; each trains its own share and reports back.
+
+Threads stay as configured and every cell owns its random state, so the results do not depend on the number of
+processes. On CUDA process i uses GPU i modulo their number.
+"""
+
+import multiprocessing
+import queue
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from mmbc.errors import MmbcError, StudyError
+from mmbc.training.device import choose_gpu
+from study.design.cells import Cell
+from study.records.progress import FitProgress, Observer
+from study.training.lockstep import execute
+from study.training.preparation import Request, prepare, workspace_of
+
+WAIT = 1.0
+"""Seconds between two looks at whether the processes are alive."""
+
+
+@dataclass(frozen=True)
+class _Message:
+    """A call of an observer's method, or the error a process ended with."""
+
+    method: str
+    arguments: tuple[Any, ...]
+
+
+class _Reporter(Observer):
+    """Sends what it is told to the parent process."""
+
+    def __init__(self, channel: Any) -> None:
+        self.channel = channel
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        if done >= total:
+            self.channel.put(_Message("preparing", (what, done, total)))
+
+    def begun(self, names: Sequence[str]) -> None:
+        self.channel.put(_Message("begun", (list(names),)))
+
+    def epoch_ended(self, progress: FitProgress) -> None:
+        self.channel.put(_Message("epoch_ended", (progress,)))
+
+    def finished(self, progress: FitProgress) -> None:
+        self.channel.put(_Message("finished", (progress,)))
+
+
+def deal(cells: Sequence[Cell], n: int) -> list[list[Cell]]:
+    """Divide cells into at most n shares of about equal work: cells with images and without are dealt separately."""
+    ordered = sorted(cells, key=lambda cell: not cell.config.uses_images)
+    shares = [list(ordered[start::n]) for start in range(n)]
+    return [share for share in shares if share]
+
+
+def execute_in_processes(request: Request, cells: Sequence[Cell], observer: Observer) -> None:
+    """Train cells in `request.jobs` processes; the study's folder must have been begun.
+
+    Raises:
+        StudyError: a process ended with an error; finished cells are kept.
+    """
+    context = multiprocessing.get_context("spawn")
+    channel = context.Queue()
+    quiet = replace(request, force=False, jobs=1)
+    shares = deal(cells, request.jobs)
+    processes = [
+        context.Process(target=_work, args=(quiet, [cell.name for cell in share], number, channel), daemon=True)
+        for number, share in enumerate(shares)
+    ]
+    try:
+        for process in processes:
+            process.start()
+        _listen(processes, channel, observer)
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+            process.join()
+
+
+def _listen(processes: list[SpawnProcess], channel: Any, observer: Observer) -> None:
+    """Pass messages on until every process has ended."""
+    while True:
+        try:
+            message = channel.get(timeout=WAIT)
+        except queue.Empty:
+            if all(process.exitcode is not None for process in processes):
+                break
+            dead = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
+            if dead:
+                raise StudyError(
+                    f"a process ended with exit code {dead[0]} (out of memory?); finished cells are kept, run the same "
+                    "command again, with fewer --jobs"
+                ) from None
+            continue
+        if message.method == "error":
+            raise StudyError(message.arguments[0])
+        getattr(observer, message.method)(*message.arguments)
+    failed = [process.exitcode for process in processes if process.exitcode]
+    if failed:
+        raise StudyError(f"a process ended with exit code {failed[0]}; finished cells are kept, run the command again")
+
+
+def _work(request: Request, names: list[str], number: int, channel: Any) -> None:
+    """Train the named cells of a study in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its processes
+    try:
+        planned = prepare(request, Observer())
+        choose_gpu(planned.study.run.device, number)
+        chosen = set(names)
+        cells = [cell for cell in planned.cells if cell.name in chosen]
+        execute(
+            cells,
+            workspace_of(planned, request),
+            executor=request.executor,
+            max_live_fits=request.max_live_fits,
+            observer=_Reporter(channel),
+        )
+    except MmbcError as error:
+        channel.put(_Message("error", (str(error),)))

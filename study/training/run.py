@@ -1,0 +1,48 @@
+"""A planned study carried out: folder begun, baseline fitted, cells trained."""
+
+from study.records import study_folder
+from study.records.environment import describe
+from study.records.finding import write_findings
+from study.records.progress import Observer
+from study.training.baseline import run_baseline
+from study.training.lockstep import execute
+from study.training.preparation import Planned, Request, workspace_of
+from study.training.processes import execute_in_processes
+
+
+def begin(planned: Planned, command: list[str]) -> None:
+    """Write a study's own files and what it is run with; the caller holds the study's lock.
+
+    Raises:
+        StudyError: the folder belongs to another cohort.
+    """
+    environment = describe(
+        command=command,
+        cohort_digest=planned.cohort.digest,
+        device=planned.study.run.device,
+        store_digest=planned.store.digest if planned.store is not None else None,
+    )
+    study_folder.begin(planned.folder, planned.study, planned.cohort, planned.folds, environment)
+    write_findings(planned.folder, planned.findings)
+
+
+def carry_out(planned: Planned, request: Request, observer: Observer, *, command: list[str]) -> None:
+    """Train what is not finished; every cell's record is on disk as soon as it ends.
+
+    Raises:
+        StudyError: another process is at work on this study, or a finished cell is damaged.
+    """
+    with study_folder.lock(planned.folder):
+        begin(planned, command)
+        run_baseline(planned.unfinished(planned.baseline), planned.cohort, planned.folder / "cells")
+        cells = planned.unfinished(planned.cells)
+        if request.jobs > 1 and len(cells) > 1:
+            execute_in_processes(request, cells, observer)
+        else:
+            execute(
+                cells,
+                workspace_of(planned, request),
+                executor=request.executor,
+                max_live_fits=request.max_live_fits,
+                observer=observer,
+            )

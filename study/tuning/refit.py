@@ -1,0 +1,124 @@
+"""After a search: the winners trained again where they may be, calibrated on inner predictions, tested once; `best.toml`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from mmbc.files import write_atomically
+from study.design import folds
+from study.design.cells import TrialCell, plan
+from study.design.search_results import FOLDER, WHOLE, Chosen, Searched
+from study.design.tuning_provenance import stamp
+from study.records.cell_records import finished
+from study.records.progress import Observer
+from study.records.search_archive import write_searched
+from study.training.baseline import run_baseline
+from study.training.lockstep import Executor, Workspace, execute
+from study.training.preparation import Planned
+from study.tuning.targets import Searching
+from study.tuning.waves import search_workspace
+from study.tuning.winners import best_toml, searched
+
+
+def finish(
+    planned: Planned,
+    searches: Sequence[Searching],
+    workspace: Workspace,
+    *,
+    executor: Executor = "lockstep",
+    max_live_fits: int | None = None,
+    observer: Observer | None = None,
+) -> Searched:
+    """Write the winners of a finished search, train them again and test each once; what is there already is kept.
+
+    After a nested search a winner is trained on the whole training part of its fold for the median of its inner best
+    epochs, and calibrated on the predictions of its inner fits, as the baseline is. After a flat search it is
+    cross-validated as any arm.
+    """
+    found = searched(searches, finished=True)
+    write_searched(planned.folder, found)
+    _write_best(planned, found)
+    study, splits = planned.study, folds.splits(planned.folds)
+    nested = study.search is not None and study.search.mode == "nested"
+    inner = (
+        {(e["repeat"], e["fold"]): folds.inner_splits(e["inner"]) for e in planned.folds["folds"]} if nested else None
+    )
+    run_baseline(planned.unfinished(planned.baseline), planned.cohort, planned.folder / "cells", inner)
+    cells = planned.unfinished(plan(study, tuple(study.arms), splits, found))
+    predicted: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    if nested and cells:
+        winners = [
+            (one, winner)
+            for one in searches
+            if (winner := _winner(one, found)) is not None and one.target.fold != WHOLE
+        ]
+        by_place = _out_of_fold(winners, workspace, executor, max_live_fits, observer)
+        predicted = {cell.name: by_place[cell.arm, cell.repeat, cell.fold] for cell in cells}
+    execute(
+        cells,
+        replace(workspace, out_of_fold=predicted),
+        executor=executor,
+        max_live_fits=max_live_fits,
+        observer=observer,
+    )
+    return found
+
+
+def _winner(searching: Searching, found: Searched) -> Chosen | None:
+    target = searching.target
+    return found.winner(target.arm, target.repeat, target.fold)
+
+
+def _write_best(planned: Planned, found: Searched) -> None:
+    """Write `best.toml` with every arm, and one file for each arm."""
+    winners = [one for one in found.chosen if one.fold == WHOLE]
+    if not winners:
+        return
+    place = planned.folder / FOLDER
+    files = {"best.toml": winners} | {f"best/{one.arm}.toml": [one] for one in winners}
+    for name, mine in files.items():
+        mark = stamp(planned.folder.name, [one.arm for one in mine], planned.cohort)
+        write_atomically(place / name, best_toml(planned.study, mine, mark).encode())
+
+
+def winner_cells(searching: Searching, winner: Chosen) -> list[TrialCell]:
+    """Return the fits of a winner."""
+    target = searching.target
+    return target.cells(winner.number, target.config(winner.set))
+
+
+def _out_of_fold(
+    winners: Sequence[tuple[Searching, Chosen]],
+    workspace: Workspace,
+    executor: Executor,
+    max_live_fits: int | None,
+    observer: Observer | None,
+) -> dict[tuple[str, int, int], tuple[np.ndarray, np.ndarray]]:
+    """Return (arm, repeat, fold) -> rows (n,) and logits (n,) by the winners' inner fits.
+
+    Fits whose predictions are not here, because another machine without a common disk made them, are trained again.
+    """
+    place = search_workspace(workspace)
+    cells = {(w.arm, w.repeat, w.fold): winner_cells(searching, w) for searching, w in winners}
+    absent = [c for mine in cells.values() for c in mine if not finished(place.folder / "cells" / c.name, c.key)]
+    execute(absent, place, executor=executor, max_live_fits=max_live_fits, observer=observer)
+    return {key: _rows_and_logits(mine, place) for key, mine in cells.items()}
+
+
+def _rows_and_logits(cells: Sequence[TrialCell], workspace: Workspace) -> tuple[np.ndarray, np.ndarray]:
+    predictions = inner_predictions(cells, workspace)
+    images = workspace.cohort.images
+    rows = pd.Series(images.index, index=images["image_id"]).loc[predictions["image_id"]].to_numpy(dtype=np.int64)
+    order = np.argsort(rows)
+    return rows[order], predictions["logit"].to_numpy(dtype=np.float64)[order]
+
+
+def inner_predictions(cells: Sequence[TrialCell], workspace: Workspace) -> pd.DataFrame:
+    """Return the validation predictions of a trial's fits, numbered in the column `part_number`: no fit saw its rows."""
+    frames = []
+    for number, cell in enumerate(cells):
+        rows = pd.read_parquet(workspace.folder / "cells" / cell.name / "predictions.parquet")
+        frames.append(rows.assign(part_number=number))
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,79 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmbc.data.tables.columns import MixedError, as_kind, numbers, understand
+
+N = 60
+
+
+def column(values):
+    return pd.Series(list(values), index=range(2, 2 + len(values)), dtype="str")
+
+
+def kind(name, values, patients=None):
+    values = column(values)
+    patients = pd.Series(range(len(values)) if patients is None else patients, index=values.index)
+    return understand(name, values, patients)
+
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("Age", RNG.integers(30, 90, N).astype(str), "numeric"),
+        ("Volume", RNG.normal(500, 80, N).round(3).astype(str), "numeric"),
+        ("BMI", [f"{v:.1f}".replace(".", ",") for v in RNG.normal(25, 4, N)], "numeric"),
+        ("Density", RNG.integers(1, 5, N).astype(str), "ordinal"),
+        ("Smoker", RNG.integers(0, 2, N).astype(str), "ordinal"),
+        ("FamilyHistory", RNG.choice(["yes", "no"], N), "categorical"),
+        ("Marker", RNG.choice(["HER2 low", "HER2 high", "none"], N), "categorical"),
+        ("ExamDate", [f"2021-03-{1 + n % 28:02d}" for n in range(N)], "a date"),
+        ("ExamDate", [f"{1 + n % 28}.3.2021" for n in range(N)], "a date"),
+        ("ExamDate", [f"202103{1 + n % 28:02d}" for n in range(N)], "a date"),
+        ("BirthYear", RNG.integers(1930, 1980, N).astype(str), "a year"),
+        ("Accession", (700_000 + RNG.permutation(N)).astype(str), "id-like"),
+        ("n", [str(n) for n in range(N)], "id-like"),
+        ("Uid", [f"1.2.840.{n}" for n in range(N)], "id-like"),
+        ("Remarks", [f"remark number {n % 30}" for n in range(N)], "free text"),
+        ("Remarks", RNG.choice(["seen by a colleague", "repeated after motion blur"], N), "free text"),
+        ("Machine", ["X"] * N, "the same value everywhere"),
+        ("Nothing", [None] * N, "empty"),
+    ],
+)
+def test_recognised(name, values, expected):
+    found = kind(name, values)
+    assert found.kind == expected or (found.kind is None and expected in found.reason), (found.kind, found.reason)
+    if found.kind in ("numeric", "ordinal"):
+        assert found.content.dtype == "float64"
+
+
+def test_few_patients_have_no_identifiers():
+    assert kind("Volume", ["1200", "1340", "990", "1101"]).kind == "numeric"
+    # the same column, one value per patient, in a real cohort
+    assert kind("StudyID", [str(1000 + 7 * n) for n in range(N)]).kind is None
+
+
+def test_misprints_are_named_by_row():
+    with pytest.raises(MixedError, match=r"'Age': 2 of 5 values are no numbers: row 4: '6O', row 6: 'sixty'"):
+        kind("Age", ["50", "61", "6O", "70", "sixty"])
+
+
+def test_numbers_with_decimal_commas_or_points_but_not_both():
+    assert numbers(column(["1,5", "2", None])).tolist()[:2] == [1.5, 2.0]
+    assert numbers(column(["1,500", "2.5"])).isna().tolist() == [True, False]
+    mostly_commas = numbers(column(["57,0", "61,5", "61.0", "n.a"]))
+    assert mostly_commas.tolist()[:2] == [57.0, 61.5] and mostly_commas.isna().tolist() == [False, False, True, True]
+    with pytest.raises(MixedError, match="row 5: '61.0'"):
+        kind("Age", ["57,0", "61,5", "64,0", "61.0"])
+    assert numbers(column(["inf", "1e400", "nan"])).isna().all()
+
+
+def test_a_kind_given_by_the_user_is_checked():
+    assert as_kind("d", column(["a", "b"]), ("a", "b")).tolist() == ["a", "b"]
+    with pytest.raises(MixedError, match="values outside the order.*row 3: 'e'"):
+        as_kind("d", column(["a", "e"]), ("a", "b"))
+    with pytest.raises(MixedError, match="is to be numeric, but 1 values are no numbers: row 3: 'x'"):
+        as_kind("d", column(["1", "x"]), "numeric")

@@ -1,0 +1,209 @@
+"""Every check passes on a clean phantom and finds the fault that was planted."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmbc.config import PhantomConfig
+from mmbc.data.images.appearance import Appearance, measure
+from mmbc.data.readers import phantom
+from study.checks import origins, pixels
+from study.checks.permutation import permuted_labels
+from study.checks.verdict import beyond_clinical, judged
+from study.stats.estimate import Estimate
+
+POSITIVE = ("Cancer",)
+APPEARANCE_CHECKS = {
+    "A04": pixels.duplicated,
+    "A09": pixels.coloured_annotations,
+    "A10": pixels.grey_curves,
+    "A11": pixels.markers,
+    "A15": pixels.borders,
+    "A16": pixels.grey_levels,
+    "A17": pixels.noise,
+    "A19": pixels.silhouettes,
+    "A20": pixels.uncentred,
+    "A21": permuted_labels,
+}
+
+
+@pytest.fixture(scope="module")
+def cohort() -> tuple[pd.DataFrame, pd.DataFrame, Appearance]:
+    """Rows, facts and appearance of 48 patients with two images each; no lesion, no effect of density."""
+    config = PhantomConfig(
+        n_patients=48, height=112, seed=5, image_strength=0, table_strength=0, interaction_strength=0
+    )
+    patients = phantom.draw_patients(config).replace({"status": {"Normal": "Benign"}})
+    rows, records = [], []
+    for number, patient in patients.iterrows():
+        for view in (0, 2):
+            image_id = f"{patient['patient_id']}.{view}"
+            rows.append({**patient[["patient_id", "status", "site"]], "image_id": image_id, "path": f"{image_id}.png"})
+            records.append(measure(phantom.render(config, patient, number, view)))
+    images = pd.DataFrame(rows).assign(label=lambda frame: (frame["status"] == "Cancer").astype("int64"))
+    n_bytes = np.random.default_rng(0).integers(9000, 9900, len(images))
+    facts = pd.DataFrame({"width": 84, "height": 112, "n_bytes": n_bytes})
+    return images, facts, Appearance.of(np.stack(records))
+
+
+def changed(appearance: Appearance, column: str, values: np.ndarray) -> Appearance:
+    return dataclasses.replace(appearance, table=appearance.table.assign(**{column: values}))
+
+
+def check_rows(finding):
+    assert len({tuple(row) for row in finding.rows}) <= 1
+    for row in finding.rows:
+        assert {"comparison", "AUC", "low", "high", "n_patients", "n_images"} <= set(row)
+        assert 0 <= row["AUC"] <= 1
+
+
+@pytest.mark.parametrize("code", APPEARANCE_CHECKS)
+def test_clean_images_pass(cohort, code):
+    images, _, appearance = cohort
+    found = APPEARANCE_CHECKS[code](images, appearance, POSITIVE)
+    assert (found.code, found.status) == (code, "PASSED"), found.evidence
+    check_rows(found)
+
+
+def test_clean_files_pass(cohort):
+    images, facts, _ = cohort
+    for found in (
+        origins.image_sizes(images, facts, POSITIVE),
+        origins.file_sizes(images, facts, POSITIVE),
+        origins.origins(images, POSITIVE),
+    ):
+        assert found.status == "PASSED", found.evidence
+        check_rows(found)
+
+
+@pytest.mark.parametrize(("code", "part"), [("A15", "border"), ("A19", "silhouette"), ("A20", "uncentred")])
+def test_picture_that_tells_the_class_fails(cohort, code, part):
+    images, _, appearance = cohort
+    values = getattr(appearance, part).copy()
+    values[:, :20] += 0.5 * images["label"].to_numpy()[:, None]
+    found = APPEARANCE_CHECKS[code](images, dataclasses.replace(appearance, **{part: values}), POSITIVE)
+    assert found.status == "FAILED" and "Cancer against the rest" in found.evidence
+    check_rows(found)
+
+
+@pytest.mark.parametrize(("code", "column"), [("A16", "background"), ("A17", "noise_background")])
+def test_number_that_tells_the_class_fails(cohort, code, column):
+    images, _, appearance = cohort
+    values = appearance.table[column] + 3 * images["label"]
+    found = APPEARANCE_CHECKS[code](images, changed(appearance, column, values.to_numpy()), POSITIVE)
+    assert found.status == "FAILED", found.evidence
+
+
+@pytest.mark.parametrize(("code", "column"), [("A09", "n_coloured"), ("A10", "n_curves"), ("A11", "n_markers")])
+def test_counts_fail_where_they_tell_the_class_and_warn_where_not(cohort, code, column):
+    images, _, appearance = cohort
+    check, label = APPEARANCE_CHECKS[code], images["label"].to_numpy()
+    telling = check(images, changed(appearance, column, label), POSITIVE)
+    assert telling.status == "FAILED" and "AUC 1.00" in telling.evidence
+    few = check(images, changed(appearance, column, 1 - label), POSITIVE)
+    assert few.status == "FAILED"
+    everywhere = check(images, changed(appearance, column, np.ones_like(label)), POSITIVE)
+    assert everywhere.status == "WARNING", everywhere.evidence
+    for found in (telling, few, everywhere):
+        check_rows(found)
+    n = int(label.sum())
+    assert f"{n} of {n} Cancer" in telling.evidence and f"0 of {len(label) - n} Benign" in telling.evidence
+
+
+def test_a_stray_curve_is_tolerated_and_a_colour_image_is_named(cohort):
+    images, _, appearance = cohort
+    one = np.zeros(len(images), dtype=int)
+    one[images.index[images["label"] == 0][0]] = 1
+    assert pixels.grey_curves(images, changed(appearance, "n_curves", one), POSITIVE).status == "PASSED"
+    colour = pixels.coloured_annotations(images, changed(appearance, "colour_share", 0.9 * one), POSITIVE)
+    assert colour.status == "WARNING" and "1 image is in colour throughout" in colour.evidence
+
+
+def test_sizes_and_sites_that_tell_the_class_fail(cohort):
+    images, facts, _ = cohort
+    wider = facts.assign(width=facts["width"] + 9 * images["label"])
+    assert origins.image_sizes(images, wider, POSITIVE).status == "FAILED"
+    longer = facts.assign(n_bytes=facts["n_bytes"] + 5000 * images["label"])
+    assert origins.file_sizes(images, longer, POSITIVE).status == "FAILED"
+    assert origins.origins(images.assign(site=images["status"].str[0]), POSITIVE).status == "FAILED"
+
+
+def test_without_sites_the_beginning_of_file_names_is_looked_at(cohort):
+    images, _, _ = cohort
+    nowhere = images.assign(site="")
+    assert "same for all" in origins.origins(nowhere, POSITIVE).evidence
+    named = nowhere.assign(path=[f"/x/{n}_{word}_7.png" for n, word in enumerate(images["status"])])
+    found = origins.origins(named, POSITIVE)
+    assert found.status == "FAILED" and "file name" in found.evidence
+
+
+def test_duplicates_across_patients_fail_and_within_one_warn(cohort):
+    images, _, appearance = cohort
+    hashes, thumbnails = appearance.hashes.copy(), appearance.thumbnails.copy()
+    hashes[7], thumbnails[7] = hashes[0], thumbnails[0]
+    copied = dataclasses.replace(appearance, hashes=hashes, thumbnails=thumbnails)
+    found = pixels.duplicated(images, copied, POSITIVE)
+    assert found.status == "FAILED" and "P0001 and P0004" in found.evidence
+    assert found.rows[0]["image"] == "P0001.0" and found.rows[0]["other patient"] == "P0004"
+    same = images.assign(patient_id=images["patient_id"].replace("P0004", "P0001"))
+    assert pixels.duplicated(same, copied, POSITIVE).status == "WARNING"
+
+
+def test_folds_that_divide_patients_are_caught(cohort):
+    images, _, appearance = cohort
+    by_image = np.arange(len(images)) % 5
+    found = permuted_labels(images, appearance, POSITIVE, by_image)
+    assert found.status == "FAILED"
+    assert found.rows[0]["AUC"] > 0.53 and "48 patients are in more than one fold" in found.evidence
+
+
+def test_few_patients_are_not_judged(cohort):
+    images, _, appearance = cohort
+    few = images["patient_id"].isin(images["patient_id"].unique()[:8])
+    rows = images[few].reset_index(drop=True)
+    part = Appearance(
+        appearance.table[few.to_numpy()].reset_index(drop=True),
+        *(
+            getattr(appearance, name)[few.to_numpy()]
+            for name in ("border", "silhouette", "uncentred", "thumbnails", "hashes", "mirrored")
+        ),
+    )
+    assert pixels.borders(rows, part, POSITIVE).status == "NOT CHECKED"
+    assert permuted_labels(rows, part, POSITIVE).status == "NOT CHECKED"
+    marked = pixels.markers(rows, changed(part, "n_markers", rows["label"].to_numpy()), POSITIVE)
+    assert marked.status == "WARNING" and "too few patients" in marked.evidence
+
+
+@pytest.mark.parametrize(
+    ("intervals", "status"),
+    [
+        ([(0.5, 0.4, 0.6)], "PASSED"),
+        ([(0.58, 0.53, 0.63)], "PASSED"),
+        ([(0.62, 0.56, 0.68)], "WARNING"),
+        ([(0.62, 0.56, 0.68), (0.75, 0.68, 0.81)], "FAILED"),
+        ([(0.2, 0.1, 0.3)], "PASSED"),
+        ([], "PASSED"),
+        ([(1.0, np.nan, np.nan)], "FAILED"),
+        ([(0.72, 0.65, 0.78)], "FAILED"),
+        ([(0.72, 0.65, 0.78), *[(0.5, 0.4, 0.6)] * 3], "WARNING"),
+    ],
+)
+def test_one_rule_for_all_probes(intervals, status):
+    found = [Estimate(*values, "patient", "m", "E1", 100, 200) for values in intervals]
+    assert judged(found) == status
+
+
+def test_density_is_taken_out_of_grey_and_the_site_left_in():
+    rng = np.random.default_rng(0)
+    density, site = rng.integers(1, 5, 400).astype(float), rng.integers(0, 2, 400)
+    density[:10] = np.nan
+    images = pd.DataFrame({"density": density, "site": np.where(site == 1, "A", "B")})
+    grey = (1 + 0.3 * site) * np.nan_to_num(density, nan=2.5) + 5 * site + rng.normal(0, 0.5, 400)
+    left = beyond_clinical(np.column_stack([grey, grey]), images)[:, 0]
+    known = ~np.isnan(density)
+    for place in (0, 1):
+        assert abs(np.corrcoef(left[known & (site == place)], density[known & (site == place)])[0, 1]) < 0.1
+    assert np.corrcoef(left, site)[0, 1] > 0.95
+    assert np.array_equal(beyond_clinical(grey[:, None], images[["site"]]), grey[:, None])

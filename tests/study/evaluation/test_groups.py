@@ -1,0 +1,175 @@
+"""Classes, subgroups, calibration and decision curves of a finished study."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmbc.errors import CohortError, StudyError
+from study.evaluation import groups
+from study.evaluation.evaluation import evaluate
+from study.evaluation.units import align, all_units
+from study.stats.auc import delong
+
+
+@pytest.fixture
+def aligned(stored):
+    units, _ = all_units(stored)
+    patients = pd.Index(sorted(stored.cohort.images["patient_id"].unique()))
+    return align(units, stored.arms, "patient", patients)
+
+
+def ones(rows, n_draws=1):
+    return np.ones((n_draws, int(rows.patients.max()) + 1))
+
+
+def test_arms_are_aligned_and_the_baseline_stands_for_every_seed(stored, aligned):
+    assert aligned.arms[-1] == "logistic" and aligned.n_runs == 2
+    chosen = stored.predictions.query("arm == 'concat' and part == 'test' and repeat == 0")
+    assert (aligned.runs == 0).sum() == chosen["patient_id"].nunique()
+    units, _ = all_units(stored)
+    with_seeds = pd.concat([units, units[units["arm"] != "logistic"].assign(seed=1)])
+    more = align(with_seeds, stored.arms, "patient", pd.Index(sorted(units["patient_id"].unique())))
+    assert more.n_runs == 4 and np.array_equal(more.logit[-1][more.runs == 0], more.logit[-1][more.runs == 1])
+
+
+def test_edited_predictions_are_refused(stored):
+    units, _ = all_units(stored)
+    patients = pd.Index(sorted(units["patient_id"].unique()))
+    first = units.index[(units["arm"] == "concat") & (units["level"] == "patient")][0]
+    flipped = units.copy()
+    flipped.loc[first, "label"] = 1 - flipped.loc[first, "label"]
+    with pytest.raises(StudyError, match="same labels"):
+        align(flipped, stored.arms, "patient", patients)
+    with pytest.raises(StudyError, match=f"differing: {units.loc[first, 'patient_id']} .repeat 0"):
+        align(units.drop(first), ["image", "concat"], "patient", patients)
+
+
+def test_a_stored_nan_is_refused_with_its_cell(stored):
+    predictions = stored.predictions.copy()
+    at = predictions.index[predictions["arm"] == "concat"][0]
+    predictions.loc[at, "logit"] = np.nan
+    with pytest.raises(StudyError, match=f"concat.r0.f0.s0, image {predictions.loc[at, 'image_id']}"):
+        all_units(dataclasses.replace(stored, predictions=predictions))
+
+
+def test_within_groups_only_pairs_of_the_same_group_count(aligned):
+    run = aligned.where(aligned.runs == 0)
+    concordant, pairs = groups._within(run, run.rows["site"].to_numpy(), ones(run))
+    total = 0.0
+    for _, rows in run.rows.groupby(["fold", "site"]):
+        labels, scores = rows["label"].to_numpy(), run.logit[0, rows.index]
+        if 0 < labels.sum() < len(labels):
+            total += delong(labels, scores).value[0] * labels.sum() * (1 - labels).sum()
+    assert concordant[0, 0] == pytest.approx(total) and pairs[0] > 0
+
+
+def test_subgroups_are_cut_suppressed_and_tested(stored):
+    study = dataclasses.replace(
+        stored,
+        settings=stored.settings.model_copy(
+            update={"protocol": stored.settings.protocol.model_copy(update={"subgroups": ("age", "view")})}
+        ),
+    )
+    found = evaluate(study, n_replicates=100).subgroups
+    assert set(found["column"]) == {"age", "view"}
+    assert set(found.loc[found["column"] == "view", "level"]) == {"image"}
+    small = found[found["suppressed"]]
+    assert small[["value", "n_patients", "n_positive"]].isna().all(axis=None)
+    known = found[~found["suppressed"]]
+    assert (known["n_positive"] >= groups.SMALLEST_CELL).all() and known["value"].between(0, 1).all()
+    tested = known[known["column"] == "view"]
+    assert tested["interaction_p"].between(0, 1).all()
+
+
+def test_a_patient_is_in_the_subgroup_of_most_of_her_images():
+    """Two ages in one patient do not turn the analysis into one of images; views do."""
+    images = pd.DataFrame(
+        [
+            ("A", "A/1", "L", "a1", 30, "CC"),
+            ("A", "A/2", "L", "a2", 60, "CC"),
+            ("A", "A/2", "L", "a3", 60, "MLO"),
+            ("B", "B/1", "L", "b1", 60, "CC"),
+            ("B", "B/2", "L", "b2", 30, "CC"),
+        ],
+        columns=["patient_id", "case_id", "breast", "image_id", "age", "view"],
+    )
+    level, group_of = groups.group_by_unit(images, groups._grouped(images["age"], "age"), "patient")
+    assert level == "patient" and group_of.set_index("patient_id")["group"].to_dict() == {"A": "60", "B": "30"}
+    level, group_of = groups.group_by_unit(images, groups._grouped(images["age"], "age"), "breast")
+    assert level == "breast" and group_of.set_index("case_id")["group"].to_dict() == {
+        "A/1": "30",
+        "A/2": "60",
+        "B/1": "60",
+        "B/2": "30",
+    }
+    level, group_of = groups.group_by_unit(images, groups._grouped(images["view"], "view"), "patient")
+    assert level == "image" and group_of.set_index("image_id")["group"]["a3"] == "MLO" and len(group_of) == 5
+
+
+def test_subgroups_that_cannot_be_are_refused(stored):
+    groups.check_subgroups(stored.cohort, ["Age", "view"])
+    with pytest.raises(CohortError, match="no column 'densty' to group by; did you mean 'density'"):
+        groups.check_subgroups(stored.cohort, ["densty"])
+    with pytest.raises(CohortError, match="no column 'label'"):
+        groups.check_subgroups(stored.cohort, ["label"])
+    with pytest.raises(CohortError, match="'AGE' is named twice"):
+        groups.check_subgroups(stored.cohort, ["age", "AGE"])
+
+
+def test_groups_are_in_their_natural_order():
+    ages = groups._grouped(pd.Series([80.0, 30, 60, np.nan, 41, 42, 43, 44]), "age")
+    assert list(ages.cat.categories) == ["< 50", "50 to < 70", "≥ 70", "unknown"] and list(ages[:4]) == [
+        "≥ 70",
+        "< 50",
+        "50 to < 70",
+        "unknown",
+    ]
+    levels = groups._grouped(pd.Series([10.0, 2, np.nan]), "level")
+    assert list(levels.cat.categories) == ["2", "10", "unknown"] and list(levels) == ["10", "2", "unknown"]
+    dose = groups._grouped(pd.Series([0.0] * 6 + [1, 2, 3, 4, 5, 6, 7]), "dose")
+    assert list(dose.cat.categories) == ["< 0", "0 to < 3", "≥ 3", "unknown"], "terciles"
+    many_zeros = groups._grouped(pd.Series([0.0] * 20 + [1, 2, 3, 4, 5, 6, 7]), "dose")
+    assert list(many_zeros.cat.categories) == ["< 0", "≥ 0", "unknown"], "terciles that are one value"
+    sites = groups._grouped(pd.Series(["B", None, "unknown", "A"]), "site")
+    assert list(sites.cat.categories) == ["A", "B", "unknown"] and list(sites) == ["B", "unknown", "unknown", "A"]
+
+
+def test_interaction_finds_a_planted_difference_and_no_other():
+    rng = np.random.default_rng(0)
+    same = [0.8 + rng.normal(size=2000) * 0.02 for _ in range(3)]
+    for draws in same:
+        draws[0] = 0.8
+    assert groups._interaction(same) == pytest.approx(1.0)
+    other = [*same[:2], same[2] - 0.1]
+    assert groups._interaction(other) < 0.01
+    assert np.isnan(groups._interaction(same[:1]))
+
+
+def test_predictive_values_and_net_benefit_need_a_declared_prevalence(stored):
+    assert not {"ppv", "npv"} & set(evaluate(stored, n_replicates=20).summary["metric"])
+    declared = dataclasses.replace(
+        stored,
+        settings=stored.settings.model_copy(
+            update={"protocol": stored.settings.protocol.model_copy(update={"prevalence": 0.05})}
+        ),
+    )
+    found = evaluate(declared, n_replicates=50)
+    values = found.summary.query("level == 'patient'").set_index(["arm", "metric"])["value"]
+    sensitivity, specificity = (values["image", m] for m in ("sensitivity_at_90_specificity", "specificity_achieved"))
+    assert found.decision["threshold"].between(0.0125, 0.5).all()
+    known = found.decision[found.decision["low"].notna()]
+    assert (known["low"] < known["high"]).all() and len(known) > len(found.decision) / 2
+    assert (known["method"] != "none").all()
+    if sensitivity + 1 - specificity > 0:  # both repeats are averaged, so the formula holds about
+        expected = sensitivity * 0.05 / (sensitivity * 0.05 + (1 - specificity) * 0.95)
+        assert values["image", "ppv"] == pytest.approx(expected, abs=0.1)
+
+
+def test_reliability_bins_hold_every_unit_once(aligned):
+    found = groups.reliability(aligned)
+    sizes = found.groupby(["arm", "stage"])["n_units"].sum()
+    assert (sizes == len(aligned.rows)).all()
+    known = found.dropna()
+    assert ((known["low"] <= known["observed"]) & (known["observed"] <= known["high"])).all()

@@ -1,0 +1,98 @@
+"""Studies side by side: paired where their folds agree, refused with the reason where they do not."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mmbc.errors import StudyError
+from study import compare
+from study.evaluation.evaluation import evaluate
+from study.evaluation.side_by_side import together
+from study.records.stored_study import write_archive
+
+
+def renamed(study, name):
+    return dataclasses.replace(study, folder=study.folder.with_name(name))
+
+
+def changed(study, name, gain):
+    """The study under another name, its positives' logits higher by `gain`, another dropout in its settings."""
+    rows = study.predictions.copy()
+    rows["logit"] += gain * rows["label"] * (rows["arm"] != "logistic")
+    settings = study.settings.model_copy(update={"model": study.settings.model.model_copy(update={"dropout": 0.25})})
+    return dataclasses.replace(renamed(study, name), predictions=rows, settings=settings)
+
+
+def test_each_arm_is_compared_with_that_of_the_first_study(stored):
+    joined = together([renamed(stored, "A"), changed(stored, "B", 3.0)])
+    assert joined.study.settings.protocol.contrasts == tuple(
+        (f"B-{arm}", f"A-{arm}") for arm in ("image", "tabular", "concat", "attention")
+    )
+    assert joined.differing.to_dict("records") == [{"setting": "model.dropout", "A": 0.5, "B": 0.25}]
+    evaluation = evaluate(joined.study, n_replicates=100)
+    assert set(evaluation.comparisons["first"]) == {"B-image", "B-tabular", "B-concat", "B-attention"}
+    alone = {
+        name: evaluate(study, n_replicates=100).summary
+        for name, study in (("A", stored), ("B", changed(stored, "B", 3.0)))
+    }
+    for row in evaluation.comparisons.to_dict("records"):
+        arm = row["first"].removeprefix("B-")
+        first, second = (
+            alone[name].set_index(["arm", "level", "metric"]).loc[(arm, "patient", "roc_auc"), "value"] for name in "BA"
+        )
+        assert row["difference"] == pytest.approx(first - second, abs=1e-12) and row["difference"] > 0
+
+
+def test_a_study_with_itself_differs_in_nothing(stored):
+    evaluation = evaluate(together([renamed(stored, "A"), renamed(stored, "B")]).study, n_replicates=100)
+    assert np.array_equal(evaluation.comparisons["difference"], np.zeros(4))
+
+
+def test_what_does_not_agree_is_refused_with_the_reason(stored):
+    first = renamed(stored, "A")
+    with pytest.raises(StudyError, match="two or more studies with different names"):
+        together([first, first])
+    missing = dataclasses.replace(
+        renamed(stored, "B"), records={k: v for k, v in stored.records.items() if k != "image.r0.f0.s0"}
+    )
+    with pytest.raises(StudyError, match=r"B: is not finished \(1 of 20 cells are missing: image\.r0\.f0\.s0\)"):
+        together([first, missing])
+    swapped = [dict(entry) for entry in stored.folds["folds"]]
+    swapped[0]["test"], swapped[0]["train"] = swapped[0]["train"][:16], swapped[0]["test"]
+    with pytest.raises(StudyError, match=r"different folds: in repeat 0, fold 0, .* --folds results/A/folds\.json"):
+        together([first, dataclasses.replace(renamed(stored, "B"), folds=stored.folds | {"folds": swapped})])
+    images = stored.cohort.images.iloc[4:]
+    with pytest.raises(StudyError, match="not of the same rows: 4 images are in one alone"):
+        together(
+            [first, dataclasses.replace(renamed(stored, "B"), cohort=dataclasses.replace(stored.cohort, images=images))]
+        )
+    protocol = stored.settings.protocol.model_copy(update={"pool_views": "max"})
+    settings = stored.settings.model_copy(update={"protocol": protocol})
+    with pytest.raises(StudyError, match="evaluated by different rules .pool_views: 'mean' and 'max'"):
+        together([first, dataclasses.replace(renamed(stored, "B"), settings=settings)])
+    settings = stored.settings.model_copy(update={"arms": {"other": next(iter(stored.settings.arms.values()))}})
+    with pytest.raises(StudyError, match="no arm in common"):
+        together([first, dataclasses.replace(renamed(stored, "B"), settings=settings)])
+
+
+def test_the_command_writes_a_report(stored, tmp_path):
+    write_archive(renamed(stored, "A"), tmp_path / "A")
+    write_archive(changed(stored, "B", 3.0), tmp_path / "B")
+    done = CliRunner().invoke(
+        compare.app, [f"{tmp_path}/A", f"{tmp_path}/B", "--reports", f"{tmp_path}/reports", "--replicates", "100"]
+    )
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "reports" / "A-vs-B"
+    text = (folder / "report.md").read_text()
+    assert (
+        "take them as exploratory" in text
+        and "| model.dropout | 0.5 | 0.25 |" in text
+        and "B-concat minus A-concat" in text
+    )
+    assert "AUTHOR MUST FILL" not in text and "`seed`" not in text
+    assert {"report.html", "tables.xlsx", "tables.docx"} <= {path.name for path in folder.iterdir()}
+    assert (folder / "figures" / "contrasts.svg").exists() and (folder / "tables" / "comparisons.csv").exists()
+    failed = CliRunner().invoke(compare.app, [f"{tmp_path}/A"])
+    assert failed.exit_code == 2 and "two or more studies" in failed.output

@@ -1,0 +1,66 @@
+"""What a report says of the audit, of what was done without being asked, and of what remains of outlines."""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from study.checks.study_findings import audited
+from study.evaluation.evaluation import evaluate
+from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
+from study.reporting.document import report
+from study.reporting.pack import Options, gather
+from study.reporting.tables.audit import audit_table, remains
+from study.reporting.text.audit_paragraphs import brief, unasked
+
+LEFT = "What remains of the outlines: AUC 0.57 (0.50 to 0.64)."
+
+
+def outlined(stored):
+    """The study as if its images had had outlines, copies and a patient with two cases."""
+    cohort = stored.cohort
+    images = cohort.images.copy()
+    images.loc[images.index[:2], "case_id"] = "another"
+    copies = pd.DataFrame([{"step": "duplicate", "status": "Benign", "n_images": 3, "n_patients": 2}])
+    flow = pd.concat([cohort.flow[cohort.flow["step"] != "duplicate"], copies])
+    findings = (*stored.findings, Finding("A12", WARNING, LEFT, "one of each size class"))
+    return replace(stored, cohort=replace(cohort, images=images, flow=flow, n_outlined=7), findings=findings)
+
+
+def test_one_paragraph_says_what_was_done_without_being_asked(stored):
+    text = unasked(outlined(stored))
+    assert "drawn into 7 images were removed" in text
+    assert "3 pixel-identical copies" in text and "1 patient with more than one case is one group" in text
+    assert text.endswith("Patients, never images or cases, are divided between training and test.")
+    assert "\n" not in text
+    assert unasked(stored) == ""
+
+
+def test_outlines_that_were_kept_were_not_removed(stored):
+    study = outlined(stored)
+    data = study.settings.data.model_copy(update={"outlines": "keep"})
+    assert "removed" not in unasked(replace(study, settings=study.settings.model_copy(update={"data": data})))
+
+
+def test_what_remains_stands_under_every_headline_number(stored):
+    study = outlined(stored)
+    content = gather(study, evaluate(study, n_replicates=100), Options(figures=False))
+    main = next(table for table in content.tables if table.name == "main")
+    assert LEFT in main.caption
+    text = report(content)
+    assert text.count(LEFT) == 2  # after the answer, and under the table
+    assert "Done without being asked" in text
+    assert remains(stored) == ""
+
+
+def test_the_report_counts_the_checks_and_names_those_that_did_not_pass(stored):
+    findings = (Finding("A01", PASSED, "x"), Finding("A13", FAILED, "y"), Finding("A30", NOT_CHECKED, "z"))
+    text = brief(replace(stored, findings=findings))
+    assert text.startswith("1 passed, 1 failed (A13), 1 not checked.") and "A13 image size" in text
+    table = audit_table(replace(stored, findings=findings))
+    assert table.shown["Status"].tolist() == [PASSED, FAILED, NOT_CHECKED]
+    assert brief(replace(stored, findings=())) == ""
+
+
+def test_a_study_that_was_run_has_what_its_start_and_its_records_say(stored):
+    codes = {finding.code for finding in audited(stored).findings}
+    assert {"A01", "A03", "A22", "A24", "A25", "A28", "A32"} <= codes

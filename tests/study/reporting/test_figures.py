@@ -1,0 +1,410 @@
+"""The figures: drawn without a warning for every kind of study, true to the evaluation, fit for print."""
+
+import dataclasses
+import re
+
+import matplotlib.colors
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mmbc.errors import ConfigError
+from study.design.study_file import BASELINE, Arm
+from study.evaluation.evaluation import evaluate
+from study.records.stored_study import planned_cells
+from study.reporting.figures import curves, folds, forests, overview, shrink
+from study.reporting.figures.catalogue import ORDER, catalogue
+from study.reporting.figures.flow import flow
+from study.reporting.figures.style import JOURNALS, look, looks, save, styled
+from study.text.format import interval
+
+FOUR = ["image", "tabular", "concat", "attention"]
+MANY = [*FOUR, "a_name_of_20_letters", "B", "no-age", "no_density", "late_fusion", "gated", "deep", "wide"]
+
+
+@pytest.fixture(scope="module")
+def study(evaluated):
+    return evaluated[0]
+
+
+@pytest.fixture(scope="module")
+def evaluation(evaluated):
+    return evaluated[1]
+
+
+def altered(study, predictions, arms=None, history=None, folds=None, **protocol):
+    """A study of these predictions, with other arms and another protocol."""
+    settings = study.settings.model_copy(update={"protocol": study.settings.protocol.model_copy(update=protocol)})
+    if arms:
+        settings = settings.model_copy(update={"arms": {arm: Arm(question="?") for arm in arms}})
+    there = predictions[["arm", "repeat", "fold", "seed"]].drop_duplicates().itertuples(index=False, name=None)
+    records = {f"{a}.r{r}.f{f}.s{s}": {"arm": a, "repeat": r, "fold": f, "seed": s} for a, r, f, s in there}
+    planned = [n for n in planned_cells(settings, folds or study.folds) if n in records or not n.startswith(BASELINE)]
+    return dataclasses.replace(
+        study,
+        settings=settings,
+        folds=folds or study.folds,
+        planned=tuple(planned),
+        records=records,
+        predictions=predictions,
+        history=study.history.iloc[:0] if history is None else history,
+    )
+
+
+def one_arm(study):
+    return altered(study, study.predictions.query("arm == 'image'"), ["image"])
+
+
+def twelve_arms(study):
+    rng, rows = np.random.default_rng(0), study.predictions
+    parts = [rows[rows["arm"] == BASELINE]]
+    for number, arm in enumerate(MANY):
+        mine = rows[rows["arm"] == FOUR[number % 4]]
+        parts.append(mine.assign(arm=arm, logit=mine["logit"] + rng.normal(0, 0.2, len(mine))))
+    pairs = (("concat", "image"), ("a_name_of_20_letters", "no_density"), ("late_fusion", "gated"))
+    return altered(study, pd.concat(parts, ignore_index=True), MANY, contrasts=pairs, prevalence=0.01)
+
+
+def three_seeds(study):
+    rng, rows = np.random.default_rng(1), study.predictions
+    parts = [rows[rows["arm"] == BASELINE]]
+    for seed in range(3):
+        mine = rows[rows["arm"] != BASELINE]
+        parts.append(mine.assign(seed=seed, logit=mine["logit"] + rng.normal(0, 0.2, len(mine))))
+    pairs = (("concat", "tabular"), ("concat", "image"), ("tabular", BASELINE))
+    return altered(study, pd.concat(parts, ignore_index=True), seeds=3, contrasts=pairs)
+
+
+def hold_out(study):
+    first = study.folds["folds"][0]
+    single = {"kind": "holdout", "n_folds": 1, "repeats": 1, "folds": [first]}
+    rows = study.predictions.query("repeat == 0 and fold == 0")
+    return altered(study, rows, folds=single, repeats=1, holdout=0.5)
+
+
+def half_finished(study):
+    rows = study.predictions.query("not (arm == 'attention' or (arm == 'concat' and repeat == 1))")
+    return altered(study, rows)
+
+
+def nothing_finished(study):
+    return altered(study, study.predictions.iloc[:0])
+
+
+def imported(study):
+    environment = study.environment | {"imported": True}
+    return dataclasses.replace(altered(study, study.predictions, history=study.history), environment=environment)
+
+
+def breasts(study):
+    data = study.settings.data.model_copy(update={"label_level": "breast"})
+    settings = study.settings.model_copy(update={"data": data})
+    return dataclasses.replace(altered(study, study.predictions), settings=settings)
+
+
+def with_prevalence(study):
+    protocol = study.settings.protocol.model_copy(update={"prevalence": 0.2})
+    return dataclasses.replace(study, settings=study.settings.model_copy(update={"protocol": protocol}))
+
+
+CASES = {
+    "one arm": one_arm,
+    "twelve arms": twelve_arms,
+    "three seeds": three_seeds,
+    "hold-out": hold_out,
+    "half": half_finished,
+    "nothing": nothing_finished,
+    "imported": imported,
+    "breasts": breasts,
+    "all": with_prevalence,
+}
+ALWAYS = {"flow", "study_grid"}
+PLAIN = ALWAYS | {"main", "roc_pr", "calibration", "risk", "confusion"}
+EXPECTED = {
+    "one arm": PLAIN | {"auc_by_fold"},
+    "twelve arms": PLAIN | {"auc_by_fold", "contrasts", "decision"},
+    "three seeds": PLAIN | {"auc_by_fold", "contrasts"},
+    "hold-out": PLAIN | {"contrasts"},
+    "half": PLAIN | {"auc_by_fold"},
+    "nothing": ALWAYS,
+    "imported": PLAIN | {"auc_by_fold", "contrasts"},
+    "breasts": PLAIN | {"auc_by_fold", "contrasts"},
+    "all": PLAIN | {"auc_by_fold", "contrasts", "decision", "loss_accuracy", "f1_auc", "generalisation_gap"},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_figure_of_every_kind_of_study(case, study, tmp_path):
+    chosen = CASES[case](study)
+    drawings = catalogue(chosen, evaluate(chosen, n_replicates=50))
+    assert set(drawings) - {"subgroups"} == EXPECTED[case]
+    assert list(drawings) == [name for name in ORDER if name in drawings]
+    for name, drawing in drawings.items():
+        figure, data = drawing.draw()
+        assert figure.get_size_inches()[0] * 25.4 == pytest.approx(JOURNALS["nature"][drawing.wide]), name
+        assert len(data) and drawing.title and drawing.caption.endswith("."), name
+        assert "nan" not in drawing.caption and "  " not in drawing.caption and ".." not in drawing.caption, name
+        figure.draw_without_rendering()
+        assert overhang(figure) < 1, name
+
+
+def overhang(figure):
+    """How far anything drawn leaves the canvas, in points."""
+    box, (wide, tall) = figure.get_tightbbox(), figure.get_size_inches()
+    return 72 * max(-box.x0, -box.y0, box.x1 - wide, box.y1 - tall)
+
+
+def test_the_files_are_fit_for_print_and_the_same_twice(study, evaluation, tmp_path):
+    names = ("main", "contrasts", "roc_pr", "flow")
+    for folder in ("once", "again"):
+        drawings = catalogue(study, evaluation)
+        for name in names:
+            save(*drawings[name].draw(), tmp_path / folder, name, "a notice")
+    for name in names:
+        wide = catalogue(study, evaluation)[name].wide
+        with Image.open(tmp_path / "once" / f"{name}.png") as image:
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+            assert image.width == (2161 if wide else 1051)
+        pdf = (tmp_path / "once" / f"{name}.pdf").read_bytes()
+        assert b"/FontFile2" in pdf and b"/Type3" not in pdf and b"CreationDate" not in pdf
+        svg = (tmp_path / "once" / f"{name}.svg").read_text()
+        assert "<text" in svg and "a notice" in svg and len(svg) < 150_000 and "<dc:date>" not in svg
+        assert not re.search(r' d="[^"]*\.\d{3}', svg), "coordinates of 2 decimals"
+        assert pd.read_csv(tmp_path / "once" / f"{name}.csv").columns[-1] == "notice: a notice"
+    for path in (tmp_path / "once").iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("journal", JOURNALS)
+def test_widths_of_journals_reach_every_figure(journal, study, evaluation):
+    with styled(journal):
+        for name, drawing in catalogue(study, evaluation).items():
+            if name in ("main", "flow", "contrasts", "auc_by_fold", "risk"):
+                figure, _ = drawing.draw()
+                assert figure.get_size_inches()[0] * 25.4 == pytest.approx(JOURNALS[journal][drawing.wide]), name
+
+
+def test_an_unknown_journal_is_refused():
+    with pytest.raises(ConfigError, match="did you mean 'nature'"), styled("natur"):
+        pass
+
+
+def texts_of(figure):
+    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+
+
+def test_the_legend_has_the_table_s_auc(study, evaluation):
+    known = looks([*study.settings.arms, BASELINE])
+    figure, data = overview.main(evaluation.scores, evaluation.summary, evaluation.reliability, known, evaluation.unit)
+    areas = evaluation.summary.query("level == 'patient' and metric == 'roc_auc'")
+    for line in areas.itertuples():
+        assert interval("roc_auc", line.value, line.low, line.high) in texts_of(figure)
+    histogram = data[data["panel"] == "histogram"].groupby("arm")["y"].sum()
+    assert histogram.to_numpy() == pytest.approx(1)
+
+
+def test_areas_under_the_mean_curves_are_the_table_s(study, evaluation):
+    known = looks([*study.settings.arms, BASELINE])
+    _, data = curves.roc_pr(evaluation.scores, evaluation.summary, known, "patient")
+    table = evaluation.summary.query("level == 'patient'").set_index(["arm", "metric"])["value"]
+    for (arm, curve), line in data.groupby(["arm", "curve"]):
+        area = np.trapezoid(line["mean"], line["x"])
+        assert area == pytest.approx(table[arm, "roc_auc" if curve == "roc" else "pr_auc"], abs=1e-9)
+        assert (line["low"] <= line["mean"] + 1e-12).all() and (line["mean"] <= line["high"] + 1e-12).all()
+
+
+def test_ties_and_jumps_of_a_roc_curve_by_hand():
+    part = pd.DataFrame({"label": [1, 0, 1, 0], "logit": [2.0, 1.0, 1.0, 0.0]})
+    mean = curves.averaged([curves.roc_of(part)], curves._linear)
+    assert mean["x"].tolist() == [0, 0, 0.5, 0.5, 1, 1]
+    assert mean["mean"].to_numpy() == pytest.approx([0, 0.5, 1, 1, 1, 1], abs=1e-6)
+    recall, precision = curves.precision_of(part)
+    assert recall.tolist() == [0.5, 1] and precision == pytest.approx([1, 2 / 3])
+
+
+def test_dots_per_seed_by_hand():
+    rows = [
+        {"arm": arm, "level": "patient", "metric": "roc_auc", "repeat": 0, "fold": fold, "seed": seed, "value": value}
+        for arm, seed, values in (("a", 0, (0.8, 0.6)), ("a", 1, (0.9, np.nan)), (BASELINE, 0, (0.5, 0.5)))
+        for fold, value in enumerate(values)
+    ]
+    found = forests.seed_differences(pd.DataFrame(rows), "a", BASELINE, "patient")
+    assert found.to_dict() == pytest.approx({0: 0.2, 1: 0.4})
+    back = forests.seed_differences(pd.DataFrame(rows), BASELINE, "a", "patient")
+    assert back.to_dict() == pytest.approx({0: -0.2, 1: -0.4})
+
+
+def test_the_mean_of_the_dots_is_the_difference(study):
+    chosen = three_seeds(study)
+    found = evaluate(chosen, n_replicates=50)
+    _, data = forests.contrasts(found.comparisons, found.per_fold, "patient", 0.02)
+    for _, lines in data.groupby(["first", "second"]):
+        seeds = lines.loc[lines["what"] == "seed", "value"]
+        whole = lines.loc[lines["what"] == "difference", "value"]
+        assert len(seeds) == 3 and seeds.mean() == pytest.approx(whole.iloc[0], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"verdict": "better", "e1_low": 0.03, "e1_high": 0.1, "n_seeds": 3}, "better,\nby more than 0.02"),
+        ({"verdict": "worse", "e1_low": -0.015, "e1_high": -0.01, "n_seeds": 3}, "worse,\nby less than 0.02"),
+        ({"verdict": "better", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 3}, "better,\nsize unresolved"),
+        (
+            {"verdict": "better", "e1_low": 0.03, "e1_high": 0.1, "e2_low": 0.01, "e2_high": 0.1},
+            "better,\nsize unresolved",
+        ),
+        ({"verdict": "not assessed", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 1}, "not assessed\n(1 of 3 seeds)"),
+        ({"verdict": "not assessed", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 3}, "not assessed\n(one split)"),
+        ({"verdict": "equivalent", "e1_low": 0.0, "e1_high": 0.01, "n_seeds": 3}, "equivalent\n(±0.02)"),
+        ({"verdict": "inconclusive", "e1_low": 0.0, "e1_high": 0.01, "n_seeds": 3}, "inconclusive"),
+    ],
+)
+def test_verdicts_in_a_few_words(row, said):
+    assert forests.verdict({"e2_low": row["e1_low"], "e2_high": row["e1_high"], **row}, 0.02) == said
+
+
+def test_the_grid_marks_what_is_missing(study):
+    half = half_finished(study)
+    found = evaluate(half, n_replicates=50)
+    figure, data = catalogue(half, found)["study_grid"].draw()
+    table = data.set_index(["arm", "fold"])
+    assert table.loc[("attention", 0), "n_finished"] == 0 and np.isnan(table.loc[("attention", 0), "value"])
+    assert table.loc[("concat", 1), ["n_finished", "n_planned"]].tolist() == [1, 2]
+    assert texts_of(figure).count("missing") == 2 and sum("1 of 2" in text for text in texts_of(figure)) == 2
+    mean = found.per_fold.query("arm == 'image' and fold == 0 and level == 'patient' and metric == 'roc_auc'")
+    assert table.loc[("image", 0), "value"] == pytest.approx(mean["value"].mean())
+
+
+def test_a_fold_without_both_classes_is_not_a_missing_cell():
+    cells = pd.DataFrame(
+        {"arm": "image", "repeat": 0, "fold": [0, 1], "seed": 0, "finished": True, "value": [0.7, np.nan]}
+    )
+    figure, _ = folds.study_grid(cells, looks(["image"]), "patient")
+    assert "n/a" in texts_of(figure) and "missing" not in texts_of(figure)
+
+
+def test_suppressed_subgroups_say_so():
+    lines = {"arm": "image", "column": "age", "level": "patient", "interaction_p": 0.5}
+    found = pd.DataFrame(
+        [
+            lines
+            | {
+                "group": "< 50",
+                "n_patients": 40.0,
+                "n_positive": 12.0,
+                "value": 0.7,
+                "low": 0.6,
+                "high": 0.8,
+                "suppressed": False,
+            },
+            lines
+            | {
+                "group": "unknown",
+                "n_patients": np.nan,
+                "n_positive": np.nan,
+                "value": np.nan,
+                "low": np.nan,
+                "high": np.nan,
+                "suppressed": True,
+            },
+        ]
+    )
+    summary = pd.DataFrame([{"arm": "image", "level": "patient", "metric": "roc_auc", "value": 0.72}])
+    figure, data = forests.subgroups(found, summary, looks(["image"]), "patient")
+    assert {"40 (12)", "fewer than 10 of a class"} <= set(texts_of(figure))
+    assert data["overall"].tolist() == [0.72, 0.72]
+
+
+def test_arms_differ_in_colour_dash_and_marker():
+    known = looks([*MANY, BASELINE])
+    assert len({(one.colour, str(one.dash)) for one in known.values()}) == len(known)
+    assert len({one.marker for one in known.values()}) == len(known)
+    four = [known[arm] for arm in FOUR]
+    assert len({str(one.dash) for one in four}) == 4
+    luminance = [np.dot(matplotlib.colors.to_rgb(one.colour), [0.2126, 0.7152, 0.0722]) for one in known.values()]
+    assert max(luminance) < 0.68, "all are readable on white"
+    assert look("concat", ["concat"]) == look("concat", MANY)
+    assert look("mine", ["mine", "image"]) != look("image", ["mine", "image"])
+
+
+def test_names_of_arms_elsewhere_start_with_the_first_look():
+    assert look("resnet", ["resnet", "vit"]).colour == look("image", ["image"]).colour
+
+
+def test_a_palette_keeps_areas_exactly(tmp_path):
+    rng = np.random.default_rng(0)
+    drawn = np.full((200, 200, 3), 255, dtype=np.uint8)
+    drawn[50:150, 50:150] = (213, 94, 0)
+    drawn[:4] = rng.integers(250, 256, (4, 200, 3))
+    path = tmp_path / "drawn.png"
+    Image.fromarray(drawn).save(path)
+    (tmp_path / "small.png").write_bytes(shrink.small_png(path.read_bytes(), 300))
+    with Image.open(tmp_path / "small.png") as small:
+        assert small.mode == "P" and small.getpixel((100, 100)) is not None
+        pixels = np.asarray(small.convert("RGB"))
+    assert (pixels[50:150, 50:150] == (213, 94, 0)).all() and np.abs(pixels.astype(int) - drawn).max() < 20
+
+
+def test_paths_are_written_short():
+    svg = '<path d="M 1.23456 2 \nL 1.23456 3.999 \nL 5 4 \nL 6 4 \nL 6 4 \nL 7 8 \n" style="x"/>'
+    assert shrink.small_svg(svg) == '<path d="M1.23 2V4H5H6L7 8" style="x"/>'
+
+
+def test_captions_say_what_the_numbers_rest_on(study, evaluation):
+    captions = {name: drawing.caption for name, drawing in catalogue(study, evaluation).items()}
+    n = f"n = {study.cohort.n_patients} patients"
+    for name in ("main", "roc_pr", "contrasts", "auc_by_fold", "calibration", "risk", "confusion"):
+        assert n in captions[name] and "patient level" in captions[name], name
+    for name in ("main", "roc_pr", "contrasts", "auc_by_fold", "calibration"):
+        assert "E1" in captions[name] and "95 %" in captions[name], name
+    assert "image level" in captions["loss_accuracy"] and "no confidence band" in captions["roc_pr"]
+
+
+def test_predictions_without_validation_rows_are_not_called_calibrated(study, evaluation):
+    lacking = (
+        "sensitivity_at_90_specificity",
+        "specificity_achieved",
+        "specificity_at_90_sensitivity",
+        "sensitivity_achieved",
+    )
+    bare = dataclasses.replace(
+        evaluation,
+        summary=evaluation.summary[~evaluation.summary["metric"].isin(lacking)],
+        reliability=evaluation.reliability.query("stage == 'after'"),
+        scores=evaluation.scores.assign(site=None),
+    )
+    drawings = catalogue(imported(study), bare)
+    assert not {"loss_accuracy", "f1_auc", "generalisation_gap"} & set(drawings), "nothing is known of the training"
+    for name, drawing in drawings.items():
+        figure, _ = drawing.draw()
+        shown = " ".join([drawing.caption, *texts_of(figure)])
+        assert "alibrated p" not in shown and "Platt" not in shown and "scaling" not in shown, name
+
+
+def test_few_positives_end_the_axes_of_probabilities_early(study, evaluation):
+    rare = {"prob_calibrated": evaluation.scores["prob_calibrated"] / 20}
+    lines = evaluation.reliability
+    columns = {name: lines[name] / 20 for name in ("mean_prob", "observed", "low", "high")}
+    found = dataclasses.replace(
+        evaluation, scores=evaluation.scores.assign(**rare), reliability=lines.assign(**columns)
+    )
+    for name in ("main", "calibration", "risk"):
+        figure, _ = catalogue(study, found)[name].draw()
+        assert any(axes.get_xlim()[1] < 0.2 for axes in figure.axes), name
+
+
+@pytest.mark.parametrize("n_statuses", [1, 2, 4, 9])
+def test_the_flow_fits_its_canvas_whatever_its_names(n_statuses):
+    steps = ("listed", "unreadable or damaged, as the reader says", "missing", "used")
+    counts = pd.DataFrame(
+        [
+            {"step": step, "status": f"a rather long status {number}", "n_images": 12345, "n_patients": 999}
+            for step in steps
+            for number in range(n_statuses)
+        ]
+    )
+    figure, data = flow(counts, 2400)
+    assert overhang(figure) < 1 and data is counts
+    assert any("2400 patients" in text for text in texts_of(figure))

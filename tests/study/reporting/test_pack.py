@@ -1,0 +1,299 @@
+"""The pack as a whole: what is in it, what its documents say, and that they stay true when the numbers are bad."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import openpyxl
+import pandas as pd
+import pytest
+
+from study.evaluation.evaluation import evaluate
+from study.reporting.document import places, report, supplement
+from study.reporting.pack import Options, gather, write_pack
+from study.reporting.tables import markdown
+from study.stats.procedure import PROCEDURE
+from study.text import format as shown
+
+NOTICE = "synthetic phantom cohort, not clinical evidence"
+ABOUT = {"file": "mine.csv", "sha256": "0" * 64, "n_rows": 12, "columns": {}}
+OPTIONS = Options(n_replicates=200, archive=True)
+
+
+@pytest.fixture(scope="module")
+def pack(evaluated, tmp_path_factory):
+    stored, evaluation = evaluated
+    folder = tmp_path_factory.mktemp("reports") / "finished"
+    write_pack(stored, evaluation, folder, OPTIONS)
+    return stored, evaluation, folder
+
+
+def with_seeds(stored, n_seeds, gain=0.0):
+    """Return the study with more training seeds: the same logits, the arm `concat` better by `gain` on positives."""
+    rng = np.random.default_rng(1)
+    frames = []
+    for seed in range(n_seeds):
+        rows = stored.predictions[stored.predictions["arm"] != "logistic"].copy()
+        rows["logit"] += rng.normal(0, 0.05, len(rows)) + gain * rows["label"] * (rows["arm"] == "concat")
+        frames.append(rows.assign(seed=seed))
+    frames.append(stored.predictions[stored.predictions["arm"] == "logistic"])
+    records = {
+        name.replace(".s0", f".s{seed}"): record | {"seed": seed}
+        for seed in range(n_seeds)
+        for name, record in stored.records.items()
+        if seed == 0 or record["arm"] != "logistic"
+    }
+    settings = stored.settings.model_copy(
+        update={"protocol": stored.settings.protocol.model_copy(update={"seeds": n_seeds})}
+    )
+    return dataclasses.replace(
+        stored,
+        predictions=pd.concat(frames, ignore_index=True),
+        records=records,
+        planned=tuple(records),
+        settings=settings,
+    )
+
+
+def written(study, **options):
+    """Return the documents of a study and its tables as Markdown, without figures."""
+    evaluation = evaluate(study, n_replicates=100)
+    content = gather(study, evaluation, Options(figures=False, **options))
+    tables = {f"tables/{table.name}.md": markdown(table, content.notice) for table in content.tables}
+    return {"report.md": report(content), "supplement.md": supplement(content), **tables}, evaluation
+
+
+def test_everything_is_there_and_listed_with_its_digest(pack):
+    folder = pack[2]
+    listed = json.loads((folder / "pack.json").read_text())["files"]
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {name for name in found if not name.startswith("study/")} == {*listed, "pack.json"}
+    for name in (
+        "report.md",
+        "supplement.md",
+        "report.html",
+        "numbers.json",
+        "numbers.tex",
+        "methods.md",
+        "methods.tex",
+        "references.bib",
+        "tables.xlsx",
+        "tables.docx",
+        "tables/all.tex",
+        "checklists/tripod_ai_2024.md",
+        "checklists/claim_2024.csv",
+        "study/archive.json",
+    ):
+        assert name in found
+    figures = {name.removeprefix("figures/") for name in found if name.startswith("figures/")}
+    assert {"main.png", "main.pdf", "main.svg", "main.csv", "contrasts.svg", "study_grid.png"} <= figures
+    assert len(figures) % 4 == 0
+    for table in {name.split("/")[1].split(".")[0] for name in found if name.startswith("tables/")} - {"all"}:
+        assert {f"tables/{table}.{kind}" for kind in ("md", "csv", "tex")} <= found
+
+
+def test_the_same_study_gives_the_same_bytes_and_stale_files_go(pack, tmp_path, monkeypatch):
+    from study.reporting import pack as module
+
+    stored, evaluation, folder = pack
+    everything = module.catalogue
+    monkeypatch.setattr(module, "catalogue", lambda *a: {"roc_pr": everything(*a)["roc_pr"]})
+    write_pack(stored, evaluation, tmp_path, OPTIONS)
+    for path in tmp_path.rglob("*"):
+        name = str(path.relative_to(tmp_path))
+        if path.is_file() and name.startswith(("figures/", "tables", "numbers", "study/", "methods")):
+            assert path.read_bytes() == (folder / name).read_bytes(), name
+    (tmp_path / "notes.txt").write_text("the author's own")
+    write_pack(stored, evaluation, tmp_path, dataclasses.replace(OPTIONS, figures=False))
+    assert not list((tmp_path / "figures").iterdir()) and (tmp_path / "notes.txt").exists()
+    assert "figures/" not in (tmp_path / "report.md").read_text()
+
+
+def test_every_link_and_every_pointer_of_a_checklist_leads_somewhere(pack):
+    stored, evaluation, folder = pack
+    for name in ("report.md", "supplement.md"):
+        text = (folder / name).read_text()
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            assert target.startswith("http") or (folder / target).exists(), target
+    there = places(gather(stored, evaluation, OPTIONS))
+    for name in ("tripod_ai_2024", "claim_2024"):
+        rows = pd.read_csv(folder / "checklists" / f"{name}.csv", dtype=str, keep_default_na=False)
+        for status, where in rows[["status", "where"]].to_numpy():
+            pointers = [part for part in where.split(": ")[0].split("; ") if part]
+            assert status == "AUTHOR MUST FILL" or status == "not applicable" or set(pointers) <= there
+
+
+def test_the_notice_is_on_every_table_figure_and_document(pack):
+    folder = pack[2]
+    for file in [*(folder / "tables").glob("*.csv"), *(folder / "figures").glob("*.csv")]:
+        assert pd.read_csv(file).columns[-1] == f"notice: {NOTICE}", file.name
+    for file in [*(folder / "tables").glob("*.md"), *(folder / "tables").glob("*.tex"), folder / "numbers.tex"]:
+        assert NOTICE in file.read_text(), file.name
+    for name in ("report.md", "supplement.md", "report.html"):
+        assert NOTICE in (folder / name).read_text()
+    workbook = openpyxl.load_workbook(folder / "tables.xlsx")
+    for sheet in workbook:
+        assert any(NOTICE in str(cell.value) for row in sheet.iter_rows(max_row=6) for cell in row), sheet.title
+
+
+def test_the_report_says_what_the_numbers_say(pack):
+    stored, evaluation, folder = pack
+    text = (folder / "report.md").read_text()
+    line = evaluation.summary.set_index(["arm", "level", "metric"]).loc[("concat", "patient", "roc_auc")]
+    assert shown.interval("roc_auc", line["value"], line["low"], line["high"]) in text
+    lines = evaluation.intervals
+    e2 = lines[(lines["level"] == "patient") & (lines["metric"] == "roc_auc") & (lines["method"] == PROCEDURE)]
+    assert len(e2) == 5
+    for row in e2.to_dict("records"):
+        cell = shown.interval("roc_auc", row["value"], row["low"], row["high"])
+        assert cell in (folder / "supplement.md").read_text(), row["arm"]
+    assert f"{len(stored.cohort.images)} images of {stored.cohort.n_patients} patients" in text
+    assert "significant" not in text.lower() and not re.search(r"\bnan\b", text)
+    titles = re.findall(r"^## (.*)", text, re.MULTILINE)
+    assert titles[0] == "Answer" and titles[-1] == "Limitations"
+    titles = re.findall(r"^## (.*)", (folder / "supplement.md").read_text(), re.MULTILINE)
+    assert titles == [
+        "Cohort",
+        "Protocol",
+        "Performance",
+        "Differences between arms",
+        "Calibration",
+        "Operating points",
+        "Subgroups",
+        "Errors",
+        "Training",
+        "Audit",
+        "Limitations",
+        "Provenance",
+        "Checklists",
+        "References",
+    ]
+
+
+def test_what_no_contrast_tests_against_the_baseline_is_called_exploratory(pack):
+    _, evaluation, folder = pack
+    found = evaluation.against_baseline.set_index("first")
+    value = evaluation.summary.query("level == 'patient' and metric == 'roc_auc'").set_index("arm")["value"]
+    assert list(found.index) == ["image", "tabular", "concat", "attention"]
+    for arm, row in found.iterrows():
+        assert row["difference"] == pytest.approx(value[arm] - value["logistic"], abs=1e-12)
+        assert row["low"] < row["difference"] < row["high"]
+    assert "exploratory, E1 and not adjusted" in (folder / "report.md").read_text()
+
+
+def test_a_tiny_cohort_gets_a_warning_and_no_ranking(pack):
+    text = (pack[2] / "report.md").read_text()
+    answer = text.split("## Answer")[1].split("## Cohort")[0]
+    assert "too small to compare anything" in answer and "13 patients in the smaller class" in answer
+    assert "add to" not in answer and "better" not in answer
+    assert "contrasts.png" not in text and "Differences between arms" not in text
+
+
+@pytest.fixture
+def large(pack, monkeypatch):
+    """The finished study, taken for one that is large enough to be ranked."""
+    from study.reporting.text import answer
+
+    monkeypatch.setattr(answer, "TINY", 2)
+    return pack[0]
+
+
+def test_one_seed_names_the_command_that_adds_what_is_missing(large):
+    documents, _ = written(large)
+    answer = documents["report.md"].split("## Cohort")[0]
+    assert "In these fitted models" in answer or "even in these fitted models" in answer
+    assert "`test --seeds 3` extends this study" in answer
+
+
+def test_verdicts_are_told_in_plain_words(large):
+    documents, evaluation = written(with_seeds(large, 3, gain=8.0))
+    verdicts = evaluation.comparisons.set_index(["first", "second"])["verdict"]
+    answer = documents["report.md"].split("## Cohort")[0]
+    assert verdicts["concat", "tabular"] == "better" == verdicts["concat", "image"]
+    assert "**The mammograms add to the clinical columns" in answer
+    assert "**The clinical columns add to the mammograms" in answer
+    assert "not assessed" not in answer
+    worse, evaluation = written(with_seeds(large, 3, gain=-8.0))
+    assert "Adding the mammograms to the clinical columns made predictions worse" in worse["report.md"]
+    same, evaluation = written(with_seeds(large, 3))
+    for row in evaluation.comparisons.to_dict("records"):
+        assert row["verdict"] in ("inconclusive", "better", "worse", "non-inferior")
+        assert row["sentence"] in same["report.md"], "the numbers stand behind the words"
+
+
+def test_a_study_with_nothing_finished_still_gets_a_pack(pack, tmp_path):
+    stored = dataclasses.replace(
+        pack[0], records={}, predictions=pack[0].predictions.iloc[:0], history=pack[0].history.iloc[:0]
+    )
+    text = write_pack(stored, evaluate(stored, n_replicates=100), tmp_path).read_text()
+    assert "No arm is finished yet" in text and "**Unfinished: 20 of 20 cells are not there yet" in text
+
+
+def test_a_study_without_one_arm_says_so_at_the_top_and_reports_the_others(pack):
+    stored, _, folder = pack
+    assert "Unfinished" not in (folder / "report.md").read_text()
+    records = {name: record for name, record in stored.records.items() if not name.startswith("image.r1")}
+    partial = dataclasses.replace(
+        stored, records=records, predictions=stored.predictions.query("not (arm == 'image' and repeat == 1)")
+    )
+    text = written(partial)[0]["report.md"]
+    assert text.split("\n\n")[2].startswith("> **Unfinished: 2 of 20 cells are not there yet")
+    assert (
+        "3 arms were compared: tabular (clinical columns alone), concat (mammograms and clinical columns, fused by"
+        in text
+    )
+    assert re.search(r"\| image \|.*2 of 4 cells", text), "the missing arm keeps its row"
+    alone = {name: record for name, record in records.items() if name.startswith("logistic")}
+    partial = dataclasses.replace(
+        stored,
+        records=alone,
+        predictions=stored.predictions.query("arm == 'logistic'"),
+        history=stored.history.iloc[:0],
+    )
+    assert "No arm is finished yet" in written(partial)[0]["report.md"]
+
+
+def test_a_declared_prevalence_gives_predictive_values_and_net_benefit(pack):
+    protocol = pack[0].settings.protocol.model_copy(update={"prevalence": 0.05})
+    stored = dataclasses.replace(pack[0], settings=pack[0].settings.model_copy(update={"protocol": protocol}))
+    documents, _ = written(stored)
+    assert "PPV" in documents["tables/operating_points.md"] and "tables/decision.md" in documents
+    assert not (pack[2] / "tables" / "decision.md").exists() and not (pack[2] / "figures" / "decision.png").exists()
+    middle = next(line for line in documents["tables/decision.md"].splitlines() if line.startswith("| 5"))
+    assert abs(float(middle.split("|")[-2].strip().replace("−", "-"))) < 0.4, "recall all is 0 near the prevalence"
+
+
+def test_imported_predictions_say_nothing_of_training(large):
+    study = dataclasses.replace(
+        large, environment={**large.environment, "imported": ABOUT}, history=large.history.iloc[:0]
+    )
+    documents, _ = written(study)
+    text = documents["report.md"] + documents["supplement.md"]
+    for word in ("AdamW", "EfficientNet", "efficientnet", "epoch", "fine-tuned", "## Training", "--seeds"):
+        assert word not in text, word
+    assert "mine.csv" in text and "AUTHOR MUST FILL" in text
+    assert "column `seed`" in text
+
+
+def test_table_one_by_hand(pack):
+    stored, _, folder = pack
+    table = pd.read_csv(folder / "tables" / "table_1.csv").set_index(["characteristic", "group"])
+    patients = stored.cohort.images.drop_duplicates("patient_id")
+    ages = patients.groupby("status")["age"]
+    assert table.loc[("age, mean (SD)", "Cancer"), "mean"] == pytest.approx(ages.mean()["Cancer"], rel=1e-12)
+    one, other = (patients.loc[patients["label"] == label, "age"] for label in (1, 0))
+    expected = (one.mean() - other.mean()) / ((one.var() + other.var()) / 2) ** 0.5
+    assert table.loc[("age, mean (SD)", "All"), "standardised_difference"] == pytest.approx(expected)
+
+
+def test_errors_by_hand(pack):
+    stored, evaluation, folder = pack
+    found = evaluation.errors.set_index(["patient_id", "arm"])
+    units = evaluation.scores.query("level == 'patient'")
+    mine = units[(units["arm"] == "concat") & (units["patient_id"] == units["patient_id"].iloc[0])]
+    wrong = ((mine["prob_calibrated"] >= 0.5) != (mine["label"] == 1)).mean()
+    row = found.loc[(units["patient_id"].iloc[0], "concat")]
+    assert (row["wrong"], row["mean_prob"]) == (wrong, pytest.approx(mine["prob_calibrated"].mean()))
+    table = pd.read_csv(folder / "tables" / "errors.csv")
+    assert table["distance"].is_monotonic_decreasing and len(table) == stored.cohort.n_patients

@@ -1,0 +1,222 @@
+"""Each format of a table, on tables made by hand."""
+
+import csv
+import io
+import math
+import shutil
+import subprocess
+import zipfile
+
+import docx
+import openpyxl
+import pandas as pd
+import pytest
+from docx.oxml.ns import qn
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.reporting.tables import PaperTable, latex, latex_document, markdown, table_files, to_csv, word, workbook
+from study.reporting.tables.latex import SPECIAL, escaped
+from study.reporting.tables.layout import GAP, alignment, grids
+from study.reporting.tables.workbook import HEADER, SHARE, THREE, P, number_format
+
+NOTICE = "synthetic & 100 % made up"
+NAN = float("nan")
+
+
+@pytest.fixture
+def table():
+    data = pd.DataFrame(
+        {
+            "arm": ["image", "=1+1", "odd|name_1"],
+            "metric": ["roc_auc", "accuracy", "roc_auc"],
+            "value": [0.1 + 0.2, 2 / 3, NAN],
+            "e1_p": [0.0004, 0.5, NAN],
+            "n_patients": [294, 59, 1000],
+            "primary": [True, False, True],
+        }
+    )
+    shown = pd.DataFrame(
+        {
+            "Arm": ["image", "=1+1", "odd|name_1"],
+            "AUC": ["0.300 (0.200 to 0.400)", "−0.667 (−0.700 to 0.100)", "n/a"],
+            "p": ["< 0.001", "0.500", "n/a"],
+            "Note": ["100 % & ±δ ≥ #1", "[square] \\ {curly} $~^", "ok"],
+        }
+    )
+    return PaperTable("hand", "By hand_1 & more", "Who: 50 % of n_1 within ±δ.", data, shown)
+
+
+def wide(n_columns=30, n_rows=3):
+    columns = {f"metric {i}": [f"{0.1 * r:.3f} (0.100 to 0.900)" for r in range(n_rows)] for i in range(n_columns)}
+    shown = pd.DataFrame({"Arm": [f"arm {r}" for r in range(n_rows)]} | columns)
+    return PaperTable("wide", "Wide", "Wide.", shown, shown)
+
+
+def test_markdown_keeps_cells_apart(table):
+    lines = markdown(table, NOTICE).splitlines()
+    assert lines[0] == "**By hand_1 & more**" and lines[3] == "| --- | --- | --- | --- |"
+    assert r"odd\|name_1" in lines[6] and lines[-1].endswith(f"**{NOTICE}.**")
+    assert markdown(table, "").splitlines()[-1] == table.caption
+
+
+def test_csv_reads_back_to_the_same_bits(table):
+    rows = list(csv.DictReader(io.StringIO(to_csv(table, ""))))
+    assert list(rows[0]) == list(table.data.columns) and [row["arm"] for row in rows] == table.data["arm"].tolist()
+    assert [row["value"] and float(row["value"]) for row in rows] == [0.1 + 0.2, 2 / 3, ""]
+    assert "0.30000000000000004" in to_csv(table, "")
+    assert pd.read_csv(io.StringIO(to_csv(table, NOTICE))).columns[-1] == f"notice: {NOTICE}"
+
+
+@given(st.lists(st.floats(allow_infinity=False), min_size=1, max_size=20))
+def test_any_number_survives_csv(values):
+    data = pd.DataFrame({"value": values})
+    written = to_csv(PaperTable("t", "t", "t", data, data.astype(str)), "").splitlines()[1:]
+    assert [text.strip('"') and float(text) for text in written] == ["" if math.isnan(v) else v for v in values]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a_b & 5 % #1 $2", r"a\_b \& 5~\% \#1 \$2"),
+        ("−0.013", "$-$0.013"),
+        ("±δ ≥ 2", r"$\pm$$\delta$ $\geq$ 2"),
+        ("< 0.001", "$<$~0.001"),
+        ("[x]", "{[}x{]}"),
+        ("{~^\\}", r"\{\textasciitilde{}\textasciicircum{}\textbackslash{}\}"),
+        ("a -- b", "a -{}- b"),
+        ("Größe", "Größe"),
+        ("乳", "?"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_latex_escapes(text, expected):
+    assert escaped(text) == expected
+
+
+def test_latex_has_caption_label_rules_and_the_notice(table):
+    text = latex(table, NOTICE)
+    for part in (
+        r"\caption{By hand\_1 \& more}",
+        r"\label{tab:hand}",
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+        "$-$0.667",
+        r"\textbf{synthetic \& 100~\% made up.}",
+        r"50~\% of n\_1 within $\pm$$\delta$.",
+        r"\begin{table*}",
+    ):
+        assert part in text
+    assert not set(text) & set("−±δ≥")
+
+
+def test_a_long_table_goes_over_pages_and_a_wide_one_into_panels():
+    long = wide(n_columns=2, n_rows=80)
+    assert r"\begin{longtable}" in latex(long, "") and r"\endhead" in latex(long, "")
+    text = latex(wide(), "")
+    assert text.count(r"\begin{tabular}{@{}l") > 1 and text.count(r"\caption") == 1
+    both = latex(wide(n_rows=40), "")
+    assert both.count(r"\begin{longtable}") == both.count(r"\addtocounter{table}{-1}") + 1 > 1
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(table, tmp_path):
+    every = " ".join(SPECIAL) + " ẞ 乳 ?` !` -- --- ''"
+    strange = PaperTable(
+        "strange", every, every, table.data, pd.DataFrame({"a": [every, "[x", "*y"], "b": ["1", "2", "3"]})
+    )
+    tables = [table, strange, wide(), PaperTable("long", "Long", "Long.", table.data, wide(8, 90).shown)]
+    for path, data in table_files(tables, NOTICE, "A & B").items():
+        place = tmp_path / path
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(data)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path / "tables", capture_output=True, timeout=120)
+    log = done.stdout.decode(errors="replace")
+    assert done.returncode == 0, log[-2000:]
+    assert "Overfull" not in log and "Missing character" not in log
+
+
+def test_latex_document_inputs_each_table(table):
+    text = latex_document([table, wide()], NOTICE, "A & B")
+    assert r"\input{hand.tex}" in text and r"\input{wide.tex}" in text and r"\title{A \& B}" in text
+    assert text.startswith(r"\documentclass") and text.rstrip().endswith(r"\end{document}")
+
+
+@given(st.integers(1, 30), st.integers(1, 3), st.integers(60, 200))
+def test_panels_fit_and_lose_no_column(n_columns, n_keys, width):
+    shown = wide(n_columns).shown
+    n_keys = min(n_keys, shown.shape[1])
+    panels = grids(shown, n_keys, width)
+    headers = [[" ".join(lines) for lines in panel.header] for panel in panels]
+    keys = list(shown.columns[:n_keys])
+    assert all(header[:n_keys] == keys for header in headers)
+    assert [name for header in headers for name in header[n_keys:]] == list(shown.columns[n_keys:])
+    least = max(panels[0].widths) + sum(panels[0].widths[:n_keys]) + GAP * n_keys
+    assert all(panel.width <= max(width, least) for panel in panels)
+    cells = [" ".join(cell) for panel in panels for cell in panel.rows[0][n_keys:]]
+    assert cells == shown.iloc[0, n_keys:].tolist()
+
+
+def test_alignment():
+    assert alignment(["0.5", "n/a", "< 0.001", "−1,234", "91.3 %"]) == "r"
+    assert alignment(["0.5 (0.4 to 0.6)", "n/a", "not finished (3 of 10 cells)", "0.6 (0.5 to 0.7)"]) == "c"
+    assert alignment(["better", "n/a"]) == "l" and alignment(["n/a", "n/a"]) == "c" and alignment([""]) == "l"
+
+
+def test_excel_cells_are_the_numbers(table):
+    book = openpyxl.load_workbook(io.BytesIO(workbook([table], NOTICE)))
+    assert book.sheetnames == ["index", "hand"] and book["index"]["A6"].value == "hand"
+    sheet = book["hand"]
+    assert (sheet["A1"].value, sheet["A2"].value, sheet["A3"].value) == (table.title, NOTICE, table.caption)
+    assert [cell.value for cell in sheet[HEADER]][:6] == list(table.data.columns)
+    rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=HEADER + 1, max_col=6)]
+    assert rows[0] == ["image", "roc_auc", 0.1 + 0.2, 0.0004, 294, True]
+    assert rows[1][:3] == ["=1+1", "accuracy", 2 / 3] and sheet.cell(HEADER + 2, 1).data_type == "s"
+    assert rows[2][2:4] == ["n/a", "n/a"]
+    formats = [sheet.cell(HEADER + row, column).number_format for row, column in ((1, 3), (2, 3), (1, 4), (1, 5))]
+    assert formats == [THREE, SHARE, P, "#,##0"]
+    assert sheet.freeze_panes == "B6" and sheet.cell(HEADER, 1).font.bold
+
+
+def test_formats_follow_the_column():
+    assert (
+        number_format("roc_auc_low", "", 0.5) == THREE and number_format("specificity_achieved_high", "", 0.5) == SHARE
+    )
+    assert number_format("e2_p_holm", "", 0.5) == P and number_format("p_better", "", 0.5) == "0.00"
+    assert number_format("n_fits", "", 10.0) == "#,##0" and number_format("difference", "", 0.1).startswith("+")
+
+
+def test_word_cells_are_the_shown_text(table):
+    document = docx.Document(io.BytesIO(word([table, wide(3)], NOTICE, "All tables")))
+    first = document.tables[0]
+    rows = [[cell.text.replace("\n", " ") for cell in row.cells] for row in first.rows]
+    assert rows == [list(table.shown.columns), *table.shown.to_numpy().tolist()]
+    assert first.rows[0]._tr.trPr.find(qn("w:tblHeader")) is not None
+    texts = [paragraph.text for paragraph in document.paragraphs]
+    assert "Table 1. By hand_1 & more" in texts and f"{table.caption} {NOTICE}." in texts and "All tables" in texts
+
+
+def test_wide_word_tables_lie_on_landscape_pages():
+    narrow = wide(2)
+    document = docx.Document(io.BytesIO(word([narrow, wide(9), narrow], "", "t")))
+    assert [section.page_width > section.page_height for section in document.sections] == [False, True, False]
+    assert len(docx.Document(io.BytesIO(word([wide(30)], "", "t"))).tables) > 1, "panels"
+
+
+def test_office_files_hold_no_time_of_writing(table):
+    for make in (lambda: workbook([table], NOTICE), lambda: word([table], NOTICE, "t")):
+        assert make() == make()
+        with zipfile.ZipFile(io.BytesIO(make())) as archive:
+            assert {entry.date_time for entry in archive.infolist()} == {(2000, 1, 1, 0, 0, 0)}
+            core = archive.read("docProps/core.xml").decode()
+        assert core.count("2000-01-01T00:00:00Z") == core.count("<dcterms:") == 2
+        assert "openpyxl" not in core and "python-docx" not in core
+
+
+def test_control_characters_do_not_break_office_files(table):
+    data = pd.DataFrame({"name": ["a\x07b"]})
+    odd = PaperTable("odd", "Odd", "Odd.", data, data)
+    assert openpyxl.load_workbook(io.BytesIO(workbook([odd], "")))["odd"].cell(HEADER + 1, 1).value == "ab"
+    assert docx.Document(io.BytesIO(word([odd], "", "t"))).tables[0].cell(1, 0).text == "ab"

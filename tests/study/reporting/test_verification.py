@@ -1,0 +1,299 @@
+"""A report is what follows from its predictions: it passes as written, and each kind of tampering is found."""
+
+import json
+import shutil
+
+import openpyxl
+import pandas as pd
+import pytest
+from docx import Document
+from typer.testing import CliRunner
+
+from mmbc.errors import StudyError
+from mmbc.files import file_digest
+from study import verify as command
+from study.reporting import verification
+from study.reporting.differences import differences, same
+from study.reporting.pack import Options, write_pack
+from study.reporting.verification import verify
+
+FIGURES_DRAWN = ("main", "contrasts")
+
+
+@pytest.fixture(scope="module")
+def report(evaluated, tmp_path_factory):
+    """A report with its predictions; two figures are enough here."""
+    from study.reporting import pack
+
+    folder = tmp_path_factory.mktemp("verified") / "finished"
+    options = Options(n_replicates=200, archive=True)
+    with pytest.MonkeyPatch.context() as patch:
+        everything = pack.catalogue
+        patch.setattr(pack, "catalogue", lambda *a: {k: v for k, v in everything(*a).items() if k in FIGURES_DRAWN})
+        write_pack(*evaluated, folder, options)
+        yield folder
+
+
+@pytest.fixture
+def copy(report, tmp_path):
+    return shutil.copytree(report, tmp_path / "copy")
+
+
+def replaced(path, old, new):
+    text = path.read_text()
+    assert old in text, f"{old!r} is not in {path.name}"
+    path.write_text(text.replace(old, new, 1))
+
+
+def auc(folder):
+    return json.loads((folder / "numbers.json").read_text())["auc.concat"]
+
+
+def better(text):
+    """Return an AUC's text with its first digit behind the point raised or lowered."""
+    return text.replace("0.", "0.9", 1)[: len(text)] if not text.startswith("0.9") else text.replace("0.9", "0.1", 1)
+
+
+def edit_report(folder):
+    text = auc(folder)["text"]
+    replaced(folder / "report.md", text, better(text))
+
+
+def edit_supplement(folder):
+    line = next(
+        line for line in (folder / "supplement.md").read_text().splitlines() if line.startswith("| concat | 0 |")
+    )
+    replaced(folder / "supplement.md", line, line.replace("0.", "0.9", 1))
+
+
+def edit_verdict(folder):
+    replaced(folder / "tables" / "comparisons.md", "not assessed", "better")
+
+
+def edit_csv(folder):
+    path = folder / "tables" / "main.csv"
+    frame = pd.read_csv(path)
+    frame.loc[2, "roc_auc"] += 1e-6
+    frame.to_csv(path, index=False)
+
+
+def edit_latex(folder):
+    text = auc(folder)["text"].partition(" ")[0]
+    replaced(folder / "tables" / "main.tex", text, better(text))
+
+
+def edit_macro(folder):
+    text = auc(folder)["text"].partition(" ")[0]
+    replaced(folder / "numbers.tex", f"{{{text}}}", f"{{{better(text)}}}")
+
+
+def edit_numbers(folder):
+    path = folder / "numbers.json"
+    numbers = json.loads(path.read_text())
+    numbers["auc.concat"]["value"] += 1e-6
+    path.write_text(json.dumps(numbers))
+
+
+def edit_excel(folder):
+    path = folder / "tables.xlsx"
+    book = openpyxl.load_workbook(path)
+    cell = next(c for row in book["main"].iter_rows() for c in row if isinstance(c.value, float))
+    cell.value += 0.01
+    book.save(path)
+
+
+def edit_word(folder):
+    path = folder / "tables.docx"
+    document = Document(str(path))
+    cell = next(c for table in document.tables for row in table.rows for c in row.cells if c.text.startswith("0."))
+    cell.paragraphs[0].runs[0].text = better(cell.text)
+    document.save(str(path))
+
+
+def edit_html(folder):
+    text = auc(folder)["text"]
+    replaced(folder / "report.html", text.partition(" ")[0], better(text).partition(" ")[0])
+
+
+def drop_a_row(folder):
+    path = folder / "tables" / "per_fold.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
+def drop_a_table(folder):
+    (folder / "tables" / "calibration.csv").unlink()
+
+
+def edit_figure_numbers(folder):
+    path = folder / "figures" / "contrasts.csv"
+    lines = path.read_text().splitlines()
+    lines[1] = lines[1].replace("0.", "0.9", 1)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def swap_a_figure(folder):
+    shutil.copy(folder / "figures" / "contrasts.png", folder / "figures" / "main.png")
+
+
+def edit_svg_text(folder):
+    path = folder / "figures" / "main.svg"
+    text = auc(folder)["text"].partition(" ")[0]
+    replaced(path, text, better(text))
+
+
+def edit_methods(folder):
+    replaced(folder / "methods.tex", "2 folds", "5 folds")
+
+
+def edit_checklist(folder):
+    path = folder / "checklists" / "tripod_ai_2024.csv"
+    replaced(path, "AUTHOR MUST FILL", "reported")
+
+
+def edit_logits_and_digest(folder):
+    """Predictions changed with all digests put right: then no number follows from them any more."""
+    path = folder / "study" / "predictions.parquet"
+    rows = pd.read_parquet(path)
+    rows.loc[rows["arm"] == "concat", "logit"] *= -1
+    rows.to_parquet(path, index=False)
+    digests = json.loads((folder / "study" / "archive.json").read_text())
+    digests["predictions.parquet"] = file_digest(path)
+    (folder / "study" / "archive.json").write_text(json.dumps(digests))
+
+
+TAMPERINGS = {
+    edit_report: "report.md",
+    edit_supplement: "supplement.md",
+    edit_verdict: "tables/comparisons.md",
+    edit_csv: "tables/main.csv",
+    edit_latex: "tables/main.tex",
+    edit_macro: "numbers.tex",
+    edit_numbers: "numbers.json",
+    edit_excel: "tables.xlsx",
+    edit_word: "tables.docx",
+    edit_html: "report.html",
+    drop_a_row: "tables/per_fold.csv",
+    drop_a_table: "tables/calibration.csv",
+    edit_figure_numbers: "figures/contrasts.csv",
+    swap_a_figure: "figures/main.png",
+    edit_svg_text: "figures/main.svg",
+    edit_methods: "methods.tex",
+    edit_checklist: "checklists/tripod_ai_2024.csv",
+    edit_logits_and_digest: "pack.json",
+}
+
+
+def once(function, key):
+    """Return the function with its results kept by a key of its arguments."""
+    kept = {}
+
+    def call(*arguments, **options):
+        found = key(*arguments)
+        if found not in kept:
+            kept[found] = function(*arguments, **options)
+        return kept[found]
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """The steps of a verification, each taken once: what the report should say is made once, tampering compared with it."""
+    return {
+        "evaluate": once(verification.evaluate, lambda study: study.predictions["logit"].to_numpy().tobytes()),
+        "gather": once(verification.gather, lambda study, evaluation, options: id(evaluation)),
+        "texts": once(verification.texts, id),
+        "draw": once(verification.draw, lambda drawing, options: id(drawing)),
+    }
+
+
+@pytest.fixture
+def expected(kept, monkeypatch):
+    for name, step in kept.items():
+        monkeypatch.setattr(verification, name, step)
+
+
+def test_a_report_passes_as_written_wherever_it_lies(copy):
+    done = CliRunner().invoke(command.app, [str(copy)])
+    assert done.exit_code == 0 and "every number follows from its predictions" in " ".join(done.output.split()), (
+        done.output
+    )
+
+
+BATCHES = (
+    [tamper for tamper in TAMPERINGS if tamper not in (swap_a_figure, edit_svg_text, edit_logits_and_digest)],
+    [swap_a_figure, edit_svg_text],
+    [edit_logits_and_digest],
+)
+"""Tamperings that do not touch each other's files are tried together: a report is recomputed three times, not eighteen."""
+
+
+@pytest.fixture(scope="module")
+def found(report, kept, tmp_path_factory):
+    """Tampering -> the disagreements of its batch."""
+    disagreements = {}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, step in kept.items():
+            patch.setattr(verification, name, step)
+        for number, batch in enumerate(BATCHES):
+            folder = shutil.copytree(report, tmp_path_factory.mktemp("tampered") / str(number))
+            for tamper in batch:
+                tamper(folder)
+            disagreements |= dict.fromkeys(batch, verify(folder))
+    return disagreements
+
+
+@pytest.mark.parametrize("tamper", TAMPERINGS, ids=lambda tamper: tamper.__name__)
+def test_tampering_is_found_and_named(found, tamper):
+    assert TAMPERINGS[tamper] in {disagreement.file for disagreement in found[tamper]}
+
+
+def test_a_disagreement_is_named_by_its_place_and_nothing_else_is(found):
+    by_file = {}
+    for disagreement in found[edit_csv]:
+        by_file.setdefault(disagreement.file, []).append(disagreement.where)
+    assert by_file["tables/main.csv"] == ["row 4, column 'roc_auc'"] and by_file["numbers.json"] == ["auc.concat/value"]
+    assert set(by_file) == {TAMPERINGS[tamper] for tamper in BATCHES[0]}
+    edited = {disagreement.file for disagreement in found[edit_logits_and_digest]}
+    assert {"report.md", "numbers.json", "tables/main.csv", "tables.xlsx"} <= edited
+
+
+def test_the_exit_code_says_what_happened(copy, expected):
+    edit_csv(copy)
+    done = CliRunner().invoke(command.app, [str(copy)])
+    assert done.exit_code == 1 and "tables/main.csv, row 4, column 'roc_auc': 0." in " ".join(done.output.split())
+    (copy / "study" / "folds.json").write_text("{}")
+    done = CliRunner().invoke(command.app, [str(copy)])
+    assert done.exit_code == 2 and "was changed after the archive was written" in " ".join(done.output.split())
+    shutil.rmtree(copy / "study")
+    done = CliRunner().invoke(command.app, [str(copy)])
+    assert done.exit_code == 2 and "Say where the study lies with --study FOLDER" in " ".join(done.output.split())
+    (copy / "pack.json").unlink()
+    with pytest.raises(StudyError, match="is no report of this program"):
+        verify(copy)
+
+
+def test_the_study_it_was_made_from_will_do_too(copy, finished_study):
+    shutil.rmtree(copy / "study")
+    assert verify(copy, finished_study.folder) == []
+
+
+def test_figures_are_drawn_again_where_asked(copy, expected):
+    swap_a_figure(copy)
+    facts = json.loads((copy / "pack.json").read_text())
+    facts["files"]["figures/main.png"] = facts["files"]["figures/contrasts.png"]
+    (copy / "pack.json").write_text(json.dumps(facts))
+    assert {d.file for d in verify(copy, redraw=True)} == {"figures/main.png"}
+    facts["made_with"]["matplotlib"] = "1.0"
+    (copy / "pack.json").write_text(json.dumps(facts))
+    with pytest.raises(StudyError, match=r"was made with matplotlib 1\.0"):
+        verify(copy, redraw=True)
+
+
+def test_cells_are_the_same_up_to_the_last_digits_of_full_precision():
+    assert same(0.1 + 0.2, 0.3) and same("0.30000000000000004", "0.3") and same("a", "a") and same("nan", "nan")
+    assert not same("0.3001", "0.3") and not same("0.3", "") and not same(None, 0.0) and not same(True, 1.5)
+    lines = list(differences("x.md", b"a\nthe AUC was 0.71\nc\n", b"a\nthe AUC was 0.61\nc\n"))
+    assert [(d.where, d.found, d.expected) for d in lines] == [("line 2", "the AUC was 0.71", "the AUC was 0.61")]
+    (broken,) = differences("x.xlsx", b"no zip", b"neither")
+    assert broken.where == "the whole file" and "cannot be read" in broken.found

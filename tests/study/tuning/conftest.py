@@ -1,0 +1,52 @@
+"""Tiny searches on the phantom."""
+
+import dataclasses
+
+import pytest
+
+from study.design.study_file import Search
+from study.records.progress import Observer
+from study.training.preparation import prepare
+from study.tuning import driver
+
+SPACE = {
+    "model.dropout": {"range": [0.3, 0.7]},
+    "train.head_lr": {"log": [1e-4, 1e-2]},
+    "train.lr": {"log": [1e-6, 1e-3]},
+    "model.fine_tuned_blocks": {"int": [0, 2]},
+}
+
+
+class TinySearch:
+    """Plans and runs searches of the preset `tiny`."""
+
+    def __init__(self, tiny) -> None:
+        self.tiny = tiny
+
+    def request(self, name, *, arms="tabular,concat", sets=(), **rules):
+        request = self.tiny.request(name, arms=arms, sets=sets)
+        search = Search(**({"trials": 3, "inner_folds": 2, "space": SPACE} | rules))
+        return dataclasses.replace(request, study=request.study.model_copy(update={"search": search}))
+
+    def plan(self, name, **options):
+        return prepare(self.request(name, **options), Observer())
+
+    def run(self, name, *, wave=2, storage=None, **options):
+        request = self.request(name, **options)
+        planned = prepare(request, Observer())
+        self.said = []
+        way = driver.Way(storage, wave)
+        return planned, driver.search(
+            planned, request, way, observer=Observer(), said=self.said.append, command=["test"]
+        )
+
+
+@pytest.fixture(scope="session")
+def searching(tiny):
+    return TinySearch(tiny)
+
+
+@pytest.fixture(scope="session")
+def nested_search(searching):
+    """A finished nested search of two arms: planned, and what was found."""
+    return searching.run("nested")
