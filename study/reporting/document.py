@@ -180,7 +180,7 @@ def places(content: Content) -> set[str]:
     supplement_heads = [name for name, parts in supplement_chapters(content).items() if any(parts)]
     headings = {REPORT: list(report_chapters(content)), SUPPLEMENT: supplement_heads}
     names = [table.name for table in content.tables]
-    return forms.places(headings, names, content.drawings, ("chapter.md", "references.bib", "numbers.json"))
+    return forms.places(headings, names, content.drawings, ("methods.md", "references.bib", "numbers.json"))
 
 
 def filled_checklists(content: Content) -> dict[str, pd.DataFrame]:

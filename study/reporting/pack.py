@@ -3,7 +3,7 @@
     reports/<name>/
       report.md supplement.md    two pages that open with the answer, and the rest; report.html: both in one file
       numbers.json numbers.tex   every number an author may cite, with LaTeX commands
-      chapter.md chapter.tex references.bib
+      methods.md methods.tex references.bib
       tables/                    each as .md, .csv (full precision) and .tex; all.tex has all
       tables.xlsx tables.docx    all of them
       figures/                   each as .png, .pdf, .svg, and the numbers behind it as .csv
@@ -111,8 +111,8 @@ def texts(content: Content) -> dict[str, bytes]:
         SUPPLEMENT: supplement(content),
         "numbers.json": numbers.numbers_json(found),
         "numbers.tex": macros(found, notice),
-        "chapter.md": _methods(content),
-        "chapter.tex": chapter.to_latex(content.methods),
+        "methods.md": _methods(content),
+        "methods.tex": chapter.to_latex(content.methods),
         "references.bib": bibliography.bibtex(keys),
         **table_files(tables, notice, title(content)),
     }
