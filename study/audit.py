@@ -19,12 +19,12 @@ from study.console.audit_options import check_ledger
 from study.console.live_view import View
 from study.console.options import Asked
 from study.console.terminal import show_error, write_facts
+from study.design.request import CACHE_GIB, CHECKPOINT_EVERY
 from study.design.study_file import StudyFile
 from study.leaks import book
 from study.leaks.book import CANDIDATES
 from study.leaks.ledger_report import NOTICE, ledger_table
 from study.records.cell_records import read_settings
-from study.training.lockstep import CACHE_GIB, CHECKPOINT_EVERY
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

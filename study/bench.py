@@ -34,10 +34,11 @@ from study.benchmarks import loops
 from study.benchmarks.audit_speed import per_image
 from study.benchmarks.search_wave import wave_of
 from study.checks.subject import Subject, of_cohort
-from study.cohort.loading import Tolerance, open_cohort
+from study.cohort.loading import open_cohort
 from study.console.live_view import duration
 from study.design import folds
 from study.design.cells import Cell, plan
+from study.design.request import Tolerance
 from study.design.study_file import StudyFile, chosen_arms, load
 from study.records.environment import memory_gib, processor
 from study.records.progress import FitProgress, Observer

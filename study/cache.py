@@ -9,7 +9,7 @@ from rich.table import Table
 
 from mmbc.data.images.cache import GIB, Entry, entries, remove
 from mmbc.errors import ConfigError, MmbcError, nearest
-from study.cohort.loading import CACHE
+from study.design.request import CACHE
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 MEANING = {

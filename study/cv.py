@@ -16,10 +16,10 @@ from study.console.options import COHORT, Asked
 from study.console.plan_screen import interrupted, plan_facts, show, show_description, show_forecast
 from study.console.report_screen import write_report
 from study.console.terminal import show_error, write_facts
+from study.design.request import CACHE_GIB, CHECKPOINT_EVERY, Request
 from study.design.study_file import StudyFile
 from study.reporting.pack import Options
-from study.training.lockstep import CACHE_GIB, CHECKPOINT_EVERY
-from study.training.preparation import Planned, Request, prepare
+from study.training.preparation import Planned, prepare
 from study.training.run import carry_out
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

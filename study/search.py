@@ -17,13 +17,13 @@ from study.console import options, search_screen
 from study.console.options import WORK, Asked
 from study.console.report_screen import write_report
 from study.console.terminal import show_error, write_facts
+from study.design.request import CACHE_GIB, Request
 from study.design.search_results import FOLDER
 from study.design.search_space import holes_of, read_space
 from study.design.study_file import Search, StudyFile
 from study.records.search_archive import read_searched
 from study.reporting.pack import Options
-from study.training.lockstep import CACHE_GIB
-from study.training.preparation import Planned, Request, prepare
+from study.training.preparation import Planned, prepare
 from study.tuning import dashboard, driver
 from study.tuning.storage import DATABASE, shown
 from study.tuning.targets import Target, targets_of

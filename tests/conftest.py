@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from mmbc.data.readers import Source
-from study.cohort.loading import CACHE
+from study.design.request import CACHE, Request
 from study.design.study_file import chosen_arms, load
 from study.evaluation.evaluation import evaluate
 from study.records.progress import Observer
 from study.records.stored_study import load_study
 from study.training.lockstep import Workspace, execute
-from study.training.preparation import Request, prepare
+from study.training.preparation import prepare
 from study.training.run import carry_out
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

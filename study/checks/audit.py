@@ -21,15 +21,15 @@ from study.checks.studies import of_study
 from study.checks.study_findings import audited
 from study.checks.subject import Subject, positive_classes
 from study.checks.subject_loading import read_subject
-from study.cohort.loading import CACHE
 from study.console import options
 from study.console.audit_options import check_audit
 from study.console.options import Asked
+from study.design.request import Request
 from study.design.study_file import StudyFile
 from study.records.finding import Finding, plain
 from study.records.progress import Observer
 from study.records.stored_study import StoredStudy, load_study
-from study.training.preparation import Request, file_name, variant
+from study.training.preparation import file_name, variant
 
 PACKAGES = ("numpy", "pandas", "scikit-learn", "ImageHash", "opencv-python-headless")
 
@@ -115,7 +115,7 @@ def audit(asked: Asked, observer: Observer, *, study: Path | None, quick: bool, 
         _check_same(stored, subject)
     findings, pairs, near = fast(subject), pd.DataFrame(), []
     if not quick:
-        looked = slow.look(subject, request.out / CACHE, observer)
+        looked = slow.look(subject, request.cache, observer)
         findings, pairs, near = settled([*findings, *looked.findings], subject), looked.pairs, looked.clusters
     if stored is not None:
         by_code = {finding.code: finding for finding in findings} | {

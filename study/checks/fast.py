@@ -9,8 +9,9 @@ from mmbc.errors import MmbcError
 from study.checks import columns, files, labels, origins, splits, studies, traces
 from study.checks.catalogue import BY_CODE
 from study.checks.subject import Subject, of_cohort
-from study.cohort.loading import Opened, Tolerance
+from study.cohort.loading import Opened
 from study.design import folds
+from study.design.request import Tolerance
 from study.design.study_file import StudyFile
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.records.progress import Observer

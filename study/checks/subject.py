@@ -9,7 +9,8 @@ import pandas as pd
 
 from mmbc.config import DataConfig
 from mmbc.data.cohort import Account, Feature, Listing, judge, used_rows, with_features
-from study.cohort.loading import Opened, Tolerance
+from study.cohort.loading import Opened
+from study.design.request import Tolerance
 from study.design.study_file import Protocol, StudyFile
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from mmbc.data.cohort import with_features
 from mmbc.errors import MmbcError
 from study.checks.subject import Subject
-from study.cohort.loading import CACHE, list_images, open_images
+from study.cohort.loading import list_images, open_images
 from study.design import folds
+from study.design.request import Request
 from study.records.progress import Observer
-from study.training.preparation import Request
 
 
 def read_subject(request: Request, observer: Observer, content: Mapping[str, Any] | None = None) -> Subject:
@@ -27,7 +27,7 @@ def read_subject(request: Request, observer: Observer, content: Mapping[str, Any
         SplitError: a file of folds that cannot be read.
     """
     study = request.study
-    cache = request.out / CACHE
+    cache = request.cache
     listing = list_images(
         request.source,
         study.data,

@@ -24,10 +24,10 @@ from mmbc.data.cohort import (
 from mmbc.data.tables.columns import suspicious
 from mmbc.errors import MmbcError, some
 from mmbc.files import write_atomically
-from study.cohort.loading import CACHE, list_images, open_images
+from study.cohort.loading import list_images, open_images
 from study.design import folds
+from study.design.request import Request
 from study.records.progress import Observer
-from study.training.preparation import Request
 
 SHOWN_VALUES, SHOWN_SIZES, SHOWN_SITES = 6, 3, 12
 T = TypeVar("T")
@@ -125,7 +125,7 @@ def describe(request: Request, observer: Observer) -> Description:
         request.source,
         data,
         needs_images=needs_images,
-        cache=request.out / CACHE,
+        cache=request.cache,
         aside=aside,
         tolerance=request.tolerance,
         observer=observer,
@@ -136,7 +136,7 @@ def describe(request: Request, observer: Observer) -> Description:
     listing = _attempt(found, lambda: with_features(listing, data)) or listing
     facts = None
     if needs_images or needs_pixels(listing, data):
-        facts = _attempt(found, lambda: open_images(listing, data, cache=request.out / CACHE, observer=observer))
+        facts = _attempt(found, lambda: open_images(listing, data, cache=request.cache, observer=observer))
         if facts is None:
             found.classes = _listed_classes(listing)
             found.features = _listed_features(listing)

@@ -9,20 +9,8 @@ from mmbc.config import DataConfig
 from mmbc.data.cohort import Cohort, Listing, assemble, compared, limited, needs_pixels
 from mmbc.data.images.store import ImageStore, open_store, read_images
 from mmbc.data.readers import Source, read
+from study.design.request import Tolerance
 from study.records.progress import Observer
-
-CACHE = ".cache"
-"""Folder below `--out` that holds what can be made again: stored pixels, clean features, phantom images."""
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """What is tolerated in a cohort: missing and unreadable files, patients left out on purpose, telling columns."""
-
-    allow_missing_images: bool = False
-    max_unreadable: int = 0
-    limit_patients: int | None = None
-    allow_leaky: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

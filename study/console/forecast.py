@@ -2,9 +2,10 @@
 
 from study.console.live_view import duration
 from study.console.precision_text import resolution
+from study.design.request import Request
 from study.stats.planner import Plan, plan
 from study.training.lockstep import expected_memory, expected_seconds
-from study.training.preparation import Planned, Request
+from study.training.preparation import Planned
 
 EXPECTED_AUC = 0.8
 """What is supposed of results that are not there yet."""

@@ -14,10 +14,8 @@ import typer
 
 from mmbc.data.readers import PHANTOM, source
 from mmbc.errors import ConfigError, nearest
-from study.cohort.loading import Tolerance
+from study.design.request import EXECUTORS, Request, Tolerance
 from study.design.study_file import StudyFile, chosen_arms, column_roles, load, named
-from study.training import lockstep
-from study.training.preparation import Request
 
 COHORT, COMPARISON, PLACES, WORK = "Cohort and labels", "Comparison", "Where things lie", "How the work is done"
 """Panels of `--help`."""
@@ -228,8 +226,8 @@ def request(asked: Asked, study: StudyFile) -> Request:
     Raises:
         ConfigError: an unknown arm or executor, with the known ones.
     """
-    if asked.executor not in lockstep.EXECUTORS:
-        raise ConfigError(f"--executor {asked.executor!r}; {nearest(asked.executor, lockstep.EXECUTORS)}")
+    if asked.executor not in EXECUTORS:
+        raise ConfigError(f"--executor {asked.executor!r}; {nearest(asked.executor, EXECUTORS)}")
     check_places(asked)
     tolerance = Tolerance(
         asked.allow_missing_images, asked.max_unreadable, asked.limit_patients, tuple(asked.allow_leaky_column or ())

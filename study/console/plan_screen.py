@@ -15,8 +15,9 @@ from study.checks import page
 from study.cohort.description import Description
 from study.console import forecast
 from study.design import folds
+from study.design.request import Request
 from study.records.finding import FAILED, WARNING
-from study.training.preparation import Planned, Request
+from study.training.preparation import Planned
 
 
 def show(console: Console, planned: Planned, request: Request) -> None:

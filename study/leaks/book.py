@@ -22,8 +22,8 @@ import pandas as pd
 from mmbc.config import parse, read_toml, to_toml
 from mmbc.errors import ConfigError, StudyError
 from mmbc.files import read_json, write_atomically, write_json
-from study.cohort.loading import CACHE
 from study.design import folds
+from study.design.request import Request
 from study.design.study_file import StudyFile
 from study.design.tuning_provenance import joined, warning
 from study.leaks import ledger_report as paper
@@ -38,7 +38,7 @@ from study.records.progress import Observer
 from study.stats.comparison import SEEDS_NEEDED
 from study.text.format import count, number
 from study.training.lockstep import Workspace, execute
-from study.training.preparation import Request, check_features, default_name, with_resolved_run
+from study.training.preparation import check_features, default_name, with_resolved_run
 
 FOLDER = "ledger"
 CANDIDATES = 8
@@ -190,7 +190,7 @@ def _train(
             rows.cohort,
             store,
             place,
-            request.out / CACHE,
+            request.cache,
             cache_gib=request.cache_gib,
             checkpoint_every=request.checkpoint_every,
             keep_models=False,

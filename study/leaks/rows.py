@@ -13,13 +13,13 @@ import pandas as pd
 
 from mmbc.data.cohort import Cohort, assemble, judge, used_rows, with_features
 from mmbc.data.images.store import ImageStore, open_store
-from study.cohort.loading import CACHE, list_images, open_images
+from study.cohort.loading import list_images, open_images
 from study.design import folds
+from study.design.request import Request
 from study.design.study_file import StudyFile
 from study.design.tuning_provenance import joined
 from study.leaks.leaks import LABEL
 from study.records.progress import Observer
-from study.training.preparation import Request
 
 TABLE = ("image_id", "patient_id", "case_id", "breast", "view", "status", "site", "label", "copy")
 
@@ -54,7 +54,7 @@ def open_rows(request: Request, study: StudyFile, observer: Observer) -> LedgerR
         CohortError: rows that do not hold together.
         ImageError: missing or unreadable files beyond the tolerance.
     """
-    data, cache, tolerance = study.data, request.out / CACHE, request.tolerance
+    data, cache, tolerance = study.data, request.cache, request.tolerance
     listing = list_images(
         request.source,
         data,

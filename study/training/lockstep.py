@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,7 @@ from mmbc.training.features import CleanFeatures, Stream
 from mmbc.training.fit import Fit, FitDivergedError, Part
 from mmbc.training.memory import available, fit_bytes, pass_bytes
 from study.design.cells import Cell
+from study.design.request import CACHE_GIB, CHECKPOINT_EVERY, Executor
 from study.records.cell_records import (
     HISTORY_COLUMNS,
     delete_checkpoint,
@@ -45,10 +46,6 @@ from study.records.cell_records import (
 )
 from study.records.progress import FitProgress, Observer
 
-Executor = Literal["lockstep", "sequential"]
-EXECUTORS: tuple[Executor, ...] = ("lockstep", "sequential")
-CACHE_GIB = 20.0
-CHECKPOINT_EVERY = 5
 WORK = ("augmentation", "trunk", "tails", "evaluation")
 DIVERGED = "diverged"
 """Why a fit stopped that left no record."""

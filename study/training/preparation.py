@@ -9,13 +9,13 @@ from typing import Any
 
 from mmbc.data.cohort import Cohort
 from mmbc.data.images.store import ImageStore
-from mmbc.data.readers import Source
 from mmbc.errors import CohortError, some
 from mmbc.training.device import resolved
 from study.checks.fast import at_start
-from study.cohort.loading import CACHE, Opened, Tolerance, open_cohort
+from study.cohort.loading import Opened, open_cohort
 from study.design import folds
 from study.design.cells import Cell, baseline_cells, plan
+from study.design.request import Request, Tolerance
 from study.design.study_file import StudyFile
 from study.design.tuning_provenance import joined, warning
 from study.evaluation.groups import check_subgroups
@@ -24,40 +24,7 @@ from study.records.cell_records import finished
 from study.records.finding import Finding
 from study.records.progress import Observer
 from study.records.search_archive import read_searched
-from study.training.lockstep import CACHE_GIB, CHECKPOINT_EVERY, Executor, Workspace
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asks for.
-
-    Attributes:
-        source: where the cohort comes from.
-        study: settings with the chosen arms alone.
-        out: folder of all studies.
-        name: the study's name; empty for cohort and preset.
-        tolerance: what may be absent from the cohort.
-        folds_file: the user's own splits, or None.
-        executor: how the cells are run; the results are the same.
-        jobs: processes the cells are dealt out over.
-        max_live_fits: at most so many train together; None for as many as fit into memory.
-        checkpoint_every: epochs after which unfinished fits are kept; 0 for never.
-        cache_gib: how much the clean features may take on disk.
-        force: start over.
-    """
-
-    source: Source
-    study: StudyFile
-    out: Path
-    name: str = ""
-    tolerance: Tolerance = Tolerance()
-    folds_file: Path | None = None
-    executor: Executor = "lockstep"
-    jobs: int = 1
-    max_live_fits: int | None = None
-    checkpoint_every: int = CHECKPOINT_EVERY
-    cache_gib: float = CACHE_GIB
-    force: bool = False
+from study.training.lockstep import Workspace
 
 
 @dataclass(frozen=True)
@@ -110,7 +77,7 @@ def prepare(request: Request, observer: Observer) -> Planned:
         request.source,
         asked.data,
         needs_images=needs_images,
-        cache=request.out / CACHE,
+        cache=request.cache,
         aside=folds.columns_used(asked.protocol),
         tolerance=request.tolerance,
         observer=observer,
@@ -139,7 +106,7 @@ def prepare(request: Request, observer: Observer) -> Planned:
         baseline=baseline_cells(study, splits),
         notes=notes,
         opened=opened,
-        findings=at_start(opened, study, content, request.tolerance, request.out / CACHE, observer),
+        findings=at_start(opened, study, content, request.tolerance, request.cache, observer),
     )
 
 
@@ -188,7 +155,7 @@ def workspace_of(planned: Planned, request: Request) -> Workspace:
         planned.cohort,
         planned.store,
         planned.folder,
-        request.out / CACHE,
+        request.cache,
         cache_gib=request.cache_gib,
         checkpoint_every=request.checkpoint_every,
     )

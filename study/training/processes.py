@@ -15,9 +15,10 @@ from typing import Any
 from mmbc.errors import MmbcError, StudyError
 from mmbc.training.device import choose_gpu
 from study.design.cells import Cell
+from study.design.request import Request
 from study.records.progress import FitProgress, Observer
 from study.training.lockstep import execute
-from study.training.preparation import Request, prepare, workspace_of
+from study.training.preparation import prepare, workspace_of
 
 WAIT = 1.0
 """Seconds between two looks at whether the processes are alive."""

@@ -1,12 +1,13 @@
 """A planned study carried out: folder begun, baseline fitted, cells trained."""
 
+from study.design.request import Request
 from study.records import study_folder
 from study.records.environment import describe
 from study.records.finding import write_findings
 from study.records.progress import Observer
 from study.training.baseline import run_baseline
 from study.training.lockstep import execute
-from study.training.preparation import Planned, Request, workspace_of
+from study.training.preparation import Planned, workspace_of
 from study.training.processes import execute_in_processes
 
 

@@ -9,6 +9,7 @@ from optuna.storages import BaseStorage
 
 from mmbc.errors import MmbcError
 from study.design.cells import Cell
+from study.design.request import Executor, Request
 from study.design.search_results import FOLDER, WHOLE, Searched
 from study.design.search_space import heaviest
 from study.design.tuning_provenance import OPTIMISTIC
@@ -17,8 +18,8 @@ from study.records import study_folder
 from study.records.progress import Observer
 from study.records.search_archive import write_searched
 from study.reporting.figures.inner_roc import inner_roc
-from study.training.lockstep import Executor, Memory, expected_memory, expected_seconds
-from study.training.preparation import Planned, Request, workspace_of
+from study.training.lockstep import Memory, expected_memory, expected_seconds
+from study.training.preparation import Planned, workspace_of
 from study.training.run import begin
 from study.tuning import dashboard
 from study.tuning.refit import finish, inner_predictions, winner_cells

@@ -9,13 +9,14 @@ import pandas as pd
 from mmbc.files import write_atomically
 from study.design import folds
 from study.design.cells import TrialCell, plan
+from study.design.request import Executor
 from study.design.search_results import FOLDER, WHOLE, Chosen, Searched
 from study.design.tuning_provenance import stamp
 from study.records.cell_records import finished
 from study.records.progress import Observer
 from study.records.search_archive import write_searched
 from study.training.baseline import run_baseline
-from study.training.lockstep import Executor, Workspace, execute
+from study.training.lockstep import Workspace, execute
 from study.training.preparation import Planned
 from study.tuning.targets import Searching
 from study.tuning.waves import search_workspace

@@ -19,11 +19,12 @@ from mmbc.data.cohort import Cohort
 from mmbc.files import read_json
 from mmbc.training.fit import Fit
 from study.design.cells import TrialCell
+from study.design.request import Executor
 from study.design.search_results import FOLDER
 from study.design.search_space import Trial, suggested
 from study.evaluation.units import UnitScores, unit_auc
 from study.records.progress import Observer
-from study.training.lockstep import DIVERGED, Executor, Workspace, execute
+from study.training.lockstep import DIVERGED, Workspace, execute
 from study.tuning.targets import WORKER, Searching, Target
 from study.tuning.workers import Worker
 

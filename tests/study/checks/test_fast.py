@@ -11,11 +11,10 @@ from study.checks.catalogue import BY_CODE, CHECKS
 from study.checks.fast import fast, of_splits
 from study.checks.studies import few
 from study.checks.subject_loading import read_subject
-from study.cohort.loading import Tolerance
+from study.design.request import Request, Tolerance
 from study.design.study_file import load
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding, plain, read_findings, write_findings
 from study.records.progress import Observer
-from study.training.preparation import Request
 from tests.study.checks.conftest import facts_of, subject_of
 
 

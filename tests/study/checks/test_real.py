@@ -7,11 +7,10 @@ from mmbc.data.readers import source
 from study.checks import slow
 from study.checks.fast import fast
 from study.checks.subject_loading import read_subject
-from study.cohort.loading import Tolerance
+from study.design.request import Request, Tolerance
 from study.design.study_file import load
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING
 from study.records.progress import Observer
-from study.training.preparation import Request
 
 
 def subject_of(data, place, sets=(), **tolerance):

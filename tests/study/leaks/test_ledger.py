@@ -13,8 +13,8 @@ from mmbc.config import flatten
 from mmbc.errors import StudyError
 from mmbc.files import file_digest, read_json
 from study import leaks
-from study.cohort.loading import CACHE
 from study.design import folds
+from study.design.request import CACHE
 from study.leaks.leaks import LABEL, PROTOCOLS, REFERENCE, SINGLES, candidates
 from study.leaks.measurement import Measuring
 from study.leaks.plan import Entry, distinct, encoders, plan

@@ -27,7 +27,8 @@ import os, sys, traceback
 from pathlib import Path
 from mmbc.data.readers import Source
 from study.records.progress import Observer
-from study.training.preparation import Request, prepare
+from study.design.request import Request
+from study.training.preparation import prepare
 from study.training.run import carry_out
 from study.design.study_file import chosen_arms, load
 

@@ -1,0 +1,65 @@
+"""What a user asks of a study: the cohort's place, settings, folders, and how the work is done."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from study.design.study_file import StudyFile
+
+if TYPE_CHECKING:  # the readers need pandas, which the help of a command does without
+    from mmbc.data.readers import Source
+
+Executor = Literal["lockstep", "sequential"]
+EXECUTORS: tuple[Executor, ...] = ("lockstep", "sequential")
+CACHE_GIB = 20.0
+CHECKPOINT_EVERY = 5
+CACHE = ".cache"
+"""Folder below `--out` that holds what can be made again: stored pixels, clean features, phantom images."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What is tolerated in a cohort: missing and unreadable files, patients left out on purpose, telling columns."""
+
+    allow_missing_images: bool = False
+    max_unreadable: int = 0
+    limit_patients: int | None = None
+    allow_leaky: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """A study as asked for, before anything is read.
+
+    Attributes:
+        source: where the cohort comes from.
+        study: settings with the chosen arms alone.
+        out: folder of all studies.
+        name: the study's name; empty for cohort and preset.
+        tolerance: what may be absent from the cohort.
+        folds_file: the user's own splits, or None.
+        executor: how the cells are run; the results are the same.
+        jobs: processes the cells are dealt out over.
+        max_live_fits: at most so many train together; None for as many as fit into memory.
+        checkpoint_every: epochs after which unfinished fits are kept; 0 for never.
+        cache_gib: how much the clean features may take on disk, in GiB.
+        force: start over.
+    """
+
+    source: "Source"
+    study: StudyFile
+    out: Path
+    name: str = ""
+    tolerance: Tolerance = Tolerance()
+    folds_file: Path | None = None
+    executor: Executor = "lockstep"
+    jobs: int = 1
+    max_live_fits: int | None = None
+    checkpoint_every: int = CHECKPOINT_EVERY
+    cache_gib: float = CACHE_GIB
+    force: bool = False
+
+    @property
+    def cache(self) -> Path:
+        """Folder of what can be made again, shared by the studies below `out`."""
+        return self.out / CACHE
