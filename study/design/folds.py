@@ -20,7 +20,7 @@ COUNTED = ("repeat", "fold", "name", "part", "n_patients", "n_positive", "n_imag
 """Columns of `table`."""
 
 FEW_POSITIVE = 50
-"""Fewer positive validation patients than this make early stopping noisy (PROTOCOL: splits)."""
+"""Fewer positive validation patients than this make early stopping noisy."""
 
 
 def columns_used(protocol: Protocol) -> tuple[str, ...]:

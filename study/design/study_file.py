@@ -142,7 +142,7 @@ class StudyFile(Config):
 
     @property
     def unit(self) -> Literal["patient", "breast"]:
-        """The primary unit of analysis: the one the label belongs to (PROTOCOL section 1)."""
+        """The primary unit of analysis: the one the label belongs to (docs/explanation/estimands.md)."""
         return "breast" if self.data.label_level == "breast" else "patient"
 
     @property

@@ -1,4 +1,7 @@
-"""The arms one by one: every metric with its primary and secondary intervals (PROTOCOL sections 3 and 4)."""
+"""The arms one by one: every metric with its primary and secondary intervals.
+
+`docs/explanation/estimands.md` has the formulas ("Point estimates" and "Intervals").
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass

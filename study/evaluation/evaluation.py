@@ -1,4 +1,6 @@
-"""From stored predictions to every number of a study, each with its interval (PROTOCOL sections 1 to 5).
+"""From stored predictions to every number of a study, each with its interval.
+
+`docs/explanation/estimands.md` explains what is estimated and why in this way.
 
 Repeats and seeds are averaged inside every method, never treated as more patients. The same bootstrap draws serve all
 arms.

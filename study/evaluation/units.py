@@ -32,7 +32,9 @@ CALLS = ("called", "flagged", "cleared")
 def pool(
     rows: pd.DataFrame, level: str, views: str = "mean", breasts: str = "max", by: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Pool image predictions to units: logits over a breast's views, then over a patient's breasts (PROTOCOL section 1).
+    """Pool image predictions to units: logits over a breast's views, then over a patient's breasts.
+
+    See "Units of analysis" in docs/explanation/estimands.md.
 
     Args:
         rows: predictions of one cell and part, or of several with the columns `by` to tell them apart.

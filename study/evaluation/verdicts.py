@@ -1,4 +1,4 @@
-"""Verdicts on declared contrasts in words (PROTOCOL section 5)."""
+"""Verdicts on declared contrasts in words (docs/explanation/estimands.md, "Verdicts")."""
 
 import numpy as np
 

@@ -127,7 +127,7 @@ def cross_validated(
     """Return the mean of within-fold AUCs and its covariance, over patients.
 
     One run: Var = sum of the folds' clustered variances / K². Several runs (repeats, seeds) share patients: each
-    patient's influence values are averaged over the runs first, then squared and summed over patients (PROTOCOL 3).
+    patient's influence values are averaged over the runs first, then squared and summed over patients.
     A fold that a model separates perfectly has an unknown variance, not 0: it gets Hanley and McNeil's (1982) at the
     mean AUC, with the correlation between models that the other folds show.
 
@@ -234,13 +234,6 @@ def t_p(value: float, se: float, df: float) -> float:
     if se == 0:
         return 1.0 if value == 0 else 0.0
     return float(2 * t.sf(abs(value) / se, df))
-
-
-def two_sided_p(value: float, se: float) -> float:
-    """Return the two-sided p value of a difference against 0; 1 where it is 0 without spread."""
-    if se == 0:
-        return 1.0 if value == 0 else 0.0
-    return float(2 * norm.sf(abs(value) / se))
 
 
 def ledell(

@@ -24,11 +24,6 @@ def patient_weights(strata: np.ndarray, n_replicates: int, rng: np.random.Genera
     return weights
 
 
-def left_out_weights(n_patients: int) -> np.ndarray:
-    """Return the weights of the delete-one-patient jackknife: (n_patients, n_patients), 0 on the diagonal."""
-    return 1 - np.eye(n_patients)
-
-
 def percentile_interval(replicates: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """Return the percentile interval of replicates (n,); NaN replicates are left out, all NaN gives (NaN, NaN)."""
     known = replicates[~np.isnan(replicates)]
@@ -64,32 +59,3 @@ def logit_t_interval(
         return float("nan"), float("nan")
     wider = t.ppf(0.5 + level / 2, df) / norm.ppf(0.5 + level / 2) * np.sqrt((df + n_parts) / df)
     return logit_interval(value, float(known.std(ddof=1) * wider), level)
-
-
-def bca_interval(
-    value: float, replicates: np.ndarray, jackknife: np.ndarray, level: float = 0.95
-) -> tuple[float, float]:
-    """Return the bias-corrected and accelerated interval (Efron 1987).
-
-    Args:
-        value: the estimate.
-        replicates: (n_replicates,); at least 10,000 for stable ends.
-        jackknife: (n_patients,) the estimate without each patient.
-        level: of the interval.
-    """
-    known = replicates[~np.isnan(replicates)]
-    if not len(known) or np.ptp(known) == 0:
-        return (float("nan"),) * 2 if not len(known) else (float(known[0]),) * 2
-    share = ((known < value).sum() + 0.5 * (known == value).sum()) / len(known)
-    z0, a = norm.ppf(np.clip(share, 0.5 / len(known), 1 - 0.5 / len(known))), acceleration(jackknife)
-    z = z0 + norm.ppf([(1 - level) / 2, (1 + level) / 2])
-    low, high = np.quantile(known, norm.cdf(z0 + z / (1 - a * z)))
-    return float(low), float(high)
-
-
-def acceleration(jackknife: np.ndarray) -> float:
-    """Return the acceleration of BCa from leave-one-patient-out values (n_patients,); 0 where they are all equal."""
-    known = jackknife[~np.isnan(jackknife)]
-    away = known.mean() - known
-    below = 6 * ((away**2).sum()) ** 1.5
-    return float((away**3).sum() / below) if below > 0 else 0.0

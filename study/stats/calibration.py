@@ -83,10 +83,10 @@ def bin_sums(values: np.ndarray, bins: np.ndarray, patients: np.ndarray, n_patie
 
 
 def calibration_error(gaps: np.ndarray, sizes: np.ndarray, norm: Literal["l1", "l2", "max"] = "l1") -> np.ndarray:
-    """Return the calibration error of the positive class: the mean over rows of |observed share - mean probability| by bin.
+    """Return the calibration error of the positive class: the mean over rows of |observed share - mean probability|.
 
-    `l1` is the ECE (Naeini et al. 2015, for the positive class). Another quantity of that name, for the predicted class
-    ("top label"), is `top_label_error`.
+    `l1` is the ECE (Naeini et al. 2015, for the positive class). Another quantity has the same name: that of the
+    predicted class ("top label", Guo et al. 2017), which is far smaller on the same predictions and is not given here.
 
     Args:
         gaps: sum of label minus probability by bin (..., n_bins).
@@ -111,12 +111,6 @@ def ece(
     bins = bin_numbers(probs, n_bins, kind)
     gaps, sizes = np.bincount(bins, labels - probs, n_bins), np.bincount(bins, minlength=n_bins)
     return float(calibration_error(gaps, sizes, norm))
-
-
-def top_label_error(labels: np.ndarray, probs: np.ndarray, n_bins: int = 10) -> float:
-    """Return the expected calibration error of the predicted class (Guo et al. 2017), equal-width bins of confidence."""
-    called = probs >= 0.5
-    return ece((called == (labels == 1)).astype(float), np.where(called, probs, 1 - probs), n_bins)
 
 
 def expected_ece(probs: np.ndarray, n_bins: int, kind: Bins, rng: np.random.Generator, n_draws: int = 200) -> float:

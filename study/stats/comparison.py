@@ -1,4 +1,6 @@
-"""A declared contrast of two arms: all of its numbers, and what may be said of it (PROTOCOL section 5).
+"""A declared contrast of two arms: all of its numbers, and what may be said of it.
+
+The rules are those of docs/explanation/estimands.md ("Comparing arms" and "Verdicts").
 
 There are two E2 estimates of a difference: Nadeau and Bengio's, whose variance comes from the fold scores, and the
 procedure's, whose variance comes from the patients. Either alone can be too small by chance where models are weak and
@@ -207,7 +209,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def _verdict(c: Comparison, delta: float) -> str:
-    """The first that applies (PROTOCOL section 5)."""
+    """Return the first verdict that applies (docs/explanation/estimands.md, "Verdicts")."""
     if c.n_seeds < SEEDS_NEEDED or np.isnan(c.e2_p):
         return "not assessed"
     if c.e2_p_holm < ALPHA and (c.e1_low > 0 or c.e1_high < 0):

@@ -13,7 +13,8 @@ class Estimate:
         low, high: 95 % interval; both NaN where there is none.
         level: `patient`, `breast` or `image`.
         method: how the interval was made.
-        estimand: what it is about (PROTOCOL: E1 the fitted fold models on new patients, E2 the procedure).
+        estimand: what it is about: E1 the fitted fold models on new patients, E2 the procedure
+            (docs/explanation/estimands.md).
         n_patients, n_images: on how many it rests.
     """
 

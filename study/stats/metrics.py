@@ -130,16 +130,6 @@ def f1(count: np.ndarray) -> np.ndarray:
     return np.divide(2 * count[0], below, out=np.zeros_like(below), where=below > 0)
 
 
-def ppv(count: np.ndarray) -> np.ndarray:
-    """Share of those called positive that are, at the cohort's own prevalence."""
-    return ratio(count[0], count[0] + count[1])
-
-
-def npv(count: np.ndarray) -> np.ndarray:
-    """Share of those called negative that are, at the cohort's own prevalence."""
-    return ratio(count[3], count[3] + count[2])
-
-
 def mcc(count: np.ndarray) -> np.ndarray:
     """Matthews correlation coefficient; 0 where a row or column of the table is empty, as in scikit-learn."""
     tp, fp, fn, tn = count

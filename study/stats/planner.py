@@ -1,7 +1,7 @@
 """What a study of so many patients can show, before it is run: expected intervals, detectable differences, patients needed.
 
 Closed formulas of a few assumed numbers; nothing is drawn at random. Labels are per case, so every image of a patient
-carries her label. E1 and E2 are the estimands of PROTOCOL section 1. Differences between ablations are at patient
+carries her label. E1 and E2 are those of docs/explanation/estimands.md. Differences between ablations are at patient
 level.
 """
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.stats import t
 from statsmodels.stats.proportion import proportion_confint
 
 
@@ -80,28 +80,3 @@ def t_interval(ratio: Ratio, level: float = 0.95) -> tuple[float, float]:
         return float("nan"), float("nan")
     half = t.ppf(0.5 + level / 2, ratio.n_patients - 1) * ratio.se
     return ratio.value - half, ratio.value + half
-
-
-def clustered_mcnemar(first: np.ndarray, second: np.ndarray, n: np.ndarray) -> tuple[float, float, float]:
-    """Return difference, standard error and two-sided p of two models' shares of right calls on the same rows.
-
-    The variance is over patients; with one row a patient its square is McNemar's statistic without continuity
-    correction up to the centring of the difference.
-
-    Args:
-        first: right calls of the first model by patient (n_patients,).
-        second: of the second.
-        n: rows by patient.
-    """
-    change = clustered_ratio(first - second, n)
-    if change.se == 0 or np.isnan(change.se):
-        return change.value, change.se, 1.0 if change.value == 0 else float("nan")
-    return change.value, change.se, float(2 * norm.sf(abs(change.value) / change.se))
-
-
-def mcnemar(only_first: int, only_second: int, *, corrected: bool = False) -> tuple[float, float]:
-    """Return McNemar's chi-square and p of two models on independent rows (Agresti 2013, section 11.1)."""
-    from statsmodels.stats.contingency_tables import mcnemar as test
-
-    found = test([[0, only_first], [only_second, 0]], exact=False, correction=corrected)
-    return float(found.statistic), float(found.pvalue)

@@ -104,39 +104,3 @@ def spread(scores: np.ndarray, patient_variance: float) -> Spread:
         patient_variance,
     )
     return Spread(seed, split, patient_variance, in_mean)
-
-
-REASONS = {
-    "paired t over folds": (
-        "the folds share training patients, so their differences are not independent: in simulation it calls a null"
-        " difference real far more often than 5 % of the time (Dietterich 1998; Nadeau and Bengio 2003). Use the"
-        " corrected resampled t test."
-    ),
-    "Wilcoxon over folds": (
-        "it takes the folds for independent as the paired t test does, and with 5 folds its smallest "
-        "two-sided p value is .0625. Use the corrected resampled t test."
-    ),
-    "mean ± SD over folds": (
-        "the SD of fold scores is the spread of one fold, not the uncertainty of the mean, and 1.96 SD / "
-        "sqrt(K) covers about 83 % instead of 95 %. Use the patient-clustered interval."
-    ),
-    "image-level DeLong": (
-        "a patient's images are not independent: its interval covers 86 to 90 % instead of 95 %. Use the clustered one."
-    ),
-    "image-level bootstrap": "a patient's images are not independent. Resample patients.",
-}
-
-
-class NotOfferedError(ValueError):
-    """A method that is asked for by name and is not valid here."""
-
-
-def refuse(method: str) -> None:
-    """Explain why a naive method is not offered.
-
-    Raises:
-        NotOfferedError: always, with the reason, or with the list of the methods that are explained.
-    """
-    if method not in REASONS:
-        raise NotOfferedError(f"unknown method {method!r}; explained: {', '.join(REASONS)}")
-    raise NotOfferedError(f"{method} is not offered: {REASONS[method]}")

@@ -23,15 +23,6 @@ TITLE = "mmbc: what does each part of a multi-modal breast-cancer model contribu
 YEAR = 2026
 """As in CITATION.cff; a test compares them."""
 CITATION = re.compile(r"\[(@[\w-]+(?:; @[\w-]+)*)\]")
-REQUIRED: dict[str, tuple[str, ...]] = {
-    "article": ("author", "title", "journal", "volume", "pages", "year"),
-    "inproceedings": ("author", "title", "booktitle", "year"),
-    "incollection": ("author", "title", "booktitle", "publisher", "year"),
-    "book": ("author", "title", "publisher", "year"),
-    "misc": ("author", "title", "howpublished", "year"),
-    "software": ("author", "title", "version", "year"),
-}
-"""Fields that each type of entry must have."""
 MOST_AUTHORS = 6
 """Longer lists end in et al. in formatted references, as in Vancouver style."""
 SOFTWARE = {

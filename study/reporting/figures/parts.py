@@ -1,6 +1,6 @@
 """What several figures share: grids of small panels, one per arm, and the lettering that fits into them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -107,15 +107,6 @@ def extent(text: str, size: float) -> float:
     lines = [line for line in text.split("\n") if line.strip()]
     widths = [TextPath((0, 0), line, size=size, prop=font).get_extents().width for line in lines]
     return max(widths, default=0.0) / 72 / MM
-
-
-def label_outer(panels: Panels, n_columns: int, labels: Iterable[str], below: str) -> None:
-    """Label the leftmost panels by row and the lowest of each column."""
-    names = list(labels)
-    for number, rows in enumerate(panels):
-        for axes, name in zip(rows, names, strict=True):
-            axes.set_ylabel(name if number % n_columns == 0 else "")
-        rows[-1].set_xlabel(below)
 
 
 def unit_square(axes: Axes, upper: float = 1.0, *, box: bool = True) -> None:

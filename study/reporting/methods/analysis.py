@@ -12,7 +12,6 @@ from study.text.format import count, listed
 
 N_PERMUTATIONS = 10_000
 """Exchanges of the permutation test; a test compares it with the default of `study.stats.comparison.compare`."""
-OPERATING = ("sensitivity_at_90_specificity", "specificity_at_90_sensitivity")
 
 
 def has_validation(study: StoredStudy) -> bool:

@@ -1,4 +1,4 @@
-"""Laws that hold whatever the data (PROTOCOL section 7), and what degenerate data gives."""
+"""Laws that hold whatever the data, and what degenerate data gives."""
 
 from dataclasses import replace
 
@@ -12,14 +12,14 @@ from sklearn.metrics import roc_auc_score
 
 from study.evaluation.verdicts import sentence
 from study.stats import auc, calibration, metrics, proportions
-from study.stats.bootstrap import bca_interval, logit_t_interval, patient_weights, percentile_interval
+from study.stats.bootstrap import logit_t_interval, patient_weights, percentile_interval
 from study.stats.comparison import BOUNDED, WIDER, Pair, compare, fold_areas, judged
 from study.stats.decision import at_prevalence, net_benefit, predictive_values, treat_all
 from study.stats.kernel import areas, kernel, mean_areas
 from study.stats.operating import threshold_at_sensitivity
 from study.stats.permutation import exchange_contributions, permutation_p
 from study.stats.procedure import logit_scaled, of_folds, procedure
-from study.stats.resampled import REASONS, NotOfferedError, corrected, refuse, spread
+from study.stats.resampled import corrected, spread
 
 
 def cohort(seed, n_patients=30, n_models=2, decimals=1):
@@ -191,7 +191,6 @@ def test_degenerate_data_gives_a_defined_answer_or_an_error():
     assert np.isnan(corrected(np.array([0.7]), 0.25).interval()).all()
     same = corrected(np.zeros(5), 0.25)
     assert same.p == 1.0 and same.probabilities(0.01) == (0.0, 1.0, 0.0)
-    assert bca_interval(0.5, np.full(10, 0.5), np.full(4, 0.5)) == (0.5, 0.5)
     assert np.isnan(percentile_interval(np.full(3, np.nan))).all()
     assert np.isnan(logit_t_interval(0.5, np.array([0.5, np.nan]), 10, 5)).all()
     assert np.isnan(logit_t_interval(1.0, np.array([0.9, 1.0]), 10, 5)).all()
@@ -205,12 +204,6 @@ def test_an_interval_from_the_spread_holds_the_value_and_is_not_shifted_by_the_r
     assert (low, high) == pytest.approx(expit(logit(0.7) + np.array([-half, half])))
     wide = logit_t_interval(0.7, replicates, 2, 5)
     assert wide[0] < low and high < wide[1], "few degrees of freedom"
-
-
-@pytest.mark.parametrize("method", [*REASONS, "vibes"])
-def test_naive_methods_are_refused_with_the_reason(method):
-    with pytest.raises(NotOfferedError, match=r"not offered: .{50}" if method in REASONS else "unknown method"):
-        refuse(method)
 
 
 def test_predictive_values_and_net_benefit_by_hand():
