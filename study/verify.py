@@ -1,24 +1,27 @@
 """Recompute every number of a report from its predictions: `python -m study.verify reports/NAME`. Needs no torch."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from mmbc.errors import MmbcError
-from study.reporting.verification import verify
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+from mmbc import command
+from mmbc.command import Command, Terminal
 
 
-@app.command()
-def main(
-    report: Annotated[Path, typer.Argument(help="Folder of a report: reports/NAME.")],
+@dataclass(frozen=True, kw_only=True)
+class Verify(Command):
+    """Say which numbers of a report do not follow from its predictions.
+
+    Exit code 0: all do; 1: some do not; 2: it could not be checked.
+    """
+
+    report: Annotated[Path, typer.Argument(help="Folder of a report: reports/NAME.")]
     study: Annotated[
         Path | None, typer.Option(help="Where its predictions lie. Default: in the report (study/), else results/NAME.")
-    ] = None,
-    results: Annotated[Path, typer.Option(help="Where studies lie.")] = Path("results"),
+    ] = None
+    results: Annotated[Path, typer.Option(help="Where studies lie.")] = Path("results")
     redraw: Annotated[
         bool,
         typer.Option(
@@ -28,29 +31,27 @@ def main(
                 " with."
             ),
         ),
-    ] = False,
-    most: Annotated[int, typer.Option(min=1, help="Disagreements to print.")] = 20,
-) -> None:
-    """Say which numbers of a report do not follow from its predictions.
+    ] = False
+    most: Annotated[int, typer.Option(min=1, help="Disagreements to print.")] = 20
 
-    Exit code 0: all do; 1: some do not; 2: it could not be checked.
-    """
-    console = Console()
-    try:
-        found = verify(report, study, results, redraw=redraw)
-    except MmbcError as error:
-        console.print(f"error {type(error).__name__}: {error}", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(2) from None
-    for disagreement in found[:most]:
-        console.print(f"- {disagreement}", markup=False, highlight=False, soft_wrap=True)
-    if len(found) > most:
-        console.print(f"- and {len(found) - most} more (--most {len(found)} shows them)", markup=False, highlight=False)
-    if found:
-        files = len({disagreement.file for disagreement in found})
-        console.print(f"{report}: {len(found)} disagreements in {files} files.", soft_wrap=True)
-        raise typer.Exit(1)
-    console.print(f"{report}: every number follows from its predictions.", soft_wrap=True)
+    def run(self, terminal: Terminal) -> int:
+        """Compare and list what differs."""
+        from study.reporting.verification import verify
 
+        differing = verify(self.report, self.study, self.results, redraw=self.redraw)
+        for disagreement in differing[: self.most]:
+            terminal.say(f"- {disagreement}")
+        if len(differing) > self.most:
+            terminal.say(f"- and {len(differing) - self.most} more (--most {len(differing)} shows them)")
+        if differing:
+            files = len({disagreement.file for disagreement in differing})
+            terminal.say(f"{self.report}: {len(differing)} disagreements in {files} files.")
+            return 1
+        terminal.say(f"{self.report}: every number follows from its predictions.")
+        return 0
+
+
+app = command.app(Verify)
 
 if __name__ == "__main__":
     app()

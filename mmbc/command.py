@@ -1,0 +1,148 @@
+"""Commands as dataclasses: the fields are the options, each declared once; `app` turns one into a Typer app.
+
+    @dataclass(frozen=True, kw_only=True)
+    class Verify(PlaceOptions, Command):
+        \"\"\"Say which numbers of a report do not follow from its predictions.\"\"\"
+
+        report: Annotated[Path, typer.Argument(help="Folder of a report: reports/NAME.")]
+        most: Annotated[int, typer.Option(min=1, help="Disagreements to print.")] = 20
+
+        def run(self, terminal: Terminal) -> int | None:
+            from study.reporting.verification import verify  # what is heavy is imported here, not above
+
+            ...
+
+    app = command.app(Verify)
+
+    if __name__ == "__main__":
+        app()
+
+The docstring is what `--help` says. Options that commands share are dataclasses too, and bases of those that have them;
+a command lists the options of its own first, then those of its bases, from left to right. `run` returns the exit code
+(None is 0). Errors that the user can mend (`MmbcError`) are printed here and end with 2, Ctrl-C and SIGTERM with 130.
+"""
+
+import inspect
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar, get_type_hints
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from typer.core import TyperCommand
+
+from mmbc.errors import ConfigError, MmbcError
+
+WORDS = "mmbc.command.words"
+"""Key of a context's `meta`: the arguments as they were typed."""
+
+
+@dataclass
+class Terminal:
+    """The terminal a command was typed at.
+
+    Attributes:
+        words: the arguments as typed, without the name of the command.
+        console: where to print.
+        if_interrupted: what to say after Ctrl-C: what is kept, and how to go on. A command sets it as its work proceeds.
+    """
+
+    words: tuple[str, ...] = ()
+    console: Console = field(default_factory=Console)
+    if_interrupted: Callable[[], str] = lambda: "Interrupted; nothing was written."
+
+    def say(self, text: str) -> None:
+        """Print a line as it is: no markup, no highlighting, not broken by the program."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Base of all commands."""
+
+    MOVED: ClassVar[Mapping[str, str]] = {}
+    """Flags that another command has now, with the sentence that says so."""
+
+    def run(self, terminal: Terminal) -> int | None:
+        """Do the work and print; return the exit code.
+
+        Raises:
+            MmbcError: what the user can mend.
+        """
+        raise NotImplementedError
+
+
+def app(command: type[Command]) -> typer.Typer:
+    """Return the Typer app of a command."""
+
+    class Parser(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            for flag, sentence in command.MOVED.items():
+                if flag in args:
+                    show_error(Console(), ConfigError(f"{flag}: {sentence}"))
+                    raise typer.Exit(2)
+            ctx.meta[WORDS] = tuple(args)
+            return super().parse_args(ctx, args)
+
+    def main(context: typer.Context, **options: Any) -> None:
+        terminal = Terminal(context.meta[WORDS])
+        raise typer.Exit(_exit_code(command(**options), terminal))
+
+    parameters = [_parameter("context", typer.Context), *_parameters(command)]
+    main.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    main.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    typed = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    typed.command(cls=Parser, help=inspect.getdoc(command))(main)
+    return typed
+
+
+def show_error(console: Console, error: MmbcError) -> None:
+    """Print an error: its kind, and what to do about it."""
+    console.print(Text.assemble(("error", "bold red"), f" {type(error).__name__}: {error}"), soft_wrap=True)
+
+
+def _parameters(command: type[Command]) -> Iterator[inspect.Parameter]:
+    """Yield an option per field: those of the command, then those of its bases; one that is declared again keeps its place."""
+    hints = get_type_hints(command, include_extras=True)
+    defaults = {option.name: option.default for option in fields(command)}
+    classes = command.__mro__
+    for number, group in enumerate(classes):
+        above = {name for base in classes[number + 1 :] for name in inspect.get_annotations(base)}
+        for name in inspect.get_annotations(group):
+            if name in defaults and name not in above:
+                yield _parameter(name, hints[name], defaults[name])
+
+
+def _parameter(name: str, annotation: Any, default: Any = MISSING) -> inspect.Parameter:
+    default = inspect.Parameter.empty if default is MISSING else default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _exit_code(command: Command, terminal: Terminal) -> int:
+    """Run a command and return its exit code, with errors and interrupts said in a sentence."""
+    try:
+        with _terminated_as_interrupted():
+            return command.run(terminal) or 0
+    except MmbcError as error:
+        show_error(terminal.console, error)
+        return 2
+    except KeyboardInterrupt:
+        terminal.say(terminal.if_interrupted())
+        return 130
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM, which batch systems send, end the work as Ctrl-C does; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

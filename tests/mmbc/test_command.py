@@ -1,0 +1,105 @@
+"""Commands as dataclasses: fields become options, errors and interrupts become a sentence and an exit code."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mmbc import command
+from mmbc.command import Command, Terminal
+from mmbc.errors import CohortError
+
+RUN = CliRunner(env={"COLUMNS": "80"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    out: Annotated[Path, typer.Option(help="Where it goes.", rich_help_panel="Places")] = Path("results")
+    name: Annotated[str, typer.Option(help="Its name.", rich_help_panel="Places")] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value.", rich_help_panel="Work")] = None
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.", rich_help_panel="Work")] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Echo(Places, Work, Command):
+    """Say what was typed.
+
+    And a second paragraph.
+    """
+
+    MOVED: ClassVar = {"--shout": "is python -m study.shout now"}
+
+    word: Annotated[str, typer.Argument(help="A word.")]
+    how: Annotated[str, typer.Option(help="What to do.")] = "say"
+    jobs: Annotated[int, typer.Option(min=2, help="At least two.", rich_help_panel="Work")] = 2
+
+    def run(self, terminal: Terminal) -> int | None:
+        if self.how == "fail":
+            raise CohortError("row 3: no label [sic]; give one, however long this sentence grows on a narrow terminal")
+        if self.how in ("interrupt", "terminate"):
+            terminal.if_interrupted = lambda: f"Interrupted {self.word}."
+            os.kill(os.getpid(), signal.SIGINT if self.how == "interrupt" else signal.SIGTERM)
+        if self.how == "stop":
+            raise KeyboardInterrupt
+        terminal.say(f"{self} {terminal.words}")
+        return 7 if self.how == "seven" else None
+
+
+def run(*words):
+    done = RUN.invoke(command.app(Echo), [*words])
+    return done.exit_code, done.output
+
+
+def test_fields_are_options_with_their_defaults():
+    code, text = run("hello", "--set", "a=1", "--set", "b=2", "--out", "x")
+    assert code == 0
+    assert text.startswith(str(Echo(word="hello", set_=["a=1", "b=2"], out=Path("x"))))
+    assert "('hello', '--set', 'a=1', '--set', 'b=2', '--out', 'x')" in text
+
+
+def test_help_has_own_options_first_then_the_groups_as_they_are_named():
+    code, text = run("--help")
+    places = [text.index(word) for word in ("Say what was typed.", "A word.", "--how", "--out", "--name", "--set")]
+    assert code == 0 and places == sorted(places)
+    assert text.index("--set") < text.index("--jobs") and "At least two." in text, "declared again, in its old place"
+    assert "Places ─" in text and max(map(len, text.splitlines())) <= 80
+
+
+def test_a_required_argument_and_a_range_are_checked():
+    assert run()[0] == 2
+    assert run("hello", "--jobs", "1")[0] == 2
+    assert run("hello", "--nme", "x")[0] == 2
+
+
+def test_an_error_is_one_line_and_exit_code_two():
+    code, text = run("hello", "--how", "fail")
+    assert code == 2 and text.startswith("error CohortError: row 3: no label [sic]; give one") and text.count("\n") == 1
+
+
+def test_the_exit_code_is_the_commands():
+    assert run("hello", "--how", "seven")[0] == 7
+
+
+@pytest.mark.parametrize("how", ["interrupt", "terminate"])
+def test_an_interrupt_is_said_in_the_commands_words(how):
+    handler = signal.getsignal(signal.SIGTERM)
+    assert run("hello", "--how", how) == (130, "Interrupted hello.\n")
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_an_interrupt_before_any_work():
+    assert run("hello", "--how", "stop") == (130, "Interrupted; nothing was written.\n")
+
+
+def test_a_flag_that_moved_says_where_whatever_stands_beside_it():
+    code, text = run("--shout", "--volume", "11")
+    assert (code, text) == (2, "error ConfigError: --shout: is python -m study.shout now\n")
