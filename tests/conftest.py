@@ -90,5 +90,5 @@ def stored(evaluated):
 def quick_processes(monkeypatch):
     """Processes forked from one that has imported everything, where the program starts an interpreter for each."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["study.bench"])
+    context.set_forkserver_preload(["study.benchmarks.contest", "study.benchmarks.pack_speed"])
     monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: context)

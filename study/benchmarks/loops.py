@@ -1,16 +1,15 @@
-"""What the benchmark compares: two loops as others write them, and this project's executors, on the same cells.
+"""Two training loops as others write them, to be compared with this project's executors on the same cells.
 
 (a) naive: per cell a DataLoader that opens every file with PIL, transforms it, and the whole network with frozen
 layers. (b) careful: the same with decoded images in memory, channels last, the trunk under `no_grad`, validation and
-    test features computed once a cell.
+test features computed once a cell. The networks, the optimiser, the schedule and the number of epochs are those of
 (c) sequential and (d) lockstep: `study.training.lockstep`.
-The networks, the optimiser, the schedule and the number of epochs are the same in all of them.
 """
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,27 +27,13 @@ from mmbc.data.splits import rows_of
 from mmbc.data.tables import encoding
 from mmbc.model.backbone import Backbone
 from mmbc.model.network import Network
-from mmbc.training.device import autocast, configure
-from mmbc.training.features import Stream, grey, normalised
-from mmbc.training.fit import Fit, Part
+from mmbc.training.device import autocast
+from mmbc.training.features import grey, normalised
+from mmbc.training.fit import Part
 from study.design.cells import Cell
 
 WORKERS = 2
 """Loader processes of the naive loop."""
-
-
-@dataclass(frozen=True)
-class Took:
-    """What a contender did.
-
-    Attributes:
-        seconds: once for the whole study (decoding), and for each cell measured, by name.
-        n_images: images that were trained on or evaluated.
-    """
-
-    once: float
-    cells: dict[str, float]
-    n_images: int
 
 
 class Files(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -105,7 +90,6 @@ class _Loop(ABC):
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(
             self.optimiser, t.restart_epochs, t.restart_factor
         )
-        self.n_images = 0
 
     @abstractmethod
     def _train_batches(self) -> Iterator[tuple[Tensor | None, Tensor, Tensor]]:
@@ -115,8 +99,8 @@ class _Loop(ABC):
     def _evaluation_batches(self, part: str) -> Iterator[tuple[Tensor | None, Tensor]]:
         """Yield (features, table) of a part."""
 
-    def run(self) -> int:
-        """Train for all epochs with a validation after each, predict the test part; return the number of images seen."""
+    def run(self) -> None:
+        """Train for all epochs with a validation after each, and predict the test part."""
         t = self.config.train
         for _ in range(t.max_epochs):
             self.network.train()
@@ -131,18 +115,15 @@ class _Loop(ABC):
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(self.network.parameters(), t.clip_norm)
                 self.optimiser.step()
-                self.n_images += len(labels)
             self.schedule.step()
             self._evaluate("validation")
         self._evaluate("test")
-        return self.n_images
 
     def _evaluate(self, part: str) -> None:
         self.network.eval()
         with torch.no_grad(), autocast(self.config.run):
             for features, table in self._evaluation_batches(part):
                 self.network(features, table).float().cpu()
-                self.n_images += len(table)
 
     def _order(self, n: int) -> list[Tensor]:
         return list(torch.randperm(n).split(self.config.train.batch_size))
@@ -247,105 +228,28 @@ def configure_plainly(config: Config) -> None:
     torch.set_num_threads(config.run.threads)
 
 
-def naive(cells: list[Cell], cohort: Cohort) -> Took:
-    """Train cells with loop (a)."""
-    took, n_images = {}, 0
-    for cell in cells:
-        backbone = Backbone(cell.config.model.backbone, cell.config.model.weights) if cell.config.uses_images else None
-        began = time.perf_counter()
-        loop = NaiveLoop(cell, cohort, backbone) if backbone is not None else _TableLoop(cell, cohort, None)
-        n_images += loop.run() if backbone is not None else 0 * loop.run()
-        took[cell.name] = time.perf_counter() - began
-    return Took(0.0, took, n_images)
+def naive(cells: list[Cell], cohort: Cohort) -> tuple[float, dict[str, float]]:
+    """Train cells with loop (a); return the seconds spent once for all of them and those of each, by name."""
+    return 0.0, {cell.name: _seconds(cell, cohort, NaiveLoop) for cell in cells}
 
 
-def careful(cells: list[Cell], cohort: Cohort) -> Took:
-    """Train cells with loop (b)."""
+def careful(cells: list[Cell], cohort: Cohort) -> tuple[float, dict[str, float]]:
+    """Train cells with loop (b); return the seconds spent once for all of them and those of each, by name."""
     began = time.perf_counter()
-    pixels = np.stack([_opened(path, cells[0].config.data.image_size) for path in cohort.images["path"]])
-    once, took, n_images = time.perf_counter() - began, {}, 0
-    for cell in cells:
-        backbone = Backbone(cell.config.model.backbone, cell.config.model.weights) if cell.config.uses_images else None
-        began = time.perf_counter()
-        loop = CarefulLoop(cell, cohort, backbone, pixels) if backbone is not None else _TableLoop(cell, cohort, None)
-        n_images += loop.run() if backbone is not None else 0 * loop.run()
-        took[cell.name] = time.perf_counter() - began
-    return Took(once, took, n_images)
+    pixels = np.stack([_read(path, cells[0].config.data.image_size) for path in cohort.images["path"]])
+    once = time.perf_counter() - began
+    return once, {cell.name: _seconds(cell, cohort, partial(CarefulLoop, pixels=pixels)) for cell in cells}
 
 
-def _opened(path: Path, size: int) -> np.ndarray:
+def _seconds(cell: Cell, cohort: Cohort, image_loop: Callable[[Cell, Cohort, Backbone], _Loop]) -> float:
+    """Train one cell and return how long it took; a cell without images has a loop of its own."""
+    model = cell.config.model
+    backbone = Backbone(model.backbone, model.weights) if cell.config.uses_images else None
+    began = time.perf_counter()
+    (image_loop(cell, cohort, backbone) if backbone is not None else _TableLoop(cell, cohort, None)).run()
+    return time.perf_counter() - began
+
+
+def _read(path: Path, size: int) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image.convert("L").resize((size, size), Image.Resampling.BILINEAR))
-
-
-def lower_bound(cells: list[Cell], n_rows: int, n_tabular: int, *, repetitions: int = 3) -> dict[str, float]:
-    """Return the seconds of pure compute: one trunk pass an epoch and one clean pass, and all tails.
-
-    Trunk batches and training steps are timed on constant data with nothing around them, in this process, and
-    multiplied by how many the study needs.
-    """
-    config = cells[0].config
-    configure(config.run)
-    seconds = {"trunk": 0.0, "tails": 0.0}
-    with_images = [cell for cell in cells if cell.config.uses_images]
-    backbone = None
-    if with_images:
-        model = with_images[0].config.model
-        backbone = Backbone(model.backbone, model.weights).to(config.run.device)
-        cuts = sorted({cell.config.model.fine_tuned_blocks for cell in with_images})
-        size, batch = config.data.image_size, config.run.trunk_batch
-        images = normalised(torch.rand(batch, 1, size, size, device=config.run.device), backbone.normalisation)
-
-        def trunk() -> None:
-            with torch.inference_mode(), autocast(config.run):
-                backbone(images, cuts)
-
-        passes = config.train.max_epochs + 1
-        seconds["trunk"] = passes * (n_rows / batch) * _median(trunk, 4 * repetitions, config.run.device)
-    for kind in {cell.config_digest: cell for cell in cells}.values():
-        n = 2 * kind.config.train.batch_size
-        step, predict = _tail_times(
-            kind.config, backbone if kind.config.uses_images else None, n_tabular, n, repetitions
-        )
-        same = [cell for cell in cells if cell.config_digest == kind.config_digest]
-        share = n_rows / sum(len(ids) for ids in kind.split.parts().values())  # images a patient
-        trained = sum(len(cell.split.train) for cell in same) * share * kind.config.train.max_epochs
-        validated = sum(len(cell.split.validation) for cell in same) * share * (kind.config.train.max_epochs + 1)
-        tested = sum(len(cell.split.test) for cell in same) * share
-        seconds["tails"] += trained * step + (validated + tested) * predict
-    return seconds
-
-
-def _tail_times(
-    config: Config, backbone: Backbone | None, n_tabular: int, n: int, repetitions: int
-) -> tuple[float, float]:
-    """Return seconds an image of training and of predicting behind the trunk."""
-    rng = np.random.default_rng(0)
-    part = Part(np.arange(n), (np.arange(n) % 2).astype(np.float32), rng.random((n, n_tabular), dtype=np.float32))
-    fit = Fit("probe", config, backbone, part, part, n_rows=n, seed=0)
-    size = config.data.image_size
-    blank = np.zeros((n, size, size), dtype=np.uint8)
-    stream = Stream(n, backbone, blank, config.augment, config.run, seed=0)
-    chunk = next(iter(stream.chunks(0, np.ones(n, dtype=bool), [fit.cut])))
-
-    def take(rows: np.ndarray) -> Tensor:
-        return chunk.features[fit.cut][torch.from_numpy(rows)].contiguous(memory_format=torch.channels_last)
-
-    train = _median(lambda: fit.consume(chunk), repetitions, config.run.device)
-    predict = _median(
-        lambda: fit.predict(part.rows, part.table, take if backbone is not None else None),
-        repetitions,
-        config.run.device,
-    )
-    return train / len(chunk.rows), predict / n
-
-
-def _median(work: Callable[[], object], repetitions: int, device: str) -> float:
-    times = []
-    for _ in range(repetitions + 1):
-        began = time.perf_counter()
-        work()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - began)
-    return float(np.median(times[1:]))

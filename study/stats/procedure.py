@@ -9,7 +9,7 @@ mean. So
 
 whose first term keeps Nadeau and Bengio's allowance for training sets and whose second is the chance of splits and
 seeds that averaging left. Its quantile is Student's with the degrees of freedom of the patients' variance. In the
-simulation (`python -m study.benchmarks.coverage`) it covers an AUC as it should and is narrower than theirs; for differences
+simulation (`python -m study.bench --coverage`) it covers an AUC as it should and is narrower than theirs; for differences
 between arms `comparison` takes the wider of the two.
 """
 

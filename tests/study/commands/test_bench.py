@@ -4,7 +4,8 @@ import pytest
 from typer.testing import CliRunner
 
 from study import bench
-from study.bench import replicated, sampled, scaled
+from study.benchmarks.contenders import Timing
+from study.benchmarks.contest import first_cells, replicate_cohort, scale_seconds
 
 RUN = CliRunner()
 
@@ -45,7 +46,7 @@ def test_an_unknown_contender_is_named():
 
 def test_copies_are_other_patients(tiny):
     planned = tiny.plan("x", arms="tabular")
-    twice = replicated(planned.cohort, 2)
+    twice = replicate_cohort(planned.cohort, 2)
     assert len(twice.images) == 2 * len(planned.cohort.images) and twice.n_patients == 2 * planned.cohort.n_patients
     assert twice.images["image_id"].is_unique
     assert twice.images["path"].nunique() == len(planned.cohort.images)
@@ -53,10 +54,10 @@ def test_copies_are_other_patients(tiny):
 
 def test_scaling_from_the_cells_measured(tiny):
     cells = tiny.plan("x", sets=["protocol.repeats=2"]).cells
-    few = sampled(cells, 1)
+    few = first_cells(cells, 1)
     assert [cell.arm for cell in few] == ["image", "tabular", "concat", "attention"]
-    result = {"once": 5.0, "cells": {cell.name: 2.0 for cell in few}}
-    assert scaled(result, cells) == 5 + 2 * len(cells)
+    timing = Timing(total=13.0, once=5.0, cells={cell.name: 2.0 for cell in few})
+    assert scale_seconds(timing, cells) == 5 + 2 * len(cells)
 
 
 def test_a_wave_of_a_search_against_its_trials_one_after_another(tmp_path):
@@ -67,3 +68,9 @@ def test_a_wave_of_a_search_against_its_trials_one_after_another(tmp_path):
     facts = json.loads((tmp_path / "wave.json").read_text())
     assert facts["n_trials"] == 4 * (2 + 1), "four trials in two folds and on the whole cohort"
     assert set(facts["seconds"]) == {"lockstep", "trial_by_trial", "fit_by_fit"}
+
+
+@pytest.mark.parametrize("kinds", [["--pack", "--audit"], ["--coverage", "--search"]])
+def test_one_thing_is_measured_at_a_time(kinds):
+    done = RUN.invoke(bench.app, kinds)
+    assert done.exit_code == 2 and "one thing at a time" in done.output

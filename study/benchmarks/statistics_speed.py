@@ -1,14 +1,17 @@
-"""How long the patient bootstrap takes: the measurement behind `python -m study.bench --statistics`."""
+"""Time of the patient bootstrap on simulated scores: `python -m study.bench --statistics`."""
 
-import json
-import resource
-import sys
 import time
 
 import numpy as np
 
+from study.benchmarks.fresh_process import in_fresh_process, peak_mib
 from study.stats.bootstrap import patient_weights, percentile_interval
 from study.stats.kernel import mean_areas
+
+
+def statistics_speed() -> dict[str, float]:
+    """Return what `bootstrap_speed` does, measured in a fresh process."""
+    return in_fresh_process("statistics", bootstrap_speed)
 
 
 def bootstrap_speed(
@@ -35,9 +38,5 @@ def bootstrap_speed(
         "cells": n_arms * n_folds,
         "replicates": n_replicates,
         "seconds": seconds,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": peak_mib(),
     }
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(bootstrap_speed()))

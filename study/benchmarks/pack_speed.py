@@ -1,14 +1,12 @@
-"""How long a paper pack takes: the measurement behind `python -m study.bench --pack`."""
+"""Time of a paper pack of simulated predictions: `python -m study.bench --pack`."""
 
-import json
-import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
+from study.benchmarks.fresh_process import in_fresh_process, peak_mib
 from study.evaluation.evaluation import evaluate
 from study.imports.example_table import predictions
 from study.imports.imported_study import Import, import_predictions
@@ -19,11 +17,15 @@ N_PATIENTS = 2421
 """As many as Mini-DDSM has, four images each."""
 
 
-def pack_speed() -> dict[str, float]:
-    """Make the pack of simulated predictions and return seconds by step and the peak memory of this process in MiB."""
+def pack_speed(n_patients: int = N_PATIENTS) -> dict[str, float]:
+    """Make a pack in a fresh process; return the seconds of each step, its size and the peak memory, both in MiB."""
+    return in_fresh_process("pack", _measure, n_patients)
+
+
+def _measure(n_patients: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        predictions(N_PATIENTS, GAINS).to_csv(folder / "simulated.csv", index=False)
+        predictions(n_patients, GAINS).to_csv(folder / "simulated.csv", index=False)
         marks = [time.perf_counter()]
         stored = import_predictions(
             Import(folder / "simulated.csv", out=folder, assignments=["protocol.prevalence=0.006"])
@@ -46,9 +48,5 @@ def pack_speed() -> dict[str, float]:
         "whole_pack_s": read + numbers + everything,
         "without_figures_s": read + numbers + written,
         "pack_mib": size / 2**20,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": peak_mib(),
     }
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(pack_speed()))

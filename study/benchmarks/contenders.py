@@ -1,0 +1,143 @@
+"""The contenders of the training contest, each timed in a fresh process: see `study.benchmarks.contest`."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from mmbc.data.cohort import Cohort
+from mmbc.data.images.store import ImageStore, open_store, read_images
+from mmbc.data.tables import encoding
+from study.benchmarks.fresh_process import in_fresh_process, peak_mib
+from study.benchmarks.loops import careful, naive
+from study.benchmarks.lower_bound import lower_bound
+from study.design.cells import Cell
+from study.design.study_file import StudyFile
+from study.records.progress import FitProgress, Observer
+from study.training.lockstep import Executor, Workspace, execute
+
+DEFAULT = ("naive", "careful", "sequential", "lockstep")
+KNOWN = (*DEFAULT, "repeat", "tenfold")
+"""Names of contenders: the four loops, and lockstep with a second repeat and with ten times the cohort."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one contender is given.
+
+    Attributes:
+        study: settings, with the epochs of the benchmark.
+        cohort: rows, replicated if asked for.
+        cells: the cells to train.
+        paths: the files that are decoded, each once.
+        replicate: how often they repeat in the cohort.
+        folder: where it may write.
+    """
+
+    study: StudyFile
+    cohort: Cohort
+    cells: list[Cell]
+    paths: list[Path]
+    replicate: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Time and memory of one contender.
+
+    Attributes:
+        total: seconds from the first file to the last prediction.
+        once: seconds of what is done once for the study, however many cells it has.
+        cells: seconds of each cell, by name.
+        parts: seconds by kind of work.
+        peak_mib: memory of its process.
+    """
+
+    total: float
+    once: float = 0.0
+    cells: dict[str, float] = field(default_factory=dict)
+    parts: dict[str, float] = field(default_factory=dict)
+    peak_mib: float = 0.0
+
+
+def timing_of(name: str, task: Task) -> Timing:
+    """Time a contender, or the lower bound, in a fresh process.
+
+    Raises:
+        StudyError: it ended with an error.
+    """
+    with tempfile.TemporaryDirectory(dir=task.folder) as folder:
+        return in_fresh_process(name, _contend, name, replace(task, folder=Path(folder)))
+
+
+def _contend(name: str, task: Task) -> Timing:
+    if name in ("naive", "careful"):
+        timing = _loop_timing(name, task)
+    elif name == "lower_bound":
+        n_tabular = encoding.fit(task.cohort.images, task.cohort.features).n_outputs
+        parts = lower_bound(task.cells, len(task.cohort.images), n_tabular)
+        timing = Timing(sum(parts.values()), parts=parts)
+    else:
+        timing = _executor_timing("sequential" if name == "sequential" else "lockstep", task)
+    return replace(timing, peak_mib=peak_mib())
+
+
+def _loop_timing(name: str, task: Task) -> Timing:
+    began = time.perf_counter()
+    once, cells = (naive if name == "naive" else careful)(task.cells, task.cohort)
+    return Timing(time.perf_counter() - began, once, cells)
+
+
+def _executor_timing(executor: Executor, task: Task) -> Timing:
+    """Time one of this project's executors from cold: files decoded, cells trained."""
+    began = time.perf_counter()
+    facts = read_images(task.paths, cache=task.folder)
+    store = open_store(task.paths, facts, task.study.data, cache=task.folder)
+    store = _replicated_store(store, task.replicate, task.folder)
+    decoding = time.perf_counter() - began
+    stopwatch = _Stopwatch()
+    workspace = Workspace(task.cohort, store, task.folder / "study", task.folder, checkpoint_every=0)
+    seconds = execute(task.cells, workspace, executor=executor, observer=stopwatch)
+    total = time.perf_counter() - began
+    parts = {"decode": decoding, **seconds, "waiting": total - decoding - sum(seconds.values())}
+    return Timing(total, decoding + stopwatch.clean, stopwatch.cells, parts)
+
+
+class _Stopwatch(Observer):
+    """Seconds of the clean features and of each cell."""
+
+    def __init__(self) -> None:
+        self.mark = time.perf_counter()
+        self.clean = 0.0
+        self.cells: dict[str, float] = {}
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        if what == "features without augmentation" and done >= total:
+            self.clean = self._lap()
+
+    def begun(self, names: Sequence[str]) -> None:
+        self._lap()
+
+    def finished(self, progress: FitProgress) -> None:
+        self.cells[progress.name] = self._lap()
+
+    def _lap(self) -> float:
+        before, self.mark = self.mark, time.perf_counter()
+        return self.mark - before
+
+
+def _replicated_store(store: ImageStore, n: int, folder: Path) -> ImageStore:
+    """Return the store n times over, on disk like any other."""
+    if n == 1:
+        return store
+    shape = (n * len(store.pixels), *store.pixels.shape[1:])
+    pixels = np.memmap(folder / "replicated.u8", dtype=np.uint8, mode="w+", shape=shape)
+    for start in range(0, shape[0], len(store.pixels)):
+        pixels[start : start + len(store.pixels)] = store.pixels
+    pixels.flush()
+    pixels = np.memmap(folder / "replicated.u8", dtype=np.uint8, mode="r", shape=shape)
+    return ImageStore(pixels, store.digest, store.pool)

@@ -1,0 +1,81 @@
+"""Time of one wave of a nested search, against the same trials one after another: `python -m study.bench --search`."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from study.benchmarks.material import Material, workspace_of
+from study.design import folds
+from study.design.search_space import read_space
+from study.design.study_file import Search
+from study.training.lockstep import Executor, Workspace
+from study.training.preparation import Planned
+from study.tuning.rehearsal import rehearsal_wave
+from study.tuning.waves import Asked, train
+
+TRIALS = 4
+"""Trials of every arm in every fold."""
+TRIALS_MEASURED = 4
+"""Trials of an arm that are trained one after another; the time of the others is taken from these."""
+
+
+def search_speed(material: Material, epochs: int, said: Callable[[str], None]) -> dict[str, Any]:
+    """Time a wave in lockstep, trial by trial, and fit by fit: the same fits, none pruned, images and features at hand.
+
+    Args:
+        material: arms and cohort; the reference must lie in the default space.
+        epochs: that every fit trains.
+        said: told what is being measured.
+
+    Returns:
+        Seconds and ratios of the three, and numbers of trials, fits, images and epochs.
+    """
+    wave, workspace = wave_of(material, epochs), workspace_of(material)
+    train(sample_trials(wave, 1), workspace)  # makes the clean features of every depth, and warms up
+    said(f"running {len(wave)} trials in lockstep")
+    seconds = {"lockstep": _seconds(wave, workspace, "lockstep")}
+    sample = sample_trials(wave, TRIALS_MEASURED)
+    executors: dict[str, Executor] = {"trial_by_trial": "lockstep", "fit_by_fit": "sequential"}
+    for name, executor in executors.items():
+        said(f"running {len(sample)} of them {name.replace('_', ' ')}")
+        by_arm: dict[str, list[float]] = {}
+        for asked in sample:
+            by_arm.setdefault(asked.target.arm, []).append(_seconds([asked], workspace, executor))
+        n_trials = {arm: sum(asked.target.arm == arm for asked in wave) for arm in by_arm}
+        seconds[name] = sum(n_trials[arm] * float(np.mean(times)) for arm, times in by_arm.items())
+    return {
+        "seconds": seconds,
+        "ratios": {f"{name}/lockstep": seconds[name] / seconds["lockstep"] for name in executors},
+        "n_trials": len(wave),
+        "n_measured": len(sample),
+        "n_fits": sum(len(asked.cells) for asked in wave),
+        "epochs": epochs,
+        "n_images": len(material.cohort.images),
+    }
+
+
+def wave_of(material: Material, epochs: int) -> list[Asked]:
+    """Return the first wave of a nested search of the default space."""
+    study = material.study
+    search = study.search or Search(trials=TRIALS, pruner="none", space=read_space(None)[1])
+    schedule = study.train.model_copy(update={"max_epochs": epochs, "patience": epochs})
+    study = study.model_copy(update={"search": search, "train": schedule})
+    content = folds.make(material.cohort.images, study.protocol, n_inner=search.inner_folds)
+    return rehearsal_wave(Planned(material.folder, study, material.cohort, None, content, [], [], []))
+
+
+def sample_trials(wave: Sequence[Asked], per_arm: int) -> list[Asked]:
+    """Return some trials of every arm, spread evenly over the wave."""
+    sample = []
+    for arm in dict.fromkeys(asked.target.arm for asked in wave):
+        of_arm = [asked for asked in wave if asked.target.arm == arm]
+        sample += of_arm[:: max(1, len(of_arm) // per_arm)][:per_arm]
+    return sample
+
+
+def _seconds(wave: Sequence[Asked], workspace: Workspace, executor: Executor) -> float:
+    began = time.perf_counter()
+    train(wave, workspace, executor=executor)
+    return time.perf_counter() - began
