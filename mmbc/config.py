@@ -262,17 +262,12 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def flatten(section: Section) -> dict[str, Any]:
-    """Return `{"train.lr": 5e-05, ...}`: every setting under its dotted name, as plain JSON values."""
-    return dotted(section.model_dump(mode="json"))
-
-
-def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn `{"train": {"lr": 1}}` into `{"train.lr": 1}`."""
+def flatten(values: Section | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn `{"train": {"lr": 1}}` into `{"train.lr": 1}`, and a section likewise, as plain JSON values."""
     flat: dict[str, Any] = {}
-    for key, value in values.items():
+    for key, value in (values.model_dump(mode="json") if isinstance(values, Section) else values).items():
         nested = isinstance(value, Mapping) and value
-        flat |= dotted(value, f"{prefix}{key}.") if nested else {prefix + key: value}
+        flat |= flatten(value, f"{prefix}{key}.") if nested else {prefix + key: value}
     return flat
 
 
@@ -288,7 +283,7 @@ def assignment(text: str) -> dict[str, Any]:
     return nest({key.strip(): parsed})
 
 
-def changed(config: Config, changes: Mapping[str, Any], where: str) -> Config:
+def apply_changes(config: Config, changes: Mapping[str, Any], where: str) -> Config:
     """Return the configuration with some dotted keys changed, validated again."""
     return parse(Config, merge(config.model_dump(mode="json"), nest(changes)), where)
 

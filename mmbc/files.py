@@ -1,8 +1,12 @@
-"""Files written whole or not at all, JSON, digests."""
+"""Files and folders that are written whole or not at all, JSON, digests."""
 
 import hashlib
 import json
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,26 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StudyError(f"{path}: could not be written ({error.strerror}); nothing written before is lost") from error
+
+
+@contextmanager
+def build_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes its final name when the block ends; after an error nothing of it is left.
+
+    It replaces an incomplete folder of that name. Where another process has just made the same one, that one stays.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield building
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            building.replace(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mmbc.data.images.cache import GIB, Entry, entries, remove
+from mmbc.cache import GIB, Entry, entries, remove
 from mmbc.errors import ConfigError, MmbcError, nearest
 from study.design.request import CACHE
 

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from mmbc.calibration import apply_platt
 from mmbc.config import Config, parse
 from mmbc.data.images.outlines import OutlinePool
-from mmbc.data.images.store import prepare
+from mmbc.data.images.preparation import prepare
 from mmbc.data.tables.encoding import TabularEncoder
 from mmbc.errors import MmbcError
 from mmbc.model.backbone import Backbone
 from mmbc.model.network import Network
-from mmbc.training.features import grey, normalised
+from mmbc.training.stream import normalise, to_tensor
 
 
 class ModelError(MmbcError):
@@ -76,10 +76,10 @@ class Predictor:
         if image is None:
             raise ModelError("this model needs an image")
         source = Path(image) if isinstance(image, str) else image
-        pixels = grey(prepare(source, self.config.data, self._pool)[None], torch.device("cpu"))
+        pixels = to_tensor(prepare(source, self.config.data, self._pool)[None], torch.device("cpu"))
         cut = self.config.model.fine_tuned_blocks
         # a batch of one takes other kernels than a full one, and the last bits differ
-        batch = normalised(pixels, self._backbone.normalisation).repeat(self.config.run.trunk_batch, 1, 1, 1)
+        batch = normalise(pixels, self._backbone.normalisation).repeat(self.config.run.trunk_batch, 1, 1, 1)
         return self._backbone(batch.contiguous(memory_format=torch.channels_last), [cut])[cut]
 
     def _table(self, clinical: Mapping[str, Any] | None) -> torch.Tensor | None:

@@ -58,7 +58,7 @@ class Backbone(nn.Module):
         self.timm_state = model.state_dict()
         self.digest = state_digest(self.timm_state)
         self.requires_grad_(False).eval()
-        self._folded = nn.ModuleList([folded(stage) for stage in self.stages])
+        self._folded = nn.ModuleList([fold_batch_norms(stage) for stage in self.stages])
         self.to(memory_format=torch.channels_last)
 
     def depth(self, fine_tuned_blocks: int) -> int:
@@ -128,7 +128,7 @@ class Tail(nn.Module):
         return features
 
 
-def folded(stage: nn.Module) -> nn.Module:
+def fold_batch_norms(stage: nn.Module) -> nn.Module:
     """Return a copy of a frozen stage with every batch-norm folded into the convolution in front of it.
 
     The folding is done in float64, so that it adds no rounding of its own but the last one.
@@ -143,17 +143,6 @@ def folded(stage: nn.Module) -> nn.Module:
                 # timm's batch-norm brings its activation along; its dropout is none in a frozen stage
                 setattr(module, following, getattr(norm, "act", nn.Identity()))
     return copied.requires_grad_(False).eval()
-
-
-def backbone_for(model: ModelConfig) -> Backbone:
-    """Create the backbone a configuration names.
-
-    Raises:
-        ConfigError: untrained layers would be frozen, or the cut lies outside the backbone.
-    """
-    backbone = Backbone(model.backbone, model.weights)
-    check_cut(backbone, model)
-    return backbone
 
 
 def check_cut(backbone: Backbone, model: ModelConfig) -> None:

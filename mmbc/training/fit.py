@@ -23,7 +23,7 @@ from mmbc.errors import ConfigError, MmbcError
 from mmbc.model.backbone import Backbone
 from mmbc.model.network import Network
 from mmbc.training.device import autocast
-from mmbc.training.features import Chunk
+from mmbc.training.stream import Chunk
 
 PREDICTION_BATCH = 64
 

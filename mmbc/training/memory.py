@@ -21,7 +21,7 @@ PROBE = 2
 """Images sent through to measure sizes."""
 
 
-def available(device: str) -> int:
+def available_bytes(device: str) -> int:
     """Return the bytes that are free on a device (`cpu`: in main memory)."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(torch.device(device))[0])

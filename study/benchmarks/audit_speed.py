@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from mmbc.data.images.appearance import read_appearance
-from mmbc.data.images.store import open_store, read_images
+from mmbc.data.images.facts import read_images
+from mmbc.data.images.store import open_store
 from study.benchmarks.material import Material
 from study.checks import duplicates, traces
 from study.checks.subject import of_cohort

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mmbc.data.cohort import Cohort
-from mmbc.data.images.store import ImageStore, open_store, read_images
+from mmbc.data.images.facts import read_images
+from mmbc.data.images.store import ImageStore, open_store
 from mmbc.data.tables import encoding
 from study.benchmarks.fresh_process import in_fresh_process, peak_mib
 from study.benchmarks.loops import careful, naive

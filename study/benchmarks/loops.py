@@ -28,8 +28,8 @@ from mmbc.data.tables import encoding
 from mmbc.model.backbone import Backbone
 from mmbc.model.network import Network
 from mmbc.training.device import autocast
-from mmbc.training.features import grey, normalised
 from mmbc.training.fit import Part
+from mmbc.training.stream import normalise, to_tensor
 from study.design.cells import Cell
 
 WORKERS = 2
@@ -197,20 +197,20 @@ class CarefulLoop(_Loop):
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def _clean(self, rows: np.ndarray) -> Tensor:
-        return grey(self.pixels[rows], self.device)
+        return to_tensor(self.pixels[rows], self.device)
 
     @torch.no_grad()
     def _trunk(self, images: Tensor) -> Tensor:
         assert self.backbone is not None
         with autocast(self.config.run):
-            features = normalised(images, self.backbone.normalisation)
+            features = normalise(images, self.backbone.normalisation)
             for stage in self.stages:
                 features = stage(features)
             return features
 
     def _train_batches(self) -> Iterator[tuple[Tensor | None, Tensor, Tensor]]:
         part = self.parts["train"]
-        draws = augmentation.draws(self.config.augment, len(part.rows), seed=int(torch.randint(2**31, (1,))), epoch=0)
+        draws = augmentation.draw(self.config.augment, len(part.rows), seed=int(torch.randint(2**31, (1,))), epoch=0)
         for batch in self._order(len(part.rows)):
             chosen = batch.numpy()
             images = augmentation.apply(self._clean(part.rows[chosen]), torch.from_numpy(draws[chosen]).to(self.device))

@@ -10,8 +10,8 @@ from torch import Tensor
 from mmbc.config import Config
 from mmbc.model.backbone import Backbone
 from mmbc.training.device import autocast, configure
-from mmbc.training.features import Stream, normalised
 from mmbc.training.fit import Fit, Part
+from mmbc.training.stream import Stream, normalise
 from study.design.cells import Cell
 
 
@@ -48,7 +48,7 @@ def _trunk_time(cells: list[Cell], backbone: Backbone, repetitions: int) -> floa
     config = cells[0].config
     cuts = sorted({cell.config.model.fine_tuned_blocks for cell in cells})
     size, batch = config.data.image_size, config.run.trunk_batch
-    images = normalised(torch.rand(batch, 1, size, size, device=config.run.device), backbone.normalisation)
+    images = normalise(torch.rand(batch, 1, size, size, device=config.run.device), backbone.normalisation)
 
     def trunk() -> None:
         with torch.inference_mode(), autocast(config.run):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmbc.data.cohort import Cohort
-from mmbc.data.images.store import open_store, read_images
-from mmbc.data.readers import PHANTOM, source
-from mmbc.training.device import resolved
+from mmbc.data.images.facts import read_images
+from mmbc.data.images.store import open_store
+from mmbc.data.readers import PHANTOM, find_source
+from mmbc.training.device import resolve
 from study.cohort.loading import Opened, open_cohort
 from study.design.request import Tolerance
 from study.design.study_file import StudyFile, chosen_arms, load
@@ -60,7 +61,7 @@ def open_material(
     Raises:
         MmbcError: of the kind that fits: configuration, cohort or images.
     """
-    origin = source(data)
+    origin = find_source(data)
     study = _settings(preset or ("demo" if origin.kind == PHANTOM else "default"), config, assignments, ablation)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=out) as place:
@@ -76,7 +77,7 @@ def _settings(preset: str, config: Path | None, assignments: Sequence[str], abla
     """Return settings with the chosen arms; random weights stand in for pretrained ones, as the time is the same."""
     study = load(preset, config, assignments)
     arms = {name: study.arms[name] for name in chosen_arms(study, ablation)}
-    study = study.model_copy(update={"arms": arms, "run": resolved(study.run)})
+    study = study.model_copy(update={"arms": arms, "run": resolve(study.run)})
     if study.model.weights == "hub":
         model = study.model.model_copy(update={"weights": "none", "allow_random_trunk": True})
         study = study.model_copy(update={"model": model})

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mmbc.config import digest
-from mmbc.data.cohort import Feature
+from mmbc.data.tables.columns import Feature
 from mmbc.files import write_atomically, write_json
 from study.checks.markdown import table
 from study.checks.splits import LARGE, balance_table, in_no_part, not_in_cohort, overlap_matrix

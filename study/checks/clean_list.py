@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmbc.data.cohort import judge
+from mmbc.data.account import judge
 from mmbc.data.tables.labels import CONTRALATERAL
 from mmbc.errors import MmbcError
 from mmbc.files import write_atomically

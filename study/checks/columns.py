@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
 
-from mmbc.data import leaky
+from mmbc.data.tables import target_leakage
 from mmbc.errors import some
 from study.checks.subject import Subject
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
@@ -22,17 +22,17 @@ def telling(subject: Subject) -> Finding:
     if not subject.features:
         return Finding("A22", NOT_CHECKED, NONE)
     level = "breast" if subject.unit == "breast" else "case"
-    found = leaky.separation(subject.images, subject.features, level)
+    found = target_leakage.separation(subject.images, subject.features, level)
     rows = tuple({"column": name, "AUC alone": area} for name, area in found.items())
     text = "; ".join(f"{name} {area:.2f}" for name, area in sorted(found.items(), key=lambda item: -item[1])[:5])
-    sure, strong = (sorted(name for name in found if found[name] >= least) for least in (leaky.AUC, STRONG))
+    sure, strong = (sorted(name for name in found if found[name] >= least) for least in (target_leakage.AUC, STRONG))
     if sure:
         allowed = set(sure) <= set(subject.tolerance.allow_leaky)
         verb = "determines" if len(sure) == 1 else "determine"
         return Finding(
             "A22",
             WARNING if allowed else FAILED,
-            f"{some(sure)} nearly {verb} the label (AUC of at least {leaky.AUC:g}). AUC alone: {text}.",
+            f"{some(sure)} nearly {verb} the label (AUC of at least {target_leakage.AUC:g}). AUC alone: {text}.",
             "allowed, and said among the limitations" if allowed else "",
             rows,
         )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from mmbc.data.images.store import as_grey, decoded
+from mmbc.data.images.decoding import decode_file, to_grey
 
 MOST = 24
 """Pairs shown."""
@@ -86,8 +86,8 @@ def _card(pair: Mapping[Hashable, Any], images: pd.DataFrame) -> Image.Image:
 
 
 def _thumbnail(path: Path) -> Image.Image:
-    pixels = decoded(path)
-    pixels = pixels if pixels.ndim == 3 else as_grey(pixels)
+    pixels = decode_file(path)
+    pixels = pixels if pixels.ndim == 3 else to_grey(pixels)
     scale = min(FRAME[0] / pixels.shape[1], FRAME[1] / pixels.shape[0])
     size = (max(1, int(scale * pixels.shape[1])), max(1, int(scale * pixels.shape[0])))
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from mmbc.data.images.appearance import THUMBNAIL, Appearance
-from mmbc.data.images.store import parallel
+from mmbc.threads import map_parallel
 
 CLOSE = 60
 """Bits of 256 by which the hashes of candidates differ at most.
@@ -66,7 +66,7 @@ def near_duplicates(appearance: Appearance, images: pd.DataFrame, *, workers: in
     for mirrored, hashes in ((False, appearance.hashes), (True, appearance.mirrored)):
         work = partial(_alike, thumbnails=thumbnails, mirrored=mirrored)
         todo = [pair for pair in candidates(appearance.hashes, hashes) if pair[:2] not in found]
-        for (i, j, distance), correlation in parallel(work, todo, workers, "comparing images", None):
+        for (i, j, distance), correlation in map_parallel(work, todo, workers, "comparing images", None):
             if correlation >= ALIKE:
                 found[i, j] = {
                     "i": i,

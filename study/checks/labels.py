@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from mmbc.data.tables.columns import suspicious
+from mmbc.data.tables.columns import find_unknown_codes
 from mmbc.errors import some
 from study.checks.subject import Subject
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
@@ -108,7 +108,7 @@ def codes(subject: Subject) -> Finding:
     doubts = [
         f"{f.name} {code:g} in {int((pd.to_numeric(rows[f.name], errors='coerce') == code).sum())} rows"
         for f in subject.features
-        for code in suspicious(f.name, rows[f.name], f.kind, f.order)
+        for code in find_unknown_codes(f.name, rows[f.name], f.kind, f.order)
     ]
     if doubts:
         return Finding(

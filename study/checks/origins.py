@@ -17,7 +17,7 @@ OTHER_SITES = f"any of those with fewer than {FEWEST_OF_SITE} patients"
 
 
 def image_sizes(images: pd.DataFrame, facts: pd.DataFrame, positive: tuple[str, ...]) -> Finding:
-    """A13: width and height; `facts` are rows of `mmbc.data.images.store.read_images`."""
+    """A13: width and height; `facts` are rows of `mmbc.data.images.facts.read_images`."""
     width, height = (facts[side].to_numpy(dtype=np.float64) for side in ("width", "height"))
     features = np.column_stack([width, height, width / np.maximum(height, 1)])
     return probed("A13", "The size of the images (width, height)", features, images, positive)

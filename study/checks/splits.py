@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmbc.data.cohort import Feature
 from mmbc.data.splits import PARTS, patient_table
+from mmbc.data.tables.columns import Feature
 from mmbc.errors import some
 from study.design.folds import splits
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding

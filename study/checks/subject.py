@@ -8,7 +8,10 @@ from typing import Any
 import pandas as pd
 
 from mmbc.config import DataConfig
-from mmbc.data.cohort import Account, Feature, Listing, judge, used_rows, with_features
+from mmbc.data.account import Account, judge
+from mmbc.data.cohort import used_rows
+from mmbc.data.listing import Listing, choose_features
+from mmbc.data.tables.columns import Feature
 from study.cohort.loading import Opened
 from study.design.request import Tolerance
 from study.design.study_file import Protocol, StudyFile
@@ -21,7 +24,7 @@ class Subject:
     Attributes:
         listing: what its files say, with the features that are used.
         data: how it is read and labelled.
-        facts: what is known of every file, by row of the listing (`mmbc.data.images.store.FACTS`); None where none was
+        facts: what is known of every file, by row of the listing (`mmbc.data.images.facts.FACTS`); None where none was
             opened.
         protocol: how patients are split and scores pooled.
         unit: `patient` or `breast`.
@@ -75,5 +78,5 @@ def positive_classes(images: pd.DataFrame) -> tuple[str, ...]:
 
 def of_cohort(opened: Opened, study: StudyFile, content: Mapping[str, Any], tolerance: Tolerance) -> Subject:
     """Return a cohort that a study has opened and split, as the audit sees it."""
-    listing = with_features(opened.listing, study.data)
+    listing = choose_features(opened.listing, study.data)
     return Subject(listing, study.data, opened.facts, study.protocol, study.unit, tolerance, content)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mmbc.data.cohort import with_features
+from mmbc.data.listing import choose_features
 from mmbc.errors import MmbcError
 from study.checks.subject import Subject
 from study.cohort.loading import list_images, open_images
@@ -37,7 +37,7 @@ def read_subject(request: Request, observer: Observer, content: Mapping[str, Any
         tolerance=request.tolerance,
         observer=observer,
     )
-    listing = with_features(listing, study.data)
+    listing = choose_features(listing, study.data)
     facts = open_images(listing, study.data, cache=cache, observer=observer)
     subject = Subject(listing, study.data, facts, study.protocol, study.unit, request.tolerance)
     if content is None and request.folds_file is not None:

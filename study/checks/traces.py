@@ -24,10 +24,11 @@ import pandas as pd
 
 from mmbc.config import DataConfig, digest
 from mmbc.data.images import outlines
+from mmbc.data.images.decoding import FORMAT as TREATMENT
 from mmbc.data.images.outlines import OutlinePool
-from mmbc.data.images.store import FORMAT as TREATMENT
-from mmbc.data.images.store import Progress, collect_outlines, parallel, untreated
+from mmbc.data.images.preparation import collect_outlines, read_untreated
 from mmbc.data.tables.labels import CONTRALATERAL
+from mmbc.threads import Progress, map_parallel
 from study.checks import probes
 from study.checks.probes import Comparison
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
@@ -162,12 +163,12 @@ def image_features(grey: np.ndarray, mask: np.ndarray, pool: OutlinePool, key: s
         pool: the real outlines.
         key: the image's pixel digest.
     """
-    own = outlines.drawn(mask)
+    own = outlines.fill_core(mask)
     clean = outlines.inpaint(grey, own)
     breast = outlines.tissue(clean)
-    side = outlines.chest_wall_right(clean, breast)
+    side = outlines.is_chest_wall_right(clean, breast)
     sham = outlines.region(grey, mask, "sham", pool, key)
-    control = outlines.donated(clean, pool.donors(f"{CONTROL} {key}"))
+    control = outlines.place_donors(clean, pool.donors(f"{CONTROL} {key}"))
     pairs = (
         (grey, own),
         (clean, own),
@@ -194,7 +195,7 @@ def measure(
 
     Args:
         paths: the files of a cohort.
-        facts: their rows of `mmbc.data.images.store.read_images`, in the same order.
+        facts: their rows of `mmbc.data.images.facts.read_images`, in the same order.
         images: their rows in the cohort, in the same order.
         data: how files are decoded.
         cache: folder in which features and results are kept by the digests of what they depend on.
@@ -240,9 +241,9 @@ def _features(
 
     def work(row: int) -> None:
         path, content_digest, pixel_digest = files[row]
-        features[row] = image_features(*untreated(path, data, content_digest), pool, pixel_digest)
+        features[row] = image_features(*read_untreated(path, data, content_digest), pool, pixel_digest)
 
-    for _ in parallel(work, range(len(paths)), workers, "looking for traces", progress):
+    for _ in map_parallel(work, range(len(paths)), workers, "looking for traces", progress):
         pass
     _write(file, lambda temporary: _save(temporary, features))
     return features

@@ -9,19 +9,11 @@ import numpy as np
 import pandas as pd
 
 from mmbc.config import DataConfig
-from mmbc.data import leaky
-from mmbc.data.cohort import (
-    Account,
-    Feature,
-    Listing,
-    check_copies,
-    check_files,
-    judge,
-    needs_pixels,
-    used_rows,
-    with_features,
-)
-from mmbc.data.tables.columns import suspicious
+from mmbc.data.account import Account, check_copies, check_files, judge
+from mmbc.data.cohort import used_rows
+from mmbc.data.listing import Listing, choose_features, labels_need_pixels
+from mmbc.data.tables import target_leakage
+from mmbc.data.tables.columns import Feature, find_unknown_codes
 from mmbc.errors import MmbcError, some
 from mmbc.files import write_atomically
 from study.cohort.loading import list_images, open_images
@@ -133,9 +125,9 @@ def describe(request: Request, observer: Observer) -> Description:
     place = str(request.source.path) if request.source.path is not None else "built in"
     found = Description(listing.name, request.source.kind, place, listing.notice, study.unit, left_out=listing.left_out)
     found.notes = list(listing.notes)
-    listing = _attempt(found, lambda: with_features(listing, data)) or listing
+    listing = _attempt(found, lambda: choose_features(listing, data)) or listing
     facts = None
-    if needs_images or needs_pixels(listing, data):
+    if needs_images or labels_need_pixels(listing, data):
         facts = _attempt(found, lambda: open_images(listing, data, cache=request.cache, observer=observer))
         if facts is None:
             found.classes = _listed_classes(listing)
@@ -245,7 +237,7 @@ def _features(used: pd.DataFrame, features: tuple[Feature, ...], found: Descript
     """Sum up each clinical column over patients (her first known value)."""
     names = [feature.name for feature in features]
     patients = used.groupby("patient_id")[["label", *names]].agg({"label": "max"} | dict.fromkeys(names, "first"))
-    areas = leaky.separation(used, features, found.unit)
+    areas = target_leakage.separation(used, features, found.unit)
     rows = []
     for feature in features:
         values = patients[feature.name]
@@ -298,7 +290,7 @@ def _doubts(values: pd.Series, feature: Feature) -> list[str]:
         return (
             [f"{feature.name}: {some(twins)} differ in upper and lower case alone; are they the same?"] if twins else []
         )
-    codes = suspicious(feature.name, values, feature.kind, feature.order)
+    codes = find_unknown_codes(feature.name, values, feature.kind, feature.order)
     return [
         f"{feature.name}: is {code:g} a code for 'not known'? Then say --set 'data.missing_values=[\"{code:g}\"]'."
         for code in codes
@@ -342,7 +334,7 @@ def _judge_further(found: Description, request: Request, listing: Listing, accou
         found.problems.append("The images that can be used have one class only.")
         return
     noted = _attempt(
-        found, lambda: leaky.check(used, listing.features, found.unit, tolerance.allow_leaky, listing.name)
+        found, lambda: target_leakage.check(used, listing.features, found.unit, tolerance.allow_leaky, listing.name)
     )
     found.notes += noted or []
     if request.folds_file is not None:

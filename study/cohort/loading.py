@@ -6,8 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from mmbc.config import DataConfig
-from mmbc.data.cohort import Cohort, Listing, assemble, compared, limited, needs_pixels
-from mmbc.data.images.store import ImageStore, open_store, read_images
+from mmbc.data.cohort import Cohort, assemble
+from mmbc.data.images.facts import read_images
+from mmbc.data.images.store import ImageStore, open_store
+from mmbc.data.listing import Listing, label_rows, labels_need_pixels, sample_patients
 from mmbc.data.readers import Source, read
 from study.design.request import Tolerance
 from study.records.progress import Observer
@@ -19,7 +21,7 @@ class Opened:
 
     Attributes:
         listing: what its files say.
-        facts: what `mmbc.data.images.store.read_images` says of the files, by row of the listing; None where none was opened.
+        facts: what `mmbc.data.images.facts.read_images` says of the files, by row of the listing; None where none was opened.
         cohort: the rows a study uses.
         store: their pixels; None where no arm uses images.
     """
@@ -43,13 +45,13 @@ def list_images(
     """Read what a cohort lists; no file of it is opened."""
     listing = read(source, data, cache=cache, render=needs_images, aside=aside, progress=observer.preparing)
     if tolerance.limit_patients is not None:
-        listing = limited(listing, tolerance.limit_patients)
+        listing = sample_patients(listing, tolerance.limit_patients)
     return listing
 
 
 def open_images(listing: Listing, data: DataConfig, *, cache: Path, observer: Observer) -> pd.DataFrame:
-    """Open every file of the classes that are compared; see `mmbc.data.images.store.read_images`, by row of the listing."""
-    wanted = listing.images.loc[compared(listing, data).notna(), "path"]
+    """Open every file of the classes that are compared; see `mmbc.data.images.facts.read_images`, by row of the listing."""
+    wanted = listing.images.loc[label_rows(listing, data).notna(), "path"]
     return read_images(list(wanted), cache=cache, progress=observer.preparing).set_axis(wanted.index)
 
 
@@ -83,7 +85,7 @@ def open_cohort(
     listing = list_images(
         source, data, needs_images=needs_images, cache=cache, aside=aside, tolerance=tolerance, observer=observer
     )
-    opened = needs_images or needs_pixels(listing, data)
+    opened = needs_images or labels_need_pixels(listing, data)
     facts = open_images(listing, data, cache=cache, observer=observer) if opened else None
     cohort = assemble(
         listing,

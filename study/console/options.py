@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmbc.data.readers import PHANTOM, source
+from mmbc.data.readers import PHANTOM, find_source
 from mmbc.errors import ConfigError, nearest
 from study.design.request import EXECUTORS, Request, Tolerance
 from study.design.study_file import StudyFile, chosen_arms, column_roles, load, named
@@ -196,7 +196,7 @@ def study_file(asked: Asked, more: Mapping[str, Any] | None = None) -> StudyFile
         CohortError: `--data` names nothing that is there.
         ConfigError: an unknown preset, key or value.
     """
-    origin = source(asked.data)
+    origin = find_source(asked.data)
     preset = asked.preset or ("demo" if origin.kind == PHANTOM else "default")
     options = {
         "protocol.holdout": asked.holdout,
@@ -233,7 +233,7 @@ def request(asked: Asked, study: StudyFile) -> Request:
         asked.allow_missing_images, asked.max_unreadable, asked.limit_patients, tuple(asked.allow_leaky_column or ())
     )
     return Request(
-        source=source(asked.data),
+        source=find_source(asked.data),
         study=_with_arms(study, asked.ablation),
         out=asked.out,
         name=asked.name,

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mmbc.data.cohort import Cohort, flow_shown
+from mmbc.data.cohort import Cohort, relevant_steps
 from study.checks import page
 from study.cohort.description import Description
 from study.console import forecast
@@ -75,7 +75,7 @@ def flow_table(cohort: Cohort) -> Table:
     """Return the cohort's flow: images (patients) by step and status."""
     statuses = list(dict.fromkeys(cohort.flow["status"]))
     table = Table("step", *statuses, "all images", title=titled("Cohort flow: images (patients)", cohort.notice))
-    for step, rows in flow_shown(cohort.flow).groupby("step", sort=False):
+    for step, rows in relevant_steps(cohort.flow).groupby("step", sort=False):
         cells = rows.set_index("status").reindex(statuses)
         shown = [f"{row.n_images} ({row.n_patients})" for row in cells.itertuples()]
         table.add_row(str(step), *shown, str(int(rows["n_images"].sum())))

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmbc.config import Config, changed
+from mmbc.config import Config, apply_changes
 from study.design.study_file import StudyFile
 
 FOLDER = "search"
@@ -93,7 +93,7 @@ class Chosen:
     def config(self, study: StudyFile) -> Config:
         """Return the configuration that the arm is trained with: without early stopping where the epochs are chosen."""
         fixed = {} if self.epochs is None else {"train.keep": "last", "train.max_epochs": self.epochs}
-        return changed(study.arm_config(self.arm), {**self.set, **fixed}, f"the winner of {self.record}")
+        return apply_changes(study.arm_config(self.arm), {**self.set, **fixed}, f"the winner of {self.record}")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mmbc.config import Config, changed, flatten, known_keys, read_toml
+from mmbc.config import Config, apply_changes, flatten, known_keys, read_toml
 from mmbc.errors import ConfigError, nearest, some
 from study.design.study_file import SHARED, StudyFile
 
@@ -144,7 +144,7 @@ def holes_of(study: StudyFile) -> list[Hole]:
                 f" searched; set it with --set {key}=..."
             )
         for value in (*hole.values, *hole.between()):
-            changed(
+            apply_changes(
                 study.config, {key: value}, f"search space: {key} = {value!r} (whole numbers are searched with int)"
             )
     return found
@@ -205,7 +205,7 @@ def holes_of_arm(study: StudyFile, arm: str, holes: Sequence[Hole]) -> list[Hole
                 f" space has {hole.described()}; widen the hole, or set another reference (--set {hole.key}=...)"
             )
         for value in hole.values:
-            changed(config, {hole.key: value}, f"arm {arm}, search space: {hole.key} = {value!r}")
+            apply_changes(config, {hole.key: value}, f"arm {arm}, search space: {hole.key} = {value!r}")
     return kept
 
 
@@ -236,4 +236,4 @@ def suggested(trial: Trial, holes: Sequence[Hole]) -> dict[str, Any]:
 def heaviest(study: StudyFile, arm: str, holes: Sequence[Hole]) -> Config:
     """Return the configuration of the space that takes the most memory: most fine-tuned blocks, largest batch."""
     most = {hole.key: max(hole.values) for hole in holes if hole.key in ("model.fine_tuned_blocks", "train.batch_size")}
-    return changed(study.arm_config(arm), most, f"arm {arm}")
+    return apply_changes(study.arm_config(arm), most, f"arm {arm}")

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mmbc.config import Config, DataConfig, Section, assignment, changed, dotted, merge, parse, read_toml
+from mmbc.config import Config, DataConfig, Section, apply_changes, assignment, flatten, merge, parse, read_toml
 from mmbc.errors import ConfigError, nearest, some
 
 PRESETS = Path(__file__).parent / "presets"
@@ -26,7 +26,7 @@ class Arm(Section):
     @field_validator("set", mode="before")
     @classmethod
     def _dotted(cls, value: Any) -> Any:
-        return dotted(value) if isinstance(value, dict) else value
+        return flatten(value) if isinstance(value, dict) else value
 
 
 class Protocol(Section):
@@ -164,7 +164,7 @@ class StudyFile(Config):
                 f"arm {name}: sets {some(shared)}, which all arms of a study have in common; make it a study of its own"
                 f" (--set {shared[0]}=... --name ...)"
             )
-        return changed(self.config, self.arms[name].set, f"arm {name}")
+        return apply_changes(self.config, self.arms[name].set, f"arm {name}")
 
 
 def presets() -> list[str]:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from mmbc.config import DataConfig
-from mmbc.data.cohort import Cohort, Listing, assemble
+from mmbc.data.cohort import Cohort, assemble
+from mmbc.data.listing import Listing
 from mmbc.data.readers import manifest
-from mmbc.data.tables.columns import numbers
-from mmbc.data.tables.files import mapped, read_table
+from mmbc.data.tables.columns import to_numbers
+from mmbc.data.tables.files import assign_roles, read_table
 from mmbc.errors import CohortError, StudyError, some
 from study.design.study_file import BASELINE
 
@@ -22,7 +23,7 @@ PART_WORDS = {"test": "test", "validation": "validation", "val": "validation", "
 def read_predictions(path: Path, data: DataConfig) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return the table with its roles under their own names (typed), and which column had which role."""
     table = read_table(path, sheet=data.sheet, missing=data.missing_values)
-    roles = mapped(path, list(table.columns), NEEDED, OPTIONAL, data.columns)
+    roles = assign_roles(path, list(table.columns), NEEDED, OPTIONAL, data.columns)
     manifest.check_filled(path, {key: table[roles[key]] for key in NEEDED}, roles)
     others = table.drop(columns=list(roles.values()))
     taken = [name for name in others if name in (*NEEDED, *OPTIONAL)]
@@ -52,7 +53,7 @@ def read_predictions(path: Path, data: DataConfig) -> tuple[pd.DataFrame, dict[s
 
 
 def _probabilities(path: Path, values: pd.Series, column: str) -> pd.Series:
-    found = numbers(values)
+    found = to_numbers(values)
     bad = values[found.isna() | (found < 0) | (found > 1)]
     if len(bad):
         shown = some((f"row {row}: {value!r}" for row, value in bad.items()), 5)
@@ -160,7 +161,7 @@ def number_runs(rows: pd.DataFrame) -> dict[int, str]:
     names: dict[int, str] = {}
     for key in ("repeat", "seed", "fold"):
         values = rows[key].fillna("0").astype(str)
-        found = numbers(values)
+        found = to_numbers(values)
         order = sorted(
             values.unique(),
             key=lambda value: (float(found[values == value].iloc[0]), value) if found.notna().all() else (0.0, value),

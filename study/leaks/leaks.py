@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from mmbc.config import Config, changed, flatten
+from mmbc.config import Config, apply_changes, flatten
 from study.design.cells import Cell
 
 LABEL = "leaky by design"
@@ -135,4 +135,4 @@ def candidates(config: Config, n: int, *, seed: int) -> list[Config]:
     others = [point for point in product(*(SPACE[key] for key in keys)) if point != own]
     order = np.random.default_rng([seed, len(SPACE)]).permutation(len(others))
     chosen = [others[place] for place in order[: n - 1]]
-    return [config, *(changed(config, dict(zip(keys, point, strict=True)), "candidate") for point in chosen)]
+    return [config, *(apply_changes(config, dict(zip(keys, point, strict=True)), "candidate") for point in chosen)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmbc.config import Config, changed
+from mmbc.config import Config, apply_changes
 from mmbc.data.splits import PARTS, Split
 from mmbc.data.tables import encoding
 from mmbc.data.tables.encoding import TabularEncoder
@@ -99,7 +99,7 @@ def config_of(config: Config, leak: Leak, rows: LedgerRows) -> Config:
     """Return an ablation's configuration under a protocol: only outlines that are kept change it, where there are any."""
     if OUTLINES not in leak.changes or not config.uses_images or "keep" not in rows.stores:
         return config
-    return changed(config, {"data.outlines": "keep"}, leak.name)
+    return apply_changes(config, {"data.outlines": "keep"}, leak.name)
 
 
 def members(leak: Leak, rows: LedgerRows) -> pd.DataFrame:

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from mmbc.data.cohort import Cohort, assemble, judge, used_rows, with_features
+from mmbc.data.account import judge
+from mmbc.data.cohort import Cohort, assemble, used_rows
 from mmbc.data.images.store import ImageStore, open_store
+from mmbc.data.listing import choose_features
 from study.cohort.loading import list_images, open_images
 from study.design import folds
 from study.design.request import Request
@@ -73,7 +75,7 @@ def open_rows(request: Request, study: StudyFile, observer: Observer) -> LedgerR
         max_unreadable=tolerance.max_unreadable,
         allow_leaky=tolerance.allow_leaky,
     )
-    listing = with_features(listing, data)
+    listing = choose_features(listing, data)
     account = judge(listing, data, facts)
     copy = account.step == "duplicate"
     account.step = account.step.mask(copy, "used")

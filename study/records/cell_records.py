@@ -25,7 +25,8 @@ import pandas as pd
 
 from mmbc.calibration import apply_platt
 from mmbc.config import parse, read_toml
-from mmbc.data.cohort import Cohort, Feature
+from mmbc.data.cohort import Cohort
+from mmbc.data.tables.columns import Feature
 from mmbc.errors import StudyError
 from mmbc.files import file_digest, read_json, write_atomically, write_json
 from study.design.study_file import StudyFile

@@ -31,9 +31,9 @@ from mmbc.errors import StudyError
 from mmbc.files import write_atomically
 from mmbc.model.backbone import Backbone, check_cut
 from mmbc.training.device import configure
-from mmbc.training.features import CleanFeatures, Stream
 from mmbc.training.fit import Fit, FitDivergedError, Part
-from mmbc.training.memory import available, fit_bytes, pass_bytes
+from mmbc.training.memory import available_bytes, fit_bytes, pass_bytes
+from mmbc.training.stream import CleanFeatures, Stream
 from study.design.cells import Cell
 from study.design.request import CACHE_GIB, CHECKPOINT_EVERY, Executor
 from study.records.cell_records import (
@@ -212,7 +212,7 @@ def memory_needed(cells: Sequence[Cell], *, n_tabular: int, backbone: Backbone |
     return Memory(
         shared=shared + max(step for _, step in sizes),
         per_fit=max(kept for kept, _ in sizes),
-        free=available(config.run.device),
+        free=available_bytes(config.run.device),
         n_cells=len(cells),
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 from mmbc.data.cohort import Cohort
 from mmbc.data.images.store import ImageStore
 from mmbc.errors import CohortError, some
-from mmbc.training.device import resolved
+from mmbc.training.device import resolve
 from study.checks.fast import at_start
 from study.cohort.loading import Opened, open_cohort
 from study.design import folds
@@ -62,7 +62,7 @@ class Planned:
 
 def with_resolved_run(study: StudyFile) -> StudyFile:
     """Return the settings with device, precision and threads of this machine in place of `auto`."""
-    return study.model_copy(update={"run": resolved(study.run)})
+    return study.model_copy(update={"run": resolve(study.run)})
 
 
 def prepare(request: Request, observer: Observer) -> Planned:

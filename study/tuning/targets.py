@@ -10,7 +10,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from mmbc.config import Config, changed, digest
+from mmbc.config import Config, apply_changes, digest
 from mmbc.data.splits import Split
 from mmbc.errors import StudyError
 from study.design import folds
@@ -77,7 +77,7 @@ class Target:
 
     def config(self, values: dict[str, Any]) -> Config:
         """Return the arm's configuration with the values of a trial."""
-        return changed(self.study.arm_config(self.arm), values, f"a trial of {self.name}")
+        return apply_changes(self.study.arm_config(self.arm), values, f"a trial of {self.name}")
 
     def cells(self, number: int, config: Config) -> list[TrialCell]:
         """Return the fits of a trial."""

@@ -10,7 +10,7 @@ import pandas as pd
 import tomli_w
 from optuna.trial import FrozenTrial, TrialState
 
-from mmbc.config import dotted
+from mmbc.config import flatten
 from mmbc.errors import StudyError
 from study.design.search_results import PARAMETER, TRIAL_COLUMNS, Chosen, Searched
 from study.design.study_file import StudyFile, Tuned
@@ -146,7 +146,7 @@ def best_toml(study: StudyFile, winners: Sequence[Chosen], stamp: Tuned) -> str:
     which has a validation part there.
     """
     arms = {
-        one.arm: {"question": study.arms[one.arm].question, "set": {**dotted(study.arms[one.arm].set), **one.set}}
+        one.arm: {"question": study.arms[one.arm].question, "set": {**flatten(study.arms[one.arm].set), **one.set}}
         for one in winners
     }
     reference = study.model_dump(mode="json", include={"augment", "model", "train"})

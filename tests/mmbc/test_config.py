@@ -1,14 +1,14 @@
 import pytest
 from pydantic import ValidationError
 
-from mmbc.config import Config, TrainConfig, assignment, changed, digest, flatten, known_keys, parse, to_toml
+from mmbc.config import Config, TrainConfig, apply_changes, assignment, digest, flatten, known_keys, parse, to_toml
 from mmbc.errors import ConfigError, nearest
 
 
 def test_round_trip_through_toml():
     import tomllib
 
-    config = changed(Config(), {"train.lr": 1e-4, "model.inputs": ["image"]}, "test")
+    config = apply_changes(Config(), {"train.lr": 1e-4, "model.inputs": ["image"]}, "test")
     assert parse(Config, tomllib.loads(to_toml(config)), "test") == config
 
 
@@ -16,7 +16,7 @@ def test_unknown_key_names_source_key_and_nearest():
     with pytest.raises(ConfigError, match=r"study\.toml: unknown key 'train\.learning_rate'.*train\."):
         parse(Config, {"train": {"learning_rate": 1}}, "study.toml")
     with pytest.raises(ConfigError, match=r"did you mean 'train\.lr'"):
-        changed(Config(), {"train.lrr": 1}, "arm x")
+        apply_changes(Config(), {"train.lrr": 1}, "arm x")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_unknown_key_names_source_key_and_nearest():
 )
 def test_values_out_of_range_are_refused(dotted, text):
     with pytest.raises(ConfigError, match=text):
-        changed(Config(), dotted, "test")
+        apply_changes(Config(), dotted, "test")
 
 
 def test_assignment_reads_toml_values_and_strings():
@@ -44,7 +44,7 @@ def test_assignment_reads_toml_values_and_strings():
 
 def test_digest_follows_the_values_alone():
     assert digest(Config()) == digest(parse(Config, Config().model_dump(), "test"))
-    assert digest(Config()) != digest(changed(Config(), {"train.lr": 1e-4}, "test"))
+    assert digest(Config()) != digest(apply_changes(Config(), {"train.lr": 1e-4}, "test"))
 
 
 def test_frozen_and_flat():

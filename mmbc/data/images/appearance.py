@@ -17,7 +17,8 @@ import pandas as pd
 from PIL import Image
 
 from mmbc.data.images import marks, outlines
-from mmbc.data.images.store import DIGEST_SIDE, Progress, as_grey, decoded, parallel
+from mmbc.data.images.decoding import DIGEST_SIDE, decode_file, to_grey
+from mmbc.threads import Progress, map_parallel
 
 FORMAT = 1
 """Raise it when the same pixels would give other values, so that what was kept is measured anew."""
@@ -115,7 +116,7 @@ def read_appearance(
 
     Args:
         paths: the files, readable ones only.
-        pixel_digests: of `mmbc.data.images.store.read_images`, in the same order; each is measured once.
+        pixel_digests: of `mmbc.data.images.facts.read_images`, in the same order; each is measured once.
         cache: folder in which the result is kept, about 6.5 kB an image.
         workers: threads; 0 means one per core.
         progress: told about each image measured.
@@ -130,7 +131,9 @@ def read_appearance(
     fresh: list[np.ndarray] = []
     try:
         todo = list(wanted.items())
-        for _, record in parallel(lambda item: _record(item[1], item[0]), todo, workers, "auditing images", progress):
+        for _, record in map_parallel(
+            lambda item: _record(item[1], item[0]), todo, workers, "auditing images", progress
+        ):
             fresh.append(record)
     finally:
         known = _save(file, known, fresh)
@@ -163,7 +166,7 @@ def _save(file: Path, known: np.ndarray, fresh: list[np.ndarray]) -> np.ndarray:
 
 
 def _record(path: Path, digest: str) -> np.ndarray:
-    record = measure(decoded(path, digest))
+    record = measure(decode_file(path, digest))
     record["digest"] = digest
     return record
 
@@ -171,10 +174,10 @@ def _record(path: Path, digest: str) -> np.ndarray:
 def measure(pixels: np.ndarray) -> np.ndarray:
     """Measure an image: (height, width) of uint8 or uint16 or (height, width, 3) of uint8 -> () of `RECORD`."""
     pixels = _reduced(pixels)
-    mask, share = marks.coloured(pixels)
-    grey, gone = marks.without_colour(as_grey(pixels), mask)
+    mask, share = marks.find_colour(pixels)
+    grey, gone = marks.remove_colour(to_grey(pixels), mask)
     tissue = outlines.tissue(grey)
-    breast = marks.filled(tissue)
+    breast = marks.fill_holes(tissue)
     record = np.zeros((), RECORD)
     inside = interior(breast)
     counts = [share, mask.sum(), marks.count_curves(grey, breast), marks.count_markers(grey, breast)]
@@ -182,7 +185,7 @@ def measure(pixels: np.ndarray) -> np.ndarray:
     record["thumbnail"] = thumbnail = _shrunk(grey, THUMBNAIL, THUMBNAIL)
     record["hash"], record["mirrored"] = _hash(thumbnail), _hash(thumbnail[:, ::-1])
     around = np.where(inside, 0, grey)
-    if outlines.chest_wall_right(grey, tissue):
+    if outlines.is_chest_wall_right(grey, tissue):
         around, breast = np.ascontiguousarray(around[:, ::-1]), np.ascontiguousarray(breast[:, ::-1])
     record["border"] = _border(around)
     record["silhouette"] = _shrunk(255 * breast.astype(np.uint8), SILHOUETTE, SILHOUETTE).ravel()

@@ -1,6 +1,6 @@
-"""Random changes of training images, in two steps: `draws` decides, `apply` does.
+"""Random changes of training images, in two steps: `draw` decides, `apply` does.
 
-`draws(seed, epoch)` returns one row of parameters for every image of the cohort; the row of an image depends on (seed,
+`draw(seed, epoch)` returns one row of parameters for every image of the cohort; the row of an image depends on (seed,
 epoch, image) alone, so every arm, fold and repeat of a seed sees the same views. `apply` is pure and batched: one
 resampling for crop, flip and rotation together, then brightness, contrast and erasing.
 """
@@ -18,7 +18,7 @@ COLUMNS = ("scale", "shift_x", "shift_y", "flip", "angle", "brightness", "contra
 """`scale` and shifts are shares of the image side, `angle` is in radians, the erased box in shares of the side."""
 
 
-def draws(config: AugmentConfig, n_images: int, *, seed: int, epoch: int) -> np.ndarray:
+def draw(config: AugmentConfig, n_images: int, *, seed: int, epoch: int) -> np.ndarray:
     """Return the parameters of every image: (n_images, len(COLUMNS)) of float32."""
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, epoch])))
     uniform = rng.random((n_images, len(COLUMNS) + 1))
@@ -46,7 +46,7 @@ def apply(images: Tensor, parameters: Tensor) -> Tensor:
 
     Args:
         images: (batch, 1, size, size) of float32 in [0, 1].
-        parameters: (batch, len(COLUMNS)), rows of `draws`.
+        parameters: (batch, len(COLUMNS)), rows of `draw`.
 
     Returns:
         (batch, 1, size, size) of float32 in [0, 1].

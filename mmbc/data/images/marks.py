@@ -44,7 +44,7 @@ NEAR_BORDER = 0.25
 """A marker's centre lies within this share of the width or height from an edge."""
 
 
-def coloured(pixels: np.ndarray) -> tuple[np.ndarray, float]:
+def find_colour(pixels: np.ndarray) -> tuple[np.ndarray, float]:
     """Return where a grey image carries colour, and the share of its pixels that are coloured.
 
     Args:
@@ -66,7 +66,7 @@ def coloured(pixels: np.ndarray) -> tuple[np.ndarray, float]:
     return large[labels], share
 
 
-def without_colour(grey: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def remove_colour(grey: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the image with colour filled in from around it, and where: (height, width) of uint8 and of bool."""
     if not mask.any():
         return grey, mask
@@ -75,7 +75,7 @@ def without_colour(grey: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.n
     return cv2.inpaint(np.ascontiguousarray(grey), grown, outlines.RADIUS, cv2.INPAINT_TELEA), grown.astype(bool)
 
 
-def filled(breast: np.ndarray) -> np.ndarray:
+def fill_holes(breast: np.ndarray) -> np.ndarray:
     """Return the breast (height, width) of bool without holes."""
     contours, _ = cv2.findContours(breast.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return cv2.drawContours(np.zeros(breast.shape, np.uint8), contours, -1, 1, cv2.FILLED).astype(bool)

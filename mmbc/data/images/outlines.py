@@ -82,11 +82,11 @@ class Outline:
     @classmethod
     def of(cls, grey: np.ndarray, mask: np.ndarray) -> "Outline":
         """Take the outlines of an image: grey (height, width) of uint8 and the mask that `find` returned."""
-        covered = drawn(mask)
+        covered = fill_core(mask)
         clean = inpaint(grey, covered)
         breast = tissue(clean)
         share = float(breast[covered].mean())
-        return cls(covered[:, ::-1].copy() if chest_wall_right(clean, breast) else covered, share)
+        return cls(covered[:, ::-1].copy() if is_chest_wall_right(clean, breast) else covered, share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +196,7 @@ def find(pixels: np.ndarray) -> np.ndarray:
     return mask
 
 
-def drawn(mask: np.ndarray) -> np.ndarray:
+def fill_core(mask: np.ndarray) -> np.ndarray:
     """Return all that an outline covers: the coloured pixels (height, width) of bool and the black core between them.
 
     Outside the frame counts as coloured, for an outline along the border has its second line there.
@@ -226,16 +226,16 @@ def region(grey: np.ndarray, mask: np.ndarray, mode: Mode, pool: OutlinePool, ke
     """Return what `treat` takes out, the image's own outlines and the donors': (height, width) of bool."""
     if mode == "keep":
         return np.zeros_like(mask)
-    own = drawn(mask)
+    own = fill_core(mask)
     if mode == "inpaint" or not len(pool):
         return own
-    return own | donated(inpaint(grey, own), pool.donors(key, int(own.sum())))
+    return own | place_donors(inpaint(grey, own), pool.donors(key, int(own.sum())))
 
 
-def donated(grey: np.ndarray, donors: Iterable[Outline]) -> np.ndarray:
+def place_donors(grey: np.ndarray, donors: Iterable[Outline]) -> np.ndarray:
     """Return the donors' outlines in the frame of an image without one: (height, width) of bool."""
     breast = tissue(grey)
-    mirrored = chest_wall_right(grey, breast)
+    mirrored = is_chest_wall_right(grey, breast)
     placed = np.zeros(grey.shape, dtype=bool)
     for donor in donors:
         rows, columns = _place(donor.mask[:, ::-1] if mirrored else donor.mask, breast, donor.on_tissue)
@@ -289,7 +289,7 @@ def tissue(grey: np.ndarray) -> np.ndarray:
     return labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
 
 
-def chest_wall_right(grey: np.ndarray, breast: np.ndarray) -> bool:
+def is_chest_wall_right(grey: np.ndarray, breast: np.ndarray) -> bool:
     """Whether the right half of the breast image is the brighter one; the rest of the film does not count."""
     light = np.where(breast, grey, 0).sum(axis=0, dtype=np.int64)
     half = len(light) // 2

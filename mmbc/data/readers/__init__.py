@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmbc.config import DataConfig
-from mmbc.data.cohort import Listing
+from mmbc.data.listing import Listing
 from mmbc.data.readers import manifest, mini_ddsm, phantom
 from mmbc.errors import CohortError, nearest
 
@@ -31,14 +31,14 @@ READERS: dict[str, tuple[Callable[[Path], bool], Read]] = {
 }
 
 
-def source(data: str | None) -> Source:
+def find_source(data: str | None) -> Source:
     """Resolve `--data`: nothing, `phantom`, a path, or `kind:path`.
 
     Raises:
         CohortError: no such path or kind, or a path at which no layout is recognised.
     """
     if data is None:
-        return source(str(FOUND_HERE)) if FOUND_HERE.is_dir() else Source(PHANTOM, None)
+        return find_source(str(FOUND_HERE)) if FOUND_HERE.is_dir() else Source(PHANTOM, None)
     if data == PHANTOM:
         return Source(PHANTOM, None)
     kind, colon, rest = data.partition(":")

@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import pandas as pd
 
 from mmbc.config import DataConfig
-from mmbc.data.cohort import KEYS, Feature, Listing
-from mmbc.data.tables.columns import MixedError, Understood, as_kind, numbers, understand
-from mmbc.data.tables.files import SUFFIXES, mapped, plain, read_table
+from mmbc.data.listing import KEYS, Listing
+from mmbc.data.tables.columns import ColumnContent, Feature, MixedError, convert_column, recognise_column, to_numbers
+from mmbc.data.tables.files import SUFFIXES, assign_roles, normalise_name, read_table
 from mmbc.errors import CohortError, nearest, some
 
 KIND = "manifest"
@@ -57,7 +57,7 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
             )
         path = tables[0]
     table = read_table(path, sheet=data.sheet, missing=data.missing_values)
-    roles = mapped(path, list(table.columns), NEEDED, OPTIONAL, data.columns)
+    roles = assign_roles(path, list(table.columns), NEEDED, OPTIONAL, data.columns)
     given = {key: table[column] for key, column in roles.items()}
     check_filled(path, {key: given[key] for key in NEEDED}, roles)
     images = pd.DataFrame(index=table.index)
@@ -147,7 +147,7 @@ def breasts(path: Path, values: pd.Series | None, roles: dict[str, str], index: 
 
 def outcomes(labels: pd.Series) -> pd.Series:
     """Return labels as text; 1.0 and 1 are one label."""
-    found = numbers(labels)
+    found = to_numbers(labels)
     return found.map(lambda value: f"{value:g}").astype("str") if found.notna().all() else labels
 
 
@@ -221,13 +221,13 @@ def _varies(values: pd.Series, patients: pd.Series) -> bool:
     return bool(several.any()) and bool((groups.nunique()[several] > 1).mean() > VARYING)
 
 
-def _understood(name: str, values: pd.Series, patients: pd.Series, kind: object, asked: bool) -> Understood:
+def _understood(name: str, values: pd.Series, patients: pd.Series, kind: object, asked: bool) -> ColumnContent:
     """Recognise a column, or take it for what the user says it is."""
     if isinstance(kind, tuple):
-        return Understood(as_kind(name, values, kind), "ordinal")
+        return ColumnContent(convert_column(name, values, kind), "ordinal")
     if kind in ("numeric", "ordinal", "categorical"):
-        return Understood(as_kind(name, values, str(kind)), kind)
-    found = understand(name, values, patients)
+        return ColumnContent(convert_column(name, values, str(kind)), kind)
+    found = recognise_column(name, values, patients)
     if asked and found.kind is None:
         raise MixedError(
             f"column {name!r} was asked for, but it is {found.reason}; to take it all the same, give it a kind "
@@ -238,13 +238,13 @@ def _understood(name: str, values: pd.Series, patients: pd.Series, kind: object,
 
 def _typed(values: pd.Series) -> pd.Series:
     """Return a column that decides on splits as numbers if it holds nothing else, so that `year >= 2019` works."""
-    found = numbers(values)
+    found = to_numbers(values)
     return found if found.notna().sum() == values.notna().sum() else values
 
 
 def _notes(given: dict[str, pd.Series], roles: dict[str, str], images: pd.DataFrame) -> list[str]:
     notes = []
-    renamed = [f"{key} is {column!r}" for key, column in roles.items() if plain(column) != key]
+    renamed = [f"{key} is {column!r}" for key, column in roles.items() if normalise_name(column) != key]
     if renamed:
         notes.append(f"Columns: {', '.join(renamed)}.")
     if "breast" not in given:

@@ -18,7 +18,8 @@ from pathlib import Path, PureWindowsPath
 
 import pandas as pd
 
-from mmbc.data.cohort import Feature, Listing
+from mmbc.data.listing import Listing
+from mmbc.data.tables.columns import Feature
 from mmbc.errors import CohortError, some
 
 STATUSES = ("Benign", "Cancer", "Normal")

@@ -10,8 +10,6 @@ breast shows nothing but is labelled cancer too, as in Mini-DDSM. Normal and ben
 lesion is drawn.
 """
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +22,10 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from mmbc.config import PhantomConfig, digest
-from mmbc.data.cohort import KEYS, Feature, Listing
-from mmbc.data.images.store import Progress, move_into_place, parallel
+from mmbc.data.listing import KEYS, Listing
+from mmbc.data.tables.columns import Feature
+from mmbc.files import build_folder
+from mmbc.threads import Progress, map_parallel
 
 NAME = "phantom"
 NOTICE = "synthetic phantom cohort, not clinical evidence"
@@ -175,21 +175,16 @@ def _rows(phantom: PhantomConfig, patients: pd.DataFrame, target: Path) -> pd.Da
 
 
 def _render_all(phantom: PhantomConfig, patients: pd.DataFrame, target: Path, progress: Progress | None) -> None:
-    """Write all images into a temporary folder and rename it, so that a folder of the final name is complete."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    """Write all images; a folder of the final name is complete."""
 
     def work(number: int) -> None:
         patient = patients.iloc[number]
         for index, (breast, view) in enumerate(VIEWS):
             write(building / f"{patient['patient_id']}.{breast}_{view}.png", render(phantom, patient, number, index))
 
-    try:
-        for _ in parallel(work, range(len(patients)), 0, "rendering phantom patients", progress):
+    with build_folder(target) as building:
+        for _ in map_parallel(work, range(len(patients)), 0, "rendering phantom patients", progress):
             pass
-        move_into_place(building, target)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def write(file: Path, pixels: np.ndarray) -> None:

@@ -44,7 +44,19 @@ ID_NAME = re.compile(r"(^|[_\W])(id|uid|uuid|nr|no|number|index|accession|mrn)([
 
 
 @dataclass(frozen=True)
-class Understood:
+class Feature:
+    """One clinical column and how it is encoded; an ordinal one of words has them in ascending order."""
+
+    name: str
+    kind: FeatureKind
+    order: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kind}{': ' if self.order else ''}{' < '.join(self.order)})"
+
+
+@dataclass(frozen=True)
+class ColumnContent:
     """What a column was taken for.
 
     Attributes:
@@ -62,7 +74,7 @@ class MixedError(ValueError):
     """A column that is mostly numbers, but not all; the text names the rows."""
 
 
-def numbers(values: pd.Series) -> pd.Series:
+def to_numbers(values: pd.Series) -> pd.Series:
     """Return text as float64, NA where it is no finite number.
 
     A column has decimal commas if more values are written with one than with a point; the other way of writing is then
@@ -76,7 +88,7 @@ def numbers(values: pd.Series) -> pd.Series:
     return found.where(np.isfinite(found))
 
 
-def understand(name: str, values: pd.Series, patients: pd.Series) -> Understood:
+def recognise_column(name: str, values: pd.Series, patients: pd.Series) -> ColumnContent:
     """Recognise what a column holds.
 
     Args:
@@ -89,16 +101,16 @@ def understand(name: str, values: pd.Series, patients: pd.Series) -> Understood:
     """
     known = values.dropna()
     if known.empty:
-        return Understood(values, None, "empty")
+        return ColumnContent(values, None, "empty")
     if known.nunique() == 1:
-        return Understood(values, None, f"the same value everywhere: {str(known.iloc[0])[:30]!r}")
+        return ColumnContent(values, None, f"the same value everywhere: {str(known.iloc[0])[:30]!r}")
     if known.str.fullmatch(DATE).mean() >= DIFFERENT:
-        return Understood(values, None, "a date; compute an age or an interval from it")
-    found = numbers(values)
+        return ColumnContent(values, None, "a date; compute an age or an interval from it")
+    found = to_numbers(values)
     share = found.notna().sum() / len(known)
     if share == 1:
         kind, reason = _of_numbers(name, found, patients)
-        return Understood(values if kind is None else found, kind, reason)
+        return ColumnContent(values if kind is None else found, kind, reason)
     if share > 0.5:
         wrong = known[found[known.index].isna()]
         shown = some((f"row {row}: {value!r}" for row, value in wrong.items()), 5)
@@ -106,10 +118,10 @@ def understand(name: str, values: pd.Series, patients: pd.Series) -> Understood:
     different, longest = known.nunique(), int(known.str.len().max())
     if different > MOST_CATEGORIES or longest > LONG_TEXT or different == len(known):
         what = "id-like: nearly every patient has her own" if _own(known, patients) else "free text"
-        return Understood(values, None, f"{what} ({different} different values)")
+        return ColumnContent(values, None, f"{what} ({different} different values)")
     if known.drop_duplicates().str.count(r"\S+").mean() >= MANY_WORDS:
-        return Understood(values, None, f"free text: phrases ({different} different values)")
-    return Understood(values, "categorical")
+        return ColumnContent(values, None, f"free text: phrases ({different} different values)")
+    return ColumnContent(values, "categorical")
 
 
 def _of_numbers(name: str, found: pd.Series, patients: pd.Series) -> tuple[FeatureKind | None, str]:
@@ -133,7 +145,7 @@ def _own(known: pd.Series, patients: pd.Series) -> bool:
     return n_patients >= ENOUGH_PATIENTS and known.nunique() >= DIFFERENT * n_patients
 
 
-def as_kind(name: str, values: pd.Series, kind: str | tuple[str, ...]) -> pd.Series:
+def convert_column(name: str, values: pd.Series, kind: str | tuple[str, ...]) -> pd.Series:
     """Return a column as the kind the user gave it.
 
     Raises:
@@ -147,7 +159,7 @@ def as_kind(name: str, values: pd.Series, kind: str | tuple[str, ...]) -> pd.Ser
         return values
     if kind == "categorical":
         return values
-    found = numbers(values)
+    found = to_numbers(values)
     wrong = values[values.notna() & found.isna()]
     if len(wrong):
         shown = some((f"row {row}: {value!r}" for row, value in wrong.items()), 5)
@@ -155,7 +167,7 @@ def as_kind(name: str, values: pd.Series, kind: str | tuple[str, ...]) -> pd.Ser
     return found
 
 
-def suspicious(name: str, values: pd.Series, kind: FeatureKind, order: Sequence[str] = ()) -> list[float]:
+def find_unknown_codes(name: str, values: pd.Series, kind: FeatureKind, order: Sequence[str] = ()) -> list[float]:
     """Return the extreme values of a numeric or ordinal column that may stand for 'not known'.
 
     Nines far above everything else, one negative value among others, a zero far below everything else, and a zero on

@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from mmbc.config import FeatureKind
-from mmbc.data.cohort import Feature
+from mmbc.data.tables.columns import Feature
 from mmbc.errors import CohortError, nearest, some
 
 

@@ -126,12 +126,12 @@ def _parquet(path: Path) -> pd.DataFrame:
     return pd.DataFrame(texts).set_axis(range(1, len(table) + 1)) if len(texts) == table.shape[1] else table
 
 
-def plain(name: str) -> str:
+def normalise_name(name: str) -> str:
     """Return a column name for comparison: lower case, anything but letters and digits as `_`."""
     return re.sub(r"[\W_]+", "_", name.strip().lower()).strip("_")
 
 
-def mapped(
+def assign_roles(
     path: Path, found: Sequence[str], needed: Sequence[str], optional: Sequence[str], mapping: Mapping[str, str]
 ) -> dict[str, str]:
     """Return which of the found columns is which: as mapped by the user, else by name (`Patient ID` is `patient_id`).
@@ -149,7 +149,7 @@ def mapped(
             )
     result = dict(mapping)
     for key in known:
-        fitting = [name for name in found if plain(name) == key and name not in mapping.values()]
+        fitting = [name for name in found if normalise_name(name) == key and name not in mapping.values()]
         if key in result or not fitting:
             continue
         if len(fitting) > 1:

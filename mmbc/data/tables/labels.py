@@ -22,7 +22,7 @@ MALIGNANT, BENIGN = "MALIGNANT", "BENIGN"
 """What the pathology of an annotated image must name to decide; anything else leaves the breast undecided."""
 
 
-def classes(
+def label_classes(
     rows: pd.DataFrame, where: str, positive: Sequence[str], negative: Sequence[str], *, level: str = "case"
 ) -> pd.Series:
     """Return 1 (positive), 0 (negative) or NA (neither) for every row.
@@ -68,7 +68,7 @@ def check_units(rows: pd.DataFrame, label: pd.Series, level: str, where: str) ->
     keys = ["patient_id", "case_id", *(["breast"] if level == "breast" else [])]
     if level == "breast" and rows["breast"].isna().any():
         empty = rows[rows["breast"].isna()]
-        raise CohortError(f"{where}: labels per breast need column 'breast' in every row; empty in {named(empty)}")
+        raise CohortError(f"{where}: labels per breast need column 'breast' in every row; empty in {name_rows(empty)}")
     known = rows[keys].assign(label=label.reindex(rows.index)).dropna(subset="label")
     n_labels = known.groupby(keys)["label"].transform("nunique")
     mixed = rows.loc[n_labels.index[n_labels > 1]]
@@ -85,19 +85,19 @@ def check_units(rows: pd.DataFrame, label: pd.Series, level: str, where: str) ->
         )
     )
     raise CohortError(
-        f"{where}: column 'label' contradicts itself within {unit}: {named(first)}; {hint}. "
+        f"{where}: column 'label' contradicts itself within {unit}: {name_rows(first)}; {hint}. "
         f"{mixed['patient_id'].nunique()} patients are concerned"
     )
 
 
-def named(rows: pd.DataFrame) -> str:
+def name_rows(rows: pd.DataFrame) -> str:
     """Name some rows as a user finds them: by image, and by row number where the list has one."""
     numbers = rows["row"] if "row" in rows else [None] * len(rows)
     pairs = zip(rows["image_id"], numbers, strict=True)
     return some(f"{image}" if number is None else f"row {number} ({image})" for image, number in pairs)
 
 
-def by_breast(rows: pd.DataFrame, label: pd.Series, annotated: pd.Series) -> tuple[pd.Series, pd.Series, pd.Series]:
+def label_breasts(rows: pd.DataFrame, label: pd.Series, annotated: pd.Series) -> tuple[pd.Series, pd.Series, pd.Series]:
     """Turn labels of cases into labels of breasts.
 
     Args:

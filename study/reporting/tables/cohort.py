@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mmbc.data.cohort import Cohort, flow_shown
+from mmbc.data.cohort import Cohort, relevant_steps
 from mmbc.data.splits import PARTS, patient_table
 from study.design.folds import table as fold_counts
 from study.records.stored_study import StoredStudy
@@ -13,7 +13,7 @@ from study.text.format import characteristic, plain, signed, span
 
 def flow_table(cohort: Cohort, *, says_opened: bool = True) -> PaperTable:
     """Cohort flow: images (patients) by step and status; and whether image files were opened, where that is known."""
-    data = flow_shown(cohort.flow)
+    data = relevant_steps(cohort.flow)
     text = data.assign(text=data["n_images"].astype(str) + " (" + data["n_patients"].astype(str) + ")")
     shown = text.pivot(index="step", columns="status", values="text").reindex(data["step"].unique())
     what = "images" if says_opened else "rows"

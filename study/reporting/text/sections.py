@@ -4,8 +4,8 @@ import shlex
 
 import pandas as pd
 
-from mmbc.data.leaky import TELLING
 from mmbc.data.tables.labels import CONTRALATERAL
+from mmbc.data.tables.target_leakage import TELLING
 from study.design.folds import table as fold_counts
 from study.design.folds import warnings
 from study.design.study_file import BASELINE

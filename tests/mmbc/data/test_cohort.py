@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from mmbc.config import DataConfig
-from mmbc.data.cohort import Feature, Listing, assemble, limited
+from mmbc.data.cohort import assemble
+from mmbc.data.listing import Listing, sample_patients
+from mmbc.data.tables.columns import Feature
 from mmbc.errors import CohortError, ImageError
 
 
@@ -116,7 +118,7 @@ def test_digest_follows_rows_and_pixels_not_places():
 
 
 def test_limited_keeps_every_status_and_says_so():
-    small = limited(listing(60), 9)
+    small = sample_patients(listing(60), 9)
     assert small.images.groupby("status")["patient_id"].nunique().to_dict() == {"Benign": 3, "Cancer": 3, "Normal": 3}
     assert "sample of 9 of the 60" in small.notes[-1]
-    assert np.array_equal(small.images["image_id"], limited(listing(60), 9).images["image_id"])
+    assert np.array_equal(small.images["image_id"], sample_patients(listing(60), 9).images["image_id"])

@@ -8,7 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from mmbc.config import DataConfig, PhantomConfig
-from mmbc.data.cohort import KEYS, assemble
+from mmbc.data.cohort import assemble
+from mmbc.data.listing import KEYS
 from mmbc.data.readers import phantom
 from mmbc.data.readers.phantom import VIEWS, draw_patients, read, render
 

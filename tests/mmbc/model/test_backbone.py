@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from mmbc.config import ModelConfig
 from mmbc.errors import ConfigError, WeightsError
 from mmbc.model import weights
-from mmbc.model.backbone import Backbone, backbone_for
+from mmbc.model.backbone import Backbone, check_cut
 from mmbc.model.network import Network
 
 LITE = "tf_efficientnet_lite0"
@@ -91,10 +91,11 @@ def test_names_outside_the_family_are_refused():
 
 
 def test_a_random_trunk_is_never_frozen_silently():
-    model = ModelConfig(backbone=LITE, weights="none")
+    model, backbone = ModelConfig(backbone=LITE, weights="none"), Backbone(LITE, "none")
     with pytest.raises(ConfigError, match="allow_random_trunk"):
-        backbone_for(model)
-    assert backbone_for(model.model_copy(update={"allow_random_trunk": True})).n_blocks == 7
+        check_cut(backbone, model)
+    check_cut(backbone, model.model_copy(update={"allow_random_trunk": True}))
+    assert backbone.n_blocks == 7
 
 
 def test_checkpointing_changes_neither_gradients_nor_running_statistics(lite):

@@ -1,9 +1,9 @@
 import pytest
 
-from mmbc.config import Config, changed
+from mmbc.config import Config, apply_changes
 from mmbc.model.backbone import Backbone
-from mmbc.training.device import configure, keep_freed_memory, resolved
-from mmbc.training.memory import available, fit_bytes, pass_bytes
+from mmbc.training.device import configure, keep_freed_memory, resolve
+from mmbc.training.memory import available_bytes, fit_bytes, pass_bytes
 from study.training.lockstep import Memory
 
 SETTINGS = {"model.backbone": "tf_efficientnet_lite0", "model.weights": "package", "data.image_size": 64}
@@ -15,7 +15,7 @@ def lite():
 
 
 def config(**more):
-    return changed(Config(), SETTINGS | {key.replace("__", "."): value for key, value in more.items()}, "test")
+    return apply_changes(Config(), SETTINGS | {key.replace("__", "."): value for key, value in more.items()}, "test")
 
 
 def test_a_fit_keeps_its_weights_four_times(lite):
@@ -43,6 +43,6 @@ def test_cells_that_do_not_fit_train_in_waves():
 
 
 def test_the_machine_is_asked():
-    assert available("cpu") > 2**28
+    assert available_bytes("cpu") > 2**28
     assert isinstance(keep_freed_memory(), bool)
-    configure(resolved(Config().run.model_copy(update={"device": "cpu"})))
+    configure(resolve(Config().run.model_copy(update={"device": "cpu"})))

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from mmbc.config import DataConfig
-from mmbc.data.cohort import Feature, Listing
+from mmbc.data.listing import Listing
+from mmbc.data.tables.columns import Feature
 from study.checks.subject import Subject
 from study.design import folds
 from study.design.study_file import Protocol

@@ -3,7 +3,7 @@
 import pytest
 
 from mmbc.data.images.appearance import read_appearance
-from mmbc.data.readers import source
+from mmbc.data.readers import find_source
 from study.checks import slow
 from study.checks.fast import fast
 from study.checks.subject_loading import read_subject
@@ -15,7 +15,7 @@ from study.records.progress import Observer
 
 def subject_of(data, place, sets=(), **tolerance):
     study = load("default", None, list(sets))
-    return read_subject(Request(source(str(data)), study, place, tolerance=Tolerance(**tolerance)), Observer())
+    return read_subject(Request(find_source(str(data)), study, place, tolerance=Tolerance(**tolerance)), Observer())
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmbc.config import DataConfig
 from mmbc.data.images import outlines
-from mmbc.data.images.store import read_images
+from mmbc.data.images.facts import read_images
 from study.checks import probes, traces
 
 N_PATIENTS = 48

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mmbc import example
-from mmbc.data.readers import source
+from mmbc.data.readers import find_source
 from mmbc.deploy import load as load_model
 from mmbc.errors import CohortError
 from study.evaluation.evaluation import evaluate
@@ -21,7 +21,7 @@ def request_for(tiny, folder, name, *, arms, columns, sets=()):
     roles = {"image": "File", "patient_id": "PatID", "label": "Outcome"}
     named = [f'data.columns.{role}="{column}"' for role, column in roles.items() if column in columns]
     request = tiny.request(name, arms=arms, sets=['data.positive=["malignant"]', *named, *sets])
-    return replace(request, source=source(str(folder / "made.csv")))
+    return replace(request, source=find_source(str(folder / "made.csv")))
 
 
 def run(tiny, folder, name, **options):

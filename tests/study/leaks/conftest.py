@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmbc.data.readers import source
+from mmbc.data.readers import find_source
 from study.leaks.rows import open_rows
 from study.records.progress import Observer
 
@@ -45,7 +45,7 @@ def request_for(tiny, made):
 
     def ask(name, *, arms="image,concat", sets=(), **options):
         request = tiny.request(name, arms=arms, sets=["data.image_size=32", "train.max_epochs=1", *sets], **options)
-        return replace(request, source=source(str(made)))
+        return replace(request, source=find_source(str(made)))
 
     return ask
 

@@ -6,7 +6,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from mmbc.data.cohort import Feature
+from mmbc.data.tables.columns import Feature
 from study.design.study_file import Arm, load
 from study.evaluation.evaluation import Evaluation
 from study.reporting.facts.bibliography import bibtex, cited, numbering, works

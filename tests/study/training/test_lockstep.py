@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
-from mmbc.config import changed
+from mmbc.config import apply_changes
 from mmbc.data.images.store import ImageStore
 from mmbc.errors import ConfigError, StudyError
 from mmbc.files import read_json
 from mmbc.model.backbone import Backbone
-from mmbc.training.features import Stream
+from mmbc.training.stream import Stream
 from study.design.cells import Cell
 
 FILES = ("predictions.parquet", "model.safetensors")
@@ -48,7 +48,9 @@ def test_lockstep_equals_sequential_bit_for_bit(tiny):
 def mixed_cuts(cells):
     """Give the folds different numbers of fine-tuned blocks: 0, 1 and 2."""
     return [
-        dataclasses.replace(cell, config=changed(cell.config, {"model.fine_tuned_blocks": (cell.fold + i) % 3}, "test"))
+        dataclasses.replace(
+            cell, config=apply_changes(cell.config, {"model.fine_tuned_blocks": (cell.fold + i) % 3}, "test")
+        )
         for i, cell in enumerate(cells)
     ]
 
@@ -193,7 +195,9 @@ def test_another_seed_is_another_stream_and_another_fit(tiny):
 
 def test_cells_that_compute_differently_are_not_mixed(tiny):
     planned = tiny.plan("mixed", arms="tabular")
-    other = dataclasses.replace(planned.cells[1], config=changed(planned.cells[1].config, {"run.threads": 2}, "test"))
+    other = dataclasses.replace(
+        planned.cells[1], config=apply_changes(planned.cells[1].config, {"run.threads": 2}, "test")
+    )
     with pytest.raises(StudyError, match="threads"):
         tiny.execute(planned, [planned.cells[0], other])
 
@@ -204,7 +208,7 @@ def test_cells_that_compute_differently_are_not_mixed(tiny):
 )
 def test_impossible_models_are_refused_before_training(tiny, change, text):
     planned = tiny.plan("refused", arms="image")
-    cell: Cell = dataclasses.replace(planned.cells[0], config=changed(planned.cells[0].config, change, "test"))
+    cell: Cell = dataclasses.replace(planned.cells[0], config=apply_changes(planned.cells[0].config, change, "test"))
     with pytest.raises(ConfigError, match=text):
         tiny.execute(planned, [cell])
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from mmbc.data.images import marks
 from mmbc.data.images.appearance import COLUMNS, GREYS, NOISES, RECORD, Appearance, measure, read_appearance
-from mmbc.data.images.store import read_images
+from mmbc.data.images.facts import read_images
 from mmbc.errors import ImageError
 
 

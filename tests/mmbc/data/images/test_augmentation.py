@@ -2,22 +2,22 @@ import numpy as np
 import torch
 
 from mmbc.config import AugmentConfig
-from mmbc.data.images.augmentation import COLUMNS, apply, draws
+from mmbc.data.images.augmentation import COLUMNS, apply, draw
 
 NOTHING = AugmentConfig(min_crop=1, flip=0, rotation=0, brightness=0, contrast=0, erase=0)
 IMAGES = torch.rand(6, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 def parameters(config, n=6, **key):
-    return torch.from_numpy(draws(config, n, **{"seed": 1, "epoch": 2, **key}))
+    return torch.from_numpy(draw(config, n, **{"seed": 1, "epoch": 2, **key}))
 
 
 def test_draws_depend_on_seed_epoch_and_image_alone():
-    one = draws(AugmentConfig(), 50, seed=1, epoch=2)
+    one = draw(AugmentConfig(), 50, seed=1, epoch=2)
     assert one.shape == (50, len(COLUMNS))
-    assert np.array_equal(one, draws(AugmentConfig(), 50, seed=1, epoch=2))
-    assert not np.array_equal(one, draws(AugmentConfig(), 50, seed=1, epoch=3))
-    assert not np.array_equal(one, draws(AugmentConfig(), 50, seed=2, epoch=2))
+    assert np.array_equal(one, draw(AugmentConfig(), 50, seed=1, epoch=2))
+    assert not np.array_equal(one, draw(AugmentConfig(), 50, seed=1, epoch=3))
+    assert not np.array_equal(one, draw(AugmentConfig(), 50, seed=2, epoch=2))
     assert len(np.unique(one[:, 0])) == 50
 
 

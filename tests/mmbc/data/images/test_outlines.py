@@ -13,10 +13,10 @@ from mmbc.data.images.outlines import (
     N_CLASSES,
     Outline,
     OutlinePool,
-    chest_wall_right,
-    drawn,
+    fill_core,
     find,
     inpaint,
+    is_chest_wall_right,
     region,
     tissue,
     treat,
@@ -44,7 +44,7 @@ def ring(shape: tuple[int, int], centre: tuple[int, int], radius: int) -> np.nda
 
 def burned(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The grey of an image into which an outline was drawn: coloured lines, black core."""
-    return np.where(mask, 76, np.where(drawn(mask), 0, grey)).astype(np.uint8)
+    return np.where(mask, 76, np.where(fill_core(mask), 0, grey)).astype(np.uint8)
 
 
 def pool_of(*radii: int) -> OutlinePool:
@@ -77,21 +77,21 @@ def test_inpainting_leaves_nothing_that_was_drawn_even_at_the_border():
 
 def test_what_is_filled_in_does_not_depend_on_what_was_drawn():
     grey, mask = breast(), ring((120, 80), (60, 30), 12)
-    other = np.where(drawn(mask), 255 - grey, grey)
-    assert np.array_equal(inpaint(grey, drawn(mask)), inpaint(other, drawn(mask)))
+    other = np.where(fill_core(mask), 255 - grey, grey)
+    assert np.array_equal(inpaint(grey, fill_core(mask)), inpaint(other, fill_core(mask)))
 
 
 def test_inpaint_touches_only_images_with_outlines_and_only_what_they_cover():
     grey, mask = breast(), ring((120, 80), (60, 30), 9)
     assert np.array_equal(treat(grey, np.zeros_like(mask), "inpaint", pool_of(5), "key"), grey)
     changed = treat(burned(grey, mask), mask, "inpaint", OutlinePool(), "key") != burned(grey, mask)
-    assert (changed & mask).any() and not (changed & ~drawn(mask)).any()
+    assert (changed & mask).any() and not (changed & ~fill_core(mask)).any()
 
 
 def test_a_filled_place_is_as_rough_as_an_untouched_one():
     noise = np.random.default_rng(0).normal(0, 1, (2, 120, 80))  # coarse structure and fine grain
     grey = (130 + 100 * cv2.GaussianBlur(noise[0], (0, 0), 4) + 5 * noise[1]).astype(np.uint8)
-    covered = drawn(ring((120, 80), (60, 40), 20))
+    covered = fill_core(ring((120, 80), (60, 40), 20))
 
     def roughness(pixels: np.ndarray) -> float:
         return float(np.abs(cv2.Laplacian(pixels.astype(np.float32), -1))[covered].mean())
@@ -117,14 +117,14 @@ def test_every_image_loses_one_outline_of_each_size_class():
 def test_sham_of_an_outlined_image_takes_out_its_own_and_donors_whatever_was_drawn():
     pool, grey, mask = pool_of(5, 8, 12), breast(160, 100), ring((160, 100), (80, 30), 12)
     taken = region(burned(grey, mask), mask, "sham", pool, "key")
-    assert taken[drawn(mask)].all() and taken.sum() > drawn(mask).sum()
-    again = np.where(drawn(mask), 255, grey).astype(np.uint8)
+    assert taken[fill_core(mask)].all() and taken.sum() > fill_core(mask).sum()
+    again = np.where(fill_core(mask), 255, grey).astype(np.uint8)
     assert np.array_equal(region(again, mask, "sham", pool, "key"), taken)
 
 
 def test_an_outline_of_ones_own_needs_no_donor_of_its_class():
     grey, mask = breast(), ring((120, 80), (60, 30), 9)
-    assert np.array_equal(treat(grey, mask, "sham", pool_of(9), "key"), inpaint(grey, drawn(mask)))
+    assert np.array_equal(treat(grey, mask, "sham", pool_of(9), "key"), inpaint(grey, fill_core(mask)))
 
 
 @pytest.mark.parametrize("right", [False, True])
@@ -166,7 +166,7 @@ def test_outlines_are_stored_with_the_chest_wall_on_the_left():
     mask = ring((120, 80), (60, 25), 8)
     left, right = Outline.of(breast(), mask), Outline.of(breast(right=True), mask[:, ::-1])
     assert np.array_equal(left.mask, right.mask) and left.digest == right.digest
-    assert chest_wall_right(breast(right=True), tissue(breast(right=True)))
+    assert is_chest_wall_right(breast(right=True), tissue(breast(right=True)))
 
 
 @pytest.mark.parametrize("radii", [(), (5, 9)])
@@ -205,7 +205,7 @@ def test_on_real_images_the_treated_area_does_not_tell_who_had_outlines():
     if not REAL.is_dir():
         pytest.skip("the Mini-DDSM v1 sample is not beside this checkout")
     images = [cv2.imread(str(path))[..., ::-1] for path in sorted(REAL.glob("*/*.png"))[::8]]
-    greys, masks = [cv2.cvtColor(rgb.copy(), cv2.COLOR_RGB2GRAY) for rgb in images], [find(rgb) for rgb in images]
+    greys, masks = ([cv2.cvtColor(rgb.copy(), cv2.COLOR_RGB2GRAY) for rgb in images], [find(rgb) for rgb in images])
     had = [bool(mask.any()) for mask in masks]
     pool = OutlinePool.build(Outline.of(g, m) for g, m in zip(greys, masks, strict=True) if m.any())
     pairs = list(enumerate(zip(greys, masks, strict=True)))

@@ -11,10 +11,13 @@ import pytest
 from PIL import Image
 
 from mmbc.config import DataConfig
-from mmbc.data.images import store
+from mmbc.data.images import decoding, preparation
+from mmbc.data.images.facts import FACTS, read_images
 from mmbc.data.images.outlines import OutlinePool
-from mmbc.data.images.store import FACTS, open_store, prepare, read_images
+from mmbc.data.images.preparation import prepare
+from mmbc.data.images.store import open_store
 from mmbc.errors import ImageError
+from mmbc.threads import map_parallel
 
 REAL = Path(__file__).resolve().parents[4].parent / "shared" / "data" / "Mini_DDSM_Upload"
 SMALL = DataConfig(image_size=48)
@@ -144,7 +147,9 @@ def test_a_changed_file_is_read_again_and_others_are_not(cohort, tmp_path, monke
     cohort[1].write_bytes(encoded(film(99), "PNG"))
     os.utime(cohort[1], ns=(1, 1))
     opened = []
-    monkeypatch.setattr(store, "_read", lambda path, read=store._read: opened.append(path) or read(path))
+    monkeypatch.setattr(
+        decoding, "read_bytes", lambda path, read=decoding.read_bytes: opened.append(path) or read(path)
+    )
     after = facts_of(cohort, tmp_path / "cache")
     assert opened == [cohort[1]]
     assert (before["pixel_digest"] != after["pixel_digest"]).tolist() == [row == 1 for row in range(len(cohort))]
@@ -207,7 +212,7 @@ def test_a_second_call_opens_the_store_without_decoding(cohort, tmp_path, monkey
     facts = facts_of(cohort, cache)
     first = open_store(cohort, facts, SMALL, cache=cache)
     copy = first.pixels.copy()
-    monkeypatch.setattr(store, "_decode", None)
+    monkeypatch.setattr(decoding, "decode", None)
     again = open_store(cohort, facts_of(cohort, cache), SMALL, cache=cache)
     assert again.digest == first.digest and np.array_equal(again.pixels, copy)
     assert not again.pixels.flags.writeable
@@ -270,7 +275,7 @@ def test_breast_crop_removes_the_empty_film():
 def test_scaled_jpegs_are_never_enlarged(size, resize, crop):
     data = DataConfig(image_size=size, resize=resize, crop=crop)
     content = encoded(film(1, 2304, 1460), "JPEG")
-    decoded = store._decode(content, store._decode_side(data))
+    decoded = decoding.decode(content, preparation._decode_side(data))
     assert size <= max(decoded.shape) < 2304
     assert resize == "letterbox" or min(decoded.shape) >= size
 
@@ -278,7 +283,7 @@ def test_scaled_jpegs_are_never_enlarged(size, resize, crop):
 def test_16_bit_pixels_are_windowed_by_their_non_zero_quantiles():
     ramp = np.zeros((100, 100), np.uint16)
     ramp[50:] = np.linspace(1000, 3000, 5000).reshape(50, 100)
-    windowed = store._windowed(ramp)
+    windowed = decoding._windowed(ramp)
     assert not windowed[:50].any() and windowed[-1, -1] == 255 and windowed[50, 0] == 0
     assert windowed[75, 0] == pytest.approx(127.5, abs=1)
 
@@ -311,7 +316,7 @@ def test_an_interrupt_drops_the_work_that_has_not_begun():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(store.parallel(work, range(2000), 1, "testing", None))
+        list(map_parallel(work, range(2000), 1, "testing", None))
     assert len(begun) < 2000
 
 

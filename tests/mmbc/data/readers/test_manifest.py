@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mmbc.config import DataConfig
 from mmbc.data.cohort import assemble
-from mmbc.data.readers import Source, manifest, source
+from mmbc.data.readers import Source, find_source, manifest
 from mmbc.errors import CohortError, MmbcError
 
 PATIENTS = 24
@@ -216,12 +216,12 @@ def test_paths_of_every_kind(tmp_path):
 
 def test_where_a_manifest_is_found(tmp_path):
     path = write(tmp_path, table(), "manifest.csv")
-    assert source(str(tmp_path)) == Source("manifest", tmp_path)
-    assert source(str(path)) == source(f"manifest:{path}") == Source("manifest", path)
+    assert find_source(str(tmp_path)) == Source("manifest", tmp_path)
+    assert find_source(str(path)) == find_source(f"manifest:{path}") == Source("manifest", path)
     assert read(tmp_path).name == read(path).name == tmp_path.name.replace("[", "-").replace("]", "-")
     (tmp_path / "manifest.tsv").write_text("x")
     with pytest.raises(CohortError, match="no known layout"):
-        source(str(tmp_path))
+        find_source(str(tmp_path))
 
 
 @pytest.mark.parametrize(

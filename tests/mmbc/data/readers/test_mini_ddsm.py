@@ -4,7 +4,7 @@ import pytest
 
 from mmbc.config import DataConfig
 from mmbc.data.cohort import assemble
-from mmbc.data.readers import Source, mini_ddsm, read, source
+from mmbc.data.readers import Source, find_source, mini_ddsm, read
 from mmbc.errors import CohortError
 
 
@@ -89,20 +89,20 @@ def test_missing_column_and_file_are_named(lists):
 
 def test_source_recognises_forces_and_refuses(lists, tmp_path, monkeypatch):
     folder = lists()
-    assert source(str(folder)) == source(f"mini-ddsm-v1:{folder}") == Source("mini-ddsm-v1", folder)
+    assert find_source(str(folder)) == find_source(f"mini-ddsm-v1:{folder}") == Source("mini-ddsm-v1", folder)
     monkeypatch.chdir(tmp_path)
-    assert source(None).kind == source("phantom").kind == "phantom"
+    assert find_source(None).kind == find_source("phantom").kind == "phantom"
     with pytest.raises(CohortError, match="no such file or folder"):
-        source("nowhere")
+        find_source("nowhere")
     with pytest.raises(CohortError, match="did you mean 'mini-ddsm-v2'"):
-        source("mini-ddsm-v3:nowhere")
+        find_source("mini-ddsm-v3:nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(CohortError, match="no known layout"):
-        source("empty")
+        find_source("empty")
     (tmp_path / "mini_ddsm").mkdir()
     for status in mini_ddsm.STATUSES:
         (tmp_path / f"List_{status}.xlsx").rename(tmp_path / "mini_ddsm" / f"List_{status}.xlsx")
-    assert source(None).kind == "mini-ddsm-v1"
+    assert find_source(None).kind == "mini-ddsm-v1"
 
 
 def test_full_lists(real_data):

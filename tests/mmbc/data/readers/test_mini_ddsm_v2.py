@@ -5,8 +5,8 @@ from PIL import Image
 
 from mmbc.config import DataConfig
 from mmbc.data.cohort import assemble
-from mmbc.data.images.store import read_images
-from mmbc.data.readers import Source, mini_ddsm, source
+from mmbc.data.images.facts import read_images
+from mmbc.data.readers import Source, find_source, mini_ddsm
 from mmbc.errors import CohortError, ImageError
 
 SIDES = ("LEFT", "RIGHT")
@@ -82,8 +82,8 @@ def facts(listing, tmp_path):
 
 def test_the_list_is_read(release):
     folder = release()
-    assert source(str(folder)) == Source("mini-ddsm-v2", folder)
-    assert source(str(folder / "DataWMask.xlsx")).kind == "mini-ddsm-v2"
+    assert find_source(str(folder)) == Source("mini-ddsm-v2", folder)
+    assert find_source(str(folder / "DataWMask.xlsx")).kind == "mini-ddsm-v2"
     listing = mini_ddsm.read_v2(folder)
     images = listing.images.set_index("image_id")
     row = images.loc["Cancer/0001/C_0001_1.LEFT_CC.jpg"]

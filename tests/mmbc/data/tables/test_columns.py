@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmbc.data.tables.columns import MixedError, as_kind, numbers, understand
+from mmbc.data.tables.columns import MixedError, convert_column, recognise_column, to_numbers
 
 N = 60
 
@@ -14,7 +14,7 @@ def column(values):
 def kind(name, values, patients=None):
     values = column(values)
     patients = pd.Series(range(len(values)) if patients is None else patients, index=values.index)
-    return understand(name, values, patients)
+    return recognise_column(name, values, patients)
 
 
 RNG = np.random.default_rng(0)
@@ -62,18 +62,18 @@ def test_misprints_are_named_by_row():
 
 
 def test_numbers_with_decimal_commas_or_points_but_not_both():
-    assert numbers(column(["1,5", "2", None])).tolist()[:2] == [1.5, 2.0]
-    assert numbers(column(["1,500", "2.5"])).isna().tolist() == [True, False]
-    mostly_commas = numbers(column(["57,0", "61,5", "61.0", "n.a"]))
+    assert to_numbers(column(["1,5", "2", None])).tolist()[:2] == [1.5, 2.0]
+    assert to_numbers(column(["1,500", "2.5"])).isna().tolist() == [True, False]
+    mostly_commas = to_numbers(column(["57,0", "61,5", "61.0", "n.a"]))
     assert mostly_commas.tolist()[:2] == [57.0, 61.5] and mostly_commas.isna().tolist() == [False, False, True, True]
     with pytest.raises(MixedError, match="row 5: '61.0'"):
         kind("Age", ["57,0", "61,5", "64,0", "61.0"])
-    assert numbers(column(["inf", "1e400", "nan"])).isna().all()
+    assert to_numbers(column(["inf", "1e400", "nan"])).isna().all()
 
 
 def test_a_kind_given_by_the_user_is_checked():
-    assert as_kind("d", column(["a", "b"]), ("a", "b")).tolist() == ["a", "b"]
+    assert convert_column("d", column(["a", "b"]), ("a", "b")).tolist() == ["a", "b"]
     with pytest.raises(MixedError, match="values outside the order.*row 3: 'e'"):
-        as_kind("d", column(["a", "e"]), ("a", "b"))
+        convert_column("d", column(["a", "e"]), ("a", "b"))
     with pytest.raises(MixedError, match="is to be numeric, but 1 values are no numbers: row 3: 'x'"):
-        as_kind("d", column(["1", "x"]), "numeric")
+        convert_column("d", column(["1", "x"]), "numeric")

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmbc.data.cohort import Feature
+from mmbc.data.tables.columns import Feature
 from mmbc.data.tables.encoding import TabularEncoder, fit
 from mmbc.errors import CohortError
 

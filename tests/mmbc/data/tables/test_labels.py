@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from mmbc.data.tables.labels import CONTRALATERAL, by_breast, check_units, classes
+from mmbc.data.tables.labels import CONTRALATERAL, check_units, label_breasts, label_classes
 from mmbc.errors import CohortError
 
 
@@ -12,18 +12,18 @@ def rows(*statuses, **columns):
 
 
 def test_classes_default_to_one_against_the_rest():
-    label = classes(rows("Cancer", "Benign", "Normal"), "made", ["Cancer"], [])
+    label = label_classes(rows("Cancer", "Benign", "Normal"), "made", ["Cancer"], [])
     assert label.tolist() == [1, 0, 0]
 
 
 def test_named_negatives_leave_the_rest_out():
-    label = classes(rows("Cancer", "Benign", "Normal"), "made", ["Cancer"], ["Benign"])
+    label = label_classes(rows("Cancer", "Benign", "Normal"), "made", ["Cancer"], ["Benign"])
     assert label.tolist() == [1, 0, pd.NA]
 
 
 def test_negatives_may_be_named_by_status_where_the_label_is_a_number():
     frame = rows("Cancer", "Benign", "Normal", outcome=["1", "0", "0"])
-    assert classes(frame, "made", ["1"], ["Normal"]).tolist() == [1, pd.NA, 0]
+    assert label_classes(frame, "made", ["1"], ["Normal"]).tolist() == [1, pd.NA, 0]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_negatives_may_be_named_by_status_where_the_label_is_a_number():
 )
 def test_classes_that_cannot_be_are_explained(positive, negative, message):
     with pytest.raises(CohortError, match=message):
-        classes(rows("Cancer", "Benign"), "made", positive, negative)
+        label_classes(rows("Cancer", "Benign"), "made", positive, negative)
 
 
 def case(left, right, *, left_pathology="", right_pathology="", status="Cancer"):
@@ -50,7 +50,7 @@ def case(left, right, *, left_pathology="", right_pathology="", status="Cancer")
 
 
 def settle(frame, label, annotated):
-    new_label, status, reason = by_breast(frame, label, annotated)
+    new_label, status, reason = label_breasts(frame, label, annotated)
     return new_label.tolist(), status.tolist(), reason.iloc[0]
 
 

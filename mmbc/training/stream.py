@@ -16,9 +16,9 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from mmbc.cache import make_room
 from mmbc.config import AugmentConfig, RunConfig, digest
 from mmbc.data.images import augmentation
-from mmbc.data.images.cache import make_room
 from mmbc.model.backbone import Backbone, Normalisation
 from mmbc.training.device import autocast
 
@@ -39,14 +39,14 @@ class Chunk:
     features: dict[int, Tensor]
 
 
-def normalised(pixels: Tensor, normalisation: Normalisation) -> Tensor:
+def normalise(pixels: Tensor, normalisation: Normalisation) -> Tensor:
     """Turn grey images (batch, 1, size, size) in [0, 1] into network input (batch, 3, size, size), channels last."""
     mean = torch.tensor(normalisation.mean, device=pixels.device).view(1, 3, 1, 1)
     std = torch.tensor(normalisation.std, device=pixels.device).view(1, 3, 1, 1)
     return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def grey(pixels: np.ndarray, device: torch.device) -> Tensor:
+def to_tensor(pixels: np.ndarray, device: torch.device) -> Tensor:
     """Turn stored pixels (batch, size, size) of uint8 into (batch, 1, size, size) of float32 in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(pixels)).to(device).unsqueeze(1).float() / 255
 
@@ -99,7 +99,7 @@ class Stream:
             cuts: the depths at which the trunk is tapped.
         """
         order = self.order(epoch)
-        parameters = augmentation.draws(self.augmentation, self.n_rows, seed=self.seed, epoch=epoch)
+        parameters = augmentation.draw(self.augmentation, self.n_rows, seed=self.seed, epoch=epoch)
         for start in range(0, self.n_rows, self.run.chunk_size):
             rows = order[start : start + self.run.chunk_size]
             if self.backbone is None:
@@ -116,10 +116,10 @@ class Stream:
         assert self.backbone is not None and self.pixels is not None
         with torch.inference_mode(), autocast(self.run):
             began = time.perf_counter()
-            images = grey(self.pixels[rows], self.device)
+            images = to_tensor(self.pixels[rows], self.device)
             if parameters is not None and self.augmentation.enabled:
                 images = augmentation.apply(images, torch.from_numpy(parameters).to(self.device))
-            images = normalised(images, self.backbone.normalisation)
+            images = normalise(images, self.backbone.normalisation)
             augmented = time.perf_counter()
             taps = self.backbone(images, cuts)
             self.seconds["augmentation"] += augmented - began

@@ -3,7 +3,7 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from mmbc.data.images import cache
+from mmbc import cache
 from mmbc.errors import StudyError
 from study import cache as command
 

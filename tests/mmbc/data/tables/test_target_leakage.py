@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmbc.data.cohort import Feature
-from mmbc.data.leaky import check, separation
+from mmbc.data.tables.columns import Feature
+from mmbc.data.tables.target_leakage import check, separation
 from mmbc.errors import CohortError
 
 N = 40

@@ -1,16 +1,13 @@
 """Clinical columns that nearly determine the label: results of the diagnosis, not predictors of it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from mmbc.data.tables.columns import Feature
 from mmbc.errors import CohortError
-
-if TYPE_CHECKING:
-    from mmbc.data.cohort import Feature
 
 AUC = 0.97
 """A column with which, alone, positives are told from negatives this well, stops the run."""
@@ -27,7 +24,7 @@ TELLING = "nearly determines the label"
 """What is said of such a column; a report repeats it among the limitations."""
 
 
-def separation(rows: pd.DataFrame, features: Sequence["Feature"], level: str) -> dict[str, float]:
+def separation(rows: pd.DataFrame, features: Sequence[Feature], level: str) -> dict[str, float]:
     """Return for each column the AUC with which it alone tells the units of the label apart.
 
     Numbers are compared by size, either way round, among the units that have one; categories, and whether a value is
@@ -40,7 +37,7 @@ def separation(rows: pd.DataFrame, features: Sequence["Feature"], level: str) ->
     return {feature.name: _separation(units[feature.name], labels, feature) for feature in features}
 
 
-def _separation(values: pd.Series, labels: np.ndarray, feature: "Feature") -> float:
+def _separation(values: pd.Series, labels: np.ndarray, feature: Feature) -> float:
     known = values.notna().to_numpy()
     found = [_by_category(pd.Series(known), labels)]
     if feature.kind != "categorical" and not feature.order:
@@ -69,9 +66,7 @@ def _auc(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(roc_auc_score(labels, scores))
 
 
-def check(
-    rows: pd.DataFrame, features: Sequence["Feature"], level: str, allowed: Sequence[str], where: str
-) -> list[str]:
+def check(rows: pd.DataFrame, features: Sequence[Feature], level: str, allowed: Sequence[str], where: str) -> list[str]:
     """Return a note for every leaky column that is allowed.
 
     Raises:
