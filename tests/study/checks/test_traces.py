@@ -107,7 +107,7 @@ def test_the_control_region_is_the_same_for_every_treatment(result):
 
 def test_a_second_call_reads_nothing_and_a_change_of_labels_no_image(cohort, result, monkeypatch):
     paths, facts, images, folder = cohort
-    monkeypatch.setattr(traces, "untreated", None)
+    monkeypatch.setattr(traces, "read_untreated", None)
     again = traces.measure(paths, facts, images, DataConfig(), cache=folder)
     pd.testing.assert_frame_equal(again, result)
     moved = images.assign(label=1 - images["label"])
