@@ -28,7 +28,19 @@ ROOMS = (
 )
 """Folders of `study/`, each of which imports only itself and those after it. The files above them are the commands."""
 
-TORCH = {"torch", "torchvision", "timm", "safetensors"}
+LIBRARY = (
+    "mmbc.example",
+    "mmbc.deploy",
+    "mmbc.training",
+    "mmbc.model",
+    "mmbc.data.readers",
+    "mmbc.data",
+    "mmbc.data.images",
+    "mmbc.data.tables",
+    "mmbc",
+)
+"""The command and the packages of `mmbc`, each of which imports only itself and those after it."""
+
 ALLOWED = {
     "torch": ("study.training.", "study.benchmarks."),
     "torchvision": ("study.benchmarks.",),
@@ -68,6 +80,11 @@ def room_of(module: str) -> str | None:
     return parts[1] if len(parts) > 1 and parts[1] in ROOMS else None
 
 
+def package_of(module: str) -> str:
+    """Return the innermost entry of `LIBRARY` that a module of `mmbc` belongs to."""
+    return max((package for package in LIBRARY if f"{module}.".startswith(f"{package}.")), key=len)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_import_rules(path):
     module, used = name_of(path), {name.split(".")[0] for name in imported(path)}
@@ -93,6 +110,21 @@ def test_every_folder_of_study_is_a_room():
     """A new room must be placed in the order."""
     assert {path.parent.name for path in (ROOT / "study").glob("*/__init__.py")} == set(ROOMS)
     assert set(ROOMS) == {path.name for path in (ROOT / "study").iterdir() if path.is_dir()} - {"__pycache__"}
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if name_of(path).startswith("mmbc")], ids=name_of)
+def test_rooms_of_the_library_import_only_those_below(path):
+    """Data never imports the model, the model no training, training no deployment."""
+    package = package_of(name_of(path))
+    for module in imported(path):
+        if module.split(".")[0] == "mmbc" and module != "mmbc":
+            assert LIBRARY.index(package_of(module)) >= LIBRARY.index(package), f"{package} may not import {module}"
+
+
+def test_every_package_of_the_library_is_a_room():
+    """A new package must be placed in the order."""
+    packages = {name_of(path) for path in (ROOT / "mmbc").rglob("__init__.py")}
+    assert packages == set(LIBRARY) - {"mmbc.example"}
 
 
 def test_nothing_imports_in_a_circle():
@@ -128,6 +160,18 @@ def test_reading_results_needs_no_torch():
     code = (
         f"import importlib, sys\nfor name in {modules!r}:\n    importlib.import_module(name)\n"
         "    assert not {'torch', 'timm', 'optuna'} & set(sys.modules), name"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_commands_need_for_their_help_is_light():
+    """Options name readers, settings and errors; what reads tables and trains models is loaded with the first use."""
+    packages = [name_of(path) for path in MODULES if path.name == "__init__.py" and path.is_relative_to(ROOT / "mmbc")]
+    modules = [*packages, "mmbc.config", "mmbc.errors", "mmbc.files", "mmbc.cache", "mmbc.threads"]
+    code = (
+        f"import importlib, sys\nfor name in {modules!r}:\n    importlib.import_module(name)\n"
+        "    assert not {'torch', 'pandas', 'sklearn', 'numpy', 'scipy', 'cv2'} & set(sys.modules), name"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

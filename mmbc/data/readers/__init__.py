@@ -1,17 +1,31 @@
-"""One module a cohort layout; each turns what is at a path into a `Listing`."""
+"""Readers of cohorts: each turns the files at a path into a `Listing`, one row per listed image.
+
+Adding a layout takes three steps:
+
+1. A module beside this one with two functions: `recognise(path)`, whether the path has the layout, and
+   `read(path, data, aside)`, its listing. `manifest` reads a table of any columns, `mini_ddsm` a fixed layout.
+2. One entry in `known_readers`.
+3. A test in `tests/mmbc/data/readers/` that reads a small folder of the layout, and one for every error it raises.
+
+Importing this package loads no pandas: the modules of the readers are loaded when the first path is looked at.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache as remember
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmbc.config import DataConfig
-from mmbc.data.listing import Listing
-from mmbc.data.readers import manifest, mini_ddsm, phantom
 from mmbc.errors import CohortError, nearest
 
+if TYPE_CHECKING:
+    from mmbc.data.listing import Listing
+
 PHANTOM = "phantom"
-FOUND_HERE = Path("mini_ddsm")
-"""The folder that is read when no `--data` is given."""
+MANIFEST = "manifest"
+DEFAULT_FOLDER = Path("mini_ddsm")
+"""The folder that is read, where it exists, when no `--data` is given."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +36,32 @@ class Source:
     path: Path | None
 
 
-Read = Callable[[Path, DataConfig, tuple[str, ...]], Listing]
+@dataclass(frozen=True)
+class Reader:
+    """One layout of files.
 
-READERS: dict[str, tuple[Callable[[Path], bool], Read]] = {
-    "mini-ddsm-v1": (mini_ddsm.recognise_v1, lambda path, *_: mini_ddsm.read_v1(path)),
-    "mini-ddsm-v2": (mini_ddsm.recognise_v2, lambda path, *_: mini_ddsm.read_v2(path)),
-    manifest.KIND: (manifest.recognise, manifest.read),
-}
+    Attributes:
+        kind: its name, as in `--data KIND:PATH`.
+        recognise: whether a path has this layout, told from the names of files alone.
+        read: (path, settings, columns that decide on splits and are no features) -> listing.
+    """
+
+    kind: str
+    recognise: Callable[[Path], bool]
+    read: "Callable[[Path, DataConfig, tuple[str, ...]], Listing]"
+
+
+@remember
+def known_readers() -> dict[str, Reader]:
+    """Return the readers by kind, in the order in which they are tried on a path."""
+    from mmbc.data.readers import manifest, mini_ddsm
+
+    readers = (
+        Reader("mini-ddsm-v1", mini_ddsm.recognise_v1, mini_ddsm.read_v1),
+        Reader("mini-ddsm-v2", mini_ddsm.recognise_v2, mini_ddsm.read_v2),
+        Reader(MANIFEST, manifest.recognise, manifest.read),
+    )
+    return {reader.kind: reader for reader in readers}
 
 
 def find_source(data: str | None) -> Source:
@@ -38,20 +71,21 @@ def find_source(data: str | None) -> Source:
         CohortError: no such path or kind, or a path at which no layout is recognised.
     """
     if data is None:
-        return find_source(str(FOUND_HERE)) if FOUND_HERE.is_dir() else Source(PHANTOM, None)
+        return find_source(str(DEFAULT_FOLDER)) if DEFAULT_FOLDER.is_dir() else Source(PHANTOM, None)
     if data == PHANTOM:
         return Source(PHANTOM, None)
+    readers = known_readers()
     kind, colon, rest = data.partition(":")
-    if colon and kind in READERS:
+    if colon and kind in readers:
         return Source(kind, _existing(Path(rest)))
     if colon and not Path(data).exists() and len(kind) > 1 and "/" not in kind:
-        raise CohortError(f"--data {data}: unknown kind {kind!r}; {nearest(kind, [*READERS, PHANTOM])}")
+        raise CohortError(f"--data {data}: unknown kind {kind!r}; {nearest(kind, [*readers, PHANTOM])}")
     path = _existing(Path(data))
-    for name, (recognise, _) in READERS.items():
-        if recognise(path):
-            return Source(name, path)
+    for reader in readers.values():
+        if reader.recognise(path):
+            return Source(reader.kind, path)
     raise CohortError(
-        f"--data {data}: no known layout is recognised there; known: {', '.join(READERS)}, {PHANTOM}. "
+        f"--data {data}: no known layout is recognised there; known: {', '.join(readers)}, {PHANTOM}. "
         "Your own cohort needs a table of its images: see 'Your own cohort' in README.md"
     )
 
@@ -63,26 +97,31 @@ def _existing(path: Path) -> Path:
 
 
 def read(
-    origin: Source,
+    source: Source,
     data: DataConfig,
     *,
     cache: Path,
     render: bool,
     aside: tuple[str, ...] = (),
     progress: Callable[[str, int, int], None] | None = None,
-) -> Listing:
-    """Read the listing of a source; the phantom's images are made below `cache` if `render` is set.
+) -> "Listing":
+    """Read the listing of a source.
 
     Args:
-        origin: kind and path.
-        data: how a manifest is read.
-        cache: where the phantom's images lie.
-        render: whether they are needed.
-        aside: columns that decide on splits and are no features.
+        source: kind and path.
+        data: how a manifest is read, and what the phantom is like.
+        cache: folder in which the phantom's images are made.
+        render: whether those images are needed.
+        aside: columns that decide on splits: kept, but no features.
         progress: told about images that are made.
+
+    Raises:
+        CohortError: a cohort that cannot be read, or column names (`--columns`) for a layout that has its own.
     """
-    if origin.kind != manifest.KIND and data.columns:
-        raise CohortError(f"--columns is for a manifest; {origin.kind} has a layout of its own")
-    if origin.path is None:
-        return phantom.read(data.phantom, cache / "phantom", render=render, progress=progress)
-    return READERS[origin.kind][1](origin.path, data, aside)
+    if source.kind != MANIFEST and data.columns:
+        raise CohortError(f"--columns is for a manifest; {source.kind} has a layout of its own")
+    if source.path is None:
+        from mmbc.data.readers import phantom
+
+        return phantom.read(data.phantom, cache / PHANTOM, render=render, progress=progress)
+    return known_readers()[source.kind].read(source.path, data, aside)

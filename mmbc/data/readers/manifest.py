@@ -15,7 +15,6 @@ from mmbc.data.tables.columns import ColumnContent, Feature, MixedError, convert
 from mmbc.data.tables.files import SUFFIXES, assign_roles, normalise_name, read_table
 from mmbc.errors import CohortError, nearest, some
 
-KIND = "manifest"
 NEEDED = ("image", "patient_id", "label")
 OPTIONAL = ("case_id", "breast", "view", "status", "site")
 BREASTS = {"l": "L", "left": "L", "r": "R", "right": "R"}

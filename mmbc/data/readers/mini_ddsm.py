@@ -50,8 +50,8 @@ def recognise_v2(path: Path) -> bool:
     return (path / LIST_V2).is_file() or (path.is_file() and path.name == LIST_V2)
 
 
-def read_v1(folder: Path) -> Listing:
-    """Read the three lists of version 1.
+def read_v1(folder: Path, *_: object) -> Listing:
+    """Read the three lists of version 1; the layout leaves nothing to settings.
 
     Raises:
         CohortError: a list that is missing or unreadable, a column or cell that is, or a file name that does not
@@ -71,8 +71,8 @@ def read_v1(folder: Path) -> Listing:
     )
 
 
-def read_v2(path: Path) -> Listing:
-    """Read the list of version 2 and what lies beside it.
+def read_v2(path: Path, *_: object) -> Listing:
+    """Read the list of version 2 and the files beside it; the layout leaves nothing to settings.
 
     Masks, `.ics` and `.OVERLAY` files are told apart from images by the list. Where the files are PNG and the list says
     JPEG, or the other way round, the files decide.
