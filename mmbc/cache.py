@@ -1,4 +1,4 @@
-"""The cache of a results folder: what lies in it, how much, and making room. Everything in it can be made again."""
+"""The cache of a results folder: its entries, their sizes, and making room. Everything in it can be made again."""
 
 import shutil
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ KINDS = {
     "appearance": "*.npy",
     ".": "facts-*.parquet",
 }
-"""Subfolder -> pattern of its entries: clean features, decoded images, rendered phantoms, what the audit measured of outlines
-and in images, facts about files."""
+"""Subfolder -> pattern of its entries: clean features, prepared images, rendered phantoms, the audit's measurements of
+outlines and of images, facts about files."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that is kept.
+    """One file or folder of the cache.
 
     Attributes:
         kind: `features`, `pixels`, `phantom`, `traces`, `appearance` or `facts`.
         path: a file or a folder.
-        n_bytes: its size on disk.
-        used: when it was last used, in seconds since 1970.
+        n_bytes: size on disk.
+        used: time of the last use, in seconds since 1970.
     """
 
     kind: str
@@ -37,8 +37,8 @@ class Entry:
 
 
 def entries(cache: Path) -> list[Entry]:
-    """Return what a cache folder holds, the longest unused first."""
-    found = []
+    """Return the entries of a cache folder, the longest unused first."""
+    kept = []
     for folder, pattern in KINDS.items():
         for path in (cache / folder).glob(pattern):
             if path.name.startswith("."):
@@ -46,8 +46,8 @@ def entries(cache: Path) -> list[Entry]:
             files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
             kind = "facts" if folder == "." else folder
             n_bytes = sum(file.stat().st_size for file in files)
-            found.append(Entry(kind, path, n_bytes, path.stat().st_mtime))
-    return sorted(found, key=lambda entry: (entry.used, str(entry.path)))
+            kept.append(Entry(kind, path, n_bytes, path.stat().st_mtime))
+    return sorted(kept, key=lambda entry: (entry.used, str(entry.path)))
 
 
 def remove(entry: Entry) -> None:

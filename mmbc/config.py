@@ -1,7 +1,7 @@
 """The configuration of one model: typed, frozen, and strict about unknown keys.
 
-A configuration is read from TOML, changed by dotted keys (`train.lr`) and identified by its digest.
-Every default here is the reference configuration; presets and ablations are differences from it.
+It is read from TOML, changed by dotted keys (`train.lr`) and identified by its digest. The defaults are the reference
+configuration; presets and ablations are differences from it.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ class Section(BaseModel):
 
 
 class PhantomConfig(Section):
-    """The synthetic cohort (`--data phantom`): how many patients, and how strong each planted signal is."""
+    """The synthetic cohort (`--data phantom`): number of patients and strength of each planted signal."""
 
     n_patients: int = Field(120, ge=4)
     prevalence: float = Field(0.4, gt=0, lt=1)
@@ -43,17 +43,17 @@ class PhantomConfig(Section):
 
 
 class DataConfig(Section):
-    """What is read, which rows are positive, and how an image becomes an array."""
+    """Which rows are positive, which clinical columns are used, and how images are prepared."""
 
     positive: tuple[str, ...] = ()
     """The classes labelled 1; empty for the cohort's own (Cancer in Mini-DDSM, 1 or true in a manifest)."""
     negative: tuple[str, ...] = ()
     """The classes labelled 0; empty for every other one. Rows of neither are left out and counted."""
     label_level: Literal["case", "breast"] = "case"
-    """What a label belongs to. With `breast` the unit of analysis is the breast, and the opposite breast of a positive
-    case is negative (see mmbc.data.tables.labels)."""
+    """The unit a label belongs to. With `breast` the unit of analysis is the breast, and the opposite breast of a
+    positive case is negative (see mmbc.data.tables.labels)."""
     columns: dict[str, str] = {}
-    """For a manifest: which column is which, for example `patient_id = "PatID"`."""
+    """For a manifest: the roles of its columns, for example `patient_id = "PatID"`."""
     features: tuple[str, ...] = ()
     """The clinical columns to use; empty for all that qualify."""
     feature_kinds: dict[str, FeatureKind | Literal["skip"] | tuple[str, ...]] = {}
@@ -66,7 +66,7 @@ class DataConfig(Section):
     sheet: str = ""
     """For an Excel manifest: the sheet; empty for the first."""
     outlines: Literal["sham", "inpaint", "keep"] = "sham"
-    """What happens to lesion outlines burned into the pixels (see mmbc.data.images.outlines)."""
+    """Treatment of lesion outlines that are burned into the pixels (see mmbc.data.images.outlines)."""
     image_size: int = Field(224, ge=32)
     """Side of the square network input in pixels."""
     resize: Literal["letterbox", "stretch"] = "letterbox"
@@ -77,7 +77,7 @@ class DataConfig(Section):
 
     @field_validator("positive", "negative", "features", "missing_values", mode="before")
     @classmethod
-    def _listed(cls, value: Any) -> Any:
+    def _split_at_commas(cls, value: Any) -> Any:
         """Read `malignant` and `4,5` as lists, as they come from a command line."""
         return tuple(part.strip() for part in str(value).split(",")) if isinstance(value, str | int) else value
 
@@ -112,7 +112,7 @@ class ModelConfig(Section):
     allow_random_trunk: bool = False
     """Permit freezing layers that were never trained (`weights = "none"`); for tests of the machinery alone."""
     fine_tuned_blocks: int = Field(2, ge=0)
-    """How many of the backbone's last stages are trained; with 0 the head convolution is frozen too."""
+    """Number of the backbone's last stages that are trained; with 0 the head convolution is frozen too."""
     dropout: float = Field(0.5, ge=0, lt=1)
     tabular_hidden: tuple[int, ...] = (64, 64, 32)
     classifier_hidden: tuple[int, ...] = (128, 32)
@@ -122,7 +122,7 @@ class ModelConfig(Section):
     """Trade time for memory in the fine-tuned blocks, for small GPUs."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _check_consistency(self) -> Self:
         if not self.inputs or len(set(self.inputs)) != len(self.inputs):
             raise ValueError("inputs names 'image', 'tabular' or both, each once")
         if self.fusion == "attention" and len(self.inputs) < 2:
@@ -150,9 +150,9 @@ class TrainConfig(Section):
     patience: int = Field(20, ge=1)
     """Epochs without a better monitored value before a fit stops."""
     keep: Literal["best", "last"] = "best"
-    """Whose weights a fit ends with: the best epoch's, or, with fixed epochs and no early stopping, the last one's."""
+    """Whose weights a fit ends with: those of the best epoch, or, with a fixed number of epochs, of the last one."""
     monitor: Literal["log_loss", "auc"] = "log_loss"
-    """The validation value that early stopping and the choice of the best epoch follow."""
+    """The validation value that decides on early stopping and on the best epoch."""
     monitor_window: int = Field(3, ge=1)
     """The monitored value is the mean over this many last epochs, because one epoch's is noisy."""
     batch_size: int = Field(32, ge=2)
@@ -160,13 +160,13 @@ class TrainConfig(Section):
 
 
 class RunConfig(Section):
-    """Where and how the work is done; part of the configuration because it changes the last bits."""
+    """Device, threads and batch sizes; part of the configuration because they change the last bits."""
 
     device: str = "auto"
     threads: int = Field(0, ge=0)
     """Threads of one process; 0 means one per core of this machine and is resolved before the run."""
     chunk_size: int = Field(256, ge=16)
-    """Images that pass by at once; bounds the memory whatever the cohort's size."""
+    """Images in a chunk of the stream; it bounds the memory, whatever the size of the cohort."""
     trunk_batch: int = Field(16, ge=2)
     """Images that go through the trunk together inside a chunk."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -174,7 +174,7 @@ class RunConfig(Section):
 
 
 class Config(Section):
-    """Everything that defines one model but its data rows and its seed."""
+    """Everything that defines a model except its data rows and its seed."""
 
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -204,7 +204,7 @@ def parse(kind: type[S], values: Mapping[str, Any], where: str) -> S:
 
 
 LISTS = dict.fromkeys(("tuple_type", "list_type"), """write a list, for example ["a", "b"]""")
-"""Kinds of error whose own words mean nothing to a user, and what to say instead."""
+"""Types of pydantic's errors whose messages mean nothing to a user, with a message to show instead."""
 
 
 def _explain(kind: type[BaseModel], item: Any, where: str) -> str:
@@ -284,7 +284,7 @@ def assignment(text: str) -> dict[str, Any]:
 
 
 def apply_changes(config: Config, changes: Mapping[str, Any], where: str) -> Config:
-    """Return the configuration with some dotted keys changed, validated again."""
+    """Return the configuration with other values for some dotted keys, validated again."""
     return parse(Config, merge(config.model_dump(mode="json"), nest(changes)), where)
 
 

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: they say what is wrong, where, and what to do."""
+"""Errors that a user can mend: each says what is wrong, where, and what to do."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ MANY = 12
 
 
 class MmbcError(Exception):
-    """Base of every error a user can provoke; commands print its text without a traceback."""
+    """Base of every error that a user can mend; commands print its text without a traceback."""
 
 
 class ConfigError(MmbcError):
@@ -28,7 +28,7 @@ class LeakageError(MmbcError):
 
 
 class SplitError(MmbcError):
-    """A split that cannot be made or used: too few patients, one class, a row never tested."""
+    """A split that cannot be made or used: too few patients, one class only, a row that is never tested."""
 
 
 class WeightsError(MmbcError):

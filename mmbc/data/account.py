@@ -51,7 +51,8 @@ class Account:
 def judge(listing: Listing, data: DataConfig, facts: pd.DataFrame | None) -> Account:
     """Decide for every row whether it can be used.
 
-    How many files may be absent, and whether copies may differ in their labels, is for `check_files` and `check_copies`.
+    How many files may be absent, and whether copies may differ in their labels, is for `check_files` and
+    `check_copies`.
 
     Args:
         listing: the rows, with the features that are used.

@@ -18,7 +18,7 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Patients of one model: `train`, `validation` and `test` ids, sorted, no id in two of them."""
+    """The patients of one model: sorted ids for `train`, `validation` and `test`, no id in two of them."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
@@ -44,7 +44,7 @@ def patient_table(images: pd.DataFrame) -> pd.DataFrame:
 def strata(patients: pd.DataFrame, at_least: int) -> np.ndarray:
     """Return a stratum (status by site) for each patient, (n_patients,) of str.
 
-    A stratum of fewer than `at_least` patients joins the others of its status, then of its label.
+    A stratum of fewer than `at_least` patients is merged with the others of its status, then of its label.
     """
     finest = patients["status"].astype(str) + "|" + patients["site"].fillna("").astype(str)
     levels = [finest, patients["status"].astype(str), patients["label"].astype(str)]
@@ -73,14 +73,18 @@ def cross_validation(
 
 
 def holdout(patients: pd.DataFrame, *, test: float, validation: float, rng: np.random.Generator) -> Split:
-    """Split once: a share `test` of the patients is the test part."""
+    """Split once, with a share `test` of the patients as the test part.
+
+    Raises:
+        SplitError: fewer than three patients of a class.
+    """
     _enough(patients, 3)
     rest, tested = _shuffle_split(patients, np.arange(len(patients)), test, rng)
     return _with_validation(patients, rest, tested, validation, rng)
 
 
 def inner_folds(patients: pd.DataFrame, *, n_folds: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
-    """Divide patients into `n_folds` stratified parts of sorted ids, each in turn the validation part of the others.
+    """Divide patients into `n_folds` stratified parts of sorted ids; each is the validation part of the others in turn.
 
     Raises:
         SplitError: fewer patients of a class than parts.
@@ -113,7 +117,7 @@ def _with_validation(
 def _shuffle_split(
     patients: pd.DataFrame, rows: np.ndarray, share: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Divide `rows` (n,) into a rest and a stratified share, both with both classes."""
+    """Divide `rows` (n,) into a rest and a stratified share, each with both classes."""
     among = patients.iloc[rows].reset_index(drop=True)
     n_held = round(share * len(rows))
     groups = strata(among, 2)
@@ -159,14 +163,14 @@ def _state(rng: np.random.Generator) -> int:
 def check(
     split: Split, patients: pd.DataFrame, *, where: str, tolerance: float | None, parts: Sequence[str] = PARTS
 ) -> None:
-    """Verify one split against the patient table; without a tolerance the prevalence of its parts is not judged.
+    """Verify one split against the patient table.
 
     Args:
-        split: its patients.
+        split: the patients of its parts.
         patients: see `patient_table`.
-        where: begins every message.
-        tolerance: of a part's prevalence.
-        parts: those that must have patients of both classes.
+        where: beginning of every message.
+        tolerance: largest difference between the prevalence of a part and of the cohort; None for any.
+        parts: the parts that must have patients of both classes.
 
     Raises:
         LeakageError: a patient on two sides, with the ids.
@@ -203,7 +207,7 @@ def _check_part(where: str, labels: pd.Series, prevalence: float, tolerance: flo
 
 
 def rows_of(split: Split, images: pd.DataFrame) -> Mapping[str, np.ndarray]:
-    """Return the sorted row numbers of `images` by part, each (n_rows,) of int64."""
+    """Return part -> sorted row numbers of `images`, each (n_rows,) of int64."""
     return {
         part: np.flatnonzero(images["patient_id"].isin(ids).to_numpy()).astype(np.int64)
         for part, ids in split.parts().items()

@@ -22,7 +22,7 @@ from mmbc.training.stream import normalise, to_tensor
 
 
 class ModelError(MmbcError):
-    """A folder that holds no usable model, or an input the model cannot take."""
+    """A folder without a usable model, or an input that the model cannot take."""
 
 
 class Predictor:
@@ -30,7 +30,7 @@ class Predictor:
 
     Attributes:
         config: the configuration it was trained with.
-        encoder: its fitted clinical columns; `encoder.columns` names what a clinical row needs.
+        encoder: its fitted clinical columns; `encoder.columns` names the values that a clinical row needs.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Predictor:
             clinical: one value for every column of `encoder.columns` (None where unknown); None for an image-only one.
 
         Raises:
-            ModelError: an input the model needs is not given.
+            ModelError: an input that the model needs is not given.
             ImageError: the image cannot be read.
             CohortError: a clinical column is missing or holds text for a number.
         """
@@ -78,7 +78,7 @@ class Predictor:
         source = Path(image) if isinstance(image, str) else image
         pixels = to_tensor(prepare(source, self.config.data, self._pool)[None], torch.device("cpu"))
         cut = self.config.model.fine_tuned_blocks
-        # a batch of one takes other kernels than a full one, and the last bits differ
+        # torch runs a batch of one through other kernels than a full one, and the last bits differ
         batch = normalise(pixels, self._backbone.normalisation).repeat(self.config.run.trunk_batch, 1, 1, 1)
         return self._backbone(batch.contiguous(memory_format=torch.channels_last), [cut])[cut]
 

@@ -22,7 +22,7 @@ from mmbc.model.weights import load_backbone, state_digest
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and standard deviation by channel that the pretrained weights expect of values in [0, 1]."""
+    """Mean and standard deviation by channel with which the pretrained weights expect values in [0, 1] normalised."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -31,14 +31,22 @@ class Normalisation:
 class Backbone(nn.Module):
     """The frozen stages of a pretrained network, with a tap at every depth.
 
-    The frozen stages run with batch-norm folded into the convolutions, which changes nothing but the last bits.
+    The frozen stages run with batch-norm folded into the convolutions, which changes the last bits alone.
+
+    Args:
+        name: timm model name.
+        weights: see `mmbc.model.weights.load_backbone`.
 
     Attributes:
         n_blocks: number of blocks, the largest `fine_tuned_blocks`.
         n_channels: channels of the last feature map.
-        normalisation: what the images are normalised with.
+        normalisation: mean and standard deviation of the images it expects.
         timm_state: all weights under timm's names, as `model.weights = "file:PATH"` reads them.
         digest: 16 hex digits over all weights.
+
+    Raises:
+        ConfigError: no model of the EfficientNet family.
+        WeightsError: weights that cannot be had or do not fit.
     """
 
     def __init__(self, name: str, weights: str) -> None:
@@ -62,10 +70,10 @@ class Backbone(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def depth(self, fine_tuned_blocks: int) -> int:
-        """Return how many stages are frozen at this cut.
+        """Return the number of frozen stages at this cut.
 
         Raises:
-            ConfigError: more blocks than the backbone has.
+            ConfigError: more fine-tuned blocks than the backbone has.
         """
         if fine_tuned_blocks > self.n_blocks:
             raise ConfigError(
@@ -79,7 +87,7 @@ class Backbone(nn.Module):
 
         Args:
             images: normalised images (batch, 3, size, size).
-            cuts: values of `fine_tuned_blocks` whose trunk output is wanted.
+            cuts: values of `fine_tuned_blocks` at which the trunk is tapped.
 
         Returns:
             cut -> features (batch, channels, height, width).
@@ -131,7 +139,7 @@ class Tail(nn.Module):
 def fold_batch_norms(stage: nn.Module) -> nn.Module:
     """Return a copy of a frozen stage with every batch-norm folded into the convolution in front of it.
 
-    The folding is done in float64, so that it adds no rounding of its own but the last one.
+    The folding is done in float64, so that only the final rounding to float32 is added.
     """
     copied = copy.deepcopy(stage)
     for module in copied.modules():
@@ -146,7 +154,11 @@ def fold_batch_norms(stage: nn.Module) -> nn.Module:
 
 
 def check_cut(backbone: Backbone, model: ModelConfig) -> None:
-    """Refuse a cut outside the backbone, and a random trunk that nobody asked to freeze."""
+    """Check that the configuration's cut lies in the backbone and that no random trunk is frozen unasked.
+
+    Raises:
+        ConfigError: otherwise.
+    """
     backbone.depth(model.fine_tuned_blocks)
     if not backbone.pretrained and not model.allow_random_trunk:
         raise ConfigError(

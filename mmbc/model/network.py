@@ -20,9 +20,10 @@ def dense(sizes: tuple[int, ...], dropout: float = 0.0) -> nn.Sequential:
 
 
 class CrossAttention(nn.Module):
-    """The tabular token asks, the image tokens answer (Vaswani et al. 2017, eq. 1, several heads).
+    """Attention with several heads from the tabular token to the image tokens (Vaswani et al. 2017, eq. 1).
 
-    The result is one vector per image: a mean of the image's positions, weighted by what the clinical columns ask for.
+    The result is one vector per image: a mean over the positions of the image, with weights that depend on the clinical
+    columns.
     """
 
     def __init__(self, n_channels: int, n_tabular: int, dim: int, heads: int) -> None:
@@ -42,9 +43,14 @@ class CrossAttention(nn.Module):
 class Network(nn.Module):
     """Trunk features and encoded clinical columns -> logits (batch,).
 
-    The inputs of the classifier are, side by side: the pooled image vector (if the image is an input), the encoded
-    clinical vector (if they are), and, with fusion "attention", the attended image vector. So the attention arm is the
-    concatenation arm plus what attention adds, and their difference is the contribution of attention.
+    The classifier gets, concatenated: the pooled image vector (if the image is an input), with fusion "attention" the
+    attended image vector, and the encoded clinical vector (if clinical columns are an input). So the attention arm is
+    the concatenation arm plus attention, and their difference is the contribution of attention.
+
+    Args:
+        model: inputs, fusion and layer sizes.
+        backbone: where the tail is copied from; None without an image branch.
+        n_tabular: number of encoded clinical columns.
     """
 
     def __init__(self, model: ModelConfig, backbone: Backbone | None, n_tabular: int) -> None:
@@ -82,7 +88,7 @@ class Network(nn.Module):
         return self.classifier(torch.cat(parts, dim=1)).squeeze(1)
 
     def parameter_groups(self, lr: float, head_lr: float) -> list[dict[str, object]]:
-        """Return the optimiser's two groups: fine-tuned blocks at `lr`, newly initialised layers at `head_lr`."""
+        """Return the optimiser's groups: fine-tuned blocks (if any) at `lr`, newly initialised layers at `head_lr`."""
         tail = list(self.tail.parameters()) if self.tail is not None else []
         known = {id(parameter) for parameter in tail}
         new = [parameter for parameter in self.parameters() if id(parameter) not in known]

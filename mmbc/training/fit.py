@@ -1,7 +1,7 @@
 """A fit: one model's optimisation in progress, fed with chunks of trunk features.
 
-A fit knows its training rows and its validation rows and their labels. It is never given a test row's label or
-clinical values; of the features that pass by it takes those of its training rows alone.
+A fit knows its training rows, its validation rows and their labels. It is never given the label or the clinical values
+of a test row; from a chunk it takes the features of its training rows alone.
 """
 
 import copy
@@ -26,11 +26,12 @@ from mmbc.training.device import autocast
 from mmbc.training.stream import Chunk
 
 PREDICTION_BATCH = 64
+"""Rows that are predicted together."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of the cohort as a fit sees them.
+    """Some rows of the cohort, with labels and encoded clinical columns.
 
     Attributes:
         rows: cohort row numbers (n,), ascending.
@@ -44,8 +45,8 @@ class Part:
 
 
 @dataclass
-class _Pending:
-    """Training rows that wait for a full mini-batch."""
+class _Leftovers:
+    """Training rows that wait for a full mini-batch: features, and positions (n,) among the training rows."""
 
     features: Tensor | None
     positions: np.ndarray
@@ -53,7 +54,7 @@ class _Pending:
 
 @dataclass
 class EpochTally:
-    """What a fit saw during one epoch: training logits and labels, in the order of training."""
+    """Training logits and labels of one epoch, in the order of training, and the seconds it took."""
 
     logits: list[Tensor] = field(default_factory=list)
     labels: list[np.ndarray] = field(default_factory=list)
@@ -67,17 +68,17 @@ class FitDivergedError(MmbcError):
 class Fit:
     """One cell's optimisation, advanced by `consume` and `end_epoch` until `stopped` says why it ended.
 
-    Every random draw (initialisation, batch order, dropout) comes from generators of its own, so fits can take turns
-    in any order without changing each other.
+    Every random draw (initialisation, batch order, dropout) comes from generators of its own, so that fits can take
+    turns in any order without changing each other.
 
     Args:
         name: cell name, for messages.
         config: the resolved configuration.
         backbone: where the tail is copied from; None without an image branch.
-        train: the rows it learns from.
-        validation: the rows early stopping looks at; none for a fit of fixed epochs (`train.keep = "last"`).
+        train: the training rows.
+        validation: the rows that decide on early stopping; none for a fit of fixed epochs (`train.keep = "last"`).
         n_rows: images in the cohort.
-        seed: of initialisation, batch order and dropout.
+        seed: seed of initialisation, batch order and dropout.
 
     Raises:
         ConfigError: no validation rows, and yet the best epoch is to be kept.
@@ -124,11 +125,11 @@ class Fit:
         self._labels = torch.from_numpy(train.labels).to(self.device)
         self._table = torch.from_numpy(train.table).to(self.device)
         self._positive_weight = self._class_weight()
-        self._pending = _Pending(None, np.zeros(0, dtype=np.int64))
+        self._leftovers = _Leftovers(None, np.zeros(0, dtype=np.int64))
         self._tally = EpochTally()
         self._best_state = copy.deepcopy(self.network.state_dict())
         self.validation_logits = np.zeros(0)
-        """Logits of the validation rows (n,) by the best epoch's weights."""
+        """Logits (n,) of the validation rows by the weights of the best epoch."""
 
     @property
     def epoch(self) -> int:
@@ -143,8 +144,8 @@ class Fit:
         chosen = chosen[self._batches.permutation(len(chosen))]
         done, size = 0, self.config.train.batch_size
         with self._turn():
-            while len(self._pending.positions) + len(chosen) - done >= size:
-                upto = done + size - len(self._pending.positions)
+            while len(self._leftovers.positions) + len(chosen) - done >= size:
+                upto = done + size - len(self._leftovers.positions)
                 self._wait(chunk, chosen[done:upto], position)
                 self._step()
                 done = upto
@@ -152,19 +153,19 @@ class Fit:
         self._took("tails", began)
 
     def _wait(self, chunk: Chunk, chosen: np.ndarray, position: np.ndarray) -> None:
-        """Let rows of a chunk wait behind those that wait already; no more than a mini-batch is ever copied."""
+        """Add rows of a chunk to the leftovers; no more than a mini-batch is ever copied."""
         if not len(chosen):
             return
-        features = self._pending.features
+        features = self._leftovers.features
         if self.network.tail is not None:
             taken = chunk.features[self.cut][torch.from_numpy(chosen).to(self.device)]
             features = taken if features is None else torch.cat([features, taken])
-        self._pending = _Pending(features, np.append(self._pending.positions, position[chosen]))
+        self._leftovers = _Leftovers(features, np.append(self._leftovers.positions, position[chosen]))
 
     def _step(self) -> None:
-        """Train on the waiting rows."""
-        positions, features = self._pending.positions, self._pending.features
-        self._pending = _Pending(None, np.zeros(0, dtype=np.int64))
+        """Train on the leftovers."""
+        positions, features = self._leftovers.positions, self._leftovers.features
+        self._leftovers = _Leftovers(None, np.zeros(0, dtype=np.int64))
         if features is not None:
             features = features.contiguous(memory_format=torch.channels_last)
         index = torch.from_numpy(positions).to(self.device)
@@ -179,7 +180,7 @@ class Fit:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip_norm)
         self.optimiser.step()
-        # at once, so that hundreds of fits that take turns have one set of gradients in memory between them
+        # at once, so that hundreds of fits that take turns keep one set of gradients in memory between them
         self.optimiser.zero_grad(set_to_none=True)
         self._tally.logits.append(logits.detach())
         self._tally.labels.append(self.train.labels[positions])
@@ -199,10 +200,10 @@ class Fit:
         """
         began = time.perf_counter()
         with self._turn():
-            # batch-norm needs two rows: a single one waits no longer and is left out
-            if len(self._pending.positions) >= 2:
+            # batch-norm needs two rows: a single one is left out
+            if len(self._leftovers.positions) >= 2:
                 self._step()
-        self._pending = _Pending(None, np.zeros(0, dtype=np.int64))
+        self._leftovers = _Leftovers(None, np.zeros(0, dtype=np.int64))
         self._took("tails", began)
         began = time.perf_counter()
         head, *tail = (group["lr"] for group in self.optimiser.param_groups)
@@ -246,13 +247,13 @@ class Fit:
             self.stop("max_epochs")
 
     def stop(self, reason: str) -> None:
-        """End the fit for this reason; the first reason stays. The best epoch's weights become the model's."""
+        """End the fit for this reason, unless it has ended already; the model gets the weights of the best epoch."""
         if not self.stopped:
             self.stopped = reason
             self.network.load_state_dict(self._best_state)
 
     def state(self) -> dict[str, Any]:
-        """Return everything the rest of the fit depends on, between two epochs; `restore` takes it back.
+        """Return everything that the rest of the fit depends on, between two epochs; `restore` takes it back.
 
         It is made of tensors, numbers, text, lists and dicts, so that it can be read without unpickling code.
         """
@@ -269,7 +270,7 @@ class Fit:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state of the same fit: the epochs to come give the same bits as if it had never stopped."""
+        """Continue from a state of the same fit: later epochs give the same bits as without the interruption."""
         self.network.load_state_dict(state["network"])
         self._best_state = {key: value.to(self.device) for key, value in state["best"].items()}
         self.optimiser.load_state_dict(state["optimiser"])
@@ -302,7 +303,7 @@ class Fit:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Run with this fit's own state of the global generators and give the others theirs back."""
+        """Run with this fit's own state of the global generators, and restore the state of the others."""
         outside = _state(self.device)
         _set_state(self.device, self._rng)
         try:
@@ -315,7 +316,8 @@ class Fit:
 def _scores(part: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Return loss (log loss against unsmoothed labels), accuracy, F1 at 0.5 and AUC of logits (n,).
 
-    Written out, because every fit asks twice an epoch: scikit-learn's checks took longer than a frozen tail's step.
+    They are written out because every fit needs them twice an epoch: scikit-learn's checks took longer than the step of
+    a frozen tail.
     """
     names = (f"{part}_loss", f"{part}_accuracy", f"{part}_f1", f"{part}_auc")
     if not len(logits) or np.isnan(logits).any():

@@ -1,4 +1,4 @@
-"""How much memory a run takes: what one pass needs, and what every live fit adds. Estimates, on the safe side."""
+"""Estimates of memory, on the safe side: of one pass of the stream, and of every live fit."""
 
 import math
 import os
@@ -14,15 +14,18 @@ from mmbc.model.backbone import Backbone
 from mmbc.model.network import Network
 
 FLOAT = 4
+"""Bytes of a float32."""
+
 COPIES = 4
-"""Of every trainable weight: itself, two moments of AdamW, and the best epoch's; a gradient lives during a step alone."""
+"""Copies of every trainable weight: itself, two moments of AdamW, and that of the best epoch. Gradients exist during a
+step alone."""
 
 PROBE = 2
-"""Images sent through to measure sizes."""
+"""Images that are sent through a network to measure sizes."""
 
 
 def available_bytes(device: str) -> int:
-    """Return the bytes that are free on a device (`cpu`: in main memory)."""
+    """Return the free bytes of a device (`cpu`: of main memory)."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(torch.device(device))[0])
     try:
@@ -35,7 +38,10 @@ def available_bytes(device: str) -> int:
 def pass_bytes(
     config: Config, backbone: Backbone | None, cuts: Sequence[int]
 ) -> tuple[int, dict[int, tuple[int, ...]]]:
-    """Return what the trunk, a batch in it and a chunk of features take, and cut -> shape of one image's features."""
+    """Return the memory of a pass in bytes, and cut -> shape of one image's features.
+
+    The memory is that of the trunk, of a batch in it, and of a chunk of features.
+    """
     if backbone is None:
         return 0, {}
     images = torch.zeros(PROBE, 3, config.data.image_size, config.data.image_size, device=_device(backbone))
@@ -50,7 +56,7 @@ def pass_bytes(
 def fit_bytes(
     config: Config, backbone: Backbone | None, n_tabular: int, shapes: dict[int, tuple[int, ...]]
 ) -> tuple[int, int]:
-    """Return what one live fit keeps, and what its training step takes while it lasts."""
+    """Return the bytes that one live fit keeps, and those that its training step takes in addition while it lasts."""
     network = Network(config.model, backbone, n_tabular).eval()
     weights = sum(value.numel() for value in network.state_dict().values())
     kept = COPIES * weights
@@ -65,7 +71,7 @@ def fit_bytes(
 
 @contextmanager
 def _outputs(module: nn.Module) -> Iterator[list[int]]:
-    """Collect how many values each layer puts out for one image."""
+    """Collect the number of values that each layer returns for one image."""
     sizes = [0]
 
     def note(_: nn.Module, __: object, output: Tensor) -> None:

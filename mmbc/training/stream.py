@@ -1,7 +1,7 @@
-"""The only code in a study that runs a trunk: augmented features in chunks, clean features once.
+"""The stream of trunk features: augmented in chunks, clean once. Nothing else in a study runs a trunk.
 
-Features depend on (trunk, image, seed, epoch) alone. To make that true to the last bit the trunk runs in eval mode on
-the same small batches of the same order whoever asks, so a chunk is the same for one fit as for twenty.
+Features depend on (trunk, image, seed, epoch) alone. To make that true to the last bit, the trunk runs in eval mode on
+the same small batches in the same order for every executor, so a chunk is the same for one fit as for twenty.
 """
 
 import math
@@ -23,12 +23,12 @@ from mmbc.model.backbone import Backbone, Normalisation
 from mmbc.training.device import autocast
 
 FORMAT = 3
-"""Version of the stored clean features; a change here makes old files unused."""
+"""Version of the stored clean features; raise it when the same key would give other features."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some images of the cohort on their way past the fits.
+    """Trunk features of some images of the cohort.
 
     Attributes:
         rows: cohort row numbers (n,) of int64.
@@ -58,12 +58,12 @@ class Stream:
         n_rows: images in the cohort.
         backbone: the trunk; None for models without an image branch, whose chunks carry row numbers alone.
         pixels: stored images (n_rows, size, size) of uint8; None without a trunk.
-        augmentation: what is changed at random; the same draws for everyone with this seed.
-        run: chunk and batch sizes, precision.
-        seed: of the order and the draws.
+        augmentation: the random changes, the same for all fits with this seed.
+        run: device, chunk and batch sizes, precision.
+        seed: seed of the order and of the augmentation.
 
     Attributes:
-        seconds: spent on augmentation and in the trunk so far (on CUDA: until the kernels were launched).
+        seconds: time spent on augmentation and in the trunk so far (on CUDA: until the kernels were launched).
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Stream:
         self.seconds = {"augmentation": 0.0, "trunk": 0.0}
 
     def order(self, epoch: int) -> np.ndarray:
-        """Return the order in which the cohort passes in this epoch: a permutation (n_rows,)."""
+        """Return the order of the cohort in this epoch: a permutation (n_rows,)."""
         sequence = np.random.SeedSequence([self.seed, epoch, 1])
         return np.random.Generator(np.random.PCG64(sequence)).permutation(self.n_rows)
 
@@ -112,7 +112,7 @@ class Stream:
                 yield Chunk(np.concatenate(needed), {cut: torch.cat([tap[cut] for tap in taps]) for cut in cuts})
 
     def _trunk(self, rows: np.ndarray, parameters: np.ndarray | None, cuts: Sequence[int]) -> dict[int, Tensor]:
-        """Run one batch: augmented with its parameters (batch, n_parameters), or clean with None."""
+        """Run one batch, augmented with its parameters (batch, n_parameters), or clean with None."""
         assert self.backbone is not None and self.pixels is not None
         with torch.inference_mode(), autocast(self.run):
             began = time.perf_counter()
@@ -138,21 +138,22 @@ class Stream:
         """Return the features of all images without augmentation at every cut, computed in one pass and kept.
 
         Args:
-            cache: they lie in its folder `features`, by digest of weights, depth, images and what decides the last
-                bits.
-            cuts: the depths wanted; those already kept are not computed again.
-            pixels_digest: of the stored images.
+            cache: folder in whose subfolder `features` they lie, by the digest of weights, depth, images and settings
+                that decide on the last bits.
+            cuts: the depths; features that are kept already are not computed again.
+            pixels_digest: digest of the stored images.
             progress: told how many images have passed.
-            limit_gib: largest size of all clean features kept; the longest unused go first.
+            limit_gib: largest size in GiB of all clean features that are kept; the longest unused are removed first.
 
         Raises:
-            StudyError: they are more than the limit, or than the disk has left.
+            StudyError: they are larger than the limit or the free space of the disk.
         """
         assert self.backbone is not None
         folder = cache / "features"
         folder.mkdir(parents=True, exist_ok=True)
         files = {cut: folder / f"clean-{self._clean_key(cut, pixels_digest)}.npy" for cut in cuts}
-        with FileLock(folder / ".lock"):  # two processes of one run need the same: one computes, the other waits
+        # of two processes that need the same features, one computes them and the other waits
+        with FileLock(folder / ".lock"):
             missing = {cut: file for cut, file in files.items() if not file.exists()}
             for file in files.values():
                 if file.exists():
@@ -178,7 +179,7 @@ class Stream:
     def _write_clean(
         self, cache: Path, files: dict[int, Path], progress: Callable[[int, int], None], limit_gib: float
     ) -> None:
-        """Run every image through the trunk once and write the taps, by rename."""
+        """Run every image through the trunk once and write the features of every cut, each file whole or not at all."""
         partial = {cut: file.with_suffix(".part") for cut, file in files.items()}
         stores: dict[int, np.memmap] = {}
         for start in range(0, self.n_rows, self.run.trunk_batch):

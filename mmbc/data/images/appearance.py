@@ -1,11 +1,11 @@
-"""What images look like apart from what they show: one pass over the files that everything in the audit looks at.
+"""Appearance of images apart from their lesions: measurements of the files in one pass, for all checks of the audit.
 
-Measured per image and kept by pixel digest, so that copies and second runs cost nothing. Coloured annotations are
-filled in first and never count: they are counted by themselves. What is called border, silhouette, rim and background
-here is meant to hold nothing of a lesion; where that is doubtful, the functions say so.
+They are made per image and kept by pixel digest, so that copies and second runs cost nothing. Coloured annotations are
+filled in first and counted by themselves. Border, silhouette, rim and background are meant to hold nothing of a lesion;
+where that is doubtful, the functions say so.
 """
 
-import os
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,40 +18,41 @@ from PIL import Image
 
 from mmbc.data.images import marks, outlines
 from mmbc.data.images.decoding import DIGEST_SIDE, decode_file, to_grey
+from mmbc.files import write_atomically
 from mmbc.threads import Progress, map_parallel
 
 FORMAT = 1
-"""Raise it when the same pixels would give other values, so that what was kept is measured anew."""
+"""Raise it when the same pixels would give other values, so that images are measured anew."""
 
 LONGEST = 2 * DIGEST_SIDE
-"""Longer side in pixels that images are reduced to; JPEGs come at 512 to 1023 pixels anyway. Lines and marks are looked
-for at this size: in larger images, a line of one pixel may be lost."""
+"""Longer side in pixels that images are reduced to; JPEGs are decoded at 512 to 1023 pixels anyway. Lines and marks are
+looked for at this size: a line of one pixel in a larger image may be lost."""
 
 QUANTILES = (0.05, 0.25, 0.5)
-"""Of the breast's grey. None above the median: there a bright lesion shows, in 240 patients of the phantom with an AUC
-of 0.55 to 0.57."""
+"""Quantiles of the grey of the breast. None is above the median, where a bright lesion shows (AUC of 0.55 to 0.57 in
+240 patients of the phantom)."""
 
 COUNTS = ("n_coloured", "n_curves", "n_markers")
 GREYS = ("mean", "spread", *(f"q{round(100 * share):02d}" for share in QUANTILES), "background")
 NOISES = ("noise_background", "noise_breast")
 NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32) / 6
-"""Of SD 1 on noise of SD 1."""
+"""Kernel whose response to noise of SD 1 has SD 1."""
 COLUMNS = ("colour_share", *COUNTS, *GREYS, *NOISES)
 
 BORDER = 0.04
 """Width of the frame along the four edges, as a share of the image's side."""
 STRIPS = ((2, 32), (2, 32), (48, 2), (48, 2))
-"""Rows and columns the frame's top, bottom, left and right strips are resized to."""
+"""Rows and columns that the top, bottom, left and right strips of the frame are resized to."""
 
 RIM = 0.02
-"""Width of the rim along the skin that stays when the inside of the breast is removed, as a share of the image's longer
-side. Of 372 images of Mini-DDSM v1 with outlined lesions, 5 % show more than a tenth of one in the rim, 1 % more than
-half."""
+"""Width of the rim along the skin that remains when the inside of the breast is removed, as a share of the image's
+longer side. Of 372 images of Mini-DDSM v1 with outlined lesions, 5 % show more than a tenth of a lesion in the rim, and
+1 % more than half."""
 
 SILHOUETTE, UNCENTRED, THUMBNAIL = 24, 32, 64
-"""Sides in pixels of what is kept."""
+"""Sides in pixels of the small images that are kept."""
 HASH_SIZE = 16
-"""Bits of the hash: its square."""
+"""Side of the perceptual hash; its square is the number of bits."""
 
 RECORD = np.dtype(
     [
@@ -65,25 +66,25 @@ RECORD = np.dtype(
         ("mirrored", "u1", (HASH_SIZE**2 // 8,)),
     ]
 )
-"""What is kept of an image."""
+"""The measurements of one image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """What was measured in images, row i for image i.
+    """The measurements of images, row i for image i.
 
     Attributes:
         table: `n_coloured` pixels, `colour_share` (at least `marks.COLOURED_THROUGHOUT` where the whole image is in
             colour, which is not counted), `n_curves`, `n_markers`, the `GREYS` (mean and SD without the inside of the
             breast, quantiles of the breast, median of the background; grey levels) and `NOISES` (SD of pixel noise;
             grey levels).
-        border: (n_images, 320) of float32, 0 to 1: the frame less the inside of the breast, mirrored so that the chest
-            wall is on the left: else side and view would be most of what it shows.
+        border: (n_images, 320) of float32, 0 to 1: the frame without the inside of the breast, mirrored so that the
+            chest wall is on the left; otherwise it would mostly show side and view.
         silhouette: (n_images, 24 * 24) of float32, 0 to 1: share of each cell that is breast, mirrored alike.
         uncentred: (n_images, 32 * 32) of float32, 0 to 1: grey of rim and background, mirrored alike.
-        thumbnails: (n_images, 64, 64) of uint8: the whole image as it is, to confirm duplicates with.
+        thumbnails: (n_images, 64, 64) of uint8: the whole image, to confirm duplicates with.
         hashes: (n_images, 32) of uint8: 256 bits of a perceptual hash.
-        mirrored: (n_images, 32) of uint8: that of the mirrored image.
+        mirrored: (n_images, 32) of uint8: the hash of the mirrored image.
     """
 
     table: pd.DataFrame
@@ -96,7 +97,7 @@ class Appearance:
 
     @classmethod
     def of(cls, records: np.ndarray) -> "Appearance":
-        """Turn records (n_images,) of `RECORD` into what the audit works with."""
+        """Turn records (n_images,) of `RECORD` into measurements by kind."""
         parts = {name: records[name].astype(np.float32) / 255 for name in ("border", "silhouette", "uncentred")}
         table = pd.DataFrame(records["table"], columns=list(COLUMNS)).astype(dict.fromkeys(COUNTS, "int64"))
         return cls(
@@ -112,12 +113,12 @@ def read_appearance(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Appearance:
-    """Measure images, or take what was measured before.
+    """Measure images, or take earlier measurements of the same pixels.
 
     Args:
         paths: the files, readable ones only.
         pixel_digests: of `mmbc.data.images.facts.read_images`, in the same order; each is measured once.
-        cache: folder in which the result is kept, about 6.5 kB an image.
+        cache: folder in which the measurements are kept, about 6.5 kB an image.
         workers: threads; 0 means one per core.
         progress: told about each image measured.
 
@@ -142,7 +143,7 @@ def read_appearance(
 
 
 def _load(file: Path) -> np.ndarray:
-    """Return the records kept; none where the file is absent or damaged, for they can be measured again."""
+    """Return the kept records; none where the file is absent or damaged, because they can be measured again."""
     try:
         kept = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -151,14 +152,13 @@ def _load(file: Path) -> np.ndarray:
 
 
 def _save(file: Path, known: np.ndarray, fresh: list[np.ndarray]) -> np.ndarray:
-    """Keep the records by rename, and return them all."""
+    """Keep the records, and return them all."""
     if not fresh:
         return known
     records = np.concatenate([known, np.stack(fresh)])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{os.getpid()}-{file.name}")
-    np.save(temporary, records)
-    temporary.replace(file)
+    content = io.BytesIO()
+    np.save(content, records)
+    write_atomically(file, content.getvalue())
     return records
 
 
@@ -208,8 +208,8 @@ def _shrunk(grey: np.ndarray, rows: int, columns: int) -> np.ndarray:
 def interior(breast: np.ndarray) -> np.ndarray:
     """Return the inside of the breast: its convex hull, less a rim along the skin, (height, width) of bool.
 
-    The hull, so that nothing shows where the mask missed a part. At the edges of the image, where the chest wall is,
-    there is no rim. A lesion that touches the skin does show in the rim.
+    The hull covers parts that the mask missed. There is no rim at the edges of the image, where the chest wall is. A
+    lesion that touches the skin does show in the rim.
     """
     contours, _ = cv2.findContours(breast.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not contours:
@@ -228,7 +228,7 @@ def _border(grey: np.ndarray) -> np.ndarray:
 
 
 def _greys(grey: np.ndarray, breast: np.ndarray, inside: np.ndarray, intact: np.ndarray) -> list[float]:
-    """Return the values of `GREYS`. Breast density moves those of the breast."""
+    """Return the values of `GREYS`; those of the breast depend on breast density."""
     around, tissue, background = grey[~inside & intact], grey[breast & intact], grey[~breast & intact]
     quantiles = np.quantile(tissue, QUANTILES) if tissue.size else np.full(len(QUANTILES), np.nan)
     mean, spread = (around.mean(), around.std()) if around.size else (np.nan, np.nan)
@@ -242,8 +242,8 @@ def _median(grey: np.ndarray) -> float:
 def _noise(grey: np.ndarray, breast: np.ndarray, inside: np.ndarray, intact: np.ndarray) -> list[float]:
     """Return the values of `NOISES`: outside and inside the breast, without the largest values.
 
-    The difference of two Laplacians cancels edges and slow changes (Immerkaer 1996, doi 10.1006/cviu.1996.0060); fine
-    structure of the breast is left, and so a little of its density.
+    The difference of two Laplacians cancels edges and slow changes (Immerkaer 1996, doi 10.1006/cviu.1996.0060). Fine
+    structure of the breast remains, and with it a little of the breast density.
     """
     side = 2 * marks.BLEEDING + 1
     apart = cv2.erode(intact.astype(np.uint8), np.ones((side, side), np.uint8)).astype(bool)
@@ -255,7 +255,7 @@ def _noise(grey: np.ndarray, breast: np.ndarray, inside: np.ndarray, intact: np.
 def _spread(detail: np.ndarray) -> float:
     """Return the SD of Gaussian values from the smaller three quarters of their absolute values (n,).
 
-    The mean of those is 0.515 SD. The median would do as well, but of whole numbers it takes few values.
+    Their mean is 0.515 SD. The median would do as well, but it takes few values on whole numbers.
     """
     if not detail.size:
         return float("nan")
@@ -263,6 +263,6 @@ def _spread(detail: np.ndarray) -> float:
 
 
 def _hash(thumbnail: np.ndarray) -> np.ndarray:
-    """Return the bits of a perceptual hash, (32,) of uint8; it is of the size the hash works at."""
-    found = imagehash.phash(Image.fromarray(np.ascontiguousarray(thumbnail)), hash_size=HASH_SIZE)
-    return np.packbits(found.hash)
+    """Return the bits of a perceptual hash, (32,) of uint8; the thumbnail has the size at which the hash works."""
+    image = Image.fromarray(np.ascontiguousarray(thumbnail))
+    return np.packbits(imagehash.phash(image, hash_size=HASH_SIZE).hash)

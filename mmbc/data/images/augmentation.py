@@ -1,4 +1,4 @@
-"""Random changes of training images, in two steps: `draw` decides, `apply` does.
+"""Augmentation of training images in two steps: `draw` draws the parameters, `apply` changes the images.
 
 `draw(seed, epoch)` returns one row of parameters for every image of the cohort; the row of an image depends on (seed,
 epoch, image) alone, so every arm, fold and repeat of a seed sees the same views. `apply` is pure and batched: one
@@ -19,7 +19,7 @@ COLUMNS = ("scale", "shift_x", "shift_y", "flip", "angle", "brightness", "contra
 
 
 def draw(config: AugmentConfig, n_images: int, *, seed: int, epoch: int) -> np.ndarray:
-    """Return the parameters of every image: (n_images, len(COLUMNS)) of float32."""
+    """Return the random parameters of every image in one epoch: (n_images, len(COLUMNS)) of float32."""
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, epoch])))
     uniform = rng.random((n_images, len(COLUMNS) + 1))
     scale = config.min_crop + (1 - config.min_crop) * uniform[:, 0]

@@ -1,6 +1,7 @@
-"""What people put into images: colour, thin closed curves in grey, text and markers beside the breast.
+"""Marks that people leave in images: colour, thin closed curves in grey, text and markers beside the breast.
 
-Everything here is generic. What `mmbc.data.images.outlines` finds, and takes out, are the four colours of Mini-DDSM.
+They are looked for in images of any origin; `mmbc.data.images.outlines` finds, and removes, the four colours of
+Mini-DDSM alone.
 """
 
 import cv2
@@ -9,12 +10,13 @@ import numpy as np
 from mmbc.data.images import outlines
 
 CHROMA = 48
-"""Largest minus smallest channel from which a pixel is coloured.
+"""Difference between the largest and the smallest channel from which a pixel is coloured.
 
-A grey image stays grey as a colour JPEG of any quality; this is for the smear around real colour, and faint tints."""
+A grey image stays grey as a colour JPEG of any quality; the threshold is for the smear around real colour and for
+faint tints."""
 
 SMALLEST_SPOT = 4
-"""Connected coloured pixels that make an annotation; fewer are noise."""
+"""Smallest number of connected coloured pixels that are an annotation; fewer are noise."""
 
 COLOURED_THROUGHOUT = 0.2
 """Share of coloured pixels from which an image is a colour image, not a grey one with annotations."""
@@ -23,35 +25,35 @@ BLEEDING = 2
 """Pixels by which colour is grown before it is taken out: lossy compression smears it over its neighbours."""
 
 THICKEST = 5
-"""Lines of up to so many pixels count as thin; 4, and one for the blur of lossy compression."""
+"""Width in pixels up to which a line is thin: 4, and one more for the blur of lossy compression."""
 
 CONTRAST = 25
-"""Grey levels by which a curve stands out from what lies beside it: white is found on tissue of up to 230."""
+"""Grey levels by which a curve stands out from its surroundings; so white is found on tissue of up to 230."""
 
 BRIGHT = 40
-"""Grey levels above the background's median that make a marker."""
+"""Grey levels above the median of the background from which a pixel belongs to a marker."""
 
 EXTREME = 20
-"""Grey levels from black or white within which a curve is drawn, and twice the most its grey may vary (SD)."""
+"""Largest distance in grey levels of a curve from black or white, and twice the largest SD of its grey."""
 
 SMALLEST_LOOP = 8
-"""Pixels in height and width that a curve encloses; less is a calcification with a dark centre, or a letter."""
+"""Smallest height and width in pixels inside a curve; less is a calcification with a dark centre, or a letter."""
 
 SMALLEST_MARKER, LARGEST_MARKER = 6, 0.35
-"""Height and width of a marker: at least so many pixels, at most this share of the image's side."""
+"""Smallest height and width of a marker in pixels, and the largest as a share of the image's side."""
 
 NEAR_BORDER = 0.25
-"""A marker's centre lies within this share of the width or height from an edge."""
+"""Largest distance of a marker's centre from an edge, as a share of the width or height."""
 
 
 def find_colour(pixels: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return where a grey image carries colour, and the share of its pixels that are coloured.
+    """Return the coloured annotations of a grey image, and the share of its pixels that are coloured.
 
     Args:
         pixels: (height, width), or (height, width, 3) of uint8.
 
     Returns:
-        (height, width) of bool, nothing in an image that is coloured throughout; and that share, 0 to 1.
+        The mask (height, width) of bool, empty for an image that is coloured throughout; and the share, 0 to 1.
     """
     if pixels.ndim == 2:
         return np.zeros(pixels.shape, dtype=bool), 0.0
@@ -67,7 +69,7 @@ def find_colour(pixels: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def remove_colour(grey: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the image with colour filled in from around it, and where: (height, width) of uint8 and of bool."""
+    """Return the image with colour filled in from around it, and the filled pixels: (height, width) of uint8, bool."""
     if not mask.any():
         return grey, mask
     side = 2 * BLEEDING + 1
@@ -82,9 +84,9 @@ def fill_holes(breast: np.ndarray) -> np.ndarray:
 
 
 def count_curves(grey: np.ndarray, breast: np.ndarray) -> int:
-    """Return how many thin closed curves of near black or near white enclose a part of the breast.
+    """Return the number of thin closed curves of near black or near white that enclose a part of the breast.
 
-    A top-hat keeps what is thinner than `THICKEST` and stands out; of that, loops of even extreme grey count.
+    A top-hat keeps lines that stand out and are thinner than `THICKEST`; loops of even, extreme grey among them count.
 
     Args:
         grey: (height, width) of uint8, without coloured annotations.
@@ -97,7 +99,7 @@ def count_curves(grey: np.ndarray, breast: np.ndarray) -> int:
 
 
 def _loops(line: np.ndarray) -> list[np.ndarray]:
-    """Return the inner contours of lines (height, width) of bool that enclose enough, each (n, 1, 2)."""
+    """Return the inner contours, each (n, 1, 2), of lines (height, width) of bool that enclose enough."""
     closed = cv2.morphologyEx(line.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     contours, hierarchy = cv2.findContours(closed, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if hierarchy is None:
@@ -120,9 +122,9 @@ def _is_curve(loop: np.ndarray, line: np.ndarray, grey: np.ndarray, breast: np.n
 
 
 def count_markers(grey: np.ndarray, breast: np.ndarray) -> int:
-    """Return how many bright compact things, text and markers, lie beside the breast near an edge of the image.
+    """Return the number of bright compact marks, text and markers, beside the breast near an edge of the image.
 
-    The letters of a word count as one. Strips along an edge (the film's own border) are too long to count.
+    The letters of a word count as one mark. Strips along an edge (the border of the film) are too long to count.
 
     Args:
         grey: (height, width) of uint8, without coloured annotations.

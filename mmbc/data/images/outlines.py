@@ -1,16 +1,15 @@
-"""Lesion outlines burned into the pixels: find them, take them out, and hide which images had one.
+"""Lesion outlines burned into the pixels: finding and removing them, and hiding which images had one.
 
 Mini-DDSM v1 draws the radiologists' outlines in four pure colours into benign and cancer images, never into normal
-ones: two coloured lines with a black core between them. Filling them in removes the colour, but a trace is left that
-tells which images had one, and a larger one after cancers. The sham treatment therefore takes one outline of each size
-class out of every image: its own in the class that one belongs to, donors' from the pool of real ones in the others.
-What is filled in depends on pixels that were never drawn on and on nothing else; it has the grain of its surroundings,
-so that smoothness does not mark the place (`study.checks.traces` measures what remains).
+ones: two coloured lines with a black core between them. Inpainting removes the colour, but leaves a trace that tells
+which images had an outline, and a larger one after cancers. The sham treatment therefore removes one outline of each
+size class from every image: its own in its own class, those of donors, from the pool of real ones, in the others.
+The filled-in pixels depend on pixels that were never drawn on and on nothing else; they have the grain of their
+surroundings, so that smoothness does not mark the place (`study.checks.traces` measures what remains).
 """
 
 import hashlib
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -23,6 +22,7 @@ import cv2
 import numpy as np
 
 from mmbc.errors import ImageError
+from mmbc.files import write_atomically
 
 Mode = Literal["sham", "inpaint", "keep"]
 
@@ -36,32 +36,33 @@ RADIUS = 3
 """Neighbourhood in pixels that cv2.inpaint (Telea 2004) averages over."""
 
 GRAIN_SCALE, GRAIN_WEIGHT = 4, 0.85
-"""Grain is what a Gaussian of this standard deviation in pixels smooths away, times the weight: with these, gradients and
-Laplacians at a filled place are on average those of an untouched place of the same image."""
+"""Grain is the detail that a Gaussian of this standard deviation in pixels smooths away, times the weight. With these
+values, gradients and Laplacians at a filled place are on average those of an untouched place of the same image."""
 
 GRAIN_SHIFTS = tuple(
     (distance * down, distance * right)
     for distance in (8, 12, 16)
     for down, right in ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, -1), (-1, 1))
 )
-"""Where a filled pixel takes its grain from: the first of these (rows, columns) away that was not filled itself."""
+"""Shifts (rows, columns) at which a filled pixel looks for its grain: the first that leads to an untouched pixel."""
 
 N_CLASSES = 3
-"""Size classes of outlines, and so outlines taken out of every image; the classes have equal numbers of real ones."""
+"""Number of size classes of outlines, and so of outlines removed from every image; each has as many real ones."""
 
 STEP = 4
 """Spacing in pixels of the places tried when a donor's outline has to be moved onto breast tissue."""
 
 POOL_FORMAT = 2
+"""Version of stored pools and of their digests; raise it when either changes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outline:
-    """The outlines of one image, as a donor gives them to another.
+    """The outlines of one image, as a donor lends them to another.
 
     Attributes:
-        mask: (height, width) of bool in the donor's frame, core included, mirrored if need be so that the chest wall is
-            on the left.
+        mask: (height, width) of bool in the donor's frame, core included, mirrored where necessary so that the chest
+            wall is on the left.
         on_tissue: share of the outline pixels that lie on the donor's breast.
     """
 
@@ -70,7 +71,7 @@ class Outline:
 
     @cached_property
     def size(self) -> int:
-        """How many pixels it covers."""
+        """Number of pixels covered."""
         return int(self.mask.sum())
 
     @cached_property
@@ -81,7 +82,7 @@ class Outline:
 
     @classmethod
     def of(cls, grey: np.ndarray, mask: np.ndarray) -> "Outline":
-        """Take the outlines of an image: grey (height, width) of uint8 and the mask that `find` returned."""
+        """Return the outlines of an image: grey (height, width) of uint8 and the mask that `find` returned."""
         covered = fill_core(mask)
         clean = inpaint(grey, covered)
         breast = tissue(clean)
@@ -91,7 +92,7 @@ class Outline:
 
 @dataclass(frozen=True, eq=False)
 class OutlinePool:
-    """The real outlines of a cohort, by size; the order depends on their content alone."""
+    """The real outlines of a cohort, ordered by size; the order depends on their content alone."""
 
     outlines: tuple[Outline, ...] = ()
 
@@ -117,26 +118,26 @@ class OutlinePool:
         return tuple(tuple(self.outlines[number] for number in part) for part in parts if len(part))
 
     def class_of(self, size: int) -> int:
-        """Return the number of the size class that an outline of so many pixels belongs to."""
+        """Return the number of the size class of an outline with this many pixels."""
         return int(np.searchsorted([members[-1].size for members in self.classes[:-1]], size))
 
     def donors(self, key: str, size: int = 0) -> list[Outline]:
-        """Return the outlines that the image with the pixel digest `key` gets: one of each class but that of its own.
+        """Return the outlines that an image borrows: one of each size class except that of its own outlines.
 
         Args:
-            key: decides which.
-            size: of the image's own outlines in pixels; 0 where it has none.
+            key: the image's pixel digest, which decides on the donors.
+            size: number of pixels of its own outlines; 0 without any.
         """
         own = self.class_of(size) if size else -1
-        found = []
+        chosen = []
         for number, members in enumerate(self.classes):
             drawn_lot = hashlib.sha256(f"{self.digest} {key} {number}".encode()).digest()
             if number != own:
-                found.append(members[int.from_bytes(drawn_lot[:8], "big") % len(members)])
-        return found
+                chosen.append(members[int.from_bytes(drawn_lot[:8], "big") % len(members)])
+        return chosen
 
     def save(self, path: Path) -> None:
-        """Write the pool as a small npz file, by rename."""
+        """Write the pool as a small npz file, whole or not at all."""
         bits = [np.packbits(outline.mask) for outline in self.outlines]
         buffer = io.BytesIO()
         np.savez_compressed(
@@ -147,10 +148,7 @@ class OutlinePool:
             on_tissue=np.array([outline.on_tissue for outline in self.outlines], dtype=np.float64),
             bits=np.concatenate([*bits, np.empty(0, np.uint8)]),
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(buffer.getvalue())
-        temporary.replace(path)
+        write_atomically(path, buffer.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> "OutlinePool":
@@ -186,7 +184,7 @@ def _unpack(bits: np.ndarray, frames: np.ndarray, on_tissue: np.ndarray) -> tupl
 
 
 def find(pixels: np.ndarray) -> np.ndarray:
-    """Return where an RGB image (height, width, 3) of uint8 carries an outline: (height, width) of bool."""
+    """Return the outline pixels of an RGB image (height, width, 3) of uint8: (height, width) of bool."""
     red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
     mask = np.zeros(pixels.shape[:2], dtype=bool)
     if np.array_equal(red, green) and np.array_equal(green, blue):
@@ -197,9 +195,9 @@ def find(pixels: np.ndarray) -> np.ndarray:
 
 
 def fill_core(mask: np.ndarray) -> np.ndarray:
-    """Return all that an outline covers: the coloured pixels (height, width) of bool and the black core between them.
+    """Return all pixels that outlines cover: the coloured ones (height, width) of bool and the black core between them.
 
-    Outside the frame counts as coloured, for an outline along the border has its second line there.
+    Outside the frame counts as coloured, because an outline along the border has its second line there.
     """
     if not mask.any():
         return mask
@@ -214,16 +212,16 @@ def treat(grey: np.ndarray, mask: np.ndarray, mode: Mode, pool: OutlinePool, key
     Args:
         grey: (height, width) of uint8.
         mask: (height, width) of bool, as `find` returns it.
-        mode: `keep` changes nothing, `inpaint` takes out the image's own outlines, `sham` also those of donors, so that
+        mode: `keep` changes nothing, `inpaint` removes the image's own outlines, `sham` also those of donors, so that
             every image has lost one of each size class.
-        pool: the real outlines donors are drawn from; with an empty one there is nothing to imitate.
+        pool: the real outlines that donors are drawn from; with an empty pool there is nothing to imitate.
         key: the image's pixel digest, which decides on the donors.
     """
     return inpaint(grey, region(grey, mask, mode, pool, key))
 
 
 def region(grey: np.ndarray, mask: np.ndarray, mode: Mode, pool: OutlinePool, key: str) -> np.ndarray:
-    """Return what `treat` takes out, the image's own outlines and the donors': (height, width) of bool."""
+    """Return the pixels that `treat` fills in, under own outlines and donors': (height, width) of bool."""
     if mode == "keep":
         return np.zeros_like(mask)
     own = fill_core(mask)
@@ -246,7 +244,7 @@ def place_donors(grey: np.ndarray, donors: Iterable[Outline]) -> np.ndarray:
 def inpaint(grey: np.ndarray, covered: np.ndarray) -> np.ndarray:
     """Return the image with the covered pixels (height, width) of bool filled in from around them, and grain added.
 
-    The image itself where none is covered. Integers alone are added up, so that machines agree.
+    Without covered pixels it is the image itself. Integers alone are added, so that machines agree.
     """
     if not covered.any():
         return grey
@@ -259,24 +257,24 @@ def inpaint(grey: np.ndarray, covered: np.ndarray) -> np.ndarray:
 
 
 def _grain(detail: np.ndarray, covered: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return the detail (n,) for the covered points (n, 2), each from the first of `GRAIN_SHIFTS` that is not covered."""
-    found = np.zeros(len(points), dtype=np.int16)
+    """Return the detail (n,) for covered points (n, 2), each from the first of `GRAIN_SHIFTS` that is not covered."""
+    grain = np.zeros(len(points), dtype=np.int16)
     waiting = np.arange(len(points))
     for shift in GRAIN_SHIFTS:
         source = points[waiting] + shift
         inside = np.all((source >= 0) & (source < covered.shape), axis=1)
         rows, columns = np.where(inside[:, None], source, 0).T
         good = inside & ~covered[rows, columns]
-        found[waiting[good]] = detail[rows[good], columns[good]]
+        grain[waiting[good]] = detail[rows[good], columns[good]]
         waiting = waiting[~good]
-    return found
+    return grain
 
 
 def tissue(grey: np.ndarray) -> np.ndarray:
     """Return the breast: the largest bright component of an image, (height, width) of bool.
 
-    The threshold is half of Otsu's, which separates dense from fatty tissue as often as breast from background;
-    opening cuts off labels and film edges that touch the breast.
+    The threshold is half of Otsu's, because Otsu's separates dense from fatty tissue as often as breast from
+    background. Opening cuts off labels and film edges that touch the breast.
     """
     smooth = cv2.GaussianBlur(np.ascontiguousarray(grey), (5, 5), 0)
     otsu, _ = cv2.threshold(smooth, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
@@ -290,17 +288,17 @@ def tissue(grey: np.ndarray) -> np.ndarray:
 
 
 def is_chest_wall_right(grey: np.ndarray, breast: np.ndarray) -> bool:
-    """Whether the right half of the breast image is the brighter one; the rest of the film does not count."""
+    """Whether the chest wall is on the right, because the breast is brighter in the right half of the image."""
     light = np.where(breast, grey, 0).sum(axis=0, dtype=np.int64)
     half = len(light) // 2
     return bool(light[len(light) - half :].sum() > light[:half].sum())
 
 
 def _place(mask: np.ndarray, breast: np.ndarray, on_tissue: float) -> np.ndarray:
-    """Return where a donor's outline goes in another image, at the same relative place: rows and columns (2, n).
+    """Return the pixels of a donor's outline in another image, at the same relative place: rows and columns (2, n).
 
-    It is moved, never scaled, so that its lines stay as thick as real ones; it stays inside the frame, and it goes to
-    the nearest place that has as much of it on breast tissue as it had in the donor.
+    It is moved, never scaled, so that its lines stay as thick as real ones. It stays inside the frame, at the nearest
+    place where as much of it lies on breast tissue as in the donor.
     """
     points = np.argwhere(mask)  # (n, 2): row, column
     frame, target = np.array(mask.shape), np.array(breast.shape)
@@ -315,7 +313,7 @@ def _nearest_on_tissue(
 ) -> np.ndarray:
     """Return the shift (2,) within [low, high] nearest to `start` that puts `share` of the points (n, 2) on the breast.
 
-    Where no shift does, the one with the largest share; of equal ones the nearest.
+    Where no shift reaches that share, it is the one with the largest share, the nearest of equal ones.
     """
     limits = zip(low, start, high, strict=True)
     steps = [np.arange(begin + (at - begin) % STEP, end + 1, STEP) for begin, at, end in limits]

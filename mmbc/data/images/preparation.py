@@ -105,7 +105,7 @@ def _breast(grey: np.ndarray) -> np.ndarray:
 
 
 def _decode_side(data: DataConfig) -> int:
-    """Return the least length in pixels of the longer side of a scaled decoding, so that nothing is enlarged afterwards.
+    """Return the shortest longer side in pixels of a scaled decoding after which nothing is enlarged.
 
     A breast rarely fills less than half of the film, and mammograms are less than twice as long as they are wide.
     """

@@ -1,6 +1,6 @@
-"""A cohort of one's own: a table with one row per image (CSV, TSV, Excel, Parquet) beside its clinical columns.
+"""The manifest, a table of one's own cohort: one row per image (CSV, TSV, Excel, Parquet) with clinical columns.
 
-Needed are `image`, `patient_id` and `label`; `case_id`, `breast`, `view`, `status` and `site` are used where they are.
+It needs `image`, `patient_id` and `label`; `case_id`, `breast`, `view`, `status` and `site` are used where they exist.
 Every other column that qualifies is a clinical feature.
 """
 
@@ -19,10 +19,10 @@ NEEDED = ("image", "patient_id", "label")
 OPTIONAL = ("case_id", "breast", "view", "status", "site")
 BREASTS = {"l": "L", "left": "L", "r": "R", "right": "R"}
 RESERVED = (*KEYS, "label", "outcome", "path", "row", "part", "annotated", "pathology", "pixel_digest")
-"""Names of a cohort's own columns, which a clinical column cannot have."""
+"""Names of columns that a cohort adds itself, which a clinical column cannot have."""
 
 VARYING = 0.5
-"""Share of the patients with several images in whom a column may differ and still be taken for hers."""
+"""Share of the patients with several images in whom a column may differ and still describe the patient."""
 
 TRUE, FALSE = ("1", "true"), ("0", "false")
 """Labels that need no `--positive`."""
@@ -42,7 +42,7 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
 
     Args:
         path: the table, or a folder with one file named `manifest`.
-        data: `columns`, `features`, `feature_kinds`, `missing_values`, `image_root` and `sheet` say how.
+        data: `columns`, `features`, `feature_kinds`, `missing_values`, `image_root` and `sheet` matter.
         aside: columns that decide on splits: kept, but no features unless asked for.
 
     Raises:
@@ -99,7 +99,11 @@ def cohort_name(path: Path) -> str:
 
 
 def check_filled(path: Path, needed: dict[str, pd.Series], roles: dict[str, str]) -> None:
-    """Refuse empty cells in columns that are needed, naming the rows."""
+    """Refuse empty cells in needed columns.
+
+    Raises:
+        CohortError: there are some; names the columns and rows.
+    """
     problems = [
         f"column {roles[key]!r} ({key}) is empty in rows {some(values.index[values.isna()])}"
         for key, values in needed.items()
@@ -110,7 +114,7 @@ def check_filled(path: Path, needed: dict[str, pd.Series], roles: dict[str, str]
 
 
 def _places(path: Path, images: pd.Series, root: str) -> list[Path]:
-    """Return where each image is: absolute, or relative to the root; a backslash separates folders too."""
+    """Return the path of each image, absolute or relative to the root; a backslash separates folders too."""
     base = path.parent / root
     return [base / (_posix(text) if "\\" in text else text) for text in images]
 
@@ -121,7 +125,7 @@ def _posix(text: str) -> str:
 
 
 def _image_ids(places: list[Path], folder: Path) -> list[str]:
-    """Name images by their path below the manifest's folder, else below the folder they have in common."""
+    """Return names of the images: their paths below the manifest's folder, else below the folder they share."""
     if all(place.is_relative_to(folder) for place in places):
         return [place.relative_to(folder).as_posix() for place in places]
     parents = [place.absolute().parent for place in places]
@@ -133,25 +137,29 @@ def _image_ids(places: list[Path], folder: Path) -> list[str]:
 
 
 def breasts(path: Path, values: pd.Series | None, roles: dict[str, str], index: pd.Index) -> pd.Series:
-    """Return L, R or NA for left, right or an empty cell; anything else is refused, naming the rows."""
+    """Return L, R or NA for left, right or an empty cell.
+
+    Raises:
+        CohortError: any other value; names the rows.
+    """
     if values is None:
         return pd.Series(pd.NA, index=index, dtype="str")
-    found = values.str.lower().map(BREASTS)
-    wrong = values[values.notna() & found.isna()]
+    sides = values.str.lower().map(BREASTS)
+    wrong = values[values.notna() & sides.isna()]
     if len(wrong):
         shown = some(f"row {row}: {value!r}" for row, value in wrong.items())
         raise CohortError(f"{path}: column {roles['breast']!r} (breast) must be L, R, left or right: {shown}")
-    return found.astype("str")
+    return sides.astype("str")
 
 
 def outcomes(labels: pd.Series) -> pd.Series:
     """Return labels as text; 1.0 and 1 are one label."""
-    found = to_numbers(labels)
-    return found.map(lambda value: f"{value:g}").astype("str") if found.notna().all() else labels
+    values = to_numbers(labels)
+    return values.map(lambda value: f"{value:g}").astype("str") if values.notna().all() else labels
 
 
 def statuses(outcome: pd.Series, status: pd.Series | None, column: str) -> pd.Series:
-    """Return the original class: the status column, else the label in words."""
+    """Return the original classes: the status column, else the label in words."""
     words = outcome.map(lambda value: f"{column} {value}" if _is_number(value) else value).astype("str")
     return words if status is None else status.where(status.notna(), words)
 
@@ -161,16 +169,30 @@ def _is_number(value: str) -> bool:
 
 
 def default_positive(outcome: pd.Series) -> tuple[str, ...]:
-    """Return the positive label where it needs no saying: labels 0 and 1, or false and true."""
-    found = {value.lower(): value for value in outcome.unique()}
-    known = set(found) <= {*TRUE, *FALSE}
-    return tuple(found[value] for value in TRUE if value in found) if known else ()
+    """Return the positive label where it is obvious: labels 0 and 1, or false and true; else none."""
+    labels = {value.lower(): value for value in outcome.unique()}
+    known = set(labels) <= {*TRUE, *FALSE}
+    return tuple(labels[value] for value in TRUE if value in labels) if known else ()
 
 
 def clinical_columns(
     path: Path, table: pd.DataFrame, patients: pd.Series, data: DataConfig, aside: tuple[str, ...]
 ) -> tuple[tuple[Feature, ...], pd.DataFrame, tuple[tuple[str, str], ...]]:
-    """Return the features, the values of features and of columns set aside, and what is left out and why."""
+    """Choose the clinical columns of a table.
+
+    Args:
+        path: the table, for messages.
+        table: its columns without a role, as text.
+        patients: patient of every row.
+        data: `features` and `feature_kinds`.
+        aside: columns that decide on splits: kept, but no features unless asked for.
+
+    Returns:
+        The features; the values of features and of columns set aside; and (column, reason) for those left out.
+
+    Raises:
+        CohortError: a column that does not exist, that mixes numbers and words, or whose name is taken.
+    """
     names = list(table.columns)
     for name in (*data.features, *data.feature_kinds):
         if name not in names:
@@ -188,12 +210,12 @@ def clinical_columns(
             left_out.append((name, "decides on splits" if name in aside else "left out as asked"))
             continue
         try:
-            found = _understood(name, table[name], patients, kind, asked)
+            column = _recognise(name, table[name], patients, kind, asked)
         except MixedError as error:
             problems.append(f"{error}")
             continue
-        if found.kind is None:
-            left_out.append((name, found.reason))
+        if column.kind is None:
+            left_out.append((name, column.reason))
             continue
         if name in RESERVED:
             problems.append(f"column {name!r} would be a feature, but the name is taken; rename the column")
@@ -202,8 +224,8 @@ def clinical_columns(
                 (name, "differs between images of a patient; is it the breast, the view, or an image's own?")
             )
             continue
-        values[name] = found.content
-        features.append(Feature(name, found.kind, kind if isinstance(kind, tuple) else ()))
+        values[name] = column.content
+        features.append(Feature(name, column.kind, kind if isinstance(kind, tuple) else ()))
     if problems:
         raise CohortError(
             f"{path}: {'; '.join(problems)}. Correct the cells, declare words that mean 'not known' (--set"
@@ -214,31 +236,31 @@ def clinical_columns(
 
 
 def _varies(values: pd.Series, patients: pd.Series) -> bool:
-    """Whether a column tells images apart rather than patients: most with several images have several values."""
+    """Whether a column describes images, not patients: most patients with several images have several values."""
     groups = values.groupby(patients)
     several = groups.size() > 1
     return bool(several.any()) and bool((groups.nunique()[several] > 1).mean() > VARYING)
 
 
-def _understood(name: str, values: pd.Series, patients: pd.Series, kind: object, asked: bool) -> ColumnContent:
-    """Recognise a column, or take it for what the user says it is."""
+def _recognise(name: str, values: pd.Series, patients: pd.Series, kind: object, asked: bool) -> ColumnContent:
+    """Return the content of a column, as recognised or as the kind that the user gives it."""
     if isinstance(kind, tuple):
         return ColumnContent(convert_column(name, values, kind), "ordinal")
     if kind in ("numeric", "ordinal", "categorical"):
         return ColumnContent(convert_column(name, values, str(kind)), kind)
-    found = recognise_column(name, values, patients)
-    if asked and found.kind is None:
+    content = recognise_column(name, values, patients)
+    if asked and content.kind is None:
         raise MixedError(
-            f"column {name!r} was asked for, but it is {found.reason}; to take it all the same, give it a kind "
+            f"column {name!r} was asked for, but it is {content.reason}; to take it all the same, give it a kind "
             f"(--set data.feature_kinds.{name}=categorical)"
         )
-    return found
+    return content
 
 
 def _typed(values: pd.Series) -> pd.Series:
-    """Return a column that decides on splits as numbers if it holds nothing else, so that `year >= 2019` works."""
-    found = to_numbers(values)
-    return found if found.notna().sum() == values.notna().sum() else values
+    """Return a column that decides on splits as numbers if it holds no text, so that `year >= 2019` works."""
+    as_numbers = to_numbers(values)
+    return as_numbers if as_numbers.notna().sum() == values.notna().sum() else values
 
 
 def _notes(given: dict[str, pd.Series], roles: dict[str, str], images: pd.DataFrame) -> list[str]:

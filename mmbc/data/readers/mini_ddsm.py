@@ -29,7 +29,8 @@ BREAST = {"LEFT": "L", "RIGHT": "R"}
 
 COLUMNS_V1 = ("View", "fileName", "Age", "Density")
 FILE_NAME_V1 = re.compile(
-    r"(?P<index>\d+)_(?P<patient_id>(?P<site>[A-D])_\d+_1)\.(?P<side>LEFT|RIGHT)_(?P<view>CC|MLO)\.LJPEG\.1_highpass\.png"
+    r"(?P<index>\d+)_(?P<patient_id>(?P<site>[A-D])_\d+_1)\.(?P<side>LEFT|RIGHT)_(?P<view>CC|MLO)"
+    r"\.LJPEG\.1_highpass\.png"
 )
 
 LIST_V2 = "DataWMask.xlsx"
@@ -46,7 +47,7 @@ def recognise_v1(folder: Path) -> bool:
 
 
 def recognise_v2(path: Path) -> bool:
-    """Whether the list of version 2 lies in the folder, or is the file itself."""
+    """Whether the list of version 2 lies in the folder, or is the path itself."""
     return (path / LIST_V2).is_file() or (path.is_file() and path.name == LIST_V2)
 
 
@@ -54,8 +55,8 @@ def read_v1(folder: Path, *_: object) -> Listing:
     """Read the three lists of version 1; the layout leaves nothing to settings.
 
     Raises:
-        CohortError: a list that is missing or unreadable, a column or cell that is, or a file name that does not
-            follow the layout; names the file, the row and what was expected.
+        CohortError: a list, a column or a cell that is missing or unreadable, or a file name that does not follow the
+            layout; names the file, the row and what was expected.
     """
     rows = pd.concat([_read_list(folder, status) for status in STATUSES], ignore_index=True)
     rows["case_id"] = _case_ids(rows)
@@ -74,11 +75,11 @@ def read_v1(folder: Path, *_: object) -> Listing:
 def read_v2(path: Path, *_: object) -> Listing:
     """Read the list of version 2 and the files beside it; the layout leaves nothing to settings.
 
-    Masks, `.ics` and `.OVERLAY` files are told apart from images by the list. Where the files are PNG and the list says
-    JPEG, or the other way round, the files decide.
+    The list tells images from masks, `.ics` and `.OVERLAY` files. Where the list names JPEG files and the folder holds
+    PNG files, or the other way round, the folder decides.
 
     Raises:
-        CohortError: a list that is missing or unreadable, a column or cell that is, or a path that does not follow the
+        CohortError: a list, a column or a cell that is missing or unreadable, or a path that does not follow the
             layout or contradicts its row; names the file, the row and what was expected.
     """
     file = path if path.is_file() else path / LIST_V2
@@ -130,13 +131,13 @@ def read_v2(path: Path, *_: object) -> Listing:
 
 
 def _files(folder: Path, statuses: Iterable[str]) -> set[tuple[str, ...]]:
-    """Return every file two folders down, as (status, number, name)."""
-    found = set()
+    """Return every file below the folders of the statuses, as (status, number, name)."""
+    files = set()
     for status in statuses:
         if (folder / status).is_dir():
             for place, _, names in os.walk(folder / status):
-                found |= {(*Path(place).relative_to(folder).parts, name) for name in names}
-    return found
+                files |= {(*Path(place).relative_to(folder).parts, name) for name in names}
+    return files
 
 
 def _resolved(parts: tuple[str, ...], present: set[tuple[str, ...]]) -> tuple[str, ...]:
@@ -156,7 +157,7 @@ def _pathology(folder: Path, parts: tuple[str, ...], present: set[tuple[str, ...
 
 
 def _notes_v2(present: set[tuple[str, ...]], listed: set[tuple[str, ...]], kind: str) -> list[str]:
-    """Say what lies beside the listed images."""
+    """Return notes on the files that lie beside the listed images."""
     names = [parts[-1] for parts in present - listed]
     masks = sum("_mask" in name.lower() for name in names)
     overlays = sum(name.endswith(".OVERLAY") for name in names)
@@ -171,7 +172,7 @@ def _notes_v2(present: set[tuple[str, ...]], listed: set[tuple[str, ...]], kind:
 
 
 def _excel(file: Path, sheet: str | int, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a sheet that must have these columns."""
+    """Read a sheet and check that it has these columns."""
     try:
         listed = pd.read_excel(file, sheet_name=sheet)
     except FileNotFoundError:
@@ -217,7 +218,7 @@ def _read_list(folder: Path, status: str) -> pd.DataFrame:
 
 
 def _numbers(file: Path, listed: pd.DataFrame, column: str, low: float, high: float) -> pd.Series:
-    """Return a column as float64; empty cells and `-` are missing, anything else must be a number within [low, high]."""
+    """Return a column as float64; empty cells and `-` are missing, all others must be numbers within [low, high]."""
     values = pd.to_numeric(listed[column], errors="coerce").astype("float64")
     given = listed[column].notna() & (listed[column].astype(str).str.strip() != "-")
     wrong = (values.isna() & given) | (values < low) | (values > high)
@@ -226,10 +227,10 @@ def _numbers(file: Path, listed: pd.DataFrame, column: str, low: float, high: fl
 
 
 def _case_ids(rows: pd.DataFrame) -> pd.Series:
-    """Name the case of every row; one is a block of four file indices of one class.
+    """Return the case of every row: a block of four file indices of one class.
 
     Raises:
-        CohortError: two patients inside one block, which the layout excludes.
+        CohortError: two patients in one block, which the layout excludes.
     """
     block = (rows["index"] - 1) // 4
     patients = rows.groupby(["status", block])["patient_id"].nunique()
@@ -244,7 +245,7 @@ def _case_ids(rows: pd.DataFrame) -> pd.Series:
 
 
 def _unknown(images: pd.DataFrame) -> tuple[tuple[str, str, int], ...]:
-    """Return what was taken as 'not known': density 0, which is no BI-RADS category."""
+    """Return the values taken as 'not known': density 0, which is no BI-RADS category."""
     n = int(images["density"].isna().sum())
     return (("density", "0", n),) if n else ()
 

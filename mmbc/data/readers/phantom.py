@@ -1,13 +1,13 @@
-"""The built-in synthetic cohort: a test bed whose signals are known because they were planted.
+"""The phantom: a built-in synthetic cohort whose signals are known, because they are planted.
 
 Three signals can be switched on and off (see `PhantomConfig`): lesions in the images, age and density in the table, and
-an interaction of both: the direction of the texture in all four images of a patient tells nothing by itself, but raises
-the odds of cancer in women older than the median and lowers them in younger ones. Only a model that sees image and
-table can use it.
+an interaction of both. The direction of the texture, the same in all four images of a patient, tells nothing by itself,
+but raises the odds of cancer in women older than the median age and lowers them in younger women. Only a model that
+sees image and table can use it.
 
 Cancers have a spiculated mass, a cluster of microcalcifications, or both, in one breast, seen in both views. The other
-breast shows nothing but is labelled cancer too, as in Mini-DDSM. Normal and benign women differ in name only: no benign
-lesion is drawn.
+breast shows no lesion but is labelled cancer too, as in Mini-DDSM. Normal and benign cases differ in name only: no
+benign lesion is drawn.
 """
 
 from collections.abc import Iterator
@@ -33,10 +33,10 @@ FEATURES = (Feature("age", "numeric"), Feature("density", "ordinal"))
 VIEWS = (("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))
 
 FORMAT = 1
-"""Raise it when the same configuration gives another table or other pixels."""
+"""Raise it when the same configuration gives another table or other pixels, so that images are rendered anew."""
 
 TABLE, LESION, IMAGE, LESION_VIEW = range(4)
-"""Streams of random numbers: the second word of a seed. A seed and itself with a 0 appended give the same stream."""
+"""Streams of random numbers: the second word of a seed. A seed with a 0 appended gives the same stream as without."""
 
 AGE_MEAN, AGE_SD = 57.0, 12.0
 DENSITY_CUTS = (-1.2, 0.0, 1.2)
@@ -57,13 +57,13 @@ SITES = {"A": (1.0, 0.0), "B": (0.92, 9.0)}
 
 @dataclass(frozen=True)
 class Lesion:
-    """What a cancer shows in one view, in units of the breast: depth from the chest wall and height, both within -1..1.
+    """The lesion of a cancer.
 
     Attributes:
-        depth: distance from the chest wall, as a share of the breast's.
-        height: distance from the breast's middle, as a share of half its height.
-        radius: of the mass, as a share of the image's height.
-        contrast: grey levels, before `image_strength`.
+        depth: distance from the chest wall, as a share of the depth of the breast.
+        height: distance from the middle of the breast, as a share of half its height; -1 to 1.
+        radius: radius of the mass, as a share of the height of the image.
+        contrast: brightness in grey levels, before `image_strength`.
         mass: whether there is a spiculated mass.
         calcifications: whether there is a cluster of microcalcifications.
     """
@@ -77,12 +77,12 @@ class Lesion:
 
 
 def read(phantom: PhantomConfig, folder: Path, *, render: bool, progress: Progress | None = None) -> Listing:
-    """Make the cohort; the same rows whether its images are rendered or not.
+    """Return the listing of the cohort, the same whether its images are rendered or not.
 
     Args:
         phantom: size, seed and strengths.
         folder: the images lie in `phantom-{digest}` below it.
-        render: write the images; those of an earlier call with the same configuration are used again.
+        render: whether to write the images; those of an earlier call with the same configuration are used again.
         progress: told about each patient rendered.
     """
     patients = draw_patients(phantom)
@@ -111,10 +111,10 @@ def _notes(phantom: PhantomConfig) -> Iterator[str]:
 
 
 def draw_patients(phantom: PhantomConfig) -> pd.DataFrame:
-    """Return one row per patient: what the table shows and, in `true_*` and `trait`, what lies behind it.
+    """Return one row per patient: the table's values and, in `true_*` and `trait`, the values behind them.
 
-    Age and density lie about independent, as the fatty breasts of older women are made up for by a weak negative
-    correlation only. The number of cancers is exact: labels are independent draws, conditional on their sum.
+    Age and density have a weak negative correlation (-0.2), for the fattier breasts of older women. The number of
+    cancers is exact: labels are independent draws, conditional on their sum.
     """
     n = phantom.n_patients
     rng = np.random.default_rng([phantom.seed, TABLE])
@@ -147,8 +147,8 @@ def draw_patients(phantom: PhantomConfig) -> pd.DataFrame:
 def _draw_labels(log_odds: np.ndarray, prevalence: float, rng: np.random.Generator) -> np.ndarray:
     """Draw labels (n,) of bool with these log odds (n,) up to a constant, `round(prevalence * n)` of them true.
 
-    The constant makes that number the expected one; drawing until it is met conditions on it without distorting the
-    odds, which drawing one after the other without replacement would.
+    The constant makes that number the expected one. Drawing until it is met conditions on it without distorting the
+    odds, as drawing one after the other without replacement would.
     """
     n_cancers = min(max(round(prevalence * len(log_odds)), 1), len(log_odds) - 1)
     span = float(np.abs(log_odds).max()) + np.log(len(log_odds)) + 5
@@ -200,9 +200,9 @@ def render(phantom: PhantomConfig, patient: pd.Series, number: int, view_index: 
     """Draw one image: (height, 3/4 height) of uint8, chest wall on the left for left breasts and right for right ones.
 
     Args:
-        phantom: seed, height and `image_strength` matter.
+        phantom: its seed, height and `image_strength` matter.
         patient: a row of `draw_patients`.
-        number: the patient's position there.
+        number: position of the patient there.
         view_index: position in `VIEWS`.
     """
     breast, view = VIEWS[view_index]
@@ -226,7 +226,7 @@ def render(phantom: PhantomConfig, patient: pd.Series, number: int, view_index: 
 
 
 def _coordinates(rng: np.random.Generator, height: int, width: int, *, mlo: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return depth and vertical position (height, width) in units of the breast; its edge is where they are 1 apart.
+    """Return depth and vertical position (height, width) in units of the breast, whose edge is the unit half-circle.
 
     The MLO breast sags: it is deeper below its middle, which lies lower than in the CC view.
     """
@@ -259,14 +259,14 @@ def _texture(rng: np.random.Generator, height: int, width: int, trait: float) ->
 
 
 def _gland(depth: np.ndarray, vertical: np.ndarray, texture: np.ndarray, density: float) -> np.ndarray:
-    """Return the brightness that glandular tissue adds to fat: more of it, and brighter, the higher the density."""
+    """Return the brightness that glandular tissue adds to fat; the denser the breast, the more and the brighter."""
     cone = np.exp(-(((depth - 0.45) / 0.42) ** 2 + (vertical / 0.62) ** 2))
     amount = expit(1.6 * (texture + 0.9 * (density - 3.2) + 1.6 * cone - 0.6))
     return (18 + 13 * density) * cone * amount + 11 * texture
 
 
 def _with_muscle(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Lay the pectoral muscle, a bright triangle, over the upper corner at the chest wall."""
+    """Return the image with the pectoral muscle, a bright triangle, over the upper corner at the chest wall."""
     height, width = image.shape
     along, down = rng.uniform(0.3, 0.42) * width, rng.uniform(0.5, 0.68) * height
     rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
@@ -286,7 +286,7 @@ def _lesion(seed: int, number: int, breast: str) -> Lesion | None:
 
 
 def _draw_lesion(lesion: Lesion, depth: np.ndarray, vertical: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the brightness (height, width) a lesion adds; the generator decides what differs between the views."""
+    """Return the brightness (height, width) that a lesion adds; the generator draws the differences between views."""
     place = np.hypot(depth - lesion.depth, vertical - lesion.height - rng.uniform(-0.12, 0.12))
     row, column = np.unravel_index(int(np.argmin(place)), place.shape)
     drawn = np.zeros(depth.shape)
@@ -298,7 +298,7 @@ def _draw_lesion(lesion: Lesion, depth: np.ndarray, vertical: np.ndarray, rng: n
 
 
 def _mass(shape: tuple[int, ...], row: int, column: int, radius: float, rng: np.random.Generator) -> np.ndarray:
-    """Return a spiculated mass of height 1: a soft disc whose edge runs out into rays."""
+    """Return a spiculated mass of height 1: a soft disc with rays from its edge."""
     rows, columns = np.arange(shape[0])[:, None] - row, np.arange(shape[1])[None, :] - column
     distance, angle = np.hypot(rows, columns) / radius, np.arctan2(rows, columns)
     disc = expit((1 - distance) / 0.25)

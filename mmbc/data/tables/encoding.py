@@ -1,6 +1,6 @@
-"""Impute, scale and encode the clinical columns; what is learned comes from training rows alone.
+"""Imputation, scaling and encoding of clinical columns, learned from training rows alone.
 
-The fitted encoder is plain JSON, so a record shows it and a deployed model needs no pickle.
+The fitted encoder is plain JSON: a record shows it, and a deployed model needs no pickle.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ class Column(BaseModel):
 
 
 class TabularEncoder(BaseModel):
-    """The fitted columns in order, and the rows they were fitted on."""
+    """The fitted columns in order, and a digest of the rows they were fitted on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,7 +71,13 @@ class TabularEncoder(BaseModel):
 
 
 def fit(rows: pd.DataFrame, features: Sequence[Feature], *, missing_indicators: bool = False) -> TabularEncoder:
-    """Learn medians, means, scales and categories from training rows (one per image)."""
+    """Learn medians, means, scales and categories from training rows.
+
+    Args:
+        rows: one row per image with `image_id` and the features.
+        features: the clinical columns, in the order of the encoded table.
+        missing_indicators: whether a column with missing values gets a 0/1 column that marks them.
+    """
     columns = tuple(_fit_column(rows, feature, missing_indicators) for feature in features)
     seen = rows[["image_id", *(feature.name for feature in features)]].to_csv(index=False)
     return TabularEncoder(columns=columns, rows_digest=hashlib.sha256(seen.encode()).hexdigest()[:16])

@@ -1,7 +1,7 @@
-"""Tables that users bring: CSV, TSV, Excel and Parquet files as text, and their columns by name or mapping.
+"""Tables of users: CSV, TSV, Excel and Parquet files as text, and the roles of their columns.
 
-Everything is read as text, so that `007` stays a name and a misprint is seen for what it is; numbers are made of it
-where a column turns out to hold them (`mmbc.data.tables.columns`).
+Everything is read as text, so that `007` stays a name and a misprint is seen for what it is; a column that holds
+numbers is converted later (`mmbc.data.tables.columns`).
 """
 
 import csv
@@ -17,16 +17,16 @@ from mmbc.errors import CohortError, nearest, some
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet")
 DELIMITERS = (",", ";", "\t", "|")
 MISSING = ("", "-", "na", "n/a", "n.a.", "nan", "null", "none", "<na>", "#n/a", "nat")
-"""What an unknown value looks like, in lower case."""
+"""Unknown values as they are written, in lower case."""
 
 
 def read_table(path: Path, *, sheet: str = "", missing: Sequence[str] = ()) -> pd.DataFrame:
     """Read a file as text: one str column per header, NA where a value is missing; the index is the row in the file.
 
     Args:
-        path: its suffix says what it is.
-        sheet: of an Excel file; empty for the first.
-        missing: further values that mean 'not known'.
+        path: the file; its suffix gives the format.
+        sheet: the sheet of an Excel file; empty for the first.
+        missing: further values that mean 'not known', beside `MISSING`.
 
     Raises:
         CohortError: the file cannot be read, has no header, repeats a column, or a row has too many cells.
@@ -88,7 +88,7 @@ def _excel(path: Path, sheet: str) -> pd.DataFrame:
 
 
 def _text(value: object) -> str:
-    """Return a cell as a user sees it: 7 for 7.0, a date as ISO text."""
+    """Return a cell as the user sees it: 7 for 7.0, a date as ISO text."""
     if value is None or value is pd.NaT or (isinstance(value, float) and pd.isna(value)):
         return ""
     if isinstance(value, datetime.datetime | datetime.date):
@@ -132,9 +132,16 @@ def normalise_name(name: str) -> str:
 
 
 def assign_roles(
-    path: Path, found: Sequence[str], needed: Sequence[str], optional: Sequence[str], mapping: Mapping[str, str]
+    path: Path, columns: Sequence[str], needed: Sequence[str], optional: Sequence[str], mapping: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return which of the found columns is which: as mapped by the user, else by name (`Patient ID` is `patient_id`).
+    """Return role -> column: as mapped by the user, else by name (`Patient ID` is `patient_id`).
+
+    Args:
+        path: the table, for messages.
+        columns: its columns.
+        needed: roles that must be filled.
+        optional: roles that may be filled.
+        mapping: the user's role -> column.
 
     Raises:
         CohortError: a needed column is not there, a mapping names what does not exist, or two columns fit.
@@ -143,13 +150,13 @@ def assign_roles(
     for key, column in mapping.items():
         if key not in known:
             raise CohortError(f"--columns {key}={column}: there is no role {key!r}; {nearest(key, known)}")
-        if column not in found:
+        if column not in columns:
             raise CohortError(
-                f"--columns {key}={column}: {path.name} has no column {column!r}; {nearest(column, found)}"
+                f"--columns {key}={column}: {path.name} has no column {column!r}; {nearest(column, columns)}"
             )
     result = dict(mapping)
     for key in known:
-        fitting = [name for name in found if normalise_name(name) == key and name not in mapping.values()]
+        fitting = [name for name in columns if normalise_name(name) == key and name not in mapping.values()]
         if key in result or not fitting:
             continue
         if len(fitting) > 1:
@@ -159,6 +166,6 @@ def assign_roles(
     if absent:
         raise CohortError(
             f"{path}: no column {' and no column '.join(map(repr, absent))}; say which it is: "
-            f"--columns {','.join(f'{key}=NAME' for key in absent)}; columns found: {some(found, 30)}"
+            f"--columns {','.join(f'{key}=NAME' for key in absent)}; columns found: {some(columns, 30)}"
         )
     return result

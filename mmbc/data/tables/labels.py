@@ -1,7 +1,8 @@
-"""Which rows are positive, which negative, and what the label belongs to.
+"""Labels: which rows are positive, which negative, and whether a label belongs to a case or to a breast.
 
-Labels per case are taken as distributed. Labels per breast make the contralateral breast of a positive case negative;
-the positive breast is the annotated one, joined over its views. Where annotations do not tell, the case is left out.
+Labels per case are taken as distributed. With labels per breast, the positive breast of a positive case is the
+annotated one, in any of its views, and the contralateral breast is negative. Where annotations do not decide, the case
+is left out.
 """
 
 from collections.abc import Sequence
@@ -12,14 +13,14 @@ import pandas as pd
 from mmbc.errors import CohortError, nearest, some
 
 Sides = Literal["pixels", "listed", "given", "unknown"]
-"""How the positive breast of a case is known: outlines in its pixels, annotations in the list, a label for each breast,
-or not at all."""
+"""What tells the positive breast of a case: outlines in the pixels, annotations in the list, a label for each breast,
+or nothing."""
 
 CONTRALATERAL = "Contralateral"
 """Status of the negative breasts of positive cases."""
 
 MALIGNANT, BENIGN = "MALIGNANT", "BENIGN"
-"""What the pathology of an annotated image must name to decide; anything else leaves the breast undecided."""
+"""Pathologies of an annotated image that decide on its breast; any other leaves the breast undecided."""
 
 
 def label_classes(
@@ -29,23 +30,23 @@ def label_classes(
 
     Args:
         rows: listed rows with `status` and, where the label has other names than the status, `outcome`.
-        where: what is read, for messages.
+        where: name of the cohort, for messages.
         positive: values of `outcome` (else of `status`) that are labelled 1.
         negative: values of either that are labelled 0; empty for all that are not positive. With labels per breast
             `CONTRALATERAL` may be among them, although no row is listed as that.
-        level: what a label belongs to.
+        level: the unit of the label, `case` or `breast`.
 
     Raises:
         CohortError: no positive class is known, a name that no row has or that is on both sides, or one class only.
     """
     outcome = rows["outcome"] if "outcome" in rows else rows["status"]
     counts = outcome.value_counts(sort=False).sort_index()
-    found = ", ".join(f"{name!r} ({n} rows)" for name, n in list(counts.items())[:12])
+    shown = ", ".join(f"{name!r} ({n} rows)" for name, n in list(counts.items())[:12])
     if not positive:
-        raise CohortError(f"{where}: which labels are positive? Say --positive NAME; found: {found}")
+        raise CohortError(f"{where}: which labels are positive? Say --positive NAME; found: {shown}")
     for name in positive:
         if name not in counts.index:
-            raise CohortError(f"{where}: no image has the label {name!r} (--positive); found: {found}")
+            raise CohortError(f"{where}: no image has the label {name!r} (--positive); found: {shown}")
     is_positive = outcome.isin(list(positive))
     known = set(outcome[~is_positive]) | set(rows["status"][~is_positive])
     for name in negative:
@@ -60,7 +61,7 @@ def label_classes(
 
 
 def check_units(rows: pd.DataFrame, label: pd.Series, level: str, where: str) -> None:
-    """Check that every unit a label belongs to has one label.
+    """Check that every unit has one label.
 
     Raises:
         CohortError: a case (a breast) with both labels, or a row without a breast where breasts are the unit.
@@ -91,7 +92,7 @@ def check_units(rows: pd.DataFrame, label: pd.Series, level: str, where: str) ->
 
 
 def name_rows(rows: pd.DataFrame) -> str:
-    """Name some rows as a user finds them: by image, and by row number where the list has one."""
+    """Return the names of some rows: their images, and their row numbers where the list has them."""
     numbers = rows["row"] if "row" in rows else [None] * len(rows)
     pairs = zip(rows["image_id"], numbers, strict=True)
     return some(f"{image}" if number is None else f"row {number} ({image})" for image, number in pairs)
@@ -126,7 +127,7 @@ def label_breasts(rows: pd.DataFrame, label: pd.Series, annotated: pd.Series) ->
 
 
 def _evidence(annotated: pd.Series, pathology: pd.Series) -> str:
-    """Sum up a breast over its views: `none`, `unknown`, `annotated`, `MALIGNANT` or `BENIGN`."""
+    """Return the evidence on a breast over its views: `none`, `unknown`, `annotated`, `MALIGNANT` or `BENIGN`."""
     known = annotated.dropna()
     if not known.any():
         return "none" if len(known) else "unknown"
@@ -137,7 +138,7 @@ def _evidence(annotated: pd.Series, pathology: pd.Series) -> str:
 
 
 def _positive_breasts(evidence: dict[str, str]) -> tuple[set[str], str]:
-    """Return the positive breasts of a positive case, or why they are not known."""
+    """Return the positive breasts of a positive case and an empty reason, or none and the reason."""
     marked = {breast for breast, what in evidence.items() if what not in ("none", "unknown")}
     malignant = {breast for breast, what in evidence.items() if what == MALIGNANT}
     if "unknown" in evidence.values():

@@ -1,4 +1,4 @@
-"""Outlines are found exactly, leave nothing that was drawn, and after the sham treatment tell nothing about who had one."""
+"""Outlines are found exactly, leave nothing that was drawn, and after the sham treatment do not tell who had one."""
 
 from itertools import pairwise
 from pathlib import Path
