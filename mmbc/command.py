@@ -81,9 +81,9 @@ def app(command: type[Command]) -> typer.Typer:
 
     class Parser(TyperCommand):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            for flag, sentence in command.MOVED.items():
-                if flag in args:
-                    show_error(Console(), ConfigError(f"{flag}: {sentence}"))
+            for word, sentence in command.MOVED.items():
+                if word in args:
+                    show_error(Console(), ConfigError(f"{word}: {sentence}"))
                     raise typer.Exit(2)
             ctx.meta[WORDS] = tuple(args)
             return super().parse_args(ctx, args)
@@ -96,13 +96,19 @@ def app(command: type[Command]) -> typer.Typer:
     main.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     main.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     typed = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    typed.command(cls=Parser, help=inspect.getdoc(command))(main)
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    typed.command(cls=Parser, help="\n\n".join(" ".join(text.split()) for text in paragraphs))(main)
     return typed
 
 
 def show_error(console: Console, error: MmbcError) -> None:
     """Print an error: its kind, and what to do about it."""
     console.print(Text.assemble(("error", "bold red"), f" {type(error).__name__}: {error}"), soft_wrap=True)
+
+
+def flag(name: str) -> str:
+    """Return a field's name as it is typed."""
+    return f"--{name.strip('_').replace('_', '-')}"
 
 
 def _parameters(command: type[Command]) -> Iterator[inspect.Parameter]:

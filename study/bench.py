@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from mmbc.command import show_error
 from mmbc.errors import ConfigError, MmbcError
-from study.console.terminal import show_error, write_facts
+from study.console.terminal import write_facts
 from study.design.request import Tolerance
 
 if TYPE_CHECKING:  # they load torch
@@ -65,7 +66,12 @@ def main(
     limit_patients: Annotated[
         int, typer.Option(min=0, help="Patients of the cohort that are used; 0 for all.", rich_help_panel=COHORT)
     ] = 40,
-    allow_missing_images: Annotated[bool, typer.Option("--allow-missing-images", rich_help_panel=COHORT)] = False,
+    allow_missing_images: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing-images", help="Go on without listed files that do not exist.", rich_help_panel=COHORT
+        ),
+    ] = False,
     epochs: Annotated[int, typer.Option(min=1, help="Epochs of every fit.", rich_help_panel=COHORT)] = 2,
     out: Annotated[Path, typer.Option(help="Where it may write while it runs.", rich_help_panel=COHORT)] = Path(
         "results"
@@ -74,6 +80,7 @@ def main(
         str,
         typer.Option(
             help="Of naive, careful, sequential, lockstep, repeat, tenfold, separated by commas.",
+            show_default="the first four",
             rich_help_panel=CONTEST,
         ),
     ] = "naive,careful,sequential,lockstep",

@@ -1,17 +1,19 @@
 """What the cache of a results folder holds, and clearing it: `python -m study.cache`."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from mmbc import command
 from mmbc.cache import GIB, Entry, entries, remove
-from mmbc.errors import ConfigError, MmbcError, nearest
+from mmbc.command import Command, Terminal
+from mmbc.errors import ConfigError, nearest
 from study.design.request import CACHE
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 MEANING = {
     "features": "trunk features of unaugmented images",
     "pixels": "decoded, resized images",
@@ -22,37 +24,31 @@ MEANING = {
 }
 
 
-@app.command()
-def main(
-    out: Annotated[Path, typer.Option(help="Where studies lie.")] = Path("results"),
+@dataclass(frozen=True, kw_only=True)
+class Cache(Command):
+    """Show what is kept between runs, or delete it; everything in it is made again when it is needed."""
+
+    out: Annotated[Path, typer.Option(help="Where studies lie.")] = Path("results")
     clear: Annotated[
         str, typer.Option(help=f"Delete these: 'all', or of {', '.join(MEANING)}, separated by commas.")
-    ] = "",
-    keep_gib: Annotated[
-        float | None, typer.Option(min=0, help="Delete the longest unused until so much is left.")
-    ] = None,
-) -> None:
-    """Show what is kept between runs, or delete it; everything in it is made again when it is needed."""
-    console = Console()
-    try:
-        kinds = _kinds(clear)
-        found = entries(out / CACHE)
-        doomed = [entry for entry in found if entry.kind in kinds]
-        if keep_gib is not None:
-            left = sum(entry.n_bytes for entry in found if entry not in doomed)
-            for entry in (entry for entry in found if entry not in doomed):
-                if left <= keep_gib * GIB:
-                    break
-                doomed.append(entry)
-                left -= entry.n_bytes
+    ] = ""
+    keep_gib: Annotated[float | None, typer.Option(min=0, help="Delete the longest unused until so much is left.")] = (
+        None
+    )
+
+    def run(self, terminal: Terminal) -> None:
+        """Delete what is asked for and show what is left."""
+        kinds = _kinds(self.clear)
+        kept = entries(self.out / CACHE)
+        doomed = [entry for entry in kept if entry.kind in kinds]
+        kept = [entry for entry in kept if entry.kind not in kinds]
+        while self.keep_gib is not None and kept and _n_bytes(kept) > self.keep_gib * GIB:
+            doomed.append(kept.pop(0))
         for entry in doomed:
             remove(entry)
-        console.print(_table(out, [entry for entry in found if entry not in doomed]))
+        terminal.console.print(_table(self.out, kept))
         if doomed:
-            console.print(f"deleted: {len(doomed)} entries, {sum(entry.n_bytes for entry in doomed) / GIB:.2f} GiB")
-    except MmbcError as error:
-        console.print(str(error), highlight=False, markup=False, soft_wrap=True)
-        raise typer.Exit(2) from None
+            terminal.console.print(f"deleted: {len(doomed)} entries, {_n_bytes(doomed) / GIB:.2f} GiB")
 
 
 def _kinds(clear: str) -> set[str]:
@@ -63,13 +59,19 @@ def _kinds(clear: str) -> set[str]:
     return set(MEANING) if "all" in names else names
 
 
-def _table(out: Path, found: list[Entry]) -> Table:
+def _n_bytes(entries: Sequence[Entry]) -> int:
+    return sum(entry.n_bytes for entry in entries)
+
+
+def _table(out: Path, kept: Sequence[Entry]) -> Table:
     table = Table("kind", "what", "entries", "GiB", title=f"Kept in {out / CACHE}")
     for kind, meaning in MEANING.items():
-        chosen = [entry for entry in found if entry.kind == kind]
-        table.add_row(kind, meaning, str(len(chosen)), f"{sum(entry.n_bytes for entry in chosen) / GIB:.2f}")
+        chosen = [entry for entry in kept if entry.kind == kind]
+        table.add_row(kind, meaning, str(len(chosen)), f"{_n_bytes(chosen) / GIB:.2f}")
     return table
 
+
+app = command.app(Cache)
 
 if __name__ == "__main__":
     app()

@@ -1,43 +1,30 @@
 """Search hyper-parameters without fooling yourself: `python -m study.search --ablation all --trials 50`."""
 
-import dataclasses
 import json
-import signal
-import sys
-from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import optuna
 import typer
-from rich.console import Console
 
-from mmbc.errors import ConfigError, MmbcError, some
-from study.console import options, search_screen
-from study.console.options import WORK, Asked
-from study.console.report_screen import write_report
-from study.console.terminal import show_error, write_facts
-from study.design.request import CACHE_GIB, Request
-from study.design.search_results import FOLDER
-from study.design.search_space import holes_of, read_space
-from study.design.study_file import Search, StudyFile
-from study.records.search_archive import read_searched
-from study.reporting.pack import Options
-from study.training.preparation import Planned, prepare
-from study.tuning import dashboard, driver
-from study.tuning.storage import DATABASE, shown
-from study.tuning.targets import Target, targets_of
+from mmbc import command
+from mmbc.command import Command, Terminal
+from study.console.options import WORK, ArmOptions, DryRunOptions, ReportOptions, StudyOptions
+from study.design.request import WAVE, Request
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+if TYPE_CHECKING:
+    from study.design.study_file import StudyFile
 
 SEARCH = "Search"
 
 
-@app.command()
-def main(
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """What is searched, by which rules, and where the trials are kept."""
+
     trials: Annotated[
         int | None, typer.Option(min=1, help="Trials of every arm in every fold. Default: 50.", rich_help_panel=SEARCH)
-    ] = None,
+    ] = None
     mode: Annotated[
         str | None,
         typer.Option(
@@ -47,7 +34,7 @@ def main(
             ),
             rich_help_panel=SEARCH,
         ),
-    ] = None,
+    ] = None
     space: Annotated[
         Path | None,
         typer.Option(
@@ -57,20 +44,20 @@ def main(
             ),
             rich_help_panel=SEARCH,
         ),
-    ] = None,
+    ] = None
     inner_folds: Annotated[
         int | None, typer.Option(min=2, help="Inner folds of a nested search. Default: 3.", rich_help_panel=SEARCH)
-    ] = None,
+    ] = None
     pruner: Annotated[
         str | None, typer.Option(help="median, halving or none. Default: median.", rich_help_panel=SEARCH)
-    ] = None,
+    ] = None
     select: Annotated[
         str | None,
         typer.Option(
             help="best: the best mean; one-se: the cheapest within a standard error of it. Default: best.",
             rich_help_panel=SEARCH,
         ),
-    ] = None,
+    ] = None
     whole: Annotated[
         bool | None,
         typer.Option(
@@ -78,7 +65,7 @@ def main(
             help="Search on the whole cohort too, for best.toml. Default: yes.",
             rich_help_panel=SEARCH,
         ),
-    ] = None,
+    ] = None
     wave: Annotated[
         int,
         typer.Option(
@@ -86,7 +73,7 @@ def main(
             help="Trials of an arm in a fold that are asked for at once, and train together.",
             rich_help_panel=SEARCH,
         ),
-    ] = driver.WAVE,
+    ] = WAVE
     storage: Annotated[
         str | None,
         typer.Option(
@@ -97,234 +84,112 @@ def main(
             ),
             rich_help_panel=SEARCH,
         ),
-    ] = None,
-    show_dashboard: Annotated[
+    ] = None
+    dashboard: Annotated[
         bool,
         typer.Option(
             "--dashboard",
             help="Open Optuna's dashboard on a search (--name or --storage) instead of searching.",
             rich_help_panel=SEARCH,
         ),
-    ] = False,
+    ] = False
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of the dashboard; 0 for any that is free.", rich_help_panel=SEARCH)
-    ] = 8080,
-    data: options.Data = None,
-    positive: options.Positive = None,
-    negative: options.Negative = None,
-    label_level: options.LabelLevel = None,
-    columns: options.Columns = None,
-    features: options.Features = None,
-    allow_leaky_column: options.AllowLeakyColumn = None,
-    outlines: options.Outlines = None,
-    limit_patients: options.LimitPatients = None,
-    allow_missing_images: options.AllowMissingImages = False,
-    max_unreadable: options.MaxUnreadable = 0,
-    ablation: options.Ablation = "all",
-    folds: options.Folds = "",
-    holdout: options.Holdout = None,
-    test_where: options.TestWhere = None,
-    repeats: options.Repeats = None,
-    seeds: options.Seeds = None,
-    config: options.Config = None,
-    preset: options.Preset = None,
-    set_: options.Set = None,
-    name: options.Name = "",
-    out: options.Out = Path("results"),
-    reports: options.Reports = Path("reports"),
-    figures: options.Figures = True,
-    with_predictions: options.WithPredictions = False,
-    json_file: options.JsonFile = None,
-    executor: Annotated[
-        str,
-        typer.Option(
-            help="lockstep; or sequential, one fit after the other, which prunes nothing.", rich_help_panel=WORK
-        ),
-    ] = "lockstep",
-    device: options.Device = None,
-    max_live_fits: options.MaxLiveFits = None,
-    cache_gib: options.CacheGib = CACHE_GIB,
-    dry_run: options.DryRun = False,
-    force: options.Force = False,
-) -> None:
+    ] = 8080
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, DryRunOptions, Command):
     """Search every arm's settings with the same budget, train the winners, and test each once.
 
     Begin with --dry-run. Running the same command again continues; on several machines or GPUs, with one --storage, it
     shares the work. The report says what was searched, what was chosen in each fold, and what the whole procedure
     achieves.
     """
-    asked = Asked(
-        data=data,
-        positive=positive,
-        negative=negative,
-        label_level=label_level,
-        columns=columns,
-        features=features,
-        allow_leaky_column=allow_leaky_column,
-        outlines=outlines,
-        limit_patients=limit_patients,
-        allow_missing_images=allow_missing_images,
-        max_unreadable=max_unreadable,
-        ablation=ablation,
-        folds=folds,
-        holdout=holdout,
-        test_where=test_where,
-        repeats=repeats,
-        seeds=seeds,
-        config=config,
-        preset=preset,
-        set_=set_,
-        name=name,
-        out=out,
-        reports=reports,
-        figures=figures,
-        with_predictions=with_predictions,
-        json_file=json_file,
-        executor=executor,
-        device=device,
-        jobs=1,
-        max_live_fits=max_live_fits,
-        checkpoint_every=0,
-        cache_gib=cache_gib,
-        dry_run=dry_run,
-        force=force,
-    )
-    console = Console()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    planned: Planned | None = None
-    try:
-        if show_dashboard:
-            _dashboard(console, out, name, storage, port)
+
+    executor: Annotated[
+        str,
+        typer.Option(
+            help="lockstep; or sequential, one fit after the other, which prunes nothing.", rich_help_panel=WORK
+        ),
+    ] = "lockstep"
+
+    def run(self, terminal: Terminal) -> None:
+        """Plan, search, train the winners, and write the report."""
+        from study.console import search_screen
+        from study.console.report_screen import write_report
+        from study.console.terminal import write_facts
+        from study.reporting.pack import Options
+        from study.training.preparation import Planned, prepare
+        from study.tuning import driver
+        from study.tuning.targets import targets_of
+
+        console = terminal.console
+        if self.dashboard:
+            search_screen.serve_dashboard(terminal, self.out, self.name, self.storage, self.port)
             return
-        rules = {
-            "trials": trials,
-            "mode": mode,
-            "inner_folds": inner_folds,
-            "pruner": pruner,
-            "select": select,
-            "whole": whole,
-        }
-        request = options.request(asked, _study(asked, rules, space))
-        way = driver.Way(storage, wave)
+        planned: Planned | None = None
+        terminal.if_interrupted = lambda: search_screen.interrupted(planned)
+        request, work = self.request(), driver.SearchWork(self.storage, self.wave)
         with search_screen.WaveView(console) as view:
             planned = prepare(request, view)
             targets = targets_of(planned)
-            together = _show(console, planned, targets, way, request)
-            _say_what_is_there(console, planned, request)
-            if dry_run:
-                seconds = driver.expected(planned, targets, request, together)
+            search_screen.show(console, planned, targets)
+            n_together = search_screen.show_waves(console, planned, targets, work, request)
+            search_screen.show_progress(console, planned, request)
+            if self.dry_run:
+                seconds = driver.expected(planned, targets, request, n_together)
                 console.print(search_screen.cost_line(seconds), highlight=False)
-                write_facts(json_file, _plan_facts(planned, targets))
+                write_facts(self.json_file, search_screen.plan_facts(planned, targets))
                 return
-            found = driver.search(
-                planned,
-                request,
-                way,
-                observer=view,
-                command=_command(storage),
-                said=lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True),
+            searched = driver.search(
+                planned, request, work, observer=view, said=terminal.say, command=self.typed(terminal)
             )
-        console.print(search_screen.winners_table(found, list(planned.study.arms), planned.cohort.notice))
-        console.print(search_screen.took(found), highlight=False)
-        write_report(console, planned.folder, reports, json_file, Options(figures=figures, archive=with_predictions))
-        _say_where(console, planned)
-    except MmbcError as error:
-        show_error(console, error)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        console.print(_interrupted(planned))
-        raise typer.Exit(130) from None
+        console.print(search_screen.winners_table(searched, list(planned.study.arms), planned.cohort.notice))
+        console.print(search_screen.took(searched), highlight=False)
+        pack = Options(figures=self.figures, archive=self.with_predictions)
+        write_report(console, planned.folder, self.reports, self.json_file, pack)
+        search_screen.show_places(terminal, planned)
+
+    def request(self) -> Request:
+        """Return what is asked for; a dry run starts nothing over, whatever `--force` says."""
+        from study.console import requests
+
+        request = requests.request(self, requests.with_arms(self.study_file(), self.ablation))
+        return replace(request, checkpoint_every=0, force=self.force and not self.dry_run)
+
+    def study_file(self) -> "StudyFile":
+        """Return the settings with the search that is asked for: the study file's section [search], under the options."""
+        from study.console import requests
+        from study.design.search_space import read_space
+        from study.design.study_file import Search
+
+        rules = {
+            "search.trials": self.trials,
+            "search.mode": self.mode,
+            "search.inner_folds": self.inner_folds,
+            "search.pruner": self.pruner,
+            "search.select": self.select,
+            "search.whole": self.whole,
+        }
+        study = requests.study_file(self, rules)
+        search = study.search or Search()
+        if self.space is None and search.space:
+            return study
+        plain, holes = read_space(self.space)
+        fixed = [f"{key}={json.dumps(value)}" for key, value in plain.items()]
+        study = requests.study_file(replace(self, set_=[*fixed, *(self.set_ or [])]), rules)
+        return study.model_copy(update={"search": search.model_copy(update={"space": holes})})
+
+    def typed(self, terminal: Terminal) -> list[str]:
+        """Return the command as typed, without a password."""
+        from study.tuning.storage import shown
+
+        words = [word.replace(self.storage, shown(self.storage)) if self.storage else word for word in terminal.words]
+        return ["python", "-m", "study.search", *words]
 
 
-def _study(asked: Asked, rules: Mapping[str, Any], space: Path | None) -> StudyFile:
-    """Return the settings with the search that is asked for: a section [search] of the study file, under the options."""
-    own = {f"search.{key}": value for key, value in rules.items()}
-    study = options.study_file(asked, own)
-    search = study.search or Search()
-    if space is None and search.space:
-        return study
-    plain, holes = read_space(space)
-    fixed = [f"{key}={json.dumps(value)}" for key, value in plain.items()]
-    study = options.study_file(dataclasses.replace(asked, set_=[*fixed, *(asked.set_ or [])]), own)
-    return study.model_copy(update={"search": search.model_copy(update={"space": holes})})
-
-
-def _show(console: Console, planned: Planned, targets: list[Target], way: driver.Way, request: Request) -> int:
-    """Print the plan and return how many trials a wave has."""
-    search_screen.show(console, planned, targets)
-    groups = driver.wave_memory(planned, targets, way.wave, request.executor)
-    together = driver.trials_together(targets, way, request, groups)
-    console.print(search_screen.memory_line(groups, together, way.wave * len(targets)), highlight=False)
-    kept = shown(way.storage) or str(planned.folder / FOLDER / DATABASE)
-    console.print(f"Trials are kept in {kept}", highlight=False, soft_wrap=True)
-    return together
-
-
-def _say_what_is_there(console: Console, planned: Planned, request: Request) -> None:
-    """Say how much of a continued search is done, and if it is larger than asked for."""
-    asked, search, found = request.study.search, planned.study.search, read_searched(planned.folder)
-    assert asked is not None and search is not None
-    if found is not None:
-        console.print(f"{len(found.trials)} trials of this search are there already.", highlight=False)
-    if asked.trials < search.trials:
-        console.print(f"It was begun with {search.trials} trials each and ends with these.", highlight=False)
-
-
-def _say_where(console: Console, planned: Planned) -> None:
-    best = planned.folder / FOLDER / "best.toml"
-    if best.exists():
-        console.print(f"Settings for new data: {best}", highlight=False, soft_wrap=True)
-    console.print(
-        f"Dashboard: python -m study.search --dashboard --name {planned.folder.name}", highlight=False, soft_wrap=True
-    )
-
-
-def _command(storage: str | None) -> list[str]:
-    """Return the command as typed, without a password."""
-    words = [word.replace(storage, shown(storage)) if storage else word for word in sys.argv[1:]]
-    return ["python", "-m", "study.search", *words]
-
-
-def _plan_facts(planned: Planned, targets: list[Target]) -> dict[str, Any]:
-    return {
-        "study": planned.folder.name,
-        "flow": planned.cohort.flow.to_dict("records"),
-        "searches": [target.name for target in targets],
-        "trials": targets[0].search.trials,
-        "space": {hole.key: hole.described() for hole in holes_of(planned.study)},
-        "fits": len(targets) * targets[0].search.trials * len(targets[0].splits),
-    }
-
-
-def _dashboard(console: Console, out: Path, name: str, storage: str | None, port: int) -> None:
-    folder = out / name if name else _only_search(out, storage)
-    dashboard.serve(
-        driver.storage_of(folder, storage),
-        driver.artifacts(folder),
-        port=port,
-        announce=lambda address: console.print(
-            f"Optuna's dashboard: {address} (Ctrl-C ends it)", highlight=False, soft_wrap=True
-        ),
-    )
-
-
-def _only_search(out: Path, storage: str | None) -> Path:
-    """Return the one search there is below a folder, or with a storage any."""
-    found = sorted(path.parent.parent for path in out.glob(f"*/{FOLDER}/{DATABASE}"))
-    if len(found) == 1 or storage is not None:
-        return found[0] if found else out / "search"
-    known = f"it has {some(path.name for path in found)}; name one with --name" if found else "it has none"
-    raise ConfigError(f"--dashboard: which search below {out}? {known}")
-
-
-def _interrupted(planned: Planned | None) -> str:
-    if planned is None:
-        return "Interrupted before the search; nothing was begun."
-    found = read_searched(planned.folder)
-    n = len(found.trials) if found is not None else 0
-    return f"Interrupted. {n} trials are finished and kept, those at work were handed back; the same command continues."
-
+app = command.app(SearchSettings)
 
 if __name__ == "__main__":
     app()

@@ -106,6 +106,13 @@ def test_rooms_import_only_those_below(path):
             assert room_of(module) in below, f"{name_of(path)} may not import {module}"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "study").glob("*.py")), ids=name_of)
+def test_commands_import_rooms_alone(path):
+    """A command is imported by no module, not even by another command."""
+    for module in imported(path):
+        assert not module.startswith("study.") or room_of(module), f"{name_of(path)} may not import {module}"
+
+
 def test_every_folder_of_study_is_a_room():
     """A new room must be placed in the order."""
     assert {path.parent.name for path in (ROOT / "study").glob("*/__init__.py")} == set(ROOMS)

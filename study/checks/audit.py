@@ -21,14 +21,11 @@ from study.checks.studies import of_study
 from study.checks.study_findings import audited
 from study.checks.subject import Subject, positive_classes
 from study.checks.subject_loading import read_subject
-from study.console import options
-from study.console.audit_options import check_audit
-from study.console.options import Asked
 from study.design.request import Request
 from study.design.study_file import StudyFile
 from study.records.finding import Finding, plain
 from study.records.progress import Observer
-from study.records.stored_study import StoredStudy, load_study
+from study.records.stored_study import StoredStudy
 from study.training.preparation import file_name, variant
 
 PACKAGES = ("numpy", "pandas", "scikit-learn", "ImageHash", "opencv-python-headless")
@@ -88,28 +85,33 @@ class Audit:
         }
 
 
-def audit(asked: Asked, observer: Observer, *, study: Path | None, quick: bool, clean: Path | None) -> Audit:
+def audit(
+    request: Request | None,
+    observer: Observer,
+    *,
+    stored: StoredStudy | None = None,
+    name: str = "",
+    quick: bool = False,
+    clean_list: Path | None = None,
+) -> Audit:
     """Audit a cohort, a study, or both.
 
     Args:
-        asked: what was typed; the settings of a study come from the study.
+        request: the cohort and how it is read, with the settings of the study where there is one; None for a study
+            alone.
         observer: told about the work.
-        study: its folder, or an archive.
+        stored: the study.
+        name: of the audit; empty for the study's or the cohort's.
         quick: leave the pixels alone.
-        clean: where the clean list goes.
+        clean_list: where the clean list goes, or None.
 
     Raises:
-        ConfigError: options that have no effect together.
         CohortError: the cohort cannot be read.
-        StudyError: the folder is no study, or the study is of another cohort.
+        StudyError: the study is of another cohort.
     """
-    options.check_places(asked)
-    check_audit(asked, study, quick=quick, clean=clean)
-    stored = load_study(study) if study is not None else None
-    if stored is not None and asked.data is None:
-        return _of_stored(stored, asked.name)
-    settings = stored.settings if stored is not None else options.study_file(asked)
-    request = options.request(asked, settings)
+    if request is None:
+        assert stored is not None, "a cohort, a study, or both"
+        return _of_stored(stored, name)
     subject = read_subject(request, observer, stored.folds if stored is not None else None)
     if stored is not None:
         _check_same(stored, subject)
@@ -122,12 +124,12 @@ def audit(asked: Asked, observer: Observer, *, study: Path | None, quick: bool, 
             finding.code: finding for finding in of_study(stored)
         }
         findings = [by_code[code] for code in sorted(by_code)]
-    said = [f"Clean list: {clean}. {write_clean_list(subject, clean)}"] if clean is not None else []
-    name = asked.name or (stored.name if stored is not None else _name(subject, request)) + "-quick" * quick
+    said = [f"Clean list: {clean_list}. {write_clean_list(subject, clean_list)}"] if clean_list is not None else []
+    name = name or (stored.name if stored is not None else _name(subject, request)) + "-quick" * quick
     read = _read(subject, request, stored) | _not_made(findings, pixels=quick, study=stored is None)
     found = None
     if subject.folds is not None:
-        found = _certificate(name, subject, settings, read, None if quick else near)
+        found = _certificate(name, subject, request.study, read, None if quick else near)
     return Audit(name, subject.listing.notice, findings, read, found, pairs, subject, said)
 
 

@@ -111,19 +111,18 @@ def titled(title: str, notice: str) -> str:
     return f"{title} ({notice})" if notice else title
 
 
-def show_description(console: Console, found: Description) -> None:
-    """Print what is understood of a cohort."""
-    for part in described(found):
+def show_description(console: Console, description: Description) -> None:
+    """Print what is understood of a cohort: tables, then notes, then what would stop the run."""
+    for part in _parts(description):
         console.print(part, highlight=False)
 
 
-def described(found: Description) -> Iterator[RenderableType]:
-    """Yield what is understood of a cohort: tables, then notes, then what would stop the run."""
-    if found.notice:
-        yield f"[bold]{found.notice}[/]"
-    yield f"[bold]{escape(found.headline())}[/]"
+def _parts(description: Description) -> Iterator[RenderableType]:
+    if description.notice:
+        yield f"[bold]{description.notice}[/]"
+    yield f"[bold]{escape(description.headline())}[/]"
     narrow: list[Table] = []
-    for title, content in found.tables().items():
+    for title, content in description.tables().items():
         table = Table(*map(escape, content.columns), title=title, title_justify="left", box=None, header_style="dim")
         for line in content.to_numpy().tolist():
             table.add_row(*map(escape, line))
@@ -132,12 +131,12 @@ def described(found: Description) -> Iterator[RenderableType]:
         else:
             yield table
     yield Columns(narrow, padding=(0, 2))
-    for note in found.notes:
+    for note in description.notes:
         yield Text(f"- {note}")
-    if not found.problems:
+    if not description.problems:
         yield (
             "[bold green]Nothing stands in the way of a run.[/] Next: the same command with --dry-run instead of"
             " --describe."
         )
-    for problem in found.problems:
+    for problem in description.problems:
         yield Text.assemble(("would stop the run: ", "bold red"), problem)

@@ -1,10 +1,14 @@
 """What a plan can be expected to show, in words: for `study.precision` and the dry run."""
 
 import math
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
 
 from study.stats.planner import Interval, Needed, Plan, PlanResult
 from study.stats.procedure import CORRECTED, PROCEDURE
-from study.text.format import interval, number
+from study.text.format import count, interval, number
 
 
 def lines(result: PlanResult) -> list[tuple[str, str]]:
@@ -27,6 +31,25 @@ def lines(result: PlanResult) -> list[tuple[str, str]]:
         (f"to find a difference of {delta} (E2)", _patients(result.patients_difference_e2)),
         (f"for 'equivalent', ±{delta} (E2)", _patients(result.patients_equivalence)),
     ]
+
+
+def table(result: PlanResult) -> Table:
+    """Return the lines as a table for the terminal."""
+    inputs = result.inputs
+    title = (
+        f"{inputs.n_patients} patients, prevalence {inputs.prevalence:g}, {inputs.folds} folds, "
+        f"{count(inputs.repeats, 'repeat')}"
+    )
+    shown = Table("expected", "value", title=title)
+    for label, value in lines(result):
+        shown.add_row(label, value)
+    return shown
+
+
+def facts(result: PlanResult) -> dict[str, Any]:
+    """Return the numbers, the lines of the table and the sentences, for `--json`."""
+    sentences = {"assumptions": assumptions(result.inputs), "resolution": resolution(result)}
+    return {**asdict(result), "lines": dict(lines(result)), **sentences}
 
 
 def resolution(result: PlanResult) -> str:

@@ -1,17 +1,19 @@
 """What a finished study shows on the terminal."""
 
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mmbc.command import Terminal
 from study.console.terminal import write_facts
 from study.evaluation.evaluation import Evaluation, evaluate
-from study.records.stored_study import load_study
+from study.records.stored_study import StoredStudy, load_study
 from study.reporting.pack import Options, write_pack
 from study.reporting.tables.audit import remains
-from study.reporting.text.answer import comparisons_lines
+from study.reporting.text.answer import comparisons_lines, missing_for_verdicts, unfinished
 from study.text.format import NAMES, interval
 
 SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy", "brier")
@@ -29,15 +31,28 @@ def write_report(
     show_evaluation(console, evaluation, stored.cohort.notice)
     if left := remains(stored):
         console.print(f"- {left}", highlight=False, markup=False)
-    write_facts(
-        json_file,
-        {
-            "study": stored.name,
-            "summary": evaluation.summary.to_dict("records"),
-            "comparisons": evaluation.comparisons.to_dict("records"),
-        },
-    )
+    write_facts(json_file, evaluation_facts(stored, evaluation))
     console.print(f"Report: {report}", soft_wrap=True)
+
+
+def evaluation_facts(stored: StoredStudy, evaluation: Evaluation) -> dict[str, Any]:
+    """Return what a study shows, for `--json`."""
+    return {
+        "study": stored.name,
+        "summary": evaluation.summary.to_dict("records"),
+        "comparisons": evaluation.comparisons.to_dict("records"),
+    }
+
+
+def show_report(terminal: Terminal, stored: StoredStudy, evaluation: Evaluation) -> None:
+    """Print what is missing or was noted of a study, what it shows, and what verdicts would need."""
+    if missing := unfinished(stored):
+        terminal.say(f"{missing}.")
+    for note in stored.cohort.notes if stored.imported else ():
+        terminal.say(f"- {note}")
+    show_evaluation(terminal.console, evaluation, stored.cohort.notice)
+    if hint := missing_for_verdicts(stored, evaluation).replace("**", "").replace("`", ""):
+        terminal.say(hint)
 
 
 def show_evaluation(console: Console, evaluation: Evaluation, notice: str) -> None:

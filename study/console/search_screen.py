@@ -1,21 +1,30 @@
 """What a search shows on the terminal: its plan, its waves, its winners."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from mmbc.command import Terminal
 from mmbc.config import flatten
+from mmbc.errors import ConfigError, some
 from study.console.forecast import in_bytes
 from study.console.live_view import View, duration
 from study.console.plan_screen import flow_table, fold_table, show_audit, titled
-from study.design.search_results import WHOLE, Searched
+from study.design.request import Request
+from study.design.search_results import FOLDER, WHOLE, Searched
+from study.design.search_space import holes_of
 from study.design.tuning_provenance import OPTIMISTIC
 from study.records.progress import FitProgress
+from study.records.search_archive import read_searched
 from study.text.format import count
 from study.training.lockstep import Memory
 from study.training.preparation import Planned
+from study.tuning import dashboard, driver
+from study.tuning.storage import DATABASE, shown
 from study.tuning.targets import Target
 
 
@@ -61,8 +70,7 @@ def show(console: Console, planned: Planned, targets: Sequence[Target]) -> None:
 def _arms(planned: Planned, targets: Sequence[Target]) -> Table:
     table = Table("arm", "question", "searched", title=titled("Ablations", planned.cohort.notice))
     for arm in planned.study.arms:
-        mine = [target for target in targets if target.arm == arm]
-        table.add_row(arm, planned.study.arms[arm].question, _times(mine))
+        table.add_row(arm, planned.study.arms[arm].question, _times([one for one in targets if one.arm == arm]))
     return table
 
 
@@ -111,10 +119,87 @@ def cost_line(seconds: float) -> str:
     )
 
 
-def winners_table(found: Searched, arms: Sequence[str], notice: str) -> Table:
+def show_waves(
+    console: Console, planned: Planned, targets: Sequence[Target], work: driver.SearchWork, request: Request
+) -> int:
+    """Print how large a wave is and where trials are kept; return how many trials a wave has."""
+    groups = driver.wave_memory(planned, targets, work.wave, request.executor)
+    n_together = driver.trials_together(targets, work, request, groups)
+    console.print(memory_line(groups, n_together, work.wave * len(targets)), highlight=False)
+    kept = shown(work.storage) or str(planned.folder / FOLDER / DATABASE)
+    console.print(f"Trials are kept in {kept}", highlight=False, soft_wrap=True)
+    return n_together
+
+
+def show_progress(console: Console, planned: Planned, request: Request) -> None:
+    """Print how much of a continued search is done, and whether it is larger than asked for."""
+    asked, search, searched = request.study.search, planned.study.search, read_searched(planned.folder)
+    assert asked is not None and search is not None
+    if searched is not None:
+        console.print(f"{len(searched.trials)} trials of this search are there already.", highlight=False)
+    if asked.trials < search.trials:
+        console.print(f"It was begun with {search.trials} trials each and ends with these.", highlight=False)
+
+
+def plan_facts(planned: Planned, targets: Sequence[Target]) -> dict[str, Any]:
+    """Return a planned search for `--json`: flow, searches, space, and the largest number of fits."""
+    search = targets[0].search
+    return {
+        "study": planned.folder.name,
+        "flow": planned.cohort.flow.to_dict("records"),
+        "searches": [target.name for target in targets],
+        "trials": search.trials,
+        "space": {hole.key: hole.described() for hole in holes_of(planned.study)},
+        "fits": len(targets) * search.trials * len(targets[0].splits),
+    }
+
+
+def interrupted(planned: Planned | None) -> str:
+    """Return what an interrupted search left, and how to go on; None where it was not planned yet."""
+    if planned is None:
+        return "Interrupted before the search; nothing was begun."
+    searched = read_searched(planned.folder)
+    n = len(searched.trials) if searched is not None else 0
+    return f"Interrupted. {n} trials are finished and kept, those at work were handed back; the same command continues."
+
+
+def show_places(terminal: Terminal, planned: Planned) -> None:
+    """Print where the settings for new data are, and how the dashboard is opened."""
+    best = planned.folder / FOLDER / "best.toml"
+    if best.exists():
+        terminal.say(f"Settings for new data: {best}")
+    terminal.say(f"Dashboard: python -m study.search --dashboard --name {planned.folder.name}")
+
+
+def serve_dashboard(terminal: Terminal, out: Path, name: str, storage: str | None, port: int) -> None:
+    """Serve Optuna's dashboard until Ctrl-C.
+
+    Raises:
+        ConfigError: no search, or more than one, below `out`, and none is named.
+    """
+    folder = out / name if name else _only_search(out, storage)
+    dashboard.serve(
+        driver.storage_of(folder, storage),
+        driver.artifacts(folder),
+        port=port,
+        announce=lambda address: terminal.say(f"Optuna's dashboard: {address} (Ctrl-C ends it)"),
+    )
+
+
+def _only_search(out: Path, storage: str | None) -> Path:
+    """Return the one search there is below a folder, or with a storage any."""
+    searches = sorted(path.parent.parent for path in out.glob(f"*/{FOLDER}/{DATABASE}"))
+    if len(searches) == 1 or storage is not None:
+        return searches[0] if searches else out / "search"
+    known = f"it has {some(path.name for path in searches)}; name one with --name" if searches else "it has none"
+    raise ConfigError(f"--dashboard: which search below {out}? {known}")
+
+
+def winners_table(searched: Searched, arms: Sequence[str], notice: str) -> Table:
     """Return the winners by arm and fold."""
-    keys = found.keys
-    judged = "validation ROC-AUC" if all(one.epochs is None for one in found.chosen) else "inner validation ROC-AUC"
+    keys = searched.keys
+    nested = any(one.epochs is not None for one in searched.chosen)
+    judged = "inner validation ROC-AUC" if nested else "validation ROC-AUC"
     table = Table(
         "arm",
         "fold",
@@ -126,7 +211,7 @@ def winners_table(found: Searched, arms: Sequence[str], notice: str) -> Table:
         box=SIMPLE,
         padding=(0, 1, 0, 0),
     )
-    for one in sorted(found.chosen, key=lambda one: (arms.index(one.arm), one.repeat, one.fold == WHOLE, one.fold)):
+    for one in sorted(searched.chosen, key=lambda one: (arms.index(one.arm), one.repeat, one.fold == WHOLE, one.fold)):
         where = ("all" if one.fold == WHOLE else str(one.fold)) + (f" (repeat {one.repeat})" if one.repeat else "")
         values = [_short(one.set[key]) if key in one.set else "-" for key in keys]
         trial = f"{one.number}{'*' if one.default else ''}"
@@ -138,9 +223,9 @@ def _short(value: object) -> str:
     return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
-def took(found: Searched) -> str:
+def took(searched: Searched) -> str:
     """Say what became of the trials and what they took."""
-    trials = found.trials
+    trials = searched.trials
     counts = trials["state"].value_counts()
     states = ", ".join(f"{counts[state]} {state}" for state in ("complete", "pruned", "diverged") if state in counts)
     waves = trials.drop_duplicates("wave")

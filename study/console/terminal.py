@@ -1,19 +1,11 @@
-"""What the commands have in common at their end: an error that the user can mend, and `--json`."""
+"""What commands that print a result have in common: the file of `--json`."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from mmbc.errors import ConfigError, MmbcError
-
-
-def show_error(console: Console, error: MmbcError) -> None:
-    """Print an error: its kind, and what to do about it."""
-    console.print(f"[bold red]error[/] {type(error).__name__}:", highlight=False)
-    console.print(str(error), highlight=False, markup=False, soft_wrap=True)
+from mmbc.errors import ConfigError
 
 
 def write_facts(file: Path | None, facts: Mapping[str, Any]) -> None:

@@ -4,15 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from study.design.study_file import StudyFile
-
-if TYPE_CHECKING:  # the readers need pandas, which the help of a command does without
+if TYPE_CHECKING:  # the help of a command does without pandas and pydantic
     from mmbc.data.readers import Source
+    from study.design.study_file import StudyFile
 
 Executor = Literal["lockstep", "sequential"]
 EXECUTORS: tuple[Executor, ...] = ("lockstep", "sequential")
 CACHE_GIB = 20.0
 CHECKPOINT_EVERY = 5
+WAVE = 5
+"""Trials of an arm in a fold that a search asks for at once."""
+CANDIDATES = 8
+"""Configurations that the ledger's leak of tuning on test parts compares."""
 CACHE = ".cache"
 """Folder below `--out` that holds what can be made again: stored pixels, clean features, phantom images."""
 
@@ -47,7 +50,7 @@ class Request:
     """
 
     source: "Source"
-    study: StudyFile
+    study: "StudyFile"
     out: Path
     name: str = ""
     tolerance: Tolerance = Tolerance()

@@ -23,7 +23,7 @@ from mmbc.config import parse, read_toml, to_toml
 from mmbc.errors import ConfigError, StudyError
 from mmbc.files import read_json, write_atomically, write_json
 from study.design import folds
-from study.design.request import Request
+from study.design.request import CANDIDATES, Request
 from study.design.study_file import StudyFile
 from study.design.tuning_provenance import joined, warning
 from study.leaks import ledger_report as paper
@@ -41,7 +41,6 @@ from study.training.lockstep import Workspace, execute
 from study.training.preparation import check_features, default_name, with_resolved_run
 
 FOLDER = "ledger"
-CANDIDATES = 8
 REPORTED = Published(auc=0.872, accuracy=0.808, f1=0.713)
 """What the usual recipe is reported to reach on Mini-DDSM."""
 REPORTED_FOR = "mini-ddsm"

@@ -9,7 +9,7 @@ from optuna.storages import BaseStorage
 
 from mmbc.errors import MmbcError
 from study.design.cells import Cell
-from study.design.request import Executor, Request
+from study.design.request import WAVE, Executor, Request
 from study.design.search_results import FOLDER, WHOLE, Searched
 from study.design.search_space import heaviest
 from study.design.tuning_provenance import OPTIMISTIC
@@ -29,14 +29,12 @@ from study.tuning.waves import Loop, search_workspace
 from study.tuning.winners import searched
 from study.tuning.workers import BEAT, GRACE, Worker
 
-WAVE = 5
-"""Trials of a target that are asked for at once."""
 PATIENCE = 24 * 3600.0
 """Seconds that a process waits for another one that is refitting the winners."""
 
 
 @dataclass(frozen=True)
-class Way:
+class SearchWork:
     """How the work is done; none of it is part of what is searched.
 
     Attributes:
@@ -52,7 +50,13 @@ class Way:
 
 
 def search(
-    planned: Planned, request: Request, way: Way, *, observer: Observer, said: Callable[[str], None], command: list[str]
+    planned: Planned,
+    request: Request,
+    work: SearchWork,
+    *,
+    observer: Observer,
+    said: Callable[[str], None],
+    command: list[str],
 ) -> Searched:
     """Search until every target has its trials, then refit and test the winners.
 
@@ -63,9 +67,9 @@ def search(
         StudyError: the storage holds another search of the same name; or none of a target's trials completed.
     """
     targets = targets_of(planned)
-    storage = open_storage(way.storage, planned.folder / FOLDER)
+    storage = open_storage(work.storage, planned.folder / FOLDER)
     try:
-        return _search(planned, request, way, targets, storage, observer=observer, said=said, command=command)
+        return _search(planned, request, work, targets, storage, observer=observer, said=said, command=command)
     finally:
         close_storage(storage)
 
@@ -73,7 +77,7 @@ def search(
 def _search(
     planned: Planned,
     request: Request,
-    way: Way,
+    work: SearchWork,
     targets: Sequence[Target],
     storage: BaseStorage,
     *,
@@ -88,14 +92,14 @@ def _search(
             dashboard.describe(one.study, note_of(one.target, planned), metric_of(planned))
     anchor = storage.get_study_id_from_name(searches[0].study.study_name)
     workspace = workspace_of(planned, request)
-    groups = wave_memory(planned, targets, way.wave, request.executor)
-    with Worker(storage, anchor, beat=way.beat, grace=way.grace) as worker:
+    groups = wave_memory(planned, targets, work.wave, request.executor)
+    with Worker(storage, anchor, beat=work.beat, grace=work.grace) as worker:
         Loop(
             searches,
             search_workspace(workspace),
             worker,
-            wave=way.wave,
-            most=trials_together(targets, way, request, groups),
+            wave=work.wave,
+            most=trials_together(targets, work, request, groups),
             executor=request.executor,
             max_live_fits=request.max_live_fits,
             observer=observer,
@@ -153,16 +157,16 @@ def artifacts(folder: Path) -> Path:
     return folder / FOLDER / "artifacts"
 
 
-def trials_together(targets: Sequence[Target], way: Way, request: Request, groups: Sequence[Memory]) -> int:
+def trials_together(targets: Sequence[Target], work: SearchWork, request: Request, groups: Sequence[Memory]) -> int:
     """Return how many trials a wave can have at most: as many as fit into memory were all as heavy as the space allows.
 
     Args:
         targets: everything that is searched.
-        way: how many trials of each target.
+        work: how many trials of each target.
         request: how many fits may train together.
         groups: see `wave_memory`.
     """
-    n_fits, n_trials = len(targets[0].splits), way.wave * len(targets)
+    n_fits, n_trials = len(targets[0].splits), work.wave * len(targets)
     shares = [min(group.n_live, request.max_live_fits or group.n_live) / group.n_cells for group in groups]
     return max(1, int(n_trials * n_fits * min(shares)) // n_fits)
 

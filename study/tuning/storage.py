@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy import event
@@ -37,6 +38,7 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
         ConfigError: no such kind of storage, or its driver is not installed.
         StudyError: it cannot be reached.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     if url is None:
         folder.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{(folder / DATABASE).resolve()}"

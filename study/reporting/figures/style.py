@@ -19,13 +19,12 @@ from matplotlib.figure import Figure
 from mmbc.errors import ConfigError, nearest
 from mmbc.files import write_atomically
 from study.design.study_file import BASELINE
+from study.reporting.figures.journals import JOURNALS
 from study.reporting.figures.shrink import small_png, small_svg
 from study.text.notices import csv
 
 MM = 1 / 25.4
 """Inches in a millimetre."""
-JOURNALS = {"nature": (89.0, 183.0), "elsevier": (90.0, 190.0), "ieee": (88.9, 181.9)}
-"""Widths of one and of two columns in mm."""
 DPI = 300
 NOTICE, NOTICE_LINE = 3.6, 2.6
 """Millimetres that a notice takes at the foot of a figure, and those of every further line."""

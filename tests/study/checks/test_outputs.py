@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from study.audit import app
+from study import audit, ledger
 from study.checks import page
 from study.checks.catalogue import CHECKS
 from study.checks.certificate import certificate, pseudonym, to_markdown
@@ -131,9 +131,9 @@ SMALL = [
 ]
 
 
-def run(tmp_path, *arguments):
+def run(tmp_path, *arguments, command=audit):
     places = ["--out", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
-    return CliRunner().invoke(app, [*arguments, *places])
+    return CliRunner().invoke(command.app, [*arguments, *places])
 
 
 @pytest.fixture(scope="module")
@@ -196,13 +196,24 @@ def test_options_without_effect_are_refused(finished_study, tmp_path):
     for options, said in (
         ([*study, "--outlines", "keep", "--set", "train.lr=1"], "--outlines, --set"),
         ([*study, "--quick"], "--quick"),
-        ([*study, "--ledger", "--seeds", "2", "--label-level", "breast"], "--label-level"),
         ([*study, "--limit-patients", "8"], "--limit-patients"),
         ([*study, "--name", "../x"], "--name"),
         ([*SMALL, "--write-clean-list", "clean.xlsx"], "is a CSV file"),
-        ([*SMALL, "--ledger", "--ignore", "A01"], "--ignore"),
+        ([*SMALL, "--ledger", "--candidates", "2"], "python -m study.ledger"),
     ):
         done = run(tmp_path, *options)
+        assert done.exit_code == 2 and said in " ".join(done.output.split()), done.output
+
+
+def test_options_without_effect_on_a_ledger_are_refused(finished_study, tmp_path):
+    study = ["--study", str(finished_study.folder)]
+    for options, said in (
+        ([*study, "--seeds", "2", "--label-level", "breast"], "--label-level: with --study"),
+        ([*study, "--seeds", "2", "--name", "mine"], "--name: the ledger of a study"),
+        ([*study, "--ablation", "concta"], "did you mean 'concat'"),
+        ([*SMALL, "--ignore", "A01"], "--ignore"),
+    ):
+        done = run(tmp_path, *options, command=ledger)
         assert done.exit_code == 2 and said in " ".join(done.output.split()), done.output
 
 

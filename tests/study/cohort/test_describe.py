@@ -3,7 +3,7 @@ import json
 import pandas as pd
 from typer.testing import CliRunner
 
-from mmbc import example
+from mmbc.data.readers import hospital
 from study import cv
 
 RUN = CliRunner()
@@ -27,7 +27,7 @@ def test_the_phantom_is_understood(tmp_path):
 
 
 def test_problems_are_collected_and_nothing_stops(tmp_path):
-    table = example.write(tmp_path / "h", 24, 5)
+    table = hospital.write(tmp_path / "h", 24, 5)
     (tmp_path / "h" / table["File"].iloc[0]).unlink()
     (tmp_path / "h" / table["File"].iloc[9]).write_bytes(b"no image")
     table["Age"] = table["Age"].astype("float").fillna(999)

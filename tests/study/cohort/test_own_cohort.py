@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mmbc import example
-from mmbc.data.readers import find_source
+from mmbc.data.readers import find_source, hospital
 from mmbc.deploy import load as load_model
 from mmbc.errors import CohortError
 from study.evaluation.evaluation import evaluate
@@ -16,7 +15,7 @@ from study.training.run import carry_out
 
 
 def request_for(tiny, folder, name, *, arms, columns, sets=()):
-    table = example.write(folder, 24, 5)
+    table = hospital.write(folder, 24, 5)
     table[columns].to_csv(folder / "made.csv", index=False)
     roles = {"image": "File", "patient_id": "PatID", "label": "Outcome"}
     named = [f'data.columns.{role}="{column}"' for role, column in roles.items() if column in columns]

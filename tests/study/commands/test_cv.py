@@ -86,7 +86,7 @@ def test_an_interrupt_says_how_to_continue(tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cv, "carry_out", interrupted)
+    monkeypatch.setattr("study.training.run.carry_out", interrupted)
     done = invoke(tmp_path)
     assert done.exit_code == 130
     assert "0 of 8 cells are finished and kept; the same command continues" in " ".join(done.output.split())

@@ -35,7 +35,7 @@ class TinySearch:
         request = self.request(name, **options)
         planned = prepare(request, Observer())
         self.said = []
-        way = driver.Way(storage, wave)
+        way = driver.SearchWork(storage, wave)
         return planned, driver.search(
             planned, request, way, observer=Observer(), said=self.said.append, command=["test"]
         )

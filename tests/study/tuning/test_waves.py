@@ -135,7 +135,7 @@ def test_the_best_mean_wins_and_ties_go_to_the_cheaper_model():
 def test_a_wave_is_sized_to_memory(searching):
     planned = searching.plan("sized", arms="tabular,concat")
     targets, request = targets_of(planned), searching.request("sized", arms="tabular,concat")
-    way = driver.Way(wave=3)
+    way = driver.SearchWork(wave=3)
     n_fits = 3 * len(targets) * 2
     room = Memory(shared=0, per_fit=100, free=100 * 10 * n_fits, n_cells=n_fits)
     assert driver.trials_together(targets, way, request, [room]) == 3 * len(targets)

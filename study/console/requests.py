@@ -1,0 +1,139 @@
+"""From options as typed to what the rooms take: the settings of a study, and a request for one."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from mmbc.command import flag
+from mmbc.data.readers import PHANTOM, find_source
+from mmbc.errors import ConfigError, nearest, some
+from study.console.options import LabelOptions, PlaceOptions, StudyOptions
+from study.design.request import EXECUTORS, Request, Tolerance
+from study.design.study_file import StudyFile, chosen_arms, column_roles, load, named
+
+OF_THE_STUDY = "with --study the settings are the study's; leave out one or the other"
+"""Why settings are refused beside a study's own."""
+
+
+def study_file(options: StudyOptions, more: Mapping[str, Any] | None = None) -> StudyFile:
+    """Return the settings asked for: preset, under the study file, under `--set`, under the options that are settings.
+
+    Args:
+        options: as typed.
+        more: dotted keys and values from options that a command has for itself; None is 'not given'.
+
+    Raises:
+        CohortError: `--data` names nothing that is there.
+        ConfigError: an unknown preset, key or value.
+    """
+    origin = find_source(options.data)
+    preset = options.preset or ("demo" if origin.kind == PHANTOM else "default")
+    settings = {
+        "protocol.holdout": options.holdout,
+        "protocol.test_where": options.test_where,
+        "protocol.repeats": options.repeats,
+        "protocol.seeds": options.seeds,
+        "run.device": options.device,
+        "data.outlines": options.outlines,
+        "protocol.folds": int(options.folds) if options.folds.isdigit() else None,
+        "protocol.fold_column": _fold_column(options.folds),
+        **(more or {}),
+    }
+    return load(preset, options.config, [*(options.set_ or []), *_assignments(settings), *label_settings(options)])
+
+
+def label_settings(options: LabelOptions) -> list[str]:
+    """Return what is said of labels and columns as assignments `key=value`."""
+    settings = {
+        "data.label_level": options.label_level,
+        "data.positive": named(options.positive),
+        "data.negative": named(options.negative),
+        "data.features": named(options.features),
+    }
+    return _assignments(settings | {f"data.columns.{role}": name for role, name in column_roles(options.columns)})
+
+
+def _assignments(settings: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
+
+
+def request(options: StudyOptions, study: StudyFile) -> Request:
+    """Return what is asked for: the settings, and the way the work is done.
+
+    Raises:
+        ConfigError: an unknown executor, or a place nothing can be written to.
+    """
+    if options.executor not in EXECUTORS:
+        raise ConfigError(f"--executor {options.executor!r}; {nearest(options.executor, EXECUTORS)}")
+    check_places(options)
+    return Request(
+        source=find_source(options.data),
+        study=study,
+        out=options.out,
+        name=options.name,
+        tolerance=Tolerance(
+            options.allow_missing_images,
+            options.max_unreadable,
+            options.limit_patients,
+            tuple(options.allow_leaky_column or ()),
+        ),
+        folds_file=_folds_file(options.folds),
+        executor=options.executor,
+        max_live_fits=options.max_live_fits,
+        cache_gib=options.cache_gib,
+        force=options.force,
+    )
+
+
+def with_arms(study: StudyFile, ablation: str) -> StudyFile:
+    """Return the settings with the arms that `--ablation` names alone.
+
+    Raises:
+        ConfigError: an unknown arm, with the known ones.
+    """
+    return study.model_copy(update={"arms": {name: study.arms[name] for name in chosen_arms(study, ablation)}})
+
+
+def check_places(options: PlaceOptions) -> None:
+    """Refuse places that nothing can be written to, before any work is done.
+
+    Raises:
+        ConfigError: a name that is a path, or a folder in place of a file.
+    """
+    if options.name and (Path(options.name).name != options.name or options.name.startswith(".")):
+        raise ConfigError(f"--name {options.name!r}: is the name of a folder, without / and not beginning with a dot")
+    if options.json_file is not None and options.json_file.is_dir():
+        raise ConfigError(f"--json {options.json_file}: is a folder; name a file")
+    if options.json_file is not None and not options.json_file.parent.is_dir():
+        raise ConfigError(f"--json {options.json_file}: No such file or directory")
+
+
+def refuse(options: object, groups: Sequence[type], why: str, *, but: Sequence[str] = ()) -> None:
+    """Refuse options that have no effect here, so that nobody believes they counted.
+
+    Args:
+        options: as typed.
+        groups: dataclasses of options, of `study.console.options`, or a command with options of its own.
+        why: the end of the sentence.
+        but: options of these groups that do have an effect.
+
+    Raises:
+        ConfigError: one of them was given another value than its default.
+    """
+    names = dict.fromkeys(option for group in groups for option in fields(group) if option.name not in but)
+    given = [flag(option.name) for option in names if getattr(options, option.name) != option.default]
+    if given:
+        raise ConfigError(f"{some(given, len(given))}: {why}")
+
+
+def _fold_column(folds: str) -> str | None:
+    """Return the column that `--folds column:NAME` or `--folds site` names."""
+    kind, colon, column = folds.partition(":")
+    return column if colon and kind == "column" else folds if folds == "site" else None
+
+
+def _folds_file(folds: str) -> Path | None:
+    """Return the file that `--folds` names: what is neither a number nor a column."""
+    return None if not folds or folds.isdigit() or _fold_column(folds) else Path(folds)

@@ -1,0 +1,111 @@
+"""Measure what each methodological leak is worth: `python -m study.ledger --data PATH`. Trains models."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmbc import command
+from mmbc.command import Command, Terminal
+from mmbc.errors import ConfigError, some
+from study.console.options import COMPARISON, ArmOptions, CheckpointOptions, CohortSettings, StudyOptions
+from study.design.request import CANDIDATES, Request
+
+if TYPE_CHECKING:
+    from study.design.study_file import StudyFile
+
+LEDGER = "Optimism ledger"
+USUAL = ("image", "concat")
+"""Arms a ledger is kept for unless others are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger(StudyOptions, ArmOptions, CheckpointOptions, Command):
+    """Commit each leak on purpose, alone and all together, and measure what it is worth; this trains models.
+
+    Writes reports/NAME-audit: the ledger as table and figure, labelled as leaky by design. Running the same command
+    again continues.
+    """
+
+    study: Annotated[
+        Path | None,
+        typer.Option(
+            help="A study's folder (results/NAME): its settings and folds are the honest ones.", rich_help_panel=LEDGER
+        ),
+    ] = None
+    candidates: Annotated[
+        int,
+        typer.Option(
+            min=2, help="Configurations that the leak of tuning on test parts compares.", rich_help_panel=LEDGER
+        ),
+    ] = CANDIDATES
+    ablation: Annotated[
+        str, typer.Option(help=f"Arms the ledger is kept for. Default: {','.join(USUAL)}.", rich_help_panel=COMPARISON)
+    ] = ""
+
+    def run(self, terminal: Terminal) -> None:
+        """Train every protocol, honest and leaky, and write what each leak is worth."""
+        from mmbc.files import read_json
+        from study.console.live_view import View
+        from study.console.terminal import write_facts
+        from study.leaks import book
+        from study.leaks.ledger_report import NOTICE, ledger_table
+
+        console = terminal.console
+        terminal.if_interrupted = lambda: "Interrupted. Cells that are finished are kept; the same command continues."
+        self.check()
+        with View(console) as view:
+            ledger = book.run(self.request(), view, n_candidates=self.candidates)
+        written = book.write(ledger, self.reports / f"{ledger.name}-audit")
+        console.print(f"[bold red]{NOTICE}[/]", highlight=False)
+        console.print(ledger_table(ledger.table))
+        for note in ledger.notes:
+            console.print(f"- {note}", highlight=False, markup=False)
+        write_facts(self.json_file, read_json(next(path for path in written if path.name == "ledger.json")))
+        terminal.say(f"Ledger: {written[0]}")
+
+    def check(self) -> None:
+        """Refuse settings beside a study's own; repeats and seeds may extend it.
+
+        Raises:
+            ConfigError: one of these, or a name, was given.
+        """
+        from study.console import requests
+
+        if self.study is None:
+            return
+        protocol = ("repeats", "seeds", "ablation")
+        requests.refuse(self, [CohortSettings, ArmOptions], requests.OF_THE_STUDY, but=protocol)
+        if self.name:
+            raise ConfigError("--name: the ledger of a study lies in the study's folder; leave it out")
+
+    def request(self) -> Request:
+        """Return what is asked for: the study's settings and folds, or those of the options."""
+        from study.console import requests
+        from study.records.cell_records import read_settings
+
+        options = self
+        if self.study is None:
+            settings = requests.study_file(self)
+        else:
+            settings = read_settings(self.study)
+            given = {"repeats": self.repeats, "seeds": self.seeds}
+            more = {name: value for name, value in given.items() if value is not None}
+            settings = settings.model_copy(update={"protocol": settings.protocol.model_copy(update=more)})
+            options = replace(self, name=self.study.name, out=self.study.parent)
+        request = requests.request(options, requests.with_arms(settings, self.ablation or _usual(settings)))
+        return replace(request, checkpoint_every=self.checkpoint_every)
+
+
+def _usual(settings: "StudyFile") -> str:
+    """Return the arms a ledger is kept for unless others are named, as far as the study has them."""
+    if arms := [name for name in USUAL if name in settings.arms]:
+        return ",".join(arms)
+    raise ConfigError(f"the study has no arm {some(USUAL)}; name others: --ablation {next(iter(settings.arms))}")
+
+
+app = command.app(Ledger)
+
+if __name__ == "__main__":
+    app()
