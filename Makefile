@@ -1,12 +1,13 @@
 # make demo   install if needed, run the whole study on the built-in cohort, write reports/demo with its predictions
 # make test   install if needed, run the tests in two processes (WORKERS=4 for more)
 # make check  ruff and mypy
+# make docs   install if needed, build the documentation into site/; docs-serve shows it while it is written
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORKERS ?= 2
 
-.PHONY: install demo test check clean
+.PHONY: install demo test check docs docs-serve clean
 
 install: $(INSTALLED)
 
@@ -27,5 +28,13 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs docs-serve: export NO_MKDOCS_2_WARNING = 1
+
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build --strict
+
+docs-serve: $(INSTALLED)
+	$(BIN)/mkdocs serve
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache

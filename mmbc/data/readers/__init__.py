@@ -86,7 +86,7 @@ def find_source(data: str | None) -> Source:
             return Source(reader.kind, path)
     raise CohortError(
         f"--data {data}: no known layout is recognised there; known: {', '.join(readers)}, {PHANTOM}. "
-        "Your own cohort needs a table of its images: see 'Your own cohort' in README.md"
+        "Your own cohort needs a table of its images: see docs/how-to/own-cohort.md"
     )
 
 

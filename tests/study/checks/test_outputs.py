@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -246,8 +245,3 @@ def test_a_study_is_audited_with_its_own_folds(finished_study, tmp_path):
 def test_a_study_of_other_images_is_refused(finished_study, tmp_path):
     done = run(tmp_path, "--study", str(finished_study.folder), "--data", "phantom", "--limit-patients", "8", "--quick")
     assert done.exit_code == 2 and "is a study of other images" in done.output
-
-
-def test_the_readme_documents_every_check():
-    readme = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
-    assert page.documented() in readme

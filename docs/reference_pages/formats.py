@@ -1,0 +1,41 @@
+"""The page of the file formats, from the modules that write and read the files."""
+
+import importlib
+import inspect
+
+from reference_pages.markdown import prose
+from study.design.search_results import TRIAL_COLUMNS
+from study.imports.predictions_table import NEEDED, OPTIONAL
+from study.records.cell_records import HISTORY_COLUMNS, PREDICTION_COLUMNS
+
+INTRODUCTION = """# File formats
+
+Everything a program needs to read is CSV, Parquet, JSON or TOML. Numbers are on disk in full precision; they are rounded
+in text and tables alone.
+"""
+
+SECTIONS = (
+    ("A study: results/NAME", "study.records.cell_records", {}),
+    ("Predictions of a cell", "", {"predictions.parquet": PREDICTION_COLUMNS, "history.csv": HISTORY_COLUMNS}),
+    ("A search: results/NAME/search", "study.design.search_results", {"trials.parquet": TRIAL_COLUMNS}),
+    ("An archive of predictions: reports/NAME/study", "study.records.stored_study", {}),
+    ("A report: reports/NAME", "study.reporting.pack", {}),
+    ("A table of predictions from elsewhere", "study.imports.imported_study", {"needed": NEEDED, "optional": OPTIONAL}),
+    ("The fold certificate", "study.checks.certificate", {}),
+    ("The clean list", "study.checks.clean_list", {}),
+    ("A ledger: results/NAME/ledger", "study.leaks.book", {}),
+)
+"""Title of each section, the module whose docstring describes it, and lists of columns."""
+
+
+def page() -> str:
+    """Return the page: a section for each kind of file."""
+    parts = [INTRODUCTION]
+    for title, module, columns in SECTIONS:
+        parts.append(f"## {title}\n")
+        if module:
+            parts.append(prose(inspect.getdoc(importlib.import_module(module))) + "\n")
+        parts += [
+            f"Columns of `{name}`: {', '.join(f'`{one}`' for one in listed)}.\n" for name, listed in columns.items()
+        ]
+    return "\n".join(parts)
