@@ -12,11 +12,8 @@ from typing import Any
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-import study
 from reference_pages.markdown import table
-
-ORDER = ("cv", "search", "audit", "ledger", "report", "verify", "compare", "precision", "cache", "bench", "example")
-"""The order in which one needs them; a command that is not named here comes last."""
+from study.__main__ import COMMANDS
 
 INTRODUCTION = """# Commands
 
@@ -59,15 +56,9 @@ class Declared:
         return self.info.metavar or PLACEHOLDERS.get(self.kind, "TEXT")
 
 
-def names() -> list[str]:
-    """Return the commands: the files directly in `study/`."""
-    files = [path.stem for path in Path(study.__file__).parent.glob("*.py") if not path.stem.startswith("_")]
-    return sorted(files, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
-
-
 def page() -> str:
     """Return the page: a section for each command, and one for the example cohort of the library."""
-    parts = [_section(f"study.{name}", f"mmbc {name}") for name in names()]
+    parts = [_section(f"study.{name}", f"mmbc {name}") for name in COMMANDS]
     return "\n".join([INTRODUCTION, *parts, _section("mmbc.example", "python -m mmbc.example")])
 
 

@@ -58,9 +58,7 @@ def test_the_architecture_has_its_drawing(site):
 
 def test_every_option_of_every_command_is_on_its_page():
     page = commands.page()
-    names = commands.names()
-    assert set(names) == {path.stem for path in (ROOT / "study").glob("[a-z]*.py")}
-    for name in names:
+    for name in sorted(path.stem for path in (ROOT / "study").glob("[a-z]*.py")):
         section = page.split(f"\n## mmbc {name}\n")[1].split("\n## ")[0]
         for param in command_of(f"study.{name}").params:
             for flag in [flag for flag in (*param.opts, *param.secondary_opts) if flag.startswith("--")]:
