@@ -120,7 +120,7 @@ def _label_breasts(account: Account, known: pd.DataFrame, annotated: pd.Series, 
     account.exclude(undecided != "", "undecided", undecided)
     left_out = account.rows[account.step == "undecided"].assign(reason=account.reason).drop_duplicates("case_id")
     account.notes.append(
-        "Labels are per breast: the annotated breast of a positive case is positive, her opposite breast negative "
+        "Labels are per breast: the annotated breast of a positive case is positive, the opposite breast negative "
         f"({labels.CONTRALATERAL}). "
         + (f"Left out as undecided: {_reasons(left_out['reason'])}." if len(left_out) else "No case was undecided.")
     )

@@ -125,7 +125,7 @@ def recognise_column(name: str, values: pd.Series, patients: pd.Series) -> Colum
         raise MixedError(f"column {name!r}: {len(wrong)} of {len(known)} values are no numbers: {shown}")
     different, longest = known.nunique(), int(known.str.len().max())
     if different > MOST_CATEGORIES or longest > LONG_TEXT or different == len(known):
-        what = "id-like: nearly every patient has her own" if _is_id_like(known, patients) else "free text"
+        what = "id-like: nearly every patient has a value of their own" if _is_id_like(known, patients) else "free text"
         return ColumnContent(values, None, f"{what} ({different} different values)")
     if known.drop_duplicates().str.count(r"\S+").mean() >= MANY_WORDS:
         return ColumnContent(values, None, f"free text: phrases ({different} different values)")
@@ -141,7 +141,7 @@ def _kind_of_numbers(name: str, values: pd.Series, patients: pd.Series) -> tuple
         return None, "a year; compute an age or an interval from it"
     consecutive = different == high - low + 1
     if _is_id_like(known, patients) and (consecutive or high >= 1000 or ID_NAME.search(name)):
-        return None, f"id-like: nearly every patient has her own ({different} different values)"
+        return None, f"id-like: nearly every patient has a value of their own ({different} different values)"
     if different <= MOST_ORDINAL and high - low <= ORDINAL_SPAN:
         return "ordinal", ""
     return "numeric", ""
