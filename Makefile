@@ -1,13 +1,14 @@
 # make demo   install if needed, run the whole study on the built-in cohort, write reports/demo with its predictions
 # make test   install if needed, run the tests in two processes (WORKERS=4 for more)
 # make check  ruff and mypy
+# make coverage  the tests with the coverage of lines and branches; its pages are in .coverage/html
 # make docs   install if needed, build the documentation into site/; docs-serve shows it while it is written
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 WORKERS ?= 2
 
-.PHONY: install demo test check docs docs-serve clean
+.PHONY: install demo test check coverage docs docs-serve clean
 
 install: $(INSTALLED)
 
@@ -28,6 +29,13 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+coverage: $(INSTALLED)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report
+
 docs docs-serve: export NO_MKDOCS_2_WARNING = 1
 
 docs: $(INSTALLED)
@@ -37,4 +45,4 @@ docs-serve: $(INSTALLED)
 	$(BIN)/mkdocs serve
 
 clean:
-	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .coverage
