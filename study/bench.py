@@ -1,81 +1,24 @@
 """How fast the project is on this machine, and how right its intervals are: `python -m study.bench --data PATH`."""
 
-import sys
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from mmbc.command import show_error
-from mmbc.errors import ConfigError, MmbcError
-from study.console.terminal import write_facts
-from study.design.request import Tolerance
+from mmbc import command
+from mmbc.command import Command, Terminal
+from mmbc.errors import ConfigError
+from study.console.options import COHORT, PLACES, ArmOptions, SettingsOptions
 
-if TYPE_CHECKING:  # they load torch
-    from study.benchmarks.contest import Rules
-    from study.benchmarks.material import Material
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-KIND, COHORT, CONTEST, COVERAGE = "What is measured", "Cohort and settings", "Training contest", "Coverage simulation"
+KIND, CONTEST, COVERAGE = "What is measured", "Training contest", "Coverage simulation"
 """Panels of `--help`."""
 
 
-@app.command()
-def main(
-    search: Annotated[
-        bool,
-        typer.Option(
-            "--search",
-            help="One wave of a nested search, against the same trials one after another.",
-            rich_help_panel=KIND,
-        ),
-    ] = False,
-    audit: Annotated[
-        bool,
-        typer.Option(
-            "--audit", help="The looks of an audit and the treatments of outlines, per image.", rich_help_panel=KIND
-        ),
-    ] = False,
-    statistics: Annotated[
-        bool, typer.Option("--statistics", help="The patient bootstrap, on simulated scores.", rich_help_panel=KIND)
-    ] = False,
-    pack: Annotated[
-        bool,
-        typer.Option("--pack", help="The paper pack, on simulated predictions of 9684 images.", rich_help_panel=KIND),
-    ] = False,
-    coverage: Annotated[
-        bool,
-        typer.Option(
-            "--coverage", help="Intervals and verdicts against known truths, not the time.", rich_help_panel=KIND
-        ),
-    ] = False,
-    data: Annotated[
-        str | None, typer.Option(help="The cohort; default as in study.cv.", rich_help_panel=COHORT)
-    ] = None,
-    ablation: Annotated[str, typer.Option(help="'all', or arms separated by commas.", rich_help_panel=COHORT)] = "all",
-    preset: Annotated[str | None, typer.Option(help="default, demo, paper or tiny.", rich_help_panel=COHORT)] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Study file (TOML) laid over the preset.", rich_help_panel=COHORT)
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value; may be repeated.", rich_help_panel=COHORT)
-    ] = None,
-    limit_patients: Annotated[
-        int, typer.Option(min=0, help="Patients of the cohort that are used; 0 for all.", rich_help_panel=COHORT)
-    ] = 40,
-    allow_missing_images: Annotated[
-        bool,
-        typer.Option(
-            "--allow-missing-images", help="Go on without listed files that do not exist.", rich_help_panel=COHORT
-        ),
-    ] = False,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of every fit.", rich_help_panel=COHORT)] = 2,
-    out: Annotated[Path, typer.Option(help="Where it may write while it runs.", rich_help_panel=COHORT)] = Path(
-        "results"
-    ),
+@dataclass(frozen=True, kw_only=True)
+class ContestOptions:
+    """How the contenders are compared."""
+
     contenders: Annotated[
         str,
         typer.Option(
@@ -83,87 +26,157 @@ def main(
             show_default="the first four",
             rich_help_panel=CONTEST,
         ),
-    ] = "naive,careful,sequential,lockstep",
+    ] = "naive,careful,sequential,lockstep"
     replicate: Annotated[
         int, typer.Option(min=1, help="Repeat a small cohort so often under new patient ids.", rich_help_panel=CONTEST)
-    ] = 1,
+    ] = 1
     cells_per_arm: Annotated[
         int,
         typer.Option(
             min=1, help="Cells of an arm that the slow contenders train; the rest is scaled.", rich_help_panel=CONTEST
         ),
-    ] = 1,
+    ] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoverageOptions:
+    """How many studies are simulated, and how."""
+
     replicates: Annotated[
         int, typer.Option(min=20, help="Simulated studies in each of the 36 settings.", rich_help_panel=COVERAGE)
-    ] = 500,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.", rich_help_panel=COVERAGE)] = 2,
-    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.", rich_help_panel=COVERAGE)] = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers, for machines.")] = None,
-) -> None:
+    ] = 500
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.", rich_help_panel=COVERAGE)] = 2
+    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.", rich_help_panel=COVERAGE)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench(SettingsOptions, ArmOptions, ContestOptions, CoverageOptions, Command):
     """Time this project's executors against the loops everybody writes, on your cohort and this machine.
 
     Pretrained weights are not needed: the time does not depend on them.
     """
-    console = Console()
-    said = partial(console.print, highlight=False)
-    try:
-        kind = _kind(search=search, audit=audit, statistics=statistics, pack=pack, coverage=coverage)
+
+    search: Annotated[
+        bool,
+        typer.Option(
+            "--search",
+            help="One wave of a nested search, against the same trials one after another.",
+            rich_help_panel=KIND,
+        ),
+    ] = False
+    audit: Annotated[
+        bool,
+        typer.Option(
+            "--audit", help="The looks of an audit and the treatments of outlines, per image.", rich_help_panel=KIND
+        ),
+    ] = False
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="The patient bootstrap, on simulated scores.", rich_help_panel=KIND)
+    ] = False
+    pack: Annotated[
+        bool,
+        typer.Option("--pack", help="The paper pack, on simulated predictions of 9684 images.", rich_help_panel=KIND),
+    ] = False
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Not the time: intervals against known truths.", rich_help_panel=KIND)
+    ] = False
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Epochs of every fit, also of --search.", rich_help_panel=CONTEST)
+    ] = 2
+    limit_patients: Annotated[
+        int, typer.Option(min=0, help="Patients of the cohort that are used; 0 for all.", rich_help_panel=COHORT)
+    ] = 40
+    out: Annotated[Path, typer.Option(help="Where it may write while it runs.", rich_help_panel=PLACES)] = Path(
+        "results"
+    )
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the numbers, for machines.", rich_help_panel=PLACES)
+    ] = None
+
+    def run(self, terminal: Terminal) -> None:
+        """Measure one thing and print it."""
+        from study.console.bench_screen import SCREENS
+        from study.console.terminal import write_facts
+
+        kind = self.kind()
         if kind == "coverage":
             from study.benchmarks.coverage import interval_coverage
 
-            facts = interval_coverage(replicates, jobs=jobs, seed=seed, said=said)
-        elif kind in ("statistics", "pack"):
-            facts = _simulation_speed(kind)
+            facts = interval_coverage(self.replicates, jobs=self.jobs, seed=self.seed, said=terminal.say)
+        elif kind == "statistics":
+            from study.benchmarks.statistics_speed import statistics_speed
+
+            facts = dict(statistics_speed())
+        elif kind == "pack":
+            from study.benchmarks.pack_speed import pack_speed
+
+            facts = dict(pack_speed())
         else:
-            from study.benchmarks.contest import Rules
-            from study.benchmarks.material import open_material
+            facts = self.measure_on_cohort(kind, terminal)
+        SCREENS[kind](terminal.console, facts)
+        write_facts(self.json_file, facts)
 
-            rules = Rules.parse(contenders, epochs=epochs, replicate=replicate, cells_per_arm=cells_per_arm)
-            tolerance = Tolerance(allow_missing_images, 0, limit_patients or None)
-            with open_material(data, preset, config, set_ or [], ablation, tolerance, out, said) as material:
-                facts = _speed_on(kind, material, rules, said)
-        show(console, kind, facts)
-        write_facts(json_file, facts)
-    except MmbcError as error:
-        show_error(console, error)
-        raise typer.Exit(2) from None
+    def kind(self) -> str:
+        """Return what is to be measured; the training contest where nothing is named.
 
+        Raises:
+            ConfigError: several things at once, or options that have no effect on what is measured.
+        """
+        from study.console.requests import refuse
 
-def _kind(**chosen: bool) -> str:
-    """Return what is to be measured; the training contest where nothing is named."""
-    kinds = [kind for kind, is_chosen in chosen.items() if is_chosen]
-    if len(kinds) > 1:
-        raise ConfigError(f"one thing at a time: --{kinds[0]} or --{kinds[1]}")
-    return kinds[0] if kinds else "contest"
+        kinds = [name for name in USED if getattr(self, name, False)]
+        if len(kinds) > 1:
+            raise ConfigError(f"one thing at a time: --{kinds[0]} or --{kinds[1]}")
+        kind = kinds[0] if kinds else "contest"
+        refuse(self, [Bench], f"without effect on {kind}", but=["json_file", *kinds, *USED[kind]])
+        return kind
 
+    def measure_on_cohort(self, kind: str, terminal: Terminal) -> dict[str, Any]:
+        """Return what a contest, a wave of a search, or an audit takes on the cohort.
 
-def show(console: Console, kind: str, facts: dict[str, Any]) -> None:
-    """Print what was measured."""
-    from study.console.bench_screen import SCREENS
-
-    SCREENS[kind](console, facts)
-
-
-def _simulation_speed(kind: str) -> dict[str, float]:
-    from study.benchmarks.pack_speed import pack_speed
-    from study.benchmarks.statistics_speed import statistics_speed
-
-    return statistics_speed() if kind == "statistics" else pack_speed()
-
-
-def _speed_on(kind: str, material: "Material", rules: "Rules", said: Callable[[str], None]) -> dict[str, Any]:
-    if kind == "audit":
+        Raises:
+            MmbcError: of the kind that fits: configuration, cohort or images.
+        """
+        from mmbc.data.readers import find_source
         from study.benchmarks.audit_speed import audit_speed
-
-        return dict(audit_speed(material))
-    if kind == "search":
+        from study.benchmarks.contest import Rules, training_contest
+        from study.benchmarks.material import open_material
         from study.benchmarks.search_speed import search_speed
+        from study.console import requests
 
-        return search_speed(material, rules.epochs, said)
-    from study.benchmarks.contest import training_contest
+        if requests.folds_file(self.folds):
+            raise ConfigError(f"--folds {self.folds}: a benchmark draws its folds; give their number or a column")
+        rules = Rules.parse(
+            self.contenders, epochs=self.epochs, replicate=self.replicate, cells_per_arm=self.cells_per_arm
+        )
+        study = requests.with_arms(requests.study_file(self), self.ablation)
+        tolerance = requests.tolerance(self)
+        with open_material(find_source(self.data), study, tolerance, self.out, terminal.say) as material:
+            if kind == "audit":
+                return dict(audit_speed(material))
+            if kind == "search":
+                return search_speed(material, self.epochs, terminal.say)
+            facts = training_contest(material, rules, terminal.say)
+        return facts | {"command": ["python", "-m", "study.bench", *terminal.words]}
 
-    return training_contest(material, rules, said) | {"command": ["python", "-m", "study.bench", *sys.argv[1:]]}
 
+def _names(*groups: type) -> list[str]:
+    return [option.name for group in groups for option in fields(group)]
+
+
+_ON_COHORT = [*_names(SettingsOptions, ArmOptions), "out"]
+USED = {
+    "contest": [*_ON_COHORT, *_names(ContestOptions), "epochs"],
+    "search": [*_ON_COHORT, "epochs"],
+    "audit": _ON_COHORT,
+    "statistics": [],
+    "pack": [],
+    "coverage": _names(CoverageOptions),
+}
+"""What can be measured -> the options that have an effect on it."""
+
+
+app = command.app(Bench)
 
 if __name__ == "__main__":
     app()

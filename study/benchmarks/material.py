@@ -1,7 +1,7 @@
 """What the benchmarks on a cohort work on: settings that need no pretrained weights, and the cohort as read."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +9,12 @@ from pathlib import Path
 from mmbc.data.cohort import Cohort
 from mmbc.data.images.facts import read_images
 from mmbc.data.images.store import open_store
-from mmbc.data.readers import PHANTOM, find_source
+from mmbc.data.readers import Source
 from mmbc.training.device import resolve
 from study.cohort.loading import Opened, open_cohort
+from study.design.folds import columns_used
 from study.design.request import Tolerance
-from study.design.study_file import StudyFile, chosen_arms, load
+from study.design.study_file import StudyFile
 from study.records.progress import Observer
 from study.training.lockstep import Workspace
 
@@ -47,41 +48,36 @@ class Material:
 
 @contextmanager
 def open_material(
-    data: str | None,
-    preset: str | None,
-    config: Path | None,
-    assignments: Sequence[str],
-    ablation: str,
-    tolerance: Tolerance,
-    out: Path,
-    said: Callable[[str], None],
+    source: Source, study: StudyFile, tolerance: Tolerance, out: Path, said: Callable[[str], None]
 ) -> Iterator[Material]:
     """Read a cohort with its images into a folder below `out` that is deleted in the end.
 
     Raises:
         MmbcError: of the kind that fits: configuration, cohort or images.
     """
-    origin = find_source(data)
-    study = _settings(preset or ("demo" if origin.kind == PHANTOM else "default"), config, assignments, ablation)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=out) as place:
-        folder = Path(place)
+        folder, study = Path(place), _without_download(study)
         said("reading the cohort")
         opened = open_cohort(
-            origin, study.data, needs_images=True, cache=folder, tolerance=tolerance, observer=Observer()
+            source,
+            study.data,
+            needs_images=True,
+            cache=folder,
+            aside=columns_used(study.protocol),
+            tolerance=tolerance,
+            observer=Observer(),
         )
         yield Material(study, opened, tolerance, folder)
 
 
-def _settings(preset: str, config: Path | None, assignments: Sequence[str], ablation: str) -> StudyFile:
-    """Return settings with the chosen arms; random weights stand in for pretrained ones, as the time is the same."""
-    study = load(preset, config, assignments)
-    arms = {name: study.arms[name] for name in chosen_arms(study, ablation)}
-    study = study.model_copy(update={"arms": arms, "run": resolve(study.run)})
-    if study.model.weights == "hub":
-        model = study.model.model_copy(update={"weights": "none", "allow_random_trunk": True})
-        study = study.model_copy(update={"model": model})
-    return study
+def _without_download(study: StudyFile) -> StudyFile:
+    """Return the settings for this machine; random weights stand in for pretrained ones, as the time is the same."""
+    study = study.model_copy(update={"run": resolve(study.run)})
+    if study.model.weights != "hub":
+        return study
+    model = study.model.model_copy(update={"weights": "none", "allow_random_trunk": True})
+    return study.model_copy(update={"model": model})
 
 
 def workspace_of(material: Material) -> Workspace:

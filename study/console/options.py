@@ -189,13 +189,19 @@ class ReportOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkOptions:
+class DeviceOptions:
+    """Where the models are computed."""
+
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=WORK)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkOptions(DeviceOptions):
     """How the work is done; the results are the same."""
 
     executor: Annotated[
         str, typer.Option(help="lockstep or sequential; the results are the same.", rich_help_panel=WORK)
     ] = "lockstep"
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=WORK)] = None
     max_live_fits: Annotated[
         int | None,
         typer.Option(
@@ -241,5 +247,10 @@ class DryRunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyOptions(CohortOptions, ProtocolOptions, PlaceOptions, WorkOptions):
+class SettingsOptions(CohortOptions, ProtocolOptions, DeviceOptions):
+    """What the settings of a study are made of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions(SettingsOptions, PlaceOptions, WorkOptions):
     """What every command has that reads a cohort and splits it."""

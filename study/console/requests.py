@@ -9,7 +9,7 @@ from typing import Any
 from mmbc.command import flag
 from mmbc.data.readers import PHANTOM, find_source
 from mmbc.errors import ConfigError, nearest, some
-from study.console.options import LabelOptions, PlaceOptions, StudyOptions
+from study.console.options import LabelOptions, PlaceOptions, SettingsOptions, StudyOptions, ToleranceOptions
 from study.design.request import EXECUTORS, Request, Tolerance
 from study.design.study_file import StudyFile, chosen_arms, column_roles, load, named
 
@@ -17,7 +17,7 @@ OF_THE_STUDY = "with --study the settings are the study's; leave out one or the 
 """Why settings are refused beside a study's own."""
 
 
-def study_file(options: StudyOptions, more: Mapping[str, Any] | None = None) -> StudyFile:
+def study_file(options: SettingsOptions, more: Mapping[str, Any] | None = None) -> StudyFile:
     """Return the settings asked for: preset, under the study file, under `--set`, under the options that are settings.
 
     Args:
@@ -73,17 +73,22 @@ def request(options: StudyOptions, study: StudyFile) -> Request:
         study=study,
         out=options.out,
         name=options.name,
-        tolerance=Tolerance(
-            options.allow_missing_images,
-            options.max_unreadable,
-            options.limit_patients,
-            tuple(options.allow_leaky_column or ()),
-        ),
-        folds_file=_folds_file(options.folds),
+        tolerance=tolerance(options),
+        folds_file=folds_file(options.folds),
         executor=options.executor,
         max_live_fits=options.max_live_fits,
         cache_gib=options.cache_gib,
         force=options.force,
+    )
+
+
+def tolerance(options: ToleranceOptions) -> Tolerance:
+    """Return what is tolerated in a cohort; `--limit-patients 0`, where a command allows it, is no limit."""
+    return Tolerance(
+        options.allow_missing_images,
+        options.max_unreadable,
+        options.limit_patients or None,
+        tuple(options.allow_leaky_column or ()),
     )
 
 
@@ -134,6 +139,6 @@ def _fold_column(folds: str) -> str | None:
     return column if colon and kind == "column" else folds if folds == "site" else None
 
 
-def _folds_file(folds: str) -> Path | None:
+def folds_file(folds: str) -> Path | None:
     """Return the file that `--folds` names: what is neither a number nor a column."""
     return None if not folds or folds.isdigit() or _fold_column(folds) else Path(folds)

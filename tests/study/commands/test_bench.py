@@ -74,3 +74,10 @@ def test_a_wave_of_a_search_against_its_trials_one_after_another(tmp_path):
 def test_one_thing_is_measured_at_a_time(kinds):
     done = RUN.invoke(bench.app, kinds)
     assert done.exit_code == 2 and "one thing at a time" in done.output
+
+
+def test_options_without_effect_are_refused():
+    done = RUN.invoke(bench.app, ["--coverage", "--epochs", "3", "--data", "phantom"])
+    assert done.exit_code == 2 and "--data, --epochs: without effect on coverage" in " ".join(done.output.split())
+    done = RUN.invoke(bench.app, ["--folds", "mine.json"])
+    assert done.exit_code == 2 and "a benchmark draws its folds" in " ".join(done.output.split())
