@@ -20,7 +20,7 @@ class ExampleCohort(Command):
 
     def run(self, terminal: Terminal) -> None:
         """Draw and write the images and the table."""
-        from mmbc.data.readers.hospital import write
+        from mmbc.data.synthetic.hospital import write
 
         table = write(self.folder, self.patients, self.seed)
         terminal.say(f"{len(table)} images of {self.patients} synthetic patients: {self.folder / 'synthetic.csv'}")

@@ -34,6 +34,7 @@ LIBRARY = (
     "mmbc.training",
     "mmbc.model",
     "mmbc.data.readers",
+    "mmbc.data.synthetic",
     "mmbc.data",
     "mmbc.data.images",
     "mmbc.data.tables",

@@ -121,7 +121,7 @@ def read(
     if source.kind != MANIFEST and data.columns:
         raise CohortError(f"--columns is for a manifest; {source.kind} has a layout of its own")
     if source.path is None:
-        from mmbc.data.readers import phantom
+        from mmbc.data.synthetic import phantom
 
         return phantom.read(data.phantom, cache / PHANTOM, render=render, progress=progress)
     return known_readers()[source.kind].read(source.path, data, aside)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmbc.config import PhantomConfig
 from mmbc.data.images.appearance import Appearance, measure
-from mmbc.data.readers import phantom
+from mmbc.data.synthetic import phantom
 from study.checks.contact_sheet import contact_sheet
 from study.checks.duplicates import clusters, near_duplicates
 

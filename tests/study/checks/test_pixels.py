@@ -8,7 +8,7 @@ import pytest
 
 from mmbc.config import PhantomConfig
 from mmbc.data.images.appearance import Appearance, measure
-from mmbc.data.readers import phantom
+from mmbc.data.synthetic import phantom
 from study.checks import origins, pixels
 from study.checks.permutation import permuted_labels
 from study.checks.verdict import beyond_clinical, judged

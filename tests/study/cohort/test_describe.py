@@ -3,7 +3,7 @@ import json
 import pandas as pd
 from typer.testing import CliRunner
 
-from mmbc.data.readers import hospital
+from mmbc.data.synthetic import hospital
 from study import cv
 
 RUN = CliRunner()

@@ -1,7 +1,6 @@
 """Every file is read and judged, kept facts and pixels are used again, and one image gives the bytes of its row."""
 
 import os
-import time
 from io import BytesIO
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from mmbc.data.images.outlines import OutlinePool
 from mmbc.data.images.preparation import prepare
 from mmbc.data.images.store import open_store
 from mmbc.errors import ImageError
-from mmbc.threads import map_parallel
 
 REAL = Path(__file__).resolve().parents[4].parent / "shared" / "data" / "Mini_DDSM_Upload"
 SMALL = DataConfig(image_size=48)
@@ -304,20 +302,6 @@ def test_orientation_is_respected_and_alpha_ignored(tmp_path):
 def test_arrays_that_are_no_image_are_refused(wrong):
     with pytest.raises(ImageError, match="expected a grey or RGB image"):
         prepare(wrong, SMALL, OutlinePool())
-
-
-def test_an_interrupt_drops_the_work_that_has_not_begun():
-    begun = []
-
-    def work(item: int) -> None:
-        begun.append(item)
-        time.sleep(0.001)
-        if item == 0:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        list(map_parallel(work, range(2000), 1, "testing", None))
-    assert len(begun) < 2000
 
 
 def test_real_images_prepared_equal_their_rows(tmp_path):

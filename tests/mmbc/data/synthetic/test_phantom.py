@@ -10,8 +10,8 @@ from sklearn.metrics import roc_auc_score
 from mmbc.config import DataConfig, PhantomConfig
 from mmbc.data.cohort import assemble
 from mmbc.data.listing import KEYS
-from mmbc.data.readers import phantom
-from mmbc.data.readers.phantom import VIEWS, draw_patients, read, render
+from mmbc.data.synthetic import phantom
+from mmbc.data.synthetic.phantom import VIEWS, draw_patients, read, render
 
 TINY = PhantomConfig(n_patients=10, height=48)
 MANY = 6000

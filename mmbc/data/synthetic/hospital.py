@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mmbc.config import PhantomConfig
-from mmbc.data.readers import phantom
+from mmbc.data.synthetic import phantom
 
 DENSITY = {1.0: "a", 2.0: "b", 3.0: "c", 4.0: "d"}
 HOSPITALS = {"A": "North", "B": "South"}

@@ -1,0 +1,1 @@
+"""Synthetic cohorts: the phantom, and a cohort as a hospital might hand it over."""
