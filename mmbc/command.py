@@ -48,7 +48,7 @@ class Terminal:
     Attributes:
         words: the arguments as typed, without the name of the command.
         console: where to print.
-        if_interrupted: what to say after Ctrl-C: what is kept, and how to go on. A command sets it as its work proceeds.
+        if_interrupted: makes the sentence after Ctrl-C: what is kept, and how to go on. A command sets it as it works.
     """
 
     words: tuple[str, ...] = ()
@@ -112,7 +112,7 @@ def flag(name: str) -> str:
 
 
 def _parameters(command: type[Command]) -> Iterator[inspect.Parameter]:
-    """Yield an option per field: those of the command, then those of its bases; one that is declared again keeps its place."""
+    """Yield an option per field: the command's own, then those of its bases; one declared again keeps its place."""
     hints = get_type_hints(command, include_extras=True)
     defaults = {option.name: option.default for option in fields(command)}
     classes = command.__mro__

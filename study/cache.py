@@ -1,4 +1,4 @@
-"""What the cache of a results folder holds, and clearing it: `python -m study.cache`."""
+"""The cache of a results folder, shown or cleared: `python -m study.cache`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a cohort of some size can show, before anything is trained: `python -m study.precision --patients 300 ...`."""
+"""Expected precision of a study, before anything is trained: `python -m study.precision --patients 300 ...`."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Precision(Command):
-    """Say how precise an AUC will be, which difference between ablations can be found, and how many patients it takes."""
+    """Say how precise an AUC will be, which difference between arms can be found, and how many patients it takes."""
 
     patients: Annotated[int, typer.Option(help="Patients in the cohort.")]
     prevalence: Annotated[float, typer.Option(help="Share of patients with a positive label.")]

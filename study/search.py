@@ -146,7 +146,7 @@ class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, Dry
                 planned, request, work, observer=view, said=terminal.say, command=self.typed(terminal)
             )
         console.print(search_screen.winners_table(searched, list(planned.study.arms), planned.cohort.notice))
-        console.print(search_screen.took(searched), highlight=False)
+        console.print(search_screen.trials_line(searched), highlight=False)
         pack = Options(figures=self.figures, archive=self.with_predictions)
         write_report(console, planned.folder, self.reports, self.json_file, pack)
         search_screen.show_places(terminal, planned)
@@ -159,7 +159,7 @@ class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, Dry
         return replace(request, checkpoint_every=0, force=self.force and not self.dry_run)
 
     def study_file(self) -> "StudyFile":
-        """Return the settings with the search that is asked for: the study file's section [search], under the options."""
+        """Return the settings with the search asked for: the study file's section [search], under the options."""
         from study.console import requests
         from study.design.search_space import read_space
         from study.design.study_file import Search

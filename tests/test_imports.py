@@ -161,9 +161,11 @@ def test_reading_results_needs_no_torch():
     modules = [
         "study.records.stored_study",
         "study.evaluation.evaluation",
-        "study.compare",
-        "study.verify",
-        "study.report",
+        "study.console.report_screen",
+        "study.imports.imported_study",
+        "study.reporting.comparison",
+        "study.reporting.pack",
+        "study.reporting.verification",
     ]
     code = (
         f"import importlib, sys\nfor name in {modules!r}:\n    importlib.import_module(name)\n"

@@ -1,4 +1,4 @@
-"""What an audit shows on the terminal."""
+"""Screen of an audit."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a planned study will take, of memory and of time, and what it will be able to show; in sentences."""
+"""Sentences on a planned study: memory, time, and the precision to expect."""
 
 from study.console.live_view import duration
 from study.console.precision_text import resolution
@@ -8,11 +8,11 @@ from study.training.lockstep import expected_memory, expected_seconds
 from study.training.preparation import Planned
 
 EXPECTED_AUC = 0.8
-"""What is supposed of results that are not there yet."""
+"""The AUC that is supposed before there are results."""
 
 
 def memory(planned: Planned, request: Request) -> str:
-    """Say what the run will take of the memory, and whether the cells train in waves; empty where one trains at a time."""
+    """Return the estimate of memory, and whether the cells train in waves; empty where one trains at a time."""
     groups = expected_memory(planned.unfinished(planned.cells), planned.cohort, request.executor)
     if not groups or request.executor == "sequential":
         return ""
@@ -35,7 +35,7 @@ def in_bytes(n: int) -> str:
 
 
 def cost(planned: Planned, request: Request) -> str:
-    """Say how many cells are to be trained and how long that takes at most."""
+    """Return the number of cells to train and the longest time that takes."""
     left = planned.unfinished(planned.cells)
     if not left:
         return "Every cell is finished; the command would write the report again."
@@ -47,7 +47,7 @@ def cost(planned: Planned, request: Request) -> str:
 
 
 def precision(planned: Planned) -> str:
-    """Say what the cohort at hand can show, before anything is trained."""
+    """Return the intervals and differences that the cohort at hand can be expected to show."""
     images, protocol = planned.cohort.images, planned.study.protocol
     n_folds = len({cell.fold for cell in planned.cells})
     positive = images.groupby("patient_id")["label"].max()

@@ -1,4 +1,4 @@
-"""What a run shows while it works: a live view on a terminal, plain lines elsewhere."""
+"""Progress of a run: a live view on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ SHOWN = 20
 """Fits listed at once."""
 
 EPOCHS_A_LINE = 10
-"""Where there is no terminal, a fit is heard of in epochs 1, 11, 21, ..."""
+"""Without a terminal, a fit has a line in epochs 1, 11, 21, ..."""
 
 
 class View(Observer):

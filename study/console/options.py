@@ -1,7 +1,8 @@
 """Options that several commands share: a dataclass a group, each option declared once (see `mmbc.command`).
 
-A command is made of the groups it has; where one means something else for a command, the command declares it again.
-`study.console.requests` makes settings and a request of them. Nothing here loads anything heavy, since every `--help` does.
+A command inherits the groups it has, and declares an option again where it means something else there.
+`study.console.requests` makes settings and a request of them. This module loads nothing heavy, since every `--help`
+loads it.
 """
 
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class LeakyColumnOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ToleranceOptions(LeakyColumnOptions):
-    """What is tolerated in a cohort's files."""
+    """Missing and unreadable files, and a sample of the patients."""
 
     limit_patients: Annotated[
         int | None, typer.Option(min=4, help="Use a sample of the patients, for a quick try.", rich_help_panel=COHORT)
@@ -82,7 +83,7 @@ class ToleranceOptions(LeakyColumnOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class CohortOptions(CohortSettings, ToleranceOptions):
-    """A cohort: its place, its labels, and what is tolerated."""
+    """A cohort: its place, its labels, its tolerated faults."""
 
     data: Annotated[
         str | None,
@@ -168,7 +169,7 @@ class PlaceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What a report has beside text and tables."""
+    """Figures and predictions of a report."""
 
     figures: Annotated[
         bool,
@@ -190,14 +191,14 @@ class ReportOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions:
-    """Where the models are computed."""
+    """The device models are computed on."""
 
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=WORK)] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkOptions(DeviceOptions):
-    """How the work is done; the results are the same."""
+    """Executor, memory and disk; none of it changes a result."""
 
     executor: Annotated[
         str, typer.Option(help="lockstep or sequential; the results are the same.", rich_help_panel=WORK)
@@ -232,7 +233,7 @@ class JobOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointOptions:
-    """What is kept of fits that are interrupted."""
+    """Checkpoints of unfinished fits."""
 
     checkpoint_every: Annotated[
         int, typer.Option(min=0, help="Epochs after which unfinished fits are kept; 0 for never.", rich_help_panel=WORK)
@@ -248,9 +249,9 @@ class DryRunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SettingsOptions(CohortOptions, ProtocolOptions, DeviceOptions):
-    """What the settings of a study are made of."""
+    """Options that the settings of a study are made of."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions(SettingsOptions, PlaceOptions, WorkOptions):
-    """What every command has that reads a cohort and splits it."""
+    """Options of every command that reads a cohort and splits it."""

@@ -1,4 +1,4 @@
-"""What the commands print before a run, and where one was interrupted: the cohort, its flow, folds, cells."""
+"""Screen before a run: the cohort, its flow, folds and cells; and the sentence after an interrupt."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -64,7 +64,7 @@ def plan_facts(planned: Planned) -> dict[str, Any]:
 
 
 def interrupted(planned: Planned | None) -> str:
-    """Return what an interrupted run left, and how to go on; None where it was not planned yet."""
+    """Return what an interrupted run left, and how to go on; `planned` is None before it was planned."""
     if planned is None:
         return "Interrupted before training; nothing of the study was begun."
     n = len(planned.cells) - len(planned.unfinished(planned.cells))

@@ -1,4 +1,4 @@
-"""What a plan can be expected to show, in words: for `study.precision` and the dry run."""
+"""Expected precision in words: for `study.precision` and the dry run."""
 
 import math
 from dataclasses import asdict
@@ -76,7 +76,7 @@ def resolution(result: PlanResult) -> str:
 
 
 def assumptions(inputs: Plan) -> str:
-    """Return in two sentences what the numbers rest on."""
+    """Return the assumptions in two sentences."""
     return (
         f"Scores follow Hanley and McNeil (1982) with the AUC {number('roc_auc', inputs.auc)} at both levels, labels "
         f"are per case, placement values of a patient's images correlate at {inputs.icc:g} and the AUC estimates of "

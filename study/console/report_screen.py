@@ -1,4 +1,4 @@
-"""What a finished study shows on the terminal."""
+"""Screen of a finished study: its summary, its contrasts, and where the report lies."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def write_report(
 
 
 def evaluation_facts(stored: StoredStudy, evaluation: Evaluation) -> dict[str, Any]:
-    """Return what a study shows, for `--json`."""
+    """Return the summary and the contrasts, for `--json`."""
     return {
         "study": stored.name,
         "summary": evaluation.summary.to_dict("records"),
@@ -45,7 +45,7 @@ def evaluation_facts(stored: StoredStudy, evaluation: Evaluation) -> dict[str, A
 
 
 def show_report(terminal: Terminal, stored: StoredStudy, evaluation: Evaluation) -> None:
-    """Print what is missing or was noted of a study, what it shows, and what verdicts would need."""
+    """Print missing cells, notes, the summary, and the settings that verdicts would need."""
     if missing := unfinished(stored):
         terminal.say(f"{missing}.")
     for note in stored.cohort.notes if stored.imported else ():

@@ -1,4 +1,4 @@
-"""From options as typed to what the rooms take: the settings of a study, and a request for one."""
+"""Settings of a study and a request for one, made of options as typed."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def study_file(options: SettingsOptions, more: Mapping[str, Any] | None = None) 
 
 
 def label_settings(options: LabelOptions) -> list[str]:
-    """Return what is said of labels and columns as assignments `key=value`."""
+    """Return the settings of labels and columns as assignments `key=value`."""
     settings = {
         "data.label_level": options.label_level,
         "data.positive": named(options.positive),

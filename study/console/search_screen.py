@@ -1,4 +1,4 @@
-"""What a search shows on the terminal: its plan, its waves, its winners."""
+"""Screen of a search: its plan, its waves, its winners."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ from study.tuning.targets import Target
 
 
 class WaveView(View):
-    """The live view of a wave: fits while they train, and nothing of each that ends, of which there are hundreds."""
+    """Live view of a wave: fits while they train, and no line for each that ends, of which there are hundreds."""
 
     def epoch_ended(self, progress: FitProgress) -> None:
         """Count the epoch; say nothing of single fits where there is no terminal."""
@@ -102,7 +102,7 @@ def plan_line(targets: Sequence[Target]) -> str:
 
 
 def memory_line(groups: Sequence[Memory], together: int, n_wave: int) -> str:
-    """Say how large a wave is, and what limits it."""
+    """Return the size of a wave, and its limit."""
     group = max(groups, key=lambda group: group.needed)
     limit = "" if together >= n_wave else f" (of {n_wave} asked for; more do not fit into memory)"
     return (
@@ -112,7 +112,7 @@ def memory_line(groups: Sequence[Memory], together: int, n_wave: int) -> str:
 
 
 def cost_line(seconds: float) -> str:
-    """Say how long it takes at most."""
+    """Return the longest time a search takes."""
     return (
         f"At most about {duration(seconds)} if nothing is pruned and every trial is as heavy as the reference"
         " configuration."
@@ -155,7 +155,7 @@ def plan_facts(planned: Planned, targets: Sequence[Target]) -> dict[str, Any]:
 
 
 def interrupted(planned: Planned | None) -> str:
-    """Return what an interrupted search left, and how to go on; None where it was not planned yet."""
+    """Return what an interrupted search left, and how to go on; `planned` is None before it was planned."""
     if planned is None:
         return "Interrupted before the search; nothing was begun."
     searched = read_searched(planned.folder)
@@ -223,8 +223,8 @@ def _short(value: object) -> str:
     return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
-def took(searched: Searched) -> str:
-    """Say what became of the trials and what they took."""
+def trials_line(searched: Searched) -> str:
+    """Return the number of trials by outcome, and their time."""
     trials = searched.trials
     counts = trials["state"].value_counts()
     states = ", ".join(f"{counts[state]} {state}" for state in ("complete", "pruned", "diverged") if state in counts)

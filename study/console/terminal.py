@@ -1,4 +1,4 @@
-"""What commands that print a result have in common: the file of `--json`."""
+"""The file of `--json`."""
 
 import json
 from collections.abc import Mapping

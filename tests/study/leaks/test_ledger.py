@@ -12,9 +12,9 @@ from sklearn.metrics import roc_auc_score
 from mmbc.config import flatten
 from mmbc.errors import StudyError
 from mmbc.files import file_digest, read_json
-from study import leaks
 from study.design import folds
 from study.design.request import CACHE
+from study.leaks import book
 from study.leaks.leaks import LABEL, PROTOCOLS, REFERENCE, SINGLES, candidates
 from study.leaks.measurement import Measuring
 from study.leaks.plan import Entry, distinct, encoders, plan
@@ -149,7 +149,7 @@ def test_candidates_are_drawn_once_and_for_all(request_for):
 @pytest.fixture(scope="module")
 def ledger(request_for):
     request = request_for("kept", arms="concat")
-    return leaks.run(request, Observer(), n_candidates=2, n_replicates=100), request
+    return book.run(request, Observer(), n_candidates=2, n_replicates=100), request
 
 
 def test_a_ledger_resumes_without_training_again(ledger, monkeypatch):
@@ -161,7 +161,7 @@ def test_a_ledger_resumes_without_training_again(ledger, monkeypatch):
     monkeypatch.setattr(
         "study.leaks.book.execute", lambda cells, *a, **k: (trained.extend(cells), execute(cells, *a, **k))
     )
-    again = leaks.run(request, Observer(), n_candidates=2, n_replicates=100)
+    again = book.run(request, Observer(), n_candidates=2, n_replicates=100)
     assert [cell.name for cell in trained] == [gone.name]
     assert (gone / "predictions.parquet").read_bytes() == before
     pd.testing.assert_frame_equal(again.table, found.table)
@@ -176,7 +176,7 @@ def test_another_study_is_not_taken_for_this_one(ledger):
     with pytest.raises(
         StudyError, match=r"begun with another cohort or other settings:\n  train\.patience: 2 there, 9"
     ):
-        leaks.run(other, Observer(), n_candidates=2)
+        book.run(other, Observer(), n_candidates=2)
 
 
 def test_every_row_of_the_table_is_there_and_labelled(ledger):
@@ -195,7 +195,7 @@ def test_every_row_of_the_table_is_there_and_labelled(ledger):
 
 
 def test_every_file_says_leaky_by_design(ledger, tmp_path):
-    paths = leaks.write(ledger[0], tmp_path)
+    paths = book.write(ledger[0], tmp_path)
     assert sorted(path.name for path in paths) == sorted(
         [
             "ledger.md",

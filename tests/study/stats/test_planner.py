@@ -233,8 +233,9 @@ class TestCommand:
         assert done.exit_code == 2 and done.output.startswith(told) and done.output.count("\n") == 1
 
     def test_needs_no_torch(self):
-        code = "import sys, study.precision; sys.exit('torch' in sys.modules)"
-        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+        code = "import sys, study.precision\ntry: study.precision.app()\nfinally: print('torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code, *self.FLAGS], capture_output=True, text=True, check=True)
+        assert "AUC of patients" in done.stdout and done.stdout.endswith("False\n")
 
 
 POSITIVES = np.array([23, 22, 22, 22, 22])
