@@ -97,7 +97,10 @@ def _section(module: str, title: str) -> str:
         if one not in arguments and not one.info.hidden:
             panels.setdefault(one.info.rich_help_panel or "Options", []).append(one)
     for panel, options in panels.items():
-        parts.append(f"**{panel}**\n\n{table(('option', 'meaning', 'default'), [_row(one) for one in options])}\n")
+        rows = [_row(one) for one in options]
+        n_columns = 3 if any(default for *_, default in rows) else 2
+        head = ("option", "meaning", "default")[:n_columns]
+        parts.append(f"**{panel}**\n\n{table(head, [row[:n_columns] for row in rows])}\n")
     return "\n".join(parts)
 
 

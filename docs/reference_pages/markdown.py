@@ -12,6 +12,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def key(name: str) -> str:
+    """Return a dotted name as code that may be broken after its dots and underscores, and nowhere else."""
+    broken = re.sub(r"([._])", r"\1<wbr>", name)
+    return f"<code>{broken}</code>"
+
+
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 WIDTH, PAD, LINE, GAP = 520, 12, 17, 10
 """Of the drawing, in units that are pixels where the page has room for it."""
-LETTERS = 74
+LETTERS = 68
 """Letters of a line of text in a box, on the safe side."""
 
 

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from mmbc.config import Config, Section
-from reference_pages.markdown import prose, table
+from reference_pages.markdown import key, prose, table
 from study.design.study_file import PRESETS, Arm, StudyFile, presets
 
 INTRODUCTION = """# Settings
@@ -42,7 +42,7 @@ def page() -> str:
     return "\n".join(parts)
 
 
-HEAD = ("key", "value", "default", "meaning")
+HEAD = ("key", "value", "meaning")
 
 
 def sections() -> Iterator[tuple[str, type[BaseModel]]]:
@@ -64,11 +64,11 @@ def _section_of(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def rows(kind: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
-    """Yield key, value, default and meaning of every setting of a section itself."""
+def rows(kind: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+    """Yield key, value with default, and meaning of every setting of a section itself."""
     for name, field in kind.model_fields.items():
         if _section_of(field.annotation) is None:
-            yield f"`{prefix}.{name}`", _values(field), _default(field), field.description or ""
+            yield key(f"{prefix}.{name}"), f"{_values(field)}<br>{_default(field)}", field.description or ""
 
 
 def _values(field: FieldInfo) -> str:
@@ -100,5 +100,5 @@ def _default(field: FieldInfo) -> str:
     if value is PydanticUndefined:
         return "required"
     if value is None:
-        return "not set"
-    return f"`{json.dumps(value.value if isinstance(value, Enum) else value)}`"
+        return "default: not set"
+    return f"default: `{json.dumps(value.value if isinstance(value, Enum) else value)}`"
