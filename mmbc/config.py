@@ -30,8 +30,11 @@ class PhantomConfig(Section):
     """The synthetic cohort (`--data phantom`): number of patients and strength of each planted signal."""
 
     n_patients: int = Field(120, ge=4)
+    """Number of patients."""
     prevalence: float = Field(0.4, gt=0, lt=1)
+    """Share of patients with cancer."""
     seed: int = Field(7, ge=0)
+    """Another seed, other patients."""
     height: int = Field(192, ge=32)
     """Height of the rendered images in pixels; the width is three quarters of it."""
     image_strength: float = Field(1.0, ge=0)
@@ -70,7 +73,9 @@ class DataConfig(Section):
     image_size: int = Field(224, ge=32)
     """Side of the square network input in pixels."""
     resize: Literal["letterbox", "stretch"] = "letterbox"
+    """How the image becomes a square: with borders that keep its shape, or stretched."""
     crop: Literal["none", "breast"] = "none"
+    """Whether the image is cut to the breast before."""
     missing_indicators: bool = False
     """Add a 0/1 column for every clinical feature that has missing values in the training rows."""
     phantom: PhantomConfig = PhantomConfig()
@@ -86,6 +91,7 @@ class AugmentConfig(Section):
     """Random changes of training images, drawn anew for every (seed, epoch, image)."""
 
     enabled: bool = True
+    """Whether training images are changed at all."""
     min_crop: float = Field(0.85, gt=0, le=1)
     """Smallest side of the random crop, as a share of the image's side."""
     flip: float = Field(0.5, ge=0, le=1)
@@ -93,7 +99,9 @@ class AugmentConfig(Section):
     rotation: float = Field(10.0, ge=0, le=180)
     """Largest rotation in degrees, either way."""
     brightness: float = Field(0.15, ge=0)
+    """Largest change of brightness, either way, as a share of the full range."""
     contrast: float = Field(0.15, ge=0)
+    """Largest change of contrast, either way, as a share of it."""
     erase: float = Field(0.25, ge=0, le=1)
     """Probability that a rectangle is erased."""
     erase_area: float = Field(0.1, gt=0, lt=1)
@@ -104,7 +112,9 @@ class ModelConfig(Section):
     """The network: its backbone, its inputs and how they are fused."""
 
     inputs: tuple[Modality, ...] = ("image", "tabular")
+    """The inputs of the model; an arm with one of them alone sets this."""
     fusion: Literal["concat", "attention"] = "concat"
+    """How image and clinical columns are joined (see mmbc.model.network)."""
     backbone: str = "efficientnet_b0"
     """Any EfficientNet-family model of timm."""
     weights: str = "hub"
@@ -114,10 +124,15 @@ class ModelConfig(Section):
     fine_tuned_blocks: int = Field(2, ge=0)
     """Number of the backbone's last stages that are trained; with 0 the head convolution is frozen too."""
     dropout: float = Field(0.5, ge=0, lt=1)
+    """Share of units that is dropped in each hidden layer of the classifier."""
     tabular_hidden: tuple[int, ...] = (64, 64, 32)
+    """Widths of the layers that encode the clinical columns."""
     classifier_hidden: tuple[int, ...] = (128, 32)
+    """Widths of the hidden layers of the classifier."""
     attention_heads: int = Field(4, ge=1)
+    """Heads of the attention from the clinical columns to the image."""
     attention_dim: int = Field(128, ge=1)
+    """Width of that attention, a multiple of the heads."""
     gradient_checkpointing: bool = False
     """Trade time for memory in the fine-tuned blocks, for small GPUs."""
 
@@ -140,13 +155,17 @@ class TrainConfig(Section):
     head_lr: float = Field(1e-3, gt=0)
     """Learning rate of the newly initialised layers."""
     weight_decay: float = Field(1e-3, ge=0)
+    """Weight decay of AdamW."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
+    """How far the training labels 0 and 1 are moved towards a half: 0.1 makes them 0.05 and 0.95."""
     clip_norm: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
     restart_epochs: int = Field(10, ge=1)
     """Length of the first cosine period in epochs (Loshchilov and Hutter 2017)."""
     restart_factor: int = Field(2, ge=1)
     """Each later cosine period is this many times as long."""
     max_epochs: int = Field(100, ge=1)
+    """Epochs at most."""
     patience: int = Field(20, ge=1)
     """Epochs without a better monitored value before a fit stops."""
     keep: Literal["best", "last"] = "best"
@@ -156,13 +175,16 @@ class TrainConfig(Section):
     monitor_window: int = Field(3, ge=1)
     """The monitored value is the mean over this many last epochs, because one epoch's is noisy."""
     batch_size: int = Field(32, ge=2)
+    """Images of a training batch."""
     class_weighting: Literal["none", "balanced"] = "none"
+    """Whether the loss weighs both classes alike; this shifts the probabilities before calibration."""
 
 
 class RunConfig(Section):
     """Device, threads and batch sizes; part of the configuration because they change the last bits."""
 
     device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `mps`."""
     threads: int = Field(0, ge=0)
     """Threads of one process; 0 means one per core of this machine and is resolved before the run."""
     chunk_size: int = Field(256, ge=16)

@@ -20,6 +20,7 @@ class Arm(Section):
     """One ablation: the question it answers and its difference from the reference configuration."""
 
     question: str
+    """What the arm answers, in a sentence that the report shows."""
     set: dict[str, Any] = {}
     """Dotted configuration keys and their values in this arm; nested tables are read as dotted keys too."""
 
@@ -33,6 +34,7 @@ class Protocol(Section):
     """How the arms are compared: splits, repeats, seeds, contrasts."""
 
     folds: int = Field(5, ge=2)
+    """Folds of the cross-validation."""
     holdout: float | None = Field(None, gt=0, lt=1)
     """Share of the patients in the test part of a single split; replaces the folds."""
     fold_column: str = ""
@@ -40,10 +42,13 @@ class Protocol(Section):
     test_where: str = ""
     """Which rows are the locked test part of a single split, for example `site == 'B'`; replaces the folds."""
     repeats: int = Field(1, ge=1)
+    """Repeats of the cross-validation, each with folds of its own."""
     seeds: int = Field(1, ge=1)
+    """Training seeds, on the same folds."""
     validation: float = Field(0.2, gt=0, lt=1)
     """Share of each training part's patients that early stopping, calibration and thresholds use."""
     split_seed: int = Field(0, ge=0)
+    """Of the splits of the patients."""
     prevalence_tolerance: float = Field(0.1, gt=0)
     """Largest difference of a part's share of positive patients from the cohort's, beyond rounding."""
     contrasts: tuple[tuple[str, str], ...] = (("concat", "tabular"), ("concat", "image"), ("attention", "concat"))
@@ -110,8 +115,11 @@ class Tuned(Section):
     """On which data a file's hyper-parameters were searched, as `best.toml` says it."""
 
     study: str
+    """Name of the study that searched."""
     cohort: str
+    """Name of its cohort."""
     cohort_digest: str
+    """Digest of its cohort."""
     arms: tuple[str, ...]
     """The arms that were searched; `--ablation all` means these."""
     patients: tuple[str, ...]

@@ -63,6 +63,7 @@ def test_every_option_of_every_command_is_on_its_page():
         for param in command_of(f"study.{name}").params:
             for flag in [flag for flag in (*param.opts, *param.secondary_opts) if flag.startswith("--")]:
                 assert flag == "--help" or re.search(rf"{flag}(?![\w-])", section), f"{name}: {flag}"
+                assert param.help, f"{name}: {flag} has no help"
 
 
 def test_every_setting_is_on_the_page_with_a_meaning():
@@ -70,7 +71,7 @@ def test_every_setting_is_on_the_page_with_a_meaning():
     for key in known_keys(StudyFile):
         kind = StudyFile.model_fields[key].annotation if key in StudyFile.model_fields else None
         if key not in ("preset", "arms") and settings._section_of(kind) is None:
-            assert f"| <code>{key}</code> |" in page
+            assert re.search(rf"\| <code>{re.escape(key)}</code> \| [^|]+ \| [^ |]", page), key
     for section in ("search", "tuned", "arms.NAME"):
         assert f"\n## {section}\n" in page
 
@@ -79,7 +80,9 @@ def test_defaults_and_values_are_those_of_the_code():
     page = settings.page().replace("<wbr>", "")
     assert re.search(r"\| <code>train\.lr</code> \| number, more than 0<br>default: `5e-05` \| Learning rate of", page)
     assert re.search(r"\| <code>data\.outlines</code> \| `sham`, `inpaint`, `keep`<br>default: `\"sham\"` \|", page)
-    assert re.search(r"\| <code>protocol\.holdout</code> \| number, more than 0, less than 1<br>default: not set \|", page)
+    assert re.search(
+        r"\| <code>protocol\.holdout</code> \| number, more than 0, less than 1<br>default: not set \|", page
+    )
 
 
 def test_the_drawing_has_every_room_in_its_order():
