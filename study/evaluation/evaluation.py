@@ -15,6 +15,7 @@ import pandas as pd
 from study.design.study_file import BASELINE
 from study.evaluation import contrasts, groups
 from study.evaluation.arm_metrics import AREAS, COUNTED, METRICS, MIN_SPECIFICITY, RESTATED, summarise
+from study.evaluation.frames import EVALUATION
 from study.evaluation.misclassification import errors as wrong_units
 from study.evaluation.units import LEVELS, Aligned, align, all_units, cell_units, pool
 from study.records.cell_records import CELL_COLUMNS
@@ -31,27 +32,14 @@ N_REPLICATES = 2000
 class Evaluation:
     """The numbers of a study, at full precision.
 
+    The frames have one line for each arm, metric, contrast or unit; `study.evaluation.frames` documents their columns.
+
     Attributes:
-        per_fold: arm, level, repeat, fold, seed, metric, value, n_patients, n_units, n_positive.
-        intervals: arm, metric, the fields of `Estimate`, primary, note: every method of every metric and level.
-        summary: the primary line of each, and `pooled` (areas alone: the value over all folds' scores).
-        contrasts_by_class: as `intervals`, at the level of `unit`: AUC against each negative status, and within sites.
-        comparisons: the declared contrasts: the fields of `study.stats.comparison.Comparison`, `sentence`,
-            `disagreement`.
-        comparisons_by_class: the contrasts against each negative status.
-        against_baseline: each arm minus the baseline where no declared contrast tests them; exploratory.
-        variance: where the variance of AUCs and contrasts comes from: seeds, splits, patients.
-        reliability: observed shares by predicted probability, before and after Platt scaling.
-        expected_ece: what chance alone would show.
-        decision: net benefit by threshold; empty without a declared prevalence.
-        subgroups: AUC by subgroup with interaction tests.
-        errors: units of the primary level by arm: mean probability, share of runs in which they are wrong
-            (`study.evaluation.misclassification`).
-        confusion: arm, level, tp, fp, fn, tn at calibrated probability 0.5, pooled, summed over repeats and seeds.
-        scores: pooled out-of-fold units: arm, repeat, fold, seed, level, ids, status, site, label, logit,
-            prob_calibrated.
         gaps: sentences about what is missing or not defined.
         unit: the primary unit of analysis, the one the label belongs to: patient or breast.
+
+    Raises:
+        ValueError: a frame with other columns than those documented.
     """
 
     per_fold: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -71,6 +59,10 @@ class Evaluation:
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     gaps: tuple[str, ...] = ()
     unit: str = "patient"
+
+    def __post_init__(self) -> None:
+        for name, frame in EVALUATION.items():
+            object.__setattr__(self, name, frame.check(getattr(self, name), f"Evaluation.{name}"))
 
     @property
     def calibrated(self) -> bool:

@@ -12,6 +12,7 @@ from scipy.special import expit, logsumexp
 from mmbc.calibration import apply_platt, fit_platt
 from mmbc.errors import StudyError, some
 from study.design.study_file import Protocol
+from study.evaluation.frames import UNITS
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
 from study.stats.metrics import roc_auc
@@ -199,7 +200,7 @@ def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
             if gap:
                 arm, repeat, fold, seed = coordinates
                 gaps.append(f"{arm}, repeat {repeat}, fold {fold}, seed {seed}, {level} level: {gap}; no metric there.")
-    return (pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()), gaps
+    return UNITS.check(pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), "units"), gaps
 
 
 @dataclass(frozen=True)

@@ -63,13 +63,14 @@ class Comparison:
 
     Attributes:
         first, second: names of the arms.
-        difference: of the mean within-fold AUCs.
-        e1_low, e1_high, e1_p: fold-stratified clustered DeLong with Student's t: these fitted models, new patients.
-        e2_low, e2_high, e2_p: training again on another such cohort: the wider of the two below.
-        e2_low_90, e2_high_90: its 90 % interval, for equivalence.
-        e2_method: `WIDER` with several repeats, else `BOUNDED`.
+        difference: first minus second, of the mean within-fold ROC-AUCs.
+        e1_low, e1_high, e1_p: these fitted models on new patients: fold-stratified clustered DeLong, Student's t.
+        e2_low, e2_high, e2_p: trained again on another such cohort: the wider of the two intervals below, the larger p.
+        e2_low_90, e2_high_90: 90 % E2 interval, for equivalence.
+        e2_method: how the E2 interval was made: `WIDER` with several repeats, else `BOUNDED`.
         corrected_low, corrected_high, corrected_p: Nadeau and Bengio's corrected t.
-        procedure_low, procedure_high, procedure_p: `procedure.procedure`; NaN with one repeat.
+        procedure_low, procedure_high, procedure_p: variance over patients and between repeats
+            (`study.stats.procedure`); NaN with one repeat.
         p_worse, p_equivalent, p_better: Bayesian correlated t with the region ±delta.
         bootstrap_low, bootstrap_high: patient bootstrap, percentile.
         permutation_p: exchange of whole patients, within-fold ranks.
