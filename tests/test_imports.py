@@ -28,6 +28,9 @@ ROOMS = (
 )
 """Folders of `study/`, each of which imports only itself and those after it. The files above them are the commands."""
 
+REPORTING = ("html", "checklists", "text", "methods", "figures", "tables", "facts")
+"""Folders of `study/reporting/`, likewise; the files above them put a report together."""
+
 LIBRARY = (
     "mmbc.example",
     "mmbc.deploy",
@@ -48,7 +51,7 @@ ALLOWED = {
     "timm": ("study.benchmarks.",),
     "safetensors": ("study.training.",),
     "optuna": ("study.tuning.",),
-    "matplotlib": ("study.reporting.figures.", "study.checks."),
+    "matplotlib": ("study.reporting.figures.",),
     "seaborn": ("study.reporting.figures.",),
 }
 """Packages that only some rooms of `study` import."""
@@ -114,8 +117,21 @@ def test_commands_import_rooms_alone(path):
         assert not module.startswith("study.") or room_of(module), f"{name_of(path)} may not import {module}"
 
 
+REPORTING_MODULES = [path for path in MODULES if path.parent.parent == ROOT / "study" / "reporting"]
+
+
+@pytest.mark.parametrize("path", REPORTING_MODULES, ids=name_of)
+def test_reporting_has_an_order_of_its_own(path):
+    """Facts, then tables and figures, Methods, text, checklists and HTML: what is above quotes what is below."""
+    below = REPORTING[REPORTING.index(path.parent.name) :]
+    for module in imported(path):
+        if module.startswith("study.reporting."):
+            assert module.split(".")[2] in below, f"{name_of(path)} may not import {module}"
+
+
 def test_every_folder_of_study_is_a_room():
-    """A new room must be placed in the order."""
+    """A new room must be placed in the order, and a new folder of `reporting/` in its own."""
+    assert set(REPORTING) == {path.parent.name for path in REPORTING_MODULES}
     assert {path.parent.name for path in (ROOT / "study").glob("*/__init__.py")} == set(ROOMS)
     assert set(ROOMS) == {path.name for path in (ROOT / "study").iterdir() if path.is_dir()} - {"__pycache__"}
 

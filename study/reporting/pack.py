@@ -23,9 +23,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from matplotlib.figure import Figure
-
 import mmbc
 from mmbc.errors import StudyError
 from mmbc.files import write_atomically, write_json
@@ -37,6 +34,7 @@ from study.reporting.checklists import forms
 from study.reporting.document import REPORT, SUPPLEMENT, Content, filled_checklists, numbered, report, supplement, title
 from study.reporting.facts import bibliography
 from study.reporting.figures.catalogue import Drawing, catalogue
+from study.reporting.figures.parts import Drawn
 from study.reporting.figures.style import save, styled
 from study.reporting.html.page import page
 from study.reporting.methods import chapter
@@ -147,7 +145,7 @@ def draw_all(content: Content, folder: Path, options: Options) -> list[str]:
     return [f"figures/{name}.{suffix}" for name in content.drawings for suffix in (*DRAWN, "csv")]
 
 
-def draw(drawing: Drawing, options: Options) -> tuple[Figure, pd.DataFrame]:
+def draw(drawing: Drawing, options: Options) -> Drawn:
     """Draw one figure at the widths of a journal."""
     with styled(options.journal):
         return drawing.draw()
