@@ -27,11 +27,11 @@ class Compare(Command):
         """Evaluate the studies as one, and write its report."""
         from study.console.report_screen import show_evaluation
         from study.evaluation.evaluation import evaluate
-        from study.evaluation.side_by_side import together
+        from study.evaluation.joint_study import join_studies
         from study.records.stored_study import load_study
         from study.reporting.comparison import write_comparison
 
-        joined = together([load_study(folder) for folder in self.studies])
+        joined = join_studies([load_study(folder) for folder in self.studies])
         evaluation = evaluate(joined.study, n_replicates=self.replicates)
         report = write_comparison(joined, evaluation, self.reports / (self.name or joined.study.name))
         for note in joined.notes:

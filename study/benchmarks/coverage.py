@@ -25,11 +25,11 @@ from study.benchmarks.simulation import (
 )
 from study.stats import auc
 from study.stats.bootstrap import logit_t_interval, patient_weights, percentile_interval
-from study.stats.comparison import Pair, compare, fold_areas, judged
+from study.stats.comparison import Pair, compare, fold_areas, judge
+from study.stats.corrected_t import CorrectedMean
 from study.stats.kernel import mean_areas
 from study.stats.metrics import average_precision
-from study.stats.procedure import Procedure, logit_scaled, of_folds, procedure
-from study.stats.resampled import Corrected
+from study.stats.procedure import Procedure, fold_mean, on_logit_scale, procedure
 
 DELTA = 0.02
 N_DRAWS = 400
@@ -129,7 +129,7 @@ def judge_intervals(setting: Setting, n_replicates: int, seed: int) -> pd.DataFr
 
 def _line(study: SimulatedStudy, rng: np.random.Generator) -> dict[str, object]:
     pair, single = study.pair, _first_run(study.pair)
-    areas = auc.cross_validated(single.labels, single.scores, single.patients, single.folds)
+    areas = auc.cross_validated_delong(single.labels, single.scores, single.patients, single.folds)
     scores = fold_areas(pair)  # (2, R, K, S)
     weights = patient_weights(2 * single.folds + single.labels, N_DRAWS, rng)
     expected, precision_intervals = _average_precision(single, study.truth[1, 0, :, 0], weights, areas.df)
@@ -153,7 +153,7 @@ def _line(study: SimulatedStudy, rng: np.random.Generator) -> dict[str, object]:
         **{f"{name}_low": low for name, (low, _) in intervals.items()},
         **{f"{name}_high": high for name, (_, high) in intervals.items()},
         "naive_t": _naive_t(scores[0, 0, :, 0] - scores[1, 0, :, 0]),
-        "verdict": judged([comparison], delta=DELTA)[0].verdict,
+        "verdict": judge([comparison], delta=DELTA)[0].verdict,
     }
 
 
@@ -162,7 +162,7 @@ def _area_intervals(
 ) -> dict[str, tuple[float, float]]:
     """Return intervals of the second arm's AUC, whose AUCs by run are scores (n_repeats, n_folds, n_seeds)."""
     pair, value = study.pair, float(areas.value[1])
-    many = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
+    many = auc.cross_validated_delong(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
     replicates = mean_areas(weights, single.labels, single.scores, single.patients, single.parts)
     pooled = auc.delong(*study.images[:2])
     return {
@@ -170,8 +170,8 @@ def _area_intervals(
         if value < 1
         else auc.newcombe(1.0, *np.bincount(single.labels)[::-1]),
         "e1_bootstrap": percentile_interval(replicates[1]),
-        "e2_corrected_single": _logit(of_folds(scores[:1, :, :1])),
-        "e2_corrected": _logit(of_folds(scores)),
+        "e2_corrected_single": _logit(fold_mean(scores[:1, :, :1])),
+        "e2_corrected": _logit(fold_mean(scores)),
         "e2_procedure": _logit(procedure(scores, float(many.covariance[1, 1]), many.df)),
         "naive_folds": _normal(scores[0, :, 0]),
         "naive_images": auc.normal_interval(float(pooled.value[0]), float(pooled.se[0])),
@@ -201,9 +201,9 @@ def _naive_t(differences: np.ndarray) -> bool:
     return bool(spread > 0 and 2 * t.sf(abs(differences.mean()) / (spread / FOLDS**0.5), FOLDS - 1) < 0.05)
 
 
-def _logit(estimate: Corrected | Procedure) -> tuple[float, float]:
+def _logit(estimate: CorrectedMean | Procedure) -> tuple[float, float]:
     low, high = estimate.interval()
-    return logit_scaled(estimate.value, (high - low) / 2)
+    return on_logit_scale(estimate.value, (high - low) / 2)
 
 
 def _first_run(pair: Pair) -> Pair:

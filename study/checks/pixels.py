@@ -125,7 +125,9 @@ def _areas(counts: np.ndarray, images: pd.DataFrame, comparison: Comparison) -> 
         return []
     found = []
     for level, part in (("image", frame), ("patient", people)):
-        area = auc.clustered(part["label"].to_numpy(), part["count"].to_numpy()[None], part["patient"].to_numpy())
+        area = auc.clustered_delong(
+            part["label"].to_numpy(), part["count"].to_numpy()[None], part["patient"].to_numpy()
+        )
         value = float(area.value[0])
         low, high = auc.logit_interval(value, float(area.se[0]))
         if math.isnan(low):

@@ -118,7 +118,7 @@ def estimate(scored: pd.DataFrame, *, n_images: int) -> Estimate:
     if np.ptp(scores) == 0:
         value, low, high = 0.5, 0.5, 0.5
     else:
-        found = auc.cross_validated(
+        found = auc.cross_validated_delong(
             units["label"].to_numpy(),
             scores,
             units["patient_id"].to_numpy(),

@@ -343,7 +343,7 @@ def by_image(
     if np.ptp(scores) == 0:
         value, low, high = 0.5, 0.5, 0.5
     else:
-        found = auc.cross_validated(labels, scores[None], patients, folds)
+        found = auc.cross_validated_delong(labels, scores[None], patients, folds)
         value = float(found.value[0])
         low, high = auc.logit_interval(value, float(found.se[0]))
     return Estimate(value, low, high, "image", METHOD, "E1", len(people), len(rows))

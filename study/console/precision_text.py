@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from study.stats.planner import Interval, Needed, Plan, PlanResult
+from study.stats.planner import Interval, Plan, PlanResult, SampleSize
 from study.stats.procedure import CORRECTED, PROCEDURE
 from study.text.format import count, interval, number
 
@@ -111,7 +111,7 @@ def _share(value: float) -> str:
     return "below 1 %" if value < 0.01 else "above 99 %" if value > 0.99 else f"{100 * value:.0f} %"
 
 
-def _patients(needed: Needed) -> str:
+def _patients(needed: SampleSize) -> str:
     """Return a number of patients to two significant digits: more would pretend."""
     if needed.n_patients is None:
         return needed.reason

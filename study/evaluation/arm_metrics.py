@@ -16,7 +16,16 @@ from study.stats.calibration import bin_numbers, bin_sums, calibration_error, re
 from study.stats.decision import predictive_values
 from study.stats.estimate import Estimate
 from study.stats.kernel import mean_areas
-from study.stats.procedure import BOUNDED, CORRECTED, PROCEDURE, least, logit_scaled, of_folds, procedure, wider
+from study.stats.procedure import (
+    BOUNDED,
+    CORRECTED,
+    PROCEDURE,
+    fold_mean,
+    lower_bound,
+    on_logit_scale,
+    procedure,
+    wider,
+)
 from study.stats.proportions import Ratio, clustered_ratio, clustered_wilson, t_interval
 
 BOOTSTRAP = "patient bootstrap within folds, percentile"
@@ -70,7 +79,7 @@ METRICS = (*AREAS, *COUNTED, "brier", "scaled_brier", "log_loss", *CALIBRATION, 
 
 
 @dataclass(frozen=True)
-class Sums:
+class PatientSums:
     """What an arm adds up by patient, averaged over nothing: one for each run.
 
     Attributes:
@@ -92,7 +101,7 @@ class Sums:
     sizes: dict[str, np.ndarray]
 
 
-def sums(rows: Aligned, arm: int, n_patients: int) -> Sums:
+def add_up(rows: Aligned, arm: int, n_patients: int) -> PatientSums:
     """Add up one run of one arm by patient."""
     patients, labels, prob = rows.patients, rows.labels, rows.prob[arm]
 
@@ -109,7 +118,7 @@ def sums(rows: Aligned, arm: int, n_patients: int) -> Sums:
         bins = bin_numbers(prob, N_BINS, kind)  # type: ignore[arg-type]
         gaps[metric] = bin_sums(labels - prob, bins, patients, n_patients, N_BINS)
         sizes[metric] = bin_sums(np.ones(len(bins)), bins, patients, n_patients, N_BINS)
-    return Sums(
+    return PatientSums(
         counts,
         total(np.ones(len(labels))),
         total(labels.astype(float)),
@@ -120,7 +129,7 @@ def sums(rows: Aligned, arm: int, n_patients: int) -> Sums:
     )
 
 
-def pooled(weights: Weights, added: Sums, prevalence: float | None = None) -> dict[str, np.ndarray]:
+def pooled_metrics(weights: Weights, added: PatientSums, prevalence: float | None = None) -> dict[str, np.ndarray]:
     """Return every pooled metric of one run under patient weights (n_draws, n_patients): name -> (n_draws,)."""
     count = {name: (weights @ by_patient).T for name, by_patient in added.counts.items()}
     found = {metric: compute(count[name]) for metric, (name, compute) in COUNTED.items() if name in count}
@@ -160,14 +169,14 @@ def summarise(rows: Aligned, weights: Weights, prevalence: float | None) -> Iter
     rows = rows.with_both_classes()
     n_parts = len(np.unique(rows.folds))
     drawn = mean_areas(weights, rows.labels, rows.logit, rows.patients, rows.parts)
-    areas = auc.cross_validated(rows.labels, rows.logit, rows.patients, rows.folds, rows.runs)
+    areas = auc.cross_validated_delong(rows.labels, rows.logit, rows.patients, rows.folds, rows.runs)
     for arm, name in enumerate(rows.arms):
-        row = _Row(rows, name, weights)
+        row = ArmLines(rows, name, weights)
         yield from _roc_auc(row, rows, arm, areas, drawn[arm])
         for metric, values in within_folds(weights, rows, arm).items():
             yield from row.by_spread(metric, values, areas.df, n_parts)
-        runs = [sums(rows.where(rows.runs == run), arm, weights.shape[1]) for run in range(rows.n_runs)]
-        draws = [pooled(weights, added, prevalence) for added in runs]
+        runs = [add_up(rows.where(rows.runs == run), arm, weights.shape[1]) for run in range(rows.n_runs)]
+        draws = [pooled_metrics(weights, added, prevalence) for added in runs]
         for metric in draws[0]:
             values = np.mean([draw[metric] for draw in draws], axis=0)
             if metric in ERRORS:
@@ -177,7 +186,7 @@ def summarise(rows: Aligned, weights: Weights, prevalence: float | None) -> Iter
         yield from _calibration(row, rows, arm)
 
 
-class _Row:
+class ArmLines:
     """Makes lines of one arm and level."""
 
     def __init__(self, rows: Aligned, arm: str, weights: Weights) -> None:
@@ -232,7 +241,9 @@ class _Row:
         )
 
 
-def _roc_auc(row: _Row, rows: Aligned, arm: int, areas: auc.Areas, drawn: np.ndarray) -> Iterator[dict[str, object]]:
+def _roc_auc(
+    row: ArmLines, rows: Aligned, arm: int, areas: auc.Areas, drawn: np.ndarray
+) -> Iterator[dict[str, object]]:
     value, se = float(areas.value[arm]), float(areas.se[arm])
     method, note = DELONG, ""
     if areas.undetermined:
@@ -249,13 +260,13 @@ def _roc_auc(row: _Row, rows: Aligned, arm: int, areas: auc.Areas, drawn: np.nda
     yield row.bootstrap("roc_auc", drawn, primary=False)
     scores = fold_scores(rows, arm)
     given = "" if scores.shape[2] > 1 else ", given this training seed"
-    folds, repeated = of_folds(scores), procedure(scores, se**2, areas.df)
+    folds, repeated = fold_mean(scores), procedure(scores, se**2, areas.df)
     about_the_procedure = {CORRECTED: folds.interval(), PROCEDURE: repeated.interval()}
     if np.isnan(repeated.se):
-        about_the_procedure[BOUNDED] = wider(folds.interval(), least(scores, se**2, areas.df).interval())
+        about_the_procedure[BOUNDED] = wider(folds.interval(), lower_bound(scores, se**2, areas.df).interval())
     for method, (low, high) in about_the_procedure.items():
         if not np.isnan(low):
-            ends = logit_scaled(folds.value, (high - low) / 2)
+            ends = on_logit_scale(folds.value, (high - low) / 2)
             note = f"{folds.n_scores} fold scores{given}, logit scale"
             yield row.line("roc_auc", folds.value, ends, method, estimand="E2", primary=False, note=note)
     if rows.n_runs == 1:
@@ -275,7 +286,9 @@ def fold_scores(rows: Aligned, arm: int) -> np.ndarray:
     return found
 
 
-def _pooled_metric(row: _Row, metric: str, runs: list[Sums], draws: np.ndarray) -> Iterator[dict[str, object]]:
+def _pooled_metric(
+    row: ArmLines, metric: str, runs: list[PatientSums], draws: np.ndarray
+) -> Iterator[dict[str, object]]:
     value = float(draws[0])
     if metric in PROPORTIONS:
         above, below = PROPORTIONS[metric]
@@ -293,7 +306,7 @@ def _pooled_metric(row: _Row, metric: str, runs: list[Sums], draws: np.ndarray) 
         yield row.bootstrap(metric, draws)
 
 
-def _calibration(row: _Row, rows: Aligned, arm: int) -> Iterator[dict[str, object]]:
+def _calibration(row: ArmLines, rows: Aligned, arm: int) -> Iterator[dict[str, object]]:
     """Recalibrate the calibrated probabilities; several runs are averaged, and so are their standard errors."""
     fits = []
     runs = rows.runs

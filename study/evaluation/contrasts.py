@@ -11,8 +11,8 @@ from study.evaluation.units import Aligned
 from study.evaluation.verdicts import disagreement, sentence
 from study.stats import auc
 from study.stats.auc import t_interval, t_p
-from study.stats.comparison import Comparison, Pair, compare, fold_areas, judged
-from study.stats.resampled import spread
+from study.stats.comparison import Comparison, Pair, compare, fold_areas, judge
+from study.stats.corrected_t import spread
 
 
 def pair_of(rows: Aligned, first: str, second: str) -> Pair:
@@ -50,7 +50,7 @@ def compare_arms(
     return pd.DataFrame(
         [
             asdict(comparison) | {"sentence": sentence(comparison, delta), "disagreement": disagreement(comparison)}
-            for comparison in judged(found, delta=delta, n_declared=len(contrasts))
+            for comparison in judge(found, delta=delta, n_declared=len(contrasts))
         ]
     )
 
@@ -66,7 +66,7 @@ def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFram
         for first, second in contrasts:
             if first in rows.arms and second in rows.arms:
                 pair = pair_of(compared, first, second)
-                areas = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
+                areas = auc.cross_validated_delong(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
                 difference, se = areas.difference(0, 1)
                 low, high = t_interval(difference, se, areas.df)
                 found.append(
@@ -94,7 +94,7 @@ def against_baseline(rows: Aligned, declared: Sequence[tuple[str, str]]) -> pd.D
     for arm in rows.arms:
         if BASELINE in rows.arms and arm != BASELINE and frozenset((arm, BASELINE)) not in tested:
             pair = pair_of(rows, arm, BASELINE)
-            areas = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
+            areas = auc.cross_validated_delong(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
             difference, se = areas.difference(0, 1)
             low, high = t_interval(difference, se, areas.df)
             found.append({"first": arm, "second": BASELINE, "difference": difference, "low": low, "high": high})
@@ -113,7 +113,7 @@ def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.Da
     found = []
     for first, second in [(arm, None) for arm in rows.arms] + pairs:
         pair = pair_of(rows, first, second or first)
-        areas = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
+        areas = auc.cross_validated_delong(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
         by_arm = fold_areas(pair)
         if second is None:
             scores, variance = by_arm[0], float(areas.covariance[0, 0])

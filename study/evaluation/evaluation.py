@@ -16,7 +16,7 @@ from study.design.study_file import BASELINE
 from study.evaluation import contrasts, groups
 from study.evaluation.arm_metrics import AREAS, COUNTED, METRICS, MIN_SPECIFICITY, RESTATED, summarise
 from study.evaluation.frames import EVALUATION
-from study.evaluation.misclassification import errors as wrong_units
+from study.evaluation.misclassification import errors_by_arm
 from study.evaluation.units import LEVELS, Aligned, align, all_units, cell_units, pool
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
@@ -65,7 +65,7 @@ class Evaluation:
             object.__setattr__(self, name, frame.check(getattr(self, name), f"Evaluation.{name}"))
 
     @property
-    def calibrated(self) -> bool:
+    def is_calibrated(self) -> bool:
         """Whether there were validation rows, so that probabilities are calibrated and thresholds exist."""
         return not self.summary.empty and bool((self.summary["metric"] == "sensitivity_at_90_specificity").any())
 
@@ -122,7 +122,7 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
             levels, unit, groups.subgroup_columns(study.cohort, protocol.subgroups), study.cohort, weights
         ),
         confusion=_confusion(levels),
-        errors=wrong_units(primary),
+        errors=errors_by_arm(primary),
         scores=scores,
         gaps=tuple(gaps),
         unit=unit,

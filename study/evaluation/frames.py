@@ -93,12 +93,12 @@ class Frame:
             return self.empty()
         known = {column.name: column for column in self.columns}
         missing = [column.name for column in self.columns if column.required and column.name not in frame]
-        unknown = [column for column in frame if column not in known]
+        unknown = [column for column in map(str, frame) if column not in known]
         if missing or unknown:
             raise ValueError(
                 f"{name}: columns missing: {missing}; not documented in study.evaluation.frames: {unknown}"
             )
-        for column in frame if len(frame) else ():
+        for column in map(str, frame) if len(frame) else ():
             if not known[column].fits(frame[column]):
                 raise ValueError(f"{name}.{column}: {frame[column].dtype} where a {known[column].kind} is documented")
         return frame

@@ -10,7 +10,7 @@ from scipy.stats import chi2
 
 from mmbc.data.cohort import Cohort
 from mmbc.errors import CohortError, nearest
-from study.evaluation.arm_metrics import BOOTSTRAP, DELONG, N_BINS, NO_INTERVAL, _Row, raw_probs
+from study.evaluation.arm_metrics import BOOTSTRAP, DELONG, N_BINS, NO_INTERVAL, ArmLines, raw_probs
 from study.evaluation.units import UNIT_KEYS, Aligned
 from study.stats import auc
 from study.stats.bootstrap import percentile_interval
@@ -39,18 +39,20 @@ def by_class(rows: Aligned, weights: np.ndarray) -> Iterator[dict[str, object]]:
         compared = rows.where((rows.labels == 1) | (rows.rows["status"] == status).to_numpy()).with_both_classes()
         if not len(compared.rows):
             continue
-        areas = auc.cross_validated(compared.labels, compared.logit, compared.patients, compared.folds, compared.runs)
+        areas = auc.cross_validated_delong(
+            compared.labels, compared.logit, compared.patients, compared.folds, compared.runs
+        )
         for arm, name in enumerate(rows.arms):
             value, se = float(areas.value[arm]), float(areas.se[arm])
-            row = _Row(compared, name, weights)
+            row = ArmLines(compared, name, weights)
             yield row.line(f"against {status}", value, auc.logit_interval(value, se), DELONG)
     if rows.rows["site"].nunique() > 1:
-        concordant, pairs = _within(rows, rows.rows["site"].to_numpy(), weights)
+        concordant, pairs = _pairs_within(rows, rows.rows["site"].to_numpy(), weights)
         for arm, name in enumerate(rows.arms):
-            yield _Row(rows, name, weights).bootstrap("within sites", ratio(concordant[arm], pairs))
+            yield ArmLines(rows, name, weights).bootstrap("within sites", ratio(concordant[arm], pairs))
 
 
-def _within(rows: Aligned, groups: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pairs_within(rows: Aligned, groups: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the concordant (n_arms, n_draws) and all pairs (n_draws,) within test parts and groups, added up."""
     concordant, pairs = np.zeros((len(rows.arms), len(weights))), np.zeros(len(weights))
     parts = rows.parts
@@ -71,9 +73,13 @@ def subgroup_columns(cohort: Cohort, asked: Sequence[str]) -> dict[str, pd.Serie
     """
     images = cohort.images
     if asked:
-        return {name: _grouped(images[_known(images, name)], name) for name in asked if _known(images, name)}
-    usual = {name: _usual(images, name) for name in ("age", "density", "view", "site")}
-    found = {column or name: _grouped(images[column], name) for name, column in usual.items() if column}
+        return {
+            name: _categories(images[_column_named(images, name)], name)
+            for name in asked
+            if _column_named(images, name)
+        }
+    usual = {name: _usual_column(images, name) for name in ("age", "density", "view", "site")}
+    found = {column or name: _categories(images[column], name) for name, column in usual.items() if column}
     return {name: groups for name, groups in found.items() if groups[groups != UNKNOWN].nunique() > 1}
 
 
@@ -85,24 +91,24 @@ def check_subgroups(cohort: Cohort, asked: Sequence[str]) -> None:
     """
     columns = [name for name in cohort.images.columns if name not in NOT_GROUPS]
     for number, name in enumerate(asked):
-        if _known(cohort.images[columns], name) == "":
+        if _column_named(cohort.images[columns], name) == "":
             raise CohortError(f"protocol.subgroups: no column {name!r} to group by; {nearest(name, columns)}")
         if name.lower() in (other.lower() for other in asked[:number]):
             raise CohortError(f"protocol.subgroups: {name!r} is named twice")
 
 
-def _usual(images: pd.DataFrame, name: str) -> str:
+def _usual_column(images: pd.DataFrame, name: str) -> str:
     """Return the column of this name, or one that begins with it as a word (`Age (years)`), or ''."""
     words = {str(column): re.split(r"[\W_]+", str(column).lower())[0] for column in images.columns}
-    return _known(images, name) or next((column for column, word in words.items() if word == name), "")
+    return _column_named(images, name) or next((column for column, word in words.items() if word == name), "")
 
 
-def _known(images: pd.DataFrame, name: str) -> str:
+def _column_named(images: pd.DataFrame, name: str) -> str:
     """Return the column of this name, whatever its case, or ''."""
     return next((str(column) for column in images.columns if str(column).lower() == name.lower()), "")
 
 
-def _grouped(column: pd.Series, name: str) -> pd.Series:
+def _categories(column: pd.Series, name: str) -> pd.Series:
     """Return the column as ordered text categories, the unknown last."""
     if not pd.api.types.is_numeric_dtype(column):
         text = column.astype("string")
@@ -167,7 +173,7 @@ def _by_group(rows: Aligned, column: str, groups: pd.Series, weights: np.ndarray
             "suppressed": small,
         }
         if not small:
-            concordant, pairs = _within(inside, np.zeros(len(inside.rows)), weights)
+            concordant, pairs = _pairs_within(inside, np.zeros(len(inside.rows)), weights)
             draws[group] = np.stack([ratio(row, pairs) for row in concordant])
     found = []
     for arm, name in enumerate(rows.arms):
@@ -256,7 +262,9 @@ def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd
     found = []
     for arm, name in enumerate(rows.arms):
         prob = at_prevalence(np.clip(rows.prob[arm], EDGE, 1 - EDGE), from_prevalence, prevalence)
-        hits, alarms = (_called(prob, side, rows.patients, thresholds, n_patients) for side in (positive, ~positive))
+        hits, alarms = (
+            _count_calls(prob, side, rows.patients, thresholds, n_patients) for side in (positive, ~positive)
+        )
         sensitivity = ratio(weights @ hits, n_positive[:, None])  # (n_draws, n_thresholds)
         specificity = 1 - ratio(weights @ alarms, n_negative[:, None])
         for place, threshold in enumerate(thresholds):
@@ -277,7 +285,7 @@ def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd
     return pd.DataFrame(found)
 
 
-def _called(
+def _count_calls(
     prob: np.ndarray, side: np.ndarray, patients: np.ndarray, thresholds: np.ndarray, n_patients: int
 ) -> np.ndarray:
     """Return how many of a patient's rows of one class are called at each threshold: (n_patients, n_thresholds)."""

@@ -6,7 +6,7 @@ import pandas as pd
 from study.evaluation.units import UNIT_KEYS, Aligned
 
 
-def errors(rows: Aligned) -> pd.DataFrame:
+def errors_by_arm(rows: Aligned) -> pd.DataFrame:
     """Return one line per unit and arm, over all runs.
 
     Columns: the unit's ids, status, site, label, arm, mean_prob (calibrated, mean over repeats and seeds), wrong (share
@@ -30,7 +30,7 @@ def errors(rows: Aligned) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True)
 
 
-def shared(found: pd.DataFrame, level: str) -> pd.DataFrame:
+def errors_by_unit(found: pd.DataFrame, level: str) -> pd.DataFrame:
     """Return one line per unit: in how many arms it is wrong in most runs, and the mean probability over arms.
 
     Columns: the unit's ids, status, site, label, n_wrong, n_arms, mean_prob, distance (of the probability from the

@@ -16,7 +16,7 @@ from study.evaluation.frames import UNITS
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
 from study.stats.metrics import roc_auc
-from study.stats.operating import threshold_at_sensitivity, threshold_at_specificity
+from study.stats.thresholds import threshold_at_sensitivity, threshold_at_specificity
 
 LEVELS = ("patient", "breast", "image")
 UNIT_KEYS = {
@@ -81,10 +81,10 @@ def cell_units(rows: pd.DataFrame, level: str, protocol: Protocol) -> tuple[pd.D
     Columns added to those of `pool`: `prob_calibrated` and `CALLS`.
     """
     how = protocol.pool_views, protocol.pool_breasts
-    return _calibrated(*(pool(rows[rows["part"] == part], level, *how) for part in ("validation", "test")))
+    return _calibrate(*(pool(rows[rows["part"] == part], level, *how) for part in ("validation", "test")))
 
 
-def _calibrated(validation: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+def _calibrate(validation: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return the test units with probabilities and calls from the validation units of the same cell; and a gap, or ''.
 
     Without validation units (predictions of a model trained elsewhere) probabilities are taken as given, and there is
@@ -194,7 +194,7 @@ def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
         parts = {cell: rows.drop(columns=[*keys, "part"]) for cell, rows in pooled.groupby([*keys, "part"], sort=False)}
         for coordinates in study.predictions[keys].drop_duplicates().itertuples(index=False, name=None):
             empty = pooled.iloc[:0]
-            units, gap = _calibrated(*(parts.get((*coordinates, part), empty) for part in ("validation", "test")))
+            units, gap = _calibrate(*(parts.get((*coordinates, part), empty) for part in ("validation", "test")))
             named: dict[str, Any] = dict(zip(keys, coordinates, strict=True))
             frames.append(units.assign(level=level, **named))
             if gap:

@@ -44,7 +44,9 @@ def sentence(c: Comparison, delta: float) -> str:
         )
     needed = c.n_patients * ((c.e2_high - c.e2_low) / 2 / delta) ** 2
     about = (
-        f"; about {_rounded(needed)} patients would narrow that interval to ±{delta:g}" if needed > c.n_patients else ""
+        f"; about {_round_up(needed)} patients would narrow that interval to ±{delta:g}"
+        if needed > c.n_patients
+        else ""
     )
     return (
         f"The comparison of {c.first} with {c.second} is inconclusive: AUC difference {found}, compatible with "
@@ -87,7 +89,7 @@ def _span(low: float, high: float) -> str:
     return f"{difference(low)} to {difference(high)}"
 
 
-def _rounded(n: float) -> str:
+def _round_up(n: float) -> str:
     """Round up to two digits: more would pretend."""
     step = 10 ** max(len(str(int(n))) - 2, 0)
     return f"{int(np.ceil(n / step) * step):,}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmbc.files import write_atomically
 from study.evaluation.evaluation import Evaluation
-from study.evaluation.side_by_side import Together
+from study.evaluation.joint_study import JointStudy
 from study.reporting.document import Content
 from study.reporting.figures.catalogue import catalogue
 from study.reporting.html.page import page
@@ -20,7 +20,7 @@ TABLES = ("main", "comparisons", "comparisons_by_class", "auc_by_class", "auc_by
 FIGURES = ("contrasts", "main", "auc_by_fold")
 
 
-def write_comparison(joined: Together, evaluation: Evaluation, folder: Path) -> Path:
+def write_comparison(joined: JointStudy, evaluation: Evaluation, folder: Path) -> Path:
     """Write `report.md`, `report.html`, `tables/`, `tables.xlsx`, `tables.docx` and `figures/`; return the report's path."""
     study = joined.study
     tables = {table.name: table for table in all_tables(study, evaluation) if table.name in TABLES}
@@ -48,7 +48,7 @@ def write_comparison(joined: Together, evaluation: Evaluation, folder: Path) -> 
     return folder / "report.md"
 
 
-def _settings(joined: Together) -> PaperTable:
+def _settings(joined: JointStudy) -> PaperTable:
     shown = joined.differing.astype(object).where(joined.differing.notna(), "none").astype(str)
     caption = "Settings that differ between the studies. What is found below is about all of these together."
     return PaperTable(
@@ -56,7 +56,7 @@ def _settings(joined: Together) -> PaperTable:
     )
 
 
-def compose(joined: Together, content: Content, title: str) -> str:
+def compose(joined: JointStudy, content: Content, title: str) -> str:
     """Return the report's Markdown."""
     study, evaluation = joined.study, content.evaluation
     notes = "\n".join(f"- {note}" for note in joined.notes)

@@ -71,10 +71,10 @@ def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def delong(labels: np.ndarray, scores: np.ndarray) -> Areas:
     """Return AUCs and covariance for independent rows (DeLong et al. 1988)."""
-    return clustered(labels, scores, np.arange(len(labels)))
+    return clustered_delong(labels, scores, np.arange(len(labels)))
 
 
-def clustered(labels: np.ndarray, scores: np.ndarray, patients: np.ndarray) -> Areas:
+def clustered_delong(labels: np.ndarray, scores: np.ndarray, patients: np.ndarray) -> Areas:
     """Return AUCs and covariance for rows clustered in patients (Obuchowski 1997).
 
     With one row a patient it is DeLong's.
@@ -121,7 +121,7 @@ def _correction(n: int) -> float:
     return n / (n - 1) if n > 1 else float("nan")
 
 
-def cross_validated(
+def cross_validated_delong(
     labels: np.ndarray, scores: np.ndarray, patients: np.ndarray, folds: np.ndarray, runs: np.ndarray | None = None
 ) -> Areas:
     """Return the mean of within-fold AUCs and its covariance, over patients.

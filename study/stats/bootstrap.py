@@ -47,7 +47,7 @@ def logit_t_interval(
     Args:
         value: the estimate.
         replicates: (n_replicates,); NaN are left out.
-        df: degrees of freedom: patients of the rarer class less one for each test part (`auc.cross_validated`).
+        df: degrees of freedom: patients of the rarer class less one for each test part (`auc.cross_validated_delong`).
         n_parts: test parts of a run.
         level: of the interval.
 

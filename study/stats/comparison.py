@@ -19,7 +19,7 @@ from study.stats.auc import t_interval, t_p
 from study.stats.bootstrap import percentile_interval
 from study.stats.kernel import mean_areas
 from study.stats.permutation import exchange_contributions, permutation_p
-from study.stats.procedure import BOUNDED, CORRECTED, PROCEDURE, least, of_folds, procedure, wider
+from study.stats.procedure import BOUNDED, CORRECTED, PROCEDURE, fold_mean, lower_bound, procedure, wider
 
 ALPHA = 0.05
 SEEDS_NEEDED = 3
@@ -76,7 +76,7 @@ class Comparison:
         permutation_p: exchange of whole patients, within-fold ranks.
         n_patients, n_scores, n_seeds: patients, fold scores J and training seeds behind it.
         e1_p_holm, e2_p_holm: adjusted over the declared contrasts (Holm 1979).
-        verdict: one of `VERDICTS`; '' before `judged`.
+        verdict: one of `VERDICTS`; '' before `judge`.
     """
 
     first: str
@@ -132,17 +132,17 @@ def compare(
         delta: half width of the region of practical equivalence.
         n_permutations: drawn exchanges.
     """
-    areas = auc.cross_validated(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
+    areas = auc.cross_validated_delong(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
     difference, se = areas.difference(0, 1)
     scores = fold_areas(pair)
     change = scores[0] - scores[1]
-    folds, repeated = of_folds(change), procedure(change, se**2, areas.df)
+    folds, repeated = fold_mean(change), procedure(change, se**2, areas.df)
     one_repeat = np.isnan(repeated.se)
-    bound = least(change, se**2, areas.df) if one_repeat else repeated
+    bound = lower_bound(change, se**2, areas.df) if one_repeat else repeated
     drawn = mean_areas(weights, pair.labels, pair.scores, pair.patients, pair.parts)
     contributions = exchange_contributions(pair.labels, pair.scores[0], pair.scores[1], pair.patients, pair.parts)
-    e1 = _possible(t_interval(difference, se, areas.df))
-    e2, wide = (_possible(wider(folds.interval(level), bound.interval(level))) for level in (0.95, 0.9))
+    e1 = _clip(t_interval(difference, se, areas.df))
+    e2, wide = (_clip(wider(folds.interval(level), bound.interval(level))) for level in (0.95, 0.9))
     worse, same, better = folds.probabilities(delta)
     boot = percentile_interval(drawn[0] - drawn[1])
     return Comparison(
@@ -170,7 +170,7 @@ def compare(
     )
 
 
-def _possible(interval: tuple[float, float]) -> tuple[float, float]:
+def _clip(interval: tuple[float, float]) -> tuple[float, float]:
     """Return the part of an interval between -1 and 1, where differences of AUCs lie."""
     return max(interval[0], -1.0), min(interval[1], 1.0)
 
@@ -186,7 +186,7 @@ def fold_areas(pair: Pair) -> np.ndarray:
     return found
 
 
-def judged(comparisons: Sequence[Comparison], *, delta: float, n_declared: int = 0) -> list[Comparison]:
+def judge(comparisons: Sequence[Comparison], *, delta: float, n_declared: int = 0) -> list[Comparison]:
     """Adjust p values over the declared contrasts and reach a verdict on each.
 
     A declared contrast that has no numbers yet still counts: an unfinished study must not show smaller p values.

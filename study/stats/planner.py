@@ -107,7 +107,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Needed:
+class SampleSize:
     """How many patients reach an aim; None, with the reason, where no reasonable number does."""
 
     n_patients: int | None
@@ -147,10 +147,10 @@ class PlanResult:
     equivalence_half_width: float
     delta_fits: bool
     equivalence_chance: float
-    patients_precision: Needed
-    patients_difference_e1: Needed
-    patients_difference_e2: Needed
-    patients_equivalence: Needed
+    patients_precision: SampleSize
+    patients_difference_e1: SampleSize
+    patients_difference_e2: SampleSize
+    patients_equivalence: SampleSize
 
 
 def auc_variance(auc: float, n_positive: float, n_negative: float, shared: float = 1.0) -> float:
@@ -229,17 +229,17 @@ def difference_power(effect: float, df: float) -> float:
     The upper tail of the noncentral t distribution: the normal probability averaged over the estimated standard
     deviation.
     """
-    return float(special.ndtr(effect - t_quantile(df, 0.975) * _estimated_over_true(df)).mean())
+    return float(special.ndtr(effect - t_quantile(df, 0.975) * _sd_ratios(df)).mean())
 
 
 def equivalence_power(margin: float, df: float) -> float:
     """Probability that the 90 % t interval of a true difference of 0 lies within `margin` standard errors of 0."""
-    room = margin - t_quantile(df, 0.95) * _estimated_over_true(df)
+    room = margin - t_quantile(df, 0.95) * _sd_ratios(df)
     return float(np.maximum(2 * special.ndtr(room) - 1, 0.0).mean())
 
 
 @cache
-def _estimated_over_true(df: float) -> np.ndarray:
+def _sd_ratios(df: float) -> np.ndarray:
     """Quantiles (n_quantiles,) of the estimated over the true standard deviation of a normal sample."""
     return np.ones(1) if math.isinf(df) else np.sqrt(2 * special.gammaincinv(df / 2, QUANTILES) / df)
 
@@ -257,7 +257,7 @@ def fewest_patients(inputs: Plan) -> int:
     return math.ceil(inputs.folds / min(inputs.prevalence, 1 - inputs.prevalence) - 1e-9)
 
 
-def patients_needed(inputs: Plan, reached: Callable[[Plan], bool]) -> Needed:
+def patients_needed(inputs: Plan, reached: Callable[[Plan], bool]) -> SampleSize:
     """Return the smallest number of patients with which a plan that is otherwise the same reaches an aim.
 
     Args:
@@ -267,11 +267,11 @@ def patients_needed(inputs: Plan, reached: Callable[[Plan], bool]) -> Needed:
     fewest = low = fewest_patients(inputs)
     high = MOST_PATIENTS
     if low > high or not reached(replace(inputs, n_patients=high)):
-        return Needed(None, f"more than {MOST_PATIENTS:,} patients")
+        return SampleSize(None, f"more than {MOST_PATIENTS:,} patients")
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if reached(replace(inputs, n_patients=middle)) else (middle + 1, high)
-    return Needed(low, "the fewest that the folds allow" if low == fewest else "")
+    return SampleSize(low, "the fewest that the folds allow" if low == fewest else "")
 
 
 def plan(inputs: Plan) -> PlanResult:

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import norm
 
 from study.stats import auc
-from study.stats.resampled import Corrected, corrected
+from study.stats.corrected_t import CorrectedMean, corrected_mean
 
 PROCEDURE = "patients, training and repeats"
 CORRECTED = "Nadeau-Bengio corrected t"
@@ -55,7 +55,7 @@ def procedure(scores: np.ndarray, patient_variance: float, df: float) -> Procedu
 
     Args:
         scores: (n_repeats, n_folds, n_seeds) fold scores or differences; at least two repeats.
-        patient_variance: of their mean, over test patients (`auc.cross_validated`).
+        patient_variance: of their mean, over test patients (`auc.cross_validated_delong`).
         df: degrees of freedom of that variance.
     """
     n_repeats, n_folds, _ = scores.shape
@@ -71,7 +71,7 @@ def patients_and_training(patient_variance: float, n_folds: int) -> float:
     return patient_variance * n_folds / (n_folds - 1) if n_folds > 1 else float("nan")
 
 
-def least(scores: np.ndarray, patient_variance: float, df: float) -> Procedure:
+def lower_bound(scores: np.ndarray, patient_variance: float, df: float) -> Procedure:
     """Return what patients and training sets allow where one repeat does not show what splits add; arguments as `procedure`."""
     variance = patients_and_training(patient_variance, scores.shape[1])
     return Procedure(float(scores.mean()), float(np.sqrt(variance)), df)
@@ -82,14 +82,14 @@ def wider(first: tuple[float, float], second: tuple[float, float]) -> tuple[floa
     return second if second[1] - second[0] > first[1] - first[0] else first
 
 
-def of_folds(scores: np.ndarray) -> Corrected:
+def fold_mean(scores: np.ndarray) -> CorrectedMean:
     """Return the mean of fold scores (n_repeats, n_folds, n_seeds), seeds averaged first, with Nadeau and Bengio's variance."""
     by_fold = scores.mean(axis=2)
     if by_fold.shape[1] < 2:
-        return Corrected(float(by_fold.mean()), float("nan"), by_fold.size)
-    return corrected(by_fold, 1 / (by_fold.shape[1] - 1))
+        return CorrectedMean(float(by_fold.mean()), float("nan"), by_fold.size)
+    return corrected_mean(by_fold, 1 / (by_fold.shape[1] - 1))
 
 
-def logit_scaled(value: float, half_width: float) -> tuple[float, float]:
+def on_logit_scale(value: float, half_width: float) -> tuple[float, float]:
     """Return the interval of an AUC whose half width on its own scale is given, on the logit scale; (NaN, NaN) at 0 and 1."""
     return auc.logit_interval(value, half_width / norm.ppf(0.975))

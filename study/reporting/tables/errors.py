@@ -4,7 +4,7 @@ import pandas as pd
 
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
-from study.evaluation.misclassification import shared
+from study.evaluation.misclassification import errors_by_unit
 from study.evaluation.units import UNIT_KEYS
 from study.reporting.tables.base import ABSENT, PaperTable, nothing
 from study.text.format import probability
@@ -26,7 +26,7 @@ def errors_by_class_table(evaluation: Evaluation) -> PaperTable:
         cells = {row["arm"]: f"{row['wrong']:.0f} ({100 * row['share']:.1f} %)" for row in mine.to_dict("records")}
         side = "positive" if label == 1 else "negative"
         rows.append({"Class": f"{status} ({side})", units: str(mine["n"].iloc[0])} | cells)
-    kind = "calibrated probability" if evaluation.calibrated else "probability"
+    kind = "calibrated probability" if evaluation.is_calibrated else "probability"
     caption = (
         f"{units} whose {kind} lay on the other side of 0.5 than their label: mean number over repeats and "
         "seeds (share of the class). At 0.5 the rarer class shows more errors; it is no operating point."
@@ -39,7 +39,9 @@ def errors_table(evaluation: Evaluation) -> PaperTable:
     arms = evaluation.errors[evaluation.errors["arm"] != BASELINE] if not evaluation.errors.empty else evaluation.errors
     if arms.empty:
         return nothing("errors")
-    data = shared(arms, evaluation.unit).sort_values("distance", ascending=False, kind="stable", ignore_index=True)
+    data = errors_by_unit(arms, evaluation.unit).sort_values(
+        "distance", ascending=False, kind="stable", ignore_index=True
+    )
     worst = pd.concat([data[data["label"] == label].head(LISTED) for label in (1, 0)])
     ids = [key for key in UNIT_KEYS[evaluation.unit] if key != "case_id"]
     shown = pd.DataFrame(
@@ -55,7 +57,7 @@ def errors_table(evaluation: Evaluation) -> PaperTable:
             for row in worst.to_dict("records")
         ]
     )
-    kind = "calibrated probability" if evaluation.calibrated else "probability"
+    kind = "calibrated probability" if evaluation.is_calibrated else "probability"
     caption = (
         f"The {LISTED} positive and {LISTED} negative {evaluation.unit}s whose out-of-fold {kind} (mean over arms but "
         "the baseline, repeats and seeds) was furthest from the label; all are in the CSV."

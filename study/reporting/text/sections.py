@@ -10,7 +10,7 @@ from study.design.folds import table as fold_counts
 from study.design.folds import warnings
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
-from study.evaluation.misclassification import shared
+from study.evaluation.misclassification import errors_by_unit
 from study.records.stored_study import StoredStudy, without_paths
 from study.reporting.facts.search_facts import calibrated_on, is_nested
 from study.reporting.facts.sentences import configs
@@ -112,9 +112,8 @@ def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = Fal
     large = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "calibration_in_the_large")]
     if slopes.empty:
         return ""
-    fitted = (
-        f"after Platt scaling on {calibrated_on(study)}" if evaluation.calibrated else "of the probabilities as given"
-    )
+    scaled = f"after Platt scaling on {calibrated_on(study)}"
+    fitted = scaled if evaluation.is_calibrated else "of the probabilities as given"
     values = [
         f"{r['arm']} {interval('calibration_slope', r['value'], r['low'], r['high'])}"
         for r in slopes.to_dict("records")
@@ -181,7 +180,7 @@ def errors(study: StoredStudy, evaluation: Evaluation) -> str:
     """Say how many units all arms get wrong, and how many none does."""
     if evaluation.errors.empty:
         return ""
-    units = shared(evaluation.errors[evaluation.errors["arm"] != BASELINE], evaluation.unit)
+    units = errors_by_unit(evaluation.errors[evaluation.errors["arm"] != BASELINE], evaluation.unit)
     if units.empty:
         return ""
     n_arms = int(units["n_arms"].max())

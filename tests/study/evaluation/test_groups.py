@@ -56,7 +56,7 @@ def test_a_stored_nan_is_refused_with_its_cell(stored):
 
 def test_within_groups_only_pairs_of_the_same_group_count(aligned):
     run = aligned.where(aligned.runs == 0)
-    concordant, pairs = groups._within(run, run.rows["site"].to_numpy(), ones(run))
+    concordant, pairs = groups._pairs_within(run, run.rows["site"].to_numpy(), ones(run))
     total = 0.0
     for _, rows in run.rows.groupby(["fold", "site"]):
         labels, scores = rows["label"].to_numpy(), run.logit[0, rows.index]
@@ -95,16 +95,16 @@ def test_a_patient_is_in_the_subgroup_of_most_of_her_images():
         ],
         columns=["patient_id", "case_id", "breast", "image_id", "age", "view"],
     )
-    level, group_of = groups.group_by_unit(images, groups._grouped(images["age"], "age"), "patient")
+    level, group_of = groups.group_by_unit(images, groups._categories(images["age"], "age"), "patient")
     assert level == "patient" and group_of.set_index("patient_id")["group"].to_dict() == {"A": "60", "B": "30"}
-    level, group_of = groups.group_by_unit(images, groups._grouped(images["age"], "age"), "breast")
+    level, group_of = groups.group_by_unit(images, groups._categories(images["age"], "age"), "breast")
     assert level == "breast" and group_of.set_index("case_id")["group"].to_dict() == {
         "A/1": "30",
         "A/2": "60",
         "B/1": "60",
         "B/2": "30",
     }
-    level, group_of = groups.group_by_unit(images, groups._grouped(images["view"], "view"), "patient")
+    level, group_of = groups.group_by_unit(images, groups._categories(images["view"], "view"), "patient")
     assert level == "image" and group_of.set_index("image_id")["group"]["a3"] == "MLO" and len(group_of) == 5
 
 
@@ -119,20 +119,20 @@ def test_subgroups_that_cannot_be_are_refused(stored):
 
 
 def test_groups_are_in_their_natural_order():
-    ages = groups._grouped(pd.Series([80.0, 30, 60, np.nan, 41, 42, 43, 44]), "age")
+    ages = groups._categories(pd.Series([80.0, 30, 60, np.nan, 41, 42, 43, 44]), "age")
     assert list(ages.cat.categories) == ["< 50", "50 to < 70", "≥ 70", "unknown"] and list(ages[:4]) == [
         "≥ 70",
         "< 50",
         "50 to < 70",
         "unknown",
     ]
-    levels = groups._grouped(pd.Series([10.0, 2, np.nan]), "level")
+    levels = groups._categories(pd.Series([10.0, 2, np.nan]), "level")
     assert list(levels.cat.categories) == ["2", "10", "unknown"] and list(levels) == ["10", "2", "unknown"]
-    dose = groups._grouped(pd.Series([0.0] * 6 + [1, 2, 3, 4, 5, 6, 7]), "dose")
+    dose = groups._categories(pd.Series([0.0] * 6 + [1, 2, 3, 4, 5, 6, 7]), "dose")
     assert list(dose.cat.categories) == ["< 0", "0 to < 3", "≥ 3", "unknown"], "terciles"
-    many_zeros = groups._grouped(pd.Series([0.0] * 20 + [1, 2, 3, 4, 5, 6, 7]), "dose")
+    many_zeros = groups._categories(pd.Series([0.0] * 20 + [1, 2, 3, 4, 5, 6, 7]), "dose")
     assert list(many_zeros.cat.categories) == ["< 0", "≥ 0", "unknown"], "terciles that are one value"
-    sites = groups._grouped(pd.Series(["B", None, "unknown", "A"]), "site")
+    sites = groups._categories(pd.Series(["B", None, "unknown", "A"]), "site")
     assert list(sites.cat.categories) == ["A", "B", "unknown"] and list(sites) == ["B", "unknown", "unknown", "A"]
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from study.evaluation.verdicts import disagreement, sentence
-from study.stats.comparison import Comparison, judged
+from study.stats.comparison import Comparison, judge
 from study.stats.procedure import CORRECTED, PROCEDURE
 
 
@@ -61,18 +61,18 @@ def a_comparison(**changed):
     ],
 )
 def test_verdicts_in_their_order_and_their_words(changed, verdict, words):
-    found = judged([a_comparison(**changed)], delta=0.02)[0]
+    found = judge([a_comparison(**changed)], delta=0.02)[0]
     assert found.verdict == verdict and words in sentence(found, 0.02)
     assert "no difference" not in sentence(found, 0.02)
 
 
 def test_an_unfinished_contrast_counts_for_holm():
-    alone = judged([a_comparison(e2_p=0.02)], delta=0.02, n_declared=3)
+    alone = judge([a_comparison(e2_p=0.02)], delta=0.02, n_declared=3)
     assert alone[0].e2_p_holm == pytest.approx(0.06) and alone[0].verdict != "better"
 
 
 def test_holm_over_the_declared_contrasts_and_disagreement():
-    found = judged(
+    found = judge(
         [a_comparison(e2_p=0.02), a_comparison(e2_p=0.04), a_comparison(e2_p=0.9, corrected_p=0.9, permutation_p=0.2)],
         delta=0.02,
     )
@@ -87,5 +87,5 @@ def test_equivalence_by_the_fold_scores_alone_is_marked():
     c = a_comparison(
         e2_p=0.6, e1_p=0.5, e1_low=-0.03, e1_high=0.03, p_equivalent=0.97, e2_low_90=-0.025, e2_high_90=0.025
     )
-    found = judged([c], delta=0.02)[0]
+    found = judge([c], delta=0.02)[0]
     assert found.verdict == "inconclusive" and "P(equivalent) = 0.97" in disagreement(found)

@@ -11,9 +11,9 @@ from scipy.stats import chi2, norm, t
 from study.stats import auc, calibration, metrics, proportions
 from study.stats.bootstrap import patient_weights, percentile_interval
 from study.stats.comparison import holm
+from study.stats.corrected_t import corrected_mean
 from study.stats.kernel import areas, kernel
 from study.stats.permutation import exchange_contributions, permutation_p
-from study.stats.resampled import corrected
 
 REFERENCE = Path(__file__).resolve().parents[4] / "shared" / "reference"
 HERE = Path(__file__).parent
@@ -61,7 +61,9 @@ def test_clustered_delong_as_didsr(known):
     """DIDSR mitoticFigureCounts, aucMRMCcluster.rda and a rerun of doAUCcluster."""
     expected = known["clustered_delong"]["mitotic_WSI"]
     data = pd.read_csv(REFERENCE / expected["file"])
-    found = auc.clustered(data["truth"].to_numpy(), data[expected["scores"]].to_numpy().T, data["wsi"].to_numpy())
+    found = auc.clustered_delong(
+        data["truth"].to_numpy(), data[expected["scores"]].to_numpy().T, data["wsi"].to_numpy()
+    )
     assert found.value == pytest.approx(expected["auc"], rel=1e-9)
     assert np.diag(found.covariance) == pytest.approx(expected["var"], rel=1e-9)
     assert found.covariance[0, 1] == pytest.approx(expected["cov"], rel=1e-9)
@@ -73,7 +75,7 @@ def test_clustered_delong_as_didsr(known):
 def test_clustered_delong_of_the_grouped_data(known, grouped):
     expected = known["clustered_delong"]["synthetic"]
     labels, scores = grouped["y"].to_numpy(), grouped[MODELS].to_numpy().T
-    found = auc.clustered(labels, scores, grouped["patient_id"].to_numpy())
+    found = auc.clustered_delong(labels, scores, grouped["patient_id"].to_numpy())
     assert dict(zip(MODELS, found.value, strict=True)) == pytest.approx(expected["auc"], rel=1e-9)
     assert dict(zip(MODELS, np.diag(found.covariance), strict=True)) == pytest.approx(expected["var"], rel=1e-9)
     difference, se = found.difference(0, 1)
@@ -91,14 +93,14 @@ def test_clustered_delong_of_the_grouped_data(known, grouped):
 
 def test_fold_stratified_clustered_delong(known, grouped):
     expected = known["clustered_delong"]["foldstrat"]
-    found = auc.cross_validated(*columns(grouped))
+    found = auc.cross_validated_delong(*columns(grouped))
     assert found.value == pytest.approx([expected["mean_A"], expected["mean_B"]], rel=1e-9)
     assert found.se == pytest.approx([expected["SE_A"], expected["SE_B"]], rel=1e-9)
     assert found.difference(0, 1) == pytest.approx((expected["diff"], expected["SE_diff"]), rel=1e-9)
     for fold in range(5):
         rows = (grouped["fold"] == sorted(grouped["fold"].unique())[fold]).to_numpy()
         labels, scores, patients, _ = columns(grouped[rows])
-        part = auc.clustered(labels, scores, patients)
+        part = auc.clustered_delong(labels, scores, patients)
         assert part.value == pytest.approx([expected["fold_auc_A"][fold], expected["fold_auc_B"][fold]], rel=1e-9)
         assert part.covariance[0, 0] == pytest.approx(expected["fold_var_A"][fold], rel=1e-9)
 
@@ -132,12 +134,12 @@ def test_nadeau_bengio_as_correctr_and_scikit_learn(known):
     """R correctR's vignette; scikit-learn's example plot_grid_search_stats, whose Bayesian numbers are Benavoli's."""
     first = known["nadeau_bengio"]["correctR_resampled"]
     data = pd.read_csv(REFERENCE / first["file"])
-    found = corrected((data["x"] - data["y"]).to_numpy(), first["n2"] / first["n1"])
+    found = corrected_mean((data["x"] - data["y"]).to_numpy(), first["n2"] / first["n1"])
     assert found.value / found.se == pytest.approx(first["t"], rel=1e-9)
     assert found.p == pytest.approx(first["p"], rel=1e-8)
     second = known["nadeau_bengio"]["sklearn_doc"]
     data = pd.read_csv(REFERENCE / second["file"])
-    found = corrected((data["rbf"] - data["linear"]).to_numpy(), second["n_test"] / second["n_train"])
+    found = corrected_mean((data["rbf"] - data["linear"]).to_numpy(), second["n_test"] / second["n_train"])
     assert found.value / found.se == pytest.approx(second["t"], rel=1e-8)
     assert found.p / 2 == pytest.approx(second["p1"], rel=1e-8)
     _, same, better = found.probabilities(0.01)
@@ -151,7 +153,7 @@ def test_nadeau_bengio_as_correctr_and_scikit_learn(known):
 def test_the_correction_inflates_as_it_should(known, name, repeats, k):
     scores = np.random.default_rng(0).normal(size=(repeats, k))
     naive = scores.std(ddof=1) / np.sqrt(scores.size)
-    inflation = corrected(scores, 1 / (k - 1)).se / naive
+    inflation = corrected_mean(scores, 1 / (k - 1)).se / naive
     assert inflation == pytest.approx(known["nadeau_bengio"]["se_inflation"][name], rel=1e-9)
 
 

@@ -13,13 +13,13 @@ from sklearn.metrics import roc_auc_score
 from study.evaluation.verdicts import sentence
 from study.stats import auc, calibration, metrics, proportions
 from study.stats.bootstrap import logit_t_interval, patient_weights, percentile_interval
-from study.stats.comparison import BOUNDED, WIDER, Pair, compare, fold_areas, judged
+from study.stats.comparison import BOUNDED, WIDER, Pair, compare, fold_areas, judge
+from study.stats.corrected_t import corrected_mean, spread
 from study.stats.decision import at_prevalence, net_benefit, predictive_values, treat_all
 from study.stats.kernel import areas, kernel, mean_areas
-from study.stats.operating import threshold_at_sensitivity
 from study.stats.permutation import exchange_contributions, permutation_p
-from study.stats.procedure import logit_scaled, of_folds, procedure
-from study.stats.resampled import corrected, spread
+from study.stats.procedure import fold_mean, on_logit_scale, procedure
+from study.stats.thresholds import threshold_at_sensitivity
 
 
 def cohort(seed, n_patients=30, n_models=2, decimals=1):
@@ -41,7 +41,7 @@ seeds = st.integers(0, 10_000)
 @given(seeds)
 def test_duplicating_every_row_changes_no_clustered_variance_and_halves_the_independent_one(seed):
     labels, scores, patients = cohort(seed)
-    once, twice = (auc.clustered(*(np.tile(part, k) for part in (labels, scores, patients))) for k in (1, 2))
+    once, twice = (auc.clustered_delong(*(np.tile(part, k) for part in (labels, scores, patients))) for k in (1, 2))
     np.testing.assert_allclose(once.covariance, twice.covariance, rtol=1e-9)
     single = np.diag(auc.delong(labels, scores).covariance)
     double = np.diag(auc.delong(np.tile(labels, 2), np.tile(scores, 2)).covariance)
@@ -52,22 +52,22 @@ def test_duplicating_every_row_changes_no_clustered_variance_and_halves_the_inde
 @given(seeds)
 def test_flipping_labels_and_monotone_transforms_and_the_order_of_rows(seed):
     labels, scores, patients = cohort(seed)
-    found = auc.clustered(labels, scores, patients)
-    flipped = auc.clustered(1 - labels, scores, patients)
+    found = auc.clustered_delong(labels, scores, patients)
+    flipped = auc.clustered_delong(1 - labels, scores, patients)
     np.testing.assert_allclose(flipped.value, 1 - found.value)
     np.testing.assert_allclose(flipped.covariance, found.covariance, rtol=1e-9, atol=1e-15)
-    stretched = auc.clustered(labels, np.exp(scores / 3), patients)
+    stretched = auc.clustered_delong(labels, np.exp(scores / 3), patients)
     np.testing.assert_allclose(stretched.covariance, found.covariance, rtol=1e-9)
     order = np.random.default_rng(seed).permutation(len(labels))
-    shuffled = auc.clustered(labels[order], scores[:, order], patients[order])
+    shuffled = auc.clustered_delong(labels[order], scores[:, order], patients[order])
     np.testing.assert_allclose(shuffled.covariance, found.covariance, rtol=1e-9)
-    swapped = auc.clustered(labels, scores[::-1], patients)
+    swapped = auc.clustered_delong(labels, scores[::-1], patients)
     assert swapped.difference(0, 1) == pytest.approx((-found.difference(0, 1)[0], found.difference(0, 1)[1]))
 
 
 def test_singleton_clusters_are_delong_exactly():
     labels, scores, _ = cohort(3)
-    alone = auc.clustered(labels, scores, np.arange(len(labels)))
+    alone = auc.clustered_delong(labels, scores, np.arange(len(labels)))
     v10, v01 = auc.placements(labels, scores)
     expected = np.cov(v10) / v10.shape[1] + np.cov(v01) / v01.shape[1]
     np.testing.assert_allclose(alone.covariance, expected, rtol=1e-12)
@@ -108,9 +108,9 @@ def test_repeats_that_are_copies_add_nothing():
     """Averaging influence values over identical runs gives the variance of one run."""
     labels, scores, patients = cohort(5, n_patients=60)
     folds = patients % 5
-    once = auc.cross_validated(labels, scores, patients, folds)
+    once = auc.cross_validated_delong(labels, scores, patients, folds)
     runs = np.repeat(np.arange(4), len(labels))
-    copied = auc.cross_validated(*(np.tile(part, 4) for part in (labels, scores, patients, folds)), runs)
+    copied = auc.cross_validated_delong(*(np.tile(part, 4) for part in (labels, scores, patients, folds)), runs)
     np.testing.assert_allclose(copied.covariance, once.covariance, rtol=1e-12)
     np.testing.assert_allclose(copied.value, once.value)
 
@@ -121,7 +121,7 @@ def test_the_bootstrap_agrees_with_the_formula_and_repeats_itself():
     positive = np.bincount(patients, labels) > 0
     weights = patient_weights(2 * (np.arange(400) % 5) + positive, 3000, np.random.default_rng(0))
     drawn = mean_areas(weights, labels, scores, patients, folds)
-    found = auc.cross_validated(labels, scores, patients, folds)
+    found = auc.cross_validated_delong(labels, scores, patients, folds)
     np.testing.assert_allclose(np.cov(drawn), found.covariance, rtol=0.12)
     again = patient_weights(2 * (np.arange(400) % 5) + positive, 3000, np.random.default_rng(0))
     assert np.array_equal(weights, again)
@@ -156,13 +156,13 @@ def test_a_threshold_for_a_sensitivity_reaches_it_and_no_more():
 def test_perfect_separation_has_an_interval_that_does_not_claim_certainty():
     labels, patients = np.tile([0, 0, 1], 20), np.arange(60)
     scores = labels + 0.0
-    found = auc.cross_validated(labels, scores, patients, patients // 12)
+    found = auc.cross_validated_delong(labels, scores, patients, patients // 12)
     assert found.value[0] == 1.0 and found.undetermined == 5
     low, high = auc.newcombe(1.0, 20, 40)
     assert 0.85 < low < 0.99 and high == 1.0
     scores[0] = 2.0  # one fold is no longer perfect: the others keep an unknown variance, not 0
-    mixed = auc.cross_validated(labels, scores, patients, patients // 12)
-    alone = auc.clustered(labels[:12], scores[:12], patients[:12])
+    mixed = auc.cross_validated_delong(labels, scores, patients, patients // 12)
+    alone = auc.clustered_delong(labels[:12], scores[:12], patients[:12])
     assert mixed.undetermined == 4 and mixed.se[0] > alone.se[0] / 5
     low, high = auc.logit_interval(mixed.value[0], mixed.se[0])
     assert low < mixed.value[0] < high < 1
@@ -174,9 +174,9 @@ def test_degenerate_data_gives_a_defined_answer_or_an_error():
         auc.delong(ones, np.arange(6.0))
     with pytest.raises(ValueError, match="NaN"):
         auc.delong(np.array([0, 1]), np.array([0.0, np.nan]))
-    constant = auc.cross_validated(np.tile([0, 1], 10), np.zeros(20), np.arange(20), np.arange(20) // 10)
+    constant = auc.cross_validated_delong(np.tile([0, 1], 10), np.zeros(20), np.arange(20), np.arange(20) // 10)
     assert (constant.value[0], constant.se[0]) == (0.5, 0.0)
-    one_patient = auc.clustered(np.array([0, 1, 1]), np.array([0.0, 1.0, 2.0]), np.zeros(3))
+    one_patient = auc.clustered_delong(np.array([0, 1, 1]), np.array([0.0, 1.0, 2.0]), np.zeros(3))
     assert np.isnan(one_patient.covariance).all()
     assert calibration.recalibration(np.array([0, 1]), np.array([0.5, 0.5]), np.arange(2)) == calibration.UNDEFINED
     assert (
@@ -188,8 +188,8 @@ def test_degenerate_data_gives_a_defined_answer_or_an_error():
     assert np.isnan(nobody.value) and np.isnan(proportions.clustered_wilson(nobody)).all()
     everybody = proportions.clustered_ratio(np.ones(5), np.ones(5))
     assert proportions.clustered_wilson(everybody) == pytest.approx(proportions.clopper_pearson(5, 5))
-    assert np.isnan(corrected(np.array([0.7]), 0.25).interval()).all()
-    same = corrected(np.zeros(5), 0.25)
+    assert np.isnan(corrected_mean(np.array([0.7]), 0.25).interval()).all()
+    same = corrected_mean(np.zeros(5), 0.25)
     assert same.p == 1.0 and same.probabilities(0.01) == (0.0, 1.0, 0.0)
     assert np.isnan(percentile_interval(np.full(3, np.nan))).all()
     assert np.isnan(logit_t_interval(0.5, np.array([0.5, np.nan]), 10, 5)).all()
@@ -255,7 +255,7 @@ def test_a_comparison_swaps_its_signs_and_finds_a_planted_gain():
     turned = replace(found, scores=found.scores[::-1])
     other = compare("b", "a", turned, weights, rng, delta=0.02, n_permutations=500)
     assert (one.e1_low, one.e2_high, one.p_better) == pytest.approx((-other.e1_high, -other.e2_low, other.p_worse))
-    better, worse = judged([one], delta=0.02)[0], judged([other], delta=0.02)[0]
+    better, worse = judge([one], delta=0.02)[0], judge([other], delta=0.02)[0]
     assert (better.verdict, worse.verdict) == ("better", "worse")
     assert "a is better than b, by more than 0.02" in sentence(better, 0.02)
     assert one.permutation_p == pytest.approx(1 / 501)
@@ -288,7 +288,7 @@ def test_an_e2_interval_of_a_difference_is_never_narrower_than_the_patients_allo
 
 def test_intervals_of_a_difference_stay_where_differences_can_be():
     scores = np.array([[[0.1], [0.9]], [[0.9], [0.1]]])
-    low, high = of_folds(scores - scores[::-1]).interval()
+    low, high = fold_mean(scores - scores[::-1]).interval()
     assert low < -1 and high > 1
     rng = np.random.default_rng(0)
     labels, patients = np.tile([0, 0, 1, 1], 2), np.arange(8)
@@ -308,9 +308,9 @@ def test_the_procedure_by_hand():
     found = procedure(scores, 0.001, 12.0)
     assert found.value == pytest.approx(0.8) and found.se**2 == pytest.approx(0.001 * 2 + 0.005 / 2)
     assert np.isnan(procedure(scores[:1], 0.001, 12.0).se)
-    assert of_folds(scores).se ** 2 == pytest.approx(scores.var(ddof=1) * (1 / 4 + 1))
+    assert fold_mean(scores).se ** 2 == pytest.approx(scores.var(ddof=1) * (1 / 4 + 1))
     assert found.interval() == pytest.approx(scipy.stats.t.interval(0.95, 12.0, 0.8, found.se))
-    low, high = logit_scaled(0.9, 0.1)
+    low, high = on_logit_scale(0.9, 0.1)
     assert 0 < low < 0.9 < high < 1
     assert np.ptp(fold_areas(pair(0))) > 0
 

@@ -7,7 +7,7 @@ from sklearn import metrics as reference
 from study.stats import metrics
 from study.stats.bootstrap import patient_weights, percentile_interval
 from study.stats.estimate import Estimate
-from study.stats.operating import threshold_at_specificity
+from study.stats.thresholds import threshold_at_specificity
 
 units = st.lists(st.tuples(st.integers(0, 1), st.integers(-3, 3)), min_size=4, max_size=40).filter(
     lambda rows: len({label for label, _ in rows}) == 2

@@ -88,7 +88,7 @@ def test_the_study_is_read_and_evaluated_as_any(nested_search):
     planned, _ = nested_search
     stored = load_study(planned.folder)
     evaluation = evaluate(stored, n_replicates=50)
-    assert not evaluation.gaps and evaluation.calibrated
+    assert not evaluation.gaps and evaluation.is_calibrated
     assert set(evaluation.summary["arm"]) == {"tabular", "concat", "logistic"}
     assert OPTIMISTIC not in stored.cohort.notice
 

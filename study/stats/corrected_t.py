@@ -11,7 +11,7 @@ from scipy.stats import t
 
 
 @dataclass(frozen=True)
-class Corrected:
+class CorrectedMean:
     """Mean of J fold scores (or differences) with Nadeau and Bengio's variance.
 
     Attributes:
@@ -55,7 +55,7 @@ class Corrected:
         return float(low), float(high - low), float(1 - high)
 
 
-def corrected(scores: np.ndarray, test_over_train: float) -> Corrected:
+def corrected_mean(scores: np.ndarray, test_over_train: float) -> CorrectedMean:
     """Return the mean of fold scores with the corrected variance s² (1 / J + n_test / n_train).
 
     Args:
@@ -64,9 +64,9 @@ def corrected(scores: np.ndarray, test_over_train: float) -> Corrected:
     """
     flat = np.asarray(scores, dtype=np.float64).ravel()
     if len(flat) < 2 or np.isnan(flat).any():
-        return Corrected(float(flat.mean()) if len(flat) else float("nan"), float("nan"), len(flat))
+        return CorrectedMean(float(flat.mean()) if len(flat) else float("nan"), float("nan"), len(flat))
     variance = flat.var(ddof=1) * (1 / len(flat) + test_over_train)
-    return Corrected(float(flat.mean()), float(np.sqrt(variance)), len(flat))
+    return CorrectedMean(float(flat.mean()), float(np.sqrt(variance)), len(flat))
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def spread(scores: np.ndarray, patient_variance: float) -> Spread:
 
     Args:
         scores: (n_repeats, n_folds, n_seeds).
-        patient_variance: of their mean, over test patients (`auc.cross_validated`).
+        patient_variance: of their mean, over test patients (`auc.cross_validated_delong`).
     """
     n_repeats, n_folds, n_seeds = scores.shape
     seed = float(scores.var(axis=2, ddof=1).mean()) if n_seeds > 1 else float("nan")

@@ -27,7 +27,7 @@ SAYS_NOTHING = (
 
 
 @dataclass(frozen=True)
-class Together:
+class JointStudy:
     """Several studies as one.
 
     Attributes:
@@ -46,7 +46,7 @@ class Together:
     imported: bool = False
 
 
-def together(studies: Sequence[StoredStudy]) -> Together:
+def join_studies(studies: Sequence[StoredStudy]) -> JointStudy:
     """Join studies that were tested on the same patients in the same folds.
 
     Raises:
@@ -66,10 +66,10 @@ def together(studies: Sequence[StoredStudy]) -> Together:
         raise StudyError(f"the studies have no arm in common ({known}); arms of the same name are compared")
     imported = any(study.imported for study in studies)
     repeats, seeds = (min(getattr(study.settings.protocol, key) for study in studies) for key in ("repeats", "seeds"))
-    return Together(
-        study=_joined(studies, names, arms, repeats, seeds),
+    return JointStudy(
+        study=_join(studies, names, arms, repeats, seeds),
         names=names,
-        differing=pd.DataFrame() if imported else _differing(studies, names),
+        differing=pd.DataFrame() if imported else _differing_settings(studies, names),
         imported=imported,
         notes=tuple(_notes(studies, names, arms, repeats, seeds)),
     )
@@ -126,7 +126,7 @@ def _check_folds(one: StoredStudy, other: StoredStudy) -> None:
             )
 
 
-def _joined(
+def _join(
     studies: Sequence[StoredStudy], names: Sequence[str], arms: Sequence[str], repeats: int, seeds: int
 ) -> StoredStudy:
     first = studies[0]
@@ -168,7 +168,7 @@ def _joined(
     )
 
 
-def _differing(studies: Sequence[StoredStudy], names: Sequence[str]) -> pd.DataFrame:
+def _differing_settings(studies: Sequence[StoredStudy], names: Sequence[str]) -> pd.DataFrame:
     """Return the settings in which the studies differ: setting, and a column for each study."""
     flat = [flatten(study.settings) for study in studies]
     keys = sorted({key for settings in flat for key in settings if not key.startswith(SAYS_NOTHING)})

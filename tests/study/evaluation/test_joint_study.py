@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from mmbc.errors import StudyError
 from study import compare
 from study.evaluation.evaluation import evaluate
-from study.evaluation.side_by_side import together
+from study.evaluation.joint_study import join_studies
 from study.records.stored_study import write_archive
 
 
@@ -26,7 +26,7 @@ def changed(study, name, gain):
 
 
 def test_each_arm_is_compared_with_that_of_the_first_study(stored):
-    joined = together([renamed(stored, "A"), changed(stored, "B", 3.0)])
+    joined = join_studies([renamed(stored, "A"), changed(stored, "B", 3.0)])
     assert joined.study.settings.protocol.contrasts == tuple(
         (f"B-{arm}", f"A-{arm}") for arm in ("image", "tabular", "concat", "attention")
     )
@@ -46,35 +46,35 @@ def test_each_arm_is_compared_with_that_of_the_first_study(stored):
 
 
 def test_a_study_with_itself_differs_in_nothing(stored):
-    evaluation = evaluate(together([renamed(stored, "A"), renamed(stored, "B")]).study, n_replicates=100)
+    evaluation = evaluate(join_studies([renamed(stored, "A"), renamed(stored, "B")]).study, n_replicates=100)
     assert np.array_equal(evaluation.comparisons["difference"], np.zeros(4))
 
 
 def test_what_does_not_agree_is_refused_with_the_reason(stored):
     first = renamed(stored, "A")
     with pytest.raises(StudyError, match="two or more studies with different names"):
-        together([first, first])
+        join_studies([first, first])
     missing = dataclasses.replace(
         renamed(stored, "B"), records={k: v for k, v in stored.records.items() if k != "image.r0.f0.s0"}
     )
     with pytest.raises(StudyError, match=r"B: is not finished \(1 of 20 cells are missing: image\.r0\.f0\.s0\)"):
-        together([first, missing])
+        join_studies([first, missing])
     swapped = [dict(entry) for entry in stored.folds["folds"]]
     swapped[0]["test"], swapped[0]["train"] = swapped[0]["train"][:16], swapped[0]["test"]
     with pytest.raises(StudyError, match=r"different folds: in repeat 0, fold 0, .* --folds results/A/folds\.json"):
-        together([first, dataclasses.replace(renamed(stored, "B"), folds=stored.folds | {"folds": swapped})])
+        join_studies([first, dataclasses.replace(renamed(stored, "B"), folds=stored.folds | {"folds": swapped})])
     images = stored.cohort.images.iloc[4:]
     with pytest.raises(StudyError, match="not of the same rows: 4 images are in one alone"):
-        together(
+        join_studies(
             [first, dataclasses.replace(renamed(stored, "B"), cohort=dataclasses.replace(stored.cohort, images=images))]
         )
     protocol = stored.settings.protocol.model_copy(update={"pool_views": "max"})
     settings = stored.settings.model_copy(update={"protocol": protocol})
     with pytest.raises(StudyError, match="evaluated by different rules .pool_views: 'mean' and 'max'"):
-        together([first, dataclasses.replace(renamed(stored, "B"), settings=settings)])
+        join_studies([first, dataclasses.replace(renamed(stored, "B"), settings=settings)])
     settings = stored.settings.model_copy(update={"arms": {"other": next(iter(stored.settings.arms.values()))}})
     with pytest.raises(StudyError, match="no arm in common"):
-        together([first, dataclasses.replace(renamed(stored, "B"), settings=settings)])
+        join_studies([first, dataclasses.replace(renamed(stored, "B"), settings=settings)])
 
 
 def test_the_command_writes_a_report(stored, tmp_path):
