@@ -17,9 +17,10 @@
     if __name__ == "__main__":
         app()
 
-The docstring is what `--help` says. Options that commands share are dataclasses too, and bases of those that have them;
-a command lists the options of its own first, then those of its bases, from left to right. `run` returns the exit code
-(None is 0). Errors that the user can mend (`MmbcError`) are printed here and end with 2, Ctrl-C and SIGTERM with 130.
+The docstring is what `--help` says; `options_of(PANEL)` makes options of one of its panels. Options that commands share
+are dataclasses too, and bases of those that have them: a command lists the options of its own first, then those of its
+bases, from left to right. `run` returns the exit code (None is 0). Errors that the user can mend (`MmbcError`) are
+printed here and end with 2, Ctrl-C and SIGTERM with 130.
 """
 
 import inspect
@@ -99,6 +100,15 @@ def app(command: type[Command]) -> typer.Typer:
     paragraphs = (inspect.getdoc(command) or "").split("\n\n")
     typed.command(cls=Parser, help="\n\n".join(" ".join(text.split()) for text in paragraphs))(main)
     return typed
+
+
+def options_of(panel: str) -> Callable[..., Any]:
+    """Return a function that makes an option of a panel of `--help` of its text, flags and arguments of `typer.Option`."""
+
+    def option(text: str, *flags: str, **settings: Any) -> Any:
+        return typer.Option(*flags, help=text, rich_help_panel=panel, **settings)
+
+    return option
 
 
 def show_error(console: Console, error: MmbcError) -> None:

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import typer
-
 from mmbc import command
 from mmbc.command import Command, Terminal
 from mmbc.errors import ConfigError
 from study.console.options import CohortSettings, ProtocolOptions, StudyOptions, ToleranceOptions
 
-AUDIT = "Audit"
+audit_option = command.options_of("Audit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +17,9 @@ class LookOptions:
     """What is done with the cohort's files."""
 
     write_clean_list: Annotated[
-        Path | None,
-        typer.Option(help="Write facts about the cohort's files to this CSV, to publish.", rich_help_panel=AUDIT),
+        Path | None, audit_option("Write facts about the cohort's files to this CSV, to publish.")
     ] = None
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Only the checks that need no look into pixels.", rich_help_panel=AUDIT)
-    ] = False
+    quick: Annotated[bool, audit_option("Only the checks that need no look into pixels.", "--quick")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +36,10 @@ class Audit(LookOptions, StudyOptions, Command):
 
     study: Annotated[
         Path | None,
-        typer.Option(
-            help="A study's folder (results/NAME) or an archive: its splits, records and search are audited too.",
-            rich_help_panel=AUDIT,
-        ),
+        audit_option("A study's folder (results/NAME) or an archive: its splits, records and search are audited too."),
     ] = None
     ignore: Annotated[
-        str | None,
-        typer.Option(
-            help="Codes of checks whose failure is known, separated by commas: A13,A18.", rich_help_panel=AUDIT
-        ),
+        str | None, audit_option("Codes of checks whose failure is known, separated by commas: A13,A18.")
     ] = None
 
     def run(self, terminal: Terminal) -> int:
@@ -59,8 +48,8 @@ class Audit(LookOptions, StudyOptions, Command):
         from study.checks.audit import audit
         from study.checks.catalogue import known
         from study.console import audit_screen, requests
+        from study.console.json_output import write_facts
         from study.console.live_view import View
-        from study.console.terminal import write_facts
         from study.records.stored_study import load_study
 
         self.check()

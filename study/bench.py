@@ -4,15 +4,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from mmbc import command
 from mmbc.command import Command, Terminal
 from mmbc.errors import ConfigError
-from study.console.options import COHORT, PLACES, ArmOptions, SettingsOptions
+from study.console.options import ArmOptions, SettingsOptions, cohort_option, place_option
 
-KIND, CONTEST, COVERAGE = "What is measured", "Training contest", "Coverage simulation"
-"""Panels of `--help`."""
+kind_option = command.options_of("What is measured")
+contest_option = command.options_of("Training contest")
+coverage_option = command.options_of("Coverage simulation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,20 +20,14 @@ class ContestOptions:
 
     contenders: Annotated[
         str,
-        typer.Option(
-            help="Of naive, careful, sequential, lockstep, repeat, tenfold, separated by commas.",
+        contest_option(
+            "Of naive, careful, sequential, lockstep, repeat, tenfold, separated by commas.",
             show_default="the first four",
-            rich_help_panel=CONTEST,
         ),
     ] = "naive,careful,sequential,lockstep"
-    replicate: Annotated[
-        int, typer.Option(min=1, help="Repeat a small cohort so often under new patient ids.", rich_help_panel=CONTEST)
-    ] = 1
+    replicate: Annotated[int, contest_option("Repeat a small cohort so often under new patient ids.", min=1)] = 1
     cells_per_arm: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Cells of an arm that the slow contenders train; the rest is scaled.", rich_help_panel=CONTEST
-        ),
+        int, contest_option("Cells of an arm that the slow contenders train; the rest is scaled.", min=1)
     ] = 1
 
 
@@ -42,11 +35,9 @@ class ContestOptions:
 class CoverageOptions:
     """How many studies are simulated, and how."""
 
-    replicates: Annotated[
-        int, typer.Option(min=20, help="Simulated studies in each of the 36 settings.", rich_help_panel=COVERAGE)
-    ] = 500
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.", rich_help_panel=COVERAGE)] = 2
-    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.", rich_help_panel=COVERAGE)] = 0
+    replicates: Annotated[int, coverage_option("Simulated studies in each of the 36 settings.", min=20)] = 500
+    jobs: Annotated[int, coverage_option("Processes.", min=1)] = 2
+    seed: Annotated[int, coverage_option("Of all random numbers.", min=0)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,46 +48,23 @@ class Bench(SettingsOptions, ArmOptions, ContestOptions, CoverageOptions, Comman
     """
 
     search: Annotated[
-        bool,
-        typer.Option(
-            "--search",
-            help="One wave of a nested search, against the same trials one after another.",
-            rich_help_panel=KIND,
-        ),
+        bool, kind_option("One wave of a nested search, against the same trials one after another.", "--search")
     ] = False
     audit: Annotated[
-        bool,
-        typer.Option(
-            "--audit", help="The looks of an audit and the treatments of outlines, per image.", rich_help_panel=KIND
-        ),
+        bool, kind_option("The looks of an audit and the treatments of outlines, per image.", "--audit")
     ] = False
-    statistics: Annotated[
-        bool, typer.Option("--statistics", help="The patient bootstrap, on simulated scores.", rich_help_panel=KIND)
-    ] = False
-    pack: Annotated[
-        bool,
-        typer.Option("--pack", help="The paper pack, on simulated predictions of 9684 images.", rich_help_panel=KIND),
-    ] = False
-    coverage: Annotated[
-        bool, typer.Option("--coverage", help="Not the time: intervals against known truths.", rich_help_panel=KIND)
-    ] = False
-    epochs: Annotated[
-        int, typer.Option(min=1, help="Epochs of every fit, also of --search.", rich_help_panel=CONTEST)
-    ] = 2
-    limit_patients: Annotated[
-        int, typer.Option(min=0, help="Patients of the cohort that are used; 0 for all.", rich_help_panel=COHORT)
-    ] = 40
-    out: Annotated[Path, typer.Option(help="Where it may write while it runs.", rich_help_panel=PLACES)] = Path(
-        "results"
-    )
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the numbers, for machines.", rich_help_panel=PLACES)
-    ] = None
+    statistics: Annotated[bool, kind_option("The patient bootstrap, on simulated scores.", "--statistics")] = False
+    pack: Annotated[bool, kind_option("The paper pack, on simulated predictions of 9684 images.", "--pack")] = False
+    coverage: Annotated[bool, kind_option("Not the time: intervals against known truths.", "--coverage")] = False
+    epochs: Annotated[int, contest_option("Epochs of every fit, also of --search.", min=1)] = 2
+    limit_patients: Annotated[int, cohort_option("Patients of the cohort that are used; 0 for all.", min=0)] = 40
+    out: Annotated[Path, place_option("Where it may write while it runs.")] = Path("results")
+    json_file: Annotated[Path | None, place_option("Write the numbers, for machines.", "--json")] = None
 
     def run(self, terminal: Terminal) -> None:
         """Measure one thing and print it."""
         from study.console.bench_screen import SCREENS
-        from study.console.terminal import write_facts
+        from study.console.json_output import write_facts
 
         kind = self.kind()
         if kind == "coverage":

@@ -3,19 +3,17 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-import typer
-
 from mmbc import command
 from mmbc.command import Command, Terminal
 from mmbc.errors import ConfigError
 from study.console.options import (
-    COHORT,
     ArmOptions,
     CheckpointOptions,
     DryRunOptions,
     JobOptions,
     ReportOptions,
     StudyOptions,
+    cohort_option,
 )
 from study.design.request import Request
 
@@ -28,18 +26,15 @@ class CrossValidate(StudyOptions, ArmOptions, ReportOptions, JobOptions, Checkpo
     extend the study.
     """
 
-    describe: Annotated[
-        bool,
-        typer.Option("--describe", help="Show what is understood of the cohort, and stop.", rich_help_panel=COHORT),
-    ] = False
+    describe: Annotated[bool, cohort_option("Show what is understood of the cohort, and stop.", "--describe")] = False
 
     def run(self, terminal: Terminal) -> None:
         """Plan, train what is not finished, and write the report."""
         from study.cohort.description import describe, write_description
         from study.console import plan_screen
+        from study.console.json_output import write_facts
         from study.console.live_view import View
         from study.console.report_screen import write_report
-        from study.console.terminal import write_facts
         from study.reporting.pack import Options
         from study.training.preparation import Planned, prepare
         from study.training.run import carry_out

@@ -4,18 +4,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from mmbc import command
 from mmbc.command import Command, Terminal
 from mmbc.errors import ConfigError, some
-from study.console.options import COMPARISON, ArmOptions, CheckpointOptions, CohortSettings, StudyOptions
+from study.console.options import ArmOptions, CheckpointOptions, CohortSettings, StudyOptions, comparison_option
 from study.design.request import CANDIDATES, Request
 
 if TYPE_CHECKING:
     from study.design.study_file import StudyFile
 
-LEDGER = "Optimism ledger"
+ledger_option = command.options_of("Optimism ledger")
 USUAL = ("image", "concat")
 """Arms a ledger is kept for unless others are named."""
 
@@ -29,26 +27,18 @@ class Ledger(StudyOptions, ArmOptions, CheckpointOptions, Command):
     """
 
     study: Annotated[
-        Path | None,
-        typer.Option(
-            help="A study's folder (results/NAME): its settings and folds are the honest ones.", rich_help_panel=LEDGER
-        ),
+        Path | None, ledger_option("A study's folder (results/NAME): its settings and folds are the honest ones.")
     ] = None
     candidates: Annotated[
-        int,
-        typer.Option(
-            min=2, help="Configurations that the leak of tuning on test parts compares.", rich_help_panel=LEDGER
-        ),
+        int, ledger_option("Configurations that the leak of tuning on test parts compares.", min=2)
     ] = CANDIDATES
-    ablation: Annotated[
-        str, typer.Option(help=f"Arms the ledger is kept for. Default: {','.join(USUAL)}.", rich_help_panel=COMPARISON)
-    ] = ""
+    ablation: Annotated[str, comparison_option(f"Arms the ledger is kept for. Default: {','.join(USUAL)}.")] = ""
 
     def run(self, terminal: Terminal) -> None:
         """Train every protocol, honest and leaky, and write what each leak is worth."""
         from mmbc.files import read_json
+        from study.console.json_output import write_facts
         from study.console.live_view import View
-        from study.console.terminal import write_facts
         from study.leaks import book
         from study.leaks.ledger_report import NOTICE, ledger_table
 

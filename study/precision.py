@@ -34,7 +34,7 @@ class Precision(Command):
     def run(self, terminal: Terminal) -> None:
         """Plan, and print the table and what it means."""
         from study.console import precision_text
-        from study.console.terminal import write_facts
+        from study.console.json_output import write_facts
 
         result = self.planned()
         write_facts(self.json_file, precision_text.facts(result))

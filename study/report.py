@@ -13,20 +13,20 @@ from mmbc import command
 from mmbc.command import Command, Terminal
 from mmbc.errors import ConfigError, nearest
 from study.console.options import (
-    COMPARISON,
-    PLACES,
     ConfigOptions,
     LabelOptions,
     LeakyColumnOptions,
     PlaceOptions,
     ReportOptions,
+    comparison_option,
+    place_option,
 )
 from study.reporting.figures.journals import JOURNALS
 
 if TYPE_CHECKING:
     from study.records.stored_study import StoredStudy
 
-TABLE = "A table of predictions"
+table_option = command.options_of("A table of predictions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,47 +35,29 @@ class Report(LabelOptions, LeakyColumnOptions, ConfigOptions, PlaceOptions, Repo
 
     study: Annotated[Path | None, typer.Argument(help="Folder of a study, finished or not: results/NAME.")] = None
     predictions: Annotated[
-        Path | None,
-        typer.Option(
-            help="A table of predictions of models trained anywhere, instead of a study.", rich_help_panel=TABLE
-        ),
+        Path | None, table_option("A table of predictions of models trained anywhere, instead of a study.")
     ] = None
     notice: Annotated[
-        str,
-        typer.Option(
-            help="A warning that every table and figure carries, for predictions that are no evidence.",
-            rich_help_panel=TABLE,
-        ),
+        str, table_option("A warning that every table and figure carries, for predictions that are no evidence.")
     ] = ""
     force: Annotated[
-        bool,
-        typer.Option(
-            "--force", help="Replace another table's study of the same name; it is kept aside.", rich_help_panel=TABLE
-        ),
+        bool, table_option("Replace another table's study of the same name; it is kept aside.", "--force")
     ] = False
     contrasts: Annotated[
         str | None,
-        typer.Option(
-            help="Declared pairs of arms: fusion:image,fusion:clinical means the first minus the second of each.",
-            rich_help_panel=COMPARISON,
+        comparison_option(
+            "Declared pairs of arms: fusion:image,fusion:clinical means the first minus the second of each."
         ),
     ] = None
-    replicates: Annotated[int, typer.Option(min=100, help="Bootstrap draws.", rich_help_panel=COMPARISON)] = 2000
-    config: Annotated[
-        Path | None,
-        typer.Option(help="Study file (TOML) with the sections data and protocol.", rich_help_panel=COMPARISON),
-    ] = None
-    name: Annotated[
-        str, typer.Option(help="Name of the study made of a table. Default: the file's.", rich_help_panel=PLACES)
-    ] = ""
-    journal: Annotated[
-        str, typer.Option(help=f"Whose column widths figures have: {', '.join(JOURNALS)}.", rich_help_panel=PLACES)
-    ] = "nature"
+    replicates: Annotated[int, comparison_option("Bootstrap draws.", min=100)] = 2000
+    config: Annotated[Path | None, comparison_option("Study file (TOML) with the sections data and protocol.")] = None
+    name: Annotated[str, place_option("Name of the study made of a table. Default: the file's.")] = ""
+    journal: Annotated[str, place_option(f"Whose column widths figures have: {', '.join(JOURNALS)}.")] = "nature"
 
     def run(self, terminal: Terminal) -> None:
         """Read or import the predictions, evaluate them, and write the pack."""
         from study.console import report_screen
-        from study.console.terminal import write_facts
+        from study.console.json_output import write_facts
         from study.evaluation.evaluation import evaluate
         from study.records.stored_study import load_study
         from study.reporting.pack import Options, write_pack

@@ -5,97 +5,61 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from mmbc import command
 from mmbc.command import Command, Terminal
-from study.console.options import WORK, ArmOptions, DryRunOptions, ReportOptions, StudyOptions
+from study.console.options import ArmOptions, DryRunOptions, ReportOptions, StudyOptions, work_option
 from study.design.request import WAVE, Request
 
 if TYPE_CHECKING:
     from study.design.study_file import StudyFile
 
-SEARCH = "Search"
+search_option = command.options_of("Search")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
     """What is searched, by which rules, and where the trials are kept."""
 
-    trials: Annotated[
-        int | None, typer.Option(min=1, help="Trials of every arm in every fold. Default: 50.", rich_help_panel=SEARCH)
-    ] = None
+    trials: Annotated[int | None, search_option("Trials of every arm in every fold. Default: 50.", min=1)] = None
     mode: Annotated[
         str | None,
-        typer.Option(
-            help=(
-                "nested: inside every fold, tested honestly; flat: once for each arm, quicker and optimistic. Default:"
-                " nested."
-            ),
-            rich_help_panel=SEARCH,
+        search_option(
+            "nested: inside every fold, tested honestly; flat: once for each arm, quicker and optimistic."
+            " Default: nested."
         ),
     ] = None
     space: Annotated[
         Path | None,
-        typer.Option(
-            help=(
-                "What is searched (TOML, a configuration with holes). Default: dropout, learning rates, fine-tuned"
-                " blocks."
-            ),
-            rich_help_panel=SEARCH,
+        search_option(
+            "What is searched (TOML, a configuration with holes). Default: dropout, learning rates, fine-tuned blocks."
         ),
     ] = None
-    inner_folds: Annotated[
-        int | None, typer.Option(min=2, help="Inner folds of a nested search. Default: 3.", rich_help_panel=SEARCH)
-    ] = None
-    pruner: Annotated[
-        str | None, typer.Option(help="median, halving or none. Default: median.", rich_help_panel=SEARCH)
-    ] = None
+    inner_folds: Annotated[int | None, search_option("Inner folds of a nested search. Default: 3.", min=2)] = None
+    pruner: Annotated[str | None, search_option("median, halving or none. Default: median.")] = None
     select: Annotated[
         str | None,
-        typer.Option(
-            help="best: the best mean; one-se: the cheapest within a standard error of it. Default: best.",
-            rich_help_panel=SEARCH,
-        ),
+        search_option("best: the best mean; one-se: the cheapest within a standard error of it. Default: best."),
     ] = None
     whole: Annotated[
         bool | None,
-        typer.Option(
-            "--best-toml/--no-best-toml",
-            help="Search on the whole cohort too, for best.toml. Default: yes.",
-            rich_help_panel=SEARCH,
-        ),
+        search_option("Search on the whole cohort too, for best.toml. Default: yes.", "--best-toml/--no-best-toml"),
     ] = None
     wave: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Trials of an arm in a fold that are asked for at once, and train together.",
-            rich_help_panel=SEARCH,
-        ),
+        int, search_option("Trials of an arm in a fold that are asked for at once, and train together.", min=1)
     ] = WAVE
     storage: Annotated[
         str | None,
-        typer.Option(
+        search_option(
+            "Where trials are kept: postgresql://..., mysql://..., or journal:FILE on a network disk. Several"
+            " machines that run the same command share the work. Default: a file beside the study.",
             envvar="MMBC_STORAGE",
-            help=(
-                "Where trials are kept: postgresql://..., mysql://..., or journal:FILE on a network disk. Several"
-                " machines that run the same command share the work. Default: a file beside the study."
-            ),
-            rich_help_panel=SEARCH,
         ),
     ] = None
     dashboard: Annotated[
         bool,
-        typer.Option(
-            "--dashboard",
-            help="Open Optuna's dashboard on a search (--name or --storage) instead of searching.",
-            rich_help_panel=SEARCH,
-        ),
+        search_option("Open Optuna's dashboard on a search (--name or --storage) instead of searching.", "--dashboard"),
     ] = False
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Of the dashboard; 0 for any that is free.", rich_help_panel=SEARCH)
-    ] = 8080
+    port: Annotated[int, search_option("Of the dashboard; 0 for any that is free.", min=0, max=65535)] = 8080
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,18 +71,15 @@ class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, Dry
     achieves.
     """
 
-    executor: Annotated[
-        str,
-        typer.Option(
-            help="lockstep; or sequential, one fit after the other, which prunes nothing.", rich_help_panel=WORK
-        ),
-    ] = "lockstep"
+    executor: Annotated[str, work_option("lockstep; or sequential, one fit after the other, which prunes nothing.")] = (
+        "lockstep"
+    )
 
     def run(self, terminal: Terminal) -> None:
         """Plan, search, train the winners, and write the report."""
         from study.console import search_screen
+        from study.console.json_output import write_facts
         from study.console.report_screen import write_report
-        from study.console.terminal import write_facts
         from study.reporting.pack import Options
         from study.training.preparation import Planned, prepare
         from study.tuning import driver

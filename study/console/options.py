@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from mmbc.command import options_of
 from study.design.request import CACHE_GIB, CHECKPOINT_EVERY
 
-COHORT, COMPARISON, PLACES, WORK = "Cohort and labels", "Comparison", "Where things lie", "How the work is done"
-"""Panels of `--help`."""
+cohort_option = options_of("Cohort and labels")
+comparison_option = options_of("Comparison")
+place_option = options_of("Where things lie")
+work_option = options_of("How the work is done")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,25 +23,13 @@ class LabelOptions:
     """Columns and labels of a table: of images, or of predictions."""
 
     positive: Annotated[
-        str | None,
-        typer.Option(
-            help="Classes labelled 1, separated by commas. Default: the cohort's own.", rich_help_panel=COHORT
-        ),
+        str | None, cohort_option("Classes labelled 1, separated by commas. Default: the cohort's own.")
     ] = None
-    negative: Annotated[
-        str | None, typer.Option(help="Classes labelled 0. Default: all others.", rich_help_panel=COHORT)
-    ] = None
-    label_level: Annotated[
-        str | None, typer.Option(help="case or breast: what a label belongs to.", rich_help_panel=COHORT)
-    ] = None
-    columns: Annotated[
-        str | None, typer.Option(help="Columns of your table: image=File,label=Outcome.", rich_help_panel=COHORT)
-    ] = None
+    negative: Annotated[str | None, cohort_option("Classes labelled 0. Default: all others.")] = None
+    label_level: Annotated[str | None, cohort_option("case or breast: what a label belongs to.")] = None
+    columns: Annotated[str | None, cohort_option("Columns of your table: image=File,label=Outcome.")] = None
     features: Annotated[
-        str | None,
-        typer.Option(
-            help="Clinical columns to use, separated by commas. Default: all that qualify.", rich_help_panel=COHORT
-        ),
+        str | None, cohort_option("Clinical columns to use, separated by commas. Default: all that qualify.")
     ] = None
 
 
@@ -48,7 +37,7 @@ class LabelOptions:
 class CohortSettings(LabelOptions):
     """Settings of a cohort, as the section [data] of a study file has them."""
 
-    outlines: Annotated[str | None, typer.Option(help="keep, inpaint or sham.", rich_help_panel=COHORT)] = None
+    outlines: Annotated[str | None, cohort_option("keep, inpaint or sham.")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +45,7 @@ class LeakyColumnOptions:
     """Clinical columns that may tell the label."""
 
     allow_leaky_column: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A clinical column that may nearly determine the label; may be repeated.", rich_help_panel=COHORT
-        ),
+        list[str] | None, cohort_option("A clinical column that may nearly determine the label; may be repeated.")
     ] = None
 
 
@@ -67,18 +53,11 @@ class LeakyColumnOptions:
 class ToleranceOptions(LeakyColumnOptions):
     """Missing and unreadable files, and a sample of the patients."""
 
-    limit_patients: Annotated[
-        int | None, typer.Option(min=4, help="Use a sample of the patients, for a quick try.", rich_help_panel=COHORT)
-    ] = None
+    limit_patients: Annotated[int | None, cohort_option("Use a sample of the patients, for a quick try.", min=4)] = None
     allow_missing_images: Annotated[
-        bool,
-        typer.Option(
-            "--allow-missing-images", help="Go on without listed files that do not exist.", rich_help_panel=COHORT
-        ),
+        bool, cohort_option("Go on without listed files that do not exist.", "--allow-missing-images")
     ] = False
-    max_unreadable: Annotated[
-        int, typer.Option(min=0, help="How many unreadable images are tolerated.", rich_help_panel=COHORT)
-    ] = 0
+    max_unreadable: Annotated[int, cohort_option("How many unreadable images are tolerated.", min=0)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +66,9 @@ class CohortOptions(CohortSettings, ToleranceOptions):
 
     data: Annotated[
         str | None,
-        typer.Option(
-            help=(
-                "Folder of a cohort, a table of your own images, kind:path, or 'phantom'. Default: mini_ddsm/ if it is"
-                " here, else phantom."
-            ),
-            rich_help_panel=COHORT,
+        cohort_option(
+            "Folder of a cohort, a table of your own images, kind:path, or 'phantom'. Default: mini_ddsm/ if it"
+            " is here, else phantom."
         ),
     ] = None
 
@@ -101,14 +77,9 @@ class CohortOptions(CohortSettings, ToleranceOptions):
 class ConfigOptions:
     """A study file, and single settings over it."""
 
-    config: Annotated[
-        Path | None, typer.Option(help="Study file (TOML) laid over the preset.", rich_help_panel=COMPARISON)
-    ] = None
+    config: Annotated[Path | None, comparison_option("Study file (TOML) laid over the preset.")] = None
     set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="key=value, for example train.lr=1e-4; may be repeated.", rich_help_panel=COMPARISON
-        ),
+        list[str] | None, comparison_option("key=value, for example train.lr=1e-4; may be repeated.", "--set")
     ] = None
 
 
@@ -117,30 +88,16 @@ class ProtocolOptions(ConfigOptions):
     """Splits, repeats and seeds, and the settings below them."""
 
     folds: Annotated[
-        str,
-        typer.Option(
-            help="Number of folds, column:NAME, 'site' (leave one out), or a folds.json of your own.",
-            rich_help_panel=COMPARISON,
-        ),
+        str, comparison_option("Number of folds, column:NAME, 'site' (leave one out), or a folds.json of your own.")
     ] = ""
-    holdout: Annotated[
-        float | None,
-        typer.Option(help="Share of patients in one test part, instead of folds.", rich_help_panel=COMPARISON),
-    ] = None
+    holdout: Annotated[float | None, comparison_option("Share of patients in one test part, instead of folds.")] = None
     test_where: Annotated[
-        str | None,
-        typer.Option(help="Rows of one locked test part, for example \"site == 'B'\".", rich_help_panel=COMPARISON),
+        str | None, comparison_option("Rows of one locked test part, for example \"site == 'B'\".")
     ] = None
-    repeats: Annotated[
-        int | None, typer.Option(help="Repeats of the cross-validation.", rich_help_panel=COMPARISON)
-    ] = None
-    seeds: Annotated[int | None, typer.Option(help="Training seeds.", rich_help_panel=COMPARISON)] = None
+    repeats: Annotated[int | None, comparison_option("Repeats of the cross-validation.")] = None
+    seeds: Annotated[int | None, comparison_option("Training seeds.")] = None
     preset: Annotated[
-        str | None,
-        typer.Option(
-            help="default, demo, paper or tiny. Default: demo for the phantom, else default.",
-            rich_help_panel=COMPARISON,
-        ),
+        str | None, comparison_option("default, demo, paper or tiny. Default: demo for the phantom, else default.")
     ] = None
 
 
@@ -148,23 +105,17 @@ class ProtocolOptions(ConfigOptions):
 class ArmOptions(ProtocolOptions):
     """The arms that are trained, before the protocol they are compared under."""
 
-    ablation: Annotated[
-        str, typer.Option(help="'all', or arms of the study file separated by commas.", rich_help_panel=COMPARISON)
-    ] = "all"
+    ablation: Annotated[str, comparison_option("'all', or arms of the study file separated by commas.")] = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceOptions:
     """Where results and reports lie."""
 
-    name: Annotated[
-        str, typer.Option(help="Name of the study. Default: cohort and preset.", rich_help_panel=PLACES)
-    ] = ""
-    out: Annotated[Path, typer.Option(help="Where studies lie.", rich_help_panel=PLACES)] = Path("results")
-    reports: Annotated[Path, typer.Option(help="Where reports lie.", rich_help_panel=PLACES)] = Path("reports")
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write what was printed, for machines.", rich_help_panel=PLACES)
-    ] = None
+    name: Annotated[str, place_option("Name of the study. Default: cohort and preset.")] = ""
+    out: Annotated[Path, place_option("Where studies lie.")] = Path("results")
+    reports: Annotated[Path, place_option("Where reports lie.")] = Path("reports")
+    json_file: Annotated[Path | None, place_option("Write what was printed, for machines.", "--json")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,18 +124,14 @@ class ReportOptions:
 
     figures: Annotated[
         bool,
-        typer.Option(
-            "--figures/--no-figures",
-            help="Draw the report's figures; without them it is written in half the time.",
-            rich_help_panel=PLACES,
+        place_option(
+            "Draw the report's figures; without them it is written in half the time.", "--figures/--no-figures"
         ),
     ] = True
     with_predictions: Annotated[
         bool,
-        typer.Option(
-            "--with-predictions",
-            help="Put the predictions and the cohort's table into the report, for a submission.",
-            rich_help_panel=PLACES,
+        place_option(
+            "Put the predictions and the cohort's table into the report, for a submission.", "--with-predictions"
         ),
     ] = False
 
@@ -193,28 +140,19 @@ class ReportOptions:
 class DeviceOptions:
     """The device models are computed on."""
 
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=WORK)] = None
+    device: Annotated[str | None, work_option("auto, cpu, cuda or mps.")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkOptions(DeviceOptions):
     """Executor, memory and disk; none of it changes a result."""
 
-    executor: Annotated[
-        str, typer.Option(help="lockstep or sequential; the results are the same.", rich_help_panel=WORK)
-    ] = "lockstep"
+    executor: Annotated[str, work_option("lockstep or sequential; the results are the same.")] = "lockstep"
     max_live_fits: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Cells that train together at most. Default: as many as fit into memory.", rich_help_panel=WORK
-        ),
+        int | None, work_option("Cells that train together at most. Default: as many as fit into memory.", min=1)
     ] = None
-    cache_gib: Annotated[
-        float, typer.Option(min=0.001, help="GiB that features kept between runs may take.", rich_help_panel=WORK)
-    ] = CACHE_GIB
-    force: Annotated[
-        bool, typer.Option("--force", help="Start over; the old study is kept aside.", rich_help_panel=WORK)
-    ] = False
+    cache_gib: Annotated[float, work_option("GiB that features kept between runs may take.", min=0.001)] = CACHE_GIB
+    force: Annotated[bool, work_option("Start over; the old study is kept aside.", "--force")] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,12 +160,7 @@ class JobOptions:
     """Processes that share the work."""
 
     jobs: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Processes the cells are dealt out over (one a GPU); the results are the same.",
-            rich_help_panel=WORK,
-        ),
+        int, work_option("Processes the cells are dealt out over (one a GPU); the results are the same.", min=1)
     ] = 1
 
 
@@ -236,7 +169,7 @@ class CheckpointOptions:
     """Checkpoints of unfinished fits."""
 
     checkpoint_every: Annotated[
-        int, typer.Option(min=0, help="Epochs after which unfinished fits are kept; 0 for never.", rich_help_panel=WORK)
+        int, work_option("Epochs after which unfinished fits are kept; 0 for never.", min=0)
     ] = CHECKPOINT_EVERY
 
 
@@ -244,7 +177,7 @@ class CheckpointOptions:
 class DryRunOptions:
     """A look at the plan."""
 
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=WORK)] = False
+    dry_run: Annotated[bool, work_option("Print the plan and stop.", "--dry-run")] = False
 
 
 @dataclass(frozen=True, kw_only=True)

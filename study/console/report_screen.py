@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmbc.command import Terminal
-from study.console.terminal import write_facts
+from study.console.json_output import write_facts
 from study.evaluation.evaluation import Evaluation, evaluate
 from study.records.stored_study import StoredStudy, load_study
 from study.reporting.pack import Options, write_pack
