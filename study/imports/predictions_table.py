@@ -11,7 +11,7 @@ from mmbc.data.cohort import Cohort, assemble
 from mmbc.data.listing import Listing
 from mmbc.data.readers import manifest
 from mmbc.data.tables.columns import to_numbers
-from mmbc.data.tables.files import assign_roles, read_table
+from mmbc.data.tables.text_table import assign_roles, read_table
 from mmbc.errors import CohortError, StudyError, some
 from study.design.study_file import BASELINE
 

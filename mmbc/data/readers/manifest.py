@@ -12,7 +12,7 @@ import pandas as pd
 from mmbc.config import DataConfig
 from mmbc.data.listing import KEYS, Listing
 from mmbc.data.tables.columns import ColumnContent, Feature, MixedError, convert_column, recognise_column, to_numbers
-from mmbc.data.tables.files import SUFFIXES, assign_roles, normalise_name, read_table
+from mmbc.data.tables.text_table import SUFFIXES, assign_roles, normalise_name, read_table
 from mmbc.errors import CohortError, nearest, some
 
 NEEDED = ("image", "patient_id", "label")
