@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
@@ -12,6 +13,7 @@ from mmbc.config import known_keys
 from study.checks.catalogue import CHECKS
 from study.design.study_file import StudyFile
 from tests.docs.conftest import DOCS, ROOT, command_of
+from tests.docs.conftest import PAGES as WRITTEN
 from tests.test_imports import ROOMS
 
 sys.path.insert(0, str(DOCS))
@@ -119,3 +121,27 @@ def test_new_names_in_the_changelog_are_modules():
     names = [name for row in rows for name in re.findall(r"`([\w.]+)`", row)]
     assert len(names) > 30
     assert not [name for name in names if find_spec(name) is None]
+
+
+def exists(name):
+    """Whether a dotted name is a module, or something in one."""
+    parts = name.split(".")
+    for n in range(len(parts), 0, -1):
+        try:
+            found = import_module(".".join(parts[:n]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[n:]:
+            found = getattr(found, part, None)
+        return found is not None
+    return False
+
+
+@pytest.mark.parametrize("page", WRITTEN)
+def test_modules_and_files_that_a_page_names_exist(page):
+    codes = re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```", "", WRITTEN[page].read_text(encoding="utf-8")))
+    for code in codes:
+        if re.fullmatch(r"(?:mmbc|study)(?:\.\w+)+", code):
+            assert exists(code), code
+        elif re.fullmatch(r"(?:mmbc|study|tests|docs|reports/demo)/?(?:[\w.-]+/?)*", code) and "/" in code:
+            assert (ROOT / code).exists(), code
