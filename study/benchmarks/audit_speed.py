@@ -19,7 +19,7 @@ def audit_speed(material: Material) -> dict[str, float]:
     Reading decodes and digests every file; `pixels, keep` and so on decode and prepare it under each treatment of
     outlines; traces are only there for a cohort with outlines.
     """
-    subject = of_cohort(material.opened, material.study, {}, material.tolerance)
+    subject = of_cohort(material.opened, material.study, None, material.tolerance)
     images, facts, folder = subject.images, subject.used_facts, material.folder / "audit"
     assert facts is not None
     paths, digests = list(images["path"]), list(facts["pixel_digest"])

@@ -13,7 +13,7 @@ from mmbc.data.cohort import Cohort
 from mmbc.errors import ConfigError
 from study.benchmarks.contenders import DEFAULT, KNOWN, Task, Timing, timing_of
 from study.benchmarks.material import Material
-from study.design import folds
+from study.design import partition
 from study.design.cells import Cell, plan
 from study.design.study_file import StudyFile
 from study.records.environment import memory_gib, processor
@@ -91,7 +91,7 @@ def _task(material: Material, epochs: int, replicate: int, *, repeats: int = 1) 
     protocol = full.protocol.model_copy(update={"repeats": repeats, "seeds": 1})
     study = full.model_copy(update={"train": schedule, "protocol": protocol})
     cohort = replicate_cohort(material.cohort, replicate)
-    cells = plan(study, tuple(study.arms), folds.splits(folds.make(cohort.images, protocol)))
+    cells = plan(study, tuple(study.arms), partition.make(cohort.images, protocol).splits)
     return Task(study, cohort, cells, material.paths, replicate, material.folder)
 
 

@@ -12,7 +12,7 @@ from mmbc.data.images.store import open_store
 from mmbc.data.readers import Source
 from mmbc.training.device import resolve
 from study.cohort.loading import Opened, open_cohort
-from study.design.folds import columns_used
+from study.design.partition import columns_used
 from study.design.request import Tolerance
 from study.design.study_file import StudyFile
 from study.records.progress import Observer

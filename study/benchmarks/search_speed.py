@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from study.benchmarks.material import Material, workspace_of
-from study.design import folds
+from study.design import partition
 from study.design.search_space import read_space
 from study.design.study_file import Search
 from study.training.lockstep import Executor, Workspace
@@ -62,8 +62,8 @@ def wave_of(material: Material, epochs: int) -> list[Asked]:
     search = study.search or Search(trials=TRIALS, pruner="none", space=read_space(None)[1])
     schedule = study.train.model_copy(update={"max_epochs": epochs, "patience": epochs})
     study = study.model_copy(update={"search": search, "train": schedule})
-    content = folds.make(material.cohort.images, study.protocol, n_inner=search.inner_folds)
-    return rehearsal_wave(Planned(material.folder, study, material.cohort, None, content, [], [], []))
+    folds = partition.make(material.cohort.images, study.protocol, n_inner=search.inner_folds)
+    return rehearsal_wave(Planned(material.folder, study, material.cohort, None, folds, [], [], []))
 
 
 def sample_trials(wave: Sequence[Asked], per_arm: int) -> list[Asked]:

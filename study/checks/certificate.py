@@ -18,8 +18,7 @@ from mmbc.data.tables.columns import Feature
 from mmbc.files import write_atomically, write_json
 from study.checks.markdown import table
 from study.checks.splits import LARGE, balance_table, in_no_part, not_in_cohort, overlap_matrix
-from study.design.folds import splits
-from study.design.folds import table as fold_counts
+from study.design.folds import Folds
 from study.records.finding import plain
 from study.text.format import count
 
@@ -30,7 +29,7 @@ def certificate(
     name: str,
     images: pd.DataFrame,
     listed: pd.DataFrame,
-    content: Mapping[str, Any],
+    folds: Folds,
     features: tuple[Feature, ...],
     *,
     read: Mapping[str, str],
@@ -45,43 +44,43 @@ def certificate(
         images: the rows that are used: `image_id`, `patient_id`, `label`, and `pixel_digest` where files were opened.
         listed: all listed rows: `image_id`, `listed_patient` and, where files were opened, `content_digest`,
             `pixel_digest`.
-        content: of folds.json.
+        folds: every split, by patient.
         features: the clinical columns.
         read: what the cohort is and how it was read, by name.
         seeds: of splits and training, by name.
         versions: of the programs, by name.
         near: clusters of near-duplicates; None where they were not looked for.
     """
-    clusters = [{**one, "on_two_sides": _on_two_sides(one, images, content)} for one in near or ()]
-    overlap = overlap_matrix(content)
+    clusters = [{**one, "on_two_sides": _on_two_sides(one, images, folds)} for one in near or ()]
+    overlap = overlap_matrix(folds)
     worst = int(overlap.drop(columns=["repeat", "fold"]).to_numpy().max())
-    balance = balance_table(content, images, features)
+    balance = balance_table(folds, images, features)
     found = {
         "name": name,
-        "statement": " ".join(_statement(content, images, worst, None if near is None else clusters)),
+        "statement": " ".join(_statement(folds, images, worst, None if near is None else clusters)),
         "read": dict(read),
         "patients": int(images["patient_id"].nunique()),
         "images": len(images),
         "overlap": overlap.to_dict("records"),
-        "parts": fold_counts(dict(content), images).to_dict("records"),
+        "parts": folds.table(images).to_dict("records"),
         "copies": copies(listed, images),
         "near_duplicates": None if near is None else clusters,
         "balance": balance.to_dict("records"),
         "seeds": dict(seeds),
         "versions": dict(versions),
-        "membership": membership(images, listed, content),
+        "membership": membership(images, listed, folds),
     }
     found = plain(found)
     return {**found, "digest": digest(found)}
 
 
 def _statement(
-    content: Mapping[str, Any], images: pd.DataFrame, worst: int, near: Sequence[Mapping[str, Any]] | None
+    folds: Folds, images: pd.DataFrame, worst: int, near: Sequence[Mapping[str, Any]] | None
 ) -> Iterator[str]:
     """Yield what is confirmed, and what could not be."""
-    n = len(splits(dict(content)))
+    n = len(folds.splits)
     n_patients = images["patient_id"].nunique()
-    strangers, nowhere = not_in_cohort(content, images), in_no_part(content, images)
+    strangers, nowhere = not_in_cohort(folds, images), in_no_part(folds, images)
     if worst:
         yield f"NOT confirmed: up to {worst} of {n_patients} patients are in two parts of one of {n} splits."
     if strangers:
@@ -113,10 +112,10 @@ def _statement(
         )
 
 
-def _on_two_sides(cluster: Mapping[str, Any], images: pd.DataFrame, content: Mapping[str, Any]) -> bool:
+def _on_two_sides(cluster: Mapping[str, Any], images: pd.DataFrame, folds: Folds) -> bool:
     """Whether the patients of a cluster of near-duplicates are in two parts of a split."""
     patients = set(images.loc[images["image_id"].isin(cluster["images"]), "patient_id"])
-    every = splits(dict(content)).values()
+    every = folds.splits.values()
     return any(sum(bool(patients & set(ids)) for ids in split.parts().values()) > 1 for split in every)
 
 
@@ -125,10 +124,10 @@ def pseudonym(patient: str) -> str:
     return hashlib.sha256(f"patient|{patient}".encode()).hexdigest()[:12]
 
 
-def membership(images: pd.DataFrame, listed: pd.DataFrame, content: Mapping[str, Any]) -> list[dict[str, Any]]:
+def membership(images: pd.DataFrame, listed: pd.DataFrame, folds: Folds) -> list[dict[str, Any]]:
     """Return one entry per used image: its digests, a pseudonym of its patient, and the fold that tests it, by repeat."""
     tested: dict[str, dict[str, int]] = {}
-    for (repeat, fold), split in splits(dict(content)).items():
+    for (repeat, fold), split in folds.splits.items():
         for patient in split.test:
             tested.setdefault(patient, {})[str(repeat)] = fold
     bytes_of: dict[str, str] = {}

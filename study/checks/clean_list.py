@@ -13,7 +13,6 @@ from mmbc.data.tables.labels import CONTRALATERAL
 from mmbc.errors import MmbcError
 from mmbc.files import write_atomically
 from study.checks.subject import Subject
-from study.design.folds import splits
 
 COLUMNS = {
     "image": "file, relative to the cohort's folder",
@@ -75,14 +74,7 @@ def _known(facts: pd.DataFrame, column: str) -> pd.Series:
 
 
 def _canonical(subject: Subject) -> dict[str, int]:
-    if subject.folds is None:
-        return {}
-    return {
-        patient: fold
-        for (repeat, fold), split in splits(dict(subject.folds)).items()
-        if repeat == 0
-        for patient in split.test
-    }
+    return subject.folds.test_fold_of() if subject.folds is not None else {}
 
 
 def _breasts(subject: Subject) -> tuple[pd.Series, pd.Series]:

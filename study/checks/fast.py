@@ -1,16 +1,15 @@
 """The checks that every study makes at its start: those that need no look into pixels, and what remains of outlines."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mmbc.errors import MmbcError
 from study.checks import columns, files, labels, origins, splits, studies, traces
 from study.checks.catalogue import BY_CODE
 from study.checks.subject import Subject, of_cohort
 from study.cohort.loading import Opened
-from study.design import folds
+from study.design.folds import Folds
 from study.design.request import Tolerance
 from study.design.study_file import StudyFile
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
@@ -31,10 +30,10 @@ OF_SPLITS = ("A25", "A26", "A27", "A31")
 
 
 def at_start(
-    opened: Opened, study: StudyFile, content: Mapping[str, Any], tolerance: Tolerance, cache: Path, observer: Observer
+    opened: Opened, study: StudyFile, folds: Folds, tolerance: Tolerance, cache: Path, observer: Observer
 ) -> list[Finding]:
     """Return what every study finds out before its first epoch: the fast checks and, of outlines in its images, what remains."""
-    subject = of_cohort(opened, study, content, tolerance)
+    subject = of_cohort(opened, study, folds, tolerance)
     found = fast(subject)
     if opened.store is not None and opened.cohort.n_outlined:
         found = settled([*found, remaining(subject, cache, observer)], subject)
@@ -89,14 +88,14 @@ def _by_design(finding: Finding, subject: Subject) -> Finding:
 
 def of_splits(subject: Subject) -> list[Finding]:
     """Return what the splits show, or that there are none."""
-    content, images = subject.folds, subject.images
-    if content is None:
+    folds, images = subject.folds, subject.images
+    if folds is None:
         return [Finding(code, NOT_CHECKED, f"The cohort cannot be split: {subject.unsplit}") for code in OF_SPLITS]
     found = [
-        splits.two_sides(content, images),
-        splits.balance(content, images, subject.features),
-        splits.tested_once(content, images),
-        studies.few(content, images),
+        splits.two_sides(folds, images),
+        splits.balance(folds, images, subject.features),
+        splits.tested_once(folds, images),
+        studies.few(folds, images),
     ]
     if any(finding.status == FAILED for finding in found):
         return found
@@ -105,8 +104,9 @@ def of_splits(subject: Subject) -> list[Finding]:
 
 def _unless_refused(finding: Finding, subject: Subject) -> Finding:
     """Return A26, failed if a study would refuse the splits (for the prevalence of a part, where nothing else is wrong)."""
+    assert subject.folds is not None
     try:
-        folds.validate(dict(subject.folds or {}), subject.images, subject.protocol)
+        subject.folds.check(subject.images, subject.protocol)
     except MmbcError as error:
         return replace(finding, status=FAILED, evidence=f"{finding.evidence} A study refuses these splits: {error}.")
     return finding

@@ -13,7 +13,6 @@ from study.checks import duplicates, permutation, pixels
 from study.checks.contact_sheet import contact_sheet
 from study.checks.fast import remaining
 from study.checks.subject import Subject
-from study.design.folds import splits
 from study.records.finding import FAILED, WARNING, Finding
 from study.records.progress import Observer
 
@@ -75,13 +74,7 @@ def _folds(subject: Subject) -> np.ndarray | None:
     """Return which fold of the first repeat tests each image, or None where not every image is tested."""
     if subject.folds is None:
         return None
-    tested = {
-        patient: fold
-        for (repeat, fold), split in splits(dict(subject.folds)).items()
-        if repeat == 0
-        for patient in split.test
-    }
-    folds = subject.images["patient_id"].map(tested)
+    folds = subject.images["patient_id"].map(subject.folds.test_fold_of())
     return None if folds.isna().any() else folds.to_numpy(dtype=int)
 
 

@@ -1,8 +1,6 @@
 """Checks of the splits: who is on two sides, whether the folds are alike, who is tested how often."""
 
-from collections.abc import Mapping
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +8,7 @@ import pandas as pd
 from mmbc.data.splits import PARTS, patient_table
 from mmbc.data.tables.columns import Feature
 from mmbc.errors import some
-from study.design.folds import splits
+from study.design.folds import Folds
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.text.format import count
 
@@ -21,10 +19,10 @@ BEYOND = 3.0
 BOUND = f"beyond ±{LARGE:g} and {BEYOND:g} standard errors"
 
 
-def two_sides(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
+def two_sides(folds: Folds, images: pd.DataFrame) -> Finding:
     """A25: patients, or copies of one patient's image under another key, in two parts of one split."""
     found, shared = [], set()
-    for (repeat, fold), split in splits(dict(content)).items():
+    for (repeat, fold), split in folds.splits.items():
         for one, other in combinations(PARTS, 2):
             both = set(split.parts()[one]) & set(split.parts()[other])
             shared |= both
@@ -44,7 +42,7 @@ def two_sides(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
                     "patients": some(sorted(copied["patient_id"].unique()), 5),
                 }
             ] * bool(len(copied))
-    n = len(splits(dict(content)))
+    n = len(folds.splits)
     if found:
         whose = f" ({count(len(shared), 'patient')}: {some(sorted(shared), 3)})" if shared else ""
         return Finding(
@@ -58,31 +56,31 @@ def two_sides(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
     return Finding("A25", PASSED, f"In {n} splits no patient{copies} is in two parts.")
 
 
-def not_in_cohort(content: Mapping[str, Any], images: pd.DataFrame) -> list[str]:
+def not_in_cohort(folds: Folds, images: pd.DataFrame) -> list[str]:
     """Return the patients of the splits that the cohort does not have."""
     known = set(images["patient_id"])
-    named = {patient for split in splits(dict(content)).values() for ids in split.parts().values() for patient in ids}
+    named = {patient for split in folds.splits.values() for ids in split.parts().values() for patient in ids}
     return sorted(named - known)
 
 
-def in_no_part(content: Mapping[str, Any], images: pd.DataFrame) -> list[str]:
+def in_no_part(folds: Folds, images: pd.DataFrame) -> list[str]:
     """Return the patients of the cohort that are in no part of at least one split."""
     known = set(images["patient_id"])
-    everybody = (set().union(*split.parts().values()) for split in splits(dict(content)).values())
+    everybody = (set().union(*split.parts().values()) for split in folds.splits.values())
     return sorted(set().union(*(known - named for named in everybody)))
 
 
-def overlap_matrix(content: Mapping[str, Any]) -> pd.DataFrame:
+def overlap_matrix(folds: Folds) -> pd.DataFrame:
     """Return, for each pair of parts, how many patients are in both, by split: one row a split, all zeros where it is right."""
     rows = []
-    for (repeat, fold), split in splits(dict(content)).items():
+    for (repeat, fold), split in folds.splits.items():
         parts = {part: set(ids) for part, ids in split.parts().items()}
         both = {f"{one} and {other}": len(parts[one] & parts[other]) for one, other in combinations(PARTS, 2)}
         rows.append({"repeat": repeat, "fold": fold, **both})
     return pd.DataFrame(rows)
 
 
-def balance_table(content: Mapping[str, Any], images: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataFrame:
+def balance_table(folds: Folds, images: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataFrame:
     """Return standardised differences of each test part from the other patients: one row per (repeat, fold, variable).
 
     (mean in the test part - mean in the rest) over the root of the mean of both variances (Austin 2009,
@@ -94,7 +92,7 @@ def balance_table(content: Mapping[str, Any], images: pd.DataFrame, features: tu
     for feature in features:
         variables |= _numbers(patients[feature.name], feature)
     rows = []
-    for (repeat, fold), split in splits(dict(content)).items():
+    for (repeat, fold), split in folds.splits.items():
         for name, values in variables.items():
             tested = values.index.isin(split.test)
             inside, rest = values[tested].dropna(), values[~tested].dropna()
@@ -127,9 +125,9 @@ def _numbers(values: pd.Series, feature: Feature) -> dict[str, pd.Series]:
     return {f"{feature.name} = {word}": (known == word).astype(float) for word in words[: 1 if len(words) == 2 else 10]}
 
 
-def balance(content: Mapping[str, Any], images: pd.DataFrame, features: tuple[Feature, ...]) -> Finding:
+def balance(folds: Folds, images: pd.DataFrame, features: tuple[Feature, ...]) -> Finding:
     """A26: test parts that differ from the rest by more than chance."""
-    table = balance_table(content, images, features)
+    table = balance_table(folds, images, features)
     if table.empty:
         return Finding("A26", NOT_CHECKED, "No test part has two patients of the cohort.")
     size = table["difference"].abs()
@@ -146,21 +144,20 @@ def balance(content: Mapping[str, Any], images: pd.DataFrame, features: tuple[Fe
     return Finding("A26", WARNING, f"{len(unlike)} of {len(table)} are {BOUND}: {names}. {text}.", rows=rows)  # type: ignore[arg-type]
 
 
-def tested_once(content: Mapping[str, Any], images: pd.DataFrame) -> Finding:
+def tested_once(folds: Folds, images: pd.DataFrame) -> Finding:
     """A27: rows that are never tested, or twice in a repeat; patients in no part of a split, or in a split alone."""
-    found = splits(dict(content))
     known = set(images["patient_id"])
-    strangers, nowhere = not_in_cohort(content, images), in_no_part(content, images)
+    strangers, nowhere = not_in_cohort(folds, images), in_no_part(folds, images)
     if strangers or nowhere:
         said = [(strangers, "of the splits not in the cohort"), (nowhere, "in no part of a split")]
         text = "; ".join(f"{count(len(ids), 'patient')} {what} ({some(ids, 3)})" for ids, what in said if ids)
         return Finding("A27", FAILED, f"{text}.")
-    if content.get("kind") == "holdout":
+    if folds.holdout:
         return Finding("A27", PASSED, "One held-out test part, as declared: nobody else is tested.")
     never: set[str] = set()
     twice: set[str] = set()
-    for repeat in sorted({repeat for repeat, _ in found}):
-        tested = pd.Series([p for (r, _), split in found.items() if r == repeat for p in split.test], dtype=str)
+    for repeat in sorted({repeat for repeat, _ in folds.splits}):
+        tested = pd.Series([p for (r, _), split in folds.splits.items() if r == repeat for p in split.test], dtype=str)
         twice |= set(tested[tested.duplicated()])
         never |= known - set(tested)
     if never or twice:

@@ -5,7 +5,7 @@ opened.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -16,8 +16,7 @@ from mmbc.data.splits import rows_of
 from mmbc.data.tables import encoding
 from mmbc.data.tables.encoding import TabularEncoder
 from mmbc.errors import some
-from study.design.folds import splits
-from study.design.folds import table as fold_counts
+from study.design.folds import Folds
 from study.design.search_results import arm_configs
 from study.design.search_space import parsed
 from study.design.study_file import BASELINE
@@ -40,7 +39,7 @@ def preprocessing(study: StoredStudy) -> Finding:
     if study.imported:
         return Finding("A24", NOT_CHECKED, ELSEWHERE)
     found, n, n_baseline = [], 0, 0
-    parts = splits(study.folds)
+    parts = study.folds.splits
     fitted: dict[tuple[int, int, bool], TabularEncoder] = {}
     for name, record in study.records.items():
         if "preprocessing" not in record:
@@ -180,19 +179,19 @@ def few_positives(study: StoredStudy) -> Finding:
     return few(study.folds, study.cohort.images, validated=not study.imported)
 
 
-def few(content: Mapping[str, Any], images: pd.DataFrame, *, validated: bool = True) -> Finding:
+def few(folds: Folds, images: pd.DataFrame, *, validated: bool = True) -> Finding:
     """A31 for any folds: patients of the rarer class in each test and validation part.
 
     Args:
-        content: of folds.json.
+        folds: every split, by patient.
         images: the cohort's rows.
         validated: whether there have to be training and validation parts (those for validation of a nested search are
             inside its training parts).
     """
-    needed = ("train", *(() if content.get("nested") else ("validation",)), "test") if validated else ("test",)
-    counts = fold_counts(dict(content), images)
+    needed = ("train", *(() if folds.nested else ("validation",)), "test") if validated else ("test",)
+    counts = folds.table(images)
     there = set(counts[["repeat", "fold", "part"]].itertuples(index=False, name=None))
-    wanted = [(*place, part) for place in splits(dict(content)) for part in needed]
+    wanted = [(*place, part) for place in folds.splits for part in needed]
     if empty := [
         f"{part} of repeat {repeat}, fold {fold}" for repeat, fold, part in wanted if (repeat, fold, part) not in there
     ]:
@@ -245,7 +244,7 @@ def contract(study: StoredStudy) -> Finding:
 def _undeclared(study: StoredStudy) -> Iterator[dict[str, str]]:
     """Yield cells whose configuration differs from the reference in a key that neither the arm nor its search declares."""
     reference = flatten(study.settings.config)
-    expected = arm_configs(study.settings, study.searched, list(splits(study.folds)))
+    expected = arm_configs(study.settings, study.searched, list(study.folds.splits))
     for name, record in study.records.items():
         if record["arm"] == BASELINE or "config" not in record.get("model", {}):
             continue

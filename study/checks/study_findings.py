@@ -13,11 +13,11 @@ def audited(study: StoredStudy) -> StoredStudy:
     if study.archived:
         return study
     at_start = {finding.code: finding for finding in study.findings}
-    content, images = study.folds, study.cohort.images
+    folds, images = study.folds, study.cohort.images
     shown = [
-        splits.two_sides(content, images),
-        splits.balance(content, images, study.cohort.features),
-        splits.tested_once(content, images),
+        splits.two_sides(folds, images),
+        splits.balance(folds, images, study.cohort.features),
+        splits.tested_once(folds, images),
         *of_study(study),
     ]
     found: dict[str, Finding] = at_start | {finding.code: finding for finding in shown}

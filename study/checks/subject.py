@@ -1,9 +1,7 @@
 """What the audit of a cohort looks at: everything listed, what the files hold, what a study would use, how it is split."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import pandas as pd
 
@@ -13,6 +11,7 @@ from mmbc.data.cohort import used_rows
 from mmbc.data.listing import Listing, choose_features
 from mmbc.data.tables.columns import Feature
 from study.cohort.loading import Opened
+from study.design.folds import Folds
 from study.design.request import Tolerance
 from study.design.study_file import Protocol, StudyFile
 
@@ -29,7 +28,7 @@ class Subject:
         protocol: how patients are split and scores pooled.
         unit: `patient` or `breast`.
         tolerance: what may be absent.
-        folds: the content of folds.json; None where the cohort cannot be split.
+        folds: every split, by patient; None where the cohort cannot be split.
         unsplit: why not.
     """
 
@@ -39,7 +38,7 @@ class Subject:
     protocol: Protocol
     unit: str
     tolerance: Tolerance = Tolerance()
-    folds: Mapping[str, Any] | None = None
+    folds: Folds | None = None
     unsplit: str = ""
 
     @cached_property
@@ -76,7 +75,7 @@ def positive_classes(images: pd.DataFrame) -> tuple[str, ...]:
     return tuple(sorted(images.loc[images["label"] == 1, "status"].astype(str).unique()))
 
 
-def of_cohort(opened: Opened, study: StudyFile, content: Mapping[str, Any], tolerance: Tolerance) -> Subject:
+def of_cohort(opened: Opened, study: StudyFile, folds: Folds | None, tolerance: Tolerance) -> Subject:
     """Return a cohort that a study has opened and split, as the audit sees it."""
     listing = choose_features(opened.listing, study.data)
-    return Subject(listing, study.data, opened.facts, study.protocol, study.unit, tolerance, content)
+    return Subject(listing, study.data, opened.facts, study.protocol, study.unit, tolerance, folds)

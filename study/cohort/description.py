@@ -17,7 +17,7 @@ from mmbc.data.tables.columns import Feature, find_unknown_codes
 from mmbc.errors import MmbcError, some
 from mmbc.files import write_atomically
 from study.cohort.loading import list_images, open_images
-from study.design import folds
+from study.design import partition
 from study.design.request import Request
 from study.records.progress import Observer
 
@@ -112,7 +112,7 @@ def describe(request: Request, observer: Observer) -> Description:
     study = request.study
     data = study.data
     needs_images = any(study.arm_config(arm).uses_images for arm in study.arms)
-    aside = folds.columns_used(study.protocol)
+    aside = partition.columns_used(study.protocol)
     listing = list_images(
         request.source,
         data,
@@ -341,10 +341,10 @@ def _judge_further(found: Description, request: Request, listing: Listing, accou
         return
 
     def split() -> pd.DataFrame:
-        content = folds.make(used, study.protocol)
-        folds.validate(content, used, study.protocol)
-        found.notes += folds.warnings(content, used)
-        return folds.table(content, used)
+        folds = partition.make(used, study.protocol)
+        folds.check(used, study.protocol)
+        found.notes += folds.warnings(used)
+        return folds.table(used)
 
     table = _attempt(found, split)
     if table is not None:

@@ -14,7 +14,7 @@ from mmbc.data.cohort import Cohort, relevant_steps
 from study.checks import page
 from study.cohort.description import Description
 from study.console import forecast
-from study.design import folds
+from study.design.folds import Folds
 from study.design.request import Request
 from study.records.finding import FAILED, WARNING
 from study.training.preparation import Planned
@@ -82,9 +82,9 @@ def flow_table(cohort: Cohort) -> Table:
     return table
 
 
-def fold_table(content: dict[str, Any], images: pd.DataFrame, notice: str) -> Table:
+def fold_table(folds: Folds, images: pd.DataFrame, notice: str) -> Table:
     """Return patients (positive) by split and part."""
-    counts = folds.table(content, images)
+    counts = folds.table(images)
     names = [part for part in ("train", "validation", "test") if (counts["part"] == part).any()]
     table = Table("repeat", "fold", *names, title=titled("Patients (positive) by fold", notice))
     for (repeat, fold), rows in counts.groupby(["repeat", "fold"]):

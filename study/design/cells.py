@@ -1,6 +1,6 @@
 """From a study file to the list of cells: every model to train, with its configuration, split and seed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -109,7 +109,7 @@ def derived_seed(seed: int, repeat: int, fold: int, role: str, *inner: int) -> i
 
 
 def plan(
-    study: StudyFile, arms: Sequence[str], splits: dict[tuple[int, int], Split], searched: Searched | None = None
+    study: StudyFile, arms: Sequence[str], splits: Mapping[tuple[int, int], Split], searched: Searched | None = None
 ) -> list[Cell]:
     """Return the cells of some arms: every split of the first `repeats` repeats, every seed, in a stable order.
 
@@ -126,7 +126,7 @@ def plan(
     ]
 
 
-def baseline_cells(study: StudyFile, splits: dict[tuple[int, int], Split]) -> list[Cell]:
+def baseline_cells(study: StudyFile, splits: Mapping[tuple[int, int], Split]) -> list[Cell]:
     """Return the cells of the logistic baseline: it draws nothing at random, so one seed stands for all."""
     config = study.config
     return [

@@ -159,10 +159,9 @@ def _no_validation(study: StoredStudy) -> list[str]:
 
 def _draws(study: StoredStudy, n_replicates: int, seed: int) -> tuple[pd.Index, np.ndarray]:
     """Return the tested patients and their weights (1 + n_replicates, n_patients); row 0 is the data as they are."""
-    folds = [entry for entry in study.folds["folds"] if entry["repeat"] == 0]
-    fold_of = {patient: entry["fold"] for entry in folds for patient in entry["test"]}
+    fold_of = study.folds.test_fold_of()
     labels = study.cohort.images.groupby("patient_id")["label"].max()
-    patients = pd.Index(sorted({p for entry in study.folds["folds"] for p in entry["test"]}))
+    patients = pd.Index(sorted({patient for fold in study.folds.folds for patient in fold.test}))
     groups = np.array([2 * fold_of.get(patient, 0) + int(labels[patient]) for patient in patients])
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0])))
     drawn = patient_weights(groups, n_replicates, rng)

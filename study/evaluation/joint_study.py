@@ -8,7 +8,6 @@ import pandas as pd
 
 from mmbc.config import flatten
 from mmbc.errors import StudyError, some
-from study.design.folds import splits
 from study.design.study_file import BASELINE, Arm
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
@@ -114,10 +113,10 @@ def _check_rows(one: StoredStudy, other: StoredStudy) -> None:
 
 def _check_folds(one: StoredStudy, other: StoredStudy) -> None:
     """Refuse studies whose test parts differ in a repeat that both have."""
-    found, theirs = (splits(study.folds) for study in (one, other))
+    splits = one.folds.splits, other.folds.splits
     repeats = min(study.settings.protocol.repeats for study in (one, other))
-    for place in sorted({place for place in [*found, *theirs] if place[0] < repeats}):
-        mine, yours = (set(split[place].test) if place in split else set() for split in (found, theirs))
+    for place in sorted({place for place in [*splits[0], *splits[1]] if place[0] < repeats}):
+        mine, yours = (set(split[place].test) if place in split else set() for split in splits)
         if mine != yours:
             raise StudyError(
                 f"{one.name} and {other.name} have different folds: in repeat {place[0]}, fold {place[1]}, "

@@ -16,9 +16,9 @@ import pandas as pd
 from mmbc.calibration import apply_platt
 from mmbc.data.cohort import Cohort
 from mmbc.data.readers import manifest
-from mmbc.data.splits import Split
 from mmbc.errors import LeakageError, SplitError, StudyError, some
 from mmbc.files import file_digest, read_json
+from study.design.folds import Fold, Folds
 from study.design.study_file import BASELINE, Protocol, StudyFile, data_settings, load
 from study.imports.predictions_table import arm_name, check_pairs, cohort_of, number_runs, read_predictions
 from study.records.cell_records import CELL_COLUMNS, PREDICTION_COLUMNS
@@ -79,7 +79,7 @@ def import_predictions(request: Import) -> StoredStudy:
     study = _settings(request, arms, folds, n_seeds=int(rows["seed"].max()) + 1)
     check_pairs(rows, fold_names)
     predictions, records = _cells(rows, cohort)
-    if cohort.features and folds["n_folds"] > 1:
+    if cohort.features and folds.n_folds > 1:
         predictions, records = _with_baseline(predictions, records, folds, cohort)
     stored = StoredStudy(
         folder=request.out / (request.name or manifest.cohort_name(request.path)),
@@ -96,8 +96,8 @@ def import_predictions(request: Import) -> StoredStudy:
     return _keep(stored, force=request.force)
 
 
-def _folds(rows: pd.DataFrame, names: Mapping[int, str]) -> dict[str, Any]:
-    """Return the content of folds.json.
+def _folds(rows: pd.DataFrame, names: Mapping[int, str]) -> Folds:
+    """Return every split.
 
     Raises:
         LeakageError, SplitError: see `import_predictions`.
@@ -105,7 +105,7 @@ def _folds(rows: pd.DataFrame, names: Mapping[int, str]) -> dict[str, Any]:
     tested = rows[rows["part"] == "test"].drop_duplicates(["repeat", "fold", "patient_id"])
     n_folds = int(tested["fold"].max()) + 1
     everybody = set(rows["patient_id"])
-    found = []
+    folds = []
     for repeat in map(int, sorted(tested["repeat"].unique())):
         of_repeat = tested[tested["repeat"] == repeat]
         _check_repeat(repeat, of_repeat, everybody if n_folds > 1 else set(of_repeat["patient_id"]), names)
@@ -123,14 +123,14 @@ def _folds(rows: pd.DataFrame, names: Mapping[int, str]) -> dict[str, Any]:
             train = everybody - test - validation if n_folds > 1 else set()
             name = {"name": names[fold]} if fold in names else {}
             parts = {"train": sorted(train), "validation": sorted(validation), "test": sorted(test)}
-            found.append({"repeat": repeat, "fold": fold, **name, **parts})
-    return {
-        "kind": "cross-validation" if n_folds > 1 else "holdout",
-        "n_folds": n_folds,
-        "repeats": int(tested["repeat"].max()) + 1,
-        "own": True,
-        "folds": found,
-    }
+            folds.append(Fold.model_validate({"repeat": repeat, "fold": fold, **name, **parts}))
+    return Folds(
+        kind="cross-validation" if n_folds > 1 else "holdout",
+        n_folds=n_folds,
+        repeats=int(tested["repeat"].max()) + 1,
+        own=True,
+        folds=tuple(folds),
+    )
 
 
 def _check_repeat(repeat: int, tested: pd.DataFrame, everybody: set[str], names: Mapping[int, str]) -> None:
@@ -168,13 +168,13 @@ def default_contrasts(arms: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return usual or tuple((arm, arms[0]) for arm in arms[1:])
 
 
-def _settings(request: Import, arms: Sequence[str], folds: Mapping[str, Any], n_seeds: int) -> StudyFile:
+def _settings(request: Import, arms: Sequence[str], folds: Folds, n_seeds: int) -> StudyFile:
     names = list(arms)
     pairs = [[arm_name(arm) for arm in pair] for pair in request.contrasts or default_contrasts(names)]
     base = {"arms": {arm: {"question": ""} for arm in names}, "protocol": {"contrasts": pairs}}
     asked = [f"protocol.contrasts={pairs!r}"] if request.contrasts else []
     study = load("default", request.config, [*request.assignments, *asked], base=base)
-    counted = {"folds": max(folds["n_folds"], 2), "repeats": folds["repeats"], "seeds": n_seeds}
+    counted = {"folds": max(folds.n_folds, 2), "repeats": folds.repeats, "seeds": n_seeds}
     kept = {arm: study.arms[arm] for arm in names}
     return study.model_copy(update={"arms": kept, "protocol": study.protocol.model_copy(update=counted)})
 
@@ -204,15 +204,14 @@ def _cells(rows: pd.DataFrame, cohort: Cohort) -> tuple[pd.DataFrame, dict[str, 
 
 
 def _with_baseline(
-    predictions: pd.DataFrame, records: dict[str, dict[str, Any]], folds: Mapping[str, Any], cohort: Cohort
+    predictions: pd.DataFrame, records: dict[str, dict[str, Any]], folds: Folds, cohort: Cohort
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
     """Add the logistic regression on the clinical columns, fitted in the same folds."""
     frames, added = [predictions], {}
-    for entry in folds["folds"]:
-        split = Split(*(tuple(entry[part]) for part in ("train", "validation", "test")))
+    for (repeat, fold), split in folds.splits.items():
         rows, facts = fit_baseline(split, cohort, missing_indicators=False)
-        where = {"arm": BASELINE, "repeat": entry["repeat"], "fold": entry["fold"], "seed": 0}
-        name = f"{BASELINE}.r{entry['repeat']}.f{entry['fold']}.s0"
+        where: dict[str, Any] = {"arm": BASELINE, "repeat": repeat, "fold": fold, "seed": 0}
+        name = f"{BASELINE}.r{repeat}.f{fold}.s0"
         added[name] = {"name": name, **where, **facts}
         frames.append(rows.assign(**where)[predictions.columns])
     return pd.concat(frames, ignore_index=True), records | added

@@ -22,7 +22,8 @@ import pandas as pd
 from mmbc.config import parse, read_toml, to_toml
 from mmbc.errors import ConfigError, StudyError
 from mmbc.files import read_json, write_atomically, write_json
-from study.design import folds
+from study.design import partition
+from study.design.folds import Folds
 from study.design.request import CANDIDATES, Request
 from study.design.study_file import StudyFile
 from study.design.tuning_provenance import joined, warning
@@ -101,16 +102,16 @@ def run(
     check_features(study, rows.honest)
     whole = request.out / (request.name or default_name(rows.honest.name, request.study, request.tolerance))
     _check_study(whole, request.study, rows)
-    content, place = _folds(whole, request, study, rows), whole / FOLDER
-    entries = plan(study, rows, content, n_candidates)
+    folds, place = _folds(whole, request, study, rows), whole / FOLDER
+    entries = plan(study, rows, folds, n_candidates)
     if request.force:
         study_folder.set_aside(place, holds="ledger.json")
     with study_folder.lock(place):
         _begin(place, study, rows)
         _train(distinct(entries), rows, encoders(entries, rows), place, request, observer)
     configs = {arm: study.arm_config(arm) for arm in study.arms}
-    measuring = Measuring(study, rows, content, place, n_replicates)
-    found = table(entries, measuring, lambda entry: why_nothing(entry.leak, configs[entry.arm], rows, content))
+    measuring = Measuring(study, rows, folds, place, n_replicates)
+    found = table(entries, measuring, lambda entry: why_nothing(entry.leak, configs[entry.arm], rows, folds))
     notice = joined((rows.honest.notice, warning(study, rows.honest)))
     return Ledger(
         whole.name,
@@ -132,11 +133,11 @@ def _check_study(place: Path, study: StudyFile, rows: LedgerRows) -> None:
     study_folder.check_cohort(place, rows.honest)
 
 
-def _folds(place: Path, request: Request, study: StudyFile, rows: LedgerRows) -> dict[str, Any]:
+def _folds(place: Path, request: Request, study: StudyFile, rows: LedgerRows) -> Folds:
     """Return the study's folds by patient, each with a validation part: those of its folder, the user's own, or new ones."""
     images, protocol = rows.honest.images, study.protocol
-    content = folds.for_study(place / "folds.json", request.folds_file, images, protocol)
-    return folds.unnested(content, images, protocol) if content.get("nested") else content
+    folds = partition.for_study(place / "folds.json", request.folds_file, images, protocol)
+    return partition.unnested(folds, images, protocol) if folds.nested else folds
 
 
 def _begin(place: Path, study: StudyFile, rows: LedgerRows) -> None:

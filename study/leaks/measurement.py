@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mmbc.config import flatten
+from study.design.folds import Folds
 from study.design.study_file import StudyFile
 from study.evaluation.units import pool
 from study.leaks.leaks import HONEST, LABEL, RECIPE, SINGLES, TOGETHER, TUNED
@@ -52,23 +53,18 @@ class Measuring:
     Args:
         study: with unit and pooling.
         rows: of the ledger.
-        content: the study's folds; bootstrap samples are drawn within their test parts and outcomes.
+        folds: those of the study; bootstrap samples are drawn within their test parts and outcomes.
         folder: where the cells' records are.
         n_replicates: bootstrap samples.
     """
 
     def __init__(
-        self,
-        study: StudyFile,
-        rows: LedgerRows,
-        content: Mapping[str, Any],
-        folder: Path,
-        n_replicates: int = N_REPLICATES,
+        self, study: StudyFile, rows: LedgerRows, folds: Folds, folder: Path, n_replicates: int = N_REPLICATES
     ) -> None:
         self.study, self.folder = study, folder
         self.table = rows.table.set_index("image_id")
         self.patients = pd.Index(sorted(rows.table["patient_id"].unique()))
-        self.weights = draws(rows.table, content, self.patients, n_replicates, seed=study.protocol.split_seed)
+        self.weights = draws(rows.table, folds, self.patients, n_replicates, seed=study.protocol.split_seed)
 
     def measure(self, entry: Entry) -> Measured:
         """Return what an entry reports."""
@@ -124,15 +120,13 @@ class Measuring:
         return any(set(owner.loc[list(split.train)]) & set(owner.loc[list(split.test)]) for split in pairs)
 
 
-def draws(
-    table: pd.DataFrame, content: Mapping[str, Any], patients: pd.Index, n_replicates: int, *, seed: int
-) -> np.ndarray:
+def draws(table: pd.DataFrame, folds: Folds, patients: pd.Index, n_replicates: int, *, seed: int) -> np.ndarray:
     """Return the weights of patients (1 + n_replicates, n_patients): row 0 is the data as they are.
 
     Samples are drawn within the honest test parts of repeat 0 and outcomes; patients of no test part are drawn among
     themselves.
     """
-    fold_of = {p: entry["fold"] for entry in content["folds"] if entry["repeat"] == 0 for p in entry["test"]}
+    fold_of = folds.test_fold_of()
     labels = table.groupby("patient_id")["label"].max()
     strata = np.array([2 * fold_of.get(patient, -1) + int(labels[patient]) for patient in patients])
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0])))

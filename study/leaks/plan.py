@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -10,7 +9,8 @@ from mmbc.config import Config, apply_changes
 from mmbc.data.splits import PARTS, Split
 from mmbc.data.tables import encoding
 from mmbc.data.tables.encoding import TabularEncoder
-from study.design import folds
+from study.design import partition
+from study.design.folds import Folds
 from study.design.study_file import Protocol, StudyFile
 from study.leaks.leaks import (
     BY_IMAGE,
@@ -29,7 +29,7 @@ from study.leaks.leaks import (
 )
 from study.leaks.rows import LedgerRows
 
-Splits = dict[tuple[int, int], Split]
+Splits = Mapping[tuple[int, int], Split]
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ class Entry:
     cells: tuple[LedgerCell, ...]
 
 
-def plan(study: StudyFile, rows: LedgerRows, content: dict[str, Any], n_candidates: int) -> list[Entry]:
+def plan(study: StudyFile, rows: LedgerRows, folds: Folds, n_candidates: int) -> list[Entry]:
     """Return the entries of every ablation: the honest protocol first, then each leak, then all of them.
 
     Args:
         study: with the chosen arms.
         rows: of the ledger.
-        content: the study's folds, by patient.
+        folds: those of the study, by patient.
         n_candidates: configurations compared where tuning is on test parts.
     """
-    splits = {leak.name: splits_of(leak, study.protocol, rows, content) for leak in PROTOCOLS}
+    splits = {leak.name: splits_of(leak, study.protocol, rows, folds) for leak in PROTOCOLS}
     known: dict[tuple[object, ...], LedgerCell] = {}
     entries = []
     for arm in study.arms:
@@ -107,7 +107,7 @@ def members(leak: Leak, rows: LedgerRows) -> pd.DataFrame:
     return rows.table if DUPLICATES in leak.changes else rows.table[~rows.table["copy"]]
 
 
-def splits_of(leak: Leak, protocol: Protocol, rows: LedgerRows, content: dict[str, Any]) -> Splits:
+def splits_of(leak: Leak, protocol: Protocol, rows: LedgerRows, folds: Folds) -> Splits:
     """Return (repeat, fold) -> images of each part.
 
     The honest splits are those of the study. Splits of images are drawn as the study draws its own, with the same seed;
@@ -115,11 +115,10 @@ def splits_of(leak: Leak, protocol: Protocol, rows: LedgerRows, content: dict[st
     """
     used = members(leak, rows)
     if BY_IMAGE in leak.changes:
-        splits = folds.splits(
-            folds.make(_keyed(rows, used), _of_images(protocol, content, single=SINGLE in leak.changes))
-        )
+        as_images = _of_images(protocol, folds, single=SINGLE in leak.changes)
+        splits = partition.make(_keyed(rows, used), as_images).splits
     else:
-        by_patient = _of_patients(protocol, rows, content, single=SINGLE in leak.changes)
+        by_patient = _of_patients(protocol, rows, folds, single=SINGLE in leak.changes)
         images = {str(patient): list(ids) for patient, ids in used.groupby("patient_id")["image_id"]}
         splits = {place: _in_images(split, images) for place, split in by_patient.items()}
     if PEEK in leak.changes:
@@ -132,22 +131,22 @@ def _keyed(rows: LedgerRows, used: pd.DataFrame) -> pd.DataFrame:
     return rows.cohort.images.loc[used.index].reset_index(drop=True)
 
 
-def _of_images(protocol: Protocol, content: dict[str, Any], *, single: bool) -> Protocol:
+def _of_images(protocol: Protocol, folds: Folds, *, single: bool) -> Protocol:
     """Return how images are split: into as many parts as the study has, or once."""
-    once = single or content["kind"] == "holdout"
+    once = single or folds.holdout
     share = (protocol.holdout or TEST_SHARE) if once else None
-    changes = {"fold_column": "", "test_where": "", "holdout": share, "folds": content["n_folds"]}
+    changes = {"fold_column": "", "test_where": "", "holdout": share, "folds": folds.n_folds}
     return protocol.model_copy(update=changes | ({"repeats": 1} if single else {}))
 
 
-def _of_patients(protocol: Protocol, rows: LedgerRows, content: dict[str, Any], *, single: bool) -> Splits:
-    honest = folds.splits(content)
+def _of_patients(protocol: Protocol, rows: LedgerRows, folds: Folds, *, single: bool) -> Splits:
+    honest = folds.splits
     if not single:
         return honest
-    if content["kind"] == "holdout":
+    if folds.holdout:
         return {(0, 0): honest[0, 0]}
     changes = {"fold_column": "", "test_where": "", "holdout": TEST_SHARE, "repeats": 1}
-    return folds.splits(folds.make(rows.honest.images, protocol.model_copy(update=changes)))
+    return partition.make(rows.honest.images, protocol.model_copy(update=changes)).splits
 
 
 def _in_images(split: Split, images: Mapping[str, list[str]]) -> Split:
@@ -168,7 +167,7 @@ def encoders(entries: list[Entry], rows: LedgerRows) -> dict[str, TabularEncoder
     return found
 
 
-def why_nothing(leak: Leak, config: Config, rows: LedgerRows, content: dict[str, Any]) -> str:
+def why_nothing(leak: Leak, config: Config, rows: LedgerRows, folds: Folds) -> str:
     """Return why a leak changes nothing of an ablation; '' where it does."""
     if leak.name == OUTLINES and not config.uses_images:
         return "no image is used"
@@ -180,6 +179,6 @@ def why_nothing(leak: Leak, config: Config, rows: LedgerRows, content: dict[str,
         return "no image has a copy"
     if leak.name == SCALER and "tabular" not in config.model.inputs:
         return "no clinical column is used"
-    if leak.name == SINGLE and content["kind"] == "holdout":
+    if leak.name == SINGLE and folds.holdout:
         return "the study has a single split itself"
     return ""

@@ -16,7 +16,7 @@ from mmbc.data.cohort import Cohort, assemble, used_rows
 from mmbc.data.images.store import ImageStore, open_store
 from mmbc.data.listing import choose_features
 from study.cohort.loading import list_images, open_images
-from study.design import folds
+from study.design import partition
 from study.design.request import Request
 from study.design.study_file import StudyFile
 from study.design.tuning_provenance import joined
@@ -62,7 +62,7 @@ def open_rows(request: Request, study: StudyFile, observer: Observer) -> LedgerR
         data,
         needs_images=True,
         cache=cache,
-        aside=folds.columns_used(study.protocol),
+        aside=partition.columns_used(study.protocol),
         tolerance=tolerance,
         observer=observer,
     )

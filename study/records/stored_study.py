@@ -27,7 +27,7 @@ from mmbc.config import digest, to_toml
 from mmbc.data.cohort import Cohort
 from mmbc.errors import StudyError, some
 from mmbc.files import file_digest, read_json, write_atomically, write_json
-from study.design.folds import split_digest, splits
+from study.design.folds import Folds, split_digest
 from study.design.search_results import FOLDER as SEARCH
 from study.design.search_results import Searched, arm_configs
 from study.design.study_file import BASELINE, StudyFile
@@ -71,7 +71,7 @@ class StoredStudy:
         settings: configuration, arms and protocol.
         cohort: the rows; `path` is absent here, so `cohort.images` has no such column.
         cohort_digest: digest of the cohort the cells were trained on.
-        folds: the content of folds.json.
+        folds: every split, by patient.
         environment: the content of environment.json.
         planned: names of all cells the study file asks for, in order; the baseline's included.
         records: cell name -> content of record.json, of finished cells only.
@@ -86,7 +86,7 @@ class StoredStudy:
     settings: StudyFile
     cohort: Cohort
     cohort_digest: str
-    folds: dict[str, Any]
+    folds: Folds
     environment: dict[str, Any]
     planned: tuple[str, ...]
     records: dict[str, dict[str, Any]]
@@ -116,11 +116,9 @@ class StoredStudy:
         return [arm for arm in [*self.settings.arms, BASELINE] if arm in done]
 
 
-def planned_cells(settings: StudyFile, folds: Mapping[str, Any]) -> tuple[str, ...]:
+def planned_cells(settings: StudyFile, folds: Folds) -> tuple[str, ...]:
     """Return the names of all cells a study file asks for, the baseline's last."""
-    where = [
-        (entry["repeat"], entry["fold"]) for entry in folds["folds"] if entry["repeat"] < settings.protocol.repeats
-    ]
+    where = [fold.place for fold in folds.until(settings.protocol.repeats)]
     seeds = range(settings.protocol.seeds)
     names = [f"{arm}.r{r}.f{f}.s{s}" for arm in settings.arms for s in seeds for r, f in where]
     return (*names, *(f"{BASELINE}.r{r}.f{f}.s0" for r, f in where))
@@ -137,7 +135,7 @@ def load_study(folder: Path) -> StoredStudy:
         return read_archive(folder)
     if not (folder / "study.toml").is_file():
         raise StudyError(f"{folder}: is no study (it has no study.toml); studies lie below results/")
-    settings, folds = read_settings(folder), read_json(folder / "folds.json")
+    settings, folds = read_settings(folder), Folds.read(folder / "folds.json")
     cohort, cohort_digest = read_cohort(folder)
     planned, searched = planned_cells(settings, folds), read_searched(folder)
     belongs = _Belonging(settings, searched, folds, cohort, cohort_digest)
@@ -175,16 +173,11 @@ class _Belonging:
     """Checks that cells are of the study they lie in: same cohort, configuration, split and labels, no deliberate leak."""
 
     def __init__(
-        self,
-        settings: StudyFile,
-        searched: Searched | None,
-        folds: Mapping[str, Any],
-        cohort: Cohort,
-        cohort_digest: str,
+        self, settings: StudyFile, searched: Searched | None, folds: Folds, cohort: Cohort, cohort_digest: str
     ) -> None:
-        self.nested = bool(folds.get("nested"))
+        self.nested = folds.nested
         self.cohort_digest = cohort_digest
-        self.splits = splits(dict(folds))
+        self.splits = folds.splits
         self.split_digests = {place: split_digest(split) for place, split in self.splits.items()}
         configs = arm_configs(settings, searched, list(self.splits))
         self.configs = {place: digest(config) for place, config in configs.items()}
@@ -252,7 +245,7 @@ def write_archive(study: StoredStudy, folder: Path) -> None:
     facts = read_json(folder / "cohort.json")
     write_json(folder / "cohort.json", {**facts, "digest": study.cohort_digest})
     write_atomically(folder / "study.toml", _study_toml(study).encode())
-    write_json(folder / "folds.json", study.folds)
+    study.folds.write(folder / "folds.json")
     write_json(folder / "environment.json", without_paths(study.environment))
     compact = study.predictions[[*CELL_COLUMNS, "image_id", "part", "logit"]]
     compact = compact.astype({"arm": "category", "image_id": "category", "part": "category"})
@@ -336,7 +329,7 @@ def read_archive(folder: Path) -> StoredStudy:
         settings=read_settings(folder),
         cohort=cohort,
         cohort_digest=cohort_digest,
-        folds=read_json(folder / "folds.json"),
+        folds=Folds.read(folder / "folds.json"),
         environment=read_json(folder / "environment.json"),
         planned=tuple(content["planned"]),
         records=content["records"],

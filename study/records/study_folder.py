@@ -10,6 +10,7 @@ from mmbc.config import flatten, to_toml
 from mmbc.data.cohort import Cohort
 from mmbc.errors import StudyError
 from mmbc.files import read_json, write_atomically, write_json
+from study.design.folds import Folds
 from study.design.study_file import BASELINE, Search, StudyFile
 from study.records.cell_records import delete_checkpoint, read_settings, write_cohort
 
@@ -112,9 +113,7 @@ def _comparable(study: StudyFile) -> Mapping[str, Any]:
     return {k: v for k, v in flatten(study).items() if k not in (*EXTENDS, *REPORTS) and not k.startswith("arms.")}
 
 
-def begin(
-    folder: Path, study: StudyFile, cohort: Cohort, folds: Mapping[str, Any], environment: Mapping[str, Any]
-) -> None:
+def begin(folder: Path, study: StudyFile, cohort: Cohort, folds: Folds, environment: Mapping[str, Any]) -> None:
     """Write the study's own files, or check that the folder's cohort is this one.
 
     Raises:
@@ -126,7 +125,7 @@ def begin(
         write_cohort(folder, cohort)
     for record in folder.glob("cells/*/record.json"):
         delete_checkpoint(record.parent)
-    write_json(folder / "folds.json", folds)
+    folds.write(folder / "folds.json")
     write_atomically(folder / "study.toml", to_toml(study).encode())
     runs = read_json(folder / "environment.json")["runs"] if (folder / "environment.json").exists() else []
     if not runs or {**runs[-1], "command": None} != {**environment, "command": None}:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mmbc.data.cohort import Cohort
 from mmbc.data.images.store import ImageStore
@@ -13,8 +12,9 @@ from mmbc.errors import CohortError, some
 from mmbc.training.device import resolve
 from study.checks.fast import at_start
 from study.cohort.loading import Opened, open_cohort
-from study.design import folds
+from study.design import partition
 from study.design.cells import Cell, baseline_cells, plan
+from study.design.folds import Folds
 from study.design.request import Request, Tolerance
 from study.design.study_file import StudyFile
 from study.design.tuning_provenance import joined, warning
@@ -36,7 +36,7 @@ class Planned:
         study: resolved settings; what was there before included.
         cohort: its rows.
         store: their pixels; None where no arm uses images.
-        folds: the content of folds.json.
+        folds: every split, by patient.
         cells: every cell, the finished ones included.
         baseline: the cells of the logistic baseline.
         notes: sentences the user should read before the run.
@@ -48,7 +48,7 @@ class Planned:
     study: StudyFile
     cohort: Cohort
     store: ImageStore | None
-    folds: dict[str, Any]
+    folds: Folds
     cells: list[Cell]
     baseline: list[Cell]
     notes: Sequence[str]
@@ -78,7 +78,7 @@ def prepare(request: Request, observer: Observer) -> Planned:
         asked.data,
         needs_images=needs_images,
         cache=request.cache,
-        aside=folds.columns_used(asked.protocol),
+        aside=partition.columns_used(asked.protocol),
         tolerance=request.tolerance,
         observer=observer,
     )
@@ -92,21 +92,22 @@ def prepare(request: Request, observer: Observer) -> Planned:
     study = study_folder.continued(place, asked)
     study_folder.check_cohort(place, cohort)
     n_inner = study.search.inner_folds if study.search is not None and study.search.mode == "nested" else None
-    content = folds.for_study(place / "folds.json", request.folds_file, cohort.images, study.protocol, n_inner=n_inner)
-    splits = folds.splits(content)
+    folds = partition.for_study(
+        place / "folds.json", request.folds_file, cohort.images, study.protocol, n_inner=n_inner
+    )
     cohort = dataclasses.replace(cohort, notice=joined((cohort.notice, warning(study, cohort))))
-    notes += folds.warnings(content, cohort.images)
+    notes += folds.warnings(cohort.images)
     return Planned(
         folder=place,
         study=study,
         cohort=cohort,
         store=opened.store,
-        folds=content,
-        cells=plan(study, tuple(study.arms), splits, read_searched(place)),
-        baseline=baseline_cells(study, splits),
+        folds=folds,
+        cells=plan(study, tuple(study.arms), folds.splits, read_searched(place)),
+        baseline=baseline_cells(study, folds.splits),
         notes=notes,
         opened=opened,
-        findings=at_start(opened, study, content, request.tolerance, request.cache, observer),
+        findings=at_start(opened, study, folds, request.tolerance, request.cache, observer),
     )
 
 

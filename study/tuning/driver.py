@@ -210,7 +210,7 @@ def note_of(target: Target, planned: Planned) -> str:
         f"{len(seen)} patients ({int(seen.sum())} positive, {int(images['patient_id'].isin(searched_ids).sum())}"
         " images)"
     )
-    n_folds = planned.folds["n_folds"]
+    n_folds = planned.folds.n_folds
     nested = search.mode == "nested"
     where = f"the training part of fold {target.fold} of {n_folds}" if target.fold != WHOLE else "the whole cohort"
     divided = (

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from mmbc.files import write_atomically
-from study.design import folds
 from study.design.cells import TrialCell, plan
+from study.design.folds import inner_splits
 from study.design.request import Executor
 from study.design.search_results import FOLDER, WHOLE, Chosen, Searched
 from study.design.tuning_provenance import stamp
@@ -41,11 +41,9 @@ def finish(
     found = searched(searches, finished=True)
     write_searched(planned.folder, found)
     _write_best(planned, found)
-    study, splits = planned.study, folds.splits(planned.folds)
+    study, splits = planned.study, planned.folds.splits
     nested = study.search is not None and study.search.mode == "nested"
-    inner = (
-        {(e["repeat"], e["fold"]): folds.inner_splits(e["inner"]) for e in planned.folds["folds"]} if nested else None
-    )
+    inner = {fold.place: inner_splits(fold.inner) for fold in planned.folds.folds} if nested else None
     run_baseline(planned.unfinished(planned.baseline), planned.cohort, planned.folder / "cells", inner)
     cells = planned.unfinished(plan(study, tuple(study.arms), splits, found))
     predicted: dict[str, tuple[np.ndarray, np.ndarray]] = {}

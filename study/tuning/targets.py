@@ -13,9 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from mmbc.config import Config, apply_changes, digest
 from mmbc.data.splits import Split
 from mmbc.errors import StudyError
-from study.design import folds
 from study.design.cells import TrialCell
-from study.design.folds import split_digest
+from study.design.folds import Folds, inner_splits, split_digest
 from study.design.search_results import WHOLE
 from study.design.search_space import Hole, holes_of, holes_of_arm, reference
 from study.design.study_file import Search, StudyFile
@@ -108,13 +107,13 @@ def targets_of(planned: Planned) -> list[Target]:
     Raises:
         ConfigError: a space that does not fit the configuration or an arm.
     """
-    study, content = planned.study, planned.folds
+    study = planned.study
     assert study.search is not None
     holes = holes_of(study)
     by_arm = {arm: tuple(holes_of_arm(study, arm, holes)) for arm in study.arms}
     return [
         Target(study, arm, repeat, fold, splits, places, by_arm[arm])
-        for repeat, fold, splits, places in _places(study, content)
+        for repeat, fold, splits, places in _places(study, planned.folds)
         for arm in study.arms
     ]
 
@@ -122,22 +121,21 @@ def targets_of(planned: Planned) -> list[Target]:
 Place = tuple[int, int, tuple[Split, ...], tuple[tuple[int, int, int | None], ...]]
 
 
-def _places(study: StudyFile, content: dict[str, Any]) -> Iterator[Place]:
+def _places(study: StudyFile, folds: Folds) -> Iterator[Place]:
     assert study.search is not None
-    entries = [entry for entry in content["folds"] if entry["repeat"] < study.protocol.repeats]
+    within = folds.until(study.protocol.repeats)
     if study.search.mode == "flat":
-        found = {place: split for place, split in folds.splits(content).items() if place[0] < study.protocol.repeats}
-        untested = tuple(Split(split.train, split.validation, ()) for split in found.values())
-        yield 0, WHOLE, untested, tuple((repeat, fold, None) for repeat, fold in found)
+        untested = tuple(Split(fold.split.train, fold.split.validation, ()) for fold in within)
+        yield 0, WHOLE, untested, tuple((fold.repeat, fold.fold, None) for fold in within)
         return
-    for entry in entries:
-        yield _nested(entry["repeat"], entry["fold"], entry["inner"])
+    for fold in within:
+        yield _nested(fold.repeat, fold.fold, fold.inner)
     if study.search.whole:
-        yield _nested(0, WHOLE, content["whole"])
+        yield _nested(0, WHOLE, folds.whole)
 
 
 def _nested(repeat: int, fold: int, parts: Sequence[Sequence[str]]) -> Place:
-    splits = tuple(folds.inner_splits(parts))
+    splits = tuple(inner_splits(parts))
     return repeat, fold, splits, tuple((repeat, fold, inner) for inner in range(len(splits)))
 
 

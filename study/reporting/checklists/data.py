@@ -1,6 +1,5 @@
 """Answers to checklist items about data, participants and their division."""
 
-from study.design.folds import table as fold_counts
 from study.reporting.checklists.facts import AUTHOR, COHORT, METHODS, PARTLY, PROVENANCE, REPORTED, Answer, Facts
 from study.reporting.facts.bibliography import dataset
 from study.reporting.facts.counts import n_positive
@@ -97,7 +96,7 @@ def missing(f: Facts) -> Answer:
 def partition(f: Facts) -> Answer:
     """How patients were divided."""
     where = ("table folds", *METHODS)
-    if f.imported or f.study.folds.get("own"):
+    if f.imported or f.study.folds.own:
         return Answer(PARTLY, where, "parts as given; how patients were assigned to them is the authors' to add")
     p = f.study.settings.protocol
     by = p.fold_column or p.test_where
@@ -121,7 +120,7 @@ def differences(f: Facts) -> Answer:
         return Answer(
             PARTLY, ("table folds", *METHODS), f"test parts by {by}; in what else they differ is the authors' to add"
         )
-    if f.study.folds.get("own"):
+    if f.study.folds.own:
         return AUTHOR
     return Answer(REPORTED, METHODS, "the same cohort, divided at random")
 
@@ -144,7 +143,7 @@ def compared_parts(f: Facts) -> Answer:
     """Development against evaluation data."""
     if f.imported:
         return Answer(PARTLY, ("table folds",), "test parts alone are known")
-    crossed = f.study.folds.get("kind") != "holdout"
+    crossed = not f.study.folds.holdout
     fact = (
         "each patient is tested once a repeat and used for development otherwise"
         if crossed
@@ -157,7 +156,7 @@ def parts(f: Facts) -> Answer:
     """Participants and events in each analysis."""
     if f.imported:
         return Answer(PARTLY, ("table folds",), "test parts alone are known")
-    counts = fold_counts(f.study.folds, f.study.cohort.images)
+    counts = f.study.folds.table(f.study.cohort.images)
     tests = counts[counts["part"] == "test"]
     fact = f"test parts of at least {tests['n_patients'].min()} patients and {tests['n_positive'].min()} positive ones"
     return Answer(REPORTED, ("table folds",), fact)

@@ -194,7 +194,7 @@ def selection(f: Facts) -> Answer:
     how = {"best": "the epoch that is best on validation rows", "last": "the last epoch"}
     epoch = " or ".join(how[keep] for keep in sorted(kept))
     if is_flat(f.study):
-        single = f.study.folds.get("kind") == "holdout" and f.study.settings.protocol.repeats == 1
+        single = f.study.folds.holdout and f.study.settings.protocol.repeats == 1
         whose = "" if single else " of the same folds, whose patients other folds test (optimistic)"
         fact = f"a search on the validation part{'' if single else 's'}{whose}; in each fold {epoch}"
         return Answer(REPORTED, (*METHODS, "table search_chosen", SEARCH), fact)

@@ -60,9 +60,9 @@ def _flow(study: StoredStudy) -> Counted:
 
 def _splits(study: StoredStudy) -> Counted:
     protocol = study.settings.protocol
-    folds = [entry for entry in study.folds.get("folds", []) if entry["repeat"] < protocol.repeats]
+    folds = study.folds.until(protocol.repeats)
     labels = study.cohort.images.groupby("patient_id")["label"].max()
-    yield "n.folds", len({entry["fold"] for entry in folds}), "test parts of a repeat"
+    yield "n.folds", len({fold.fold for fold in folds}), "test parts of a repeat"
     yield "n.repeats", protocol.repeats, "repeats of the splitting"
     yield "n.seeds", protocol.seeds, "training seeds"
     yield "n.arms", len(study.settings.arms), "arms, the baseline not counted"
@@ -74,8 +74,8 @@ def _splits(study: StoredStudy) -> Counted:
     models = [name for name in study.records if not name.startswith(f"{BASELINE}.")]
     yield "n.models", len(models), "models that were evaluated, the baseline's not counted"
     if folds:
-        tests = [labels.reindex(entry["test"]).dropna() for entry in folds]
-        tested = {patient for entry in folds for patient in entry["test"]}
+        tests = [labels.reindex(list(fold.test)).dropna() for fold in folds]
+        tested = {patient for fold in folds for patient in fold.test}
         yield "n.tested", len(tested), "patients tested"
         yield "n.smallest-test", min(len(test) for test in tests), "patients in the smallest test part"
         yield (

@@ -114,7 +114,7 @@ def planned(study: StoredStudy) -> int:
         return 0
     if search.mode == "flat":
         return len(study.settings.arms)
-    n_folds = sum(entry["repeat"] < study.settings.protocol.repeats for entry in study.folds["folds"])
+    n_folds = len(study.folds.until(study.settings.protocol.repeats))
     return len(study.settings.arms) * (n_folds + search.whole)
 
 
@@ -185,18 +185,18 @@ def judges(study: StoredStudy) -> str:
     """Return whom trials were judged on: `3 inner folds of each training part (160 patients, 64 positive)`."""
     search = study.settings.search
     labels = study.cohort.images.groupby("patient_id")["label"].max()
-    entries = [entry for entry in study.folds["folds"] if entry["repeat"] < study.settings.protocol.repeats]
-    part = "validation" if is_flat(study) else "train"
-    sizes = [(len(entry[part]), int(labels.reindex(entry[part]).sum())) for entry in entries]
+    folds = study.folds.until(study.settings.protocol.repeats)
+    judged = [list(fold.validation if is_flat(study) else fold.train) for fold in folds]
+    sizes = [(len(patients), int(labels.reindex(patients).sum())) for patients in judged]
     n, positive = (span(min(values), max(values)) for values in zip(*sizes, strict=True))
     people = f"({n} patients, {positive} positive)"
     if is_flat(study):
         return (
-            f"the validation {'parts' if len(entries) > 1 else 'part'} of the study's {count(len(entries), 'split')}"
+            f"the validation {'parts' if len(folds) > 1 else 'part'} of the study's {count(len(folds), 'split')}"
             f" {people}"
         )
     assert search is not None
-    return f"{search.inner_folds} inner folds of {'each' if len(entries) > 1 else 'the'} training part {people}"
+    return f"{search.inner_folds} inner folds of {'each' if len(folds) > 1 else 'the'} training part {people}"
 
 
 def numbers(values: Any) -> np.ndarray:

@@ -88,7 +88,7 @@ def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
     tested = units.drop_duplicates(UNIT_KEYS[unit])
     n_repeats, n_seeds = units["repeat"].nunique(), units["seed"].nunique()
     n_folds = units["fold"].nunique()
-    held_out = study.folds.get("kind") == "holdout" or n_folds == 1
+    held_out = study.folds.holdout or n_folds == 1
     return Facts(
         unit=unit,
         n=_n(tested, unit),

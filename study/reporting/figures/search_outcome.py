@@ -65,7 +65,7 @@ def _searches(study: StoredStudy) -> str:
     shown = search_facts.by_fold(trials)
     each = shown[search_facts.SEARCH].drop_duplicates().groupby("arm").size()
     if search_facts.is_flat(study):
-        other = ", on patients that other folds test: optimistic" if study.folds.get("n_folds", 1) > 1 else ""
+        other = ", on patients that other folds test: optimistic" if study.folds.n_folds > 1 else ""
         return f" One search an arm{other}."
     n = (
         count(int(each.max()), "search", "searches")

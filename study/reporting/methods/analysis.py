@@ -106,7 +106,7 @@ def _primary(study: StoredStudy, evaluation: Evaluation) -> str:
 
 
 def _n_folds(study: StoredStudy) -> int:
-    return int(study.folds.get("n_folds", 1))
+    return study.folds.n_folds
 
 
 def _estimands(study: StoredStudy) -> str:

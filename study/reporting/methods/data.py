@@ -177,7 +177,7 @@ def _stratified(study: StoredStudy) -> str:
 
 
 def _test_parts(study: StoredStudy) -> str:
-    p, n_folds = study.settings.protocol, study.folds.get("n_folds", 0)
+    p, n_folds = study.settings.protocol, study.folds.n_folds
     if study.imported:
         parts = "one test part" if n_folds == 1 else f"{n_folds} test folds"
         again = f" in each of {p.repeats} repeats" if p.repeats > 1 else ""
@@ -193,11 +193,11 @@ def _test_parts(study: StoredStudy) -> str:
             f"The patients with `{p.test_where}` were the test part, fixed before the run; all others were for"
             " training."
         )
-    if study.folds.get("own"):
+    if study.folds.own:
         times = f" in each of {p.repeats} repeats" if p.repeats > 1 else ""
         parts = "a single test part" if n_folds == 1 else f"{n_folds} test parts{times}"
         return f"Patients were divided as given by the authors, into {parts}. {fill('how they were divided.')}"
-    if study.folds.get("kind") == "holdout":
+    if study.folds.holdout:
         share = f" ({100 * p.holdout:.4g} % of the patients)" if p.holdout else ""
         return (
             f"Patients were divided at random, {_stratified(study)}, into a test part{share} and a training"
@@ -227,7 +227,7 @@ def _validation(study: StoredStudy) -> str:
     )
     choice = "the choice of hyper-parameters, " if is_flat(study) else ""
     use = f"for {choice}{early}calibration and thresholds"
-    if study.folds.get("own"):
+    if study.folds.own:
         return f"The validation patients, given with the split, served {use}."
     return (
         f"Of each training part, {100 * p.validation:.4g} % of the patients, stratified likewise, were set aside as"
@@ -239,7 +239,7 @@ def _sizes(study: StoredStudy) -> str:
     """Patients and positives of the test parts."""
     labels = study.cohort.images.groupby("patient_id")["label"].max()
     repeats = study.settings.protocol.repeats
-    tests = [labels.reindex(entry["test"]) for entry in study.folds.get("folds", []) if entry["repeat"] < repeats]
+    tests = [labels.reindex(list(fold.test)) for fold in study.folds.until(repeats)]
     if not tests:
         return ""
     n, positive = [len(test) for test in tests], [int(test.sum()) for test in tests]
@@ -257,6 +257,5 @@ def disjoint(study: StoredStudy) -> str:
     """Say that no patient is on two sides; of given predictions only what their test parts show."""
     if not study.imported:
         return "No patient is in two parts of a split."
-    folds = study.folds.get("folds", [])
-    tested = [(entry["repeat"], patient) for entry in folds for patient in entry["test"]]
-    return "No patient is in two test parts of a repeat." if folds and len(set(tested)) == len(tested) else ""
+    tested = [(fold.repeat, patient) for fold in study.folds.folds for patient in fold.test]
+    return "No patient is in two test parts of a repeat." if len(set(tested)) == len(tested) else ""

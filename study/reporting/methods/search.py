@@ -50,7 +50,7 @@ def chosen_before(study: StoredStudy) -> str:
 
 
 def _nested(study: StoredStudy, s: Search) -> list[str]:
-    holdout = study.folds.get("kind") == "holdout"
+    holdout = study.folds.holdout
     where = "the training part" if holdout else "the training part of every outer fold"
     whole = (
         "The same search on the whole cohort gave settings for new data; no performance given here is about these."
@@ -86,8 +86,8 @@ def _nested(study: StoredStudy, s: Search) -> list[str]:
 
 
 def _flat(study: StoredStudy, s: Search) -> list[str]:
-    n = count(int(study.folds.get("n_folds", 1)) * study.settings.protocol.repeats, "split")
-    single = study.folds.get("kind") == "holdout" and study.settings.protocol.repeats == 1
+    n = count(study.folds.n_folds * study.settings.protocol.repeats, "split")
+    single = study.folds.holdout and study.settings.protocol.repeats == 1
     why = (
         "The test part took no part in this."
         if single

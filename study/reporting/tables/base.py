@@ -103,7 +103,7 @@ def tested(study: StoredStudy) -> str:
 
 def one_split(study: StoredStudy) -> bool:
     """Whether there is a single test part, so that nothing is a mean over folds or pooled over them."""
-    return study.folds.get("kind") == "holdout"
+    return study.folds.holdout
 
 
 def averaged(study: StoredStudy) -> str:

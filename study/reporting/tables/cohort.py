@@ -5,7 +5,6 @@ import pandas as pd
 
 from mmbc.data.cohort import Cohort, relevant_steps
 from mmbc.data.splits import PARTS, patient_table
-from study.design.folds import table as fold_counts
 from study.records.stored_study import StoredStudy
 from study.reporting.tables.base import ABSENT, PaperTable
 from study.text.format import characteristic, plain, signed, span
@@ -122,7 +121,7 @@ def _table_one_shown(data: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
 
 def folds_table(study: StoredStudy) -> PaperTable:
     """Patients (positive) in every part of every split."""
-    data = fold_counts(study.folds, study.cohort.images)
+    data = study.folds.table(study.cohort.images)
     data = data[data["repeat"] < study.settings.protocol.repeats]
     named = data["name"].ne("").any()
     keys = ["repeat", "fold", *(["name"] if named else [])]
@@ -140,9 +139,7 @@ def folds_table(study: StoredStudy) -> PaperTable:
             [_inner_text(inner, place) for place in shown[["repeat", "fold"]].to_numpy()],
         )
     tested = (
-        "only the test part's patients are tested"
-        if study.folds.get("kind") == "holdout"
-        else "every patient is tested once a repeat"
+        "only the test part's patients are tested" if study.folds.holdout else "every patient is tested once a repeat"
     )
     disjoint = "No patient is in two parts of a split"
     if study.imported:  # whom a model was trained on is not known here
@@ -166,19 +163,17 @@ def folds_table(study: StoredStudy) -> PaperTable:
 
 
 def inner_counts(study: StoredStudy) -> pd.DataFrame:
-    """Return the inner folds of a nested search as lines like those of `study.design.folds.table`, part `inner 0` and so on."""
+    """Return the inner folds of a nested search as lines like those of `Folds.table`, part `inner 0` and so on."""
     patients = patient_table(study.cohort.images).set_index("patient_id")
     rows = []
-    for entry in study.folds["folds"]:
-        for number, ids in enumerate(
-            entry.get("inner", []) if entry["repeat"] < study.settings.protocol.repeats else []
-        ):
+    for fold in study.folds.until(study.settings.protocol.repeats):
+        for number, ids in enumerate(fold.inner):
             chosen = patients.loc[list(ids)]
             rows.append(
                 {
-                    "repeat": entry["repeat"],
-                    "fold": entry["fold"],
-                    "name": entry.get("name", ""),
+                    "repeat": fold.repeat,
+                    "fold": fold.fold,
+                    "name": fold.name,
                     "part": f"inner {number}",
                     "n_patients": len(chosen),
                     "n_positive": int(chosen["label"].sum()),

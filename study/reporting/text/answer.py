@@ -118,22 +118,20 @@ def tested(study: StoredStudy) -> str:
     if protocol.test_where:
         return f"on the locked test part where {protocol.test_where} ({_n_tested(study)})"
     if protocol.fold_column:
-        return (
-            f"out of fold, leaving out one value of {protocol.fold_column} at a time ({study.folds['n_folds']} folds)"
-        )
-    if study.folds.get("kind") == "holdout":
+        return f"out of fold, leaving out one value of {protocol.fold_column} at a time ({study.folds.n_folds} folds)"
+    if study.folds.holdout:
         return "on one test part" if study.imported else f"on one held-out part ({_n_tested(study)})"
     repeats = "" if protocol.repeats == 1 else f", on {protocol.repeats} random divisions into folds"
     repeats += f" with {protocol.seeds} training seeds each" if protocol.seeds > 1 else ""
-    return f"out of fold in {study.folds['n_folds']}-fold patient-grouped cross-validation{repeats}"
+    return f"out of fold in {study.folds.n_folds}-fold patient-grouped cross-validation{repeats}"
 
 
 def _n_tested(study: StoredStudy) -> str:
     """Return how many patients a single split trains on and tests."""
-    entry = study.folds["folds"][0]
-    n_fitted = len(entry["train"]) + len(entry["validation"])
+    fold = study.folds.folds[0]
+    n_fitted = len(fold.train) + len(fold.validation)
     use = "the search and training" if is_nested(study) else "training and validation"
-    return f"{count(len(entry['test']), 'patient')}; {n_fitted} others for {use}"
+    return f"{count(len(fold.test), 'patient')}; {n_fitted} others for {use}"
 
 
 def _findings(study: StoredStudy, evaluation: Evaluation) -> list[str]:
@@ -234,7 +232,7 @@ def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation) -> str:
     rows = evaluation.comparisons
     if rows.empty or not (rows["verdict"] == "not assessed").any():
         return ""
-    if study.folds.get("kind") == "holdout":
+    if study.folds.holdout:
         again = (
             "predictions of several folds"
             if study.imported

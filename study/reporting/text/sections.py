@@ -6,8 +6,6 @@ import pandas as pd
 
 from mmbc.data.tables.labels import CONTRALATERAL
 from mmbc.data.tables.target_leakage import TELLING
-from study.design.folds import table as fold_counts
-from study.design.folds import warnings
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.misclassification import errors_by_unit
@@ -264,13 +262,13 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         else "Nobody from outside this collection was tested: nothing here is about another site or device."
     )
     points += of_search(study)
-    counts = fold_counts(study.folds, study.cohort.images)
+    counts = study.folds.table(study.cohort.images)
     smallest = int(counts.loc[counts["part"] == "test", "n_positive"].min())
     points.append(f"The smallest test part has {count(smallest, 'positive patient')}; fold values vary accordingly.")
     points += (
         []
         if study.imported
-        else [note.partition(" Fixed epochs")[0] for note in warnings(study.folds, study.cohort.images)]
+        else [note.partition(" Fixed epochs")[0] for note in study.folds.warnings(study.cohort.images)]
     )
     points += _pooling_notes(evaluation)
     if protocol.seeds == 1:

@@ -11,7 +11,7 @@ from mmbc.config import DataConfig
 from mmbc.data.listing import Listing
 from mmbc.data.tables.columns import Feature
 from study.checks.subject import Subject
-from study.design import folds
+from study.design import partition
 from study.design.study_file import Protocol
 
 N_PATIENTS = 240
@@ -69,7 +69,7 @@ def subject_of(listing: Listing, facts: pd.DataFrame | None = None, **changes: o
     protocol = Protocol()
     found = Subject(listing, data, facts_of(listing.images) if facts is None else facts, protocol, "patient")
     found = replace(found, **changes)
-    return found if found.folds is not None else replace(found, folds=folds.make(found.images, protocol))
+    return found if found.folds is not None else replace(found, folds=partition.make(found.images, protocol))
 
 
 @pytest.fixture

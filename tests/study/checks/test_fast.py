@@ -11,6 +11,7 @@ from study.checks.catalogue import BY_CODE, CHECKS
 from study.checks.fast import fast, of_splits
 from study.checks.studies import few
 from study.checks.subject_loading import read_subject
+from study.design.folds import Folds
 from study.design.request import Request, Tolerance
 from study.design.study_file import load
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding, plain, read_findings, write_findings
@@ -108,24 +109,24 @@ def missing_by_class(listing):
 
 def on_two_sides(listing):
     subject = subject_of(listing)
-    entry = dict(subject.folds["folds"][0])
-    entry["train"] = [*entry["train"], entry["test"][0]]
-    return replace(subject, folds={**subject.folds, "folds": [entry, *subject.folds["folds"][1:]]})
+    first, *rest = subject.folds.folds
+    first = first.changed(train=[*first.train, first.test[0]])
+    return replace(subject, folds=subject.folds.changed(folds=[first, *rest]))
 
 
 def patient_tested_twice(listing):
     subject = subject_of(listing)
-    first, second, *rest = subject.folds["folds"]
-    moved = first["test"][0]
-    second = {**second, "test": [*second["test"], moved], "train": [p for p in second["train"] if p != moved]}
-    return replace(subject, folds={**subject.folds, "folds": [first, second, *rest]})
+    first, second, *rest = subject.folds.folds
+    moved = first.test[0]
+    second = second.changed(test=[*second.test, moved], train=[p for p in second.train if p != moved])
+    return replace(subject, folds=subject.folds.changed(folds=[first, second, *rest]))
 
 
 def never_tested(listing):
     subject = subject_of(listing)
-    first, *rest = subject.folds["folds"]
-    first = {**first, "train": [*first["train"], first["test"][0]], "test": first["test"][1:]}
-    return replace(subject, folds={**subject.folds, "folds": [first, *rest]})
+    first, *rest = subject.folds.folds
+    first = first.changed(train=[*first.train, first.test[0]], test=first.test[1:])
+    return replace(subject, folds=subject.folds.changed(folds=[first, *rest]))
 
 
 def conflicting_copy(listing):
@@ -135,21 +136,22 @@ def conflicting_copy(listing):
 
 def unknown_patient(listing):
     subject = subject_of(listing)
-    first, *rest = subject.folds["folds"]
-    return replace(subject, folds={**subject.folds, "folds": [{**first, "train": [*first["train"], "nobody"]}, *rest]})
+    first, *rest = subject.folds.folds
+    first = first.changed(train=[*first.train, "nobody"])
+    return replace(subject, folds=subject.folds.changed(folds=[first, *rest]))
 
 
 def patient_in_no_part(listing):
     subject = subject_of(listing)
-    first, *rest = subject.folds["folds"]
-    return replace(subject, folds={**subject.folds, "folds": [{**first, "train": first["train"][1:]}, *rest]})
+    first, *rest = subject.folds.folds
+    return replace(subject, folds=subject.folds.changed(folds=[first.changed(train=first.train[1:]), *rest]))
 
 
 def empty_validation(listing):
     subject = subject_of(listing)
-    first, *rest = subject.folds["folds"]
-    first = {**first, "train": [*first["train"], *first["validation"]], "validation": []}
-    return replace(subject, folds={**subject.folds, "folds": [first, *rest]})
+    first, *rest = subject.folds.folds
+    first = first.changed(train=[*first.train, *first.validation], validation=[])
+    return replace(subject, folds=subject.folds.changed(folds=[first, *rest]))
 
 
 def refused_prevalence(listing):
@@ -162,12 +164,12 @@ def refused_prevalence(listing):
     for n, test in enumerate(parts):
         rest = [p for other in parts if other is not test for p in other]
         entries.append({"repeat": 0, "fold": n, "train": rest[::2], "validation": rest[1::2], "test": test})
-    return replace(subject, folds={"n_folds": 5, "repeats": 1, "folds": entries})
+    return replace(subject, folds=Folds(n_folds=5, repeats=1, folds=entries))
 
 
 def unlike_folds(listing):
     subject = subject_of(listing)
-    tested = set(subject.folds["folds"][0]["test"])
+    tested = set(subject.folds.folds[0].test)
     images = listing.images.assign(age=listing.images["age"] + 30.0 * listing.images["patient_id"].isin(tested))
     return replace(subject_of(replace(listing, images=images)), folds=subject.folds)
 
@@ -217,8 +219,8 @@ def test_a_planted_fault_is_found(listing, plant, code, status, said):
 
 def test_a_copy_under_another_key_is_on_two_sides(subject):
     """Folds that were made before the copy was known divide it."""
-    first = subject.folds["folds"][0]
-    twin, other = first["test"][0], first["train"][0]
+    first = subject.folds.folds[0]
+    twin, other = first.test[0], first.train[0]
     images = subject.images.copy()
     pixels = images.loc[images["patient_id"] == twin, "pixel_digest"].iloc[0]
     images.loc[images.index[images["patient_id"] == other][0], "pixel_digest"] = pixels
@@ -231,7 +233,7 @@ def test_standardised_differences_by_hand(subject):
     table = splits.balance_table(subject.folds, subject.images, subject.features)
     row = table[(table["variable"] == "age") & (table["fold"] == 2)].iloc[0]
     ages = subject.images.groupby("patient_id")["age"].first()
-    tested = ages.index.isin(subject.folds["folds"][2]["test"])
+    tested = ages.index.isin(subject.folds.folds[2].test)
     inside, rest = ages[tested], ages[~tested]
     expected = (inside.mean() - rest.mean()) / np.sqrt((inside.var() + rest.var()) / 2)
     assert row["difference"] == pytest.approx(expected)

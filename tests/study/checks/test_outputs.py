@@ -14,7 +14,6 @@ from study.checks.catalogue import CHECKS
 from study.checks.certificate import certificate, pseudonym, to_markdown
 from study.checks.clean_list import COLUMNS, clean_list, write_clean_list
 from study.checks.fast import fast
-from study.design.folds import splits
 from study.records.finding import FAILED, Finding
 from tests.study.checks.conftest import facts_of, subject_of
 from tests.study.checks.test_fast import on_two_sides, patient_in_no_part, unknown_patient
@@ -41,7 +40,7 @@ def test_the_certificate_confirms_that_nobody_is_in_two_parts(subject):
     assert found["statement"].startswith("Confirmed: in none of 5 splits")
     assert {value for row in found["overlap"] for key, value in row.items() if " and " in key} == {0}
     member = {entry["image"]: entry for entry in found["membership"]}
-    for (_, fold), split in splits(subject.folds).items():
+    for (_, fold), split in subject.folds.splits.items():
         for image in subject.images.loc[subject.images["patient_id"].isin(split.test), "image_id"]:
             assert member[image]["tested_in"] == {"0": fold}
     assert member["P000_L_CC.png"]["sha256"] == "c0"
@@ -64,12 +63,12 @@ def test_the_certificate_refuses_to_confirm(listing):
 
 
 def test_near_duplicates_on_two_sides_qualify_the_certificate(subject):
-    first = subject.folds["folds"][0]
+    first = subject.folds.folds[0]
 
     def cluster(*patients):
         return {"images": [f"{patient}_L_CC.png" for patient in patients], "patient_keys": len(set(patients))}
 
-    found = certified(subject, [cluster(first["test"][0], first["train"][0]), cluster(first["test"][0])])
+    found = certified(subject, [cluster(first.test[0], first.train[0]), cluster(first.test[0])])
     assert [one["on_two_sides"] for one in found["near_duplicates"]] == [True, False]
     assert "BUT 1 cluster of images" in found["statement"]
     assert "2 clusters of near-duplicates" in to_markdown(found) and "1 on two sides" in to_markdown(found)

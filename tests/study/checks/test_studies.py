@@ -123,8 +123,8 @@ def test_predictions_from_elsewhere_are_not_checked(stored):
     elsewhere = replace(stored, environment={"imported": {"file": "x"}})
     statuses = {finding.code: finding.status for finding in studies.of_study(elsewhere)}
     assert [code for code, status in statuses.items() if status != NOT_CHECKED] == ["A31"]
-    unvalidated = [{**entry, "validation": []} for entry in stored.folds["folds"]]
-    elsewhere = replace(elsewhere, folds={**stored.folds, "folds": unvalidated})
+    unvalidated = [fold.changed(validation=[]) for fold in stored.folds.folds]
+    elsewhere = replace(elsewhere, folds=stored.folds.changed(folds=unvalidated))
     assert studies.few_positives(elsewhere).status != FAILED
     assert studies.few_positives(replace(stored, folds=elsewhere.folds)).status == FAILED
 

@@ -22,8 +22,8 @@ def test_the_contralateral_breast_is_negative_and_stays_with_its_patient(breasts
     cancers = by_breast[by_breast["patient_id"].isin(images.loc[images["label"] == 1, "patient_id"])]
     assert cancers.groupby("patient_id")["label"].sum().eq(1).all()
     assert set(cancers.loc[cancers["label"] == 0, "status"]) == {"Contralateral"}
-    for entry in breasts.folds["folds"]:
-        assert not set(entry["train"]) & set(entry["test"])
+    for fold in breasts.folds.folds:
+        assert not set(fold.train) & set(fold.test)
 
 
 def test_the_breast_is_the_unit_of_every_headline(breasts, tmp_path):

@@ -60,7 +60,7 @@ def test_folds_by_a_column_under_its_own_name(tiny, tmp_path):
     sets = ["data.columns.site=Hospital", "protocol.fold_column=Hospital"]
     request = request_for(tiny, tmp_path, "by-hospital", arms="tabular", columns=columns, sets=sets)
     planned = prepare(request, Observer())
-    assert [entry["name"] for entry in planned.folds["folds"]] == ["North", "South"]
+    assert [fold.name for fold in planned.folds.folds] == ["North", "South"]
     assert [feature.name for feature in planned.cohort.features] == ["Age"]
 
 

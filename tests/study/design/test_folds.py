@@ -1,13 +1,12 @@
 """Splits that the user has already: a column for the folds, a condition for one locked test part."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from mmbc.errors import LeakageError, MmbcError, SplitError
-from study.design import folds
+from study.design import partition
+from study.design.folds import inner_splits
 from study.design.study_file import Protocol, load
 
 
@@ -27,22 +26,23 @@ def images(n=40, **columns):
 
 def made(rows, **protocol):
     settings = Protocol(**protocol)
-    content = folds.make(rows, settings)
-    return content, folds.validate(content, rows, settings)
+    folds = partition.make(rows, settings)
+    folds.check(rows, settings)
+    return folds
 
 
 @pytest.mark.parametrize(("column", "names"), [("site", ["A", "B"]), ("year", ["2015", "2016", "2017", "2018"])])
 def test_every_value_of_a_column_is_one_test_part(column, names):
     rows = images()
-    content, splits = made(rows, fold_column=column)
-    assert content["kind"] == "cross-validation" and content["n_folds"] == len(names)
-    assert [entry["name"] for entry in content["folds"]] == names
-    for name, split in zip(names, splits.values(), strict=True):
-        expected = rows.loc[rows[column].map(folds._plain) == name, "patient_id"]
+    folds = made(rows, fold_column=column)
+    assert folds.kind == "cross-validation" and folds.n_folds == len(names)
+    assert [fold.name for fold in folds.folds] == names
+    for name, split in zip(names, folds.splits.values(), strict=True):
+        expected = rows.loc[rows[column].map(partition._plain) == name, "patient_id"]
         assert set(split.test) == set(expected)
         assert split.validation and not set(split.validation) & set(split.test)
-    assert set(folds.table(content, rows)["name"]) == set(names)
-    assert "not balanced by the program" in folds.warnings(content, rows)[0]
+    assert set(folds.table(rows)["name"]) == set(names)
+    assert "not balanced by the program" in folds.warnings(rows)[0]
 
 
 @pytest.mark.parametrize(
@@ -57,16 +57,16 @@ def test_every_value_of_a_column_is_one_test_part(column, names):
 def test_a_locked_test_part(condition, expected):
     rows = images()
     rows["exam year"] = rows["year"]
-    content, splits = made(rows, test_where=condition)
-    assert content["kind"] == "holdout" and len(splits) == 1
-    assert set(splits[0, 0].test) == set(rows.loc[expected(rows), "patient_id"])
+    folds = made(rows, test_where=condition)
+    assert folds.kind == "holdout" and len(folds.splits) == 1
+    assert set(folds.splits[0, 0].test) == set(rows.loc[expected(rows), "patient_id"])
 
 
 def test_the_columns_a_condition_needs():
     condition = "site == 'year' and `exam year` > 2015 and not (old | size > 3)"
-    assert {"site", "exam year", "old", "size"} <= set(folds.columns_used(Protocol(test_where=condition)))
-    assert "year" not in folds.columns_used(Protocol(test_where=condition))
-    assert folds.columns_used(Protocol(fold_column="centre")) == ("centre",)
+    assert {"site", "exam year", "old", "size"} <= set(partition.columns_used(Protocol(test_where=condition)))
+    assert "year" not in partition.columns_used(Protocol(test_where=condition))
+    assert partition.columns_used(Protocol(fold_column="centre")) == ("centre",)
 
 
 @pytest.mark.parametrize(
@@ -121,39 +121,39 @@ def test_settings_are_judged_together_whatever_their_order():
 def test_nested_folds_divide_every_training_part_and_can_be_undone():
     rows = images()
     protocol = Protocol(folds=3)
-    plain, nested = folds.make(rows, protocol), folds.make(rows, protocol, n_inner=3)
-    for entry, inside in zip(plain["folds"], nested["folds"], strict=True):
-        assert inside["test"] == entry["test"] and inside["validation"] == []
-        assert inside["train"] == sorted([*entry["train"], *entry["validation"]])
-        assert sorted(patient for part in inside["inner"] for patient in part) == inside["train"]
-        for split in folds.inner_splits(inside["inner"]):
+    plain, nested = partition.make(rows, protocol), partition.make(rows, protocol, n_inner=3)
+    for fold, inside in zip(plain.folds, nested.folds, strict=True):
+        assert inside.test == fold.test and inside.validation == ()
+        assert list(inside.train) == sorted([*fold.train, *fold.validation])
+        assert sorted(patient for part in inside.inner for patient in part) == list(inside.train)
+        for split in inner_splits(inside.inner):
             assert not set(split.train) & set(split.validation) and not split.test
-            assert sorted([*split.train, *split.validation]) == inside["train"]
-    assert sorted(patient for part in nested["whole"] for patient in part) == sorted(set(rows["patient_id"]))
-    folds.validate(nested, rows, protocol)
-    undone = folds.unnested(nested, rows, protocol)
-    folds.validate(undone, rows, protocol)
-    assert [entry["test"] for entry in undone["folds"]] == [entry["test"] for entry in plain["folds"]]
-    assert all(entry["validation"] for entry in undone["folds"])
+            assert sorted([*split.train, *split.validation]) == list(inside.train)
+    assert sorted(patient for part in nested.whole for patient in part) == sorted(set(rows["patient_id"]))
+    nested.check(rows, protocol)
+    undone = partition.unnested(nested, rows, protocol)
+    undone.check(rows, protocol)
+    assert [fold.test for fold in undone.folds] == [fold.test for fold in plain.folds]
+    assert all(fold.validation for fold in undone.folds)
 
 
 def test_inner_folds_that_leak_are_refused():
     rows = images()
     protocol = Protocol(folds=2)
-    content = folds.make(rows, protocol, n_inner=2)
-    first = content["folds"][0]
-    first["inner"][0].append(first["test"][0])
-    with pytest.raises(LeakageError, match=first["test"][0]):
-        folds.validate(content, rows, protocol)
+    folds = partition.make(rows, protocol, n_inner=2)
+    first, second = folds.folds
+    leaking = first.changed(inner=[(*first.inner[0], first.test[0]), *first.inner[1:]])
+    with pytest.raises(LeakageError, match=first.test[0]):
+        folds.changed(folds=[leaking, second]).check(rows, protocol)
 
 
 def test_the_folds_of_a_search_serve_a_study_of_fixed_settings(tmp_path):
     rows = images()
     protocol = Protocol(folds=2)
     file = tmp_path / "folds.json"
-    file.write_text(json.dumps(folds.make(rows, protocol, n_inner=2)))
-    content = folds.for_study(tmp_path / "none.json", file, rows, protocol)
-    assert "nested" not in content and all(entry["validation"] for entry in content["folds"])
-    file.write_text(json.dumps(folds.make(rows, protocol)))
-    again = folds.for_study(tmp_path / "none.json", file, rows, protocol, n_inner=2)
-    assert again["nested"] and again["folds"][0]["inner"]
+    partition.make(rows, protocol, n_inner=2).write(file)
+    plain = partition.for_study(tmp_path / "none.json", file, rows, protocol)
+    assert "nested" not in plain.plain() and all(fold.validation for fold in plain.folds)
+    partition.make(rows, protocol).write(file)
+    again = partition.for_study(tmp_path / "none.json", file, rows, protocol, n_inner=2)
+    assert again.nested and again.folds[0].inner

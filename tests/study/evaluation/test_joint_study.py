@@ -59,10 +59,10 @@ def test_what_does_not_agree_is_refused_with_the_reason(stored):
     )
     with pytest.raises(StudyError, match=r"B: is not finished \(1 of 20 cells are missing: image\.r0\.f0\.s0\)"):
         join_studies([first, missing])
-    swapped = [dict(entry) for entry in stored.folds["folds"]]
-    swapped[0]["test"], swapped[0]["train"] = swapped[0]["train"][:16], swapped[0]["test"]
+    one, *others = stored.folds.folds
+    swapped = stored.folds.changed(folds=[one.changed(test=one.train[:16], train=one.test), *others])
     with pytest.raises(StudyError, match=r"different folds: in repeat 0, fold 0, .* --folds results/A/folds\.json"):
-        join_studies([first, dataclasses.replace(renamed(stored, "B"), folds=stored.folds | {"folds": swapped})])
+        join_studies([first, dataclasses.replace(renamed(stored, "B"), folds=swapped)])
     images = stored.cohort.images.iloc[4:]
     with pytest.raises(StudyError, match="not of the same rows: 4 images are in one alone"):
         join_studies(

@@ -78,14 +78,14 @@ def test_repeats_seeds_fold_names_and_words_are_understood(table, read):
     with pytest.raises(CohortError, match=r"which labels are positive\? Say --positive NAME"):
         read(twice)
     study = read(twice, assignments=["data.positive=malignant"])
-    assert study.settings.protocol.seeds == 2 and study.folds["n_folds"] == 3
-    assert [entry["name"] for entry in study.folds["folds"]] == ["north", "south", "west"]
+    assert study.settings.protocol.seeds == 2 and study.folds.n_folds == 3
+    assert [fold.name for fold in study.folds.folds] == ["north", "south", "west"]
     assert set(study.cohort.images["status"]) == {"benign", "malignant"}
 
 
 def test_a_single_test_part_is_a_holdout(table, read):
     study = read(table.assign(fold=0))
-    assert study.folds["kind"] == "holdout" and BASELINE not in study.arms
+    assert study.folds.kind == "holdout" and BASELINE not in study.arms
     assert set(evaluate(study, n_replicates=100).comparisons["verdict"]) == {"not assessed"}
 
 

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from mmbc.config import flatten
 from mmbc.errors import StudyError
 from mmbc.files import file_digest, read_json
-from study.design import folds
+from study.design import partition
 from study.design.request import CACHE
 from study.leaks import book
 from study.leaks.leaks import LABEL, PROTOCOLS, REFERENCE, SINGLES, candidates
@@ -29,7 +29,7 @@ LEAKS = [leak.name for leak in SINGLES]
 
 @pytest.fixture(scope="module")
 def content(rows, request_for):
-    return folds.make(rows.honest.images, request_for("rows").study.protocol)
+    return partition.make(rows.honest.images, request_for("rows").study.protocol)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_the_rows_keep_copies_and_the_true_patients(rows):
 def test_honest_splits_are_the_studys_and_divide_nobody(rows, content, entries):
     owner = rows.table.set_index("image_id")["patient_id"]
     copies = set(rows.table.loc[rows.table["copy"], "image_id"])
-    expected = folds.splits(content)
+    expected = content.splits
     for arm in ("image", "concat"):
         for (repeat, fold, _), cell in cells_of(entries, arm, "honest").items():
             for part, images in cell.split.parts().items():

@@ -115,10 +115,8 @@ def test_of_models_trained_elsewhere_nothing_is_said(evaluated):
     text = " ".join([*frame["where"], *second["where"]])
     for word in ("weighting", "Platt", "settings", "calibrated", "never saw their patients is the epoch", "phantom"):
         assert word not in text, word
-    entries = study.folds["folds"]
-    crossed = dataclasses.replace(
-        study, folds=study.folds | {"folds": [entries[0], entries[1] | {"test": entries[0]["test"]}]}
-    )
+    first, second = study.folds.folds[:2]
+    crossed = dataclasses.replace(study, folds=study.folds.changed(folds=[first, second.changed(test=first.test)]))
     assert status(claim(crossed, evaluated[1], PACK), "20") == FILL
 
 
@@ -133,7 +131,7 @@ def test_short_facts(evaluated):
     assert status(tripod(by_site, evaluation, PACK), "16") == "partly"
     assert status(claim(by_site, evaluation, PACK), "33") == "partly"
     assert "last epoch" in where(claim(with_sets(stored, "train.keep=last"), evaluation, PACK), "26")
-    own = dataclasses.replace(stored, folds=stored.folds | {"own": True})
+    own = dataclasses.replace(stored, folds=stored.folds.changed(own=True))
     assert (
         status(tripod(own, evaluation, PACK), "12a") == "partly" and status(tripod(own, evaluation, PACK), "16") == FILL
     )

@@ -77,8 +77,7 @@ def three_seeds(study):
 
 
 def hold_out(study):
-    first = study.folds["folds"][0]
-    single = {"kind": "holdout", "n_folds": 1, "repeats": 1, "folds": [first]}
+    single = study.folds.changed(kind="holdout", n_folds=1, repeats=1, folds=study.folds.folds[:1])
     rows = study.predictions.query("repeat == 0 and fold == 0")
     return altered(study, rows, folds=single, repeats=1, holdout=0.5)
 

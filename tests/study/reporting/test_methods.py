@@ -141,7 +141,7 @@ def test_what_differs_is_said(evaluated, sets, there, absent):
 def test_ways_to_split(evaluated, sets, folds, there):
     stored = evaluated[0]
     fixed = ["protocol.repeats=1"] if "where" in str(sets) or "column" in str(sets) else []
-    text = said(stored, *sets, *fixed, folds=stored.folds | folds)
+    text = said(stored, *sets, *fixed, folds=stored.folds.changed(**folds))
     assert there in text and "to 2 folds" not in text
     if folds.get("n_folds") == 1:
         assert "From a single split there is no verdict" in text and "[@nadeau2003" not in text

@@ -46,7 +46,7 @@ def test_counts_by_hand(evaluated):
     assert found["n.patients"]["value"] == images["patient_id"].nunique()
     assert found["n.positive"]["value"] == images.loc[images["label"] == 1, "patient_id"].nunique()
     assert found["n.positive"]["value"] + found["n.negative"]["value"] == found["n.patients"]["value"]
-    tests = [entry["test"] for entry in stored.folds["folds"]]
+    tests = [fold.test for fold in stored.folds.folds]
     assert found["n.smallest-test"]["value"] == min(map(len, tests))
     assert (found["n.folds"]["value"], found["n.repeats"]["value"], found["n.seeds"]["value"]) == (2, 2, 1)
     assert found["n.models"]["value"] == 4 * 2 * 2

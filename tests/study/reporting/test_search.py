@@ -179,27 +179,23 @@ def nested(stored, found=None, **rules):
     With two folds the training patients of one are the test patients of the other, whose predictions serve as inner
     ones.
     """
-    folds = [_nested_entry(entry) for entry in stored.folds["folds"]]
-    content = {
-        **stored.folds,
-        "folds": folds,
-        "nested": True,
-        "whole": _thirds(stored.cohort.images["patient_id"].unique()),
-    }
+    inside = [_nested_fold(fold) for fold in stored.folds.folds]
+    whole = _thirds(stored.cohort.images["patient_id"].unique())
+    folds = stored.folds.changed(folds=inside, nested=True, whole=whole)
     tests = stored.predictions[stored.predictions["part"] == "test"]
     inner = tests.assign(fold=1 - tests["fold"], part="validation")
     values = [name for name in stored.history if name.startswith("val_")]
     history = stored.history.assign(**dict.fromkeys([*values, "monitored"], float("nan")))
-    places = tuple((entry["repeat"], entry["fold"]) for entry in folds)
+    places = tuple(folds.splits)
     study = dataclasses.replace(
-        stored, folds=content, history=history, predictions=pd.concat([tests, inner], ignore_index=True)
+        stored, folds=folds, history=history, predictions=pd.concat([tests, inner], ignore_index=True)
     )
     return with_search(study, searched(places=places) if found is None else found, **rules)
 
 
-def _nested_entry(entry):
-    train = sorted([*entry["train"], *entry["validation"]])
-    return {**entry, "train": train, "validation": [], "inner": _thirds(train)}
+def _nested_fold(fold):
+    train = sorted([*fold.train, *fold.validation])
+    return fold.changed(train=train, validation=[], inner=_thirds(train))
 
 
 def _thirds(patients):
@@ -207,7 +203,7 @@ def _thirds(patients):
 
 
 def flat(stored, **rules):
-    places = tuple((entry["repeat"], entry["fold"]) for entry in stored.folds["folds"])
+    places = tuple(stored.folds.splits)
     notice = f"{stored.cohort.notice}; {OPTIMISTIC} these patients"
     study = dataclasses.replace(stored, cohort=dataclasses.replace(stored.cohort, notice=notice))
     return with_search(study, searched(places=places, flat=True), mode="flat", **rules)
@@ -294,7 +290,7 @@ def test_the_cost_counts_every_wave_once(evaluated):
 
 
 def test_several_processes_have_waves_of_their_own(plain):
-    places = tuple((entry["repeat"], entry["fold"]) for entry in plain.folds["folds"])
+    places = tuple(plain.folds.splits)
     study = nested(plain, searched(places=places, n_workers=2))
     table = cost_table(study)
     assert table.data.iloc[-1]["wall_seconds"] == 2 * 110 and "added over 2 processes" in table.caption
@@ -454,7 +450,7 @@ def test_the_rules_of_a_search_in_words(plain, rules, there):
 
 
 def test_no_whole_cohort_where_none_was_searched(plain):
-    places = tuple((entry["repeat"], entry["fold"]) for entry in plain.folds["folds"])
+    places = tuple(plain.folds.splits)
     study = nested(plain, searched(places=places, whole=False), whole=False)
     assert "whole cohort" not in "\n".join(methods(study, Evaluation()))
     tables = named(study, Evaluation())

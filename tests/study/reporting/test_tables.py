@@ -205,8 +205,8 @@ def test_one_arm_without_a_baseline(whole_study):
 def test_a_hold_out_speaks_of_no_folds(whole_study):
     stored, _ = whole_study
     keep = [name for name in stored.planned if ".r0.f0." in name]
-    folds = dict(stored.folds) | {"kind": "holdout", "n_folds": 1, "repeats": 1}
-    folds["folds"] = [entry for entry in folds["folds"] if (entry["repeat"], entry["fold"]) == (0, 0)]
+    first = [fold for fold in stored.folds.folds if fold.place == (0, 0)]
+    folds = stored.folds.changed(kind="holdout", n_folds=1, repeats=1, folds=first)
     held = without(stored, [name for name in stored.planned if name not in keep])
     held = with_protocol(dataclasses.replace(held, folds=folds, planned=tuple(keep)), repeats=1, holdout=0.3)
     found = named(held, evaluate(held, n_replicates=100))
@@ -252,9 +252,8 @@ def test_nothing_is_said_of_how_imported_models_were_trained(whole_study):
 
 def test_splits_of_which_only_the_test_parts_are_known(whole_study):
     stored, evaluation = whole_study
-    folds = dict(stored.folds)
-    folds["folds"] = [entry | {"train": [], "validation": []} for entry in folds["folds"]]
-    found = named(dataclasses.replace(stored, folds=folds), evaluation)
+    tested = [fold.changed(train=[], validation=[]) for fold in stored.folds.folds]
+    found = named(dataclasses.replace(stored, folds=stored.folds.changed(folds=tested)), evaluation)
     assert found["folds"].shown.columns.tolist() == ["Repeat", "Fold", "Test"]
     assert set(found["folds"].data["part"]) == {"test"}
 

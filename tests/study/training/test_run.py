@@ -8,7 +8,7 @@ import pytest
 
 from mmbc.errors import ConfigError, LeakageError, SplitError, StudyError
 from mmbc.files import read_json, write_atomically
-from study.design import folds
+from study.design import partition
 from study.design.study_file import Protocol, load
 from study.records.cell_records import finished
 from study.records.stored_study import load_study
@@ -43,7 +43,7 @@ def test_every_row_is_predicted_once_a_repeat(finished_study, stored):
     assert (counts == 1).all()
     assert len(counts) == 5 * 2 * len(finished_study.cohort.images)
     for (_, repeat, fold, _), rows in stored.predictions.groupby(["arm", "repeat", "fold", "seed"]):
-        split = folds.splits(stored.folds)[repeat, fold]
+        split = stored.folds.splits[repeat, fold]
         assert set(rows.loc[rows["part"] == "test", "patient_id"]) == set(split.test)
         assert set(rows.loc[rows["part"] == "validation", "patient_id"]) == set(split.validation)
 
@@ -154,11 +154,12 @@ def test_a_full_disk_is_named_and_leaves_no_torn_file(tmp_path, monkeypatch):
 
 class TestFolds:
     def test_own_folds_are_used_and_kept(self, tiny, tmp_path):
-        content = tiny.plan("x", arms="tabular", sets=["protocol.split_seed=5"]).folds
+        given = tiny.plan("x", arms="tabular", sets=["protocol.split_seed=5"]).folds
+        content = given.plain()
         own = tmp_path / "mine.json"
         own.write_text(json.dumps({"folds": content["folds"]}))
         planned = tiny.run("own", arms="tabular", folds_file=own)
-        assert folds.splits(planned.folds) == folds.splits(content)
+        assert planned.folds.splits == given.splits
         content["folds"][0]["test"], content["folds"][1]["test"] = (
             content["folds"][1]["test"],
             content["folds"][0]["test"],
@@ -168,7 +169,7 @@ class TestFolds:
             tiny.plan("own", arms="tabular", folds_file=own)
 
     def faulty(self, tiny, tmp_path, change):
-        content = tiny.plan("x", arms="tabular").folds
+        content = tiny.plan("x", arms="tabular").folds.plain()
         change(content["folds"])
         file = tmp_path / "folds.json"
         file.write_text(json.dumps(content))
@@ -200,7 +201,7 @@ class TestFolds:
 
     def test_repeat_r_does_not_depend_on_how_many_are_asked_for(self, tiny):
         images = tiny.plan("x", arms="tabular").cohort.images
-        few, many = (folds.make(images, Protocol(folds=2, repeats=n))["folds"] for n in (1, 3))
+        few, many = (partition.make(images, Protocol(folds=2, repeats=n)).folds for n in (1, 3))
         assert many[:2] == few and many[2:4] != few
 
     def test_holdout(self, tiny):

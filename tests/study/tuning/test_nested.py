@@ -14,7 +14,7 @@ from mmbc.config import read_toml
 from mmbc.data.images.store import ImageStore
 from mmbc.errors import StudyError
 from mmbc.files import read_json
-from study.design.folds import inner_splits, splits
+from study.design.folds import inner_splits
 from study.design.search_results import PARAMETER, WHOLE
 from study.design.search_space import reference
 from study.design.study_file import chosen_arms, load
@@ -50,12 +50,12 @@ def test_every_target_has_its_budget_and_a_winner(nested_search):
 def test_a_trial_is_worth_the_mean_of_its_inner_folds(nested_search):
     planned, found = nested_search
     winner = found.winner("concat", 0, 1)
-    content = next(entry for entry in planned.folds["folds"] if entry["fold"] == 1)
+    outer = next(fold for fold in planned.folds.folds if fold.fold == 1)
     scores = []
-    for number, split in enumerate(inner_splits(content["inner"])):
+    for number, split in enumerate(inner_splits(outer.inner)):
         rows = pd.read_parquet(planned.folder / f"search/cells/{winner.record}.i{number}/predictions.parquet")
         assert set(rows["patient_id"]) == set(split.validation) and set(rows["part"]) == {"validation"}
-        assert not set(rows["patient_id"]) & set(content["test"])
+        assert not set(rows["patient_id"]) & set(outer.test)
         breasts = rows.groupby(["patient_id", "case_id", "breast"]).agg(label=("label", "max"), logit=("logit", "mean"))
         patients = breasts.groupby("patient_id").max()
         scores.append(roc_auc_score(patients["label"], patients["logit"]))
@@ -65,7 +65,7 @@ def test_a_trial_is_worth_the_mean_of_its_inner_folds(nested_search):
 
 def test_the_winner_is_refitted_on_the_whole_training_part(nested_search):
     planned, found = nested_search
-    for (repeat, fold), split in splits(planned.folds).items():
+    for (repeat, fold), split in planned.folds.splits.items():
         assert split.validation == ()
         place = planned.folder / "cells" / f"concat.r{repeat}.f{fold}.s0"
         record, rows = read_json(place / "record.json"), pd.read_parquet(place / "predictions.parquet")
@@ -118,7 +118,7 @@ def test_corrupting_every_outer_test_row_changes_no_trial(searching):
     request = searching.request("held-out", **options)
     honest = prepare(request, Observer())
     found = run_planned(searching, honest, request)
-    (split,) = splits(honest.folds).values()
+    (split,) = honest.folds.splits.values()
     other = dataclasses.replace(corrupted(honest, split.test), folder=honest.folder.with_name("held-out-corrupted"))
     again = run_planned(searching, other, request)
     pd.testing.assert_frame_equal(found.trials.drop(columns=TIMES), again.trials.drop(columns=TIMES))
@@ -135,7 +135,7 @@ def test_corrupting_training_rows_does_change_trials(searching):
     request = searching.request("moved-trials", sets=["protocol.holdout=0.4"], whole=False)
     honest = prepare(request, Observer())
     found = run_planned(searching, honest, request)
-    (split,) = splits(honest.folds).values()
+    (split,) = honest.folds.splits.values()
     other = dataclasses.replace(corrupted(honest, split.train), folder=honest.folder.with_name("moved-trials-too"))
     assert run_planned(searching, other, request).trials["value"].tolist() != found.trials["value"].tolist()
 
