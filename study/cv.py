@@ -30,6 +30,7 @@ class CrossValidate(StudyOptions, ArmOptions, ReportOptions, JobOptions, Checkpo
 
     def run(self, terminal: Terminal) -> None:
         """Plan, train what is not finished, and write the report."""
+        from study.checks.fast import at_start
         from study.cohort.description import describe, write_description
         from study.console import plan_screen
         from study.console.json_output import write_facts
@@ -51,14 +52,16 @@ class CrossValidate(StudyOptions, ArmOptions, ReportOptions, JobOptions, Checkpo
                 terminal.say(f"The same as Markdown: {write_description(description, self.reports)}")
                 return
             planned = prepare(request, view)
-            plan_screen.show(console, planned, request)
+            findings = at_start(planned, request, view)
+            plan_screen.show(console, planned, request, findings)
             if self.dry_run:
                 plan_screen.show_forecast(console, planned, request)
                 write_facts(self.json_file, plan_screen.plan_facts(planned))
                 return
             left = planned.unfinished(planned.cells)
             view.expect(left, len(planned.cells) - len(left))
-            carry_out(planned, request, view, command=["python", "-m", "study.cv", *terminal.words])
+            command = ["python", "-m", "study.cv", *terminal.words]
+            carry_out(planned, request, view, command=command, findings=findings)
         pack = Options(figures=self.figures, archive=self.with_predictions)
         write_report(console, planned.folder, self.reports, self.json_file, pack)
 

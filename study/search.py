@@ -77,6 +77,7 @@ class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, Dry
 
     def run(self, terminal: Terminal) -> None:
         """Plan, search, train the winners, and write the report."""
+        from study.checks.fast import at_start
         from study.console import search_screen
         from study.console.json_output import write_facts
         from study.console.report_screen import write_report
@@ -94,8 +95,9 @@ class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, Dry
         request, work = self.request(), driver.SearchWork(self.storage, self.wave)
         with search_screen.WaveView(console) as view:
             planned = prepare(request, view)
+            findings = at_start(planned, request, view)
             targets = targets_of(planned)
-            search_screen.show(console, planned, targets)
+            search_screen.show(console, planned, targets, findings)
             n_together = search_screen.show_waves(console, planned, targets, work, request)
             search_screen.show_progress(console, planned, request)
             if self.dry_run:
@@ -104,7 +106,13 @@ class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, Dry
                 write_facts(self.json_file, search_screen.plan_facts(planned, targets))
                 return
             searched = driver.search(
-                planned, request, work, observer=view, said=terminal.say, command=self.typed(terminal)
+                planned,
+                request,
+                work,
+                observer=view,
+                said=terminal.say,
+                command=self.typed(terminal),
+                findings=findings,
             )
         console.print(search_screen.winners_table(searched, list(planned.study.arms), planned.cohort.notice))
         console.print(search_screen.trials_line(searched), highlight=False)

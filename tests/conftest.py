@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from mmbc.data.readers import Source
+from study.checks.fast import at_start
 from study.design.request import CACHE, Request
 from study.design.study_file import chosen_arms, load
 from study.evaluation.evaluation import evaluate
 from study.records.progress import Observer
 from study.records.stored_study import load_study
-from study.training.lockstep import Workspace, execute
+from study.training.lockstep import execute
 from study.training.preparation import prepare
 from study.training.run import carry_out
+from study.training.workspace import Workspace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -52,7 +54,8 @@ class Tiny:
     def run(self, name, **options):
         request = self.request(name, **options)
         planned = prepare(request, Observer())
-        carry_out(planned, request, Observer(), command=["test"])
+        findings = at_start(planned, request, Observer())
+        carry_out(planned, request, Observer(), command=["test"], findings=findings)
         return planned
 
     def execute(self, planned, cells=None, checkpoint_every=0, **options):

@@ -16,9 +16,11 @@ from study.benchmarks.fresh_process import in_fresh_process, peak_mib
 from study.benchmarks.loops import careful, naive
 from study.benchmarks.lower_bound import lower_bound
 from study.design.cells import Cell
+from study.design.request import Executor
 from study.design.study_file import StudyFile
 from study.records.progress import FitProgress, Observer
-from study.training.lockstep import Executor, Workspace, execute
+from study.training.lockstep import execute
+from study.training.workspace import Workspace
 
 DEFAULT = ("naive", "careful", "sequential", "lockstep")
 KNOWN = (*DEFAULT, "repeat", "tenfold")

@@ -16,7 +16,7 @@ from study.design.partition import columns_used
 from study.design.request import Tolerance
 from study.design.study_file import StudyFile
 from study.records.progress import Observer
-from study.training.lockstep import Workspace
+from study.training.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import numpy as np
 
 from study.benchmarks.material import Material, workspace_of
 from study.design import partition
+from study.design.request import Executor
 from study.design.search_space import read_space
 from study.design.study_file import Search
-from study.training.lockstep import Executor, Workspace
 from study.training.preparation import Planned
+from study.training.workspace import Workspace
 from study.tuning.rehearsal import rehearsal_wave
 from study.tuning.waves import Asked, train
 

@@ -23,10 +23,10 @@ from study.checks.subject import Subject, positive_classes
 from study.checks.subject_loading import read_subject
 from study.design.request import Request
 from study.design.study_file import StudyFile
+from study.design.study_name import file_name, variant
 from study.records.finding import Finding, plain
 from study.records.progress import Observer
 from study.records.stored_study import StoredStudy
-from study.training.preparation import file_name, variant
 
 PACKAGES = ("numpy", "pandas", "scikit-learn", "ImageHash", "opencv-python-headless")
 

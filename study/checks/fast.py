@@ -8,12 +8,10 @@ from mmbc.errors import MmbcError
 from study.checks import columns, files, labels, origins, splits, studies, traces
 from study.checks.catalogue import BY_CODE
 from study.checks.subject import Subject, of_cohort
-from study.cohort.loading import Opened
-from study.design.folds import Folds
-from study.design.request import Tolerance
-from study.design.study_file import StudyFile
+from study.design.request import Request
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.records.progress import Observer
+from study.training.preparation import Planned
 
 OF_COHORT: tuple[Callable[[Subject], Finding], ...] = (
     files.absent,
@@ -29,14 +27,14 @@ OF_COHORT: tuple[Callable[[Subject], Finding], ...] = (
 OF_SPLITS = ("A25", "A26", "A27", "A31")
 
 
-def at_start(
-    opened: Opened, study: StudyFile, folds: Folds, tolerance: Tolerance, cache: Path, observer: Observer
-) -> list[Finding]:
+def at_start(planned: Planned, request: Request, observer: Observer) -> list[Finding]:
     """Return what every study finds out before its first epoch: the fast checks and, of outlines in its images, what remains."""
-    subject = of_cohort(opened, study, folds, tolerance)
+    opened = planned.opened
+    assert opened is not None
+    subject = of_cohort(opened, planned.study, planned.folds, request.tolerance)
     found = fast(subject)
     if opened.store is not None and opened.cohort.n_outlined:
-        found = settled([*found, remaining(subject, cache, observer)], subject)
+        found = settled([*found, remaining(subject, request.cache, observer)], subject)
     return found
 
 

@@ -1,6 +1,6 @@
 """Screen before a run: the cohort, its flow, folds and cells; and the sentence after an interrupt."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,11 +16,11 @@ from study.cohort.description import Description
 from study.console import forecast
 from study.design.folds import Folds
 from study.design.request import Request
-from study.records.finding import FAILED, WARNING
+from study.records.finding import FAILED, WARNING, Finding
 from study.training.preparation import Planned
 
 
-def show(console: Console, planned: Planned, request: Request) -> None:
+def show(console: Console, planned: Planned, request: Request, findings: Sequence[Finding]) -> None:
     """Print a planned study: cohort, flow, folds, arms, notes, and what it takes of the memory."""
     cohort = planned.cohort
     if cohort.notice:
@@ -31,18 +31,18 @@ def show(console: Console, planned: Planned, request: Request) -> None:
         console.print(f"Clinical columns: {', '.join(map(str, cohort.features))}", highlight=False, markup=False)
     for note in (*cohort.notes, *planned.notes):
         console.print(f"- {note}", highlight=False, markup=False)
-    show_audit(console, planned)
+    show_audit(console, findings)
     if memory := forecast.memory(planned, request):
         console.print(memory, highlight=False)
 
 
-def show_audit(console: Console, planned: Planned) -> None:
+def show_audit(console: Console, findings: Sequence[Finding]) -> None:
     """Print what the fast checks of the audit found wrong or doubtful, and how many passed."""
-    doubtful = [finding for finding in planned.findings if finding.status in (WARNING, FAILED)]
+    doubtful = [finding for finding in findings if finding.status in (WARNING, FAILED)]
     if doubtful:
         console.print(page.screen(doubtful, "Audit: what to know before the run"))
-    if planned.findings:
-        console.print(f"Audit: {page.counted(planned.findings)}.", highlight=False, soft_wrap=True)
+    if findings:
+        console.print(f"Audit: {page.counted(findings)}.", highlight=False, soft_wrap=True)
         more = "With a look into the pixels: python -m study.audit, with --data and the other options of the cohort"
         console.print(more, highlight=False, soft_wrap=True)
 

@@ -18,6 +18,7 @@ from study.design.request import Request
 from study.design.search_results import FOLDER, WHOLE, Searched
 from study.design.search_space import holes_of
 from study.design.tuning_provenance import OPTIMISTIC
+from study.records.finding import Finding
 from study.records.progress import FitProgress
 from study.records.search_archive import read_searched
 from study.text.format import count
@@ -46,7 +47,7 @@ class WaveView(View):
         self.n_done, self.n_cells = 0, len(names)
 
 
-def show(console: Console, planned: Planned, targets: Sequence[Target]) -> None:
+def show(console: Console, planned: Planned, targets: Sequence[Target], findings: Sequence[Finding]) -> None:
     """Print a planned search: cohort, folds, what is searched where, and by which rules."""
     cohort, search = planned.cohort, targets[0].search
     if cohort.notice:
@@ -57,7 +58,7 @@ def show(console: Console, planned: Planned, targets: Sequence[Target]) -> None:
     console.print(plan_line(targets), highlight=False, markup=False)
     for note in (*cohort.notes, *planned.notes):
         console.print(f"- {note}", highlight=False, markup=False)
-    show_audit(console, planned)
+    show_audit(console, findings)
     if OPTIMISTIC in cohort.notice and search.mode == "flat":
         console.print(
             "- Flat: the patients who choose the settings test them in other folds, so the result is optimistic. A"

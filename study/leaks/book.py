@@ -26,6 +26,7 @@ from study.design import partition
 from study.design.folds import Folds
 from study.design.request import CANDIDATES, Request
 from study.design.study_file import StudyFile
+from study.design.study_name import default_name
 from study.design.tuning_provenance import joined, warning
 from study.leaks import ledger_report as paper
 from study.leaks.leaks import HONEST, LABEL, RECIPE, SINGLE, SPACE, TUNED, LedgerCell
@@ -38,8 +39,9 @@ from study.records.cell_records import finished
 from study.records.progress import Observer
 from study.stats.comparison import SEEDS_NEEDED
 from study.text.format import count, number
-from study.training.lockstep import Workspace, execute
-from study.training.preparation import check_features, default_name, with_resolved_run
+from study.training.lockstep import execute
+from study.training.preparation import check_features, with_resolved_run
+from study.training.workspace import Workspace
 
 FOLDER = "ledger"
 REPORTED = Published(auc=0.872, accuracy=0.808, f1=0.713)

@@ -10,8 +10,8 @@ Both give the same bits; `sequential` is the plain reference, which is lockstep 
 
 import io
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ import torch
 from mmbc.calibration import fit_platt
 from mmbc.config import digest
 from mmbc.data.cohort import Cohort
-from mmbc.data.images.store import ImageStore
 from mmbc.data.splits import rows_of
 from mmbc.data.tables import encoding
 from mmbc.data.tables.encoding import TabularEncoder
@@ -35,7 +34,7 @@ from mmbc.training.fit import Fit, FitDivergedError, Part
 from mmbc.training.memory import available_bytes, fit_bytes, pass_bytes
 from mmbc.training.stream import CleanFeatures, Stream
 from study.design.cells import Cell
-from study.design.request import CACHE_GIB, CHECKPOINT_EVERY, Executor
+from study.design.request import Executor
 from study.records.cell_records import (
     HISTORY_COLUMNS,
     delete_checkpoint,
@@ -45,6 +44,7 @@ from study.records.cell_records import (
     write_checkpoint,
 )
 from study.records.progress import FitProgress, Observer
+from study.training.workspace import Workspace
 
 WORK = ("augmentation", "trunk", "tails", "evaluation")
 DIVERGED = "diverged"
@@ -54,35 +54,6 @@ SAFE_SHARE = 0.8
 
 AfterEpoch = Callable[[int, Sequence[Fit]], None]
 """Called with the epoch's number and every fit that ran in it; it may call `fit.stop(reason)`."""
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """What cells are trained on and where their records go.
-
-    Attributes:
-        cohort: the rows.
-        store: their pixels; None where no arm uses images.
-        folder: the study's folder.
-        cache: where clean features are kept between runs.
-        cache_gib: how much they may take.
-        checkpoint_every: epochs after which the state of every live fit is kept; 0 for never.
-        keep_models: whether a record has the weights; the trials of a search leave predictions alone.
-        out_of_fold: cell name -> (rows, logits) for cells without a validation part: the predictions of its training
-            rows by models that did not see them, which calibration and thresholds are then learned from.
-        encoders: cell name -> encoder of its clinical columns in place of one fitted on its training rows: a leak, for
-            those who measure what it is worth (`study.ledger`).
-    """
-
-    cohort: Cohort
-    store: ImageStore | None
-    folder: Path
-    cache: Path
-    cache_gib: float = CACHE_GIB
-    checkpoint_every: int = CHECKPOINT_EVERY
-    keep_models: bool = True
-    out_of_fold: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    encoders: Mapping[str, TabularEncoder] = field(default_factory=dict)
 
 
 @dataclass

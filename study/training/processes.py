@@ -8,17 +8,17 @@ import multiprocessing
 import queue
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from mmbc.errors import MmbcError, StudyError
 from mmbc.training.device import choose_gpu
 from study.design.cells import Cell
-from study.design.request import Request
+from study.design.request import Executor
 from study.records.progress import FitProgress, Observer
 from study.training.lockstep import execute
-from study.training.preparation import prepare, workspace_of
+from study.training.workspace import Workspace
 
 WAIT = 1.0
 """Seconds between two looks at whether the processes are alive."""
@@ -59,19 +59,26 @@ def deal(cells: Sequence[Cell], n: int) -> list[list[Cell]]:
     return [share for share in shares if share]
 
 
-def execute_in_processes(request: Request, cells: Sequence[Cell], observer: Observer) -> None:
-    """Train cells in `request.jobs` processes; the study's folder must have been begun.
+def execute_in_processes(
+    cells: Sequence[Cell],
+    workspace: Workspace,
+    *,
+    n_processes: int,
+    executor: Executor,
+    max_live_fits: int | None,
+    observer: Observer,
+) -> None:
+    """Train cells in several processes, which get the rows as they are and map the stored pixels; see `execute`.
 
     Raises:
         StudyError: a process ended with an error; finished cells are kept.
     """
     context = multiprocessing.get_context("spawn")
     channel = context.Queue()
-    quiet = replace(request, force=False, jobs=1)
-    shares = deal(cells, request.jobs)
+    how = {"executor": executor, "max_live_fits": max_live_fits}
     processes = [
-        context.Process(target=_work, args=(quiet, [cell.name for cell in share], number, channel), daemon=True)
-        for number, share in enumerate(shares)
+        context.Process(target=_work, args=(share, workspace, number, channel), kwargs=how, daemon=True)
+        for number, share in enumerate(deal(cells, n_processes))
     ]
     try:
         for process in processes:
@@ -107,20 +114,11 @@ def _listen(processes: list[SpawnProcess], channel: Any, observer: Observer) -> 
         raise StudyError(f"a process ended with exit code {failed[0]}; finished cells are kept, run the command again")
 
 
-def _work(request: Request, names: list[str], number: int, channel: Any) -> None:
-    """Train the named cells of a study in a process of its own."""
+def _work(cells: list[Cell], workspace: Workspace, number: int, channel: Any, **how: Any) -> None:
+    """Train cells in a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its processes
     try:
-        planned = prepare(request, Observer())
-        choose_gpu(planned.study.run.device, number)
-        chosen = set(names)
-        cells = [cell for cell in planned.cells if cell.name in chosen]
-        execute(
-            cells,
-            workspace_of(planned, request),
-            executor=request.executor,
-            max_live_fits=request.max_live_fits,
-            observer=_Reporter(channel),
-        )
+        choose_gpu(cells[0].config.run.device, number)
+        execute(cells, workspace, observer=_Reporter(channel), **how)
     except MmbcError as error:
         channel.put(_Message("error", (str(error),)))

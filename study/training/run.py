@@ -1,9 +1,12 @@
 """A planned study carried out: folder begun, baseline fitted, cells trained."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from study.design.request import Request
 from study.records import study_folder
 from study.records.environment import describe
-from study.records.finding import write_findings
+from study.records.finding import Finding, write_findings
 from study.records.progress import Observer
 from study.training.baseline import run_baseline
 from study.training.lockstep import execute
@@ -11,8 +14,8 @@ from study.training.preparation import Planned, workspace_of
 from study.training.processes import execute_in_processes
 
 
-def begin(planned: Planned, command: list[str]) -> None:
-    """Write a study's own files and what it is run with; the caller holds the study's lock.
+def begin(planned: Planned, command: list[str], findings: Sequence[Finding]) -> None:
+    """Write a study's own files, what it is run with and what the audit found; the caller holds the study's lock.
 
     Raises:
         StudyError: the folder belongs to another cohort.
@@ -24,26 +27,31 @@ def begin(planned: Planned, command: list[str]) -> None:
         store_digest=planned.store.digest if planned.store is not None else None,
     )
     study_folder.begin(planned.folder, planned.study, planned.cohort, planned.folds, environment)
-    write_findings(planned.folder, planned.findings)
+    write_findings(planned.folder, findings)
 
 
-def carry_out(planned: Planned, request: Request, observer: Observer, *, command: list[str]) -> None:
+def carry_out(
+    planned: Planned, request: Request, observer: Observer, *, command: list[str], findings: Sequence[Finding]
+) -> None:
     """Train what is not finished; every cell's record is on disk as soon as it ends.
+
+    Args:
+        planned: the study.
+        request: how the work is done.
+        observer: told about the work.
+        command: what was typed, for the record.
+        findings: of the audit at the start (`study.checks.fast.at_start`).
 
     Raises:
         StudyError: another process is at work on this study, or a finished cell is damaged.
     """
     with study_folder.lock(planned.folder):
-        begin(planned, command)
+        begin(planned, command, findings)
         run_baseline(planned.unfinished(planned.baseline), planned.cohort, planned.folder / "cells")
         cells = planned.unfinished(planned.cells)
+        workspace = workspace_of(planned, request)
+        how: dict[str, Any] = {"executor": request.executor, "max_live_fits": request.max_live_fits}
         if request.jobs > 1 and len(cells) > 1:
-            execute_in_processes(request, cells, observer)
+            execute_in_processes(cells, workspace, n_processes=request.jobs, observer=observer, **how)
         else:
-            execute(
-                cells,
-                workspace_of(planned, request),
-                executor=request.executor,
-                max_live_fits=request.max_live_fits,
-                observer=observer,
-            )
+            execute(cells, workspace, observer=observer, **how)

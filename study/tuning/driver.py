@@ -15,6 +15,7 @@ from study.design.search_space import heaviest
 from study.design.tuning_provenance import OPTIMISTIC
 from study.evaluation.units import pool
 from study.records import study_folder
+from study.records.finding import Finding
 from study.records.progress import Observer
 from study.records.search_archive import write_searched
 from study.reporting.figures.inner_roc import inner_roc
@@ -57,6 +58,7 @@ def search(
     observer: Observer,
     said: Callable[[str], None],
     command: list[str],
+    findings: Sequence[Finding],
 ) -> Searched:
     """Search until every target has its trials, then refit and test the winners.
 
@@ -69,27 +71,33 @@ def search(
     targets = targets_of(planned)
     storage = open_storage(work.storage, planned.folder / FOLDER)
     try:
-        return _search(planned, request, work, targets, storage, observer=observer, said=said, command=command)
+        with study_folder.lock(planned.folder, wait=PATIENCE):
+            begin(planned, command, findings)
+            searches = _join(planned, targets, storage)
+        return _search(planned, request, work, searches, storage, observer=observer, said=said)
     finally:
         close_storage(storage)
+
+
+def _join(planned: Planned, targets: Sequence[Target], storage: BaseStorage) -> list[Searching]:
+    """Create or join the Optuna study of every target, with its note on the dashboard."""
+    searches = [Searching(target, planned.folder.name, storage, planned.cohort.digest) for target in targets]
+    for one in searches:
+        dashboard.describe(one.study, note_of(one.target, planned), metric_of(planned))
+    return searches
 
 
 def _search(
     planned: Planned,
     request: Request,
     work: SearchWork,
-    targets: Sequence[Target],
+    searches: Sequence[Searching],
     storage: BaseStorage,
     *,
     observer: Observer,
     said: Callable[[str], None],
-    command: list[str],
 ) -> Searched:
-    with study_folder.lock(planned.folder, wait=PATIENCE):
-        begin(planned, command)
-        searches = [Searching(target, planned.folder.name, storage, planned.cohort.digest) for target in targets]
-        for one in searches:
-            dashboard.describe(one.study, note_of(one.target, planned), metric_of(planned))
+    targets = [one.target for one in searches]
     anchor = storage.get_study_id_from_name(searches[0].study.study_name)
     workspace = workspace_of(planned, request)
     groups = wave_memory(planned, targets, work.wave, request.executor)

@@ -16,8 +16,9 @@ from study.records.cell_records import finished
 from study.records.progress import Observer
 from study.records.search_archive import write_searched
 from study.training.baseline import run_baseline
-from study.training.lockstep import Workspace, execute
+from study.training.lockstep import execute
 from study.training.preparation import Planned
+from study.training.workspace import Workspace
 from study.tuning.targets import Searching
 from study.tuning.waves import search_workspace
 from study.tuning.winners import best_toml, searched

@@ -24,7 +24,8 @@ from study.design.search_results import FOLDER
 from study.design.search_space import Trial, suggested
 from study.evaluation.units import UnitScores, unit_auc
 from study.records.progress import Observer
-from study.training.lockstep import DIVERGED, Workspace, execute
+from study.training.lockstep import DIVERGED, execute
+from study.training.workspace import Workspace
 from study.tuning.targets import WORKER, Searching, Target
 from study.tuning.workers import Worker
 

@@ -33,6 +33,18 @@ class ImageStore:
     digest: str
     pool: OutlinePool
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process gets the path of mapped pixels and maps them too."""
+        whole = not isinstance(self.pixels.base, np.ndarray)  # no view of other pixels
+        if isinstance(self.pixels, np.memmap) and whole:
+            return _mapped, (self.pixels.filename, self.pixels.shape, self.digest, self.pool)
+        return ImageStore, (self.pixels, self.digest, self.pool)
+
+
+def _mapped(file: Path, shape: tuple[int, ...], digest: str, pool: OutlinePool) -> ImageStore:
+    """Return a store whose pixels lie in a file."""
+    return ImageStore(np.memmap(file, dtype=np.uint8, mode="r", shape=shape), digest, pool)
+
 
 def open_store(
     paths: Sequence[Path],
@@ -81,10 +93,9 @@ def _open_folder(folder: Path, key: str, shape: tuple[int, int, int]) -> ImageSt
         whole = (folder / "pixels.u8").stat().st_size == int(np.prod(shape))
         if not whole or meta != _meta(key, shape, pool):
             return None
-        pixels = np.memmap(folder / "pixels.u8", dtype=np.uint8, mode="r", shape=shape)
+        return _mapped(folder / "pixels.u8", shape, meta["digest"], pool)
     except (OSError, ValueError, ImageError):
         return None
-    return ImageStore(pixels, meta["digest"], pool)
 
 
 def _meta(key: str, shape: tuple[int, int, int], pool: OutlinePool) -> dict[str, Any]:

@@ -20,9 +20,10 @@ from study.leaks.measurement import Measuring
 from study.leaks.plan import Entry, distinct, encoders, plan
 from study.records.progress import Observer
 from study.records.stored_study import load_study
-from study.training.lockstep import Workspace, execute
+from study.training.lockstep import execute
 from study.training.preparation import prepare, with_resolved_run
 from study.training.run import carry_out
+from study.training.workspace import Workspace
 
 LEAKS = [leak.name for leak in SINGLES]
 
@@ -231,7 +232,7 @@ def test_mixing_is_refused(ledger, request_for, cell, message):
     """Even with every digest of the study it is slipped into."""
     request = request_for(f"honest-{cell.split('.')[1]}", arms="concat")
     planned = prepare(request, Observer())
-    carry_out(planned, request, Observer(), command=["test"])
+    carry_out(planned, request, Observer(), command=["test"], findings=[])
     mine = planned.folder / "cells" / "concat.r0.f0.s0"
     foreign = ledger[1].out / "kept" / "ledger" / "cells" / cell
     shutil.copy(foreign / "predictions.parquet", mine)

@@ -39,7 +39,7 @@ for line in sys.stdin:  # one study a line, each in a process of its own; what t
     if child == 0:
         try:
             request = Request(Source("phantom", None), study, Path("results"), line.strip(), checkpoint_every=1)
-            carry_out(prepare(request, Observer()), request, Observer(), command=["test"])
+            carry_out(prepare(request, Observer()), request, Observer(), command=["test"], findings=[])
             os._exit(0)
         except BaseException:
             traceback.print_exc()
@@ -231,7 +231,7 @@ def test_two_processes_change_nothing(tiny, whole):
 def test_a_process_that_fails_is_reported(tiny, quick_processes):
     request = dataclasses.replace(tiny.request("dies", arms="image", sets=["train.head_lr=1e30"]), jobs=2)
     with pytest.raises(StudyError, match="no number in epoch|exit code"):
-        carry_out(prepare(request, Quiet()), request, Quiet(), command=["test"])
+        carry_out(prepare(request, Quiet()), request, Quiet(), command=["test"], findings=[])
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 50])

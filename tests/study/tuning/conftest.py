@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from study.checks.fast import at_start
 from study.design.study_file import Search
 from study.records.progress import Observer
 from study.training.preparation import prepare
@@ -37,7 +38,13 @@ class TinySearch:
         self.said = []
         way = driver.SearchWork(storage, wave)
         return planned, driver.search(
-            planned, request, way, observer=Observer(), said=self.said.append, command=["test"]
+            planned,
+            request,
+            way,
+            observer=Observer(),
+            said=self.said.append,
+            command=["test"],
+            findings=at_start(planned, request, Observer()),
         )
 
 

@@ -108,7 +108,13 @@ def corrupted(planned, patients):
 
 def run_planned(searching, planned, request):
     return driver.search(
-        planned, request, driver.SearchWork(wave=2), observer=Observer(), said=lambda text: None, command=["test"]
+        planned,
+        request,
+        driver.SearchWork(wave=2),
+        observer=Observer(),
+        said=lambda text: None,
+        command=["test"],
+        findings=[],
     )
 
 

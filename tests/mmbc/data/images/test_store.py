@@ -1,6 +1,7 @@
 """Every file is read and judged, kept facts and pixels are used again, and one image gives the bytes of its row."""
 
 import os
+import pickle
 from io import BytesIO
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from mmbc.data.images import decoding, preparation
 from mmbc.data.images.facts import FACTS, read_images
 from mmbc.data.images.outlines import OutlinePool
 from mmbc.data.images.preparation import prepare
-from mmbc.data.images.store import open_store
+from mmbc.data.images.store import ImageStore, open_store
 from mmbc.errors import ImageError
 
 REAL = Path(__file__).resolve().parents[4].parent / "shared" / "data" / "Mini_DDSM_Upload"
@@ -313,3 +314,14 @@ def test_real_images_prepared_equal_their_rows(tmp_path):
     assert len(store.pool) > 5 and (facts["error"] == "").all()
     for row in range(0, len(paths), 5):
         assert np.array_equal(prepare(paths[row], DataConfig(), store.pool), store.pixels[row])
+
+
+def test_a_store_travels_to_another_process_as_a_path(tmp_path):
+    pixels = np.arange(4 * 8 * 8, dtype=np.uint8).reshape(4, 8, 8)
+    (tmp_path / "pixels.u8").write_bytes(pixels.tobytes())
+    mapped = np.memmap(tmp_path / "pixels.u8", dtype=np.uint8, mode="r", shape=pixels.shape)
+    for sent, is_mapped in ((mapped, True), (mapped[1:3], False), (pixels, False)):
+        there = pickle.loads(pickle.dumps(ImageStore(sent, "digest", OutlinePool())))
+        assert np.array_equal(there.pixels, sent)
+        assert (there.digest, there.pool.digest) == ("digest", OutlinePool().digest)
+        assert (getattr(there.pixels, "filename", None) is not None) == is_mapped

@@ -1,0 +1,45 @@
+"""The place cells are trained in: the rows and pixels they are trained on, and where their records go."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mmbc.data.cohort import Cohort
+from mmbc.data.images.store import ImageStore
+from mmbc.data.tables.encoding import TabularEncoder
+from study.design.request import CACHE_GIB, CHECKPOINT_EVERY
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What cells are trained on and where their records go; it can be sent to another process.
+
+    Attributes:
+        cohort: the rows.
+        store: their pixels; None where no arm uses images.
+        folder: the study's folder.
+        cache: where clean features are kept between runs.
+        cache_gib: how much they may take, in GiB.
+        checkpoint_every: epochs after which the state of every live fit is kept; 0 for never.
+        keep_models: whether a record has the weights; the trials of a search leave predictions alone.
+        out_of_fold: cell name -> (rows, logits) for cells without a validation part: the predictions of its training
+            rows by models that did not see them, which calibration and thresholds are then learned from.
+        encoders: cell name -> encoder of its clinical columns in place of one fitted on its training rows: a leak, for
+            those who measure what it is worth (`study.leaks`).
+    """
+
+    cohort: Cohort
+    store: ImageStore | None
+    folder: Path
+    cache: Path
+    cache_gib: float = CACHE_GIB
+    checkpoint_every: int = CHECKPOINT_EVERY
+    keep_models: bool = True
+    out_of_fold: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    encoders: Mapping[str, TabularEncoder] = field(default_factory=dict)
+
+    def cell_folder(self, name: str) -> Path:
+        """Return where the record of a cell lies or will lie."""
+        return self.folder / "cells" / name
