@@ -4,7 +4,8 @@ from study.console.live_view import duration
 from study.console.precision_text import resolution
 from study.design.request import Request
 from study.stats.planner import Plan, plan
-from study.training.lockstep import expected_memory, expected_seconds
+from study.training.duration import expected_seconds
+from study.training.memory import expected_memory
 from study.training.preparation import Planned
 
 EXPECTED_AUC = 0.8

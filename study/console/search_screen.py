@@ -22,7 +22,7 @@ from study.records.finding import Finding
 from study.records.progress import FitProgress
 from study.records.search_archive import read_searched
 from study.text.format import count
-from study.training.lockstep import Memory
+from study.training.memory import Memory
 from study.training.preparation import Planned
 from study.tuning import dashboard, driver
 from study.tuning.storage import DATABASE, shown

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from study.design.cells import Cell
+
+DIVERGED = "diverged"
+"""Why a fit stopped that left no record: its loss was no number any more."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,25 @@ class FitProgress:
     best_epoch: int
     stopped: str
     latest: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class FitSnapshot:
+    """A fit between two epochs, as data: what decides whether it goes on.
+
+    Attributes:
+        name: its cell.
+        epoch: epochs finished.
+        best_epoch: the best so far; 0 before the first.
+        validation_logits: of its validation rows (n,) by the best epoch's weights, in the cohort's order; read-only.
+        stopped: why it ended; empty while it goes on.
+    """
+
+    name: str
+    epoch: int
+    best_epoch: int
+    validation_logits: np.ndarray
+    stopped: str
 
 
 class Observer:

@@ -19,7 +19,8 @@ from study.records.finding import Finding
 from study.records.progress import Observer
 from study.records.search_archive import write_searched
 from study.reporting.figures.inner_roc import inner_roc
-from study.training.lockstep import Memory, expected_memory, expected_seconds
+from study.training.duration import expected_seconds
+from study.training.memory import Memory, expected_memory
 from study.training.preparation import Planned, workspace_of
 from study.training.run import begin
 from study.tuning import dashboard

@@ -17,14 +17,13 @@ from optuna.trial import FrozenTrial, TrialState
 from mmbc.config import Config
 from mmbc.data.cohort import Cohort
 from mmbc.files import read_json
-from mmbc.training.fit import Fit
 from study.design.cells import TrialCell
 from study.design.request import Executor
 from study.design.search_results import FOLDER
 from study.design.search_space import Trial, suggested
 from study.evaluation.units import UnitScores, unit_auc
-from study.records.progress import Observer
-from study.training.lockstep import DIVERGED, execute
+from study.records.progress import DIVERGED, FitSnapshot, Observer
+from study.training.lockstep import execute
 from study.training.workspace import Workspace
 from study.tuning.targets import WORKER, Searching, Target
 from study.tuning.workers import Worker
@@ -135,6 +134,7 @@ class Watch:
 
     def __init__(self, wave: Sequence[Asked], cohort: Cohort) -> None:
         self._asked = {cell.name: asked for asked in wave for cell in asked.cells}
+        self._cells = {cell.name: cell for asked in wave for cell in asked.cells}
         self._images = cohort.images
         self._pooled: dict[str, UnitScores] = {}
         self._scores: dict[str, tuple[int, float]] = {}
@@ -142,45 +142,42 @@ class Watch:
         self._apart: set[int] = set()
         """Trials whose fits do not all train together, for want of memory: nothing can be said of them before their end."""
 
-    def __call__(self, epoch: int, fits: Sequence[Fit]) -> None:
+    def __call__(self, epoch: int, fits: Sequence[FitSnapshot]) -> dict[str, str]:
         """Follow `study.training.lockstep.AfterEpoch`."""
-        by_trial: dict[int, list[Fit]] = {}
+        by_trial: dict[int, list[FitSnapshot]] = {}
         for fit in fits:
             self._epochs[fit.name] = fit.epoch
             self._score(fit)
             by_trial.setdefault(id(self._asked[fit.name]), []).append(fit)
-        for trial, mine in by_trial.items():
-            asked = self._asked[mine[0].name]
-            if epoch == 0 and len(mine) < len(asked.cells):
+        reasons: dict[str, str] = {}
+        for trial, trial_fits in by_trial.items():
+            asked = self._asked[trial_fits[0].name]
+            if epoch == 0 and len(trial_fits) < len(asked.cells):
                 self._apart.add(trial)
-            if any(fit.stopped == DIVERGED for fit in mine):
-                _stop(mine, DIVERGED)
-            elif trial not in self._apart:
-                self._judge(asked, mine, epoch)
+            if any(fit.stopped == DIVERGED for fit in trial_fits):
+                reasons |= {fit.name: DIVERGED for fit in trial_fits}
+            elif trial not in self._apart and self._is_pruned(asked, trial_fits, epoch):
+                reasons |= {fit.name: PRUNED for fit in trial_fits}
+        return reasons
 
     def epochs_of(self, asked: Asked) -> tuple[int, ...]:
         """Return how many epochs each fit of a trial finished, also those that left no record."""
         return tuple(self._epochs.get(cell.name, 0) for cell in asked.cells)
 
-    def _score(self, fit: Fit) -> None:
+    def _score(self, fit: FitSnapshot) -> None:
         known = self._scores.get(fit.name)
         if fit.stopped == DIVERGED or (known is not None and known[0] == fit.best_epoch):
             return
         if fit.name not in self._pooled:
             study = self._asked[fit.name].target.study
-            rows = self._images.loc[fit.validation.rows]
-            self._pooled[fit.name] = UnitScores(rows, study.unit, study.protocol)
+            validation = self._images["patient_id"].isin(self._cells[fit.name].split.validation)
+            self._pooled[fit.name] = UnitScores(self._images[validation], study.unit, study.protocol)
         self._scores[fit.name] = fit.best_epoch, self._pooled[fit.name].auc(fit.validation_logits)
 
-    def _judge(self, asked: Asked, fits: Sequence[Fit], epoch: int) -> None:
+    def _is_pruned(self, asked: Asked, fits: Sequence[FitSnapshot], epoch: int) -> bool:
+        """Report a trial's mean over its folds; whether it is given up."""
         asked.trial.report(float(np.mean([self._scores[cell.name][1] for cell in asked.cells])), epoch + 1)
-        if not all(fit.stopped for fit in fits) and asked.trial.should_prune():
-            _stop(fits, PRUNED)
-
-
-def _stop(fits: Sequence[Fit], reason: str) -> None:
-    for fit in fits:
-        fit.stop(reason)
+        return not all(fit.stopped for fit in fits) and asked.trial.should_prune()
 
 
 def _result(asked: Asked, workspace: Workspace, epochs: tuple[int, ...]) -> Result:

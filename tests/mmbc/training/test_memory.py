@@ -4,7 +4,7 @@ from mmbc.config import Config, apply_changes
 from mmbc.model.backbone import Backbone
 from mmbc.training.device import configure, keep_freed_memory, resolve
 from mmbc.training.memory import available_bytes, fit_bytes, pass_bytes
-from study.training.lockstep import Memory
+from study.training.memory import Memory
 
 SETTINGS = {"model.backbone": "tf_efficientnet_lite0", "model.weights": "package", "data.image_size": 64}
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import pickle
 import random
 
 import numpy as np
@@ -176,9 +177,12 @@ def test_after_epoch_may_stop_a_fit(tiny):
 
     def prune(epoch, fits):
         calls.append((epoch, len(fits)))
-        for fit in fits:
-            if fit.name.startswith("image.r0.f1") and epoch == 1:
-                fit.stop("pruned")
+        assert {fit.epoch for fit in fits} == {epoch + 1}
+        assert not any(fit.validation_logits.flags.writeable for fit in fits), (
+            "data to look at, not the fits themselves"
+        )
+        assert [fit.name for fit in pickle.loads(pickle.dumps(fits))] == [fit.name for fit in fits]
+        return {fit.name: "pruned" for fit in fits if fit.name.startswith("image.r0.f1") and epoch == 1}
 
     tiny.execute(planned, after_epoch=prune)
     stopped = {c.name: read_json(planned.folder / "cells" / c.name / "record.json")["stopped"] for c in planned.cells}

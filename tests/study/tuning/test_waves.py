@@ -12,7 +12,7 @@ from mmbc.files import read_json
 from study.design.search_space import reference
 from study.design.study_file import Protocol
 from study.evaluation.units import UnitScores, unit_auc
-from study.training.lockstep import Memory
+from study.training.memory import Memory
 from study.training.preparation import workspace_of
 from study.tuning import driver
 from study.tuning.refit import winner_cells

@@ -1,0 +1,74 @@
+"""Time estimate of a run, from a few timed steps of each kind on noise."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmbc.model.backbone import Backbone
+from mmbc.training.device import configure
+from mmbc.training.fit import Fit, Part
+from mmbc.training.stream import Stream
+from study.design.cells import Cell
+from study.design.request import Executor
+from study.training.stream_groups import Backbones, stream_groups
+
+BATCHES = 3
+"""Batches that are timed, of each kind."""
+
+
+def expected_seconds(cells: Sequence[Cell], n_rows: int, executor: Executor) -> float:
+    """Estimate the longest time that training some cells on a cohort of `n_rows` images can take here, in seconds.
+
+    The trunk runs once per epoch for all cells of a stream in lockstep, once per cell and epoch in sequence.
+    """
+    configure(cells[0].config.run)
+    backbones = Backbones()
+    seconds = 0.0
+    for group in stream_groups(cells, "lockstep"):
+        backbone = backbones.of(group)
+        epochs = [cell.config.train.max_epochs for cell in group]
+        passes = max(epochs) if executor == "lockstep" else sum(epochs)
+        seconds += _trunk_seconds(group, backbone) * n_rows * passes
+        by_config = {cell.config_digest: cell for cell in group}
+        step = {key: _step_seconds(cell, backbone) for key, cell in by_config.items()}
+        shares = [_training_share(cell) * cell.config.train.max_epochs * step[cell.config_digest] for cell in group]
+        seconds += sum(shares) * n_rows
+    return seconds
+
+
+def _training_share(cell: Cell) -> float:
+    """Return the share of a cell's patients that it is trained on."""
+    return len(cell.split.train) / sum(len(ids) for ids in cell.split.parts().values())
+
+
+def _trunk_seconds(group: Sequence[Cell], backbone: Backbone | None) -> float:
+    """Return the seconds per image of one pass through the trunk; 0 without one."""
+    if backbone is None:
+        return 0.0
+    config = group[0].config
+    n, size = BATCHES * config.run.trunk_batch, config.data.image_size
+    noise = np.random.default_rng(0).integers(0, 255, (n, size, size), dtype=np.uint8)
+    stream = Stream(n, backbone, noise, config.augment, config.run, seed=0)
+    cuts = sorted({cell.config.model.fine_tuned_blocks for cell in group})
+    for epoch in (0, 1):  # the first pass warms up
+        began = time.perf_counter()
+        for _ in stream.chunks(epoch, np.ones(n, dtype=bool), cuts):
+            pass
+    return (time.perf_counter() - began) / n
+
+
+def _step_seconds(cell: Cell, backbone: Backbone | None) -> float:
+    """Return the seconds per image of training behind the trunk."""
+    config = cell.config
+    n, size = BATCHES * config.train.batch_size, config.data.image_size
+    rng = np.random.default_rng(0)
+    part = Part(np.arange(n), (np.arange(n) % 2).astype(np.float32), rng.random((n, 3), dtype=np.float32))
+    fit = Fit("probe", config, backbone, part, part, n_rows=n, seed=0)
+    stream = Stream(n, backbone, np.zeros((n, size, size), dtype=np.uint8), config.augment, config.run, seed=0)
+    chunks = list(stream.chunks(0, np.ones(n, dtype=bool), [fit.cut]))
+    fit.consume(chunks[0])
+    began = time.perf_counter()
+    for chunk in chunks:
+        fit.consume(chunk)
+    return (time.perf_counter() - began) / sum(len(chunk.rows) for chunk in chunks)

@@ -1,0 +1,69 @@
+"""Memory estimate of cells that train together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmbc.data.cohort import Cohort
+from mmbc.data.tables import encoding
+from mmbc.model.backbone import Backbone
+from mmbc.training.device import configure
+from mmbc.training.memory import available_bytes, fit_bytes, pass_bytes
+from study.design.cells import Cell
+from study.design.request import Executor
+from study.training.stream_groups import Backbones, stream_groups
+
+SAFE_SHARE = 0.8
+"""Share of the free memory that a run plans with."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory of a group of cells in bytes.
+
+    Attributes:
+        shared: trunk, one batch and one chunk, and the largest training step.
+        per_fit: what every live fit adds.
+        free: what the device has.
+        n_cells: how many cells there are.
+    """
+
+    shared: int
+    per_fit: int
+    free: int
+    n_cells: int
+
+    @property
+    def n_live(self) -> int:
+        """How many fits can live together, at least one."""
+        room = SAFE_SHARE * self.free - self.shared
+        return min(self.n_cells, max(1, int(room // max(self.per_fit, 1))))
+
+    @property
+    def needed(self) -> int:
+        """Bytes taken when `n_live` fits train together."""
+        return self.shared + self.n_live * self.per_fit
+
+
+def expected_memory(cells: Sequence[Cell], cohort: Cohort, executor: Executor) -> list[Memory]:
+    """Return the memory of each group of cells that share a stream."""
+    if not cells:
+        return []
+    configure(cells[0].config.run)
+    backbones = Backbones()
+    return [group_memory(group, cohort, backbones.of(group)) for group in stream_groups(cells, executor)]
+
+
+def group_memory(group: Sequence[Cell], cohort: Cohort, backbone: Backbone | None) -> Memory:
+    """Estimate the memory of cells that share a stream."""
+    config = group[0].config
+    kinds = {cell.config_digest: cell.config for cell in group}.values()
+    shared, shapes = pass_bytes(config, backbone, sorted({kind.model.fine_tuned_blocks for kind in kinds}))
+    # the width of the encoded table of all rows; that of a single fit may be a little less
+    n_tabular = encoding.fit(cohort.images, cohort.features, missing_indicators=True).n_outputs
+    sizes = [fit_bytes(kind, backbone, n_tabular, shapes) for kind in kinds]
+    return Memory(
+        shared=shared + max(step for _, step in sizes),
+        per_fit=max(kept for kept, _ in sizes),
+        free=available_bytes(config.run.device),
+        n_cells=len(group),
+    )

@@ -1,0 +1,50 @@
+"""Cells that may share a stream of trunk features, and the trunk behind it."""
+
+from collections.abc import Sequence
+
+from mmbc.config import digest
+from mmbc.model.backbone import Backbone, check_cut
+from study.design.cells import Cell
+from study.design.request import Executor
+
+
+def stream_groups(cells: Sequence[Cell], executor: Executor) -> list[list[Cell]]:
+    """Return the cells that may share a stream, in order; groups of one for the sequential executor."""
+    groups: dict[str, list[Cell]] = {}
+    for number, cell in enumerate(cells):
+        groups.setdefault(_stream_key(cell) if executor == "lockstep" else str(number), []).append(cell)
+    return list(groups.values())
+
+
+def _stream_key(cell: Cell) -> str:
+    """Return what the stream depends on; the cut is no part of it, one pass is tapped at several depths."""
+    config = cell.config
+    if not config.uses_images:
+        return f"rows {cell.stream_seed}"
+    model = config.model
+    data = config.data.model_dump(mode="json")
+    parts = [model.backbone, model.weights, data, config.augment.model_dump(mode="json"), cell.stream_seed]
+    return digest({"parts": parts})
+
+
+class Backbones:
+    """The trunks of a run; each is built once, when a group of cells first needs it."""
+
+    def __init__(self) -> None:
+        self._built: dict[tuple[str, str], Backbone] = {}
+
+    def of(self, group: Sequence[Cell]) -> Backbone | None:
+        """Return the trunk of cells that share a stream; None where they use no images.
+
+        Raises:
+            ConfigError: a cell that fine-tunes more blocks than the trunk has, or a trunk that cannot be built.
+        """
+        config = group[0].config
+        if not config.uses_images:
+            return None
+        key = (config.model.backbone, config.model.weights)
+        if key not in self._built:
+            self._built[key] = Backbone(*key).to(config.run.device)
+        for cell in group:
+            check_cut(self._built[key], cell.config.model)
+        return self._built[key]
