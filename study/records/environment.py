@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def describe(*, command: list[str], cohort_digest: str, store_digest: str | None
         "cores": os.cpu_count(),
         "memory_gib": memory_gib(),
         "device": device,
+        "gomp_spincount": asdict(mmbc.SPIN_LIMIT),
         "cohort_digest": cohort_digest,
         "images_digest": store_digest,
     }

@@ -36,8 +36,8 @@ from study.training.workspace import Workspace
 
 WORK = ("augmentation", "trunk", "tails", "evaluation")
 
-AfterEpoch = Callable[[int, Sequence[FitSnapshot]], Mapping[str, str]]
-"""Called with the epoch's number (0, 1, ...) and every fit that ran in it; returns name -> reason of those to stop."""
+AfterEpoch = Callable[[int, Sequence[FitSnapshot]], Mapping[str, str] | None]
+"""Called with the epoch's number (0, 1, ...) and every fit that ran in it; returns name -> reason of any to stop."""
 
 
 def execute(
@@ -190,7 +190,7 @@ class _LockstepRun:
     def _stop_fits(self, epoch: int, fits: Sequence[Fit]) -> None:
         """Show the fits of an epoch to whoever looks on, and stop those that are to stop."""
         if self.after_epoch is not None:
-            reasons = self.after_epoch(epoch, [_snapshot(fit) for fit in fits])
+            reasons = self.after_epoch(epoch, [_snapshot(fit) for fit in fits]) or {}
             for fit in fits:
                 if fit.name in reasons:
                     fit.stop(reasons[fit.name])

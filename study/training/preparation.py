@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mmbc import SPIN_LIMIT
 from mmbc.data.cohort import Cohort
 from mmbc.data.images.store import ImageStore
 from mmbc.errors import CohortError, some
@@ -83,7 +84,11 @@ def prepare(request: Request, observer: Observer) -> Planned:
         folds=folds,
         cells=plan(study, tuple(study.arms), folds.splits, read_searched(folder)),
         baseline=baseline_cells(study, folds.splits),
-        notes=[*([f"The old study is kept at {aside}."] if aside is not None else []), *folds.warnings(cohort.images)],
+        notes=[
+            *([f"The old study is kept at {aside}."] if aside is not None else []),
+            *folds.warnings(cohort.images),
+            *SPIN_LIMIT.notes,
+        ],
         opened=opened,
     )
 

@@ -8,10 +8,12 @@ import pytest
 
 from mmbc.errors import ConfigError, LeakageError, SplitError, StudyError
 from mmbc.files import read_json, write_atomically
+from mmbc.spin_limit import SpinLimit
 from study.design import partition
 from study.design.study_file import Protocol, load
 from study.records.cell_records import finished
 from study.records.stored_study import load_study
+from study.training import preparation
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -34,6 +36,7 @@ def test_a_study_leaves_what_it_promises(finished_study):
         assert record[key] is not None, key
     environment = read_json(folder / "environment.json")
     assert environment["packages"]["torch"] and environment["command"] == ["test"]
+    assert environment["gomp_spincount"]["in_effect"] == (environment["gomp_spincount"]["value"] is not None)
     assert os.uname().nodename not in json.dumps(environment)
 
 
@@ -208,3 +211,10 @@ class TestFolds:
         planned = tiny.run("holdout", arms="tabular", sets=["protocol.holdout=0.25"])
         assert [cell.name for cell in planned.cells] == ["tabular.r0.f0.s0"]
         assert len(planned.cells[0].split.test) == 8
+
+
+def test_threads_that_spin_without_limit_are_said(tiny, monkeypatch):
+    monkeypatch.setattr(preparation, "SPIN_LIMIT", SpinLimit("1000", in_effect=False))
+    assert any("torch was loaded before mmbc" in note for note in tiny.plan("late", arms="tabular").notes)
+    monkeypatch.undo()
+    assert not any("torch was loaded" in note for note in tiny.plan("late", arms="tabular").notes)
