@@ -45,25 +45,27 @@ class Audit(LookOptions, StudyOptions, Command):
     def run(self, terminal: Terminal) -> int:
         """Make the checks, write the page, and print what was found."""
         from study.checks import page
-        from study.checks.audit import audit
-        from study.checks.catalogue import known
+        from study.checks.audit import audit, known_codes
+        from study.checks.clean_list import write_clean_list
+        from study.checks.registry import ignored_codes
         from study.console import audit_screen, requests
         from study.console.json_output import write_facts
         from study.console.live_view import View
         from study.records.stored_study import load_study
 
         self.check()
-        ignored = known(tuple(self.ignore.split(","))) if self.ignore else ()
         stored = load_study(self.study) if self.study is not None else None
-        request = None
-        if stored is None or self.data is not None:
-            request = requests.request(self, stored.settings if stored is not None else requests.study_file(self))
+        settings = stored.settings if stored is not None else requests.study_file(self)
+        ignored = ignored_codes(self.ignore.split(","), known_codes(settings, stored)) if self.ignore else ()
+        alone = stored is not None and self.data is None
+        request = None if alone else requests.request(self, settings)
         with View(terminal.console) as view:
-            result = audit(
-                request, view, stored=stored, name=self.name, quick=self.quick, clean_list=self.write_clean_list
-            )
-        written = result.write(self.reports, ignored, command=["python", "-m", "study.audit", *terminal.words])
+            result = audit(request, view, stored=stored, name=self.name, quick=self.quick)
+        written = result.write(self.reports, ignored)
         audit_screen.show(terminal, result, ignored)
+        if self.write_clean_list is not None:
+            told = write_clean_list(result.subject, self.write_clean_list)
+            terminal.say(f"Clean list: {self.write_clean_list}. {told}")
         write_facts(self.json_file, result.facts(ignored))
         terminal.say(f"Audit: {written}")
         return 1 if page.failed(result.findings, ignored) else 0

@@ -30,7 +30,8 @@ class CrossValidate(StudyOptions, ArmOptions, ReportOptions, JobOptions, Checkpo
 
     def run(self, terminal: Terminal) -> None:
         """Plan, train what is not finished, and write the report."""
-        from study.checks.fast import at_start
+        from study.checks.study_start import start_findings
+        from study.checks.user_checks import checks_of
         from study.cohort.description import describe, write_description
         from study.console import plan_screen
         from study.console.json_output import write_facts
@@ -51,8 +52,9 @@ class CrossValidate(StudyOptions, ArmOptions, ReportOptions, JobOptions, Checkpo
                 write_facts(self.json_file, description.facts())
                 terminal.say(f"The same as Markdown: {write_description(description, self.reports)}")
                 return
+            checks_of(request.study)  # a file of checks that cannot be is refused before any work
             planned = prepare(request, view)
-            findings = at_start(planned, request, view)
+            findings = start_findings(planned, request, view)
             plan_screen.show(console, planned, request, findings)
             if self.dry_run:
                 plan_screen.show_forecast(console, planned, request)

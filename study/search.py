@@ -77,7 +77,8 @@ class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, Dry
 
     def run(self, terminal: Terminal) -> None:
         """Plan, search, train the winners, and write the report."""
-        from study.checks.fast import at_start
+        from study.checks.study_start import start_findings
+        from study.checks.user_checks import checks_of
         from study.console import search_screen
         from study.console.json_output import write_facts
         from study.console.report_screen import write_report
@@ -94,8 +95,9 @@ class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, Dry
         terminal.if_interrupted = lambda: search_screen.interrupted(planned)
         request, work = self.request(), driver.SearchWork(self.storage, self.wave)
         with search_screen.WaveView(console) as view:
+            checks_of(request.study)  # a file of checks that cannot be is refused before any work
             planned = prepare(request, view)
-            findings = at_start(planned, request, view)
+            findings = start_findings(planned, request, view)
             targets = targets_of(planned)
             search_screen.show(console, planned, targets, findings)
             n_together = search_screen.show_waves(console, planned, targets, work, request)

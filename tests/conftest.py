@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmbc.data.readers import Source
-from study.checks.fast import at_start
+from study.checks.study_start import start_findings
 from study.design.request import CACHE, Request
 from study.design.study_file import chosen_arms, load
 from study.evaluation.evaluation import evaluate
@@ -54,7 +54,7 @@ class Tiny:
     def run(self, name, **options):
         request = self.request(name, **options)
         planned = prepare(request, Observer())
-        findings = at_start(planned, request, Observer())
+        findings = start_findings(planned, request, Observer())
         carry_out(planned, request, Observer(), command=["test"], findings=findings)
         return planned
 

@@ -10,7 +10,7 @@ from mmbc.data.images.facts import read_images
 from mmbc.data.images.store import open_store
 from study.benchmarks.material import Material
 from study.checks import duplicates, traces
-from study.checks.subject import of_cohort
+from study.checks.subject import subject_of_listing
 
 
 def audit_speed(material: Material) -> dict[str, float]:
@@ -19,9 +19,9 @@ def audit_speed(material: Material) -> dict[str, float]:
     Reading decodes and digests every file; `pixels, keep` and so on decode and prepare it under each treatment of
     outlines; traces are only there for a cohort with outlines.
     """
-    subject = of_cohort(material.opened, material.study, None, material.tolerance)
-    images, facts, folder = subject.images, subject.used_facts, material.folder / "audit"
-    assert facts is not None
+    opened, folder = material.opened, material.folder / "audit"
+    subject = subject_of_listing(opened.listing, material.study, opened.facts, cache=folder)
+    images, facts = subject.images, subject.used_facts
     paths, digests = list(images["path"]), list(facts["pixel_digest"])
     milliseconds: dict[str, float] = {}
 

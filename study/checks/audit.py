@@ -1,7 +1,7 @@
 """A whole audit: the cohort's files, its pixels, its splits and, where one is named, a study."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -10,52 +10,51 @@ import pandas as pd
 
 import mmbc
 from mmbc.config import DataConfig
-from mmbc.errors import StudyError, some
+from mmbc.errors import ConfigError, StudyError, some
 from mmbc.files import write_atomically
-from study.checks import page, slow
-from study.checks.catalogue import CHECKS
+from study.checks import page
 from study.checks.certificate import certificate, write_certificate
-from study.checks.clean_list import write_clean_list
-from study.checks.fast import fast, settled
-from study.checks.studies import of_study
-from study.checks.study_findings import audited
-from study.checks.subject import Subject, positive_classes
-from study.checks.subject_loading import read_subject
+from study.checks.check import OF_STUDY, Check
+from study.checks.contact_sheet import contact_sheet
+from study.checks.findings import findings_of, with_findings
+from study.checks.probes import positive_classes
+from study.checks.registry import CHECKS
+from study.checks.subject import Subject, given, read_subject, subject_of_study
+from study.checks.user_checks import checks_of
 from study.design.request import Request
 from study.design.study_file import StudyFile
 from study.design.study_name import file_name, variant
-from study.records.finding import Finding, plain
+from study.records.finding import Finding
 from study.records.progress import Observer
 from study.records.stored_study import StoredStudy
 
+SHEET = "duplicates.png"
 PACKAGES = ("numpy", "pandas", "scikit-learn", "ImageHash", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found.
+    """Everything an audit brought to light.
 
     Attributes:
         name: of the study, else of the cohort.
         notice: a warning that everything made of the cohort carries.
         findings: by code.
+        subject: what was looked at.
         read: what was audited and how it was read, by name.
         certificate: of the splits; None where there are none.
-        pairs: near-duplicates, for the contact sheet.
-        subject: the cohort that was read; None where a study alone was audited.
-        said: further lines for the terminal.
+        notes: further lines for the terminal.
     """
 
     name: str
     notice: str
     findings: Sequence[Finding]
+    subject: Subject
     read: Mapping[str, str] = field(default_factory=dict)
     certificate: dict[str, Any] | None = None
-    pairs: pd.DataFrame = field(default_factory=pd.DataFrame)
-    subject: Subject | None = None
-    said: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
-    def write(self, reports: Path, ignored: Sequence[str], command: Sequence[str]) -> Path:
+    def write(self, reports: Path, ignored: Sequence[str] = ()) -> Path:
         """Write the page, the certificate and the contact sheet to `reports/NAME-audit`; return the page's path."""
         folder = reports / f"{self.name}-audit"
         about = dict(self.read)
@@ -65,24 +64,50 @@ class Audit:
                 f"{self.certificate['statement']} [certificate.md](certificate.md),"
                 " [certificate.json](certificate.json)"
             )
-        (folder / slow.SHEET).unlink(missing_ok=True)
-        if self.subject is not None and len(self.pairs):
-            slow.write_sheet(self.pairs, self.subject, folder)
-            about["Near-duplicates"] = f"[{slow.SHEET}]({slow.SHEET})"
+        (folder / SHEET).unlink(missing_ok=True)
+        if len(pairs := self._pairs()):
+            contact_sheet(pairs, self.subject.images, folder / SHEET)
+            about["Near-duplicates"] = f"[{SHEET}]({SHEET})"
         text = page.to_markdown(self.name, self.findings, notice=self.notice, ignored=ignored, about=about)
         write_atomically(folder / "audit.md", text.encode())
         return folder / "audit.md"
 
-    def facts(self, ignored: Sequence[str]) -> dict[str, Any]:
-        """Return everything for `--json`."""
+    def _pairs(self) -> pd.DataFrame:
+        """Return the near-duplicates, where they were looked for."""
+        looked = any(finding.code == "A04" for finding in self.findings) and self.subject.pixels is not None
+        return given(self.subject.pixels).pairs if looked else pd.DataFrame()
+
+    def facts(self, ignored: Sequence[str] = ()) -> dict[str, Any]:
+        """Return everything as plain values, for `--json`."""
         return {
             "name": self.name,
             "notice": self.notice,
             "read": dict(self.read),
             "ignored": list(ignored),
             "failed": [finding.code for finding in page.failed(self.findings, ignored)],
-            "findings": [plain(asdict(finding)) for finding in self.findings],
+            "findings": [finding.facts() for finding in self.findings],
         }
+
+
+def checks_for(settings: StudyFile, study: StoredStudy | None = None) -> tuple[tuple[Check, ...], str]:
+    """Return the checks of an audit, and a sentence on those of the user's that are left out.
+
+    Raises:
+        ConfigError: a file of the user's own checks that cannot be used. Of a stored study it may have been moved since;
+            the audit then goes on without.
+    """
+    try:
+        return checks_of(settings), ""
+    except ConfigError as error:
+        if study is None:
+            raise
+        return CHECKS, f"The study's own checks were not made: {error}."
+
+
+def known_codes(settings: StudyFile, study: StoredStudy | None = None) -> list[str]:
+    """Return the codes that findings of an audit can have."""
+    stored = [finding.code for finding in study.findings] if study is not None else []
+    return sorted({*(one.code for one in checks_for(settings, study)[0]), *stored})
 
 
 def audit(
@@ -92,57 +117,72 @@ def audit(
     stored: StoredStudy | None = None,
     name: str = "",
     quick: bool = False,
-    clean_list: Path | None = None,
 ) -> Audit:
     """Audit a cohort, a study, or both.
 
     Args:
-        request: the cohort and how it is read, with the settings of the study where there is one; None for a study
-            alone.
+        request: where the cohort lies and how it is read, with the settings of the study where there is one; None for a
+            study by itself.
         observer: told about the work.
-        stored: the study.
-        name: of the audit; empty for the study's or the cohort's.
+        stored: the study, as read back.
+        name: of the audit; empty for that of the study or the cohort.
         quick: leave the pixels alone.
-        clean_list: where the clean list goes, or None.
 
     Raises:
         CohortError: the cohort cannot be read.
+        ConfigError: a file of the user's own checks that cannot be used.
+        SplitError: a file of folds that cannot be read.
         StudyError: the study is of another cohort.
+        ValueError: neither a cohort nor a study.
     """
-    if request is None:
-        assert stored is not None, "a cohort, a study, or both"
-        return _of_stored(stored, name)
-    subject = read_subject(request, observer, stored.folds if stored is not None else None)
-    if stored is not None:
-        _check_same(stored, subject)
-    findings, pairs, near = fast(subject), pd.DataFrame(), []
-    if not quick:
-        looked = slow.look(subject, request.cache, observer)
-        findings, pairs, near = settled([*findings, *looked.findings], subject), looked.pairs, looked.clusters
-    if stored is not None:
-        by_code = {finding.code: finding for finding in findings} | {
-            finding.code: finding for finding in of_study(stored)
-        }
-        findings = [by_code[code] for code in sorted(by_code)]
-    said = [f"Clean list: {clean_list}. {write_clean_list(subject, clean_list)}"] if clean_list is not None else []
-    name = name or (stored.name if stored is not None else _name(subject, request)) + "-quick" * quick
-    read = _read(subject, request, stored) | _not_made(findings, pixels=quick, study=stored is None)
-    found = None
-    if subject.folds is not None:
-        found = _certificate(name, subject, request.study, read, None if quick else near)
-    return Audit(name, subject.listing.notice, findings, read, found, pairs, subject, said)
+    if request is not None:
+        return _audit_cohort(request, observer, stored, name, quick)
+    if stored is None:
+        raise ValueError("an audit is of a cohort, a study, or both")
+    return _audit_study(stored, name)
 
 
-def _not_made(findings: Sequence[Finding], *, pixels: bool, study: bool) -> dict[str, str]:
+def _audit_cohort(request: Request, observer: Observer, study: StoredStudy | None, name: str, quick: bool) -> Audit:
+    """Audit a cohort and, where one is given, a study on it."""
+    checks, note = checks_for(request.study, study)
+    subject = read_subject(request, observer, study)
+    if study is not None:
+        _check_same(study, subject)
+    findings = findings_of(subject, [one for one in checks if one.fast or not quick])
+    name = name or (study.name if study is not None else _name(subject, request)) + "-quick" * quick
+    read = _read(subject, request) | {"Not made": _not_made(findings, checks, quick=quick, study=study is not None)}
+    result = Audit(name, given(subject.listing).notice, findings, subject, read, notes=[note] if note else [])
+    if subject.folds is None:
+        return result
+    near = None if quick else given(subject.pixels).clusters
+    return replace(result, certificate=_certificate(name, subject, request.study, read, near))
+
+
+def _audit_study(study: StoredStudy, name: str) -> Audit:
+    """Audit a study by itself: the findings of its start, its splits and records."""
+    checks, note = checks_for(study.settings, study)
+    subject, name, cohort = subject_of_study(study), name or study.name, study.cohort
+    read = {
+        "Cohort": f"{cohort.name}, {len(cohort.images)} images of {cohort.n_patients} patients, as the study has them",
+        **_labels(subject),
+        "Notes": " ".join(cohort.notes),
+    }
+    paper = _certificate(name, subject, study.settings, read)
+    read |= {"Not made": "checks of files and pixels beyond those at the study's start (they need --data)"}
+    notes = ["The files were not looked at: name them with --data for copies, annotations and shortcuts."]
+    findings = with_findings(study, checks).findings
+    return Audit(name, cohort.notice, findings, subject, read, paper, [*notes, *([note] if note else [])])
+
+
+def _not_made(findings: Sequence[Finding], checks: Sequence[Check], *, quick: bool, study: bool) -> str:
     """Return which checks were not made, and what makes them."""
     made = {finding.code for finding in findings}
-    absent = [check for check in CHECKS if check.code not in made]
-    said = [
-        f"{', '.join(check.code for check in absent if check.fast == fast_ones)} ({how})"
-        for fast_ones, asked, how in ((False, pixels, "they look into pixels"), (True, study, "they need --study"))
-        if asked and any(check.fast == fast_ones for check in absent)
-    ]
-    return {"Not made": "; ".join(said)}
+    absent = [one for one in checks if one.code not in made]
+    reasons = {
+        "they look into pixels": [one.code for one in absent if quick and not one.fast],
+        "they need --study": [one.code for one in absent if not study and one.fast and set(one.needs) & OF_STUDY],
+    }
+    return "; ".join(f"{', '.join(codes)} ({reason})" for reason, codes in reasons.items() if codes)
 
 
 def _name(subject: Subject, request: Request) -> str:
@@ -152,109 +192,83 @@ def _name(subject: Subject, request: Request) -> str:
         parts.append(data.outlines)
     if request.folds_file is not None:
         parts += ["by", request.folds_file.stem]
-    return file_name([subject.listing.name, *parts])
+    return file_name([given(subject.listing).name, *parts])
 
 
-def _read(subject: Subject, request: Request, stored: StoredStudy | None) -> dict[str, str]:
+def _read(subject: Subject, request: Request) -> dict[str, str]:
     """Return what was audited and how it was read."""
-    images, data = subject.images, subject.data
-    if stored is not None:
-        origin = f"of the study {stored.name}"
+    images, listing = subject.images, given(subject.listing)
+    if subject.study is not None:
+        origin = f"of the study {subject.study.name}"
     elif request.folds_file is not None:
         origin = request.folds_file.name
     else:
         origin = "made by the protocol" if subject.folds is not None else "none"
     return {
         "Cohort": (
-            f"{subject.listing.name}, {len(subject.listing.images)} listed images, {len(images)} used, of "
+            f"{listing.name}, {len(listing.images)} listed images, {len(images)} used, of "
             f"{images['patient_id'].nunique()} patients"
         ),
-        **_labels(data, images),
+        **_labels(subject),
         "Folds": origin,
-        "Columns left out": "; ".join(f"{name} ({why})" for name, why in subject.listing.left_out),
-        "Notes": " ".join(subject.account.notes),
+        "Columns left out": "; ".join(f"{name} ({why})" for name, why in listing.left_out),
+        "Notes": " ".join(given(subject.account).notes),
     }
 
 
-def _labels(data: DataConfig, images: pd.DataFrame) -> dict[str, str]:
-    positive = positive_classes(images)
+def _labels(subject: Subject) -> dict[str, str]:
+    images = subject.images
     others = sorted(images.loc[images["label"] == 0, "status"].astype(str).unique())
     return {
-        "Classes": f"{', '.join(positive)} against {', '.join(others)}",
-        "Labels": f"per {data.label_level}",
-        "Outlines": data.outlines,
+        "Classes": f"{', '.join(positive_classes(images))} against {', '.join(others)}",
+        "Labels": f"per {subject.data.label_level}",
+        "Outlines": subject.data.outlines,
     }
 
 
-def _of_stored(stored: StoredStudy, name: str) -> Audit:
-    """Audit a study by itself: what was found at its start, its splits and records."""
-    found = audited(stored)
-    images = stored.cohort.images
-    listed = images[["image_id"]].assign(listed_patient=images["patient_id"])
-    read = {
-        "Cohort": (
-            f"{stored.cohort.name}, {len(images)} images of {stored.cohort.n_patients} patients, as the study has them"
-        ),
-        **_labels(stored.settings.data, images),
-        "Notes": " ".join(stored.cohort.notes),
-    }
-    paper = certificate(
-        name or stored.name,
-        images,
-        listed,
-        stored.folds,
-        stored.cohort.features,
-        read=read,
-        seeds=_seeds(stored.settings),
-        versions=_versions(),
-    )
-    read |= {"Not made": "checks of files and pixels beyond those at the study's start (they need --data)"}
-    said = ["The files were not looked at: name them with --data for copies, annotations and shortcuts."]
-    return Audit(name or stored.name, stored.cohort.notice, found.findings, read, paper, said=said)
-
-
-def _check_same(stored: StoredStudy, subject: Subject) -> None:
-    theirs, mine = stored.cohort.images, subject.images
-    differing = set(theirs["image_id"]) ^ set(mine["image_id"])
-    if not differing and "pixel_digest" in theirs:
-        pixels = mine.set_index("image_id")["pixel_digest"].reindex(theirs["image_id"]).to_numpy()
-        differing = set(theirs.loc[theirs["pixel_digest"].to_numpy() != pixels, "image_id"])
+def _check_same(study: StoredStudy, subject: Subject) -> None:
+    of_study, of_cohort = study.cohort.images, subject.images
+    differing = set(of_study["image_id"]) ^ set(of_cohort["image_id"])
+    if not differing and "pixel_digest" in of_study:
+        pixels = of_cohort.set_index("image_id")["pixel_digest"].reindex(of_study["image_id"]).to_numpy()
+        differing = set(of_study.loc[of_study["pixel_digest"].to_numpy() != pixels, "image_id"])
     if differing:
         raise StudyError(
-            f"{stored.folder}: is a study of other images than --data has: {len(differing)} differ"
+            f"{study.folder}: is a study of other images than --data has: {len(differing)} differ"
             f" ({some(sorted(differing), 3)}). Give the folder it was run on, with its --limit-patients and"
             " --allow-missing-images"
         )
 
 
 def _certificate(
-    name: str, subject: Subject, settings: StudyFile, read: Mapping[str, str], near: Sequence[dict[str, Any]] | None
+    name: str,
+    subject: Subject,
+    settings: StudyFile,
+    read: Mapping[str, str],
+    near: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    assert subject.folds is not None
-    listed = subject.account.rows[["image_id"]].assign(listed_patient=subject.listing.images["patient_id"])
-    if subject.facts is not None:
-        listed = listed.join(subject.facts[["content_digest", "pixel_digest"]])
+    """Return the certificate of the splits of a subject that has some."""
+    protocol = settings.protocol
     return certificate(
         name,
         subject.images,
-        listed,
-        subject.folds,
+        _listed(subject),
+        given(subject.folds),
         subject.features,
         read=read,
-        seeds=_seeds(settings),
-        versions=_versions(),
         near=near,
+        seeds={
+            "split seed": protocol.split_seed,
+            "repeats": protocol.repeats,
+            "training seeds (0, 1, ...)": protocol.seeds,
+        },
+        versions={"mmbc": mmbc.__version__, **{package: metadata.version(package) for package in PACKAGES}},
     )
 
 
-def _seeds(settings: StudyFile) -> dict[str, int]:
-    protocol = settings.protocol
-    return {
-        "split seed": protocol.split_seed,
-        "repeats": protocol.repeats,
-        "training seeds (0, 1, ...)": protocol.seeds,
-    }
-
-
-def _versions() -> dict[str, str]:
-    return {"mmbc": mmbc.__version__, **{name: metadata.version(name) for name in PACKAGES}}
+def _listed(subject: Subject) -> pd.DataFrame:
+    """Return the listed images with their patients and digests, as far as they are known."""
+    if subject.listing is None or subject.account is None:
+        return subject.images[["image_id"]].assign(listed_patient=subject.images["patient_id"])
+    rows = subject.account.rows[["image_id"]].assign(listed_patient=subject.listing.images["patient_id"])
+    return rows if subject.facts is None else rows.join(subject.facts[["content_digest", "pixel_digest"]])

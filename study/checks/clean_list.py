@@ -12,7 +12,7 @@ from mmbc.data.account import judge
 from mmbc.data.tables.labels import CONTRALATERAL
 from mmbc.errors import MmbcError
 from mmbc.files import write_atomically
-from study.checks.subject import Subject
+from study.checks.subject import Subject, given
 
 COLUMNS = {
     "image": "file, relative to the cohort's folder",
@@ -36,7 +36,7 @@ COLUMNS = {
 
 def clean_list(subject: Subject) -> pd.DataFrame:
     """Return the list, in the order of the cohort's own."""
-    account = subject.account
+    account, listing = given(subject.account), given(subject.listing)
     rows, used = account.rows, account.used
     facts = subject.facts.reindex(rows.index) if subject.facts is not None else pd.DataFrame(index=rows.index)
     copied = account.step == "duplicate"
@@ -49,7 +49,7 @@ def clean_list(subject: Subject) -> pd.DataFrame:
             "case_key": rows["case_id"],
             "breast": rows["breast"],
             "view": rows["view"],
-            "status": subject.listing.images["status"],
+            "status": listing.images["status"],
             "site": rows["site"],
             "use": account.step,
             "duplicate_of": account.reason.str.removeprefix(prefix).where(copied, ""),
@@ -79,13 +79,13 @@ def _canonical(subject: Subject) -> dict[str, int]:
 
 def _breasts(subject: Subject) -> tuple[pd.Series, pd.Series]:
     """Return the class of each row's breast, and why it is undecided, as labels per breast would have it."""
-    index = subject.listing.images.index
-    nothing = pd.Series("", index=index)
-    if subject.listing.sides in ("unknown", "given"):
+    listing = given(subject.listing)
+    nothing = pd.Series("", index=listing.images.index)
+    if listing.sides in ("unknown", "given"):
         return nothing, nothing
     data = subject.data.model_copy(update={"label_level": "breast", "outlines": "sham", "negative": ()})
     try:
-        account = judge(subject.listing, data, subject.facts)
+        account = judge(listing, data, subject.facts)
     except MmbcError:
         return nothing, nothing
     undecided = account.reason.where(account.step == "undecided", "")
@@ -94,14 +94,14 @@ def _breasts(subject: Subject) -> tuple[pd.Series, pd.Series]:
 
 def write_clean_list(subject: Subject, path: Path) -> str:
     """Write the list, and beside it what its columns mean; return one sentence about it."""
-    found = clean_list(subject)
+    rows = clean_list(subject)
     meaning = "\n".join(f"- `{name}`: {text}" for name, text in COLUMNS.items())
-    write_atomically(path, found.to_csv(index=False).encode())
+    write_atomically(path, rows.to_csv(index=False).encode())
     write_atomically(path.with_name(f"{path.stem}-columns.md"), f"# Columns of {path.name}\n\n{meaning}\n".encode())
-    contralateral = int((found["breast_status"] == CONTRALATERAL).sum())
+    contralateral = int((rows["breast_status"] == CONTRALATERAL).sum())
     return (
-        f"{len(found)} images: {int((found['use'] == 'used').sum())} can be used,"
-        f" {int((found['use'] == 'duplicate').sum())} are copies, {int(found['outlined'].fillna(0).sum())} are"
+        f"{len(rows)} images: {int((rows['use'] == 'used').sum())} can be used,"
+        f" {int((rows['use'] == 'duplicate').sum())} are copies, {int(rows['outlined'].fillna(0).sum())} are"
         f" outlined, {contralateral} show the opposite breast of a positive case,"
-        f" {int((found['breast_undecided'] != '').sum())} a breast that is undecided."
+        f" {int((rows['breast_undecided'] != '').sum())} a breast that is undecided."
     )

@@ -1,53 +1,69 @@
-"""Checks of the clinical columns: they may tell too much, by their values or by being absent."""
+"""Checks of the clinical columns: they may tell too much, by their values, by being absent or by how they were prepared."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 from scipy.stats import fisher_exact
 
-from mmbc.data.tables import target_leakage
+from mmbc.data.splits import rows_of
+from mmbc.data.tables import encoding, target_leakage
+from mmbc.data.tables.encoding import TabularEncoder
 from mmbc.errors import some
-from study.checks.subject import Subject
-from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
+from study.checks.check import Outcome, check, failed, not_checked, passed, warning
+from study.checks.subject import Subject, given
+from study.design.study_file import BASELINE
+
+GROUP = "clinical columns"
 
 STRONG = 0.85
 """A column with which, alone, the classes are told apart this well is worth a look."""
 APART = 0.10
 """Shares of missing values this far apart between the classes are worth a look, if chance does not explain them."""
 P = 0.01
-NONE = "The cohort has no clinical column."
 
 
-def telling(subject: Subject) -> Finding:
-    """A22: columns that tell the classes apart too well, alone."""
-    if not subject.features:
-        return Finding("A22", NOT_CHECKED, NONE)
-    level = "breast" if subject.unit == "breast" else "case"
-    found = target_leakage.separation(subject.images, subject.features, level)
-    rows = tuple({"column": name, "AUC alone": area} for name, area in found.items())
-    text = "; ".join(f"{name} {area:.2f}" for name, area in sorted(found.items(), key=lambda item: -item[1])[:5])
-    sure, strong = (sorted(name for name in found if found[name] >= least) for least in (target_leakage.AUC, STRONG))
+@check(
+    "A22",
+    "columns that tell too much",
+    group=GROUP,
+    question="Does one clinical column alone tell the classes apart nearly perfectly (AUC 0.97: failed; 0.85: warning)?",
+    meaning="It is a result of the diagnosis, not a predictor of it.",
+    remedy="Leave it out: `--features` with the others, or `data.feature_kinds` with `skip`.",
+    needs=("list", "clinical columns"),
+)
+def separation(subject: Subject) -> Outcome:
+    """Columns that tell the classes apart too well, alone."""
+    areas = target_leakage.separation(
+        subject.images, subject.features, "breast" if subject.unit == "breast" else "case"
+    )
+    rows = [{"column": name, "AUC alone": area} for name, area in areas.items()]
+    text = "; ".join(f"{name} {area:.2f}" for name, area in sorted(areas.items(), key=lambda item: -item[1])[:5])
+    sure, strong = (sorted(name for name in areas if areas[name] >= least) for least in (target_leakage.AUC, STRONG))
     if sure:
-        allowed = set(sure) <= set(subject.tolerance.allow_leaky)
         verb = "determines" if len(sure) == 1 else "determine"
-        return Finding(
-            "A22",
-            WARNING if allowed else FAILED,
-            f"{some(sure)} nearly {verb} the label (AUC of at least {target_leakage.AUC:g}). AUC alone: {text}.",
-            "allowed, and said among the limitations" if allowed else "",
-            rows,
-        )
+        evidence = f"{some(sure)} nearly {verb} the label (AUC of at least {target_leakage.AUC:g}). AUC alone: {text}."
+        if set(sure) <= set(subject.tolerance.allow_leaky):
+            return warning(evidence, "allowed, and said among the limitations", rows)
+        return failed(evidence, rows=rows)
     if strong:
         verb = "tells" if len(strong) == 1 else "tell"
-        return Finding(
-            "A22", WARNING, f"{some(strong)} {verb} a lot (AUC of at least {STRONG:g}). AUC alone: {text}.", rows=rows
-        )
-    return Finding("A22", PASSED, f"AUC alone: {text}; below {STRONG:g}.", rows=rows)
+        return warning(f"{some(strong)} {verb} a lot (AUC of at least {STRONG:g}). AUC alone: {text}.", rows=rows)
+    return passed(f"AUC alone: {text}; below {STRONG:g}.", rows=rows)
 
 
-def missing_by_class(subject: Subject) -> Finding:
-    """A23: columns that are missing more often in one class; compared over patients by Fisher's exact test."""
-    if not subject.features:
-        return Finding("A23", NOT_CHECKED, NONE)
+@check(
+    "A23",
+    "missing by class",
+    group=GROUP,
+    question="Is a clinical column missing more often in one class?",
+    meaning="That a value is missing then tells the class; an imputed value or an indicator hands it on.",
+    remedy="Find out why; leave the column out, or do without `data.missing_indicators`.",
+    needs=("list", "clinical columns"),
+)
+def missing_by_class(subject: Subject) -> Outcome:
+    """Columns that are missing more often in one class; compared over patients by Fisher's exact test."""
     names = [feature.name for feature in subject.features]
     patients = subject.images.groupby("patient_id")[["label", *names]].agg(
         {"label": "max"} | dict.fromkeys(names, "first")
@@ -63,13 +79,62 @@ def missing_by_class(subject: Subject) -> Finding:
         if abs(shares[0] - shares[1]) >= APART and p < P / len(names):
             apart.append(f"{name} ({100 * shares[0]:.0f} % of positives, {100 * shares[1]:.0f} % of negatives)")
     if apart:
-        return Finding("A23", FAILED, f"Missing more often in one class: {some(apart)}.", rows=tuple(rows))
+        return failed(f"Missing more often in one class: {some(apart)}.", rows=rows)
     table = pd.DataFrame(rows).set_index("column")
     shares = table.iloc[int((table["missing in positives"] - table["in negatives"]).abs().to_numpy().argmax())]
-    return Finding(
-        "A23",
-        PASSED,
+    return passed(
         f"Shares of missing values differ most in {shares.name}: {100 * shares['missing in positives']:.1f} % of"
         f" positive, {100 * shares['in negatives']:.1f} % of negative patients.",
-        rows=tuple(rows),
+        rows=rows,
     )
+
+
+@check(
+    "A24",
+    "preprocessing of training rows alone",
+    group=GROUP,
+    question="Are the medians, means and scales in the records those of each cell's training rows, recomputed from the"
+    " cohort?",
+    meaning="Scalers and imputers fitted on all rows know the test rows.",
+    remedy="Train the cells that are named again.",
+    needs=("training",),
+)
+def preprocessing(subject: Subject) -> Outcome:
+    """Encoders in the records that are not those of the training rows, fitted again here."""
+    study = given(subject.study)
+    records = {name: record for name, record in study.records.items() if "preprocessing" in record}
+    if not records:
+        return not_checked("the records of an archive do not hold the preprocessing")
+    other, parts = [], study.folds.splits
+    fitted: dict[tuple[int, int, bool], TabularEncoder] = {}
+    for name, record in records.items():
+        repeat, fold, indicators = place = record["repeat"], record["fold"], _indicates(record)
+        if place not in fitted:
+            rows = study.cohort.images.loc[rows_of(parts[repeat, fold], study.cohort.images)["train"]]
+            fitted[place] = encoding.fit(rows, study.cohort.features, missing_indicators=indicators)
+        if not _same(record["preprocessing"], fitted[place]):
+            other.append(name)
+    n_baseline = sum(record["arm"] == BASELINE for record in records.values())
+    cells = f"{len(records)} cells" + (f" ({n_baseline} of the baseline)" if n_baseline else "")
+    if other:
+        return failed(
+            f"In {len(other)} of {cells} medians, means or scales are not those of the training rows: {some(other, 5)}.",
+            rows=[{"cell": name} for name in other],
+        )
+    return passed(
+        f"In all {cells} imputation and scaling are those of the training rows, fitted again to the last digit."
+    )
+
+
+def _indicates(record: dict[str, Any]) -> bool:
+    return any(column.get("indicator") for column in record["preprocessing"]["columns"])
+
+
+def _same(stored: dict[str, Any], expected: TabularEncoder) -> bool:
+    try:
+        return (
+            TabularEncoder.model_validate(stored).columns == expected.columns
+            and stored["rows_digest"] == expected.rows_digest
+        )
+    except ValidationError:
+        return False

@@ -3,24 +3,37 @@
 import pandas as pd
 
 from mmbc.errors import some
-from study.checks.subject import Subject
-from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
+from study.checks.check import Outcome, check, failed, passed, warning
+from study.checks.duplicates import clusters
+from study.checks.subject import Subject, given
+from study.records.finding import WARNING
 
-UNOPENED = "no image was opened: no arm uses images"
+GROUP = "files and copies"
 
 
-def absent(subject: Subject) -> Finding:
-    """A01: listed files that are missing or cannot be read."""
-    if subject.facts is None:
-        return Finding("A01", NOT_CHECKED, UNOPENED)
-    account, tolerance = subject.account, subject.tolerance
-    lost = account.rows.assign(step=account.step, reason=account.reason)
-    lost = lost[lost["step"].isin(["missing", "unreadable"])]
+@check(
+    "A01",
+    "missing or unreadable files",
+    group=GROUP,
+    question="Is every listed file there, and can it be decoded to its end?",
+    meaning="What is absent is rarely absent at random; results are about what was left.",
+    remedy="Complete the download. To go on with the rest: `--allow-missing-images`, `--max-unreadable`; the flow table"
+    " counts.",
+    needs=("list", "files"),
+)
+def absent(subject: Subject) -> Outcome:
+    """Listed files that are missing or cannot be read."""
+    account, tolerance = given(subject.account), subject.tolerance
+    steps = account.rows.assign(step=account.step, reason=account.reason)
+    lost = steps[steps["step"].isin(["missing", "unreadable"])]
     n_compared = int(account.label.notna().sum())
     if lost.empty:
-        return Finding("A01", PASSED, f"All {n_compared} listed images are there and can be read.")
+        return passed(f"All {n_compared} listed images are there and can be read.")
     n_missing, n_bad = int((lost["step"] == "missing").sum()), int((lost["step"] == "unreadable").sum())
-    tolerated = (tolerance.allow_missing_images or not n_missing) and n_bad <= tolerance.max_unreadable
+    evidence = (
+        f"Of {n_compared} listed images {n_missing} are missing and {n_bad} cannot be read:"
+        f" {some(lost['image_id'], 3)}."
+    )
     counts = [
         {
             "class": str(status),
@@ -28,37 +41,56 @@ def absent(subject: Subject) -> Finding:
             "missing": int((rows["step"] == "missing").sum()),
             "unreadable": int((rows["step"] == "unreadable").sum()),
         }
-        for status, rows in account.rows.assign(step=account.step)[account.label.notna()].groupby("status")
+        for status, rows in steps[account.label.notna()].groupby("status")
     ]
-    return Finding(
-        "A01",
-        WARNING if tolerated else FAILED,
-        f"Of {n_compared} listed images {n_missing} are missing and {n_bad} cannot be read:"
-        f" {some(lost['image_id'], 3)}.",
-        "left out and counted in the flow table, as was asked for" if tolerated else "",
-        rows=tuple(counts),
-    )
+    if (tolerance.allow_missing_images or not n_missing) and n_bad <= tolerance.max_unreadable:
+        return warning(evidence, "left out and counted in the flow table, as was asked for", counts)
+    return failed(evidence, rows=counts)
 
 
-def same_bytes(subject: Subject) -> Finding:
-    """A02: files with the same bytes."""
-    return _copies(subject, "A02", "content_digest", "the same bytes")
+@check(
+    "A02",
+    "identical files",
+    group=GROUP,
+    question="Do two files have the same bytes (SHA-256)?",
+    meaning="A copy on both sides of a split is a test image that was trained on.",
+    remedy="Keep one of them. Copies of one patient are used once, patients who share one are merged.",
+    needs=("list", "files"),
+    severity=WARNING,
+)
+def same_bytes(subject: Subject) -> Outcome:
+    """Files with the same bytes."""
+    return _copies(subject, "content_digest", "the same bytes")
 
 
-def same_pixels(subject: Subject) -> Finding:
-    """A03: images with the same pixels."""
-    return _copies(subject, "A03", "pixel_digest", "the same pixels")
+@check(
+    "A03",
+    "identical pixels",
+    group=GROUP,
+    question="Do two images have the same pixels, however their files were written?",
+    meaning="As A02; copies also count twice in training and in every metric.",
+    remedy="Keep one of them. Copies of one patient are used once, patients who share one are merged.",
+    needs=("list", "files"),
+)
+def same_pixels(subject: Subject) -> Outcome:
+    """Images with the same pixels; no study can be made of copies with different labels."""
+    outcome, conflicts = _copies(subject, "pixel_digest", "the same pixels"), given(subject.account).conflicts
+    if outcome.status != WARNING or not conflicts:
+        return outcome
+    names = given(subject.listing).images["image_id"]
+    pairs = some(f"{names[one]} and {names[other]}" for one, other in conflicts)
+    evidence = f"{outcome.evidence} Copies carry different labels, no study can be made of them: {pairs}."
+    return failed(evidence, rows=outcome.rows)
 
 
-def _copies(subject: Subject, code: str, column: str, what: str) -> Finding:
+def _copies(subject: Subject, column: str, what: str) -> Outcome:
     """Find groups of listed, readable files that agree in a digest; the copies are what the first of each is not."""
-    if subject.facts is None:
-        return Finding(code, NOT_CHECKED, UNOPENED)
-    rows = subject.listing.images.assign(digest=subject.facts[column])
-    readable = rows[(subject.facts["error"] == "").reindex(rows.index, fill_value=False)]
+    listing, facts = given(subject.listing), given(subject.facts)
+    rows = listing.images.assign(digest=facts[column])
+    readable = rows[(facts["error"] == "").reindex(rows.index, fill_value=False)]
     groups = readable[readable.duplicated("digest", keep=False)].groupby("digest", sort=False)
     if groups.ngroups == 0:
-        return Finding(code, PASSED, f"No two of {len(readable)} files have {what}.")
+        return passed(f"No two of {len(readable)} files have {what}.")
     n_patients, n_classes = groups["patient_id"].nunique(), groups["status"].nunique()
     n_copies = int(groups.size().sum()) - groups.ngroups
     across = int((n_patients > 1).sum())
@@ -66,18 +98,8 @@ def _copies(subject: Subject, code: str, column: str, what: str) -> Finding:
         f"{n_copies} images are copies: {groups.ngroups} groups have {what}, {across} of them across patients, "
         f"{int((n_classes > 1).sum())} across classes."
     )
-    shown = tuple(_listed(groups))
-    if subject.account.conflicts and column == "pixel_digest":
-        names = subject.listing.images["image_id"]
-        pairs = some(f"{names[one]} and {names[other]}" for one, other in subject.account.conflicts)
-        return Finding(
-            code,
-            FAILED,
-            f"{evidence} Copies carry different labels, no study can be made of them: {pairs}.",
-            rows=shown,
-        )
     handled = "copies of one patient are used once; patients who share an image are one patient in every split"
-    return Finding(code, WARNING, evidence, handled, rows=shown)
+    return warning(evidence, handled, _listed(groups))
 
 
 def _listed(groups: "pd.api.typing.DataFrameGroupBy") -> list[dict[str, object]]:
@@ -91,3 +113,42 @@ def _listed(groups: "pd.api.typing.DataFrameGroupBy") -> list[dict[str, object]]
         }
         for rows in frames
     ]
+
+
+@check(
+    "A04",
+    "near-duplicates",
+    group=GROUP,
+    question="Do two images look the same: perceptual hashes of 256 bits (ImageHash) close together, mirrored ones"
+    " included, and thumbnails that correlate?",
+    meaning="Resaved, brightened, mirrored or annotated copies leak like identical ones.",
+    remedy="Look at the contact sheet. Give the same person one `patient_id`, or remove one of the pair.",
+    needs=("pixels",),
+)
+def near_duplicates(subject: Subject) -> Outcome:
+    """Images that are the same exposure; across patients they can lie in training and test part at once."""
+    images, pairs = subject.images, given(subject.pixels).pairs
+    if pairs.empty:
+        return passed(f"No two of {len(images)} images are the same exposure.")
+    one, other = (images[["image_id", "patient_id"]].iloc[pairs[row]].astype(str) for row in ("i", "j"))
+    across = list(zip(one["patient_id"], other["patient_id"], strict=True))
+    people = sorted({tuple(sorted(pair)) for pair in across if pair[0] != pair[1]})
+    n_images, n_across = sum(map(len, clusters(pairs))), int((~pairs["same_patient"]).sum())
+    whose = f"{n_across} of them of two patients: {some(f'{a} and {b}' for a, b in people)}"
+    evidence = (
+        f"{len(pairs)} pairs of images ({n_images} images) are the same exposure, "
+        f"{whose if people else 'all within a patient'}."
+    )
+    table = pd.DataFrame(
+        {
+            "image": one["image_id"].to_numpy(),
+            "other image": other["image_id"].to_numpy(),
+            "patient": one["patient_id"].to_numpy(),
+            "other patient": other["patient_id"].to_numpy(),
+        }
+    ).join(pairs[["distance", "correlation", "mirrored"]])
+    rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    if people:
+        return failed(evidence, rows=rows)
+    handled = "her images are in one part of every split; each counts as an image of its own"
+    return warning(evidence, handled, rows)

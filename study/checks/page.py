@@ -7,8 +7,8 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from study.checks.catalogue import BY_CODE, CHECKS, GROUPS
 from study.checks.markdown import table
+from study.checks.registry import GROUPS, description
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 
 COLOURS = {PASSED: "green", WARNING: "yellow", FAILED: "bold red", NOT_CHECKED: "dim"}
@@ -29,7 +29,7 @@ def counted(findings: Sequence[Finding], ignored: Sequence[str] = ()) -> str:
         status: [f.code for f in findings if f.status == status and f.code not in set_aside]
         for status in (PASSED, WARNING, FAILED, NOT_CHECKED)
     }
-    counts = Counter({status: len(found) for status, found in codes.items()})
+    counts = Counter({status: len(of_status) for status, of_status in codes.items()})
     parts = [f"{counts[PASSED]} passed"]
     for status, one, many in ((WARNING, "warning", "warnings"), (FAILED, "failed", "failed")):
         if counts[status]:
@@ -48,7 +48,7 @@ def screen(findings: Sequence[Finding], title: str, *, ignored: Sequence[str] = 
         mark = "IGNORED" if finding.status == FAILED and finding.code in ignored else finding.status
         text = escape(finding.evidence) + (f" [dim]Handled: {escape(finding.handled)}.[/]" if finding.handled else "")
         colour = "dim" if mark == "IGNORED" else COLOURS[finding.status]
-        shown.add_row(finding.code, BY_CODE[finding.code].name, f"[{colour}]{mark}[/]", text)
+        shown.add_row(finding.code, description(finding).title, f"[{colour}]{mark}[/]", text)
     return shown
 
 
@@ -67,13 +67,10 @@ def to_markdown(
     if lines := [f"- {what}: {text}" for what, text in (about or {}).items() if text]:
         parts.append("\n".join(lines))
     parts += ["## Overview", table(_overview(findings, ignored))]
-    for group in GROUPS:
-        mine = [finding for finding in findings if BY_CODE[finding.code].group == group]
-        if mine:
-            parts += [
-                f"## {group[0].upper()}{group[1:]}",
-                *(text for finding in mine for text in _section(finding, ignored)),
-            ]
+    for group in dict.fromkeys([*GROUPS, *(description(finding).group for finding in findings)]):
+        if of_group := [finding for finding in findings if description(finding).group == group]:
+            parts.append(f"## {group[0].upper()}{group[1:]}")
+            parts += [text for finding in of_group for text in _section(finding, ignored)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -84,7 +81,7 @@ def _overview(findings: Sequence[Finding], ignored: Sequence[str]) -> pd.DataFra
         [
             {
                 "code": f.code,
-                "check": BY_CODE[f.code].name,
+                "check": description(f).title,
                 "status": f"{f.status} (ignored)" if f.status == FAILED and f.code in ignored else f.status,
                 "evidence": f.evidence,
             }
@@ -94,35 +91,20 @@ def _overview(findings: Sequence[Finding], ignored: Sequence[str]) -> pd.DataFra
 
 
 def _section(finding: Finding, ignored: Sequence[str]) -> list[str]:
-    check = BY_CODE[finding.code]
+    check = description(finding)
     mark = " (ignored)" if finding.status == FAILED and finding.code in ignored else ""
-    lines = [f"- asked: {check.asks}", f"- found: {finding.evidence}"]
+    lines = [f"- asked: {check.question}", f"- found: {finding.evidence}"]
     if finding.handled:
         lines.append(f"- handled: {finding.handled}")
     if finding.status in (WARNING, FAILED):
-        lines += [f"- what it means: {check.means}", f"- what to do: {check.remedy}"]
+        lines += [f"- what it means: {check.meaning}", f"- what to do: {check.remedy}"]
     details = [table(rounded(finding).head(SHOWN))] if finding.rows else []
     if len(finding.rows) > SHOWN:
         details.append(f"The first {SHOWN} of {len(finding.rows)}; `--json FILE` writes all.")
-    return [f"### {finding.code} {check.name}: {finding.status}{mark}", "\n".join(lines), *details]
+    return [f"### {finding.code} {check.title}: {finding.status}{mark}", "\n".join(lines), *details]
 
 
 def rounded(finding: Finding) -> pd.DataFrame:
     """Return the details of a finding with numbers as text."""
     frame = pd.DataFrame([dict(row) for row in finding.rows])
     return frame.map(lambda value: f"{value:.{DIGITS}g}" if isinstance(value, float) else value)
-
-
-def documented() -> str:
-    """Return all checks as the table that README.md has."""
-    rows = [
-        {
-            "": f.code,
-            "check": f"{f.name}{'' if f.fast else ' *'}",
-            "asks": f.asks,
-            "a fault means": f.means,
-            "what to do": f.remedy,
-        }
-        for f in CHECKS
-    ]
-    return table(pd.DataFrame(rows))

@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 from mmbc.data.images.appearance import GREYS, NOISES, Appearance
 from mmbc.data.splits import inner_folds, patient_table
+from study.checks.check import Outcome, failed, not_checked, passed
 from study.checks.probes import COMPONENTS, FEWEST, N_FOLDS
-from study.records.finding import FAILED, NOT_CHECKED, PASSED, Finding
 from study.stats import auc
 
 N_PERMUTATIONS = 100
@@ -26,13 +26,12 @@ N_NEIGHBOURS = 10
 def permuted_labels(
     images: pd.DataFrame,
     appearance: Appearance,
-    positive: tuple[str, ...],
     folds: np.ndarray | None = None,
     *,
     seed: int = 0,
     n_permutations: int = N_PERMUTATIONS,
-) -> Finding:
-    """A21: labels permuted over patients, which nothing can predict unless a patient is on both sides of a fold.
+) -> Outcome:
+    """Return what labels permuted over patients amount to: nothing can predict them unless a patient is on both sides of a fold.
 
     Given the training labels, those of the other patients are in random order: the expected AUC within a fold is 0.5
     exactly.
@@ -40,7 +39,6 @@ def permuted_labels(
     Args:
         images: the cohort's rows.
         appearance: of their images; the probe sees border, silhouette, rim, grey and noise.
-        positive: does not matter, all labels are permuted.
         folds: (n_images,) of int, the fold whose test part an image is in; None for patient-grouped ones made here.
         seed: of the permutations.
         n_permutations: how many.
@@ -50,15 +48,15 @@ def permuted_labels(
     label = np.zeros(len(people), dtype=int)
     np.maximum.at(label, person, images["label"].to_numpy(dtype=int))
     if min(label.sum(), len(label) - label.sum()) < FEWEST:
-        return Finding("A21", NOT_CHECKED, f"Fewer than {FEWEST} patients of a class.")
+        return not_checked(f"Fewer than {FEWEST} patients of a class.")
     near, rng = neighbours(richest(appearance), folds), np.random.default_rng([seed, 21])
     areas = np.array([_permuted(near, rng.permutation(label)[person], person, folds) for _ in range(n_permutations)])
     mean, error = float(areas.mean()), float(areas.std(ddof=1) / math.sqrt(len(areas)))
-    passed = abs(mean - 0.5) <= ERRORS * error
+    as_expected = abs(mean - 0.5) <= ERRORS * error
     n_divided = int((pd.Series(folds).groupby(person).nunique() > 1).sum())
     divided = f" {n_divided} patients are in more than one fold." if n_divided else ""
     evidence = f"Labels permuted over patients {n_permutations} times: AUC {mean:.3f}, Monte Carlo error {error:.3f}"
-    evidence += f"; 0.5 is expected.{divided}" if passed else f", not 0.5: the folds leak.{divided}"
+    evidence += f"; 0.5 is expected.{divided}" if as_expected else f", not 0.5: the folds leak.{divided}"
     row = {
         "comparison": "permuted labels",
         "AUC": mean,
@@ -67,7 +65,7 @@ def permuted_labels(
         "n_patients": len(people),
         "n_images": len(images),
     }
-    return Finding("A21", PASSED if passed and not n_divided else FAILED, evidence, rows=(row,))
+    return (passed if as_expected and not n_divided else failed)(evidence, rows=[row])
 
 
 def _grouped(images: pd.DataFrame, seed: int) -> np.ndarray:

@@ -47,6 +47,11 @@ class Comparison:
     label: np.ndarray
 
 
+def positive_classes(images: pd.DataFrame) -> tuple[str, ...]:
+    """Return the classes of the rows that are labelled 1."""
+    return tuple(sorted(images.loc[images["label"] == 1, "status"].astype(str).unique()))
+
+
 def comparisons(images: pd.DataFrame, positive: tuple[str, ...]) -> list[Comparison]:
     """Return the comparison of the study, then those of single classes where there are more than two.
 
@@ -55,13 +60,13 @@ def comparisons(images: pd.DataFrame, positive: tuple[str, ...]) -> list[Compari
     label = images["label"].to_numpy()
     status = images["status"].astype(str)
     name = " or ".join(positive) if positive else "positive"
-    found = [Comparison(f"{name} against the rest", np.ones(len(images), dtype=bool), label)]
+    pairs = [Comparison(f"{name} against the rest", np.ones(len(images), dtype=bool), label)]
     classes = sorted(status.unique(), key=lambda word: (word not in positive, word))
     if len(classes) > 2:
         for first, second in combinations(classes, 2):
             rows = status.isin([first, second]).to_numpy()
-            found.append(Comparison(f"{first} against {second}", rows, (status == first).to_numpy().astype(int)))
-    return found
+            pairs.append(Comparison(f"{first} against {second}", rows, (status == first).to_numpy().astype(int)))
+    return pairs
 
 
 def probe(
@@ -75,9 +80,9 @@ def probe(
 ) -> Estimate | None:
     """Return the out-of-fold AUC of patients with its interval, or None with too few patients.
 
-    A patient's score is the mean over her images. Constant features give 0.5 exactly. Folds are stratified by class,
-    not by
-    site: else what sites and classes have to do with each other in this sample would be found in every test part again.
+    A patient's score is the mean over the patient's images. Constant features give 0.5 exactly. Folds are stratified by
+    class, not by site: else what sites and classes have to do with each other in this sample would be found in every
+    test part again.
 
     Args:
         features: (n_images, n_features) of float; NaN is replaced by the column's median.
@@ -118,15 +123,15 @@ def estimate(scored: pd.DataFrame, *, n_images: int) -> Estimate:
     if np.ptp(scores) == 0:
         value, low, high = 0.5, 0.5, 0.5
     else:
-        found = auc.cross_validated_delong(
+        area = auc.cross_validated_delong(
             units["label"].to_numpy(),
             scores,
             units["patient_id"].to_numpy(),
             units["fold"].to_numpy(),
             units["run"].to_numpy(),
         )
-        value = round(float(found.value[0]), 12)  # a sum of fifteenths is not quite 1
-        low, high = auc.logit_interval(value, float(found.se[0]))
+        value = round(float(area.value[0]), 12)  # a sum of fifteenths is not quite 1
+        low, high = auc.logit_interval(value, float(area.se[0]))
     return Estimate(value, low, high, "patient", METHOD, "E1", units["patient_id"].nunique(), n_images)
 
 
@@ -168,13 +173,13 @@ def _filled(features: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(features), middle, features)
 
 
-def shown(found: Estimate | None) -> str:
+def shown(estimate: Estimate | None) -> str:
     """Return `0.79 (0.75 to 0.83)`."""
-    if found is None:
+    if estimate is None:
         return "too few patients"
-    if math.isnan(found.low):
-        return f"{found.value:.2f} (no interval: nothing is confused)"
-    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+    if math.isnan(estimate.low):
+        return f"{estimate.value:.2f} (no interval: nothing is confused)"
+    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
 
 
 def measured(
@@ -182,6 +187,5 @@ def measured(
 ) -> Iterator[tuple[Comparison, Estimate]]:
     """Yield every comparison that has enough patients, with its estimate."""
     for comparison in comparisons(images, positive):
-        found = probe(features, images, comparison)
-        if found is not None:
-            yield comparison, found
+        if (auc_of_patients := probe(features, images, comparison)) is not None:
+            yield comparison, auc_of_patients

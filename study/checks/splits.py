@@ -1,17 +1,23 @@
 """Checks of the splits: who is on two sides, whether the folds are alike, who is tested how often."""
 
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mmbc.data.splits import PARTS, patient_table
 from mmbc.data.tables.columns import Feature
-from mmbc.errors import some
+from mmbc.errors import MmbcError, some
+from study.checks.check import Outcome, check, failed, not_checked, passed, warning
+from study.checks.studies import few_positives
+from study.checks.subject import Subject, given
 from study.design.folds import Folds
-from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
+from study.records.finding import FAILED
 from study.text.format import count
 
+GROUP = "splits"
 LARGE = 0.25
 """A standardised difference from which on groups are called unlike (Stuart 2010), if chance does not explain it."""
 BEYOND = 3.0
@@ -19,41 +25,45 @@ BEYOND = 3.0
 BOUND = f"beyond ±{LARGE:g} and {BEYOND:g} standard errors"
 
 
-def two_sides(folds: Folds, images: pd.DataFrame) -> Finding:
-    """A25: patients, or copies of one patient's image under another key, in two parts of one split."""
-    found, shared = [], set()
+@check(
+    "A25",
+    "patients on two sides",
+    group=GROUP,
+    question="Is a patient, or a copy of an image of hers, in two parts of one split?",
+    meaning="Test images of a woman who was trained on: the most frequent leak in this field.",
+    remedy="Split by patient (the default here), with keys that name persons.",
+    needs=("folds",),
+)
+def two_sides(subject: Subject) -> Outcome:
+    """Patients, or copies of one patient's image under another key, in two parts of one split."""
+    folds, images = given(subject.folds), subject.images
+    rows: list[dict[str, Any]] = []
+    shared: set[str] = set()
     for (repeat, fold), split in folds.splits.items():
+        members = {part: set(ids) for part, ids in split.parts().items()}
         for one, other in combinations(PARTS, 2):
-            both = set(split.parts()[one]) & set(split.parts()[other])
-            shared |= both
-            found += [
-                {"repeat": repeat, "fold": fold, "parts": f"{one}, {other}", "patients": some(sorted(both), 5)}
-            ] * bool(both)
-        side = {patient: part for part, ids in split.parts().items() for patient in ids}
-        if "pixel_digest" in images:
-            parts = images.assign(part=images["patient_id"].map(side)).dropna(subset="part")
-            n_parts = parts.groupby("pixel_digest")["part"].nunique()
-            copied = parts[parts["pixel_digest"].isin(n_parts.index[n_parts > 1])]
-            found += [
-                {
-                    "repeat": repeat,
-                    "fold": fold,
-                    "parts": "identical images",
-                    "patients": some(sorted(copied["patient_id"].unique()), 5),
-                }
-            ] * bool(len(copied))
+            if both := members[one] & members[other]:
+                shared |= both
+                parts = f"{one}, {other}"
+                rows.append({"repeat": repeat, "fold": fold, "parts": parts, "patients": some(sorted(both), 5)})
+        if "pixel_digest" in images and (patients := _with_divided_copies(images, split.parts())):
+            rows.append({"repeat": repeat, "fold": fold, "parts": "identical images", "patients": some(patients, 5)})
     n = len(folds.splits)
-    if found:
+    if rows:
         whose = f" ({count(len(shared), 'patient')}: {some(sorted(shared), 3)})" if shared else ""
-        return Finding(
-            "A25",
-            FAILED,
-            f"In {len({(row['repeat'], row['fold']) for row in found})} of {n} splits patients or identical images are"
-            f" on two sides{whose}.",
-            rows=tuple(found),
-        )
+        n_divided = len({(row["repeat"], row["fold"]) for row in rows})
+        return failed(f"In {n_divided} of {n} splits patients or identical images are on two sides{whose}.", rows=rows)
     copies = ", and no pixel-identical copy of an image," if "pixel_digest" in images else ""
-    return Finding("A25", PASSED, f"In {n} splits no patient{copies} is in two parts.")
+    return passed(f"In {n} splits no patient{copies} is in two parts.")
+
+
+def _with_divided_copies(images: pd.DataFrame, parts: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the patients with an image of which a pixel-identical copy lies in another part."""
+    side = {patient: part for part, ids in parts.items() for patient in ids}
+    placed = images.assign(part=images["patient_id"].map(side)).dropna(subset="part")
+    n_parts = placed.groupby("pixel_digest")["part"].nunique()
+    divided = placed["pixel_digest"].isin(n_parts.index[n_parts > 1])
+    return sorted(placed.loc[divided, "patient_id"].unique())
 
 
 def not_in_cohort(folds: Folds, images: pd.DataFrame) -> list[str]:
@@ -125,35 +135,75 @@ def _numbers(values: pd.Series, feature: Feature) -> dict[str, pd.Series]:
     return {f"{feature.name} = {word}": (known == word).astype(float) for word in words[: 1 if len(words) == 2 else 10]}
 
 
-def balance(folds: Folds, images: pd.DataFrame, features: tuple[Feature, ...]) -> Finding:
-    """A26: test parts that differ from the rest by more than chance."""
+@check(
+    "A26",
+    "balance of the folds",
+    group=GROUP,
+    question="Do prevalence and clinical columns of a test part differ from the rest by more than chance would:"
+    " standardised differences beyond ±0.25 and 3 standard errors? A prevalence that `study.cv` refuses fails.",
+    meaning="Fold values then differ for reasons that are not the model's.",
+    remedy="Choose another `protocol.split_seed` before the first run, or more repeats.",
+    needs=("folds",),
+)
+def balance(subject: Subject) -> Outcome:
+    """Test parts that differ from the rest by more than chance, or so much that no study would be made of them."""
+    outcome = _balance(given(subject.folds), subject.images, subject.features)
+    if refusal := _refusal(subject):
+        return failed(f"{outcome.evidence} A study refuses these splits: {refusal}.", rows=outcome.rows)
+    return outcome
+
+
+def _balance(folds: Folds, images: pd.DataFrame, features: tuple[Feature, ...]) -> Outcome:
     table = balance_table(folds, images, features)
     if table.empty:
-        return Finding("A26", NOT_CHECKED, "No test part has two patients of the cohort.")
+        return not_checked("No test part has two patients of the cohort.")
     size = table["difference"].abs()
     unlike = table[size > np.maximum(LARGE, BEYOND * table["se"])]
-    rows = tuple(table.loc[size.sort_values(ascending=False).index].to_dict("records"))
+    ranked = table.loc[size.sort_values(ascending=False).index].to_dict("records")
+    rows = [{str(key): value for key, value in row.items()} for row in ranked]
     worst = table.iloc[int(size.to_numpy().argmax())]
     text = (
         f"Largest standardised difference {worst['difference']:+.2f} ({worst['variable']}, repeat {worst['repeat']},"
         f" fold {worst['fold']})"
     )
     if unlike.empty:
-        return Finding("A26", PASSED, f"{text}; none of {len(table)} is {BOUND}.", rows=rows)  # type: ignore[arg-type]
+        return passed(f"{text}; none of {len(table)} is {BOUND}.", rows=rows)
     names = some(f"{name} in fold {fold}" for name, fold in unlike[["variable", "fold"]].to_numpy())
-    return Finding("A26", WARNING, f"{len(unlike)} of {len(table)} are {BOUND}: {names}. {text}.", rows=rows)  # type: ignore[arg-type]
+    return warning(f"{len(unlike)} of {len(table)} are {BOUND}: {names}. {text}.", rows=rows)
 
 
-def tested_once(folds: Folds, images: pd.DataFrame) -> Finding:
-    """A27: rows that are never tested, or twice in a repeat; patients in no part of a split, or in a split alone."""
+def _refusal(subject: Subject) -> str:
+    """Return why a study would refuse the splits of a cohort; '' if it would not, or another check of splits says why."""
+    if subject.listing is None:
+        return ""
+    try:
+        given(subject.folds).check(subject.images, subject.protocol)
+    except MmbcError as error:
+        others = (two_sides, tested_once, few_positives)
+        return "" if any(other(subject).status == FAILED for other in others) else str(error)
+    return ""
+
+
+@check(
+    "A27",
+    "rows tested once",
+    group=GROUP,
+    question="Is every row tested exactly once in each repeat, and every patient in some part of every split?",
+    meaning="Rows that are never or twice tested make pooled numbers about another cohort.",
+    remedy="Correct the folds file.",
+    needs=("folds",),
+)
+def tested_once(subject: Subject) -> Outcome:
+    """Rows that are never tested, or twice in a repeat; patients in no part of a split, or in a split alone."""
+    folds, images = given(subject.folds), subject.images
     known = set(images["patient_id"])
     strangers, nowhere = not_in_cohort(folds, images), in_no_part(folds, images)
     if strangers or nowhere:
-        said = [(strangers, "of the splits not in the cohort"), (nowhere, "in no part of a split")]
-        text = "; ".join(f"{count(len(ids), 'patient')} {what} ({some(ids, 3)})" for ids, what in said if ids)
-        return Finding("A27", FAILED, f"{text}.")
+        faults = [(strangers, "of the splits not in the cohort"), (nowhere, "in no part of a split")]
+        text = "; ".join(f"{count(len(ids), 'patient')} {what} ({some(ids, 3)})" for ids, what in faults if ids)
+        return failed(f"{text}.")
     if folds.holdout:
-        return Finding("A27", PASSED, "One held-out test part, as declared: nobody else is tested.")
+        return passed("One held-out test part, as declared: nobody else is tested.")
     never: set[str] = set()
     twice: set[str] = set()
     for repeat in sorted({repeat for repeat, _ in folds.splits}):
@@ -161,10 +211,8 @@ def tested_once(folds: Folds, images: pd.DataFrame) -> Finding:
         twice |= set(tested[tested.duplicated()])
         never |= known - set(tested)
     if never or twice:
-        return Finding(
-            "A27",
-            FAILED,
+        return failed(
             f"{len(never)} patients are never tested ({some(sorted(never), 3) if never else 'none'}), {len(twice)} more"
-            f" than once ({some(sorted(twice), 3) if twice else 'none'}).",
+            f" than once ({some(sorted(twice), 3) if twice else 'none'})."
         )
-    return Finding("A27", PASSED, f"Each of {len(known)} patients is tested exactly once in each repeat.")
+    return passed(f"Each of {len(known)} patients is tested exactly once in each repeat.")

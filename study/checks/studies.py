@@ -5,24 +5,22 @@ opened.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
 from mmbc.config import Config, flatten
-from mmbc.data.splits import rows_of
-from mmbc.data.tables import encoding
-from mmbc.data.tables.encoding import TabularEncoder
 from mmbc.errors import some
-from study.design.folds import Folds
+from study.checks.check import ELSEWHERE, Outcome, check, failed, not_checked, passed, warning
+from study.checks.subject import Subject, given
 from study.design.search_results import arm_configs
 from study.design.search_space import parsed
 from study.design.study_file import BASELINE
-from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
+from study.records.finding import WARNING
 from study.records.stored_study import StoredStudy
 
+GROUP = "study"
 FEW = 10
 """Positive or negative patients of a test part below which its AUC says little."""
 CUT_OFF = 0.2
@@ -31,115 +29,91 @@ EDGE = 0.02
 """Share of a range that counts as its end."""
 OFTEN = 0.5
 """Share of an arm's searches that choose the same end from which the range was too narrow."""
-ELSEWHERE = "the models were trained elsewhere"
 
 
-def preprocessing(study: StoredStudy) -> Finding:
-    """A24: encoders in the records that are not those of the training rows, fitted again here."""
+@check(
+    "A28",
+    "selection on test rows",
+    group=GROUP,
+    question="Were epochs, thresholds, calibration or hyper-parameters chosen with rows or patients that are then"
+    " tested?",
+    meaning="The best of several looks at the test part is better than the next look will be.",
+    remedy="Select on validation parts (the default), search nested (`study.search`).",
+    needs=("study",),
+)
+def selection(subject: Subject) -> Outcome:
+    """Patients whose rows a cell both selects and is tested on, and settings that were chosen on test patients."""
+    study = given(subject.study)
     if study.imported:
-        return Finding("A24", NOT_CHECKED, ELSEWHERE)
-    found, n, n_baseline = [], 0, 0
-    parts = study.folds.splits
-    fitted: dict[tuple[int, int, bool], TabularEncoder] = {}
-    for name, record in study.records.items():
-        if "preprocessing" not in record:
-            continue
-        n += 1
-        n_baseline += record["arm"] == BASELINE
-        repeat, fold, indicators = record["repeat"], record["fold"], _indicates(record)
-        if (repeat, fold, indicators) not in fitted:
-            rows = study.cohort.images.loc[rows_of(parts[repeat, fold], study.cohort.images)["train"]]
-            fitted[repeat, fold, indicators] = encoding.fit(rows, study.cohort.features, missing_indicators=indicators)
-        if not _same(record["preprocessing"], fitted[repeat, fold, indicators]):
-            found.append(name)
-    cells = f"{n} cells" + (f" ({n_baseline} of the baseline)" if n_baseline else "")
-    if not n:
-        return Finding("A24", NOT_CHECKED, "the records of an archive do not hold the preprocessing")
-    if found:
-        return Finding(
-            "A24",
-            FAILED,
-            f"In {len(found)} of {cells} medians, means or scales are not those of the training rows:"
-            f" {some(found, 5)}.",
-            rows=tuple({"cell": name} for name in found),
-        )
-    return Finding(
-        "A24",
-        PASSED,
-        f"In all {cells} imputation and scaling are those of the training rows, fitted again to the last digit.",
-    )
-
-
-def _indicates(record: dict[str, Any]) -> bool:
-    return any(column.get("indicator") for column in record["preprocessing"]["columns"])
-
-
-def _same(stored: dict[str, Any], expected: TabularEncoder) -> bool:
-    try:
-        return (
-            TabularEncoder.model_validate(stored).columns == expected.columns
-            and stored["rows_digest"] == expected.rows_digest
-        )
-    except ValidationError:
-        return False
-
-
-def selection(study: StoredStudy) -> Finding:
-    """A28: patients whose rows a cell both selects and is tested on, and settings that were chosen on test patients."""
-    if study.imported:
-        return Finding("A28", NOT_CHECKED, f"{ELSEWHERE}; what was selected on what is for their authors to say")
+        return not_checked(f"{ELSEWHERE}; what was selected on what is for their authors to say")
     rows = study.predictions
     cells = ["arm", "repeat", "fold", "seed", "patient_id"]
     both = rows.groupby(cells, sort=False)["part"].nunique()
     mixed = both[both > 1].reset_index().drop_duplicates(["arm", "repeat", "fold", "seed"])
     if len(mixed):
         names = [f"{r.arm}.r{r.repeat}.f{r.fold}.s{r.seed}" for r in mixed.itertuples()]
-        return Finding(
-            "A28",
-            FAILED,
+        return failed(
             f"{len(mixed)} cells select epochs and thresholds on patients that they are tested on: {some(names, 5)}.",
-            rows=tuple({"cell": name} for name in names),
+            rows=[{"cell": name} for name in names],
         )
     if "hyper-parameters" in study.cohort.notice:
-        return Finding("A28", FAILED, f"The study is {study.cohort.notice}.", "every table and figure says so")
+        return failed(f"The study is {study.cohort.notice}.", "every table and figure says so")
     how = "inside each training part" if study.settings.search is not None else "on validation parts"
-    return Finding("A28", PASSED, f"Nothing was selected on a test row: epochs, calibration and thresholds {how}.")
+    return passed(f"Nothing was selected on a test row: epochs, calibration and thresholds {how}.")
 
 
-def epochs(study: StoredStudy) -> Finding:
-    """A29: fits whose best epoch is the last one allowed."""
+@check(
+    "A29",
+    "epochs at the limit",
+    group=GROUP,
+    question="Did fits reach their best epoch at the last one allowed?",
+    meaning="They were cut off: an arm that learns more slowly looks worse than it is.",
+    remedy="Raise `train.max_epochs`.",
+    needs=("training",),
+    severity=WARNING,
+)
+def epochs(subject: Subject) -> Outcome:
+    """Fits whose best epoch is the last one allowed."""
+    study = given(subject.study)
     fitted = [
         record for record in study.records.values() if record.get("best_epoch") and record["arm"] in study.settings.arms
     ]
-    if study.imported or not fitted:
-        return Finding("A29", NOT_CHECKED, ELSEWHERE if study.imported else "no fit has ended")
+    if not fitted:
+        return not_checked("no fit has ended")
     nested = study.settings.search is not None and study.settings.search.mode == "nested"
     frame = pd.DataFrame([{"arm": r["arm"], "best_epoch": r["best_epoch"]} for r in fitted])
     rows, cut = [], []
-    for arm, mine in frame.groupby("arm", sort=False):
+    for arm, fits in frame.groupby("arm", sort=False):
         train = study.settings.arm_config(str(arm)).train
         if train.keep == "last":
             continue
-        at_limit = int((mine["best_epoch"] >= train.max_epochs).sum())
-        rows.append({"arm": arm, "fits": len(mine), "best at the last epoch": at_limit, "allowed": train.max_epochs})
-        if at_limit >= max(1, CUT_OFF * len(mine)):
-            cut.append(f"{arm} {at_limit} of {len(mine)} {'refits' if nested else 'fits'}")
+        at_limit = int((fits["best_epoch"] >= train.max_epochs).sum())
+        rows.append({"arm": arm, "fits": len(fits), "best at the last epoch": at_limit, "allowed": train.max_epochs})
+        if at_limit >= max(1, CUT_OFF * len(fits)):
+            cut.append(f"{arm} {at_limit} of {len(fits)} {'refits' if nested else 'fits'}")
     if not rows:
-        return Finding("A29", PASSED, "The number of epochs is fixed (train.keep = last); no fit is cut off.")
+        return passed("The number of epochs is fixed (train.keep = last); no fit is cut off.")
     if cut:
-        return Finding("A29", WARNING, f"Cut off at the last epoch allowed: {some(cut)}.", rows=tuple(rows))
-    return Finding(
-        "A29", PASSED, f"Hardly any of {len(frame)} fits were best at the last epoch allowed.", rows=tuple(rows)
-    )
+        return warning(f"Cut off at the last epoch allowed: {some(cut)}.", rows=rows)
+    return passed(f"Hardly any of {len(frame)} fits were best at the last epoch allowed.", rows=rows)
 
 
-def edges(study: StoredStudy) -> Finding:
-    """A30: winners of a search at an end of the range that was searched."""
+@check(
+    "A30",
+    "settings at the edge of the space",
+    group=GROUP,
+    question="Do searches choose values at an end of the range that was searched?",
+    meaning="Better values may lie beyond; arms are then not compared at their best.",
+    remedy="Widen the range in the search space.",
+    needs=("study",),
+    severity=WARNING,
+)
+def edges(subject: Subject) -> Outcome:
+    """Winners of a search at an end of the range that was searched."""
+    study = given(subject.study)
     search, searched = study.settings.search, study.searched
     if search is None or searched is None or not searched.chosen:
-        return Finding(
-            "A30", NOT_CHECKED, "no setting was searched" if search is None else "the search has no winner yet"
-        )
+        return not_checked("no setting was searched" if search is None else "the search has no winner yet")
     holes = {hole.key: hole for hole in parsed(search.space) if hole.kind != "choice"}
     rows: list[dict[str, Any]] = []
     for arm in study.settings.arms:
@@ -160,8 +134,8 @@ def edges(study: StoredStudy) -> Finding:
                 for row in often
             ]
         )
-        return Finding("A30", WARNING, f"Chosen again and again at an end of the range: {names}.", rows=tuple(rows))
-    return Finding("A30", PASSED, f"No setting of {len(holes)} ranges was mostly chosen at an end.", rows=tuple(rows))
+        return warning(f"Chosen again and again at an end of the range: {names}.", rows=rows)
+    return passed(f"No setting of {len(holes)} ranges was mostly chosen at an end.", rows=rows)
 
 
 def _at(value: float, end: float, ends: tuple[Any, ...], kind: str) -> bool:
@@ -174,20 +148,24 @@ def _at(value: float, end: float, ends: tuple[Any, ...], kind: str) -> bool:
     return abs(value - end) <= EDGE * (high - low)
 
 
-def few_positives(study: StoredStudy) -> Finding:
-    """A31: test and validation parts with too few patients of a class."""
-    return few(study.folds, study.cohort.images, validated=not study.imported)
+@check(
+    "A31",
+    "folds with too few positives",
+    group=GROUP,
+    question="Has every test and validation part enough patients of both classes, and is none empty?",
+    meaning="Fold values jump and their intervals lean on approximations.",
+    remedy="Correct a file of folds that has empty parts; else use fewer folds or more patients (`study.precision` says"
+    " what to expect).",
+    needs=("folds",),
+)
+def few_positives(subject: Subject) -> Outcome:
+    """Patients of the rarer class in each test and validation part.
 
-
-def few(folds: Folds, images: pd.DataFrame, *, validated: bool = True) -> Finding:
-    """A31 for any folds: patients of the rarer class in each test and validation part.
-
-    Args:
-        folds: every split, by patient.
-        images: the cohort's rows.
-        validated: whether there have to be training and validation parts (those for validation of a nested search are
-            inside its training parts).
+    There have to be training and validation parts, unless models were trained elsewhere; those for validation of a
+    nested search are inside its training parts.
     """
+    folds, images = given(subject.folds), subject.images
+    validated = subject.study is None or not subject.study.imported
     needed = ("train", *(() if folds.nested else ("validation",)), "test") if validated else ("test",)
     counts = folds.table(images)
     there = set(counts[["repeat", "fold", "part"]].itertuples(index=False, name=None))
@@ -195,50 +173,52 @@ def few(folds: Folds, images: pd.DataFrame, *, validated: bool = True) -> Findin
     if empty := [
         f"{part} of repeat {repeat}, fold {fold}" for repeat, fold, part in wanted if (repeat, fold, part) not in there
     ]:
-        return Finding("A31", FAILED, f"Parts without a patient of the cohort: {some(empty, 5)}.")
+        return failed(f"Parts without a patient of the cohort: {some(empty, 5)}.")
     counts = counts[counts["part"] != "train"]
     counts = counts.assign(
         rarer=counts[["n_positive"]].assign(rest=counts["n_patients"] - counts["n_positive"]).min(axis=1)
     )
-    rows = tuple(
+    rows = [
         {"repeat": r.repeat, "fold": r.fold, "part": r.part, "patients": r.n_patients, "positive": r.n_positive}
         for r in counts.sort_values("rarer").itertuples()
-    )
+    ]
     smallest = counts.iloc[int(counts["rarer"].to_numpy().argmin())]
     text = (
         f"The smallest part has {smallest['rarer']} patients of the rarer class ({smallest['part']}, fold"
         f" {smallest['fold']})"
     )
-    if smallest["rarer"] < FEW:
-        n = int((counts["rarer"] < FEW).sum())
-        status = FAILED if smallest["rarer"] == 0 else WARNING
-        return Finding("A31", status, f"{text}; {n} of {len(counts)} parts have fewer than {FEW}.", rows=rows)
-    return Finding("A31", PASSED, f"{text}.", rows=rows)
+    if smallest["rarer"] >= FEW:
+        return passed(f"{text}.", rows=rows)
+    n = int((counts["rarer"] < FEW).sum())
+    evidence = f"{text}; {n} of {len(counts)} parts have fewer than {FEW}."
+    return (failed if smallest["rarer"] == 0 else warning)(evidence, rows=rows)
 
 
-def contract(study: StoredStudy) -> Finding:
-    """A32: arms that differ in more than the keys they declare, in their splits or seeds, or in their search budget."""
-    if study.imported:
-        return Finding("A32", NOT_CHECKED, ELSEWHERE)
-    broken = [*_undeclared(study), *_unpaired(study), *_unequal_budgets(study)]
-    if broken:
-        return Finding(
-            "A32", FAILED, f"{len(broken)} breaches: {some([row['what'] for row in broken], 4)}.", rows=tuple(broken)
-        )
+@check(
+    "A32",
+    "ablation contract",
+    group=GROUP,
+    question="Do arms differ in nothing but the keys they declare: same splits, seeds and settings, same search budget?",
+    meaning="A difference between arms is then also a difference of something else.",
+    remedy="Declare the key in the arm, and give all arms the same folds, seeds and trials.",
+    needs=("training",),
+)
+def contract(subject: Subject) -> Outcome:
+    """Arms that differ in more than the keys they declare, in their splits or seeds, or in their search budget."""
+    study = given(subject.study)
+    breaches = [*_undeclared(study), *_unpaired(study), *_unequal_budgets(study)]
+    if breaches:
+        return failed(f"{len(breaches)} breaches: {some([row['what'] for row in breaches], 4)}.", rows=breaches)
     unfinished = len(study.planned) - len(study.records)
     if unfinished:
-        return Finding(
-            "A32",
-            WARNING,
-            f"Arms are not compared yet on the same cells: {unfinished} of {len(study.planned)} are not finished.",
+        return warning(
+            f"Arms are not compared yet on the same cells: {unfinished} of {len(study.planned)} are not finished."
         )
     declared = "; ".join(
         f"{name}: {', '.join(arm.set) or 'the reference'}" for name, arm in study.settings.arms.items()
     )
     budget = f", {study.settings.search.trials} trials each" if study.settings.search is not None else ""
-    return Finding(
-        "A32", PASSED, f"Same rows, splits, seeds{budget}; arms differ in what they declare alone ({declared})."
-    )
+    return passed(f"Same rows, splits, seeds{budget}; arms differ in what they declare alone ({declared}).")
 
 
 def _undeclared(study: StoredStudy) -> Iterator[dict[str, str]]:
@@ -287,18 +267,3 @@ def _unequal_budgets(study: StoredStudy) -> Iterator[dict[str, str]]:
         where = "whole cohort" if row["fold"] < 0 else f"repeat {row['repeat']}, fold {row['fold']}"
         what = f"{row['arm']} was searched with {row['n']} trials ({where}), others with {most}"
         yield {"cell": f"{row['arm']}, {where}", "what": what}
-
-
-CHECKS: dict[str, Callable[[StoredStudy], Finding]] = {
-    "A24": preprocessing,
-    "A28": selection,
-    "A29": epochs,
-    "A30": edges,
-    "A31": few_positives,
-    "A32": contract,
-}
-
-
-def of_study(study: StoredStudy) -> list[Finding]:
-    """Return what the records of a study say."""
-    return [check(study) for check in CHECKS.values()]

@@ -1,4 +1,4 @@
-"""What the AUCs of a probe amount to: the one rule of all shortcut checks, and the finding it leads to."""
+"""What the AUCs of a probe amount to: the one rule of all shortcut checks, and the outcome it leads to."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import norm
 
+from study.checks.check import Outcome, not_checked
 from study.checks.probes import FEWEST, Comparison, measured, shown
-from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding, Status
+from study.checks.subject import Subject
+from study.records.finding import FAILED, PASSED, WARNING, Status
 from study.stats.estimate import Estimate
 
 TELLING = 0.60
@@ -37,56 +39,55 @@ IMAGES_PER_TERM = 10
 """With fewer images, all sites share slopes."""
 
 
-def judged(found: Sequence[Estimate]) -> Status:
+def status_of(estimates: Sequence[Estimate]) -> Status:
     """Return what out-of-fold AUCs amount to, the worst of them; the one rule of all probes.
 
     The intervals are widened so that all of them hold at once (Bonferroni), and for FAILED also by `WIDER`. An AUC
     below 0.5 is chance: a probe that learned something errs in no direction.
     """
-    if any(lower(joint(one, len(found), WIDER)) >= TELLING for one in found):
+    if any(lower(joint(one, len(estimates), WIDER)) >= TELLING for one in estimates):
         return FAILED
-    return WARNING if any(lower(joint(one, len(found))) >= NOTICEABLE for one in found) else PASSED
+    return WARNING if any(lower(joint(one, len(estimates))) >= NOTICEABLE for one in estimates) else PASSED
 
 
-def joint(found: Estimate, n_comparisons: int, wider: float = 1.0) -> Estimate:
+def joint(estimate: Estimate, n_comparisons: int, wider: float = 1.0) -> Estimate:
     """Return an AUC with its interval as one of several that hold together at 95 % (Bonferroni), on the logit scale.
 
     An AUC without an interval, of exactly 0 or 1 or of constant features, stays as it is.
 
     Args:
-        found: with its own 95 % interval.
+        estimate: with its own 95 % interval.
         n_comparisons: how many intervals are to hold together.
         wider: factor of its standard error.
     """
-    if math.isnan(found.low) or found.low == found.high:
-        return found
-    middle, half = logit(found.value), (logit(found.high) - logit(found.low)) / 2
+    if math.isnan(estimate.low) or estimate.low == estimate.high:
+        return estimate
+    middle, half = logit(estimate.value), (logit(estimate.high) - logit(estimate.low)) / 2
     reach = wider * half * norm.ppf(1 - 0.025 / n_comparisons) / norm.ppf(0.975)
-    return replace(found, low=float(expit(middle - reach)), high=float(expit(middle + reach)))
+    return replace(estimate, low=float(expit(middle - reach)), high=float(expit(middle + reach)))
 
 
-def lower(found: Estimate) -> float:
+def lower(estimate: Estimate) -> float:
     """Return the lower end of an interval; an AUC without one stands for itself."""
-    return found.value if math.isnan(found.low) else found.low
+    return estimate.value if math.isnan(estimate.low) else estimate.low
 
 
-def probed(code: str, what: str, features: np.ndarray, images: pd.DataFrame, positive: tuple[str, ...]) -> Finding:
-    """Return what a probe finds.
+def probe_verdict(what: str, features: np.ndarray, subject: Subject) -> Outcome:
+    """Return what a probe of every comparison amounts to.
 
     Args:
-        code: of the check.
         what: the probe sees; begins the sentence.
         features: (n_images, n_features).
-        images: the cohort's rows.
-        positive: the classes labelled 1.
+        subject: whose rows they are of.
     """
-    found = list(measured(features, images, positive))
-    if not found:
-        return Finding(code, NOT_CHECKED, f"Fewer than {FEWEST} patients of a class.")
-    together = [(comparison, joint(one, len(found))) for comparison, one in found]
+    estimates = list(measured(features, subject.images, subject.positive))
+    if not estimates:
+        return not_checked(f"Fewer than {FEWEST} patients of a class.")
+    n = len(estimates)
+    together = [(comparison, joint(one, n)) for comparison, one in estimates]
     comparison, worst = max(together, key=lambda pair: lower(pair[1]))
-    among = f", the clearest of {len(found)} comparisons; the interval is for all of them" if len(found) > 1 else ""
-    status = judged([estimate for _, estimate in found])
+    among = f", the clearest of {n} comparisons; the interval is for all of them" if n > 1 else ""
+    status = status_of([estimate for _, estimate in estimates])
     highest = max((one.high for _, one in together if not math.isnan(one.high)), default=0.0)
     undecided = status == PASSED and highest >= TELLING
     verb = UNDECIDED if undecided else VERBS[status]
@@ -95,18 +96,18 @@ def probed(code: str, what: str, features: np.ndarray, images: pd.DataFrame, pos
         evidence += " Below 0.5 the classes are more alike in it than chance would make them."
     if undecided:
         evidence += f" So few patients do not rule out {highest:.2f}."
-    return Finding(code, status, evidence, rows=tuple(row_of(*pair) for pair in found))
+    return Outcome(status, evidence, rows=[row_of(*pair) for pair in estimates])
 
 
-def row_of(comparison: Comparison, found: Estimate) -> dict[str, Any]:
+def row_of(comparison: Comparison, estimate: Estimate) -> dict[str, Any]:
     """Return the line of a finding for one comparison."""
     return {
         "comparison": comparison.name,
-        "AUC": found.value,
-        "low": found.low,
-        "high": found.high,
-        "n_patients": found.n_patients,
-        "n_images": found.n_images,
+        "AUC": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "n_patients": estimate.n_patients,
+        "n_images": estimate.n_images,
     }
 
 

@@ -18,5 +18,5 @@ def show(terminal: Terminal, audit: Audit, ignored: Sequence[str]) -> None:
         terminal.say(f"Not made: {audit.read['Not made']}.")
     if idle := sorted(set(ignored) - {finding.code for finding in page.failed(audit.findings)}):
         console.print(f"--ignore {','.join(idle)}: did not fail, or was not made.", highlight=False)
-    for line in audit.said:
+    for line in audit.notes:
         terminal.say(line)

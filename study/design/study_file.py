@@ -126,6 +126,18 @@ class Tuned(Section):
     """A digest of each patient of that cohort (see study.design.tuning_provenance)."""
 
 
+class Audit(Section):
+    """What the audit of a study is beside the program's own checks."""
+
+    checks: tuple[str, ...] = ()
+    """Python files with checks of the user's own, relative to the study file (see study.checks.user_checks)."""
+
+    @field_validator("checks", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
 class StudyFile(Config):
     """Everything a study is, but its data: configuration, arms, protocol; and, of a search, where it looks."""
 
@@ -136,6 +148,8 @@ class StudyFile(Config):
     """What a study of `study.search` searches; None for a study of fixed settings."""
     tuned: Tuned | None = None
     """Where the settings come from, when they were searched."""
+    audit: Audit | None = None
+    """Checks of the user's own; they change no number of a study."""
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -198,7 +212,7 @@ def load(
     values = merge(read_toml(PRESETS / "default.toml") if base is None else base, {"preset": preset})
     sources = [(f"preset {preset}", read_toml(PRESETS / f"{preset}.toml"))] if base is None else []
     if file is not None:
-        sources.append((str(file), read_toml(file)))
+        sources.append((str(file), _with_places(read_toml(file), file.parent)))
     sources += [(f"--set {text}", assignment(text)) for text in assignments]
     steps = [("preset default", values)]
     for where, change in sources:
@@ -215,6 +229,16 @@ def load(
     for arm in (arm for pair in study.protocol.contrasts for arm in pair if arm not in known):
         raise ConfigError(f"protocol.contrasts: there is no arm {arm!r}; {nearest(arm, known)}")
     return study
+
+
+def _with_places(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the content of a study file in whose folder the files lie that it names, with their whole paths."""
+    audit = values.get("audit")
+    names = audit.get("checks", []) if isinstance(audit, dict) else []
+    names = [names] if isinstance(names, str) else names
+    if not names or not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return values  # what cannot be is refused with everything else
+    return merge(values, {"audit": {"checks": [str((folder / name).resolve()) for name in names]}})
 
 
 def named(text: str | None) -> list[str] | None:

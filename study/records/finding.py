@@ -1,4 +1,4 @@
-"""What one check of the audit found."""
+"""Findings: the outcome of each check of the audit, as it is shown, stored and read back."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,15 +24,35 @@ NOT_CHECKED: Status = "NOT CHECKED"
 
 
 @dataclass(frozen=True)
+class Description:
+    """A check in words.
+
+    Attributes:
+        title: a few words, as tables show it.
+        group: the chapter of the page it stands in.
+        question: what is looked at, and how.
+        meaning: what a fault means for results.
+        remedy: what to do about one.
+    """
+
+    title: str
+    group: str
+    question: str
+    meaning: str
+    remedy: str
+
+
+@dataclass(frozen=True)
 class Finding:
     """The outcome of a check.
 
     Attributes:
-        code: of the check in `study.checks.catalogue`, such as `A03`.
+        code: of the check, such as `A03`.
         status: see `Status`.
         evidence: what was seen, with the numbers, in one or two sentences.
         handled: what a study with these settings does about it; empty where there is nothing to do or nothing is done.
         rows: details, one mapping of plain values each with the same keys; shown as a table.
+        check: the check in words, where it is a user's own; None for those of `study.checks.registry`.
     """
 
     code: str
@@ -40,18 +60,30 @@ class Finding:
     evidence: str
     handled: str = ""
     rows: tuple[Mapping[str, Any], ...] = field(default=())
+    check: Description | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return the finding as plain values for a JSON file."""
+        facts = plain(asdict(self))
+        return facts if self.check is not None else {key: value for key, value in facts.items() if key != "check"}
+
+
+def read_finding(facts: Mapping[str, Any]) -> Finding:
+    """Read what `Finding.facts` returned."""
+    check = Description(**facts["check"]) if "check" in facts else None
+    return Finding(**{**facts, "rows": tuple(facts["rows"]), "check": check})
 
 
 def write_findings(folder: Path, findings: Sequence[Finding]) -> None:
     """Write findings into a study's folder."""
-    write_json(folder / FILE, {"findings": [plain(asdict(finding)) for finding in findings]})
+    write_json(folder / FILE, {"findings": [finding.facts() for finding in findings]})
 
 
 def read_findings(folder: Path) -> tuple[Finding, ...]:
     """Read what `write_findings` wrote to a study's folder; nothing where a study has none."""
     if not (folder / FILE).exists():
         return ()
-    return tuple(Finding(**{**entry, "rows": tuple(entry["rows"])}) for entry in read_json(folder / FILE)["findings"])
+    return tuple(read_finding(facts) for facts in read_json(folder / FILE)["findings"])
 
 
 def plain(value: Any) -> Any:

@@ -78,7 +78,7 @@ class StoredStudy:
         predictions: one row per (cell, image): `CELL_COLUMNS` and `PREDICTION_COLUMNS`; `part` is validation or test.
         history: one row per (cell, epoch): `CELL_COLUMNS` and `HISTORY_COLUMNS`; the baseline has none.
         searched: what a search of hyper-parameters left; None for a study of fixed settings.
-        findings: of the audit; of a folder those of its start, of an archive all (`study.checks.study_findings.audited`).
+        findings: of the audit; of a folder those of its start, of an archive all (`study.checks.findings.with_findings`).
         archived: whether it was read from an archive.
     """
 
@@ -296,7 +296,8 @@ def _study_toml(study: StoredStudy) -> str:
 
 def _settings_without_paths(settings: StudyFile) -> StudyFile:
     weights = settings.model.model_copy(update={"weights": _last_part(settings.model.weights)})
-    return settings.model_copy(update={"model": weights, "data": settings.data.model_copy(update={"image_root": ""})})
+    data = settings.data.model_copy(update={"image_root": ""})
+    return settings.model_copy(update={"model": weights, "data": data, "audit": None})
 
 
 def _last_part(word: str) -> str:

@@ -78,7 +78,8 @@ def continued(folder: Path, asked: StudyFile) -> StudyFile:
             "subgroups": asked.protocol.subgroups or stored.protocol.subgroups,
         }
     )
-    return asked.model_copy(update={"arms": {**stored.arms, **asked.arms}, "protocol": protocol})
+    arms = {**stored.arms, **asked.arms}
+    return asked.model_copy(update={"arms": arms, "protocol": protocol, "audit": asked.audit or stored.audit})
 
 
 def _with_budget(folder: Path, stored: Search, asked: Search) -> Search:
@@ -110,7 +111,8 @@ def differences(stored: StudyFile, asked: StudyFile) -> dict[str, tuple[Any, Any
 
 
 def _comparable(study: StudyFile) -> Mapping[str, Any]:
-    return {k: v for k, v in flatten(study).items() if k not in (*EXTENDS, *REPORTS) and not k.startswith("arms.")}
+    compared = flatten(study.model_copy(update={"arms": {}, "audit": None}))
+    return {key: value for key, value in compared.items() if key not in (*EXTENDS, *REPORTS)}
 
 
 def begin(folder: Path, study: StudyFile, cohort: Cohort, folds: Folds, environment: Mapping[str, Any]) -> None:

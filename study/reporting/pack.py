@@ -26,7 +26,7 @@ from typing import Any
 import mmbc
 from mmbc.errors import StudyError
 from mmbc.files import write_atomically, write_json
-from study.checks.study_findings import audited
+from study.checks.findings import with_findings
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy, write_archive
 from study.reporting import numbers
@@ -89,7 +89,7 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
 
 def gather(study: StoredStudy, evaluation: Evaluation, options: Options) -> Content:
     """Return everything a pack is written from; nothing is drawn yet."""
-    study = audited(study)
+    study = with_findings(study)
     return Content(
         study=study,
         evaluation=evaluation,

@@ -60,7 +60,7 @@ def prepare(request: Request, observer: Observer) -> Planned:
     """Read the cohort, split it by patient and plan the cells; nothing of the study is written yet.
 
     With `request.force` a study of this name is set aside. The audit of what is prepared is a step of its own
-    (`study.checks.fast.at_start`).
+    (`study.checks.study_start.start_findings`).
 
     Raises:
         MmbcError: of the kind that fits: configuration, cohort, images, splits, or a folder of another study.

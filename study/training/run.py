@@ -40,7 +40,7 @@ def carry_out(
         request: how the work is done.
         observer: told about the work.
         command: what was typed, for the record.
-        findings: of the audit at the start (`study.checks.fast.at_start`).
+        findings: of the audit at the start (`study.checks.study_start.start_findings`).
 
     Raises:
         StudyError: another process is at work on this study, or a finished cell is damaged.

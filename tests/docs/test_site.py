@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import pytest
 
 from mmbc.config import known_keys
-from study.checks.catalogue import CHECKS
+from study.checks.registry import CHECKS
 from study.design.study_file import StudyFile
 from tests.docs.conftest import DOCS, ROOT, command_of
 from tests.docs.conftest import PAGES as WRITTEN
@@ -111,8 +111,8 @@ def test_indented_blocks_of_docstrings_become_code():
 def test_every_check_is_on_the_page_in_its_words():
     page = checks.page()
     for check in CHECKS:
-        section = page.split(f"\n### {check.code} {check.name} ")[1].split("\n##")[0]
-        assert check.asks in section and check.means in section and check.remedy in section
+        section = page.split(f"\n### {check.code} {check.title} ")[1].split("\n##")[0]
+        assert check.question in section and check.meaning in section and check.remedy in section
         assert f"| [{check.code}](#{check.code.lower()}) |" in page and f"{{ #{check.code.lower()} }}" in section
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from study.checks.catalogue import BY_CODE
+from study.checks.registry import description
 from study.records.finding import NOT_CHECKED, Finding
 from study.records.stored_study import StoredStudy
 from study.reporting.tables.base import PaperTable, nothing
@@ -24,7 +24,7 @@ def audit_table(study: StoredStudy) -> PaperTable:
         [
             {
                 "code": f.code,
-                "check": BY_CODE[f.code].name,
+                "check": description(f).title,
                 "status": f.status,
                 "evidence": f.evidence,
                 "handled": f.handled,

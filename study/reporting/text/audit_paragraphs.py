@@ -1,7 +1,7 @@
 """What the audit found, in a report: what was found, and what was done without being asked."""
 
-from study.checks.catalogue import BY_CODE
 from study.checks.page import counted
+from study.checks.registry import description
 from study.records.finding import FAILED, WARNING
 from study.records.stored_study import StoredStudy
 from study.reporting.tables.audit import of_report
@@ -14,7 +14,7 @@ def brief(study: StoredStudy) -> str:
     if not findings:
         return ""
     doubtful = [f for f in findings if f.status in (FAILED, WARNING)]
-    names = listed([f"{f.code} {BY_CODE[f.code].name}" for f in doubtful])
+    names = listed([f"{f.code} {description(f).title}" for f in doubtful])
     where = "chapter Audit of the supplement"
     return f"{counted(findings)}." + (f" To know: {names} ({where})." if doubtful else f" All are in the {where}.")
 

@@ -2,17 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mmbc.config import DataConfig
 from mmbc.data.listing import Listing
 from mmbc.data.tables.columns import Feature
-from study.checks.subject import Subject
+from study.checks.subject import Subject, subject_of_listing, subject_of_study
 from study.design import partition
-from study.design.study_file import Protocol
+from study.design.study_file import load
+from study.records.finding import Finding
 
 N_PATIENTS = 240
 VIEWS = (("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))
@@ -65,11 +66,26 @@ def facts_of(images: pd.DataFrame) -> pd.DataFrame:
 
 def subject_of(listing: Listing, facts: pd.DataFrame | None = None, **changes: object) -> Subject:
     """A subject with the default folds of its rows; other fields as given."""
-    data = DataConfig()
-    protocol = Protocol()
-    found = Subject(listing, data, facts_of(listing.images) if facts is None else facts, protocol, "patient")
-    found = replace(found, **changes)
-    return found if found.folds is not None else replace(found, folds=partition.make(found.images, protocol))
+    facts = facts_of(listing.images) if facts is None else facts
+    subject = replace(subject_of_listing(listing, load(), facts, cache=Path("unused")), **changes)
+    return (
+        subject
+        if subject.folds is not None
+        else replace(subject, folds=partition.make(subject.images, subject.protocol))
+    )
+
+
+def seen(
+    images: pd.DataFrame, appearance: object = None, facts: pd.DataFrame | None = None, **measured: object
+) -> Subject:
+    """Rows with what was measured in their images, and nothing else."""
+    facts = pd.DataFrame({"n_outline_pixels": [0] * len(images)}) if facts is None else facts
+    return Subject(images, pixels=SimpleNamespace(appearance=appearance, facts=facts, **measured))
+
+
+def shown(check, study) -> Finding:
+    """What a check says of a study by itself."""
+    return check(subject_of_study(study))
 
 
 @pytest.fixture

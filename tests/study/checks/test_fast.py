@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from mmbc.data.readers import Source
-from study.checks import splits
-from study.checks.catalogue import BY_CODE, CHECKS
-from study.checks.fast import fast, of_splits
-from study.checks.studies import few
-from study.checks.subject_loading import read_subject
+from study.checks import splits, studies
+from study.checks.findings import findings_of
+from study.checks.registry import BY_CODE, CHECKS
+from study.checks.subject import read_subject
 from study.design.folds import Folds
 from study.design.request import Request, Tolerance
 from study.design.study_file import load
@@ -18,9 +17,11 @@ from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding,
 from study.records.progress import Observer
 from tests.study.checks.conftest import facts_of, subject_of
 
+FAST = [check for check in CHECKS if check.fast]
+
 
 def by_code(subject) -> dict[str, Finding]:
-    return {finding.code: finding for finding in fast(subject)}
+    return {finding.code: finding for finding in findings_of(subject, FAST)}
 
 
 def test_a_clean_cohort_passes(subject):
@@ -224,7 +225,7 @@ def test_a_copy_under_another_key_is_on_two_sides(subject):
     images = subject.images.copy()
     pixels = images.loc[images["patient_id"] == twin, "pixel_digest"].iloc[0]
     images.loc[images.index[images["patient_id"] == other][0], "pixel_digest"] = pixels
-    found = splits.two_sides(subject.folds, images)
+    found = splits.two_sides(replace(subject, images=images))
     assert found.status == FAILED
     assert twin in str(found.rows)
 
@@ -245,14 +246,17 @@ def test_a_fault_that_a_synthetic_cohort_has_by_design_is_none(listing):
     assert by_code(subject)["A07"].status == PASSED
 
 
+OF_SPLITS = ["A25", "A26", "A27", "A31"]
+
+
 def test_no_splits_are_not_checked(subject):
-    found = of_splits(replace(subject, folds=None, unsplit="too few patients"))
-    assert {finding.status for finding in found} == {NOT_CHECKED}
-    assert all("too few patients" in finding.evidence for finding in found)
+    found = by_code(replace(subject, folds=None, split_error="too few patients"))
+    assert [code for code, finding in found.items() if "too few patients" in finding.evidence] == OF_SPLITS
+    assert {found[code].status for code in OF_SPLITS} == {NOT_CHECKED}
 
 
 def test_few_counts_the_rarer_class(subject):
-    found = few(subject.folds, subject.images)
+    found = studies.few_positives(subject)
     assert found.status == (WARNING if min(row["positive"] for row in found.rows) < 10 else PASSED)
 
 
@@ -266,11 +270,15 @@ def test_findings_survive_the_disk(tmp_path):
 def test_the_phantom_passes(tmp_path):
     study = load("demo", None, ["data.phantom.n_patients=150", "data.phantom.height=48"])
     subject = read_subject(Request(Source("phantom", None), study, tmp_path), Observer())
-    wrong = [finding for finding in fast(subject) if finding.status in (FAILED, WARNING) and finding.code != "A31"]
+    wrong = [
+        finding
+        for finding in findings_of(subject, FAST)
+        if finding.status in (FAILED, WARNING) and finding.code != "A31"
+    ]
     assert wrong == []
 
 
 def test_codes_are_complete_and_unique():
     codes = [check.code for check in CHECKS]
     assert codes == [f"A{n:02d}" for n in range(1, len(codes) + 1)]
-    assert len({check.name for check in CHECKS}) == len(codes) == len(BY_CODE)
+    assert len({check.title for check in CHECKS}) == len(codes) == len(BY_CODE)

@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 
 from study import audit, ledger
 from study.checks import page
-from study.checks.catalogue import CHECKS
 from study.checks.certificate import certificate, pseudonym, to_markdown
 from study.checks.clean_list import COLUMNS, clean_list, write_clean_list
-from study.checks.fast import fast
+from study.checks.findings import findings_of
+from study.checks.reference import reference_table
+from study.checks.registry import CHECKS
 from study.records.finding import FAILED, Finding
 from tests.study.checks.conftest import facts_of, subject_of
 from tests.study.checks.test_fast import on_two_sides, patient_in_no_part, unknown_patient
@@ -107,7 +108,7 @@ def test_the_clean_list_says_what_is_known_of_every_listed_file(listing, tmp_pat
 
 
 def test_the_page_puts_what_failed_first_and_explains_it(subject):
-    findings = [*fast(subject)[1:], Finding("A01", FAILED, "All gone.")]
+    findings = [*findings_of(subject, CHECKS[1:3]), Finding("A01", FAILED, "All gone.")]
     text = page.to_markdown("x", findings)
     assert text.index("A01") < text.index("A02")
     assert "- what to do: Complete the download." in text
@@ -244,3 +245,12 @@ def test_a_study_is_audited_with_its_own_folds(finished_study, tmp_path):
 def test_a_study_of_other_images_is_refused(finished_study, tmp_path):
     done = run(tmp_path, "--study", str(finished_study.folder), "--data", "phantom", "--limit-patients", "8", "--quick")
     assert done.exit_code == 2 and "is a study of other images" in done.output
+
+
+def test_the_reference_has_every_check_in_order():
+    head, _, *lines = reference_table().splitlines()
+    assert head == "| code | check | group | needs | at worst | made |"
+    for check, line in zip(CHECKS, lines, strict=True):
+        made = "at the start of a study" if check.fast else "by an audit"
+        cells = [f"[{check.code}](#{check.code.lower()})", check.title, check.group, ", ".join(check.needs)]
+        assert line == f"| {' | '.join([*cells, check.severity, made])} |"

@@ -1,6 +1,7 @@
 """Every check passes on a clean phantom and finds the fault that was planted."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,24 +10,28 @@ import pytest
 from mmbc.config import PhantomConfig
 from mmbc.data.images.appearance import Appearance, measure
 from mmbc.data.synthetic import phantom
-from study.checks import origins, pixels
+from study.checks import shortcuts
+from study.checks.duplicates import near_duplicates
 from study.checks.permutation import permuted_labels
-from study.checks.verdict import beyond_clinical, judged
+from study.checks.registry import BY_CODE
+from study.checks.subject import Subject
+from study.checks.verdict import beyond_clinical, status_of
+from study.records.finding import Finding
 from study.stats.estimate import Estimate
+from tests.study.checks.conftest import seen
 
-POSITIVE = ("Cancer",)
-APPEARANCE_CHECKS = {
-    "A04": pixels.duplicated,
-    "A09": pixels.coloured_annotations,
-    "A10": pixels.grey_curves,
-    "A11": pixels.markers,
-    "A15": pixels.borders,
-    "A16": pixels.grey_levels,
-    "A17": pixels.noise,
-    "A19": pixels.silhouettes,
-    "A20": pixels.uncentred,
-    "A21": permuted_labels,
-}
+PIXEL_CHECKS = ("A04", "A09", "A10", "A11", "A15", "A16", "A17", "A19", "A20", "A21")
+
+
+def looked(code: str, images: pd.DataFrame, appearance: Appearance) -> Finding:
+    """What a check sees in images of this appearance."""
+    return BY_CODE[code](seen(images, appearance, pairs=near_duplicates(appearance, images)))
+
+
+def opened(images: pd.DataFrame, facts: pd.DataFrame) -> Subject:
+    """Rows whose files were opened and are all used."""
+    every = pd.Series(True, images.index)
+    return Subject(images, facts=facts.set_axis(images.index), account=SimpleNamespace(used=every))
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +64,10 @@ def check_rows(finding):
         assert 0 <= row["AUC"] <= 1
 
 
-@pytest.mark.parametrize("code", APPEARANCE_CHECKS)
+@pytest.mark.parametrize("code", PIXEL_CHECKS)
 def test_clean_images_pass(cohort, code):
     images, _, appearance = cohort
-    found = APPEARANCE_CHECKS[code](images, appearance, POSITIVE)
+    found = looked(code, images, appearance)
     assert (found.code, found.status) == (code, "PASSED"), found.evidence
     check_rows(found)
 
@@ -70,9 +75,9 @@ def test_clean_images_pass(cohort, code):
 def test_clean_files_pass(cohort):
     images, facts, _ = cohort
     for found in (
-        origins.image_sizes(images, facts, POSITIVE),
-        origins.file_sizes(images, facts, POSITIVE),
-        origins.origins(images, POSITIVE),
+        shortcuts.image_sizes(opened(images, facts)),
+        shortcuts.file_sizes(opened(images, facts)),
+        shortcuts.origins(Subject(images)),
     ):
         assert found.status == "PASSED", found.evidence
         check_rows(found)
@@ -83,7 +88,7 @@ def test_picture_that_tells_the_class_fails(cohort, code, part):
     images, _, appearance = cohort
     values = getattr(appearance, part).copy()
     values[:, :20] += 0.5 * images["label"].to_numpy()[:, None]
-    found = APPEARANCE_CHECKS[code](images, dataclasses.replace(appearance, **{part: values}), POSITIVE)
+    found = looked(code, images, dataclasses.replace(appearance, **{part: values}))
     assert found.status == "FAILED" and "Cancer against the rest" in found.evidence
     check_rows(found)
 
@@ -92,19 +97,19 @@ def test_picture_that_tells_the_class_fails(cohort, code, part):
 def test_number_that_tells_the_class_fails(cohort, code, column):
     images, _, appearance = cohort
     values = appearance.table[column] + 3 * images["label"]
-    found = APPEARANCE_CHECKS[code](images, changed(appearance, column, values.to_numpy()), POSITIVE)
+    found = looked(code, images, changed(appearance, column, values.to_numpy()))
     assert found.status == "FAILED", found.evidence
 
 
 @pytest.mark.parametrize(("code", "column"), [("A09", "n_coloured"), ("A10", "n_curves"), ("A11", "n_markers")])
 def test_counts_fail_where_they_tell_the_class_and_warn_where_not(cohort, code, column):
     images, _, appearance = cohort
-    check, label = APPEARANCE_CHECKS[code], images["label"].to_numpy()
-    telling = check(images, changed(appearance, column, label), POSITIVE)
+    label = images["label"].to_numpy()
+    telling = looked(code, images, changed(appearance, column, label))
     assert telling.status == "FAILED" and "AUC 1.00" in telling.evidence
-    few = check(images, changed(appearance, column, 1 - label), POSITIVE)
+    few = looked(code, images, changed(appearance, column, 1 - label))
     assert few.status == "FAILED"
-    everywhere = check(images, changed(appearance, column, np.ones_like(label)), POSITIVE)
+    everywhere = looked(code, images, changed(appearance, column, np.ones_like(label)))
     assert everywhere.status == "WARNING", everywhere.evidence
     for found in (telling, few, everywhere):
         check_rows(found)
@@ -116,26 +121,26 @@ def test_a_stray_curve_is_tolerated_and_a_colour_image_is_named(cohort):
     images, _, appearance = cohort
     one = np.zeros(len(images), dtype=int)
     one[images.index[images["label"] == 0][0]] = 1
-    assert pixels.grey_curves(images, changed(appearance, "n_curves", one), POSITIVE).status == "PASSED"
-    colour = pixels.coloured_annotations(images, changed(appearance, "colour_share", 0.9 * one), POSITIVE)
+    assert looked("A10", images, changed(appearance, "n_curves", one)).status == "PASSED"
+    colour = looked("A09", images, changed(appearance, "colour_share", 0.9 * one))
     assert colour.status == "WARNING" and "1 image is in colour throughout" in colour.evidence
 
 
 def test_sizes_and_sites_that_tell_the_class_fail(cohort):
     images, facts, _ = cohort
     wider = facts.assign(width=facts["width"] + 9 * images["label"])
-    assert origins.image_sizes(images, wider, POSITIVE).status == "FAILED"
+    assert shortcuts.image_sizes(opened(images, wider)).status == "FAILED"
     longer = facts.assign(n_bytes=facts["n_bytes"] + 5000 * images["label"])
-    assert origins.file_sizes(images, longer, POSITIVE).status == "FAILED"
-    assert origins.origins(images.assign(site=images["status"].str[0]), POSITIVE).status == "FAILED"
+    assert shortcuts.file_sizes(opened(images, longer)).status == "FAILED"
+    assert shortcuts.origins(Subject(images.assign(site=images["status"].str[0]))).status == "FAILED"
 
 
 def test_without_sites_the_beginning_of_file_names_is_looked_at(cohort):
     images, _, _ = cohort
     nowhere = images.assign(site="")
-    assert "same for all" in origins.origins(nowhere, POSITIVE).evidence
+    assert "same for all" in shortcuts.origins(Subject(nowhere)).evidence
     named = nowhere.assign(path=[f"/x/{n}_{word}_7.png" for n, word in enumerate(images["status"])])
-    found = origins.origins(named, POSITIVE)
+    found = shortcuts.origins(Subject(named))
     assert found.status == "FAILED" and "file name" in found.evidence
 
 
@@ -144,17 +149,17 @@ def test_duplicates_across_patients_fail_and_within_one_warn(cohort):
     hashes, thumbnails = appearance.hashes.copy(), appearance.thumbnails.copy()
     hashes[7], thumbnails[7] = hashes[0], thumbnails[0]
     copied = dataclasses.replace(appearance, hashes=hashes, thumbnails=thumbnails)
-    found = pixels.duplicated(images, copied, POSITIVE)
+    found = looked("A04", images, copied)
     assert found.status == "FAILED" and "P0001 and P0004" in found.evidence
     assert found.rows[0]["image"] == "P0001.0" and found.rows[0]["other patient"] == "P0004"
     same = images.assign(patient_id=images["patient_id"].replace("P0004", "P0001"))
-    assert pixels.duplicated(same, copied, POSITIVE).status == "WARNING"
+    assert looked("A04", same, copied).status == "WARNING"
 
 
 def test_folds_that_divide_patients_are_caught(cohort):
     images, _, appearance = cohort
     by_image = np.arange(len(images)) % 5
-    found = permuted_labels(images, appearance, POSITIVE, by_image)
+    found = permuted_labels(images, appearance, by_image)
     assert found.status == "FAILED"
     assert found.rows[0]["AUC"] > 0.53 and "48 patients are in more than one fold" in found.evidence
 
@@ -170,9 +175,9 @@ def test_few_patients_are_not_judged(cohort):
             for name in ("border", "silhouette", "uncentred", "thumbnails", "hashes", "mirrored")
         ),
     )
-    assert pixels.borders(rows, part, POSITIVE).status == "NOT CHECKED"
-    assert permuted_labels(rows, part, POSITIVE).status == "NOT CHECKED"
-    marked = pixels.markers(rows, changed(part, "n_markers", rows["label"].to_numpy()), POSITIVE)
+    assert looked("A15", rows, part).status == "NOT CHECKED"
+    assert permuted_labels(rows, part).status == "NOT CHECKED"
+    marked = looked("A11", rows, changed(part, "n_markers", rows["label"].to_numpy()))
     assert marked.status == "WARNING" and "too few patients" in marked.evidence
 
 
@@ -192,7 +197,7 @@ def test_few_patients_are_not_judged(cohort):
 )
 def test_one_rule_for_all_probes(intervals, status):
     found = [Estimate(*values, "patient", "m", "E1", 100, 200) for values in intervals]
-    assert judged(found) == status
+    assert status_of(found) == status
 
 
 def test_density_is_taken_out_of_grey_and_the_site_left_in():

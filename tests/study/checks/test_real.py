@@ -2,15 +2,17 @@
 
 import pytest
 
-from mmbc.data.images.appearance import read_appearance
 from mmbc.data.readers import find_source
-from study.checks import slow
-from study.checks.fast import fast
-from study.checks.subject_loading import read_subject
+from study.checks.annotations import colours
+from study.checks.findings import findings_of
+from study.checks.registry import CHECKS
+from study.checks.subject import read_subject
 from study.design.request import Request, Tolerance
 from study.design.study_file import load
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING
 from study.records.progress import Observer
+
+FAST = [check for check in CHECKS if check.fast]
 
 
 def subject_of(data, place, sets=(), **tolerance):
@@ -25,7 +27,7 @@ def place(tmp_path_factory):
 
 @pytest.mark.slow
 def test_version_1_has_its_known_faults(real_v1, place):
-    found = {finding.code: finding for finding in fast(subject_of(real_v1, place))}
+    found = {finding.code: finding for finding in findings_of(subject_of(real_v1, place), FAST)}
     assert found["A01"].status == PASSED
     assert "116 groups have the same pixels" in found["A03"].evidence
     assert "A_1500_1, A_1511_1, A_1632_1" in found["A05"].evidence
@@ -40,8 +42,7 @@ def test_version_1_has_its_known_faults(real_v1, place):
 @pytest.mark.parametrize(("outlines", "status"), [("sham", WARNING), ("keep", FAILED)])
 def test_the_outlines_of_version_1_are_found_without_knowing_their_colours(real_v1, place, outlines, status):
     subject = subject_of(real_v1, place, [f"data.outlines={outlines}"], limit_patients=75)
-    paths, digests = list(subject.images["path"]), list(subject.used_facts["pixel_digest"])
-    found = slow._annotations(subject, read_appearance(paths, digests, cache=place))
+    found = colours(subject)
     assert found.status == status
     against_rest = [row for row in found.rows if row.get("comparison", "").startswith("Cancer against the rest")]
     assert max(row["AUC"] for row in against_rest) > 0.7
@@ -51,9 +52,7 @@ def test_the_outlines_of_version_1_are_found_without_knowing_their_colours(real_
 @pytest.mark.slow
 def test_version_2_is_a_partial_download_without_outlines(real_data, place):
     subject = subject_of(real_data / "MINI-DDSM-Complete-JPEG-8", place)
-    found = {finding.code: finding for finding in fast(subject)}
+    found = {finding.code: finding for finding in findings_of(subject)}
     assert found["A01"].status == FAILED and "7760 are missing" in found["A01"].evidence
     assert found["A25"].status == NOT_CHECKED  # 4 positive patients cannot be divided into 5 parts
-    seen = slow.look(subject, place, Observer())
-    statuses = {finding.code: finding.status for finding in seen.findings}
-    assert {statuses[code] for code in ("A04", "A09", "A10", "A12")} == {PASSED}
+    assert {found[code].status for code in ("A04", "A09", "A10", "A12")} == {PASSED}

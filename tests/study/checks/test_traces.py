@@ -1,6 +1,7 @@
 """Outlines drawn into one class only are caught where they stay or are merely filled in; the default passes."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,8 @@ from PIL import Image
 from mmbc.config import DataConfig
 from mmbc.data.images import outlines
 from mmbc.data.images.facts import read_images
-from study.checks import probes, traces
+from study.checks import annotations, probes, regions, trace_verdict, traces
+from tests.study.checks.conftest import seen
 
 N_PATIENTS = 48
 HEIGHT, WIDTH = 100, 64
@@ -69,21 +71,22 @@ def excess(result: pd.DataFrame, mode: str, view: str) -> float:
 @pytest.mark.parametrize("mode", ["keep", "inpaint"])
 def test_outlines_that_stay_or_are_only_filled_in_are_caught(result, mode):
     assert excess(result, mode, "mask") > 0.95
-    found = traces.finding(result, mode, 20)
+    subject = seen(pd.DataFrame(), traces=result, n_outlined=20)
+    found = annotations.traces(replace(subject, data=DataConfig(outlines=mode)))
     assert (found.code, found.status) == ("A12", "FAILED")
     assert "AUC" in found.evidence and found.rows
 
 
 def test_the_default_passes(result):
-    assert all(0.3 < excess(result, "sham", view) < 0.7 for view in traces.VIEWS)
-    found = traces.finding(result, "sham", 20)
+    assert all(0.3 < excess(result, "sham", view) < 0.7 for view in regions.VIEWS)
+    found = trace_verdict.judge_traces(result, "sham", 20)
     assert found.status == "PASSED" and "size class" in found.handled
-    assert {row["seen"] for row in found.rows} == set(traces.VIEWS)
+    assert {row["seen"] for row in found.rows} == set(regions.VIEWS)
     assert all(set(row) == {"comparison", "seen", *traces.PLACES} for row in found.rows)
 
 
 def test_one_sentence_has_both_numbers_with_their_intervals(result):
-    said = traces.remains(result)
+    said = trace_verdict.remains_text(result)
     assert said.count(" to ") == 2 and "Cancer against the rest" in said and said.count(". ") == 0
 
 
@@ -92,10 +95,12 @@ def test_labels_of_breasts_are_judged_by_whose_outline_it_is(result):
     breasts = result.replace({"comparison": {traces.OWN: "Contralateral against Normal"}})
     told = breasts["comparison"] == within
     leaky = breasts.assign(auc=breasts["auc"].mask(told, 0.9), low=breasts["low"].mask(told, 0.8))
-    assert within in traces.remains(leaky) and "0.90" in traces.remains(leaky)
-    assert traces.finding(leaky, "sham", 20).status == "FAILED"
+    assert within in trace_verdict.remains_text(leaky) and "0.90" in trace_verdict.remains_text(leaky)
+    assert trace_verdict.judge_traces(leaky, "sham", 20).status == "FAILED"
     assert (
-        traces.finding(leaky.replace({"comparison": {"Contralateral against Normal": "x"}}), "sham", 20).status
+        trace_verdict.judge_traces(
+            leaky.replace({"comparison": {"Contralateral against Normal": "x"}}), "sham", 20
+        ).status
         == "PASSED"
     )
 
@@ -120,8 +125,8 @@ def test_features_are_the_same_bits_every_time(cohort):
     rgb = np.asarray(Image.open(paths[2]))
     grey, mask = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), outlines.find(rgb)
     pool = outlines.OutlinePool.build([outlines.Outline.of(grey, mask)])
-    first, second = (traces.image_features(grey, mask, pool, facts["pixel_digest"][2]) for _ in range(2))
-    assert first.tobytes() == second.tobytes() and first.shape == (4, traces.N_FEATURES)
+    first, second = (regions.image_features(grey, mask, pool, facts["pixel_digest"][2]) for _ in range(2))
+    assert first.tobytes() == second.tobytes() and first.shape == (4, regions.N_FEATURES)
 
 
 def test_images_without_outlines_have_no_traces(cohort):
@@ -129,10 +134,10 @@ def test_images_without_outlines_have_no_traces(cohort):
     plain = facts.assign(n_outline_pixels=0)
     empty = traces.measure(paths, plain, images, DataConfig(), cache=folder)
     assert empty.empty
-    assert traces.finding(empty, "sham", 0).status == "PASSED"
-    few = traces.finding(empty, "sham", 3)
+    assert trace_verdict.judge_traces(empty, "sham", 0).status == "PASSED"
+    few = trace_verdict.judge_traces(empty, "sham", 3)
     assert few.status == "NOT CHECKED" and "too few patients" in few.evidence
-    assert traces.finding(empty, "keep", 3).status == "FAILED"
+    assert trace_verdict.judge_traces(empty, "keep", 3).status == "FAILED"
 
 
 def test_acquisition_shows_at_both_regions_and_not_in_the_excess():

@@ -7,7 +7,7 @@ import pytest
 from mmbc.data.readers import find_source, hospital
 from mmbc.deploy import load as load_model
 from mmbc.errors import CohortError
-from study.checks.fast import at_start
+from study.checks.study_start import start_findings
 from study.evaluation.evaluation import evaluate
 from study.records.progress import Observer
 from study.records.stored_study import load_study
@@ -27,7 +27,7 @@ def request_for(tiny, folder, name, *, arms, columns, sets=()):
 def run(tiny, folder, name, **options):
     request = request_for(tiny, folder, name, **options)
     planned = prepare(request, Observer())
-    carry_out(planned, request, Observer(), command=["test"], findings=at_start(planned, request, Observer()))
+    carry_out(planned, request, Observer(), command=["test"], findings=start_findings(planned, request, Observer()))
     return evaluate(load_study(planned.folder), n_replicates=50)
 
 

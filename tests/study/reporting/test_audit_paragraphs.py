@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from study.checks.study_findings import audited
+from study.checks.findings import with_findings
 from study.evaluation.evaluation import evaluate
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.reporting.document import report
@@ -62,5 +62,5 @@ def test_the_report_counts_the_checks_and_names_those_that_did_not_pass(stored):
 
 
 def test_a_study_that_was_run_has_what_its_start_and_its_records_say(stored):
-    codes = {finding.code for finding in audited(stored).findings}
+    codes = {finding.code for finding in with_findings(stored).findings}
     assert {"A01", "A03", "A22", "A24", "A25", "A28", "A32"} <= codes

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from study.checks.fast import at_start
+from study.checks.study_start import start_findings
 from study.design.study_file import Search
 from study.records.progress import Observer
 from study.training.preparation import prepare
@@ -44,7 +44,7 @@ class TinySearch:
             observer=Observer(),
             said=self.said.append,
             command=["test"],
-            findings=at_start(planned, request, Observer()),
+            findings=start_findings(planned, request, Observer()),
         )
 
 
