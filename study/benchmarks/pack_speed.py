@@ -10,7 +10,7 @@ from study.benchmarks.fresh_process import in_fresh_process, peak_mib
 from study.evaluation.evaluation import evaluate
 from study.imports.example_table import predictions
 from study.imports.imported_study import Import, import_predictions
-from study.reporting.pack import Options, gather, texts, write_pack
+from study.reporting.pack import Options, gather_content, text_files, write_pack
 
 GAINS = {"image": 0.9, "tabular": 0.5, "concat": 1.1, "attention": 1.1}
 N_PATIENTS = 2421
@@ -34,7 +34,7 @@ def _measure(n_patients: int) -> dict[str, float]:
         evaluation = evaluate(stored)
         marks.append(time.perf_counter())
         options = Options()
-        texts(gather(stored, evaluation, options))
+        text_files(gather_content(stored, evaluation, options))
         marks.append(time.perf_counter())
         write_pack(stored, evaluation, folder / "report", options)
         marks.append(time.perf_counter())

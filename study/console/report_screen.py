@@ -13,7 +13,7 @@ from study.evaluation.evaluation import Evaluation, evaluate
 from study.records.stored_study import StoredStudy, load_study
 from study.reporting.pack import Options, write_pack
 from study.reporting.tables.audit import remains
-from study.reporting.text.answer import comparisons_lines, missing_for_verdicts, unfinished
+from study.reporting.text.answer import comparisons_lines, missing_for_verdicts, unfinished_cells
 from study.text.format import NAMES, interval
 
 SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy", "brier")
@@ -46,7 +46,7 @@ def evaluation_facts(stored: StoredStudy, evaluation: Evaluation) -> dict[str, A
 
 def show_report(terminal: Terminal, stored: StoredStudy, evaluation: Evaluation) -> None:
     """Print missing cells, notes, the summary, and the settings that verdicts would need."""
-    if missing := unfinished(stored):
+    if missing := unfinished_cells(stored):
         terminal.say(f"{missing}.")
     for note in stored.cohort.notes if stored.imported else ():
         terminal.say(f"- {note}")

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from mmbc.files import write_atomically, write_json
-from study.reporting.figures.style import save, styled
+from study.reporting.figures.style import journal_style, save
 from study.reporting.figures.waterfall import waterfall
 from study.reporting.tables.base import ABSENT, PaperTable
 from study.reporting.tables.markup import markdown, to_csv
@@ -90,7 +90,7 @@ def _line(row: Mapping[Any, Any], unit: str) -> dict[str, str]:
     }
 
 
-@styled()
+@journal_style()
 def write(
     found: pd.DataFrame,
     folder: Path,

@@ -83,7 +83,7 @@ def report(content: Content) -> str:
     more = len(sections.limitations(content.study, content.evaluation)) - LIMITATIONS_SHOWN
     rest = f", {more} more limitations" if more > 1 else ", 1 more limitation" if more == 1 else ""
     foot = f"Methods, all tables and figures, errors{rest}, provenance and checklists: [{SUPPLEMENT}]({SUPPLEMENT})."
-    return _written([f"# {title(content)}", *_warnings(content), *_chapters(report_chapters(content)), foot])
+    return _join([f"# {title(content)}", *_warnings(content), *_chapters(report_chapters(content)), foot])
 
 
 def report_chapters(content: Content) -> dict[str, list[str]]:
@@ -93,12 +93,12 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
     listed = [f"- {point}" for point in points[:LIMITATIONS_SHOWN]]
     parts = {
         "Answer": [said.answer(study, evaluation), remains(study)],
-        "Cohort": [sections.cohort(study, brief=True), audit_paragraphs.unasked(study)],
+        "Cohort": [sections.cohort(study, brief=True), audit_paragraphs.automatic_changes(study)],
         "Performance": [*content.table("main"), sections.chance(evaluation), *content.figure("main", brief=True)],
         "Differences between arms": content.figure("contrasts", brief=True) or content.table("comparisons"),
         "Calibration": [sections.calibration(study, evaluation, brief=True)],
         "Subgroups": [sections.subgroups(evaluation)],
-        "Audit": [audit_paragraphs.brief(study)],
+        "Audit": [audit_paragraphs.audit_summary(study)],
         "Limitations": ["\n".join(listed)],
     }
     if said.too_small(study):  # what would be read as a ranking
@@ -108,7 +108,7 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
 
 def _warnings(content: Content) -> list[str]:
     notice = content.notice
-    missing = said.unfinished(content.study)
+    missing = said.unfinished_cells(content.study)
     return [
         *([f"> **{notice[0].upper()}{notice[1:]}.** This goes for every number below."] if notice else []),
         *([f"> **{missing}.**"] if missing else []),
@@ -119,10 +119,10 @@ def supplement(content: Content) -> str:
     """Return `supplement.md`; the checklists point to what stands before them."""
     chapters = supplement_chapters(content)
     head = [f"# Supplement to {title(content)}", *_warnings(content)]
-    references = bibliography.references(bibliography.cited(content.methods))
+    references = bibliography.references(bibliography.cited_keys(content.methods))
     body = [*head, *_chapters(chapters)]
-    lists = [forms.to_markdown(frame, name) for name, frame in filled_checklists(content).items()]
-    return _written([*body, "## Checklists", *lists, "## References", numbered(references)])
+    lists = [forms.to_markdown(frame, name) for name, frame in fill_checklists(content).items()]
+    return _join([*body, "## Checklists", *lists, "## References", numbered_list(references)])
 
 
 def supplement_chapters(content: Content) -> dict[str, list[str]]:
@@ -183,7 +183,7 @@ def places(content: Content) -> set[str]:
     return forms.places(headings, names, content.drawings, ("methods.md", "references.bib", "numbers.json"))
 
 
-def filled_checklists(content: Content) -> dict[str, pd.DataFrame]:
+def fill_checklists(content: Content) -> dict[str, pd.DataFrame]:
     """Return each checklist by its title."""
     there = places(content)
     return {
@@ -192,7 +192,7 @@ def filled_checklists(content: Content) -> dict[str, pd.DataFrame]:
     }
 
 
-def numbered(references: Sequence[str]) -> str:
+def numbered_list(references: Sequence[str]) -> str:
     """Return a list of references in the order they are cited."""
     return "\n".join(f"{number}. {text}" for number, text in enumerate(references, start=1))
 
@@ -202,5 +202,5 @@ def _chapters(parts: Mapping[str, Sequence[str]]) -> list[str]:
     return [text for name, texts in parts.items() if any(texts) for text in (f"## {name}", *texts)]
 
 
-def _written(parts: Sequence[str]) -> str:
+def _join(parts: Sequence[str]) -> str:
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"

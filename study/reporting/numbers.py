@@ -17,7 +17,7 @@ from study.evaluation.evaluation import Evaluation
 from study.evaluation.groups import AROUND
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.counts import counts
-from study.reporting.facts.search_facts import is_nested, measure, winners
+from study.reporting.facts.search_facts import is_nested, value_name, winners
 from study.stats.procedure import BOUNDED, CORRECTED, PROCEDURE
 from study.text.format import (
     NAMES,
@@ -64,7 +64,7 @@ def numbers(study: StoredStudy, evaluation: Evaluation) -> dict[str, Entry]:
         found["prevalence"] = _entry(protocol.prevalence, f"{100 * protocol.prevalence:.4g} %", "declared prevalence")
     for part in (
         _summary,
-        _trained_again,
+        _procedure,
         _by_class,
         _contrasts,
         _contrasts_by_class,
@@ -84,7 +84,7 @@ def _search(study: StoredStudy, found: Mapping[str, Entry]) -> Found:
     """Yield what chose the winners of a search, and how far that lies above what they reached out of fold."""
     if study.searched is None:
         return
-    name = measure(study)
+    name = value_name(study)
     said = f"{name[0].lower() + name[1:]} of the chosen trials; it chose them and is no estimate of performance"
     for arm in study.settings.arms:
         values = [one.value for one in winners(study.searched, arm)]
@@ -162,7 +162,7 @@ def _summary(evaluation: Evaluation) -> Found:
             yield key(f"pooled_{SHORT.get(metric, metric)}", arm, *where), _entry(pooled, number(metric, pooled), about)
 
 
-def _trained_again(evaluation: Evaluation) -> Found:
+def _procedure(evaluation: Evaluation) -> Found:
     """The AUC of every arm with its interval about the procedure."""
     rows = evaluation.intervals
     if rows.empty:

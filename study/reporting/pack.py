@@ -31,11 +31,20 @@ from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy, write_archive
 from study.reporting import numbers
 from study.reporting.checklists import forms
-from study.reporting.document import REPORT, SUPPLEMENT, Content, filled_checklists, numbered, report, supplement, title
+from study.reporting.document import (
+    REPORT,
+    SUPPLEMENT,
+    Content,
+    fill_checklists,
+    numbered_list,
+    report,
+    supplement,
+    title,
+)
 from study.reporting.facts import bibliography
 from study.reporting.figures.catalogue import Drawing, catalogue
-from study.reporting.figures.parts import Drawn
-from study.reporting.figures.style import save, styled
+from study.reporting.figures.parts import FigureAndData
+from study.reporting.figures.style import journal_style, save
 from study.reporting.html.page import page
 from study.reporting.methods import chapter
 from study.reporting.methods.macros import macros
@@ -67,10 +76,10 @@ class Options:
 
 def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options: Options = Options()) -> Path:
     """Write everything and return the path of `report.md`. Files of an older pack that this one does not have are removed."""
-    content = gather(study, evaluation, options)
+    content = gather_content(study, evaluation, options)
     study = content.study
-    old = _older(folder)
-    files = texts(content)
+    old = _previous_files(folder)
+    files = text_files(content)
     for name, data in files.items():
         write_atomically(folder / name, data)
     drawn = draw_all(content, folder, options)
@@ -87,7 +96,7 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
     return folder / REPORT
 
 
-def gather(study: StoredStudy, evaluation: Evaluation, options: Options) -> Content:
+def gather_content(study: StoredStudy, evaluation: Evaluation, options: Options) -> Content:
     """Return everything a pack is written from; nothing is drawn yet."""
     study = with_findings(study)
     return Content(
@@ -99,11 +108,11 @@ def gather(study: StoredStudy, evaluation: Evaluation, options: Options) -> Cont
     )
 
 
-def texts(content: Content) -> dict[str, bytes]:
+def text_files(content: Content) -> dict[str, bytes]:
     """Return every file but figures and HTML, by its path below the report's folder."""
     study, notice, tables = content.study, content.notice, content.tables
     found = numbers.numbers(study, content.evaluation)
-    keys = sorted({*bibliography.cited(content.methods), *bibliography.needed(study)})
+    keys = sorted({*bibliography.cited_keys(content.methods), *bibliography.needed_keys(study)})
     files: dict[str, str | bytes] = {
         REPORT: report(content),
         SUPPLEMENT: supplement(content),
@@ -114,7 +123,7 @@ def texts(content: Content) -> dict[str, bytes]:
         "references.bib": bibliography.bibtex(keys),
         **table_files(tables, notice, title(content)),
     }
-    for name, frame in filled_checklists(content).items():
+    for name, frame in fill_checklists(content).items():
         stem = "checklists/" + name.lower().replace("+", "_").replace(" ", "_").replace("(", "").replace(")", "")
         files |= {f"{stem}.md": forms.to_markdown(frame, name), f"{stem}.csv": frame.to_csv(index=False)}
     return {name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()}
@@ -123,8 +132,8 @@ def texts(content: Content) -> dict[str, bytes]:
 def _methods(content: Content) -> str:
     numbering = bibliography.numbering(content.methods)
     text = chapter.to_markdown(content.methods, numbering).strip()
-    references = bibliography.references(bibliography.cited(content.methods))
-    return "\n\n".join(["# Methods", text, "## References", numbered(references)]) + "\n"
+    references = bibliography.references(bibliography.cited_keys(content.methods))
+    return "\n\n".join(["# Methods", text, "## References", numbered_list(references)]) + "\n"
 
 
 def html(content: Content, figures: Mapping[str, bytes]) -> bytes:
@@ -140,14 +149,14 @@ def draw_all(content: Content, folder: Path, options: Options) -> list[str]:
     """Draw and save every figure below the folder of a report, and return their files."""
     for name, drawing in content.drawings.items():
         figure, data = draw(drawing, options)
-        with styled(options.journal):
+        with journal_style(options.journal):
             save(figure, data, folder / "figures", name, content.notice)
     return [f"figures/{name}.{suffix}" for name in content.drawings for suffix in (*DRAWN, "csv")]
 
 
-def draw(drawing: Drawing, options: Options) -> Drawn:
+def draw(drawing: Drawing, options: Options) -> FigureAndData:
     """Draw one figure at the widths of a journal."""
-    with styled(options.journal):
+    with journal_style(options.journal):
         return drawing.draw()
 
 
@@ -177,7 +186,7 @@ def predictions_digest(study: StoredStudy) -> str:
     return state.hexdigest()[:16]
 
 
-def _older(folder: Path) -> dict[str, str]:
+def _previous_files(folder: Path) -> dict[str, str]:
     """Return the files of a pack that lies there already."""
     path = folder / MANIFEST
     if not path.exists():

@@ -20,11 +20,11 @@ from study.reporting.pack import (
     Options,
     draw,
     draw_all,
-    gather,
+    gather_content,
     html,
     made_with,
     predictions_digest,
-    texts,
+    text_files,
 )
 from study.text.notices import csv
 
@@ -53,10 +53,10 @@ def verify(
     study = load_study(study_folder or _predictions_of(folder, facts, results))
     options = Options(**facts["options"])
     evaluation = evaluate(study, n_replicates=options.n_replicates, seed=options.seed)
-    named = _named(study, facts)
-    content = gather(named, evaluation, options)
+    named = _rename(study, facts)
+    content = gather_content(named, evaluation, options)
     found = [*_other_predictions(study, facts), *_compare(folder, facts, content, options)]
-    return [*found, *_redrawn(folder, facts, content, options)] if redraw else found
+    return [*found, *_redraw(folder, facts, content, options)] if redraw else found
 
 
 def _predictions_of(folder: Path, facts: Mapping[str, Any], results: Path) -> Path:
@@ -69,7 +69,7 @@ def _predictions_of(folder: Path, facts: Mapping[str, Any], results: Path) -> Pa
     )
 
 
-def _named(study: StoredStudy, facts: Mapping[str, Any]) -> StoredStudy:
+def _rename(study: StoredStudy, facts: Mapping[str, Any]) -> StoredStudy:
     """Return the study under the name the report has for it, wherever its predictions lie now."""
     return replace(study, folder=study.folder.with_name(str(facts["study"])))
 
@@ -84,7 +84,7 @@ def _other_predictions(study: StoredStudy, facts: Mapping[str, Any]) -> Iterator
 
 
 def _compare(folder: Path, facts: Mapping[str, Any], content: Content, options: Options) -> Iterator[Disagreement]:
-    expected = texts(content)
+    expected = text_files(content)
     for name, drawing in content.drawings.items():
         expected[f"figures/{name}.csv"] = csv(draw(drawing, options)[1], content.notice).encode()
     for name, data in expected.items():
@@ -96,7 +96,7 @@ def _compare(folder: Path, facts: Mapping[str, Any], content: Content, options: 
     yield from _drawings(folder, drawings, facts["files"])
     for name in sorted(set(facts["files"]) - set(expected) - set(drawings) - {"report.html"}):
         yield Disagreement(name, "the whole file", "a file", "nothing: the predictions give no such file")
-    for name in _added(folder, {*expected, *drawings}):
+    for name in _extra_files(folder, {*expected, *drawings}):
         yield Disagreement(name, "the whole file", "a file", "nothing: it is not of this report")
     shown = {name: folder / "figures" / f"{name}.svg" for name in content.drawings}
     if all(path.is_file() for path in shown.values()):
@@ -105,7 +105,7 @@ def _compare(folder: Path, facts: Mapping[str, Any], content: Content, options: 
         yield from differences("report.html", there.read_bytes() if there.is_file() else b"", page)
 
 
-def _added(folder: Path, known: set[str]) -> list[str]:
+def _extra_files(folder: Path, known: set[str]) -> list[str]:
     """Return files in the report's own folders that the report does not have."""
     places = [path for name in ("tables", "figures", "checklists") for path in (folder / name).glob("*")]
     return sorted({str(path.relative_to(folder)) for path in places} - known)
@@ -119,7 +119,7 @@ def _drawings(folder: Path, names: list[str], digests: Mapping[str, str]) -> Ite
             yield Disagreement(name, "the whole file", found[:16], f"{digests.get(name, 'nothing')[:16]} ({MANIFEST})")
 
 
-def _redrawn(folder: Path, facts: Mapping[str, Any], content: Content, options: Options) -> Iterator[Disagreement]:
+def _redraw(folder: Path, facts: Mapping[str, Any], content: Content, options: Options) -> Iterator[Disagreement]:
     """Yield the figures whose drawing differs from a new one."""
     now = made_with()
     if facts["made_with"] != now:

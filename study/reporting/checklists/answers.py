@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from study.reporting.checklists import data, models
-from study.reporting.checklists.facts import Answer, Facts, of_results, own
+from study.reporting.checklists.facts import Answer, ChecklistFacts, of_results, own
 
-TRIPOD: dict[str, Callable[[Facts], Answer]] = {
+TRIPOD: dict[str, Callable[[ChecklistFacts], Answer]] = {
     "5a": data.source,
     "6b": own(data.excluded),
     "7": own(data.preparation),
@@ -37,7 +37,7 @@ TRIPOD: dict[str, Callable[[Facts], Answer]] = {
     "24": own(models.updating),
     "26": models.limitations,
 }
-CLAIM: dict[str, Callable[[Facts], Answer]] = {
+CLAIM: dict[str, Callable[[ChecklistFacts], Answer]] = {
     "9": own(data.preparation),
     "10": own(data.excluded),
     "12": own(data.missing),

@@ -1,6 +1,15 @@
 """Answers to checklist items about data, participants and their division."""
 
-from study.reporting.checklists.facts import AUTHOR, COHORT, METHODS, PARTLY, PROVENANCE, REPORTED, Answer, Facts
+from study.reporting.checklists.facts import (
+    AUTHOR,
+    COHORT,
+    METHODS,
+    PARTLY,
+    PROVENANCE,
+    REPORTED,
+    Answer,
+    ChecklistFacts,
+)
 from study.reporting.facts.bibliography import dataset
 from study.reporting.facts.counts import n_positive
 from study.reporting.methods import data
@@ -8,7 +17,7 @@ from study.reporting.methods.data import PHANTOM
 from study.text.format import count, listed
 
 
-def source(f: Facts) -> Answer:
+def source(f: ChecklistFacts) -> Answer:
     """Where the data come from."""
     if f.imported:
         return AUTHOR
@@ -21,7 +30,7 @@ def source(f: Facts) -> Answer:
     )
 
 
-def excluded(f: Facts) -> Answer:
+def excluded(f: ChecklistFacts) -> Answer:
     """Which listed rows are not used; eligibility before that is not known."""
     where = ("table flow", "figure flow", *COHORT)
     return Answer(
@@ -31,7 +40,7 @@ def excluded(f: Facts) -> Answer:
     )
 
 
-def flow(f: Facts) -> Answer:
+def flow(f: ChecklistFacts) -> Answer:
     """The flow of participants."""
     where = ("figure flow", "table flow", *COHORT)
     if f.imported:
@@ -39,12 +48,12 @@ def flow(f: Facts) -> Answer:
     return Answer(REPORTED, where, size(f))
 
 
-def size(f: Facts) -> str:
+def size(f: ChecklistFacts) -> str:
     """Patients and positive ones."""
     return f"{count(f.study.cohort.n_patients, 'patient')}, {n_positive(f.study.cohort.images)} positive"
 
 
-def preparation(f: Facts) -> Answer:
+def preparation(f: ChecklistFacts) -> Answer:
     """How images and columns were processed."""
     if not (f.images or f.clinical):
         return AUTHOR
@@ -55,13 +64,13 @@ def preparation(f: Facts) -> Answer:
     )
 
 
-def outcome(f: Facts) -> Answer:
+def outcome(f: ChecklistFacts) -> Answer:
     """Which labels are positive."""
     labels = listed([str(label) for label in f.study.cohort.positive])
     return Answer(PARTLY, COHORT, f"positive is {labels}; how and when it was assessed is the authors' to add")
 
 
-def predictors(f: Facts) -> Answer:
+def predictors(f: ChecklistFacts) -> Answer:
     """What predictions are made from."""
     used = ["images"] * f.images + [str(feature) for feature in f.study.cohort.features] * f.clinical
     if not used:
@@ -73,12 +82,12 @@ def predictors(f: Facts) -> Answer:
     )
 
 
-def sample_size(f: Facts) -> Answer:
+def sample_size(f: ChecklistFacts) -> Answer:
     """How large the study is."""
     return Answer(PARTLY, (*COHORT, "table folds", "table flow"), f"{size(f)}; why this size is the authors' to add")
 
 
-def missing(f: Facts) -> Answer:
+def missing(f: ChecklistFacts) -> Answer:
     """Missing values and how they were handled."""
     if not f.clinical:
         return Answer(
@@ -93,7 +102,7 @@ def missing(f: Facts) -> Answer:
     return Answer(REPORTED, (*METHODS, "table table_1"), how)
 
 
-def partition(f: Facts) -> Answer:
+def partition(f: ChecklistFacts) -> Answer:
     """How patients were divided."""
     where = ("table folds", *METHODS)
     if f.imported or f.study.folds.own:
@@ -103,7 +112,7 @@ def partition(f: Facts) -> Answer:
     return Answer(REPORTED, where, f"test parts by {by}" if by else "random, stratified, by patient")
 
 
-def disjoint(f: Facts) -> Answer:
+def disjoint(f: ChecklistFacts) -> Answer:
     """At which level parts are disjoint; of given predictions only what their test parts show."""
     where = (*METHODS, "table folds")
     if not f.imported:
@@ -112,7 +121,7 @@ def disjoint(f: Facts) -> Answer:
     return Answer(PARTLY, where, fact) if data.disjoint(f.study) else AUTHOR
 
 
-def differences(f: Facts) -> Answer:
+def differences(f: ChecklistFacts) -> Answer:
     """How data for evaluation differ from those for development."""
     p = f.study.settings.protocol
     by = p.fold_column or p.test_where
@@ -125,7 +134,7 @@ def differences(f: Facts) -> Answer:
     return Answer(REPORTED, METHODS, "the same cohort, divided at random")
 
 
-def characteristics(f: Facts) -> Answer:
+def characteristics(f: ChecklistFacts) -> Answer:
     """Table 1."""
     return Answer(
         PARTLY,
@@ -134,12 +143,12 @@ def characteristics(f: Facts) -> Answer:
     )
 
 
-def demographics(f: Facts) -> Answer:
+def demographics(f: ChecklistFacts) -> Answer:
     """Demographics of each partition."""
     return Answer(PARTLY, ("table table_1", "table folds"), "characteristics by class, counts by partition")
 
 
-def compared_parts(f: Facts) -> Answer:
+def compared_parts(f: ChecklistFacts) -> Answer:
     """Development against evaluation data."""
     if f.imported:
         return Answer(PARTLY, ("table folds",), "test parts alone are known")
@@ -152,7 +161,7 @@ def compared_parts(f: Facts) -> Answer:
     return Answer(PARTLY, ("table folds",), f"{fact}; predictors by part are the authors' to add")
 
 
-def parts(f: Facts) -> Answer:
+def parts(f: ChecklistFacts) -> Answer:
     """Participants and events in each analysis."""
     if f.imported:
         return Answer(PARTLY, ("table folds",), "test parts alone are known")
@@ -162,7 +171,7 @@ def parts(f: Facts) -> Answer:
     return Answer(REPORTED, ("table folds",), fact)
 
 
-def data_sharing(f: Facts) -> Answer:
+def data_sharing(f: ChecklistFacts) -> Answer:
     """Availability of the data."""
     if f.imported:
         return AUTHOR

@@ -34,7 +34,7 @@ SEARCH = "supplement.md, Hyper-parameter search"
 
 
 @dataclass(frozen=True)
-class Facts:
+class ChecklistFacts:
     """What the answers rest on.
 
     Attributes:
@@ -60,7 +60,7 @@ class Facts:
     groups: tuple[str, ...]
 
 
-def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
+def gather_facts(study: StoredStudy, evaluation: Evaluation) -> ChecklistFacts:
     """Collect what the answers rest on."""
     frame, site = evaluation.subgroups, study.cohort.images["site"]
     shown = frame[~frame["suppressed"].astype(bool)] if len(frame) else frame
@@ -68,7 +68,7 @@ def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
     classes = evaluation.contrasts_by_class
     within = len(classes) > 0 and bool((classes["metric"] == "within sites").any())
     table = bool(configs(study, uses_table)) or has_baseline(study)
-    return Facts(
+    return ChecklistFacts(
         study,
         evaluation,
         study.imported,
@@ -82,15 +82,15 @@ def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
     )
 
 
-def own(answer: Callable[[Facts], Answer]) -> Callable[[Facts], Answer]:
+def own(answer: Callable[[ChecklistFacts], Answer]) -> Callable[[ChecklistFacts], Answer]:
     """Leave an item to the authors where the models were trained elsewhere."""
     return lambda f: AUTHOR if f.imported else answer(f)
 
 
-def of_results(answer: Callable[[Facts], Answer]) -> Callable[[Facts], Answer]:
+def of_results(answer: Callable[[ChecklistFacts], Answer]) -> Callable[[ChecklistFacts], Answer]:
     """Leave an item to the authors where nothing is finished; an incomplete study answers it in part."""
 
-    def answered(f: Facts) -> Answer:
+    def answered(f: ChecklistFacts) -> Answer:
         found = answer(f) if f.finished else AUTHOR
         if found.status != REPORTED or not f.n_absent:
             return found

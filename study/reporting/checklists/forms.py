@@ -12,7 +12,7 @@ import pandas as pd
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
 from study.reporting.checklists.answers import CLAIM, TRIPOD
-from study.reporting.checklists.facts import NOT_APPLICABLE, Answer, Facts, facts
+from study.reporting.checklists.facts import NOT_APPLICABLE, Answer, ChecklistFacts, gather_facts
 from study.reporting.facts.sentences import FILL
 from study.text.format import count
 
@@ -53,7 +53,7 @@ def tripod(study: StoredStudy, evaluation: Evaluation, places: Iterable[str]) ->
         places: what the pack has (`places`); a pointer to anything else is dropped, and with the last one the answer.
     """
     items = pd.read_csv(REFERENCE / "tripod_ai_2024.csv", dtype=str)
-    return _filled(items, TRIPOD, facts(study, evaluation), set(places), NOTES["tripod"])
+    return _fill(items, TRIPOD, gather_facts(study, evaluation), set(places), NOTES["tripod"])
 
 
 def claim(study: StoredStudy, evaluation: Evaluation, places: Iterable[str]) -> pd.DataFrame:
@@ -61,20 +61,24 @@ def claim(study: StoredStudy, evaluation: Evaluation, places: Iterable[str]) -> 
     named = pd.read_csv(REFERENCE / "claim_2024.csv", dtype=str)
     numbers = pd.DataFrame({"item": [str(number) for number in range(1, N_CLAIM + 1)]})
     items = numbers.merge(named, on="item", how="left").fillna({"section": "", "topic": UNNAMED})
-    return _filled(items, CLAIM, facts(study, evaluation), set(places), NOTES["claim"])
+    return _fill(items, CLAIM, gather_facts(study, evaluation), set(places), NOTES["claim"])
 
 
-def _filled(
-    items: pd.DataFrame, answers: Mapping[str, Callable[[Facts], Answer]], known: Facts, there: set[str], note: str
+def _fill(
+    items: pd.DataFrame,
+    answers: Mapping[str, Callable[[ChecklistFacts], Answer]],
+    known: ChecklistFacts,
+    there: set[str],
+    note: str,
 ) -> pd.DataFrame:
-    rows = [_answered(answers[item](known), there) if item in answers else (FILL, "") for item in items["item"]]
+    rows = [_pointers(answers[item](known), there) if item in answers else (FILL, "") for item in items["item"]]
     statuses, where = ([row[column] for row in rows] for column in (0, 1))
     frame = items.assign(status=statuses, where=where)
     frame.attrs["note"] = note
     return frame
 
 
-def _answered(answer: Answer, there: set[str]) -> tuple[str, str]:
+def _pointers(answer: Answer, there: set[str]) -> tuple[str, str]:
     """Return status and where, with pointers to what is there alone."""
     pointers = [place for place in answer.where if place in there]
     if answer.status == FILL or (answer.status != NOT_APPLICABLE and not pointers):

@@ -9,21 +9,21 @@ from study.reporting.checklists.facts import (
     REPORTED,
     SEARCH,
     Answer,
-    Facts,
+    ChecklistFacts,
 )
 from study.reporting.facts.search_facts import is_flat, is_nested
 from study.reporting.facts.sentences import configs
 from study.reporting.methods.analysis import has_validation
-from study.reporting.text.search_results import optimistic
+from study.reporting.text.search_results import optimism_warning
 from study.text.format import count, listed
 
 
-def handled(f: Facts) -> Answer:
+def handled(f: ChecklistFacts) -> Answer:
     """How predictors were transformed."""
     return Answer(REPORTED, (*METHODS, "table settings")) if f.images or f.clinical else AUTHOR
 
 
-def building(f: Facts) -> Answer:
+def building(f: ChecklistFacts) -> Answer:
     """Model, building steps, tuning."""
     if f.study.settings.search is not None:
         how = (
@@ -44,7 +44,7 @@ def building(f: Facts) -> Answer:
     return Answer(PARTLY, (*METHODS, "table settings"), fact)
 
 
-def clusters(f: Facts) -> Answer:
+def clusters(f: ChecklistFacts) -> Answer:
     """Heterogeneity across sites."""
     if f.one_site:
         return Answer(NOT_APPLICABLE, fact="the cohort has one site")
@@ -55,24 +55,24 @@ def clusters(f: Facts) -> Answer:
     return Answer(REPORTED, where, count(n_sites, "site")) if where and n_sites > 1 else AUTHOR
 
 
-def measures(f: Facts) -> Answer:
+def measures(f: ChecklistFacts) -> Answer:
     """Performance measures, plots and comparison."""
     if f.study.settings.protocol.prevalence is None:
         return Answer(PARTLY, METHODS, "clinical utility is not assessed, as no prevalence was declared")
     return Answer(REPORTED, METHODS)
 
 
-def metrics(f: Facts) -> Answer:
+def metrics(f: ChecklistFacts) -> Answer:
     """The performance measures alone."""
     return Answer(REPORTED, METHODS)
 
 
-def updating(f: Facts) -> Answer:
+def updating(f: ChecklistFacts) -> Answer:
     """Model updating."""
     return Answer(NOT_APPLICABLE, fact="no model was changed after its evaluation")
 
 
-def predictions(f: Facts) -> Answer:
+def predictions(f: ChecklistFacts) -> Answer:
     """How predictions were calculated."""
     if f.imported:
         return Answer(
@@ -81,7 +81,7 @@ def predictions(f: Facts) -> Answer:
     return Answer(REPORTED, METHODS)
 
 
-def imbalance(f: Facts) -> Answer:
+def imbalance(f: ChecklistFacts) -> Answer:
     """Class weighting."""
     weighted = [arm for arm, config in configs(f.study).items() if config.train.class_weighting == "balanced"]
     fact = (
@@ -92,7 +92,7 @@ def imbalance(f: Facts) -> Answer:
     return Answer(REPORTED, (*METHODS, "table settings"), fact)
 
 
-def fairness(f: Facts) -> Answer:
+def fairness(f: ChecklistFacts) -> Answer:
     """Approaches to fairness: what is shown."""
     if not f.groups:
         return AUTHOR
@@ -102,7 +102,7 @@ def fairness(f: Facts) -> Answer:
     return Answer(PARTLY, where, f"no fairness method was applied; AUC by {listed(list(f.groups))}")
 
 
-def output(f: Facts) -> Answer:
+def output(f: ChecklistFacts) -> Answer:
     """What a model gives and how classes are made of it."""
     if not has_validation(f.study):
         return Answer(PARTLY, METHODS, "probabilities as given, classes at 0.5; the rationale is the authors' to add")
@@ -113,7 +113,7 @@ def output(f: Facts) -> Answer:
     return Answer(PARTLY, (*METHODS, "table operating_points"), fact)
 
 
-def code_sharing(f: Facts) -> Answer:
+def code_sharing(f: ChecklistFacts) -> Answer:
     """Availability of the code."""
     version = f"mmbc {f.study.environment.get('mmbc', '')}".strip()
     if f.imported:
@@ -121,13 +121,13 @@ def code_sharing(f: Facts) -> Answer:
     return Answer(PARTLY, PROVENANCE, f"{version}; where the code is to be had is the authors' to add")
 
 
-def specification(f: Facts) -> Answer:
+def specification(f: ChecklistFacts) -> Answer:
     """The full model."""
     fact = "every fitted model is in the study's folder with its record; access is the authors' to add"
     return Answer(PARTLY, (*PROVENANCE, "table settings"), fact)
 
 
-def performance(f: Facts) -> Answer:
+def performance(f: ChecklistFacts) -> Answer:
     """Performance with intervals."""
     where = (
         "report.md, Performance",
@@ -142,39 +142,39 @@ def performance(f: Facts) -> Answer:
     return Answer(REPORTED, where, f"subgroups by {listed(list(f.groups))}")
 
 
-def overall(f: Facts) -> Answer:
+def overall(f: ChecklistFacts) -> Answer:
     """Performance with intervals, whatever the subgroups."""
     return Answer(REPORTED, ("report.md, Performance", "table main", "figure main", "table comparisons"))
 
 
-def diagnostic(f: Facts) -> Answer:
+def diagnostic(f: ChecklistFacts) -> Answer:
     """Sensitivity, specificity and their like."""
     return Answer(REPORTED, ("table operating_points", "supplement.md, Operating points", "table main"))
 
 
-def errors(f: Facts) -> Answer:
+def errors(f: ChecklistFacts) -> Answer:
     """Which cases are wrong."""
     return Answer(PARTLY, ("supplement.md, Errors",), "where predictions are wrong; why is the authors' to add")
 
 
-def limitations(f: Facts) -> Answer:
+def limitations(f: ChecklistFacts) -> Answer:
     """A draft of the limitations."""
     return Answer(PARTLY, ("report.md, Limitations", "supplement.md, Limitations"), "a draft from the record")
 
 
-def network(f: Facts) -> Answer:
+def network(f: ChecklistFacts) -> Answer:
     """The model in detail."""
     return Answer(REPORTED, (*METHODS, "table settings"))
 
 
-def software(f: Facts) -> Answer:
+def software(f: ChecklistFacts) -> Answer:
     """Software and versions."""
     if f.imported:
         return Answer(PARTLY, (*METHODS, *PROVENANCE), "of the evaluation; that of the models is the authors' to add")
     return Answer(REPORTED, (*PROVENANCE, *METHODS))
 
 
-def initialisation(f: Facts) -> Answer:
+def initialisation(f: ChecklistFacts) -> Answer:
     """Initial weights."""
     found = configs(f.study, lambda config: config.uses_images)
     if any(config.model.weights.startswith("file:") for config in found.values()):
@@ -182,7 +182,7 @@ def initialisation(f: Facts) -> Answer:
     return Answer(REPORTED, METHODS, "" if found else "random initialisation")
 
 
-def selection(f: Facts) -> Answer:
+def selection(f: ChecklistFacts) -> Answer:
     """Which epoch's weights are kept."""
     if is_nested(f.study):
         fact = (
@@ -201,17 +201,17 @@ def selection(f: Facts) -> Answer:
     return Answer(REPORTED, METHODS, epoch + ", never by test rows")
 
 
-def ensembling(f: Facts) -> Answer:
+def ensembling(f: ChecklistFacts) -> Answer:
     """Whether models are averaged."""
     return Answer(NOT_APPLICABLE, fact="every fold's model is evaluated by itself")
 
 
-def uncertainty(f: Facts) -> Answer:
+def uncertainty(f: ChecklistFacts) -> Answer:
     """Intervals and what they are about."""
     return Answer(REPORTED, METHODS, "over patients (E1) and, with more than one fold, over training again (E2)")
 
 
-def robustness(f: Facts) -> Answer:
+def robustness(f: ChecklistFacts) -> Answer:
     """Repeats, seeds, subgroups."""
     p = f.study.settings.protocol
     varied = [count(n, what) for n, what in ((p.repeats, "repeat"), (p.seeds, "training seed")) if n > 1]
@@ -225,7 +225,7 @@ def robustness(f: Facts) -> Answer:
     return Answer(PARTLY, where, listed(varied)) if varied else AUTHOR
 
 
-def internal(f: Facts) -> Answer:
+def internal(f: ChecklistFacts) -> Answer:
     """Internal testing."""
     where = ("report.md, Performance", "table main", *METHODS)
     if f.imported:
@@ -234,11 +234,13 @@ def internal(f: Facts) -> Answer:
         )
     if is_nested(f.study):
         return Answer(REPORTED, (*where, "table search_nested"), "on patients that neither the search nor training saw")
-    chosen = "; hyper-parameters were chosen on patients of this cohort (optimistic)" if optimistic(f.study) else ""
+    chosen = (
+        "; hyper-parameters were chosen on patients of this cohort (optimistic)" if optimism_warning(f.study) else ""
+    )
     return Answer(REPORTED, where, f"on patients that training never saw{chosen}")
 
 
-def external(f: Facts) -> Answer:
+def external(f: ChecklistFacts) -> Answer:
     """External testing: known where a part of the cohort was set aside by a property."""
     p = f.study.settings.protocol
     by = p.fold_column or p.test_where

@@ -51,7 +51,7 @@ def works() -> dict[str, dict[str, Any]]:
     return read_toml(WORKS) | {OWN: own}
 
 
-def cited(texts: Iterable[str]) -> list[str]:
+def cited_keys(texts: Iterable[str]) -> list[str]:
     """Return the keys that texts cite, each once, in the order of their first citation."""
     groups = (group for text in texts for group in CITATION.findall(text))
     return list(dict.fromkeys(key.strip().removeprefix("@") for group in groups for key in group.split(";")))
@@ -59,10 +59,10 @@ def cited(texts: Iterable[str]) -> list[str]:
 
 def numbering(texts: Iterable[str]) -> dict[str, int]:
     """Return the numbers of the cited works, from 1, in the order of their first citation."""
-    return {key: number for number, key in enumerate(cited(texts), start=1)}
+    return {key: number for number, key in enumerate(cited_keys(texts), start=1)}
 
 
-def needed(study: StoredStudy) -> list[str]:
+def needed_keys(study: StoredStudy) -> list[str]:
     """Return the keys a paper on this study has to cite whatever its text says: data set, backbone, software."""
     keys = [*dataset(study.cohort.name, study.imported), *(() if study.imported else backbones(study))]
     keys += list(SOFTWARE.values())

@@ -36,7 +36,7 @@ def calibrated_on(study: StoredStudy) -> str:
     return "inner out-of-fold predictions for training patients" if is_nested(study) else "validation patients"
 
 
-def measure(study: StoredStudy) -> str:
+def value_name(study: StoredStudy) -> str:
     """Return what the value of a trial is called, on axes and in tables."""
     return "Validation ROC-AUC" if is_flat(study) else "Inner validation ROC-AUC"
 
@@ -71,7 +71,7 @@ def hole_text(hole: Hole) -> str:
     return f"`{hole.key}` ({range_text(hole)})"
 
 
-def declared(study: StoredStudy) -> dict[str, Hole]:
+def declared_space(study: StoredStudy) -> dict[str, Hole]:
     """Return the settings that a study declares to search, by key."""
     search = study.settings.search
     return {hole.key: hole for hole in parsed(search.space)} if search is not None else {}
@@ -80,7 +80,7 @@ def declared(study: StoredStudy) -> dict[str, Hole]:
 def keys_of(study: StoredStudy) -> list[str]:
     """Return the keys that were searched, in the order of the space: those of the trials, or, before there is any, all."""
     found = study.searched.keys if study.searched is not None else []
-    return in_order(found, declared(study)) or list(declared(study))
+    return in_order(found, declared_space(study)) or list(declared_space(study))
 
 
 def in_order(keys: Sequence[str], space: Mapping[str, Hole]) -> list[str]:
@@ -107,7 +107,7 @@ def place(study: StoredStudy, fold: int) -> str:
     return "all folds" if is_flat(study) else "whole cohort"
 
 
-def planned(study: StoredStudy) -> int:
+def n_planned_searches(study: StoredStudy) -> int:
     """Return how many searches a study asks for."""
     search = study.settings.search
     if search is None:
@@ -199,16 +199,16 @@ def judges(study: StoredStudy) -> str:
     return f"{search.inner_folds} inner folds of {'each' if len(folds) > 1 else 'the'} training part {people}"
 
 
-def numbers(values: Any) -> np.ndarray:
+def cell_numbers(values: Any) -> np.ndarray:
     """Return the numbers of a cell that holds several, (n,) of float; none of an empty cell."""
     return np.asarray([] if values is None or np.ndim(values) == 0 else list(values), dtype=float)
 
 
-def texts(items: Sequence[Any]) -> str:
+def json_numbers(items: Sequence[Any]) -> str:
     """Return several numbers as JSON, for files."""
     return json.dumps([float(item) if isinstance(item, float | np.floating) else int(item) for item in items])
 
 
-def parameter(key: str) -> str:
+def parameter_column(key: str) -> str:
     """Return the column of a key in the table of trials."""
     return f"{PARAMETER}{key}"

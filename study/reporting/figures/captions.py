@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from study.reporting.figures.caption_facts import CaptionFacts
 from study.reporting.figures.curves import MOST_LINES, has_lines
-from study.reporting.figures.facts import Facts
 from study.reporting.figures.parts import FEW
 from study.text.format import count, listed
 
@@ -11,7 +11,7 @@ E1 = "E1: these fitted models on new patients"
 E2 = "E2: the procedure trained again on another such cohort"
 
 
-def main(f: Facts, chosen: list[str]) -> str:
+def main(f: CaptionFacts, chosen: list[str]) -> str:
     """Caption of the two-panel figure of some arms."""
     some = f"{len(chosen)} of {f.n_arms} arms, those of the declared contrasts first"
     which = "every arm" if len(chosen) == f.n_arms else some
@@ -29,7 +29,7 @@ def main(f: Facts, chosen: list[str]) -> str:
     )
 
 
-def roc_pr(f: Facts) -> str:
+def roc_pr(f: CaptionFacts) -> str:
     """Caption of the ROC and precision-recall curves."""
     spread = "10th to 90th percentile" if f.n_parts > MOST_LINES else "least to greatest"
     runs = f.n_repeats * f.n_seeds
@@ -47,7 +47,7 @@ def roc_pr(f: Facts) -> str:
     )
 
 
-def contrasts(f: Facts, comparisons: pd.DataFrame, delta: float) -> str:
+def contrasts(f: CaptionFacts, comparisons: pd.DataFrame, delta: float) -> str:
     """Caption of the forest plot of contrasts."""
     methods = listed(list(dict.fromkeys(comparisons["e2_method"])))
     e2 = (
@@ -67,7 +67,7 @@ def contrasts(f: Facts, comparisons: pd.DataFrame, delta: float) -> str:
     )
 
 
-def auc_by_fold(f: Facts) -> str:
+def auc_by_fold(f: CaptionFacts) -> str:
     """Caption of the fold-paired dots."""
     seeds = f", mean over {f.n_seeds} training seeds" if f.n_seeds > 1 else ""
     return (
@@ -78,7 +78,7 @@ def auc_by_fold(f: Facts) -> str:
     )
 
 
-def calibration(f: Facts, *, before: bool) -> str:
+def calibration(f: CaptionFacts, *, before: bool) -> str:
     """Caption of the calibration curves by arm."""
     grey = " Grey: before scaling." if before else ""
     return (
@@ -92,7 +92,7 @@ def calibration(f: Facts, *, before: bool) -> str:
     )
 
 
-def decision(f: Facts, prevalence: float) -> str:
+def decision(f: CaptionFacts, prevalence: float) -> str:
     """Caption of the decision curves."""
     others = " Pale: the other arms." if 1 < f.n_arms <= FEW else ""
     return (
@@ -105,7 +105,7 @@ def decision(f: Facts, prevalence: float) -> str:
     )
 
 
-def confusion(f: Facts) -> str:
+def confusion(f: CaptionFacts) -> str:
     """Caption of the confusion matrices."""
     return (
         f"Confusion matrices, {f.unit} level, {f.tested} ({f.n}), called positive at a probability of 0.5 or more, "
@@ -114,7 +114,7 @@ def confusion(f: Facts) -> str:
     )
 
 
-def risk(f: Facts) -> str:
+def risk(f: CaptionFacts) -> str:
     """Caption of the distributions of probabilities."""
     several = ", the negatives by status" if len(f.negatives) > 1 else ""
     return (
@@ -126,7 +126,7 @@ def risk(f: Facts) -> str:
     )
 
 
-def subgroups(f: Facts, found: pd.DataFrame) -> str:
+def subgroups(f: CaptionFacts, found: pd.DataFrame) -> str:
     """Caption of the forest plot by subgroup."""
     small = (
         " Subgroups with fewer than 10 positive or negative patients were not analysed."

@@ -18,12 +18,12 @@ from study.reporting.figures import (
     forests,
     overview,
     probabilities,
-    search_outcome,
+    search_catalogue,
     training,
 )
-from study.reporting.figures.facts import Facts, facts
+from study.reporting.figures.caption_facts import CaptionFacts, caption_facts
 from study.reporting.figures.flow import flow
-from study.reporting.figures.parts import FEW, Drawn, Looks
+from study.reporting.figures.parts import FEW, FigureAndData, Looks
 from study.reporting.figures.style import looks
 from study.text.format import count
 
@@ -33,13 +33,13 @@ class Drawing:
     """A figure that can be drawn.
 
     Attributes:
-        draw: returns the figure and the numbers behind it, in the journal's size that `style.styled` has set.
+        draw: returns the figure and the numbers behind it, in the journal's size that `style.journal_style` has set.
         title: a few words.
         caption: complete: level, n, estimand of every interval, what lines, bands and dots mean.
         wide: two journal columns.
     """
 
-    draw: Callable[[], Drawn]
+    draw: Callable[[], FigureAndData]
     title: str
     caption: str
     wide: bool
@@ -53,13 +53,13 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
     known = looks([*study.settings.arms, BASELINE])
     found: dict[str, Drawing] = {}
     if not evaluation.summary.empty:
-        f = facts(study, evaluation)
+        f = caption_facts(study, evaluation)
         found |= dict(_performance(study, evaluation, known, f))
         found |= dict(_comparison(study, evaluation, known, f))
         found |= dict(_probabilities(study, evaluation, known, f))
     if not study.history.empty and not study.imported:
         found |= dict(_training(study, known))
-    for name, draw, title, caption, wide in search_outcome.drawings(study, known):
+    for name, draw, title, caption, wide in search_catalogue.drawings(study, known):
         found[name] = Drawing(draw, title, caption, wide=wide)
     counts, n_patients = study.cohort.flow, study.cohort.n_patients
     if {"listed", "used"} <= set(counts["step"]):
@@ -99,7 +99,7 @@ ORDER = (
 Named = Iterator[tuple[str, Drawing]]
 
 
-def _performance(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Facts) -> Named:
+def _performance(study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts) -> Named:
     scores, summary, unit = evaluation.scores, evaluation.summary, evaluation.unit
     several = summary["arm"].nunique() > 1
     chosen = main_arms(study, summary)
@@ -122,7 +122,7 @@ def main_arms(study: StoredStudy, summary: pd.DataFrame) -> list[str]:
     return [arm for arm in there if arm in first or arm == BASELINE]
 
 
-def _comparison(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Facts) -> Named:
+def _comparison(study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts) -> Named:
     comparisons, delta = evaluation.comparisons, study.settings.protocol.delta
     if len(comparisons):
         forest = partial(forests.contrasts, comparisons, evaluation.per_fold, evaluation.unit, delta)
@@ -133,7 +133,7 @@ def _comparison(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Fac
         yield "subgroups", Drawing(forest, "ROC-AUC by subgroup", captions.subgroups(f, groups), wide=True)
 
 
-def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Facts) -> Named:
+def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts) -> Named:
     scores, unit, reliability = evaluation.scores, evaluation.unit, evaluation.reliability
     scores = scores[scores["arm"].isin(evaluation.summary["arm"].unique())]
     several = evaluation.summary["arm"].nunique() > 1

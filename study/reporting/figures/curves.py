@@ -11,17 +11,17 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from study.reporting.figures.parts import (
     CELL,
     FEW,
-    Drawn,
+    FigureAndData,
     Looks,
+    arms_of,
     columns_of,
     diagonal,
-    drawn,
     fit,
     panel_width,
     small_multiples,
 )
 from study.reporting.figures.parts import unit_square as square
-from study.reporting.figures.style import GUIDE, NORMAL, styled
+from study.reporting.figures.style import GUIDE, NORMAL, journal_style
 from study.text.format import interval
 
 MOST_POINTS = 101
@@ -59,19 +59,19 @@ def precision_of(part: pd.DataFrame) -> Curve:
     return reached[reached > 0], found[reached > 0]
 
 
-def _linear(curve: Curve, at: np.ndarray) -> np.ndarray:
+def _linear_values(curve: Curve, at: np.ndarray) -> np.ndarray:
     """Return a ROC curve just below and just above each rate: (2, n); ties are its slopes, jumps have two values."""
     rates = curve[0] + np.arange(len(curve[0])) * 1e-12
     return np.stack([np.interp(at - 1e-8, rates, curve[1]), np.interp(at + 1e-8, rates, curve[1])])
 
 
-def _stepped(curve: Curve, at: np.ndarray) -> np.ndarray:
+def _step_values(curve: Curve, at: np.ndarray) -> np.ndarray:
     """Return the precision below and above each sensitivity: (2, n); its step function integrates to average precision."""
     below, above = (np.searchsorted(curve[0], at + shift) for shift in (-1e-8, 1e-8))
     return np.stack([curve[1][np.minimum(place, len(curve[1]) - 1)] for place in (below, above)])
 
 
-def averaged(curves: list[Curve], between: Between, ends: tuple[float, float] = (0, 100)) -> pd.DataFrame:
+def average(curves: list[Curve], between: Between, ends: tuple[float, float] = (0, 100)) -> pd.DataFrame:
     """Return the mean of curves over their ordinates at equal abscissae, and their spread.
 
     The area under the mean is the mean of the areas.
@@ -97,17 +97,17 @@ def averaged(curves: list[Curve], between: Between, ends: tuple[float, float] = 
 
 def mean_roc(scores: pd.DataFrame, arm: str, level: str) -> pd.DataFrame:
     """Return the mean ROC curve of an arm: x (false positive rate), mean, low, high."""
-    return averaged([roc_of(part) for part in test_parts(scores, arm, level)], _linear)
+    return average([roc_of(part) for part in test_parts(scores, arm, level)], _linear_values)
 
 
 KINDS: dict[str, tuple[Callable[[pd.DataFrame], Curve], Between, str]] = {
-    "roc": (roc_of, _linear, "roc_auc"),
-    "precision-recall": (precision_of, _stepped, "pr_auc"),
+    "roc": (roc_of, _linear_values, "roc_auc"),
+    "precision-recall": (precision_of, _step_values, "pr_auc"),
 }
 
 
-@styled()
-def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> Drawn:
+@journal_style()
+def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
     """ROC and precision-recall curves, a pair of panels for each arm: test parts thin, mean thick, a band of their spread.
 
     Args:
@@ -119,7 +119,7 @@ def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str
     Returns:
         Data: arm, curve, x, mean, low, high; x is the false positive rate, or the sensitivity.
     """
-    arms = drawn(summary, looks)
+    arms = arms_of(summary, looks)
     texts = {(arm, kind): _area(summary, arm, level, kind, len(arms)) for arm in arms for kind in KINDS}
     figure, panels = _pairs(arms, texts)
     n_parts = max(len(list(test_parts(scores, arm, level))) for arm in arms)
@@ -128,13 +128,13 @@ def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str
     for (arm, kind), axes in panels.items():
         curve_of, between, _ = KINDS[kind]
         curves = [curve_of(part) for part in test_parts(scores, arm, level)]
-        mean = averaged(curves, between, ends)
+        mean = average(curves, between, ends)
         colour = looks[arm].colour
         if len(curves) > 1:
             axes.fill_between(mean["x"], mean["low"], mean["high"], color=colour, alpha=0.15, linewidth=0)
         lines = [curve_of(part) for part in test_parts(scores, arm, level, one_run=True)]
         for curve in lines if has_lines(len(lines), len(arms)) else []:
-            axes.plot(*thinned(curve, kind), color=colour, alpha=0.5, linewidth=0.35)
+            axes.plot(*thin(curve, kind), color=colour, alpha=0.5, linewidth=0.35)
         axes.plot(mean["x"], mean["mean"], color=colour, linewidth=1.3)
         _guide(axes, kind, scores[scores["level"] == level])
         rows.append(mean.assign(arm=arm, curve=kind))
@@ -146,7 +146,7 @@ def has_lines(n_folds: int, n_arms: int) -> bool:
     return 1 < n_folds <= MOST_LINES and n_arms <= FEW
 
 
-def thinned(curve: Curve, kind: str) -> Curve:
+def thin(curve: Curve, kind: str) -> Curve:
     """Return the corners of a curve as it is drawn thin, at most `MOST_CORNERS` steps of it."""
     x, y = curve
     if kind == "roc" and len(x) > 2:

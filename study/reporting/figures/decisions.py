@@ -5,12 +5,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from study.reporting.figures.parts import FEW, Drawn, Looks, columns_of, drawn, key, panel_width, small_multiples
-from study.reporting.figures.style import FAINT, GUIDE, NORMAL, SMALL, styled
+from study.reporting.figures.parts import (
+    FEW,
+    FigureAndData,
+    Looks,
+    arms_of,
+    columns_of,
+    key,
+    panel_width,
+    small_multiples,
+)
+from study.reporting.figures.style import FAINT, GUIDE, NORMAL, SMALL, journal_style
 
 
-@styled()
-def confusion_matrices(confusion: pd.DataFrame, looks: Looks, level: str) -> Drawn:
+@journal_style()
+def confusion_matrices(confusion: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
     """Confusion matrices at calibrated probability 0.5: counts, and shares of the true class.
 
     Args:
@@ -22,7 +31,7 @@ def confusion_matrices(confusion: pd.DataFrame, looks: Looks, level: str) -> Dra
         Data: the lines of `confusion` at this level.
     """
     chosen = confusion[confusion["level"] == level].set_index("arm")
-    arms = drawn(chosen.reset_index(), looks)
+    arms = arms_of(chosen.reset_index(), looks)
     chosen = chosen.loc[arms]
     n_columns = columns_of(len(arms))
     side = min(panel_width(max(n_columns, 2)), 42)
@@ -52,8 +61,8 @@ def _matrix(axes: Axes, matrix: np.ndarray) -> None:
     axes.spines[:].set_visible(False)
 
 
-@styled()
-def decision_curves(decision: pd.DataFrame, looks: Looks, prevalence: float) -> Drawn:
+@journal_style()
+def decision_curves(decision: pd.DataFrame, looks: Looks, prevalence: float) -> FigureAndData:
     """Net benefit by threshold at the declared prevalence, a panel for each arm, with recalling everybody and nobody.
 
     Vickers and Elkin 2006. The other arms stand behind in grey.
@@ -66,7 +75,7 @@ def decision_curves(decision: pd.DataFrame, looks: Looks, prevalence: float) -> 
     Returns:
         Data: the lines of `decision`.
     """
-    arms = drawn(decision, looks)
+    arms = arms_of(decision, looks)
     n_columns = columns_of(len(arms))
     height = min(0.9 * panel_width(max(n_columns, 2)), 55)
     figure, panels = small_multiples(arms, [height], wide=len(arms) > 1, extra=5)

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from study.reporting.figures.parts import Drawn, fit
-from study.reporting.figures.style import NORMAL, NOTICE, canvas, styled, width
+from study.reporting.figures.parts import FigureAndData, fit
+from study.reporting.figures.style import NORMAL, NOTICE, canvas, journal_style, width
 from study.text.format import count
 
 BOXES, LINES = 4, 6
@@ -21,8 +21,8 @@ Content = tuple[list[str], list[str]]
 """Lines of a box: the bold ones, the others."""
 
 
-@styled()
-def flow(counts: pd.DataFrame, n_patients: int, row: str = "image") -> Drawn:
+@journal_style()
+def flow(counts: pd.DataFrame, n_patients: int, row: str = "image") -> FigureAndData:
     """Cohort flow diagram: listed, what was left out, used by status.
 
     Args:

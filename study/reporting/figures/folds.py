@@ -8,16 +8,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from study.reporting.figures.parts import FEW, Drawn, Looks, drawn, extent
-from study.reporting.figures.style import DARK, GUIDE, NORMAL, SMALL, canvas, styled, width
+from study.reporting.figures.parts import FEW, FigureAndData, Looks, arms_of, extent
+from study.reporting.figures.style import DARK, GUIDE, NORMAL, SMALL, canvas, journal_style, width
 from study.text.format import number
 
 MOST_WRITTEN = 24
 """With more folds the grid's values are not written into it."""
 
 
-@styled()
-def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> Drawn:
+@journal_style()
+def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
     """ROC-AUC of every test fold at one level; folds joined across arms; beside them mean and 95 % interval.
 
     Args:
@@ -29,7 +29,7 @@ def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level
     Returns:
         Data: arm, repeat, fold, value (mean over seeds), n_seeds.
     """
-    arms = drawn(summary, looks)
+    arms = arms_of(summary, looks)
     chosen = per_fold[(per_fold["level"] == level) & (per_fold["metric"] == "roc_auc") & per_fold["arm"].isin(arms)]
     data = chosen.groupby(["arm", "repeat", "fold"], sort=False)["value"].agg(["mean", "count"]).reset_index()
     data = data.rename(columns={"mean": "value", "count": "n_seeds"})
@@ -68,8 +68,8 @@ def _mean(axes: Axes, place: float, summary: pd.DataFrame, arm: str, level: str)
     axes.plot(place, value, marker="_", color="black", markersize=5, markeredgewidth=1.2)
 
 
-@styled()
-def study_grid(cells: pd.DataFrame, looks: Looks, level: str) -> Drawn:
+@journal_style()
+def study_grid(cells: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
     """Arms by folds: the mean ROC-AUC of the finished cells, and which are missing.
 
     Args:
@@ -81,7 +81,7 @@ def study_grid(cells: pd.DataFrame, looks: Looks, level: str) -> Drawn:
     Returns:
         Data: arm, fold, n_planned, n_finished, value (mean over finished repeats and seeds).
     """
-    arms, folds = drawn(cells, looks), sorted(cells["fold"].unique())
+    arms, folds = arms_of(cells, looks), sorted(cells["fold"].unique())
     data = (
         cells.groupby(["arm", "fold"], sort=False)
         .agg(n_planned=("finished", "size"), n_finished=("finished", "sum"), value=("value", "mean"))

@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 
 from study.evaluation.groups import SMALLEST_CELL
 from study.evaluation.verdicts import size
-from study.reporting.figures.parts import Drawn, Looks, columns_of, drawn, extent, small_multiples
-from study.reporting.figures.style import DARK, FAINT, GUIDE, MM, NORMAL, SMALL, canvas, styled
+from study.reporting.figures.parts import FigureAndData, Looks, arms_of, columns_of, extent, small_multiples
+from study.reporting.figures.style import DARK, FAINT, GUIDE, MM, NORMAL, SMALL, canvas, journal_style
 from study.stats.comparison import SEEDS_NEEDED
 from study.text.format import difference_interval
 
@@ -24,8 +24,8 @@ ONE_LINE = 40.0
 """A contrast whose label would be wider than this (mm) is written on two lines."""
 
 
-@styled()
-def contrasts(comparisons: pd.DataFrame, per_fold: pd.DataFrame, level: str, delta: float) -> Drawn:
+@journal_style()
+def contrasts(comparisons: pd.DataFrame, per_fold: pd.DataFrame, level: str, delta: float) -> FigureAndData:
     """Forest plot of the declared contrasts: E1 thick, E2 thin, ±δ shaded, a dot for each training seed.
 
     Args:
@@ -134,8 +134,8 @@ def _data(comparisons: pd.DataFrame, seeds: list[pd.Series]) -> pd.DataFrame:
     return data[["first", "second", "what", "seed", "value", *ends, "verdict"]]
 
 
-@styled()
-def subgroups(found: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> Drawn:
+@journal_style()
+def subgroups(found: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
     """ROC-AUC by subgroup, a panel for each arm; the overall value is a line, what was not analysed says so.
 
     Args:
@@ -147,7 +147,7 @@ def subgroups(found: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: s
     Returns:
         Data: the lines of `found`, and overall.
     """
-    arms = drawn(found, looks)
+    arms = arms_of(found, looks)
     groups = found.drop_duplicates(["column", "group"])
     n_columns = columns_of(len(arms))
     pitch = float(np.clip(230 / (-(-len(arms) // n_columns) * (len(groups) + 3)), 2.4, 3.6))

@@ -5,14 +5,14 @@ from sklearn.metrics import auc
 
 from study.reporting.figures.curves import mean_roc, roc_of
 from study.reporting.figures.parts import diagonal, unit_square
-from study.reporting.figures.style import DASHES, OKABE_ITO, canvas, png, styled
+from study.reporting.figures.style import DASHES, OKABE_ITO, canvas, journal_style, png
 from study.text.format import number
 
 HEIGHT = 78.0
 """Of the figure, in mm."""
 
 
-@styled()
+@journal_style()
 def inner_roc(scores: pd.DataFrame, title: str, notice: str) -> bytes:
     """Draw the ROC curve of each inner fold thin and their mean thick; the legend has the AUC of each and their mean.
 

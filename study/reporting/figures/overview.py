@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from study.reporting.figures.curves import mean_roc
-from study.reporting.figures.parts import Drawn, Looks, diagonal, drawn, extent, fit, unit_square
-from study.reporting.figures.probabilities import filled, reach
-from study.reporting.figures.style import NORMAL, SMALL, canvas, styled, width
+from study.reporting.figures.parts import FigureAndData, Looks, arms_of, diagonal, extent, fit, unit_square
+from study.reporting.figures.probabilities import has_enough_units, reach
+from study.reporting.figures.style import NORMAL, SMALL, canvas, journal_style, width
 from study.text.format import interval
 
 N_BINS = 50
@@ -16,8 +16,10 @@ ROW = 4.4
 """Millimetres of an arm's line in the legend, which is its line of the histogram too."""
 
 
-@styled()
-def main(scores: pd.DataFrame, summary: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, level: str) -> Drawn:
+@journal_style()
+def main(
+    scores: pd.DataFrame, summary: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, level: str
+) -> FigureAndData:
     """Two panels: one ROC curve per arm with the table's AUC, and each arm's calibration above its predictions.
 
     Args:
@@ -31,7 +33,7 @@ def main(scores: pd.DataFrame, summary: pd.DataFrame, reliability: pd.DataFrame,
         Data: panel (roc, calibration, histogram), arm, x, y: false positive rate and sensitivity, mean predicted and
         observed share, middle of a bin and its share of the units.
     """
-    arms, units = drawn(summary, looks), scores[scores["level"] == level]
+    arms, units = arms_of(summary, looks), scores[scores["level"] == level]
     upper = reach(units, reliability)
     figure, (left, right, names, strips) = _layout(len(arms))
     diagonal(left)
@@ -74,7 +76,7 @@ def _layout(n_arms: int) -> tuple[Figure, list[Axes]]:
 
 def _calibration(axes: Axes, reliability: pd.DataFrame, arm: str, looks: Looks) -> pd.DataFrame:
     after = reliability[(reliability["arm"] == arm) & (reliability["stage"] == "after")].sort_values("mean_prob")
-    after = after[filled(after)]
+    after = after[has_enough_units(after)]
     colour, dash, marker = looks[arm]
     axes.plot(
         after["mean_prob"],

@@ -12,9 +12,9 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 
-from study.reporting.figures.style import DARK, GUIDE, LARGE, MM, NORMAL, Look, canvas, styled, width
+from study.reporting.figures.style import DARK, GUIDE, LARGE, MM, NORMAL, Look, canvas, journal_style, width
 
-Drawn = tuple[Figure, pd.DataFrame]
+FigureAndData = tuple[Figure, pd.DataFrame]
 Looks = Mapping[str, Look]
 Panels = list[list[Axes]]
 """Axes by arm and by row within an arm's panels."""
@@ -26,7 +26,7 @@ FEW = 6
 CELL = ["repeat", "seed", "fold"]
 
 
-def drawn(frame: pd.DataFrame, looks: Looks) -> list[str]:
+def arms_of(frame: pd.DataFrame, looks: Looks) -> list[str]:
     """Return the arms of a frame in the order of the study's."""
     there = set(frame["arm"]) if "arm" in frame else set()
     return [arm for arm in looks if arm in there]
@@ -42,7 +42,7 @@ def panel_width(n_columns: int, *, wide: bool = True, margin: float = MARGIN) ->
     return (width(wide) - margin) / n_columns - 2.5
 
 
-@styled()
+@journal_style()
 def small_multiples(
     names: list[str],
     heights: list[float],

@@ -5,17 +5,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from study.reporting.figures.parts import (
-    Drawn,
+    FigureAndData,
     Looks,
+    arms_of,
     columns_of,
     diagonal,
-    drawn,
     key,
     panel_width,
     small_multiples,
     unit_square,
 )
-from study.reporting.figures.style import DARK, FAINT, GUIDE, SMALL, styled
+from study.reporting.figures.style import DARK, FAINT, GUIDE, SMALL, journal_style
 
 N_BINS = 25
 LEAST_FILLED = 0.02
@@ -32,8 +32,8 @@ def reach(units: pd.DataFrame, reliability: pd.DataFrame) -> float:
     return 1.0 if greatest > CROWDED else max(np.ceil(10 * greatest) / 10, 0.1)
 
 
-@styled()
-def calibration(scores: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, level: str) -> Drawn:
+@journal_style()
+def calibration(scores: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
     """Observed against predicted share of positives by arm, with intervals, above a histogram of the predictions.
 
     Args:
@@ -45,7 +45,7 @@ def calibration(scores: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, l
     Returns:
         Data: the lines of `reliability` that were drawn.
     """
-    arms, units = drawn(reliability, looks), scores[scores["level"] == level]
+    arms, units = arms_of(reliability, looks), scores[scores["level"] == level]
     upper, side = reach(units, reliability), panel_width(columns_of(len(arms)), wide=len(arms) > 1)
     figure, panels = small_multiples(arms, [min(side, 74), 9], wide=len(arms) > 1, extra=5)
     n_columns = columns_of(len(arms))
@@ -70,7 +70,7 @@ def calibration(scores: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, l
     return figure, pd.concat(shown, ignore_index=True)
 
 
-def filled(bins: pd.DataFrame) -> pd.Series:
+def has_enough_units(bins: pd.DataFrame) -> pd.Series:
     """Return which bins hold enough units to be joined by a line: tied predictions leave a bin with hardly any."""
     return bins["n_units"] >= LEAST_FILLED * bins["n_units"].sum()
 
@@ -86,7 +86,7 @@ def _before(axes: Axes, before: pd.DataFrame, after: pd.DataFrame) -> bool:
 
 def _after(axes: Axes, after: pd.DataFrame, colour: str, marker: str) -> None:
     length = np.stack([after["observed"] - after["low"], after["high"] - after["observed"]])
-    joined = after[filled(after)]
+    joined = after[has_enough_units(after)]
     axes.plot(joined["mean_prob"], joined["observed"], color=colour, linewidth=0.9)
     axes.errorbar(
         after["mean_prob"],
@@ -111,8 +111,8 @@ def _histogram(axes: Axes, probs: pd.Series, upper: float, colour: str) -> None:
     axes.tick_params(labelleft=True)
 
 
-@styled()
-def risk(scores: pd.DataFrame, looks: Looks, level: str, *, name: str = "Calibrated probability") -> Drawn:
+@journal_style()
+def risk(scores: pd.DataFrame, looks: Looks, level: str, *, name: str = "Calibrated probability") -> FigureAndData:
     """Distribution of predicted probabilities by class, and by status where there are several, for every arm.
 
     Van Calster et al. 2025: the distribution of probabilities by outcome belongs to every report.
@@ -127,7 +127,7 @@ def risk(scores: pd.DataFrame, looks: Looks, level: str, *, name: str = "Calibra
         Data: arm, label, status, low, high (of the bin), share (of the class's units), n_units.
     """
     units = scores[(scores["level"] == level) & scores["prob_calibrated"].notna()]
-    arms, groups = drawn(units, looks), _groups(units)
+    arms, groups = arms_of(units, looks), _groups(units)
     upper = (
         1.0 if units["prob_calibrated"].max() > CROWDED else max(np.ceil(10 * units["prob_calibrated"].max()) / 10, 0.1)
     )

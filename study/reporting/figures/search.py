@@ -12,12 +12,12 @@ from matplotlib.ticker import MaxNLocator
 
 from study.design.search_results import PARAMETER
 from study.design.search_space import Hole
-from study.reporting.facts.search_facts import SEARCH, by_fold, in_order, parameter
+from study.reporting.facts.search_facts import SEARCH, by_fold, in_order, parameter_column
 from study.reporting.figures.parts import (
-    Drawn,
+    FigureAndData,
     Looks,
+    arms_of,
     columns_of,
-    drawn,
     entitle,
     extent,
     fit,
@@ -27,7 +27,7 @@ from study.reporting.figures.parts import (
     small_multiples,
 )
 from study.reporting.figures.scales import scale
-from study.reporting.figures.style import DARK, FAINT, GUIDE, NORMAL, Look, canvas, styled, width
+from study.reporting.figures.style import DARK, FAINT, GUIDE, NORMAL, Look, canvas, journal_style, width
 from study.text.setting_labels import label
 
 ROOM = 0.1
@@ -40,8 +40,8 @@ NO_VALUE: dict[str, Any] = COMPLETE | {"marker": "x", "markersize": 2.8, "marker
 WINNER: dict[str, Any] = COMPLETE | {"markersize": 4.6, "markerfacecolor": "none", "markeredgewidth": 0.9}
 
 
-@styled()
-def history(data: pd.DataFrame, looks: Looks, value: str) -> Drawn:
+@journal_style()
+def history(data: pd.DataFrame, looks: Looks, value: str) -> FigureAndData:
     """Value of every trial in the order of the search, one panel an arm; lines: best complete trial so far.
 
     Args:
@@ -52,7 +52,7 @@ def history(data: pd.DataFrame, looks: Looks, value: str) -> Drawn:
     Returns:
         Data: as given.
     """
-    arms = drawn(data, looks)
+    arms = arms_of(data, looks)
     figure, panels = small_multiples(arms, [34.0], wide=len(arms) > 1, extra=5 if len(arms) > 1 else 9)
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
         mine, colour = data[data["arm"] == arm], looks[arm].colour
@@ -106,8 +106,8 @@ def _states(data: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
     return [(name, look) for name, look, there in found if there]
 
 
-@styled()
-def importance(importances: pd.DataFrame, looks: Looks) -> Drawn:
+@journal_style()
+def importance(importances: pd.DataFrame, looks: Looks) -> FigureAndData:
     """Importance of every setting, one panel an arm.
 
     A dot is an outer fold, the bar their mean, a diamond the whole cohort.
@@ -119,7 +119,7 @@ def importance(importances: pd.DataFrame, looks: Looks) -> Drawn:
     Returns:
         Data: arm, repeat, fold, key, importance.
     """
-    arms, folds = drawn(importances, looks), by_fold(importances)
+    arms, folds = arms_of(importances, looks), by_fold(importances)
     means, several = folds.groupby("key")["importance"].mean(), len(folds[SEARCH].drop_duplicates()) > len(arms)
     keys = list(means.sort_values(ascending=False, kind="stable").index)
     names = [fill(label(each), 20, break_on_hyphens=False) for each in keys]
@@ -167,8 +167,10 @@ def _importances(
         )
 
 
-@styled()
-def slices(trials: pd.DataFrame, chosen: pd.DataFrame, looks: Looks, declared: Mapping[str, Hole], value: str) -> Drawn:
+@journal_style()
+def slices(
+    trials: pd.DataFrame, chosen: pd.DataFrame, looks: Looks, declared: Mapping[str, Hole], value: str
+) -> FigureAndData:
     """Value of every trial against each setting, a row of panels for each arm; the winners are ringed.
 
     Args:
@@ -182,7 +184,7 @@ def slices(trials: pd.DataFrame, chosen: pd.DataFrame, looks: Looks, declared: M
         Data: arm, repeat, fold, key, trial, parameter, value, state, default, winner.
     """
     shown = by_fold(trials)
-    arms = drawn(shown, looks)
+    arms = arms_of(shown, looks)
     keys = in_order([c.removeprefix(PARAMETER) for c in shown.columns if c.startswith(PARAMETER)], declared)
     data = _long(shown, chosen, keys)
     scales = {each: scale(data.loc[data["key"] == each, "parameter"], declared.get(each)) for each in keys}
@@ -213,7 +215,7 @@ def _long(shown: pd.DataFrame, chosen: pd.DataFrame, keys: Sequence[str]) -> pd.
     won = set(chosen[["arm", "repeat", "fold", "number"]].itertuples(index=False, name=None))
     winner = [place in won for place in shown[["arm", "repeat", "fold", "number"]].itertuples(index=False, name=None)]
     facts = shown[[*SEARCH, "value", "state", "default"]].assign(trial=shown["order"] + 1, winner=winner)
-    frames = [facts.assign(key=each, parameter=shown[parameter(each)].astype(object)) for each in keys]
+    frames = [facts.assign(key=each, parameter=shown[parameter_column(each)].astype(object)) for each in keys]
     found = pd.concat(frames, ignore_index=True)
     found = found[found["parameter"].notna()].reset_index(drop=True)
     return found[[*SEARCH, "key", "trial", "parameter", "value", "state", "default", "winner"]]
@@ -232,8 +234,8 @@ def _slice(axes: Axes, mine: pd.DataFrame, colour: str) -> None:
     axes.plot(won["at"], won["value"], color="black", zorder=5, **WINNER)
 
 
-@styled()
-def effort(data: pd.DataFrame, looks: Looks, value: str) -> Drawn:
+@journal_style()
+def effort(data: pd.DataFrame, looks: Looks, value: str) -> FigureAndData:
     """Expected best value after n trials, all arms together.
 
     Args:
@@ -244,7 +246,7 @@ def effort(data: pd.DataFrame, looks: Looks, value: str) -> Drawn:
     Returns:
         Data: as given.
     """
-    arms = drawn(data, looks)
+    arms = arms_of(data, looks)
     figure = canvas(58 + 3.2 * -(-len(arms) // 3), wide=False)
     axes = figure.subplots()
     for arm in arms:

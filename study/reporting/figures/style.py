@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from mmbc.errors import ConfigError, nearest
 from mmbc.files import write_atomically
 from study.design.study_file import BASELINE
+from study.reporting.figures.compression import small_png, small_svg
 from study.reporting.figures.journals import JOURNALS
-from study.reporting.figures.shrink import small_png, small_svg
 from study.text.notices import csv
 
 MM = 1 / 25.4
@@ -97,7 +97,7 @@ BASELINE_LOOK = Look("#7F7F7F", (0, (1, 2.2)), "x")
 
 
 @contextmanager
-def styled(journal: str | None = None) -> Iterator[None]:
+def journal_style(journal: str | None = None) -> Iterator[None]:
     """Draw with the project's settings and a journal's widths; the caller's settings are untouched afterwards.
 
     It also decorates functions that draw.
@@ -159,23 +159,23 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
         name: of the files, without suffix.
         notice: a warning that the figure and its data carry, or ''.
     """
-    with styled():
+    with journal_style():
         write_atomically(folder / f"{name}.png", png(figure, notice))
-        write_atomically(folder / f"{name}.pdf", _rendered(figure, "pdf", {"CreationDate": None}))
-        svg = _rendered(figure, "svg", {"Date": None, "Creator": None})
+        write_atomically(folder / f"{name}.pdf", _render(figure, "pdf", {"CreationDate": None}))
+        svg = _render(figure, "svg", {"Date": None, "Creator": None})
         write_atomically(folder / f"{name}.svg", small_svg(svg.decode()).encode())
     table = csv(data, notice)
     write_atomically(folder / f"{name}.csv", table.encode())
 
 
-@styled()
+@journal_style()
 def png(figure: Figure, notice: str) -> bytes:
     """Return a figure as PNG (300 dpi), with a notice if there is one; from now on the figure has it and keeps its layout."""
     if notice:
         _warn(figure, notice)
     figure.draw_without_rendering()  # lays out once; each format would do it again
     figure.set_layout_engine("none")
-    return small_png(_rendered(figure, "png", {"Software": None}), DPI)
+    return small_png(_render(figure, "png", {"Software": None}), DPI)
 
 
 def _warn(figure: Figure, notice: str) -> None:
@@ -210,7 +210,7 @@ def _raise(figure: Figure, by: float) -> None:
         text.set_position((x, 1 - share + share * y))
 
 
-def _rendered(figure: Figure, suffix: str, metadata: dict[str, Any]) -> bytes:
+def _render(figure: Figure, suffix: str, metadata: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=suffix, metadata=metadata)
     return buffer.getvalue()

@@ -4,8 +4,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from study.reporting.figures.parts import CELL, FEW, Drawn, Looks, columns_of, drawn, key, same_limits, small_multiples
-from study.reporting.figures.style import FAINT, GUIDE, styled
+from study.reporting.figures.parts import (
+    CELL,
+    FEW,
+    FigureAndData,
+    Looks,
+    arms_of,
+    columns_of,
+    key,
+    same_limits,
+    small_multiples,
+)
+from study.reporting.figures.style import FAINT, GUIDE, journal_style
 
 CURVES = {
     "loss_accuracy": (("loss", "Log loss"), ("accuracy", "Accuracy")),
@@ -19,8 +29,8 @@ def has_validation(history: pd.DataFrame) -> bool:
     return bool(history["val_loss"].notna().any())
 
 
-@styled()
-def training_curves(history: pd.DataFrame, looks: Looks, which: str) -> Drawn:
+@journal_style()
+def training_curves(history: pd.DataFrame, looks: Looks, which: str) -> FigureAndData:
     """Training and validation values over epochs, one column per arm: mean over fits, band from least to greatest.
 
     Fits that stopped early keep their last value, so that a mean does not jump when one leaves. Fits without a
@@ -34,7 +44,7 @@ def training_curves(history: pd.DataFrame, looks: Looks, which: str) -> Drawn:
     Returns:
         Data: arm, measure, epoch, mean, least, greatest, n_fits.
     """
-    arms, measures = drawn(history, looks), CURVES[which]
+    arms, measures = arms_of(history, looks), CURVES[which]
     n_columns = columns_of(len(arms))
     figure, panels = small_multiples(arms, [26.0] * len(measures), wide=len(arms) > 1, extra=5)
     rows, validated = [], has_validation(history)
@@ -55,8 +65,8 @@ def training_curves(history: pd.DataFrame, looks: Looks, which: str) -> Drawn:
     return figure, pd.concat(rows, ignore_index=True)
 
 
-@styled()
-def generalisation_gap(history: pd.DataFrame, looks: Looks) -> Drawn:
+@journal_style()
+def generalisation_gap(history: pd.DataFrame, looks: Looks) -> FigureAndData:
     """Validation minus training log loss over epochs by arm: mean and range over fits, the other arms behind in grey.
 
     Args:
@@ -66,7 +76,7 @@ def generalisation_gap(history: pd.DataFrame, looks: Looks) -> Drawn:
     Returns:
         Data: arm, epoch, mean, least, greatest, n_fits.
     """
-    arms = drawn(history, looks)
+    arms = arms_of(history, looks)
     gaps = history.assign(gap=history["val_loss"] - history["train_loss"])
     bands = {arm: _band(gaps[gaps["arm"] == arm], "gap") for arm in arms}
     figure, panels = small_multiples(arms, [30.0], wide=len(arms) > 1)

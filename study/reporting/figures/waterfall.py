@@ -11,8 +11,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from study.reporting.figures.parts import Drawn, extent, fit
-from study.reporting.figures.style import DARK, FAINT, GUIDE, LARGE, MM, NORMAL, NOTICE, SMALL, canvas, styled, width
+from study.reporting.figures.parts import FigureAndData, extent, fit
+from study.reporting.figures.style import (
+    DARK,
+    FAINT,
+    GUIDE,
+    LARGE,
+    MM,
+    NORMAL,
+    NOTICE,
+    SMALL,
+    canvas,
+    journal_style,
+    width,
+)
 from study.text.format import difference_interval, interval
 
 RED = "#B00000"
@@ -54,8 +66,8 @@ class Bar:
     nothing: bool = False
 
 
-@styled()
-def waterfall(found: pd.DataFrame, reported: float | None = None) -> Drawn:
+@journal_style()
+def waterfall(found: pd.DataFrame, reported: float | None = None) -> FigureAndData:
     """A panel for each ablation: the honest AUC, a floating bar for each leak, what they give together, and the total.
 
     Whiskers are 95 % intervals: of the two totals, and of each difference, from where its bar starts.

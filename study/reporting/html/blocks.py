@@ -14,7 +14,7 @@ from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 from markdown_it.utils import EnvType, OptionsDict
 
-from study.reporting.html.images import embedded
+from study.reporting.html.images import embed
 
 PART = re.compile(r"(?:[\w-]+\.md)?#([^#]+)|([\w-]+)\.md")
 """A link to a part of this document, or to a file that is a part of it here."""
@@ -128,7 +128,7 @@ def _figure_name(source: object) -> str:
     return path.stem if path.parent.as_posix() in (".", "figures") and path.stem else str(source) or "unnamed"
 
 
-def called(block: Block) -> str:
+def accessible_name(block: Block) -> str:
     """Return what lists and screen readers call a table or figure: its title, or how its caption begins."""
     if block.title is not None:
         return END.split(plain(block.title))[0].rstrip(".")
@@ -169,7 +169,7 @@ def _image(_: RendererHTML, tokens: Sequence[Token], at: int, __: OptionsDict, e
     """Render an image inside a line."""
     name = _figure_name(tokens[at].attrs["src"])
     figures: Mapping[str, bytes] = env["figures"]
-    return embedded(figures.get(name), name, tokens[at].content)
+    return embed(figures.get(name), name, tokens[at].content)
 
 
 def _link(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:

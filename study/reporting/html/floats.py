@@ -7,8 +7,8 @@ from typing import Any
 
 from markdown_it.tree import SyntaxTreeNode
 
-from study.reporting.html.blocks import Block, called, plain, render
-from study.reporting.html.images import embedded
+from study.reporting.html.blocks import Block, accessible_name, plain, render
+from study.reporting.html.images import embed
 
 NUMBER = re.compile(r"[\s\d.,()%<>≤≥=±+−/:-]*")
 """What is left of a cell of numbers without the words between them."""
@@ -106,11 +106,11 @@ def _print_size(columns: list[list[str]]) -> tuple[float, str]:
     whole, narrow = (
         [max(map(_longest(how), column)) for column in columns] for how in (INTERVAL.pattern, r"\S+ to(?= )")
     )
-    if (size := _fitting(whole, PRINTED)) >= WHOLE:
+    if (size := _font_size(whole, PRINTED)) >= WHOLE:
         return min(size, LARGEST), "whole"
-    if (size := _fitting(narrow, PRINTED)) >= READABLE:
+    if (size := _font_size(narrow, PRINTED)) >= READABLE:
         return min(size, LARGEST), "narrow"
-    size = _fitting(narrow, LANDSCAPE)
+    size = _font_size(narrow, LANDSCAPE)
     return max(min(size, LARGEST), LEAST), "broad" if size >= LEAST else "broad crammed"
 
 
@@ -120,13 +120,13 @@ def _longest(unbroken: str) -> Callable[[str], int]:
     return lambda text: max((len(part) for part in parts.findall(text)), default=0)
 
 
-def _fitting(widths: list[int], page: float) -> float:
+def _font_size(widths: list[int], page: float) -> float:
     return page / 25.4 * 72 / sum(CHARACTER * width + PADDING for width in widths)
 
 
 def figure_html(block: Block, name: str, notice: str, env: dict[str, Any]) -> str:
     """Return a figure with its caption, or a visible note in its place."""
-    image = embedded(env["figures"].get(block.figure), block.figure, called(block))
+    image = embed(env["figures"].get(block.figure), block.figure, accessible_name(block))
     caption = _caption(block.note, notice, env)
     sheet = f'<div class="sheet">{image}</div>'
     return f'<figure class="drawing" id="{name}">\n{sheet}\n<figcaption>{caption}</figcaption>\n</figure>'

@@ -13,7 +13,7 @@ PIXELS = {"pt": 96 / 72, "px": 1.0, "": 1.0, "mm": 96 / 25.4, "cm": 96 / 2.54, "
 """CSS pixels by unit."""
 
 
-def embedded(data: bytes | None, name: str, alternative: str) -> str:
+def embed(data: bytes | None, name: str, alternative: str) -> str:
     """Return an `<img>` that holds the file, with its size in CSS pixels; a visible note if there is no file.
 
     Args:
@@ -33,11 +33,11 @@ def embedded(data: bytes | None, name: str, alternative: str) -> str:
     else:
         raise ValueError(f"figure {name!r} is neither SVG nor PNG: it begins with {data[:12]!r}")
     size = f' width="{ENLARGED * width:.0f}" height="{ENLARGED * height:.0f}"' if width and height else ""
-    source = f"{kind};base64,{base64.b64encode(data).decode()}" if kind == "png" else f"{kind},{_quoted(data.decode())}"
+    source = f"{kind};base64,{base64.b64encode(data).decode()}" if kind == "png" else f"{kind},{_quote(data.decode())}"
     return f'<img data-figure="{escape(name)}" alt="{escape(alternative or name)}"{size} src="data:image/{source}">'
 
 
-def _quoted(svg: str) -> str:
+def _quote(svg: str) -> str:
     """Return an SVG as it stands in an address inside double quotes, which is shorter than base64."""
     return quote(re.sub(r'="([^"\']*)"', r"='\1'", svg), safe=" =':;,?+$!*~-._{}|[]^`")
 

@@ -15,7 +15,7 @@ from string import Template
 
 from markdown_it.tree import SyntaxTreeNode
 
-from study.reporting.html.blocks import Block, blocks_of, called, identifiers, parser, plain, render
+from study.reporting.html.blocks import Block, accessible_name, blocks_of, identifiers, parser, plain, render
 from study.reporting.html.floats import figure_html, sentence, table_html
 
 PAGE_IDS = ("page-main", "page-contents", "page-zoom")
@@ -50,7 +50,7 @@ def page(title: str, markdown: str, figures: Mapping[str, bytes], notice: str = 
     return Template(_asset("page.html")).substitute(
         title=escape(title),
         policy=_policy(script),
-        style=style + _running(notice or title),
+        style=style + _running_foot(notice or title),
         script=script,
         contents=_contents(blocks, ids),
         body="\n".join(body),
@@ -70,7 +70,7 @@ def _policy(script: str) -> str:
     )
 
 
-def _running(text: str) -> str:
+def _running_foot(text: str) -> str:
     """Return the rule for the foot of every printed page: text and page number; every special character as its code."""
     quoted = "".join(c if c.isascii() and (c.isalnum() or c == " ") else f"\\{ord(c):x} " for c in text)
     return f'@page {{ @bottom-left {{ content: "{quoted}"; }} }}\n'
@@ -107,17 +107,17 @@ def _contents(blocks: Sequence[Block], ids: Sequence[str]) -> str:
     headings = [(int(b.node.tag[1]), plain(b.node), name) for b, name in named if b.kind == "heading"]
     if headings and headings[0][0] == 1:
         headings = headings[1:]  # the title of the document is no part of it
-    lists = [_nested([entry for entry in headings if entry[0] <= 3])]
+    lists = [_nest([entry for entry in headings if entry[0] <= 3])]
     for kind in ("table", "figure"):
-        entries = [(1, text, name) for b, name in named if b.kind == kind and (text := called(b))]
+        entries = [(1, text, name) for b, name in named if b.kind == kind and (text := accessible_name(b))]
         if entries:
             lists.append(
-                f"<details><summary>{kind.capitalize()}s ({len(entries)})</summary>\n{_nested(entries)}</details>"
+                f"<details><summary>{kind.capitalize()}s ({len(entries)})</summary>\n{_nest(entries)}</details>"
             )
     return "\n".join(part for part in lists if part)
 
 
-def _nested(entries: Sequence[tuple[int, str, str]]) -> str:
+def _nest(entries: Sequence[tuple[int, str, str]]) -> str:
     """Return (level, text, id) as nested lists: an entry belongs to the last one above it."""
     if not entries:
         return ""
@@ -127,6 +127,6 @@ def _nested(entries: Sequence[tuple[int, str, str]]) -> str:
         end = at + 1
         while end < len(entries) and entries[end][0] > max(level, top):
             end += 1
-        items.append(f'<li><a href="#{name}">{escape(text)}</a>{_nested(entries[at + 1 : end])}</li>')
+        items.append(f'<li><a href="#{name}">{escape(text)}</a>{_nest(entries[at + 1 : end])}</li>')
         at = end
     return "<ol>\n" + "\n".join(items) + "\n</ol>"

@@ -37,7 +37,7 @@ OUTLINES = {
 def data(study: StoredStudy) -> str:
     """Source, size and labels of the cohort."""
     sample = [note for note in study.cohort.notes if "--limit-patients" in note]
-    return paragraph("Data", _source(study), _used(study), *sample, _labels(study), _unit(study))
+    return paragraph("Data", _source(study), _rows_used(study), *sample, _labels(study), _unit(study))
 
 
 def _source(study: StoredStudy) -> str:
@@ -60,7 +60,7 @@ def _source(study: StoredStudy) -> str:
     return f"The cohort is {cohort.name}. {fill('source, setting, dates and eligibility criteria.')}"
 
 
-def _used(study: StoredStudy) -> str:
+def _rows_used(study: StoredStudy) -> str:
     """Counts of the rows; the reasons of those left out."""
     images, flow = study.cohort.images, study.cohort.flow
     totals = flow.groupby("step", sort=False)["n_images"].sum()
@@ -171,7 +171,7 @@ def partitions(study: StoredStudy) -> str:
     return paragraph("Partitions", _test_parts(study), _validation(study), _sizes(study), disjoint(study))
 
 
-def _stratified(study: StoredStudy) -> str:
+def _stratification(study: StoredStudy) -> str:
     by = "status and site" if study.cohort.images["site"].notna().any() else "status"
     return f"stratified by {by} (small strata joined)"
 
@@ -200,11 +200,11 @@ def _test_parts(study: StoredStudy) -> str:
     if study.folds.holdout:
         share = f" ({100 * p.holdout:.4g} % of the patients)" if p.holdout else ""
         return (
-            f"Patients were divided at random, {_stratified(study)}, into a test part{share} and a training"
+            f"Patients were divided at random, {_stratification(study)}, into a test part{share} and a training"
             f" part.{again}"
         )
     return (
-        f"Patients, never their images, were assigned at random to {n_folds} folds, {_stratified(study)}. Each fold in"
+        f"Patients, never their images, were assigned at random to {n_folds} folds, {_stratification(study)}. Each fold in"
         f" turn was the test part for a model trained on the others.{again}"
     )
 

@@ -6,7 +6,7 @@ from study.records.stored_study import StoredStudy
 from study.reporting.facts.bibliography import backbone
 from study.reporting.facts.search_facts import is_nested
 from study.reporting.facts.sentences import by_arm, citing, configs, each, fill, has_baseline, paragraph, uses_table
-from study.reporting.methods.search import chosen_before, refitted
+from study.reporting.methods.search import earlier_choice, refit_epochs
 from study.text.format import count, listed
 
 WEIGHTS = {
@@ -57,7 +57,7 @@ def _images(study: StoredStudy) -> str:
     if not found:
         return ""
     return (
-        f"Images went through {each(found, lambda c: _backbone(c.model))}; {each(found, lambda c: _tuned(c.model))}."
+        f"Images went through {each(found, lambda c: _backbone(c.model))}; {each(found, lambda c: _fine_tuning(c.model))}."
         " The last feature map was averaged over its positions."
     )
 
@@ -68,7 +68,7 @@ def _backbone(model: ModelConfig) -> str:
     return f"the backbone `{model.backbone}` of timm{cites} with {weights}"
 
 
-def _tuned(model: ModelConfig) -> str:
+def _fine_tuning(model: ModelConfig) -> str:
     if not model.fine_tuned_blocks:
         return "all of it was frozen, in inference mode"
     stages = "stage" if model.fine_tuned_blocks == 1 else f"{model.fine_tuned_blocks} stages"
@@ -132,7 +132,7 @@ def training(study: StoredStudy) -> str:
         _weighting(found),
         _augmentation(study),
         _seeds(study),
-        chosen_before(study),
+        earlier_choice(study),
     )
 
 
@@ -171,17 +171,17 @@ def _periods(first: int, factor: int) -> str:
 
 def _stopping(study: StoredStudy, found: dict[str, Config]) -> str:
     if not is_nested(study):
-        return f"Training lasted {each(found, _lasted)}."
-    epochs = refitted(study)
+        return f"Training lasted {each(found, _duration)}."
+    epochs = refit_epochs(study)
     lasted = f" ({epochs})" if epochs else ""
     return (
-        f"In the search, on inner folds, training lasted {each(found, _lasted)}. Refits on whole training parts lasted"
+        f"In the search, on inner folds, training lasted {each(found, _duration)}. Refits on whole training parts lasted"
         f" the median of the best epochs of the inner fits{lasted}, without early stopping, and the last weights were"
         " kept."
     )
 
 
-def _lasted(config: Config) -> str:
+def _duration(config: Config) -> str:
     t = config.train
     if t.keep == "last":
         return f"{count(t.max_epochs, 'epoch')} without early stopping, and the last weights were kept"

@@ -2,7 +2,7 @@
 
 from study.design.study_file import Search, Tuned
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.search_facts import declared, hole_text, is_flat, keys_of
+from study.reporting.facts.search_facts import declared_space, hole_text, is_flat, keys_of
 from study.reporting.facts.sentences import fill, paragraph
 from study.text.format import count, listed, span
 
@@ -24,14 +24,14 @@ def search(study: StoredStudy) -> str:
         return ""
     made = _flat(study, study.settings.search) if is_flat(study) else _nested(study, study.settings.search)
     before = (
-        _tuned(study, study.settings.tuned, "The reference configuration was")
+        _tuning(study, study.settings.tuned, "The reference configuration was")
         if study.settings.tuned is not None
         else ""
     )
     return paragraph("Hyper-parameter search", *made, before)
 
 
-def chosen_before(study: StoredStudy) -> str:
+def earlier_choice(study: StoredStudy) -> str:
     """Say in the paragraph on training whether settings were searched, and where."""
     if study.settings.search is not None:
         keys = listed([f"`{key}`" for key in keys_of(study)])
@@ -43,7 +43,7 @@ def chosen_before(study: StoredStudy) -> str:
             " above are those of the reference configuration, the first trial of every search."
         )
     if study.settings.tuned is not None:
-        return _tuned(study, study.settings.tuned, "Hyper-parameters were")
+        return _tuning(study, study.settings.tuned, "Hyper-parameters were")
     return "No hyperparameter was searched in this run. " + fill(
         "how settings were chosen; if on these data, performance is optimistic [@varma2006]."
     )
@@ -70,7 +70,7 @@ def _nested(study: StoredStudy, s: Search) -> list[str]:
             f" {study.settings.unit} level, at the best epoch of each inner fit.{seeds}"
         ),
         PRUNED[s.pruner],
-        _selected(s),
+        _selection(s),
         (
             "It was refitted on the whole training part, for the median of its inner best epochs and without early"
             " stopping."
@@ -81,7 +81,7 @@ def _nested(study: StoredStudy, s: Search) -> list[str]:
             " [@varma2006; @cawley2010])."
         ),
         whole,
-        _described(),
+        _description(),
     ]
 
 
@@ -105,10 +105,10 @@ def _flat(study: StoredStudy, s: Search) -> list[str]:
             f" ROC-AUC at the {study.settings.unit} level, at the best epoch of each fit."
         ),
         PRUNED[s.pruner],
-        _selected(s),
+        _selection(s),
         "The arm was then trained with it, as described above, and tested in the same splits.",
         why,
-        _described(),
+        _description(),
     ]
 
 
@@ -121,7 +121,7 @@ def _sampler(s: Search) -> str:
 
 
 def _space(study: StoredStudy) -> str:
-    found = declared(study)
+    found = declared_space(study)
     searched = keys_of(study)
     texts = [hole_text(hole) for key, hole in found.items() if key in searched or not searched]
     if not texts:
@@ -134,7 +134,7 @@ def _space(study: StoredStudy) -> str:
     return f"Searched {'was' if len(texts) == 1 else 'were'} {listed(texts)}{which}."
 
 
-def _selected(s: Search) -> str:
+def _selection(s: Search) -> str:
     if s.select == "one-se":
         return (
             "Chosen was the trial with the fewest trainable parameters among those within one standard error of the"
@@ -143,14 +143,14 @@ def _selected(s: Search) -> str:
     return "Chosen was the complete trial with the greatest mean, of equal ones that with fewer trainable parameters."
 
 
-def _described() -> str:
+def _description() -> str:
     return (
         "Importances of hyper-parameters are shares of the variance of complete trials (functional ANOVA"
         " [@hutter2014]); the expected best value of fewer trials was computed as by Dodge et al. [@dodge2019]."
     )
 
 
-def _tuned(study: StoredStudy, tuned: Tuned, what: str) -> str:
+def _tuning(study: StoredStudy, tuned: Tuned, what: str) -> str:
     """Say on which cohort settings were searched, and whether its patients are tested here."""
     found = (
         f"{what} fixed before this run by a search on the cohort {tuned.cohort}"
@@ -172,7 +172,7 @@ def _tuned(study: StoredStudy, tuned: Tuned, what: str) -> str:
     return f"{found} {fill('whether patients of this study are in that cohort too.')}"
 
 
-def refitted(study: StoredStudy) -> str:
+def refit_epochs(study: StoredStudy) -> str:
     """Return how many epochs refits were trained for, as far as winners are known: `5 to 12 epochs`."""
     chosen = study.searched.chosen if study.searched is not None else ()
     epochs = [one.epochs for one in chosen if one.epochs is not None and one.fold >= 0]

@@ -17,10 +17,10 @@ from study.reporting.tables.comparisons import (
     comparisons_table,
     variance_table,
 )
-from study.reporting.tables.errors import errors_by_class_table, errors_table
 from study.reporting.tables.latex import latex, latex_document
 from study.reporting.tables.main import main_table
 from study.reporting.tables.markup import markdown, to_csv
+from study.reporting.tables.misclassification import errors_by_class_table, errors_table
 from study.reporting.tables.performance import (
     by_estimand_table,
     levels_table,

@@ -5,7 +5,7 @@ import pandas as pd
 from study.checks.registry import description
 from study.records.finding import NOT_CHECKED, Finding
 from study.records.stored_study import StoredStudy
-from study.reporting.tables.base import PaperTable, nothing
+from study.reporting.tables.base import PaperTable, empty_table
 
 TRACES = "A12"
 
@@ -19,7 +19,7 @@ def audit_table(study: StoredStudy) -> PaperTable:
     """Every check of the audit with its status and evidence."""
     findings = of_report(study)
     if not findings:
-        return nothing("audit")
+        return empty_table("audit")
     data = pd.DataFrame(
         [
             {

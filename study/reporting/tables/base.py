@@ -34,7 +34,7 @@ class PaperTable:
     n_keys: int = 1
 
 
-def nothing(name: str) -> PaperTable:
+def empty_table(name: str) -> PaperTable:
     """Return a table without rows, which is left out of the pack."""
     return PaperTable(name, "", "", pd.DataFrame(), pd.DataFrame())
 
@@ -96,7 +96,7 @@ def sample(evaluation: Evaluation, level: str) -> Sample:
     return Sample(int(first["n_patients"]), len(run), int(run["label"].sum()), int(first["n_images"]))
 
 
-def tested(study: StoredStudy) -> str:
+def prediction_kind(study: StoredStudy) -> str:
     """Return `out-of-fold` or `held-out`, as test predictions are called."""
     return "held-out" if one_split(study) else "out-of-fold"
 
@@ -106,7 +106,7 @@ def one_split(study: StoredStudy) -> bool:
     return study.folds.holdout
 
 
-def averaged(study: StoredStudy) -> str:
+def averaging_note(study: StoredStudy) -> str:
     """Return what the numbers are averages of, or ''."""
     protocol = study.settings.protocol
     runs = {"repeat": protocol.repeats, "seed": protocol.seeds}
@@ -119,12 +119,12 @@ def has_validation(evaluation: Evaluation) -> bool:
     return bool((evaluation.per_fold["metric"] == "specificity_achieved").any()) if len(evaluation.per_fold) else False
 
 
-def calibrated(evaluation: Evaluation) -> str:
+def calibration_word(evaluation: Evaluation) -> str:
     """Return how probabilities are called: `calibrated ` or, without validation predictions to calibrate on, ''."""
     return "calibrated " if has_validation(evaluation) else ""
 
 
-def unfinished(study: StoredStudy, evaluation: Evaluation) -> Mapping[str, str]:
+def unfinished_arms(study: StoredStudy, evaluation: Evaluation) -> Mapping[str, str]:
     """Return the arms without a summary, in order, and why: `not finished (3 of 10 cells)`."""
     done = set() if evaluation.summary.empty else set(evaluation.summary["arm"])
     reasons = {}

@@ -9,12 +9,12 @@ from study.reporting.tables.base import (
     ABSENT,
     PaperTable,
     at_unit,
-    averaged,
-    calibrated,
+    averaging_note,
+    calibration_word,
     cell,
+    empty_table,
     has_validation,
     metric_name,
-    nothing,
     one_split,
 )
 from study.text.format import interval, listed, number, p_value, per_thousand, percentage
@@ -34,11 +34,11 @@ CALIBRATION = (
 def calibration_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """Calibration of every arm, with the ECE that chance alone would show."""
     if evaluation.summary.empty:
-        return nothing("calibration")
+        return empty_table("calibration")
     data = at_unit(evaluation.summary, evaluation)
     data = data[data["metric"].isin(CALIBRATION)]
     if data.empty:
-        return nothing("calibration")
+        return empty_table("calibration")
     known = [metric for metric in CALIBRATION if metric in set(data["metric"])]
     chance = {(row["arm"], row["metric"]): row["expected"] for row in evaluation.expected_ece.to_dict("records")}
     rows = []
@@ -50,10 +50,10 @@ def calibration_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         data = data.merge(evaluation.expected_ece, on=["arm", "metric"], how="left")
     pooled = "" if one_split(study) else ", pooled over folds"
     caption = (
-        f"{evaluation.unit.capitalize()} level, {calibrated(evaluation)}probabilities{pooled}, 95 % intervals (E1). A"
+        f"{evaluation.unit.capitalize()} level, {calibration_word(evaluation)}probabilities{pooled}, 95 % intervals (E1). A"
         " slope of 1 and an intercept or calibration in the large of 0 are ideal; n/a where probabilities are all but"
         " constant. An ECE is biased upwards: the last column is what perfectly calibrated probabilities would"
-        f" show.{averaged(study)}"
+        f" show.{averaging_note(study)}"
     )
     return PaperTable("calibration", "Calibration", caption, data, pd.DataFrame(rows))
 
@@ -62,7 +62,7 @@ def reliability_table(evaluation: Evaluation) -> PaperTable:
     """Observed shares by bin of calibrated probability; the data has the uncalibrated too."""
     data = evaluation.reliability
     if data.empty:
-        return nothing("reliability")
+        return empty_table("reliability")
     shown = pd.DataFrame(
         [
             {
@@ -77,7 +77,7 @@ def reliability_table(evaluation: Evaluation) -> PaperTable:
     )
     before = " The CSV and the workbook also have the probabilities before calibration." * has_validation(evaluation)
     caption = (
-        f"{evaluation.unit.capitalize()} level. Bins of equal size by {calibrated(evaluation)}probability; observed"
+        f"{evaluation.unit.capitalize()} level. Bins of equal size by {calibration_word(evaluation)}probability; observed"
         " share of positives with 95 % interval (E1, Wilson with the patients' design effect). Predictions are counted"
         f" over all repeats and seeds.{before}"
     )
@@ -88,7 +88,7 @@ def decision_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """Net benefit at some thresholds around the declared prevalence; the whole curves are beside the figure."""
     data, prevalence = evaluation.decision, study.settings.protocol.prevalence
     if data.empty or prevalence is None:
-        return nothing("decision")
+        return empty_table("decision")
     rows = []
     around = data[data["threshold"].isin([factor * prevalence for factor in AROUND])]
     for threshold, lines in around.groupby("threshold"):
@@ -107,7 +107,7 @@ def subgroups_table(evaluation: Evaluation) -> PaperTable:
     """AUC by subgroup."""
     data = evaluation.subgroups
     if data.empty or data["value"].notna().sum() == 0:
-        return nothing("subgroups")
+        return empty_table("subgroups")
     rows = []
     for (column, group), lines in data.groupby(["column", "group"], sort=False):
         first = lines.iloc[0]

@@ -68,7 +68,7 @@ def _count_rows(name: str, groups: dict[str, pd.Series], counted: pd.Series) -> 
 
 def _numeric_rows(name: str, groups: dict[str, pd.Series], column: pd.Series, positive: pd.Series) -> list[Row]:
     one, other = column[positive], column[~positive]
-    difference = standardised(one.mean() - other.mean(), one.var(), other.var())
+    difference = standardised_difference(one.mean() - other.mean(), one.var(), other.var())
     return [
         {
             "characteristic": name,
@@ -87,7 +87,7 @@ def _share_rows(
 ) -> list[Row]:
     has = (column == value)[column.notna()]
     one, other = (float(has[mask.reindex(has.index)].mean()) for mask in (positive, ~positive))
-    difference = standardised(one - other, one * (1 - one), other * (1 - other))
+    difference = standardised_difference(one - other, one * (1 - one), other * (1 - other))
     counted = {group: has[mask.reindex(has.index)] for group, mask in groups.items()}
     return [
         {
@@ -101,7 +101,7 @@ def _share_rows(
     ]
 
 
-def standardised(difference: float, variance: float, other_variance: float) -> float:
+def standardised_difference(difference: float, variance: float, other_variance: float) -> float:
     """Return a difference over the pooled standard deviation (Austin 2009), NaN where that is 0."""
     spread = np.sqrt((variance + other_variance) / 2)
     return float(difference / spread) if spread > 0 else float("nan")

@@ -6,7 +6,7 @@ import pandas as pd
 
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
-from study.reporting.tables.base import ABSENT, PaperTable, nothing, sample, unfinished
+from study.reporting.tables.base import ABSENT, PaperTable, empty_table, sample, unfinished_arms
 from study.text.format import count, difference, difference_interval, interval, number, p_value, probability
 
 COLUMNS = (
@@ -27,9 +27,9 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     A contrast whose arms are not both finished has a row that says so.
     """
     if evaluation.summary.empty:
-        return nothing("comparisons")
+        return empty_table("comparisons")
     found = {(row["first"], row["second"]): row for row in evaluation.comparisons.to_dict("records")}
-    missing = unfinished(study, evaluation)
+    missing = unfinished_arms(study, evaluation)
     shown = []
     for first, second in study.settings.protocol.contrasts:
         name = f"{first} minus {second}"
@@ -41,7 +41,7 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
             )
     data = _with_gaps(evaluation.comparisons, study, missing)
     if not shown:
-        return nothing("comparisons")
+        return empty_table("comparisons")
     caption = _caption(study, evaluation)
     if len(shown) > len(found):
         caption += f" p values are adjusted over {count(len(found), 'contrast')} alone until the others are finished."
@@ -110,7 +110,7 @@ def comparisons_by_class_table(evaluation: Evaluation) -> PaperTable:
     """The contrasts against each negative status."""
     data = evaluation.comparisons_by_class
     if data.empty:
-        return nothing("comparisons_by_class")
+        return empty_table("comparisons_by_class")
     text = data.assign(
         Contrast=data["first"] + " minus " + data["second"],
         text=[difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()],
@@ -130,7 +130,7 @@ def by_class_table(evaluation: Evaluation) -> PaperTable:
     """AUC against each negative status and within sites."""
     data = evaluation.contrasts_by_class
     if data.empty:
-        return nothing("auc_by_class")
+        return empty_table("auc_by_class")
     text = data.assign(text=[interval("roc_auc", *v) for v in data[["value", "low", "high"]].to_numpy()])
     shown = text.pivot(index="arm", columns="metric", values="text")
     shown = shown.reindex(index=data["arm"].unique(), columns=data["metric"].unique()).reset_index().fillna(ABSENT)
@@ -149,7 +149,7 @@ def variance_table(evaluation: Evaluation) -> PaperTable:
     """Standard deviations by source."""
     data = evaluation.variance
     if data.empty:
-        return nothing("variance")
+        return empty_table("variance")
     columns = {
         "seed_sd": "Between seeds, one fold",
         "split_sd": "Between splits, one repeat",

@@ -77,7 +77,7 @@ SPECIAL = {
 """A bracket after a line's end would be read as its option, hence the braces."""
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Return text for LaTeX: special characters, mathematical signs; what pdfLaTeX cannot set becomes a question mark."""
     plain = " ".join(unicodedata.normalize("NFC", text).split())
     words = "".join(SPECIAL.get(character) or _letter(character) for character in plain)
@@ -111,15 +111,15 @@ def _panels(table: PaperTable) -> tuple[list[Grid], bool]:
 
 
 def _note(table: PaperTable, notice: str) -> str:
-    warned = rf"\textbf{{{escaped(notice)}.}}" if notice else ""
-    return " ".join(part for part in (escaped(table.caption), warned) if part)
+    warned = rf"\textbf{{{escape(notice)}.}}" if notice else ""
+    return " ".join(part for part in (escape(table.caption), warned) if part)
 
 
 def _floating(table: PaperTable, panels: Sequence[Grid], size: str, note: str) -> str:
     environment = "table" if max(panel.width for panel in panels) <= NARROW else "table*"
     tabulars = "\n\\par\\medskip\n".join(map(_tabular, panels))
     return (
-        f"\\begin{{{environment}}}[!htbp]\n\\centering\n\\caption{{{escaped(table.title)}}}\n\\label{{tab:{table.name}}}\n"
+        f"\\begin{{{environment}}}[!htbp]\n\\centering\n\\caption{{{escape(table.title)}}}\n\\label{{tab:{table.name}}}\n"
         f"\\par\\smallskip\n{size}\n\\setlength{{\\tabcolsep}}{{4pt}}\n{tabulars}\n\\par\\smallskip\n"
         f"\\begin{{minipage}}{{\\linewidth}}\n\\footnotesize\n{note}\n\\end{{minipage}}\n\\end{{{environment}}}\n"
     )
@@ -146,12 +146,12 @@ def _long(table: PaperTable, panels: Sequence[Grid], size: str, note: str) -> st
 
 def _longtable(grid: Grid, table: PaperTable, *, first: bool) -> str:
     """A grid over several pages; panels after the first share its number and caption."""
-    caption = f"\\caption{{{escaped(table.title)}}}\\label{{tab:{table.name}}}\\\\\n" if first else ""
+    caption = f"\\caption{{{escape(table.title)}}}\\label{{tab:{table.name}}}\\\\\n" if first else ""
     again = "" if first else "\\addtocounter{table}{-1}\n"
     head = _head(grid)
     body = _body(grid)
     continued = (
-        f"\\multicolumn{{{len(grid.widths)}}}{{@{{}}l@{{}}}}{{\\emph{{{escaped(table.title)}, continued}}}}\\\\\n"
+        f"\\multicolumn{{{len(grid.widths)}}}{{@{{}}l@{{}}}}{{\\emph{{{escape(table.title)}, continued}}}}\\\\\n"
     )
     return (
         f"{again}\\begin{{longtable}}{{@{{}}{''.join(grid.alignments)}@{{}}}}\n{caption}\\toprule\n{head}\n\\midrule\n\\endfirsthead\n"
@@ -181,8 +181,8 @@ def _is_words(lines: Lines) -> bool:
 def _cell(lines: Lines, side: str, place: str) -> str:
     """A cell; one of several lines is a small tabular of its own, aligned at its top or bottom."""
     if len(lines) == 1:
-        return escaped(lines[0])
-    stacked = r"\\".join(map(escaped, lines))
+        return escape(lines[0])
+    stacked = r"\\".join(map(escape, lines))
     return f"\\begin{{tabular}}[{place}]{{@{{}}{side}@{{}}}}{stacked}\\end{{tabular}}"
 
 
@@ -205,8 +205,8 @@ BODY
 
 def latex_document(tables: Sequence[PaperTable], notice: str, title: str) -> str:
     r"""Return an article that inputs `NAME.tex` of every table from its own folder."""
-    warned = f"\\begin{{center}}\\textbf{{{escaped(notice)}.}}\\end{{center}}\n" if notice else ""
+    warned = f"\\begin{{center}}\\textbf{{{escape(notice)}.}}\\end{{center}}\n" if notice else ""
     inputs = "\n".join(
         ("\\clearpage\n" if _panels(table)[1] else "") + f"\\input{{{table.name}.tex}}" for table in tables
     )
-    return DOCUMENT.replace("TITLE", escaped(title)).replace("BODY", f"{warned}{inputs}".rstrip())
+    return DOCUMENT.replace("TITLE", escape(title)).replace("BODY", f"{warned}{inputs}".rstrip())

@@ -60,7 +60,7 @@ def grids(shown: pd.DataFrame, n_keys: int, width: int) -> list[Grid]:
     stacked = _grid(shown, stacked=True)
     if stacked.width <= width:
         return [stacked]
-    return [_columns(stacked, chosen) for chosen in _dealt(stacked.widths, n_keys, width)]
+    return [_pick_columns(stacked, chosen) for chosen in _deal(stacked.widths, n_keys, width)]
 
 
 def _grid(shown: pd.DataFrame, *, stacked: bool) -> Grid:
@@ -104,7 +104,7 @@ def _header(name: str, cells: Sequence[Lines]) -> Lines:
     return tuple(textwrap.wrap(name, max(widest, longest, LEAST_HEADER), break_long_words=False)) or ("",)
 
 
-def _dealt(widths: Sequence[int], n_keys: int, width: int) -> list[list[int]]:
+def _deal(widths: Sequence[int], n_keys: int, width: int) -> list[list[int]]:
     """Return the columns of each panel, with as even numbers of them as fit."""
     keys, others = list(range(n_keys)), list(range(n_keys, len(widths)))
     room = width - sum(widths[place] + GAP for place in keys)
@@ -116,7 +116,7 @@ def _dealt(widths: Sequence[int], n_keys: int, width: int) -> list[list[int]]:
     return [keys + panel for panel in panels]
 
 
-def _columns(grid: Grid, chosen: Sequence[int]) -> Grid:
+def _pick_columns(grid: Grid, chosen: Sequence[int]) -> Grid:
     header, widths, alignments = (tuple(of[i] for i in chosen) for of in (grid.header, grid.widths, grid.alignments))
     rows = tuple(tuple(row[i] for i in chosen) for row in grid.rows)
     return Grid(header, rows, widths, alignments)  # type: ignore[arg-type]

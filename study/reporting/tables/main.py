@@ -11,14 +11,14 @@ from study.reporting.tables.base import (
     ABSENT,
     PaperTable,
     at_unit,
-    averaged,
+    averaging_note,
     cell,
+    empty_table,
     has_validation,
-    nothing,
     one_split,
+    prediction_kind,
     sample,
-    tested,
-    unfinished,
+    unfinished_arms,
 )
 from study.text.format import interval, number
 
@@ -38,11 +38,11 @@ def main_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     why.
     """
     if evaluation.summary.empty:
-        return nothing("main")
+        return empty_table("main")
     lines = at_unit(evaluation.summary, evaluation)
     by_arm = {str(arm): rows.set_index("metric") for arm, rows in lines.groupby("arm", sort=False)}
     further = _further(study, evaluation)
-    missing = unfinished(study, evaluation)
+    missing = unfinished_arms(study, evaluation)
     order = [arm for arm in dict.fromkeys([*study.settings.arms, *by_arm, *missing]) if arm in by_arm or arm in missing]
     order.sort(key=lambda arm: arm not in study.settings.arms)  # the baseline last; sorting is stable
     shown, data = [], []
@@ -131,7 +131,7 @@ def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> 
     area = "area" if one_split(study) else "mean of within-fold areas"
     parts = [
         (
-            f"{tested(study).capitalize()} predictions of {people}. 95 % intervals for these fitted models on new"
+            f"{prediction_kind(study).capitalize()} predictions of {people}. 95 % intervals for these fitted models on new"
             f" patients (E1), patients as clusters. AUC: {area} under the ROC curve, clustered DeLong"
         ),
         "; within sites: over pairs of the same site, patient bootstrap" if WITHIN in further else "",
@@ -146,7 +146,7 @@ def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> 
         " Calibration slope 1 and intercept 0 are ideal (clustered logistic regression).",
         f" Brier score of the prevalence alone: {number('brier', _of_prevalence(study, evaluation))}.",
         f" {BASELINE}: logistic regression on the clinical columns alone." if _has_baseline(study, evaluation) else "",
-        averaged(study),
+        averaging_note(study),
         f" {remains(study)}" if remains(study) else "",
     ]
     return "".join(parts)

@@ -8,12 +8,12 @@ def markdown(table: PaperTable, notice: str) -> str:
     """Return the table as Markdown: its title, the rounded cells, its caption and the notice."""
     head = [str(column) for column in table.shown.columns]
     lines = [head, ["---"] * len(head), *([str(cell) for cell in line] for line in table.shown.to_numpy().tolist())]
-    body = "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
+    body = "\n".join("| " + " | ".join(map(_escape, line)) + " |" for line in lines)
     caption = " ".join(part for part in (table.caption, f"**{notice}.**" if notice else "") if part)
     return f"**{table.title}**\n\n{body}\n\n{caption}\n"
 
 
-def _escaped(cell: str) -> str:
+def _escape(cell: str) -> str:
     """Return a cell that ends where it should: in its own column and row."""
     return " ".join(cell.replace("\\", "\\\\").replace("|", "\\|").split())
 

@@ -9,15 +9,15 @@ from study.reporting.tables.base import (
     ABSENT,
     PaperTable,
     at_unit,
-    averaged,
-    calibrated,
+    averaging_note,
+    calibration_word,
     cell,
+    empty_table,
     has_validation,
     metric_name,
-    nothing,
     one_split,
+    prediction_kind,
     sample,
-    tested,
 )
 from study.stats.procedure import BOUNDED, PROCEDURE
 from study.text.format import interval, number
@@ -46,7 +46,7 @@ def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> Pap
     data = evaluation.intervals[evaluation.intervals["level"] == level]
     primary = data[data["primary"]]
     if primary.empty:
-        return nothing(f"summary_{level}")
+        return empty_table(f"summary_{level}")
     known = [metric for metric in (*SHOWN, *RESTATED) if metric in set(primary["metric"])]
     shown = pd.DataFrame(
         [
@@ -61,11 +61,11 @@ def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> Pap
         "" if one_split(study) else " AUCs are means of within-fold values, the other metrics are pooled over folds."
     )
     caption = (
-        f"{level.capitalize()} level, {tested(study)} predictions of {tested_here.text(level)}. 95 % intervals for"
+        f"{level.capitalize()} level, {prediction_kind(study)} predictions of {tested_here.text(level)}. 95 % intervals for"
         f" these fitted models on new patients (E1).{pooling} Chance is .5 for ROC-AUC and partial AUC and {chance},"
         " the share of positives, for the PR-AUC. Accuracy, balanced accuracy, F1 and MCC are at"
-        f" {calibrated(evaluation)}probability 0.5. A value without an interval was the same in every"
-        f" replicate.{averaged(study)}{other}{_remarks(primary)}"
+        f" {calibration_word(evaluation)}probability 0.5. A value without an interval was the same in every"
+        f" replicate.{averaging_note(study)}{other}{_remarks(primary)}"
     )
     return PaperTable(f"summary_{level}", f"Performance, {level} level", caption, data, shown)
 
@@ -82,7 +82,7 @@ def levels_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     rows = evaluation.summary[evaluation.summary["metric"].isin(SIDE_BY_SIDE)]
     levels = [level for level in LEVELS if level in set(rows["level"])]
     if len(levels) < 2:
-        return nothing("levels")
+        return empty_table("levels")
     by_arm = dict(list(rows.groupby("arm", sort=False)))
     shown = pd.DataFrame(
         [
@@ -99,7 +99,7 @@ def levels_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     sizes = "; ".join(f"{level} level: {sample(evaluation, level).text(level)}" for level in levels)
     caption = (
         f"Unit of analysis: the {evaluation.unit}, which the label belongs to; the other levels are for comparison with"
-        f" published numbers. {sizes}. 95 % intervals (E1), patients as clusters at every level.{averaged(study)}"
+        f" published numbers. {sizes}. 95 % intervals (E1), patients as clusters at every level.{averaging_note(study)}"
     )
     return PaperTable("levels", "Patient, breast and image level", caption, rows, shown, n_keys=2)
 
@@ -125,7 +125,7 @@ def methods_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     given = "" if study.settings.protocol.seeds > 1 else " E2 is given this training seed."
     caption = (
         f"{evaluation.unit.capitalize()} level, 95 % intervals of the same AUC. E1: the fitted models on new patients;"
-        f" E2: the procedure, trained again on another such cohort.{given}{averaged(study)}"
+        f" E2: the procedure, trained again on another such cohort.{given}{averaging_note(study)}"
     )
     return PaperTable("methods", "ROC-AUC with its interval by method", caption, data, shown)
 
@@ -137,7 +137,7 @@ def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     leading = PROCEDURE if (data["method"] == PROCEDURE).any() else BOUNDED
     fitted, trained = data[data["primary"]], data[data["method"] == leading]
     if trained.empty:
-        return nothing("auc_by_estimand")
+        return empty_table("auc_by_estimand")
     e1, e2 = (
         {row["arm"]: interval("roc_auc", row["value"], row["low"], row["high"]) for row in rows.to_dict("records")}
         for rows in (fitted, trained)
@@ -179,7 +179,7 @@ def operating_points_table(study: StoredStudy, evaluation: Evaluation) -> PaperT
     data = at_unit(evaluation.summary, evaluation)
     data = data[data["metric"].isin(AT_POINTS)]
     if data.empty:
-        return nothing("operating_points")
+        return empty_table("operating_points")
     counts = at_unit(evaluation.confusion, evaluation).set_index("arm")
     known = {metric: name for metric, name in AT_POINTS.items() if metric in set(data["metric"])}
     rows = []
@@ -215,7 +215,7 @@ def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str,
     pooled = "" if one_split(study) else ", pooled over folds"
     people = sample(evaluation, evaluation.unit).text(evaluation.unit)
     return (
-        f"{evaluation.unit.capitalize()} level, {tested(study)} predictions of {people}{pooled}; 95 % intervals (E1),"
+        f"{evaluation.unit.capitalize()} level, {prediction_kind(study)} predictions of {people}{pooled}; 95 % intervals (E1),"
         f" Wilson with the patients' design effect.{thresholds} TP / FP / FN / TN: true and false positives, false and"
         f" true negatives{summed}.{declared}"
     )
@@ -225,7 +225,7 @@ def per_fold_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """Every metric in every fold, at the level of the primary unit; all levels in the CSV."""
     data = evaluation.per_fold
     if data.empty or at_unit(data, evaluation).empty:
-        return nothing("per_fold")
+        return empty_table("per_fold")
     chosen = at_unit(data, evaluation)
     known = [metric for metric in FOLD_SHOWN if metric in set(chosen["metric"])]
     chosen = chosen.assign(text=[number(m, v) for m, v in zip(chosen["metric"], chosen["value"], strict=True)])

@@ -14,21 +14,21 @@ from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import (
     SEARCH,
     by_fold,
+    cell_numbers,
     effort,
     is_flat,
     is_nested,
+    json_numbers,
     judges,
     keys_of,
-    measure,
+    n_planned_searches,
     n_trials,
-    numbers,
     place,
-    planned,
-    texts,
+    value_name,
     value_text,
     winners,
 )
-from study.reporting.tables.base import ABSENT, PaperTable, at_unit, nothing
+from study.reporting.tables.base import ABSENT, PaperTable, at_unit, empty_table
 from study.text.format import count, difference, interval, number, span, tenths, whole
 from study.text.setting_labels import label
 
@@ -36,7 +36,7 @@ from study.text.setting_labels import label
 def chosen_table(study: StoredStudy) -> PaperTable:
     """The winner of every search, one line each; the search on the whole cohort is an arm's last."""
     if study.searched is None or not study.searched.chosen:
-        return nothing("search_chosen")
+        return empty_table("search_chosen")
     order = {arm: number for number, arm in enumerate(study.settings.arms)}
     chosen = sorted(
         study.searched.chosen, key=lambda one: (order.get(one.arm, 99), one.fold == WHOLE, one.repeat, one.fold)
@@ -60,9 +60,9 @@ def _winner(study: StoredStudy, one: Chosen, keys: Sequence[str]) -> dict[str, A
         "trial": one.number,
         **values,
         "epochs": one.epochs,
-        "best_epochs": texts(one.best_epochs),
+        "best_epochs": json_numbers(one.best_epochs),
         "value": one.value,
-        "scores": texts(one.scores),
+        "scores": json_numbers(one.scores),
         "n_trainable": one.n_trainable,
         "reference": one.default,
     }
@@ -76,7 +76,7 @@ def _shown(study: StoredStudy, one: Chosen, keys: Sequence[str], *, several: boo
     best = [int(epoch) for epoch in one.best_epochs]
     row["Best epochs"] = ", ".join(map(str, best)) if len(best) <= 5 else span(min(best), max(best))
     return row | {
-        measure(study): number("roc_auc", one.value),
+        value_name(study): number("roc_auc", one.value),
         "Reference configuration": "yes" if one.default else "no",
     }
 
@@ -85,7 +85,7 @@ def _chosen_caption(study: StoredStudy) -> str:
     search = study.settings.search
     assert search is not None
     assert study.searched is not None
-    found, asked = len(study.searched.chosen), planned(study)
+    found, asked = len(study.searched.chosen), n_planned_searches(study)
     missing = f" {found} of {count(asked, 'search', 'searches')} have a winner so far." if found < asked else ""
     rule = (
         "the trial with the greatest mean"
@@ -116,7 +116,7 @@ def _whole(study: StoredStudy) -> str:
 def agreement_table(study: StoredStudy) -> PaperTable:
     """How far the winners of an arm's folds agree, setting by setting; of a flat search there is one winner, hence nothing."""
     if study.searched is None or not is_nested(study):
-        return nothing("search_agreement")
+        return empty_table("search_agreement")
     rows = [
         row
         for arm in study.settings.arms
@@ -124,7 +124,7 @@ def agreement_table(study: StoredStudy) -> PaperTable:
         if (row := _agreement(study, study.searched, arm, key)) is not None
     ]
     if not rows:
-        return nothing("search_agreement")
+        return empty_table("search_agreement")
     shown = pd.DataFrame(
         [
             {
@@ -204,7 +204,7 @@ COSTS = (
 def cost_table(study: StoredStudy) -> PaperTable:
     """What the search took, by arm and in all; the search on the whole cohort counts too."""
     if study.searched is None or study.searched.trials.empty:
-        return nothing("search_cost")
+        return empty_table("search_cost")
     trials = study.searched.trials
     arms = [arm for arm in study.settings.arms if arm in set(trials["arm"])]
     rows: list[dict[str, Any]] = [{"arm": arm} | _cost(trials[trials["arm"] == arm]) for arm in arms]
@@ -245,7 +245,7 @@ def cost_table(study: StoredStudy) -> PaperTable:
 
 def _cost(trials: pd.DataFrame) -> dict[str, float]:
     states = trials["state"].value_counts()
-    epochs = [numbers(each) for each in trials["epochs"]]
+    epochs = [cell_numbers(each) for each in trials["epochs"]]
     saved = [
         float((limit - done).clip(min=0).sum())
         for state, limit, done in zip(trials["state"], trials["max_epochs"], epochs, strict=True)
@@ -265,7 +265,7 @@ def _cost(trials: pd.DataFrame) -> dict[str, float]:
 def nested_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The out-of-fold ROC-AUC of the whole procedure beside the inner validation ROC-AUC that chose the winners."""
     if study.searched is None or not is_nested(study) or not study.searched.chosen:
-        return nothing("search_nested")
+        return empty_table("search_nested")
     trials, n = study.searched.trials, n_trials(study.searched.trials)
     reached = effort(trials)
     best = reached[reached["n"] == n].set_index("arm")["mean"]

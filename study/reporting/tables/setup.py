@@ -8,9 +8,9 @@ import pandas as pd
 from mmbc.config import Config, TrainConfig
 from study.design.study_file import BASELINE
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.search_facts import declared, is_flat, is_nested, range_text
+from study.reporting.facts.search_facts import declared_space, is_flat, is_nested, range_text
 from study.reporting.facts.sentences import configs as chosen_configs
-from study.reporting.tables.base import ABSENT, PaperTable, nothing
+from study.reporting.tables.base import ABSENT, PaperTable, empty_table
 from study.text.format import count, span, tenths, whole
 from study.text.setting_labels import ALWAYS, ATTENTION, FUSED, IMAGE, STOPPING, TABLE
 
@@ -18,8 +18,8 @@ from study.text.setting_labels import ALWAYS, ATTENTION, FUSED, IMAGE, STOPPING,
 def settings_table(study: StoredStudy) -> PaperTable:
     """The reference configuration's hyper-parameters, and which arms differ from it."""
     if study.imported:
-        return nothing("settings")
-    configs, searched = chosen_configs(study), declared(study)
+        return empty_table("settings")
+    configs, searched = chosen_configs(study), declared_space(study)
     reference = study.settings.config
     rows, shown = [], []
     for key, label in _keys(study, configs).items():
@@ -63,7 +63,7 @@ def _keys(study: StoredStudy, configs: dict[str, Config]) -> dict[str, str]:
         chosen = {
             key: label for key, label in chosen.items() if key == "augment.enabled" or not key.startswith("augment.")
         }
-    changed = [key for arm in study.settings.arms.values() for key in arm.set] + list(declared(study))
+    changed = [key for arm in study.settings.arms.values() for key in arm.set] + list(declared_space(study))
     return chosen | {key: key for key in changed if key not in chosen and "." in key}
 
 
@@ -88,7 +88,7 @@ def _value(config: Config, key: str) -> str:
 def compute_table(study: StoredStudy) -> PaperTable:
     """What the fits of each arm took: seconds, epochs, parameters."""
     if study.imported or not study.records:
-        return nothing("compute")
+        return empty_table("compute")
     rows = [_of_arm(study, arm) for arm in [*study.settings.arms, BASELINE]]
     data = pd.DataFrame([row for row in rows if row["n_planned"]])
     nested = is_nested(study)

@@ -12,9 +12,9 @@ from docx.oxml.ns import nsdecls, qn
 from docx.shared import Cm, Pt, RGBColor
 from docx.text.paragraph import Paragraph
 
-from study.reporting.tables.archive import timeless
 from study.reporting.tables.base import PaperTable, printable
 from study.reporting.tables.layout import Grid, Lines, grids
+from study.reporting.tables.office_files import without_times
 
 FONT = "Times New Roman"
 SIZE, SMALL = 8.0, 7.0
@@ -46,7 +46,7 @@ def word(tables: Sequence[PaperTable], notice: str, title: str) -> bytes:
         _warn(document.add_paragraph(), notice)
     landscape = False
     for number, table in enumerate(tables, start=1):
-        wide, size, panels = fitted(table)
+        wide, size, panels = fit_page(table)
         if wide != landscape:
             document.add_section(WD_SECTION.NEW_PAGE)
             _paper(document, landscape=wide)
@@ -54,10 +54,10 @@ def word(tables: Sequence[PaperTable], notice: str, title: str) -> bytes:
         _add(document, f"Table {number}. {table.title}", table, panels, size, notice)
     out = io.BytesIO()
     document.save(out)
-    return timeless(out.getvalue())
+    return without_times(out.getvalue())
 
 
-def fitted(table: PaperTable) -> tuple[bool, float, list[Grid]]:
+def fit_page(table: PaperTable) -> tuple[bool, float, list[Grid]]:
     """Return whether a table needs a landscape page, the size of its font, and its panels."""
     for landscape, size in ((False, SIZE), (False, SMALL), (True, SIZE), (True, SMALL)):
         side = LONG if landscape else SHORT

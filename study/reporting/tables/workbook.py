@@ -11,8 +11,8 @@ from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
-from study.reporting.tables.archive import timeless
 from study.reporting.tables.base import ABSENT, PaperTable, printable
+from study.reporting.tables.office_files import without_times
 from study.text.format import is_share
 
 TITLE, CAPTION, HEADER = 1, 3, 5
@@ -56,7 +56,7 @@ def workbook(tables: Sequence[PaperTable], notice: str) -> bytes:
         _body(sheet, table.data)
     out = io.BytesIO()
     book.save(out)
-    return timeless(out.getvalue())
+    return without_times(out.getvalue())
 
 
 def _index(sheet: Worksheet, tables: Sequence[PaperTable], names: dict[str, str], notice: str) -> None:

@@ -9,7 +9,7 @@ from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy, without_paths
 from study.reporting.facts.counts import n_positive
 from study.reporting.facts.search_facts import is_nested
-from study.reporting.text.search_results import searched_within
+from study.reporting.text.search_results import search_clause
 from study.stats.comparison import ALPHA, SEEDS_NEEDED
 from study.text.format import count, difference_interval, interval, listed
 
@@ -45,11 +45,11 @@ def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> 
         else count(study.cohort.n_patients, "patient")
     )
     text = (
-        f"{count(len(arms), 'arm')} {'was evaluated' if len(arms) == 1 else 'were compared'}{_described(study, arms)}"
-        f" on a cohort of {rows} ({n_positive(study.cohort.images)} positive), tested {tested(study)}. At the"
+        f"{count(len(arms), 'arm')} {'was evaluated' if len(arms) == 1 else 'were compared'}{_description(study, arms)}"
+        f" on a cohort of {rows} ({n_positive(study.cohort.images)} positive), tested {test_design(study)}. At the"
         f" {evaluation.unit} level the ROC-AUC (E1 95 % interval) was {listed(_aucs(evaluation, arms))}."
     )
-    text += searched_within(study)
+    text += search_clause(study)
     baseline = _aucs(evaluation, [BASELINE])
     if baseline:
         what = " on the clinical columns alone" if study.cohort.features else ""
@@ -71,7 +71,7 @@ def _over_baseline(evaluation: Evaluation) -> str:
     )
 
 
-def _described(study: StoredStudy, arms: Sequence[str]) -> str:
+def _description(study: StoredStudy, arms: Sequence[str]) -> str:
     """Return the arms by name, with what they are made of where it was trained here."""
     if study.imported:
         return f" ({listed(list(arms))})"
@@ -112,7 +112,7 @@ def _too_few(smallest: int) -> str:
     )
 
 
-def tested(study: StoredStudy) -> str:
+def test_design(study: StoredStudy) -> str:
     """Return how the test parts came about, as in `tested out of fold in 5-fold ...`."""
     protocol = study.settings.protocol
     if protocol.test_where:
@@ -155,7 +155,7 @@ def _against(evaluation: Evaluation, row: Mapping[Any, Any]) -> tuple[str, str]:
     if not mine:
         return "", ""
     values = [f"against {r['against']} {difference_interval(r['difference'], r['low'], r['high'])}" for r in mine]
-    verdict, better = _shown(row)
+    verdict, better = _shown_verdict(row)
     opposed = [str(r["against"]) for r in mine if (r["low"] <= 0 if better else r["high"] >= 0)]
     claims = verdict in ("better", "worse", "shown here") and opposed
     which = "no gain" if better else "no loss"
@@ -166,7 +166,7 @@ def _against(evaluation: Evaluation, row: Mapping[Any, Any]) -> tuple[str, str]:
 def lead(study: StoredStudy, row: Mapping[Any, Any]) -> str:
     """Return what a contrast shows in one plain sentence: what is added to what, or which is compared with which."""
     delta = f"±{study.settings.protocol.delta:g}"
-    verdict, better = _shown(row)
+    verdict, better = _shown_verdict(row)
     added = addition(study, str(row["first"]), str(row["second"]))
     if added is not None:
         what, to = added
@@ -192,7 +192,7 @@ def lead(study: StoredStudy, row: Mapping[Any, Any]) -> str:
     }[verdict]
 
 
-def _shown(row: Mapping[Any, Any]) -> tuple[str, bool]:
+def _shown_verdict(row: Mapping[Any, Any]) -> tuple[str, bool]:
     """Return the verdict, `not assessed` divided by what the fitted models show, and whether the first is better."""
     low, high, p = (float(row[key]) for key in ("e1_low", "e1_high", "e1_p_holm"))
     verdict = str(row["verdict"])
@@ -261,7 +261,7 @@ def command(study: StoredStudy, flag: str, value: str) -> str:
     return shlex.join([*words, flag, value])
 
 
-def unfinished(study: StoredStudy) -> str:
+def unfinished_cells(study: StoredStudy) -> str:
     """Say at the top that cells are missing, or ''."""
     absent = [name for name in study.planned if name not in study.records]
     if not absent:

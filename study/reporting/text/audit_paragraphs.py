@@ -8,7 +8,7 @@ from study.reporting.tables.audit import of_report
 from study.text.format import count, listed
 
 
-def brief(study: StoredStudy) -> str:
+def audit_summary(study: StoredStudy) -> str:
     """Return how many checks passed and which did not, by name."""
     findings = of_report(study)
     if not findings:
@@ -19,7 +19,7 @@ def brief(study: StoredStudy) -> str:
     return f"{counted(findings)}." + (f" To know: {names} ({where})." if doubtful else f" All are in the {where}.")
 
 
-def unasked(study: StoredStudy) -> str:
+def automatic_changes(study: StoredStudy) -> str:
     """Return what was done about the faults of the files without being asked, in one paragraph; '' where there was nothing."""
     cohort = study.cohort
     if study.imported or not cohort.images_checked:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from study.design.search_results import WHOLE, Searched
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.search_facts import by_fold, is_flat, is_nested, measure, planned, winners
+from study.reporting.facts.search_facts import by_fold, is_flat, is_nested, n_planned_searches, value_name, winners
 from study.reporting.methods.search import OPTIMISTIC
 from study.text.format import count, difference, listed
 
@@ -14,7 +14,7 @@ def results(study: StoredStudy) -> str:
     if study.settings.search is None:
         return ""
     if study.searched is None or study.searched.trials.empty:
-        return f"Unfinished: none of {count(planned(study), 'search', 'searches')} has a finished trial yet."
+        return f"Unfinished: none of {count(n_planned_searches(study), 'search', 'searches')} has a finished trial yet."
     parts = [
         _progress(study, study.searched),
         _ends(study.searched),
@@ -25,7 +25,7 @@ def results(study: StoredStudy) -> str:
 
 
 def _progress(study: StoredStudy, searched: Searched) -> str:
-    n, asked = len(searched.chosen), planned(study)
+    n, asked = len(searched.chosen), n_planned_searches(study)
     if n >= asked:
         return ""
     return (
@@ -70,7 +70,7 @@ def _gains(study: StoredStudy, searched: Searched) -> str:
     known = [f"{difference(float(gain))} ({arm})" for arm, gain in gains.items() if pd.notna(gain)]
     if not known:
         return ""
-    name = measure(study)
+    name = value_name(study)
     mean = ", mean over the folds" if is_nested(study) else ""
     return (
         f"By the {name[0].lower() + name[1:]} that chose them, winners differed from the reference configuration by"
@@ -78,7 +78,7 @@ def _gains(study: StoredStudy, searched: Searched) -> str:
     )
 
 
-def searched_within(study: StoredStudy) -> str:
+def search_clause(study: StoredStudy) -> str:
     """Return the sentence of the answer on what the numbers include; '' for fixed settings."""
     search = study.settings.search
     if search is None:
@@ -94,7 +94,7 @@ def searched_within(study: StoredStudy) -> str:
     )
 
 
-def optimistic(study: StoredStudy) -> list[str]:
+def optimism_warning(study: StoredStudy) -> list[str]:
     """Return why a study's numbers are optimistic because of a search, as a limitation; none if they are not."""
     if OPTIMISTIC not in study.cohort.notice:
         return []
@@ -106,7 +106,7 @@ def optimistic(study: StoredStudy) -> list[str]:
     ]
 
 
-def of_search(study: StoredStudy) -> list[str]:
+def search_limitations(study: StoredStudy) -> list[str]:
     """Return what a nested search means for the use of its numbers, as a limitation."""
     if not is_nested(study):
         return []

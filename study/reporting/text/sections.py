@@ -12,7 +12,7 @@ from study.evaluation.misclassification import errors_by_unit
 from study.records.stored_study import StoredStudy, without_paths
 from study.reporting.facts.search_facts import calibrated_on, is_nested
 from study.reporting.facts.sentences import configs
-from study.reporting.text.search_results import of_search, optimistic
+from study.reporting.text.search_results import optimism_warning, search_limitations
 from study.text.format import count, interval, listed, number, p_value, span
 
 POOLING_NOTE = 0.01
@@ -248,7 +248,7 @@ def _parameters(counted: pd.Series) -> str:
 def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     """Return everything a reviewer should know before quoting a number, the weightiest first."""
     protocol = study.settings.protocol
-    points = [*evaluation.gaps, *optimistic(study), *(note for note in study.cohort.notes if TELLING in note)]
+    points = [*evaluation.gaps, *optimism_warning(study), *(note for note in study.cohort.notes if TELLING in note)]
     if study.imported:
         points.append(
             "The predictions were made elsewhere: that no model saw its test patients in training is taken from the"
@@ -261,7 +261,7 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         if protocol.fold_column
         else "Nobody from outside this collection was tested: nothing here is about another site or device."
     )
-    points += of_search(study)
+    points += search_limitations(study)
     counts = study.folds.table(study.cohort.images)
     smallest = int(counts.loc[counts["part"] == "test", "n_positive"].min())
     points.append(f"The smallest test part has {count(smallest, 'positive patient')}; fold values vary accordingly.")

@@ -8,9 +8,9 @@ from study.checks.findings import with_findings
 from study.evaluation.evaluation import evaluate
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.reporting.document import report
-from study.reporting.pack import Options, gather
+from study.reporting.pack import Options, gather_content
 from study.reporting.tables.audit import audit_table, remains
-from study.reporting.text.audit_paragraphs import brief, unasked
+from study.reporting.text.audit_paragraphs import audit_summary, automatic_changes
 
 LEFT = "What remains of the outlines: AUC 0.57 (0.50 to 0.64)."
 
@@ -27,23 +27,23 @@ def outlined(stored):
 
 
 def test_one_paragraph_says_what_was_done_without_being_asked(stored):
-    text = unasked(outlined(stored))
+    text = automatic_changes(outlined(stored))
     assert "drawn into 7 images were removed" in text
     assert "3 pixel-identical copies" in text and "1 patient with more than one case is one group" in text
     assert text.endswith("Patients, never images or cases, are divided between training and test.")
     assert "\n" not in text
-    assert unasked(stored) == ""
+    assert automatic_changes(stored) == ""
 
 
 def test_outlines_that_were_kept_were_not_removed(stored):
     study = outlined(stored)
     data = study.settings.data.model_copy(update={"outlines": "keep"})
-    assert "removed" not in unasked(replace(study, settings=study.settings.model_copy(update={"data": data})))
+    assert "removed" not in automatic_changes(replace(study, settings=study.settings.model_copy(update={"data": data})))
 
 
 def test_what_remains_stands_under_every_headline_number(stored):
     study = outlined(stored)
-    content = gather(study, evaluate(study, n_replicates=100), Options(figures=False))
+    content = gather_content(study, evaluate(study, n_replicates=100), Options(figures=False))
     main = next(table for table in content.tables if table.name == "main")
     assert LEFT in main.caption
     text = report(content)
@@ -54,11 +54,11 @@ def test_what_remains_stands_under_every_headline_number(stored):
 
 def test_the_report_counts_the_checks_and_names_those_that_did_not_pass(stored):
     findings = (Finding("A01", PASSED, "x"), Finding("A13", FAILED, "y"), Finding("A30", NOT_CHECKED, "z"))
-    text = brief(replace(stored, findings=findings))
+    text = audit_summary(replace(stored, findings=findings))
     assert text.startswith("1 passed, 1 failed (A13), 1 not checked.") and "A13 image size" in text
     table = audit_table(replace(stored, findings=findings))
     assert table.shown["Status"].tolist() == [PASSED, FAILED, NOT_CHECKED]
-    assert brief(replace(stored, findings=())) == ""
+    assert audit_summary(replace(stored, findings=())) == ""
 
 
 def test_a_study_that_was_run_has_what_its_start_and_its_records_say(stored):

@@ -40,7 +40,7 @@ def test_the_programs_own_entry_agrees_with_citation_cff():
 
 def test_citations_are_found_in_order_and_once():
     texts = ["A [@delong1988; @holm1979] and B [@delong1988].", "C [@wilson1927], no [bracket]."]
-    assert bib.cited(texts) == ["delong1988", "holm1979", "wilson1927"]
+    assert bib.cited_keys(texts) == ["delong1988", "holm1979", "wilson1927"]
     assert bib.numbering(texts) == {"delong1988": 1, "holm1979": 2, "wilson1927": 3}
 
 
@@ -74,8 +74,8 @@ def test_data_sets():
 
 
 def test_what_a_study_needs(stored):
-    keys = bib.needed(stored)
+    keys = bib.needed_keys(stored)
     assert {"tan2019", "liu2020", "deng2009", "paszke2019", "harris2020", bib.OWN} <= set(keys)
     assert "lekamlage2020" not in keys and len(keys) == len(set(keys))
-    imported = bib.needed(type(stored)(**(vars(stored) | {"environment": {"imported": True}})))
+    imported = bib.needed_keys(type(stored)(**(vars(stored) | {"environment": {"imported": True}})))
     assert not {"tan2019", "paszke2019", "wightman2019"} & set(imported)

@@ -13,10 +13,10 @@ from mmbc.errors import ConfigError
 from study.design.study_file import BASELINE, Arm
 from study.evaluation.evaluation import evaluate
 from study.records.stored_study import planned_cells
-from study.reporting.figures import curves, folds, forests, overview, shrink
+from study.reporting.figures import compression, curves, folds, forests, overview
 from study.reporting.figures.catalogue import ORDER, catalogue
 from study.reporting.figures.flow import flow
-from study.reporting.figures.style import JOURNALS, look, looks, save, styled
+from study.reporting.figures.style import JOURNALS, journal_style, look, looks, save
 from study.text.format import interval
 
 FOUR = ["image", "tabular", "concat", "attention"]
@@ -177,7 +177,7 @@ def test_the_files_are_fit_for_print_and_the_same_twice(study, evaluation, tmp_p
 
 @pytest.mark.parametrize("journal", JOURNALS)
 def test_widths_of_journals_reach_every_figure(journal, study, evaluation):
-    with styled(journal):
+    with journal_style(journal):
         for name, drawing in catalogue(study, evaluation).items():
             if name in ("main", "flow", "contrasts", "auc_by_fold", "risk"):
                 figure, _ = drawing.draw()
@@ -185,7 +185,7 @@ def test_widths_of_journals_reach_every_figure(journal, study, evaluation):
 
 
 def test_an_unknown_journal_is_refused():
-    with pytest.raises(ConfigError, match="did you mean 'nature'"), styled("natur"):
+    with pytest.raises(ConfigError, match="did you mean 'nature'"), journal_style("natur"):
         pass
 
 
@@ -215,7 +215,7 @@ def test_areas_under_the_mean_curves_are_the_table_s(study, evaluation):
 
 def test_ties_and_jumps_of_a_roc_curve_by_hand():
     part = pd.DataFrame({"label": [1, 0, 1, 0], "logit": [2.0, 1.0, 1.0, 0.0]})
-    mean = curves.averaged([curves.roc_of(part)], curves._linear)
+    mean = curves.average([curves.roc_of(part)], curves._linear_values)
     assert mean["x"].tolist() == [0, 0, 0.5, 0.5, 1, 1]
     assert mean["mean"].to_numpy() == pytest.approx([0, 0.5, 1, 1, 1, 1], abs=1e-6)
     recall, precision = curves.precision_of(part)
@@ -339,7 +339,7 @@ def test_a_palette_keeps_areas_exactly(tmp_path):
     drawn[:4] = rng.integers(250, 256, (4, 200, 3))
     path = tmp_path / "drawn.png"
     Image.fromarray(drawn).save(path)
-    (tmp_path / "small.png").write_bytes(shrink.small_png(path.read_bytes(), 300))
+    (tmp_path / "small.png").write_bytes(compression.small_png(path.read_bytes(), 300))
     with Image.open(tmp_path / "small.png") as small:
         assert small.mode == "P" and small.getpixel((100, 100)) is not None
         pixels = np.asarray(small.convert("RGB"))
@@ -348,7 +348,7 @@ def test_a_palette_keeps_areas_exactly(tmp_path):
 
 def test_paths_are_written_short():
     svg = '<path d="M 1.23456 2 \nL 1.23456 3.999 \nL 5 4 \nL 6 4 \nL 6 4 \nL 7 8 \n" style="x"/>'
-    assert shrink.small_svg(svg) == '<path d="M1.23 2V4H5H6L7 8" style="x"/>'
+    assert compression.small_svg(svg) == '<path d="M1.23 2V4H5H6L7 8" style="x"/>'
 
 
 def test_captions_say_what_the_numbers_rest_on(study, evaluation):

@@ -9,7 +9,7 @@ import pytest
 from mmbc.data.tables.columns import Feature
 from study.design.study_file import Arm, load
 from study.evaluation.evaluation import Evaluation
-from study.reporting.facts.bibliography import bibtex, cited, numbering, works
+from study.reporting.facts.bibliography import bibtex, cited_keys, numbering, works
 from study.reporting.facts.sentences import FILL, by_arm
 from study.reporting.methods import analysis
 from study.reporting.methods.chapter import methods, to_latex, to_markdown
@@ -71,7 +71,7 @@ def test_every_citation_is_in_the_bibliography(evaluated):
             dataclasses.replace(stored, cohort=cohort(stored, name="mini-ddsm-v2", notice="", n_outlined=3)), evaluation
         ),
     ):
-        keys = cited(text)
+        keys = cited_keys(text)
         assert keys and set(keys) <= set(works())
         assert bibtex(keys).count("@") >= len(keys)
 

@@ -11,7 +11,7 @@ import pytest
 
 from study.evaluation.evaluation import evaluate
 from study.reporting.document import places, report, supplement
-from study.reporting.pack import Options, gather, write_pack
+from study.reporting.pack import Options, gather_content, write_pack
 from study.reporting.tables import markdown
 from study.stats.procedure import PROCEDURE
 from study.text import format as shown
@@ -59,7 +59,7 @@ def with_seeds(stored, n_seeds, gain=0.0):
 def written(study, **options):
     """Return the documents of a study and its tables as Markdown, without figures."""
     evaluation = evaluate(study, n_replicates=100)
-    content = gather(study, evaluation, Options(figures=False, **options))
+    content = gather_content(study, evaluation, Options(figures=False, **options))
     tables = {f"tables/{table.name}.md": markdown(table, content.notice) for table in content.tables}
     return {"report.md": report(content), "supplement.md": supplement(content), **tables}, evaluation
 
@@ -116,7 +116,7 @@ def test_every_link_and_every_pointer_of_a_checklist_leads_somewhere(pack):
         text = (folder / name).read_text()
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             assert target.startswith("http") or (folder / target).exists(), target
-    there = places(gather(stored, evaluation, OPTIONS))
+    there = places(gather_content(stored, evaluation, OPTIONS))
     for name in ("tripod_ai_2024", "claim_2024"):
         rows = pd.read_csv(folder / "checklists" / f"{name}.csv", dtype=str, keep_default_na=False)
         for status, where in rows[["status", "where"]].to_numpy():

@@ -17,9 +17,9 @@ from study.evaluation.evaluation import Evaluation, evaluate
 from study.records.search_archive import read_searched, write_searched
 from study.records.stored_study import load_study
 from study.reporting.checklists import forms
-from study.reporting.document import filled_checklists, report, supplement
+from study.reporting.document import fill_checklists, report, supplement
 from study.reporting.facts import search_facts
-from study.reporting.facts.bibliography import cited, needed, works
+from study.reporting.facts.bibliography import cited_keys, needed_keys, works
 from study.reporting.facts.sentences import configs
 from study.reporting.figures import search as figures
 from study.reporting.figures.catalogue import ORDER, catalogue
@@ -27,7 +27,7 @@ from study.reporting.figures.scales import scale
 from study.reporting.figures.style import looks
 from study.reporting.methods.chapter import methods
 from study.reporting.numbers import numbers
-from study.reporting.pack import Options, gather
+from study.reporting.pack import Options, gather_content
 from study.reporting.tables import all_tables
 from study.reporting.tables.markup import to_csv
 from study.reporting.tables.search import cost_table
@@ -233,8 +233,8 @@ def documents(evaluated):
 
 def documents_of(study, evaluation):
     """Return both documents, the methods and the checklists."""
-    content = gather(study, evaluation, Options(n_replicates=50, figures=False))
-    lists = {name: frame.set_index("item")["where"] for name, frame in filled_checklists(content).items()}
+    content = gather_content(study, evaluation, Options(n_replicates=50, figures=False))
+    lists = {name: frame.set_index("item")["where"] for name, frame in fill_checklists(content).items()}
     return {
         "report": report(content),
         "supplement": supplement(content),
@@ -445,8 +445,8 @@ def test_the_rules_of_a_search_in_words(plain, rules, there):
         flat(plain, **{k: v for k, v in rules.items() if k != "mode"}) if rules.get("mode") else nested(plain, **rules)
     )
     text = "\n".join(methods(study, Evaluation()))
-    assert there in text and set(cited([text])) <= set(works())
-    assert {"akiba2019", "bergstra2011", "varma2006", "cawley2010", "dodge2019"} <= set(cited([text]))
+    assert there in text and set(cited_keys([text])) <= set(works())
+    assert {"akiba2019", "bergstra2011", "varma2006", "cawley2010", "dodge2019"} <= set(cited_keys([text]))
 
 
 def test_no_whole_cohort_where_none_was_searched(plain):
@@ -635,7 +635,7 @@ def test_a_plain_study_says_nothing_of_a_search(plain, plain_numbers):
     assert not [name for name in tables if "search" in name] and "Searched" not in tables["settings"].shown
     assert "## Hyper-parameter search" not in written["supplement"] and "inner" not in written["supplement"].lower()
     assert "No hyperparameter was searched in this run" in written["methods"] and "akiba2019" not in written["methods"]
-    assert not set(catalogue(plain, plain_numbers)) & SEARCH_FIGURES and "akiba2019" not in needed(plain)
+    assert not set(catalogue(plain, plain_numbers)) & SEARCH_FIGURES and "akiba2019" not in needed_keys(plain)
     assert not [key for key in numbers(plain, plain_numbers) if key.startswith(("selection", "n.trials", "n.searches"))]
 
 

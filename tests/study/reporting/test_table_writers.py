@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.reporting.tables import PaperTable, latex, latex_document, markdown, table_files, to_csv, word, workbook
-from study.reporting.tables.latex import SPECIAL, escaped
+from study.reporting.tables.latex import SPECIAL, escape
 from study.reporting.tables.layout import GAP, alignment, grids
 from study.reporting.tables.workbook import HEADER, SHARE, THREE, P, number_format
 
@@ -91,7 +91,7 @@ def test_any_number_survives_csv(values):
     ],
 )
 def test_latex_escapes(text, expected):
-    assert escaped(text) == expected
+    assert escape(text) == expected
 
 
 def test_latex_has_caption_label_rules_and_the_notice(table):

@@ -9,7 +9,7 @@ from study.design.study_file import BASELINE
 from study.evaluation.evaluation import LEVELS, evaluate
 from study.reporting.tables import all_tables, table_files
 from study.reporting.tables.base import sample
-from study.reporting.tables.cohort import standardised
+from study.reporting.tables.cohort import standardised_difference
 from study.text.format import interval, span, whole
 
 ARMS = ["image", "tabular", "concat", "attention", BASELINE]
@@ -290,8 +290,8 @@ def test_compute_counts_the_fits(whole_study, tables):
 
 
 def test_standardised_difference_by_hand():
-    assert standardised(1.0, 1.0, 3.0) == pytest.approx(1 / 2**0.5)
-    assert pd.isna(standardised(1.0, 0.0, 0.0))
+    assert standardised_difference(1.0, 1.0, 3.0) == pytest.approx(1 / 2**0.5)
+    assert pd.isna(standardised_difference(1.0, 0.0, 0.0))
 
 
 def test_counts_as_text():

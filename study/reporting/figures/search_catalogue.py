@@ -9,10 +9,10 @@ from study.design.search_results import WHOLE, Searched
 from study.records.stored_study import StoredStudy
 from study.reporting.facts import search_facts
 from study.reporting.figures import search
-from study.reporting.figures.parts import Drawn, Looks
+from study.reporting.figures.parts import FigureAndData, Looks
 from study.text.format import count
 
-Named = Iterator[tuple[str, partial[Drawn], str, str, bool]]
+Named = Iterator[tuple[str, partial[FigureAndData], str, str, bool]]
 """Name, what draws it, title, caption, and whether it is two columns wide."""
 
 
@@ -21,7 +21,7 @@ def drawings(study: StoredStudy, known: Looks) -> Named:
     searched = study.searched
     if searched is None or searched.trials.empty:
         return
-    trials, value = searched.trials, search_facts.measure(study)
+    trials, value = searched.trials, search_facts.value_name(study)
     several = trials["arm"].nunique() > 1
     if trials["value"].notna().any():
         draw = partial(search.history, search_facts.history(trials), known, value)
@@ -37,7 +37,7 @@ def drawings(study: StoredStudy, known: Looks) -> Named:
             found["arm"].nunique() > 1,
         )
     if trials["value"].notna().any() and searched.keys:
-        draw = partial(search.slices, trials, _places(searched), known, search_facts.declared(study), value)
+        draw = partial(search.slices, trials, _places(searched), known, search_facts.declared_space(study), value)
         yield "search_slice", draw, "Values tried", slices(study), len(searched.keys) > 1
     reached = search_facts.effort(trials)
     if reached["mean"].notna().any():
@@ -54,7 +54,7 @@ def _places(searched: Searched) -> pd.DataFrame:
 
 def _value(study: StoredStudy) -> str:
     """What the value of a trial is, and of whom."""
-    name = search_facts.measure(study)
+    name = search_facts.value_name(study)
     return f"{name[0].lower() + name[1:]}, {study.settings.unit} level, mean over {search_facts.judges(study)}"
 
 
@@ -94,7 +94,7 @@ def history(study: StoredStudy) -> str:
 
 def importance(study: StoredStudy, found: pd.DataFrame) -> str:
     """Caption of the importances."""
-    name = search_facts.measure(study).removesuffix(" ROC-AUC").lower()
+    name = search_facts.value_name(study).removesuffix(" ROC-AUC").lower()
     flat = search_facts.is_flat(study)
     whole = (
         ""

@@ -13,7 +13,7 @@ from study.text.format import count, listed
 
 
 @dataclass(frozen=True)
-class Facts:
+class CaptionFacts:
     """What captions are made of.
 
     Attributes:
@@ -80,7 +80,7 @@ class Facts:
         return f" (the baseline, {BASELINE}, has one seed)" if self.n_seeds > 1 and self.baseline else ""
 
 
-def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
+def caption_facts(study: StoredStudy, evaluation: Evaluation) -> CaptionFacts:
     """Gather what captions say of a study's scores."""
     unit, scores, summary = evaluation.unit, evaluation.scores, evaluation.summary
     arms = set(summary["arm"])
@@ -89,7 +89,7 @@ def facts(study: StoredStudy, evaluation: Evaluation) -> Facts:
     n_repeats, n_seeds = units["repeat"].nunique(), units["seed"].nunique()
     n_folds = units["fold"].nunique()
     held_out = study.folds.holdout or n_folds == 1
-    return Facts(
+    return CaptionFacts(
         unit=unit,
         n=_n(tested, unit),
         parts=_parts(held_out, n_folds, n_repeats, n_seeds),

@@ -58,10 +58,10 @@ def small_svg(svg: str) -> str:
         return f"{float(number[0]):z.2f}".rstrip("0").rstrip(".")
 
     rounded = COORDINATES.sub(lambda attribute: NUMBER.sub(short, attribute[0]), svg)
-    return _classes(_unwrapped(LINES.sub(lambda path: _compact(path[0]), rounded)))
+    return _classes(_unwrap(LINES.sub(lambda path: _shorten(path[0]), rounded)))
 
 
-def _unwrapped(svg: str) -> str:
+def _unwrap(svg: str) -> str:
     """Return an SVG without indentation, metadata, names that nothing refers to, and groups that say nothing."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\s*\n"', '"', re.sub(r">\s+<", "><", svg))
@@ -81,7 +81,7 @@ def _classes(svg: str) -> str:
     return svg.replace("</style>", f"{rules}</style>", 1)
 
 
-def _compact(path: str) -> str:
+def _shorten(path: str) -> str:
     """Return a path of straight lines with H and V for those along an axis, and without those that lead nowhere."""
     written, last = [], ("", "")
     for step in path.split("\n"):

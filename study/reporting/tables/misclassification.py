@@ -6,7 +6,7 @@ from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.misclassification import errors_by_unit
 from study.evaluation.units import UNIT_KEYS
-from study.reporting.tables.base import ABSENT, PaperTable, nothing
+from study.reporting.tables.base import ABSENT, PaperTable, empty_table
 from study.text.format import probability
 
 LISTED = 10
@@ -17,7 +17,7 @@ def errors_by_class_table(evaluation: Evaluation) -> PaperTable:
     """Units on the wrong side of probability 0.5 by original class, for every arm, and by all arms together."""
     found = evaluation.errors
     if found.empty:
-        return nothing("errors_by_class")
+        return empty_table("errors_by_class")
     units = f"{evaluation.unit.capitalize()}s"
     lines = found.groupby(["status", "label", "arm"], sort=False)["wrong"].agg(["size", "sum", "mean"]).reset_index()
     data = lines.rename(columns={"size": "n", "sum": "wrong", "mean": "share"})
@@ -38,7 +38,7 @@ def errors_table(evaluation: Evaluation) -> PaperTable:
     """The positive and negative units with the worst probabilities, mean over arms and runs."""
     arms = evaluation.errors[evaluation.errors["arm"] != BASELINE] if not evaluation.errors.empty else evaluation.errors
     if arms.empty:
-        return nothing("errors")
+        return empty_table("errors")
     data = errors_by_unit(arms, evaluation.unit).sort_values(
         "distance", ascending=False, kind="stable", ignore_index=True
     )

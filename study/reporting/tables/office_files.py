@@ -8,7 +8,7 @@ WHEN = (2000, 1, 1, 0, 0, 0)
 STAMP = re.compile(rb"(<dcterms:(?:created|modified)[^>]*>)[^<]*(<)")
 
 
-def timeless(data: bytes) -> bytes:
+def without_times(data: bytes) -> bytes:
     """Return the same zip archive (xlsx, docx) with fixed times in its entries and its core properties."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
