@@ -132,17 +132,19 @@ def add_up(rows: Aligned, arm: int, n_patients: int) -> PatientSums:
 def pooled_metrics(weights: Weights, added: PatientSums, prevalence: float | None = None) -> dict[str, np.ndarray]:
     """Return every pooled metric of one run under patient weights (n_draws, n_patients): name -> (n_draws,)."""
     count = {name: (weights @ by_patient).T for name, by_patient in added.counts.items()}
-    found = {metric: compute(count[name]) for metric, (name, compute) in COUNTED.items() if name in count}
+    by_metric = {metric: compute(count[name]) for metric, (name, compute) in COUNTED.items() if name in count}
     n, n_positive = weights @ added.n, weights @ added.n_positive
-    found["brier"], found["log_loss"] = weights @ added.squared / n, weights @ added.log_loss / n
+    by_metric["brier"], by_metric["log_loss"] = weights @ added.squared / n, weights @ added.log_loss / n
     share = n_positive / n
-    found["scaled_brier"] = 1 - metrics.ratio(found["brier"], share * (1 - share))
+    by_metric["scaled_brier"] = 1 - metrics.ratio(by_metric["brier"], share * (1 - share))
     for metric in ERRORS:
-        found[metric] = calibration_error(weights @ added.gaps[metric], weights @ added.sizes[metric])
+        by_metric[metric] = calibration_error(weights @ added.gaps[metric], weights @ added.sizes[metric])
     if prevalence is not None and "flagged" in count:
-        values = predictive_values(found["sensitivity_at_90_specificity"], found["specificity_achieved"], prevalence)
-        found |= dict(zip(RESTATED, values, strict=True))
-    return found
+        values = predictive_values(
+            by_metric["sensitivity_at_90_specificity"], by_metric["specificity_achieved"], prevalence
+        )
+        by_metric |= dict(zip(RESTATED, values, strict=True))
+    return by_metric
 
 
 def within_folds(weights: Weights, rows: Aligned, arm: int) -> dict[str, np.ndarray]:
@@ -277,13 +279,13 @@ def _roc_auc(
 def fold_scores(rows: Aligned, arm: int) -> np.ndarray:
     """Return the within-fold AUCs of one arm: (n_repeats, n_folds, n_seeds)."""
     at = [np.unique(rows.rows[key], return_inverse=True)[1] for key in ("repeat", "fold", "seed")]
-    found = np.full(tuple(int(axis.max()) + 1 for axis in at), np.nan)
+    scores = np.full(tuple(int(axis.max()) + 1 for axis in at), np.nan)
     parts = rows.parts
     for part in np.unique(parts):
         chosen = np.flatnonzero(parts == part)
         v10, _ = auc.placements(rows.labels[chosen], rows.logit[arm, chosen])
-        found[tuple(axis[chosen[0]] for axis in at)] = v10.mean()
-    return found
+        scores[tuple(axis[chosen[0]] for axis in at)] = v10.mean()
+    return scores
 
 
 def _pooled_metric(
@@ -311,8 +313,8 @@ def _calibration(row: ArmLines, rows: Aligned, arm: int) -> Iterator[dict[str, o
     fits = []
     runs = rows.runs
     for run in np.unique(runs):
-        mine = runs == run
-        fits.append(recalibration(rows.labels[mine], rows.prob[arm, mine], rows.patients[mine]))
+        in_run = runs == run
+        fits.append(recalibration(rows.labels[in_run], rows.prob[arm, in_run], rows.patients[in_run]))
     for metric, field in zip(CALIBRATION, ("slope", "intercept", "in_the_large"), strict=True):
         value = float(np.mean([getattr(fit, field) for fit in fits]))
         se = float(np.mean([getattr(fit, f"{field}_se") for fit in fits]))

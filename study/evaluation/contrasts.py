@@ -42,22 +42,22 @@ def compare_arms(
         seed: of the permutations.
     """
     rows = rows.with_both_classes()
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for number, (first, second) in enumerate(contrasts):
         if first in rows.arms and second in rows.arms:
             rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 1, number])))
-            found.append(compare(first, second, pair_of(rows, first, second), weights, rng, delta=delta))
+            comparisons.append(compare(first, second, pair_of(rows, first, second), weights, rng, delta=delta))
     return pd.DataFrame(
         [
             asdict(comparison) | {"sentence": sentence(comparison, delta), "disagreement": disagreement(comparison)}
-            for comparison in judge(found, delta=delta, n_declared=len(contrasts))
+            for comparison in judge(comparisons, delta=delta, n_declared=len(contrasts))
         ]
     )
 
 
 def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Return each contrast against every negative status: first, second, against, difference, low, high, p (E1)."""
-    found = []
+    lines = []
     negatives = sorted(rows.rows.loc[rows.labels == 0, "status"].unique())
     for status in negatives if len(negatives) > 1 else []:
         compared = rows.where((rows.labels == 1) | (rows.rows["status"] == status).to_numpy()).with_both_classes()
@@ -69,7 +69,7 @@ def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFram
                 areas = auc.cross_validated_delong(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
                 difference, se = areas.difference(0, 1)
                 low, high = t_interval(difference, se, areas.df)
-                found.append(
+                lines.append(
                     {
                         "first": first,
                         "second": second,
@@ -80,7 +80,7 @@ def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFram
                         "p": t_p(difference, se, areas.df),
                     }
                 )
-    return pd.DataFrame(found)
+    return pd.DataFrame(lines)
 
 
 def against_baseline(rows: Aligned, declared: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -90,15 +90,15 @@ def against_baseline(rows: Aligned, declared: Sequence[tuple[str, str]]) -> pd.D
     """
     rows = rows.with_both_classes()
     tested = {frozenset(pair) for pair in declared}
-    found = []
+    lines = []
     for arm in rows.arms:
         if BASELINE in rows.arms and arm != BASELINE and frozenset((arm, BASELINE)) not in tested:
             pair = pair_of(rows, arm, BASELINE)
             areas = auc.cross_validated_delong(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
             difference, se = areas.difference(0, 1)
             low, high = t_interval(difference, se, areas.df)
-            found.append({"first": arm, "second": BASELINE, "difference": difference, "low": low, "high": high})
-    return pd.DataFrame(found)
+            lines.append({"first": arm, "second": BASELINE, "difference": difference, "low": low, "high": high})
+    return pd.DataFrame(lines)
 
 
 def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -110,7 +110,7 @@ def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.Da
     """
     rows = rows.with_both_classes()
     pairs = [(first, second) for first, second in contrasts if first in rows.arms and second in rows.arms]
-    found = []
+    lines = []
     for first, second in [(arm, None) for arm in rows.arms] + pairs:
         pair = pair_of(rows, first, second or first)
         areas = auc.cross_validated_delong(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
@@ -122,7 +122,7 @@ def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.Da
         if np.isnan(scores).any():
             continue
         parts = spread(scores, variance)
-        found.append(
+        lines.append(
             {
                 "what": first if second is None else f"{first} minus {second}",
                 "seed_sd": parts.seed**0.5,
@@ -131,4 +131,4 @@ def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.Da
                 **dict(zip(("seed_part", "split_part", "patient_part"), parts.of_mean, strict=True)),
             }
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(lines)

@@ -177,8 +177,8 @@ def _with_pooled(primary: pd.DataFrame, levels: dict[str, Aligned]) -> pd.DataFr
         if metric in functions:
             runs, scores = rows.runs, rows.logit[rows.arms.index(arm)]
             by_run = [
-                functions[metric](np.ones((1, mine.sum())), rows.labels[mine], scores[mine])[0]
-                for mine in (runs == run for run in np.unique(runs))
+                functions[metric](np.ones((1, in_run.sum())), rows.labels[in_run], scores[in_run])[0]
+                for in_run in (runs == run for run in np.unique(runs))
             ]
             value = float(np.mean(by_run))
         values.append(value)

@@ -79,8 +79,8 @@ def subgroup_columns(cohort: Cohort, asked: Sequence[str]) -> dict[str, pd.Serie
             if _column_named(images, name)
         }
     usual = {name: _usual_column(images, name) for name in ("age", "density", "view", "site")}
-    found = {column or name: _categories(images[column], name) for name, column in usual.items() if column}
-    return {name: groups for name, groups in found.items() if groups[groups != UNKNOWN].nunique() > 1}
+    columns = {column or name: _categories(images[column], name) for name, column in usual.items() if column}
+    return {name: groups for name, groups in columns.items() if groups[groups != UNKNOWN].nunique() > 1}
 
 
 def check_subgroups(cohort: Cohort, asked: Sequence[str]) -> None:
@@ -136,13 +136,13 @@ def subgroups(
 
     Columns: arm, column, group, level, n_patients, n_positive, value, low, high, suppressed, interaction_p.
     """
-    found: list[dict[str, object]] = []
+    lines: list[dict[str, object]] = []
     for name, values in columns.items():
         level, group_of = group_by_unit(cohort.images, values, unit)
         rows = levels[level]
         groups = rows.rows[UNIT_KEYS[level]].merge(group_of, on=UNIT_KEYS[level], how="left")["group"]
-        found += _by_group(rows, name, groups.fillna(UNKNOWN), weights)
-    return pd.DataFrame(found)
+        lines += _by_group(rows, name, groups.fillna(UNKNOWN), weights)
+    return pd.DataFrame(lines)
 
 
 def group_by_unit(images: pd.DataFrame, values: pd.Series, unit: str) -> tuple[str, pd.DataFrame]:
@@ -175,15 +175,15 @@ def _by_group(rows: Aligned, column: str, groups: pd.Series, weights: np.ndarray
         if not small:
             concordant, pairs = _pairs_within(inside, np.zeros(len(inside.rows)), weights)
             draws[group] = np.stack([ratio(row, pairs) for row in concordant])
-    found = []
+    by_arm = []
     for arm, name in enumerate(rows.arms):
         p = _interaction([drawn[arm] for drawn in draws.values()])
         for group, line in lines.items():
             value, low, high = float("nan"), float("nan"), float("nan")
             if group in draws:
                 value, (low, high) = float(draws[group][arm, 0]), percentile_interval(draws[group][arm, 1:])
-            found.append({"arm": name, **line, "value": value, "low": low, "high": high, "interaction_p": p})
-    return found
+            by_arm.append({"arm": name, **line, "value": value, "low": low, "high": high, "interaction_p": p})
+    return by_arm
 
 
 def _interaction(draws: list[np.ndarray]) -> float:
@@ -209,7 +209,7 @@ def reliability(rows: Aligned) -> pd.DataFrame:
     Bins hold equal numbers of units. Columns: arm, stage, bin, mean_prob, observed, low, high, n_units (of all runs).
     """
     n_patients = int(rows.patients.max()) + 1
-    found = []
+    lines = []
     for stage, probs in (("before", raw_probs(rows)), ("after", rows.prob)):
         for arm, name in enumerate(rows.arms):
             bins = bin_numbers(probs[arm], N_BINS, "equal-mass")
@@ -221,7 +221,7 @@ def reliability(rows: Aligned) -> pd.DataFrame:
                 )
                 share = clustered_ratio(positive, n)
                 low, high = clustered_wilson(share) if share.n_patients > 1 else (float("nan"), float("nan"))
-                found.append(
+                lines.append(
                     {
                         "arm": name,
                         "stage": stage,
@@ -233,7 +233,7 @@ def reliability(rows: Aligned) -> pd.DataFrame:
                         "n_units": int(inside.sum()),
                     }
                 )
-    return pd.DataFrame(found)
+    return pd.DataFrame(lines)
 
 
 def expected_errors(rows: Aligned, rng: np.random.Generator) -> pd.DataFrame:
@@ -259,7 +259,7 @@ def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd
     thresholds = np.union1d(np.geomspace(lowest, highest, N_THRESHOLDS), around)
     n_patients, positive = weights.shape[1], rows.labels == 1
     n_positive, n_negative = (weights @ np.bincount(rows.patients, side, n_patients) for side in (positive, ~positive))
-    found = []
+    lines = []
     for arm, name in enumerate(rows.arms):
         prob = at_prevalence(np.clip(rows.prob[arm], EDGE, 1 - EDGE), from_prevalence, prevalence)
         hits, alarms = (
@@ -271,7 +271,7 @@ def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd
             draws = net_benefit(sensitivity[:, place], specificity[:, place], prevalence, threshold)
             varied = len(draws) > 1 and np.ptp(draws[1:]) > 0  # nobody recalled in any replicate is no certainty
             low, high = percentile_interval(draws[1:]) if varied else (np.nan, np.nan)
-            found.append(
+            lines.append(
                 {
                     "arm": name,
                     "threshold": float(threshold),
@@ -282,7 +282,7 @@ def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd
                     "method": BOOTSTRAP if varied else NO_INTERVAL,
                 }
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(lines)
 
 
 def _count_calls(

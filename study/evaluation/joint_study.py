@@ -113,14 +113,14 @@ def _check_rows(one: StoredStudy, other: StoredStudy) -> None:
 
 def _check_folds(one: StoredStudy, other: StoredStudy) -> None:
     """Refuse studies whose test parts differ in a repeat that both have."""
-    splits = one.folds.splits, other.folds.splits
+    first, second = one.folds.splits, other.folds.splits
     repeats = min(study.settings.protocol.repeats for study in (one, other))
-    for place in sorted({place for place in [*splits[0], *splits[1]] if place[0] < repeats}):
-        mine, yours = (set(split[place].test) if place in split else set() for split in splits)
-        if mine != yours:
+    for place in sorted({place for place in [*first, *second] if place[0] < repeats}):
+        tested, other_tested = (set(split[place].test) if place in split else set() for split in (first, second))
+        if tested != other_tested:
             raise StudyError(
                 f"{one.name} and {other.name} have different folds: in repeat {place[0]}, fold {place[1]}, "
-                f"{len(mine ^ yours)} patients are tested in one alone: {some(sorted(mine ^ yours), 3)}. Both need the "
+                f"{len(tested ^ other_tested)} patients are tested in one alone: {some(sorted(tested ^ other_tested), 3)}. Both need the "
                 f"same folds (study.cv: --folds results/{one.name}/folds.json)"
             )
 

@@ -13,7 +13,7 @@ def errors_by_arm(rows: Aligned) -> pd.DataFrame:
     of the runs in which the probability was on the other side of 0.5 than the label).
     """
     keys = UNIT_KEYS[rows.level]
-    found = []
+    frames = []
     for arm, name in enumerate(rows.arms):
         frame = rows.rows[[*keys, "status", "site", "label"]].assign(
             arm=name, mean_prob=rows.prob[arm], wrong=rows.calls["called"][arm] != (rows.labels == 1)
@@ -26,17 +26,17 @@ def errors_by_arm(rows: Aligned) -> pd.DataFrame:
             mean_prob=("mean_prob", "mean"),
             wrong=("wrong", "mean"),
         )
-        found.append(by_unit.reset_index())
-    return pd.concat(found, ignore_index=True)
+        frames.append(by_unit.reset_index())
+    return pd.concat(frames, ignore_index=True)
 
 
-def errors_by_unit(found: pd.DataFrame, level: str) -> pd.DataFrame:
+def errors_by_unit(errors: pd.DataFrame, level: str) -> pd.DataFrame:
     """Return one line per unit: in how many arms it is wrong in most runs, and the mean probability over arms.
 
     Columns: the unit's ids, status, site, label, n_wrong, n_arms, mean_prob, distance (of the probability from the
         label).
     """
-    by_unit = found.groupby(UNIT_KEYS[level], sort=True, dropna=False).agg(
+    by_unit = errors.groupby(UNIT_KEYS[level], sort=True, dropna=False).agg(
         status=("status", "first"),
         site=("site", "first"),
         label=("label", "first"),

@@ -281,10 +281,10 @@ def align(units: pd.DataFrame, arms: Sequence[str], level: str, patients: pd.Ind
     seeds = sorted(at_level.loc[at_level["arm"].isin(arms), "seed"].unique())
     frames = []
     for arm in arms:
-        mine = at_level[at_level["arm"] == arm]
-        if mine["seed"].nunique() == 1 and len(seeds) > 1:
-            mine = pd.concat([mine.assign(seed=seed) for seed in seeds])
-        frames.append(mine.sort_values(keys, kind="stable").reset_index(drop=True))
+        of_arm = at_level[at_level["arm"] == arm]
+        if of_arm["seed"].nunique() == 1 and len(seeds) > 1:
+            of_arm = pd.concat([of_arm.assign(seed=seed) for seed in seeds])
+        frames.append(of_arm.sort_values(keys, kind="stable").reset_index(drop=True))
     for arm, frame in zip(arms, frames, strict=True):
         if not frames[0][[*keys, "label"]].equals(frame[[*keys, "label"]]):
             one, other = (set(map(tuple, f[[*keys, "label"]].astype(str).to_numpy())) for f in (frames[0], frame))

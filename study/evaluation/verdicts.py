@@ -10,7 +10,7 @@ from study.text.format import difference, listed, p_equals
 def sentence(c: Comparison, delta: float) -> str:
     """Return the verdict in words, always with a direction, the difference and its interval."""
     verdict = c.verdict
-    found = f"{difference(c.difference)} (E1 95 % interval {_span(c.e1_low, c.e1_high)})"
+    e1 = f"{difference(c.difference)} (E1 95 % interval {_span(c.e1_low, c.e1_high)})"
     e2 = f"E2 95 % interval {_span(c.e2_low, c.e2_high)}"
     if verdict == "not assessed":
         missing = (
@@ -24,22 +24,22 @@ def sentence(c: Comparison, delta: float) -> str:
             f"{c.first} was {direction} {c.second}" if excludes else f"{c.first} and {c.second} could not be told apart"
         )
         return (
-            f"For these fitted models only, {first}: AUC difference {found}, Holm-adjusted {p_equals(c.e1_p_holm)}. "
+            f"For these fitted models only, {first}: AUC difference {e1}, Holm-adjusted {p_equals(c.e1_p_holm)}. "
             f"Whether the procedure differs was not assessed ({missing})."
         )
     if verdict in ("better", "worse"):
         return (
             f"{c.first} is {verdict} than {c.second}, {size((c.e1_low, c.e1_high), (c.e2_low, c.e2_high), delta)}: AUC"
-            f" difference {found}; {e2}, Holm-adjusted {p_equals(c.e2_p_holm)}."
+            f" difference {e1}; {e2}, Holm-adjusted {p_equals(c.e2_p_holm)}."
         )
     if verdict == "equivalent":
         return (
-            f"{c.first} and {c.second} are equivalent within ±{delta:g}: AUC difference {found}; E2 90 % interval "
+            f"{c.first} and {c.second} are equivalent within ±{delta:g}: AUC difference {e1}; E2 90 % interval "
             f"{_span(c.e2_low_90, c.e2_high_90)}."
         )
     if verdict == "non-inferior":
         return (
-            f"{c.first} is not worse than {c.second} by {delta:g} or more: AUC difference {found}; E2 90 % interval "
+            f"{c.first} is not worse than {c.second} by {delta:g} or more: AUC difference {e1}; E2 90 % interval "
             f"{_span(c.e2_low_90, c.e2_high_90)}. That it is better was not shown."
         )
     needed = c.n_patients * ((c.e2_high - c.e2_low) / 2 / delta) ** 2
@@ -49,7 +49,7 @@ def sentence(c: Comparison, delta: float) -> str:
         else ""
     )
     return (
-        f"The comparison of {c.first} with {c.second} is inconclusive: AUC difference {found}, compatible with "
+        f"The comparison of {c.first} with {c.second} is inconclusive: AUC difference {e1}, compatible with "
         f"{difference(c.e2_low)} to {difference(c.e2_high)} ({e2.partition(' interval')[0]}, Holm-adjusted "
         f"{p_equals(c.e2_p_holm)}){about}."
     )
@@ -72,11 +72,13 @@ def disagreement(c: Comparison) -> str:
     }
     e2 = {CORRECTED: c.corrected_p, PROCEDURE: c.procedure_p}
     said |= {f"{name} (E2)": p < ALPHA for name, p in e2.items() if not np.isnan(p)}
-    found, not_found = ([name for name, is_found in said.items() if is_found == side] for side in (True, False))
+    finding, not_finding = ([name for name, is_found in said.items() if is_found == side] for side in (True, False))
     about = []
-    if found and not_found:
-        does, do = (("s", "does") if len(names) == 1 else ("", "do") for names in (found, not_found))
-        about.append(f"Unadjusted at .05, {listed(found)} find{does[0]} a difference; {listed(not_found)} {do[1]} not.")
+    if finding and not_finding:
+        does, do = (("s", "does") if len(names) == 1 else ("", "do") for names in (finding, not_finding))
+        about.append(
+            f"Unadjusted at .05, {listed(finding)} find{does[0]} a difference; {listed(not_finding)} {do[1]} not."
+        )
     if c.p_equivalent > 1 - ALPHA and c.verdict not in ("equivalent", "not assessed"):
         about.append(
             f"The Bayesian correlated t test, from the fold scores alone, gives P(equivalent) = {c.p_equivalent:.2f};"

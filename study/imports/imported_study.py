@@ -138,7 +138,9 @@ def _check_repeat(repeat: int, tested: pd.DataFrame, everybody: set[str], names:
     fold_names = tested["fold"].map(lambda fold: names.get(fold, str(fold)))
     twice = tested.assign(name=fold_names)[tested["patient_id"].duplicated(keep=False)]
     if len(twice):
-        shown = some(f"{patient} (folds {some(mine['name'])})" for patient, mine in twice.groupby("patient_id"))
+        shown = some(
+            f"{patient} (folds {some(of_patient['name'])})" for patient, of_patient in twice.groupby("patient_id")
+        )
         raise LeakageError(
             f"repeat {repeat}: {twice['patient_id'].nunique()} patients are tested in several folds: {shown}. A model"
             " that tested one image of a patient may have been trained on her others; group the folds by patient and"
@@ -219,8 +221,8 @@ def _with_baseline(
 
 def _environment(request: Import, roles: Mapping[str, str], cohort: Cohort, n_rows: int) -> dict[str, Any]:
     about = {"file": request.path.name, "sha256": file_digest(request.path), "n_rows": n_rows, "columns": dict(roles)}
-    found = describe(command=list(request.command), cohort_digest=cohort.digest, store_digest=None, device="none")
-    return found | {"imported": about}
+    environment = describe(command=list(request.command), cohort_digest=cohort.digest, store_digest=None, device="none")
+    return environment | {"imported": about}
 
 
 def _keep(stored: StoredStudy, *, force: bool) -> StoredStudy:

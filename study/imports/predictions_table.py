@@ -53,25 +53,25 @@ def read_predictions(path: Path, data: DataConfig) -> tuple[pd.DataFrame, dict[s
 
 
 def _probabilities(path: Path, values: pd.Series, column: str) -> pd.Series:
-    found = to_numbers(values)
-    bad = values[found.isna() | (found < 0) | (found > 1)]
+    numbers = to_numbers(values)
+    bad = values[numbers.isna() | (numbers < 0) | (numbers > 1)]
     if len(bad):
         shown = some((f"row {row}: {value!r}" for row, value in bad.items()), 5)
         raise CohortError(
             f"{path}: column {column!r} (prob) must hold probabilities of the positive class between 0 and 1;"
             f" {len(bad)} rows do not: {shown}. Scores on another scale become probabilities by 1 / (1 + exp(-score))"
         )
-    return found.astype(float)
+    return numbers.astype(float)
 
 
 def _parts(path: Path, values: pd.Series, column: str) -> pd.Series:
-    found = values.fillna("test").str.lower().map(PART_WORDS)
-    bad = values[found.isna()]
+    parts = values.fillna("test").str.lower().map(PART_WORDS)
+    bad = values[parts.isna()]
     if len(bad):
         raise CohortError(
             f"{path}: column {column!r} (part) is test, validation or train: {some(map(repr, bad.unique()))}"
         )
-    return found
+    return parts
 
 
 def arm_name(name: str) -> str:
@@ -148,8 +148,8 @@ def _check_same(path: Path, rows: pd.DataFrame, columns: Sequence[str]) -> None:
         n_values = rows.groupby("image_id")[column].nunique(dropna=False)
         bad = n_values.index[n_values > 1]
         if len(bad):
-            mine = rows[rows["image_id"] == bad[0]].drop_duplicates(column)
-            shown = ", ".join(f"{value!r} in row {row}" for value, row in mine[[column, "row"]].to_numpy()[:2])
+            of_image = rows[rows["image_id"] == bad[0]].drop_duplicates(column)
+            shown = ", ".join(f"{value!r} in row {row}" for value, row in of_image[[column, "row"]].to_numpy()[:2])
             raise CohortError(
                 f"{path}: column {'label' if column == 'outcome' else column!r} differs between rows of the same image"
                 f" or patient: {bad[0]} has {shown}; {len(bad)} are concerned"
@@ -161,14 +161,16 @@ def number_runs(rows: pd.DataFrame) -> dict[int, str]:
     names: dict[int, str] = {}
     for key in ("repeat", "seed", "fold"):
         values = rows[key].fillna("0").astype(str)
-        found = to_numbers(values)
+        numbers = to_numbers(values)
         order = sorted(
             values.unique(),
-            key=lambda value: (float(found[values == value].iloc[0]), value) if found.notna().all() else (0.0, value),
+            key=lambda value: (
+                (float(numbers[values == value].iloc[0]), value) if numbers.notna().all() else (0.0, value)
+            ),
         )
         number = {value: place for place, value in enumerate(order)}
         rows[key] = values.map(number).astype(int)
-        if key == "fold" and not found.notna().all():
+        if key == "fold" and not numbers.notna().all():
             names = {place: value for value, place in number.items()}
     return names
 
@@ -181,10 +183,12 @@ def check_pairs(rows: pd.DataFrame, fold_names: Mapping[int, str]) -> None:
         repeat, seed, fold, part, image = row
         return f"{image} (repeat {repeat}, seed {seed}, fold {fold_names.get(fold, fold)}, {part})"  # type: ignore[call-overload]
 
-    sets = {str(arm): set(map(tuple, mine[keys].to_numpy().tolist())) for arm, mine in rows.groupby("arm", sort=False)}
+    sets = {
+        str(arm): set(map(tuple, of_arm[keys].to_numpy().tolist())) for arm, of_arm in rows.groupby("arm", sort=False)
+    }
     reference = next(iter(sets))
-    for arm, found in sets.items():
-        differing = sets[reference] ^ found
+    for arm, tested in sets.items():
+        differing = sets[reference] ^ tested
         if differing:
             shown = some(map(named, sorted(differing)), 3)
             raise StudyError(

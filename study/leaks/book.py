@@ -113,13 +113,13 @@ def run(
         _train(distinct(entries), rows, encoders(entries, rows), place, request, observer)
     configs = {arm: study.arm_config(arm) for arm in study.arms}
     measuring = Measuring(study, rows, folds, place, n_replicates)
-    found = table(entries, measuring, lambda entry: why_nothing(entry.leak, configs[entry.arm], rows, folds))
+    lines = table(entries, measuring, lambda entry: why_nothing(entry.leak, configs[entry.arm], rows, folds))
     notice = joined((rows.honest.notice, warning(study, rows.honest)))
     return Ledger(
         whole.name,
         rows.honest.name,
-        found,
-        tuple(_notes(found, study, rows, n_replicates)),
+        lines,
+        tuple(_notes(lines, study, rows, n_replicates)),
         notice,
         study.unit,
         int(rows.table["patient_id"].nunique()),
@@ -187,7 +187,7 @@ def _train(
     waiting = [cell for cell in cells if not finished(place / "cells" / cell.name, cell.key)]
     observer.expect(waiting, len(cells) - len(waiting))
     for outlines, store in rows.stores.items():
-        mine = [cell for cell in waiting if cell.config.data.outlines == outlines]
+        of_variant = [cell for cell in waiting if cell.config.data.outlines == outlines]
         workspace = Workspace(
             rows.cohort,
             store,
@@ -198,12 +198,14 @@ def _train(
             keep_models=False,
             encoders=fitted,
         )
-        execute(mine, workspace, executor=request.executor, max_live_fits=request.max_live_fits, observer=observer)
+        execute(
+            of_variant, workspace, executor=request.executor, max_live_fits=request.max_live_fits, observer=observer
+        )
 
 
-def _notes(found: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates: int) -> list[str]:
+def _notes(lines: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates: int) -> list[str]:
     """Say what the numbers are."""
-    honest = found[found["leak"] == HONEST].iloc[0]
+    honest = lines[lines["leak"] == HONEST].iloc[0]
     copies = count(rows.n_copies, "pixel-identical copy", "pixel-identical copies")
     notes = [
         (
@@ -224,7 +226,7 @@ def _notes(found: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates
         ),
         "All protocols see the same augmented images in the same order, and fits of a fold start from the same seed.",
     ]
-    compared = count(int(found.loc[found["leak"] == TUNED, "n_candidates"].max()), "configuration")
+    compared = count(int(lines.loc[lines["leak"] == TUNED, "n_candidates"].max()), "configuration")
     notes.append(
         f"Tuned on test parts: {compared} compared (the reference, and others drawn "
         f"from a fixed space of {', '.join(SPACE)}); the choice is at least as good as the reference by construction."
@@ -235,14 +237,14 @@ def _notes(found: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates
             f"With {count(seeds, 'training seed')} a difference contains the chance of single trainings, which the"
             f" intervals do not show; a small one means little below {SEEDS_NEEDED} seeds (--seeds)."
         )
-    for row in found[found["leak"].isin([TUNED, RECIPE])].to_dict("records"):
+    for row in lines[lines["leak"].isin([TUNED, RECIPE])].to_dict("records"):
         notes.append(f"{row['arm']}, {row['title'].lower()}: chosen was {row['chosen']}.")
-    return notes + [luck for arm in study.arms if (luck := _luck(found, arm))]
+    return notes + [luck for arm in study.arms if (luck := _luck(lines, arm))]
 
 
-def _luck(found: pd.DataFrame, arm: str) -> str:
+def _luck(ledger: pd.DataFrame, arm: str) -> str:
     """Say how far the honest folds alone lie apart, as a single split is one such draw; '' where that is the protocol itself."""
-    lines = {str(row["leak"]): row for row in found[found["arm"] == arm].to_dict("records")}
+    lines = {str(row["leak"]): row for row in ledger[ledger["arm"] == arm].to_dict("records")}
     if lines[SINGLE]["nothing"]:
         return ""
     low, high, single = lines[HONEST]["part_low"], lines[HONEST]["part_high"], lines[SINGLE]["auc"]

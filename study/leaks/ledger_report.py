@@ -38,16 +38,16 @@ class Published:
     f1: float
 
 
-def paper_table(found: pd.DataFrame, notes: Sequence[str], unit: str, published: Published | None = None) -> PaperTable:
+def paper_table(rows: pd.DataFrame, notes: Sequence[str], unit: str, published: Published | None = None) -> PaperTable:
     """Return the ledger as a table of a paper.
 
     Args:
-        found: columns as in `study.leaks.measurement.table`.
+        rows: columns as in `study.leaks.measurement.table`.
         notes: sentences for its caption.
         unit: the study's unit, `patient` or `breast`.
         published: a line for comparison, or None.
     """
-    lines = [_line(row, unit) for row in found.to_dict("records")]
+    lines = [_line(row, unit) for row in rows.to_dict("records")]
     if published is not None:
         values = {
             name: number(metric, value)
@@ -56,7 +56,7 @@ def paper_table(found: pd.DataFrame, notes: Sequence[str], unit: str, published:
         lines.append({"Ablation": ABSENT, "Protocol": REPORTED, "Label": "not computed here"} | values)
     columns = [*_FIRST, f"ROC-AUC of {unit}s", "Accuracy", "F1", "Tested"]
     shown = pd.DataFrame(lines, columns=columns).fillna("").astype(str)
-    return PaperTable(NAME, TITLE, " ".join(notes), found, shown, n_keys=2)
+    return PaperTable(NAME, TITLE, " ".join(notes), rows, shown, n_keys=2)
 
 
 _FIRST = ("Ablation", "Protocol", "Label", "ROC-AUC of images", "Difference", "On the same images")
@@ -92,7 +92,7 @@ def _line(row: Mapping[Any, Any], unit: str) -> dict[str, str]:
 
 @journal_style()
 def write(
-    found: pd.DataFrame,
+    lines: pd.DataFrame,
     folder: Path,
     *,
     notes: Sequence[str],
@@ -104,7 +104,7 @@ def write(
     """Write table and figure and return their paths.
 
     Args:
-        found: columns as in `study.leaks.measurement.table`.
+        lines: columns as in `study.leaks.measurement.table`.
         folder: made if it is not there.
         notes: what the numbers are.
         notice: the cohort's own warning, or ''.
@@ -114,23 +114,23 @@ def write(
     """
     notes = [*notes, REPORTED_NOTE] if published is not None else list(notes)
     warning = "; ".join(part for part in (NOTICE, notice) if part)
-    table = paper_table(found, notes, unit, published)
+    table = paper_table(lines, notes, unit, published)
     write_atomically(folder / f"{NAME}.md", f"{RED}\n\n{markdown(table, warning)}".encode())
     write_atomically(folder / f"{NAME}.csv", to_csv(table, warning).encode())
-    rows = found.astype(object).where(found.notna(), None).to_dict("records")
+    rows = lines.astype(object).where(lines.notna(), None).to_dict("records")
     content = {"label": NOTICE, "notice": notice, **facts, "unit": unit, "notes": notes}
     write_json(folder / f"{NAME}.json", content | {"published": asdict(published) if published else None, "rows": rows})
-    figure, data = waterfall(found, None if published is None else published.auc)
+    figure, data = waterfall(lines, None if published is None else published.auc)
     save(figure, data, folder, FIGURE, warning)
     return [folder / f"{NAME}.{suffix}" for suffix in ("md", "csv", "json")] + [
         folder / f"{FIGURE}.{suffix}" for suffix in ("png", "pdf", "svg", "csv")
     ]
 
 
-def ledger_table(found: pd.DataFrame) -> Table:
+def ledger_table(lines: pd.DataFrame) -> Table:
     """Return the ledger for the terminal: AUC and difference of every protocol."""
     table = Table("ablation", "protocol", "ROC-AUC of images", "difference", title=TITLE, title_justify="left")
-    for row in found.to_dict("records"):
+    for row in lines.to_dict("records"):
         line = _line(row, "patient")
         name = f"[red]{line['Protocol']}[/]" if line["Label"] else line["Protocol"]
         table.add_row(line["Ablation"], name, line.get("ROC-AUC of images", ""), line.get("Difference", ""))

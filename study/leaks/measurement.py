@@ -83,8 +83,8 @@ class Measuring:
         """Return the test predictions of an entry's cells, of their true patients (see `Measured`)."""
         frames = []
         for cell in entry.cells:
-            found = pd.read_parquet(self.folder / "cells" / cell.name / "predictions.parquet")
-            kept = found.loc[found["part"] == "test", ["image_id", "logit", "prob_calibrated"]]
+            predictions = pd.read_parquet(self.folder / "cells" / cell.name / "predictions.parquet")
+            kept = predictions.loc[predictions["part"] == "test", ["image_id", "logit", "prob_calibrated"]]
             frames.append(kept.assign(repeat=cell.repeat, seed=cell.seed, fold=cell.fold))
         rows = pd.concat(frames, ignore_index=True)
         known = self.table.loc[rows["image_id"]].reset_index(drop=True)
@@ -135,12 +135,12 @@ def draws(table: pd.DataFrame, folds: Folds, patients: pd.Index, n_replicates: i
 
 def part_areas(tested: pd.DataFrame) -> np.ndarray:
     """Return the AUC of every test part that has both classes (n_parts,)."""
-    found = []
+    areas = []
     for _, part in tested.groupby(RUN):
         labels = part["label"].to_numpy()
         if 0 < labels.sum() < len(labels):
-            found.append(metrics.roc_auc(np.ones((1, len(labels))), labels, part["logit"].to_numpy())[0])
-    return np.array(found)
+            areas.append(metrics.roc_auc(np.ones((1, len(labels))), labels, part["logit"].to_numpy())[0])
+    return np.array(areas)
 
 
 def on_shared_rows(measuring: Measuring, honest: Measured, other: Measured) -> tuple[np.ndarray, int]:
@@ -173,14 +173,14 @@ def table(entries: Sequence[Entry], measuring: Measuring, nothing: Callable[[Ent
         steps: dict[str, np.ndarray] = {}
         for entries_of in _by_protocol([entry for entry in entries if entry.arm == arm]):
             entry = measuring.best(entries_of)
-            found = measuring.measure(entry)
-            honest = honest or found
-            steps[entry.leak.name] = found.under["auc"] - honest.under["auc"]
+            reported = measuring.measure(entry)
+            honest = honest or reported
+            steps[entry.leak.name] = reported.under["auc"] - honest.under["auc"]
             if entry.leak.name == RECIPE:
                 lines.append(_together(arm, steps))
             compared = _choice(entry, entries_of) if TUNED in entry.leak.changes else {}
             same = "the reference won" if entry.leak.name == TUNED and entry.candidate == 0 else ""
-            lines.append(_line(entry, found, measuring, honest) | compared | {"nothing": nothing(entry) or same})
+            lines.append(_line(entry, reported, measuring, honest) | compared | {"nothing": nothing(entry) or same})
     return pd.DataFrame(lines)
 
 
@@ -196,7 +196,7 @@ def _by_protocol(entries: Sequence[Entry]) -> list[list[Entry]]:
     return [[entry for entry in entries if entry.leak.name == name] for name in names]
 
 
-def _line(entry: Entry, found: Measured, measuring: Measuring, honest: Measured) -> dict[str, Any]:
+def _line(entry: Entry, reported: Measured, measuring: Measuring, honest: Measured) -> dict[str, Any]:
     leak = entry.leak
     line: dict[str, Any] = {
         "arm": entry.arm,
@@ -204,17 +204,17 @@ def _line(entry: Entry, found: Measured, measuring: Measuring, honest: Measured)
         "title": leak.title,
         "label": LABEL if leak.name != HONEST else "",
         "n_cells": len(entry.cells),
-        "n_parts": len(found.areas),
-        "n_patients": found.tested["patient_id"].nunique(),
-        "n_images": found.tested["image_id"].nunique(),
+        "n_parts": len(reported.areas),
+        "n_patients": reported.tested["patient_id"].nunique(),
+        "n_images": reported.tested["image_id"].nunique(),
     }
     for name in MEASURES:
-        line |= _with_ends(name, found.under[name])
-    line |= {"part_low": found.areas.min(initial=np.inf), "part_high": found.areas.max(initial=-np.inf)}
+        line |= _with_ends(name, reported.under[name])
+    line |= {"part_low": reported.areas.min(initial=np.inf), "part_high": reported.areas.max(initial=-np.inf)}
     if leak.name == HONEST:
         return line
-    shared, n_shared = on_shared_rows(measuring, honest, found)
-    line |= _with_ends("difference", found.under["auc"] - honest.under["auc"])
+    shared, n_shared = on_shared_rows(measuring, honest, reported)
+    line |= _with_ends("difference", reported.under["auc"] - honest.under["auc"])
     return line | _with_ends("shared", shared) | {"n_shared": n_shared}
 
 

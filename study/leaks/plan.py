@@ -157,14 +157,14 @@ def _in_images(split: Split, images: Mapping[str, list[str]]) -> Split:
 
 def encoders(entries: list[Entry], rows: LedgerRows) -> dict[str, TabularEncoder]:
     """Return cell name -> encoder fitted on all rows of its protocol, for the cells that are to have one."""
-    found: dict[str, TabularEncoder] = {}
+    by_cell: dict[str, TabularEncoder] = {}
     for entry in entries:
-        mine = [cell for cell in entry.cells if cell.encoded_on_all]
-        if mine:
-            images, indicators = _keyed(rows, members(entry.leak, rows)), mine[0].config.data.missing_indicators
+        encoded = [cell for cell in entry.cells if cell.encoded_on_all]
+        if encoded:
+            images, indicators = _keyed(rows, members(entry.leak, rows)), encoded[0].config.data.missing_indicators
             fitted = encoding.fit(images, rows.cohort.features, missing_indicators=indicators)
-            found |= {cell.name: fitted for cell in mine}
-    return found
+            by_cell |= {cell.name: fitted for cell in encoded}
+    return by_cell
 
 
 def why_nothing(leak: Leak, config: Config, rows: LedgerRows, folds: Folds) -> str:

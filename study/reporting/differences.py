@@ -44,18 +44,18 @@ class Disagreement:
         )
 
 
-def differences(file: str, found: bytes, expected: bytes) -> Iterator[Disagreement]:
+def differences(file: str, actual: bytes, expected: bytes) -> Iterator[Disagreement]:
     """Yield where the bytes of a file disagree with those that the predictions give; nothing where they agree."""
-    if found == expected:
+    if actual == expected:
         return
     read = READERS.get(file.rpartition(".")[2])
     try:
-        pair = (read(found), read(expected)) if read is not None else None
+        pair = (read(actual), read(expected)) if read is not None else None
     except Exception as error:  # whatever was done to the file
         yield Disagreement(file, "the whole file", f"cannot be read ({error})", "a readable file")
         return
     if pair is None:
-        yield from _lines(file, found.decode("utf-8", "replace"), expected.decode("utf-8"))
+        yield from _lines(file, actual.decode("utf-8", "replace"), expected.decode("utf-8"))
         return
     theirs, ours = pair
     for where in [*ours, *(key for key in theirs if key not in ours)]:
@@ -64,11 +64,11 @@ def differences(file: str, found: bytes, expected: bytes) -> Iterator[Disagreeme
             yield Disagreement(file, where, _short(one), _short(other))
 
 
-def same(found: object, expected: object) -> bool:
+def same(actual: object, expected: object) -> bool:
     """Whether two cells say the same: equal, or numbers that differ in rounding alone."""
-    if found == expected:
+    if actual == expected:
         return True
-    one, other = _number(found), _number(expected)
+    one, other = _number(actual), _number(expected)
     if one is None or other is None:
         return False
     return (math.isnan(one) and math.isnan(other)) or math.isclose(one, other, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
@@ -142,9 +142,9 @@ def _word(data: bytes) -> dict[str, Any]:
 READERS: dict[str, Callable[[bytes], dict[str, Any]]] = {"csv": _csv, "json": _json, "xlsx": _excel, "docx": _word}
 
 
-def _lines(file: str, found: str, expected: str) -> Iterator[Disagreement]:
+def _lines(file: str, actual: str, expected: str) -> Iterator[Disagreement]:
     """Yield the differing lines, shown from a little before the first difference."""
-    theirs, ours = found.splitlines(), expected.splitlines()
+    theirs, ours = actual.splitlines(), expected.splitlines()
     matcher = difflib.SequenceMatcher(None, theirs, ours, autojunk=False)
     for kind, i, j, k, end in matcher.get_opcodes():
         if kind == "equal":

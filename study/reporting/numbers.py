@@ -31,7 +31,7 @@ from study.text.format import (
 )
 
 Entry = dict[str, Any]
-Found = Iterator[tuple[str, Entry]]
+Entries = Iterator[tuple[str, Entry]]
 
 SHORT = {"roc_auc": "auc"}
 """Metrics whose key is another word; every other one keeps its name."""
@@ -56,12 +56,12 @@ OTHER_LEVELS = ("roc_auc", "pr_auc", "accuracy", "sensitivity", "specificity", "
 def numbers(study: StoredStudy, evaluation: Evaluation) -> dict[str, Entry]:
     """Return every number of a study by key, in a fixed order; of an unfinished study the counts alone."""
     protocol = study.settings.protocol
-    found = dict(counts(study))
-    found["delta"] = _entry(
+    entries = dict(counts(study))
+    entries["delta"] = _entry(
         protocol.delta, f"{protocol.delta:g}", "region of practical equivalence, ± this AUC difference"
     )
     if protocol.prevalence is not None:
-        found["prevalence"] = _entry(protocol.prevalence, f"{100 * protocol.prevalence:.4g} %", "declared prevalence")
+        entries["prevalence"] = _entry(protocol.prevalence, f"{100 * protocol.prevalence:.4g} %", "declared prevalence")
     for part in (
         _summary,
         _procedure,
@@ -73,14 +73,14 @@ def numbers(study: StoredStudy, evaluation: Evaluation) -> dict[str, Entry]:
         _spread,
         _confusion,
     ):
-        found |= dict(part(evaluation))
-    found |= dict(_decision(evaluation, protocol.prevalence)) | dict(_search(study, found))
+        entries |= dict(part(evaluation))
+    entries |= dict(_decision(evaluation, protocol.prevalence)) | dict(_search(study, entries))
     if study.cohort.notice:
-        found["notice"] = _entry(None, study.cohort.notice, "goes with every number of this cohort")
-    return found
+        entries["notice"] = _entry(None, study.cohort.notice, "goes with every number of this cohort")
+    return entries
 
 
-def _search(study: StoredStudy, found: Mapping[str, Entry]) -> Found:
+def _search(study: StoredStudy, entries: Mapping[str, Entry]) -> Entries:
     """Yield what chose the winners of a search, and how far that lies above what they reached out of fold."""
     if study.searched is None:
         return
@@ -91,7 +91,7 @@ def _search(study: StoredStudy, found: Mapping[str, Entry]) -> Found:
         if values:
             inner = sum(values) / len(values)
             yield key("selection", arm), _entry(inner, number("roc_auc", inner), said)
-            if is_nested(study) and (auc := found.get(key("auc", arm))) is not None:
+            if is_nested(study) and (auc := entries.get(key("auc", arm))) is not None:
                 apart = inner - auc["value"]
                 yield (
                     key("selection", arm, "optimism"),
@@ -99,13 +99,13 @@ def _search(study: StoredStudy, found: Mapping[str, Entry]) -> Found:
                 )
 
 
-def numbers_json(found: Mapping[str, Entry]) -> str:
+def numbers_json(entries: Mapping[str, Entry]) -> str:
     """Return the numbers as JSON, one a line: keys sorted, full precision, null for what is not defined."""
 
     def text(value: Any) -> str:
         return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
-    plain = {key: {name: _json(value) for name, value in found[key].items()} for key in sorted(found)}
+    plain = {key: {name: _json(value) for name, value in entries[key].items()} for key in sorted(entries)}
     return "{\n" + ",\n".join(f"{text(key)}: {text(entry)}" for key, entry in plain.items()) + "\n}\n"
 
 
@@ -145,7 +145,7 @@ def _lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _summary(evaluation: Evaluation) -> Found:
+def _summary(evaluation: Evaluation) -> Entries:
     """Every metric of every arm; the level is part of the key where it is not the unit of analysis."""
     for row in _lines(evaluation.summary):
         metric, arm, level = row["metric"], row["arm"], row["level"]
@@ -162,7 +162,7 @@ def _summary(evaluation: Evaluation) -> Found:
             yield key(f"pooled_{SHORT.get(metric, metric)}", arm, *where), _entry(pooled, number(metric, pooled), about)
 
 
-def _procedure(evaluation: Evaluation) -> Found:
+def _procedure(evaluation: Evaluation) -> Entries:
     """The AUC of every arm with its interval about the procedure."""
     rows = evaluation.intervals
     if rows.empty:
@@ -174,7 +174,7 @@ def _procedure(evaluation: Evaluation) -> Found:
         yield key("auc", arm, "e2"), _estimate(row, "roc_auc", f"ROC-AUC of {arm}, the procedure trained again")
 
 
-def _by_class(evaluation: Evaluation) -> Found:
+def _by_class(evaluation: Evaluation) -> Entries:
     """AUCs against each negative status and within sites."""
     for row in _lines(evaluation.contrasts_by_class):
         what, _, status = row["metric"].partition(" ")
@@ -182,7 +182,7 @@ def _by_class(evaluation: Evaluation) -> Found:
         yield key("auc", row["arm"], *words), _estimate(row, "roc_auc", f"ROC-AUC of {row['arm']} {row['metric']}")
 
 
-def _contrasts(evaluation: Evaluation) -> Found:
+def _contrasts(evaluation: Evaluation) -> Entries:
     """The declared contrasts: difference, intervals, p values, probabilities, verdict."""
     for row in _lines(evaluation.comparisons):
         name, what = pair(row["first"], row["second"]), f"{row['first']} minus {row['second']}"
@@ -211,7 +211,7 @@ def _difference(value: float, low: float, high: float, about: str) -> Entry:
     return entry | {"metric": "difference", "low": low, "high": high}
 
 
-def _contrasts_by_class(evaluation: Evaluation) -> Found:
+def _contrasts_by_class(evaluation: Evaluation) -> Entries:
     for row in _lines(evaluation.comparisons_by_class):
         name, what = pair(row["first"], row["second"]), f"{row['first']} minus {row['second']} against {row['against']}"
         about = f"AUC difference, {what}, 95 % interval (E1), not adjusted"
@@ -223,7 +223,7 @@ def _contrasts_by_class(evaluation: Evaluation) -> Found:
         )
 
 
-def _subgroups(evaluation: Evaluation) -> Found:
+def _subgroups(evaluation: Evaluation) -> Entries:
     """AUC, size and interaction test of every subgroup that is large enough to be shown."""
     frame = evaluation.subgroups
     for row in _lines(frame[~frame["suppressed"].astype(bool)]) if len(frame) else []:
@@ -242,14 +242,14 @@ def _subgroups(evaluation: Evaluation) -> Found:
         yield key("interaction", column, "p", arm), _entry(p, p_value(p), about)
 
 
-def _calibration(evaluation: Evaluation) -> Found:
+def _calibration(evaluation: Evaluation) -> Entries:
     for row in _lines(evaluation.expected_ece):
         about = f"{NAMES[row['metric']]} that perfectly calibrated probabilities of {row['arm']} would show"
         expected = float(row["expected"])
         yield key("expected", row["metric"], row["arm"]), _entry(expected, number(row["metric"], expected), about)
 
 
-def _decision(evaluation: Evaluation, prevalence: float | None) -> Found:
+def _decision(evaluation: Evaluation, prevalence: float | None) -> Entries:
     """Net benefit around the declared prevalence; the whole curve is in the table."""
     times = {factor * prevalence: word for factor, word in TIMES.items()} if prevalence is not None else {}
     for row in _lines(evaluation.decision):
@@ -264,7 +264,7 @@ def _decision(evaluation: Evaluation, prevalence: float | None) -> Found:
             yield key("net_benefit", row["arm"], word), entry | {"metric": "net_benefit", "low": low, "high": high}
 
 
-def _spread(evaluation: Evaluation) -> Found:
+def _spread(evaluation: Evaluation) -> Entries:
     """Standard deviations by where they come from."""
     for row in _lines(evaluation.variance):
         for field, about in (
@@ -277,7 +277,7 @@ def _spread(evaluation: Evaluation) -> Found:
             yield key(field, row["what"]), entry
 
 
-def _confusion(evaluation: Evaluation) -> Found:
+def _confusion(evaluation: Evaluation) -> Entries:
     """Counts at a calibrated probability of 0.5, summed over repeats and seeds."""
     frame = evaluation.confusion
     for row in _lines(frame[frame["level"] == evaluation.unit]) if len(frame) else []:

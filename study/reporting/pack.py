@@ -111,13 +111,13 @@ def gather_content(study: StoredStudy, evaluation: Evaluation, options: Options)
 def text_files(content: Content) -> dict[str, bytes]:
     """Return every file but figures and HTML, by its path below the report's folder."""
     study, notice, tables = content.study, content.notice, content.tables
-    found = numbers.numbers(study, content.evaluation)
+    entries = numbers.numbers(study, content.evaluation)
     keys = sorted({*bibliography.cited_keys(content.methods), *bibliography.needed_keys(study)})
     files: dict[str, str | bytes] = {
         REPORT: report(content),
         SUPPLEMENT: supplement(content),
-        "numbers.json": numbers.numbers_json(found),
-        "numbers.tex": macros(found, notice),
+        "numbers.json": numbers.numbers_json(entries),
+        "numbers.tex": macros(entries, notice),
         "methods.md": _methods(content),
         "methods.tex": chapter.to_latex(content.methods),
         "references.bib": bibliography.bibtex(keys),

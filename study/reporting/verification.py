@@ -55,8 +55,8 @@ def verify(
     evaluation = evaluate(study, n_replicates=options.n_replicates, seed=options.seed)
     named = _rename(study, facts)
     content = gather_content(named, evaluation, options)
-    found = [*_other_predictions(study, facts), *_compare(folder, facts, content, options)]
-    return [*found, *_redraw(folder, facts, content, options)] if redraw else found
+    disagreements = [*_other_predictions(study, facts), *_compare(folder, facts, content, options)]
+    return [*disagreements, *_redraw(folder, facts, content, options)] if redraw else disagreements
 
 
 def _predictions_of(folder: Path, facts: Mapping[str, Any], results: Path) -> Path:
@@ -75,8 +75,8 @@ def _rename(study: StoredStudy, facts: Mapping[str, Any]) -> StoredStudy:
 
 
 def _other_predictions(study: StoredStudy, facts: Mapping[str, Any]) -> Iterator[Disagreement]:
-    found = {"predictions_digest": predictions_digest(study), "cohort_digest": study.cohort_digest}
-    for key, now in found.items():
+    digests = {"predictions_digest": predictions_digest(study), "cohort_digest": study.cohort_digest}
+    for key, now in digests.items():
         if facts.get(key) != now:
             yield Disagreement(
                 MANIFEST, key, str(facts.get(key)), f"{now} (the study has changed since the report was made)"
@@ -114,9 +114,9 @@ def _extra_files(folder: Path, known: set[str]) -> list[str]:
 def _drawings(folder: Path, names: list[str], digests: Mapping[str, str]) -> Iterator[Disagreement]:
     for name in names:
         path = folder / name
-        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
-        if found != digests.get(name):
-            yield Disagreement(name, "the whole file", found[:16], f"{digests.get(name, 'nothing')[:16]} ({MANIFEST})")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+        if digest != digests.get(name):
+            yield Disagreement(name, "the whole file", digest[:16], f"{digests.get(name, 'nothing')[:16]} ({MANIFEST})")
 
 
 def _redraw(folder: Path, facts: Mapping[str, Any], content: Content, options: Options) -> Iterator[Disagreement]:

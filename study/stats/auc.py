@@ -149,15 +149,15 @@ def cross_validated_delong(
     x, y, crossed_x, crossed_y = np.zeros((4, n_models, len(people)))
     unknown = []
     for run in np.unique(runs):
-        mine = np.unique(np.asarray(folds)[runs == run])
-        for fold in mine:
+        tested = np.unique(np.asarray(folds)[runs == run])
+        for fold in tested:
             rows = np.flatnonzero((runs == run) & (folds == fold))
             part = _Part(labels[rows], scores[:, rows], index[rows])
-            share = 1 / (len(mine) * n_runs)
+            share = 1 / (len(tested) * n_runs)
             value += share * part.value
             df += (min(part.n_positive, part.n_negative) - 1) / n_runs
             if part.undetermined:
-                unknown.append((part.n_positive, part.n_negative, 1 / len(mine) ** 2 / n_runs))
+                unknown.append((part.n_positive, part.n_negative, 1 / len(tested) ** 2 / n_runs))
                 continue
             at = part.patients
             x[:, at] += share * np.sqrt(part.c10) * part.x
@@ -262,8 +262,8 @@ def ledell(
             v10, v01 = _without_ties(truth, scores[rows])
         influence = np.empty(len(rows))
         influence[truth], influence[~truth] = (v10[0] - area) / share, (v01[0] - area) / (1 - share)
-        mine, within = np.unique(index[rows], return_inverse=True)
-        by_patient = np.bincount(within, influence, len(mine)) / rows_each
+        in_fold, within = np.unique(index[rows], return_inverse=True)
+        by_patient = np.bincount(within, influence, len(in_fold)) / rows_each
         areas.append(area)
         spreads.append(np.mean(by_patient**2))
     return float(np.mean(areas)), float(np.sqrt(np.mean(spreads) / len(people)))

@@ -178,12 +178,12 @@ def _clip(interval: tuple[float, float]) -> tuple[float, float]:
 def fold_areas(pair: Pair) -> np.ndarray:
     """Return within-fold AUCs (2, n_repeats, n_folds, n_seeds); NaN where a part is not there."""
     at = [np.unique(axis, return_inverse=True)[1] for axis in (pair.repeats, pair.folds, pair.seeds)]
-    found = np.full((len(pair.scores), *(int(axis.max()) + 1 for axis in at)), np.nan)
+    areas = np.full((len(pair.scores), *(int(axis.max()) + 1 for axis in at)), np.nan)
     for part in np.unique(pair.parts):
         rows = np.flatnonzero(pair.parts == part)
         where = tuple(axis[rows[0]] for axis in at)
-        found[(slice(None), *where)] = auc.placements(pair.labels[rows], pair.scores[:, rows])[0].mean(axis=1)
-    return found
+        areas[(slice(None), *where)] = auc.placements(pair.labels[rows], pair.scores[:, rows])[0].mean(axis=1)
+    return areas
 
 
 def judge(comparisons: Sequence[Comparison], *, delta: float, n_declared: int = 0) -> list[Comparison]:

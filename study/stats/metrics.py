@@ -72,21 +72,23 @@ def curve_areas(
         hit = drawn * positive
         if tied:
             drawn, hit = (np.add.reduceat(part, starts, axis=1) for part in (drawn, hit))
-        found, called = np.cumsum(hit, axis=1), np.cumsum(drawn, axis=1)
-        precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
-        average[begin : begin + BLOCK] = ratio(np.einsum("ij,ij->i", hit, precision), found[:, -1])
-        partial[begin : begin + BLOCK] = _partial(found, called, hit, drawn - hit, max_fpr)
+        true_positive, called = np.cumsum(hit, axis=1), np.cumsum(drawn, axis=1)
+        precision = np.divide(true_positive, called, out=np.zeros_like(true_positive), where=called > 0)
+        average[begin : begin + BLOCK] = ratio(np.einsum("ij,ij->i", hit, precision), true_positive[:, -1])
+        partial[begin : begin + BLOCK] = _partial(true_positive, called, hit, drawn - hit, max_fpr)
     return partial, average
 
 
-def _partial(found: np.ndarray, called: np.ndarray, hit: np.ndarray, missed: np.ndarray, max_fpr: float) -> np.ndarray:
+def _partial(
+    true_positive: np.ndarray, called: np.ndarray, hit: np.ndarray, missed: np.ndarray, max_fpr: float
+) -> np.ndarray:
     """Return the standardised area up to `max_fpr` from cumulative and single weights, each (n_replicates, n_groups)."""
-    n_positive, n_negative = found[:, -1], called[:, -1] - found[:, -1]
+    n_positive, n_negative = true_positive[:, -1], called[:, -1] - true_positive[:, -1]
     limit = (max_fpr * n_negative)[:, None]
-    before = called - found - missed  # negatives above each group
+    before = called - true_positive - missed  # negatives above each group
     covered = np.clip(limit - before, 0, missed)
     share = np.divide(covered, missed, out=np.zeros_like(covered), where=missed > 0)
-    area = np.einsum("ij,ij->i", covered, found - hit + hit * share / 2)
+    area = np.einsum("ij,ij->i", covered, true_positive - hit + hit * share / 2)
     area = ratio(area, n_positive * n_negative)
     least = max_fpr**2 / 2
     return (1 + (area - least) / (max_fpr - least)) / 2

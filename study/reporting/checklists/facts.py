@@ -91,10 +91,10 @@ def of_results(answer: Callable[[ChecklistFacts], Answer]) -> Callable[[Checklis
     """Leave an item to the authors where nothing is finished; an incomplete study answers it in part."""
 
     def answered(f: ChecklistFacts) -> Answer:
-        found = answer(f) if f.finished else AUTHOR
-        if found.status != REPORTED or not f.n_absent:
-            return found
+        full = answer(f) if f.finished else AUTHOR
+        if full.status != REPORTED or not f.n_absent:
+            return full
         missing = f"{f.n_absent} of {count(len(f.study.planned), 'cell')} are not finished"
-        return Answer(PARTLY, found.where, "; ".join(filter(None, (found.fact, missing))))
+        return Answer(PARTLY, full.where, "; ".join(filter(None, (full.fact, missing))))
 
     return answered

@@ -40,8 +40,10 @@ def places(
         figures: names; give `figure main`.
         files: other files, named as they are.
     """
-    found = {f"{file}, {heading}" for file, titles in headings.items() for heading in titles}
-    return found | {f"table {name}" for name in tables} | {f"figure {name}" for name in figures} | {*headings, *files}
+    chapters = {f"{file}, {heading}" for file, titles in headings.items() for heading in titles}
+    return (
+        chapters | {f"table {name}" for name in tables} | {f"figure {name}" for name in figures} | {*headings, *files}
+    )
 
 
 def tripod(study: StoredStudy, evaluation: Evaluation, places: Iterable[str]) -> pd.DataFrame:

@@ -176,10 +176,10 @@ def software(f: ChecklistFacts) -> Answer:
 
 def initialisation(f: ChecklistFacts) -> Answer:
     """Initial weights."""
-    found = configs(f.study, lambda config: config.uses_images)
-    if any(config.model.weights.startswith("file:") for config in found.values()):
+    image_arms = configs(f.study, lambda config: config.uses_images)
+    if any(config.model.weights.startswith("file:") for config in image_arms.values()):
         return Answer(PARTLY, METHODS, "weights from a file; what they were trained on is the authors' to add")
-    return Answer(REPORTED, METHODS, "" if found else "random initialisation")
+    return Answer(REPORTED, METHODS, "" if image_arms else "random initialisation")
 
 
 def selection(f: ChecklistFacts) -> Answer:

@@ -79,8 +79,8 @@ def declared_space(study: StoredStudy) -> dict[str, Hole]:
 
 def keys_of(study: StoredStudy) -> list[str]:
     """Return the keys that were searched, in the order of the space: those of the trials, or, before there is any, all."""
-    found = study.searched.keys if study.searched is not None else []
-    return in_order(found, declared_space(study)) or list(declared_space(study))
+    searched = study.searched.keys if study.searched is not None else []
+    return in_order(searched, declared_space(study)) or list(declared_space(study))
 
 
 def in_order(keys: Sequence[str], space: Mapping[str, Hole]) -> list[str]:
@@ -96,8 +96,8 @@ def by_fold(frame: pd.DataFrame) -> pd.DataFrame:
 
 def winners(searched: Searched, arm: str) -> list[Chosen]:
     """Return an arm's winners in the folds, or the one of a flat search."""
-    mine = [one for one in searched.chosen if one.arm == arm]
-    return [one for one in mine if one.fold != WHOLE] or mine
+    of_arm = [one for one in searched.chosen if one.arm == arm]
+    return [one for one in of_arm if one.fold != WHOLE] or of_arm
 
 
 def place(study: StoredStudy, fold: int) -> str:
@@ -136,18 +136,18 @@ def history(trials: pd.DataFrame) -> pd.DataFrame:
     best = complete.groupby([shown[key] for key in SEARCH], sort=False).transform(
         lambda one: best_so_far(one.to_numpy())
     )
-    found = shown[[*SEARCH, "state", "default", "value"]].assign(trial=shown["order"] + 1, best_so_far=best)
-    found["mean_best_so_far"] = _mean_of_all(found)
-    return found.reset_index(drop=True)
+    lines = shown[[*SEARCH, "state", "default", "value"]].assign(trial=shown["order"] + 1, best_so_far=best)
+    lines["mean_best_so_far"] = _mean_of_all(lines)
+    return lines.reset_index(drop=True)
 
 
-def _mean_of_all(found: pd.DataFrame) -> pd.Series:
+def _mean_of_all(lines: pd.DataFrame) -> pd.Series:
     """Return the mean over an arm's searches by trial, NaN where one of them is missing."""
-    wide = found.pivot(index=["arm", "trial"], columns=["repeat", "fold"], values="best_so_far")
-    used = found.drop_duplicates(SEARCH).groupby("arm").size()
+    wide = lines.pivot(index=["arm", "trial"], columns=["repeat", "fold"], values="best_so_far")
+    used = lines.drop_duplicates(SEARCH).groupby("arm").size()
     there = wide.notna().sum(axis=1)
     means = wide.mean(axis=1).where(there == used.reindex(wide.index.get_level_values("arm")).to_numpy())
-    return pd.Series(means.reindex(pd.MultiIndex.from_frame(found[["arm", "trial"]])).to_numpy(), index=found.index)
+    return pd.Series(means.reindex(pd.MultiIndex.from_frame(lines[["arm", "trial"]])).to_numpy(), index=lines.index)
 
 
 def effort(trials: pd.DataFrame) -> pd.DataFrame:
@@ -159,10 +159,10 @@ def effort(trials: pd.DataFrame) -> pd.DataFrame:
     shown, most = by_fold(trials), n_trials(trials)
     n = np.arange(1, most + 1)
     rows = []
-    for arm, mine in shown.groupby("arm", sort=False):
+    for arm, of_arm in shown.groupby("arm", sort=False):
         curves = [
             expected_best(one.sort_values("order")["value"].to_numpy(dtype=float)[:most], n)
-            for _, one in mine.groupby(SEARCH, sort=False)
+            for _, one in of_arm.groupby(SEARCH, sort=False)
         ]
         table = np.array(curves)  # (n_searches, most)
         rows.append(

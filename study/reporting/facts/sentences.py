@@ -32,8 +32,8 @@ def configs(study: StoredStudy, which: Callable[[Config], bool] = lambda _: True
     """
     if study.imported:
         return {}
-    found = {arm: _config(study, arm) for arm in study.settings.arms}
-    return {arm: config for arm, config in found.items() if which(config)}
+    by_arm = {arm: _config(study, arm) for arm in study.settings.arms}
+    return {arm: config for arm, config in by_arm.items() if which(config)}
 
 
 def _config(study: StoredStudy, arm: str) -> Config:
@@ -60,9 +60,9 @@ def by_arm(values: Mapping[str, object]) -> str:
     return " or ".join(f"{value} ({listed(names)})" for value, names in arms.items())
 
 
-def each(found: Mapping[str, Config], show: Callable[[Config], object]) -> str:
+def each(configs: Mapping[str, Config], show: Callable[[Config], object]) -> str:
     """Return `by_arm` of something every configuration has."""
-    return by_arm({arm: show(config) for arm, config in found.items()})
+    return by_arm({arm: show(config) for arm, config in configs.items()})
 
 
 def citing(keys: Iterable[str]) -> str:

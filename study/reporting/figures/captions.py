@@ -126,14 +126,14 @@ def risk(f: CaptionFacts) -> str:
     )
 
 
-def subgroups(f: CaptionFacts, found: pd.DataFrame) -> str:
+def subgroups(f: CaptionFacts, lines: pd.DataFrame) -> str:
     """Caption of the forest plot by subgroup."""
     small = (
         " Subgroups with fewer than 10 positive or negative patients were not analysed."
-        if found["suppressed"].any()
+        if lines["suppressed"].any()
         else ""
     )
-    by_image = sorted(found.loc[found["level"] == "image", "column"].astype(str).unique()) if f.unit != "image" else []
+    by_image = sorted(lines.loc[lines["level"] == "image", "column"].astype(str).unique()) if f.unit != "image" else []
     images = f" {listed(by_image).capitalize()}: by image, because it varies within a patient." if by_image else ""
     return (
         f"ROC-AUC by subgroup, {f.unit} level ({f.n}): over pairs of the same test part and subgroup, with 95 % "

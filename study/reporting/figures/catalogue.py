@@ -51,27 +51,27 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
     Arms that lack cells are in the study's grid and the learning curves alone.
     """
     known = looks([*study.settings.arms, BASELINE])
-    found: dict[str, Drawing] = {}
+    drawings: dict[str, Drawing] = {}
     if not evaluation.summary.empty:
         f = caption_facts(study, evaluation)
-        found |= dict(_performance(study, evaluation, known, f))
-        found |= dict(_comparison(study, evaluation, known, f))
-        found |= dict(_probabilities(study, evaluation, known, f))
+        drawings |= dict(_performance(study, evaluation, known, f))
+        drawings |= dict(_comparison(study, evaluation, known, f))
+        drawings |= dict(_probabilities(study, evaluation, known, f))
     if not study.history.empty and not study.imported:
-        found |= dict(_training(study, known))
+        drawings |= dict(_training(study, known))
     for name, draw, title, caption, wide in search_catalogue.drawings(study, known):
-        found[name] = Drawing(draw, title, caption, wide=wide)
+        drawings[name] = Drawing(draw, title, caption, wide=wide)
     counts, n_patients = study.cohort.flow, study.cohort.n_patients
     if {"listed", "used"} <= set(counts["step"]):
-        found["flow"] = Drawing(
+        drawings["flow"] = Drawing(
             partial(flow, counts, n_patients, "row" if study.imported else "image"),
             "Cohort flow",
             captions.FLOW,
             wide=False,
         )
     if study.planned:
-        found["study_grid"] = _grid(study, evaluation, known)
-    return {name: found[name] for name in ORDER if name in found}
+        drawings["study_grid"] = _grid(study, evaluation, known)
+    return {name: drawings[name] for name in ORDER if name in drawings}
 
 
 ORDER = (

@@ -42,8 +42,8 @@ def _palette(channels: np.ndarray, n: np.ndarray, size: int) -> np.ndarray:
         return channels
     pixels = np.repeat(channels[others], np.minimum(n[others], 50), axis=0)[None]  # (1, n_pixels, 3)
     shared = Image.fromarray(pixels).quantize(size - EXACT, method=Image.Quantize.MEDIANCUT, kmeans=2)
-    found = np.array(shared.getpalette(), dtype=np.uint8).reshape(-1, 3)[: size - EXACT]
-    return np.vstack([exact, found])
+    shared_colours = np.array(shared.getpalette(), dtype=np.uint8).reshape(-1, 3)[: size - EXACT]
+    return np.vstack([exact, shared_colours])
 
 
 NUMBER = re.compile(r"-?\d+\.\d{3,}")
@@ -74,8 +74,8 @@ def _unwrap(svg: str) -> str:
 
 def _classes(svg: str) -> str:
     """Return an SVG whose repeated styles are classes."""
-    found = Counter(re.findall(r' style="([^"]*)"', svg))
-    names = {style: f"s{number}" for number, (style, n) in enumerate(found.most_common()) if n > 2}
+    styles = Counter(re.findall(r' style="([^"]*)"', svg))
+    names = {style: f"s{number}" for number, (style, n) in enumerate(styles.most_common()) if n > 2}
     svg = re.sub(r' style="([^"]*)"', lambda at: f' class="{names[at[1]]}"' if at[1] in names else at[0], svg)
     rules = "".join(f".{name}{{{style}}}" for style, name in names.items())
     return svg.replace("</style>", f"{rules}</style>", 1)

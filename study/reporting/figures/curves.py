@@ -55,8 +55,8 @@ def precision_of(part: pd.DataFrame) -> Curve:
     """Return the distinct sensitivities above 0, ascending, and the precision at which each is first reached."""
     precision, sensitivity, _ = precision_recall_curve(part["label"], part["logit"])
     reached, last = np.unique(sensitivity[::-1], return_index=True)  # thresholds from high to low
-    found = precision[::-1][last]
-    return reached[reached > 0], found[reached > 0]
+    at_reached = precision[::-1][last]
+    return reached[reached > 0], at_reached[reached > 0]
 
 
 def _linear_values(curve: Curve, at: np.ndarray) -> np.ndarray:
@@ -176,24 +176,24 @@ def _pairs(arms: list[str], texts: dict[tuple[str, str], str]) -> tuple[Figure, 
         n_columns, below = len(names), [texts[name] for name in names]
         side = panel_width(n_columns, wide=len(arms) > 1)
         figure, panels = small_multiples([arm for arm, _ in names], [side], wide=len(arms) > 1, below=below)
-        found = {name: axes for name, (axes,) in zip(names, panels, strict=True)}
+        axes_of = {name: axes for name, (axes,) in zip(names, panels, strict=True)}
     else:
         n_columns, below = columns_of(len(arms), MOST_COLUMNS), [texts[arm, "roc"] for arm in arms]
         side = panel_width(n_columns)
         figure, panels = small_multiples(arms, [side, side], most=MOST_COLUMNS, below=below, between=15)
-        found = {
+        axes_of = {
             (arm, kind): pair[row] for arm, pair in zip(arms, panels, strict=True) for row, kind in enumerate(KINDS)
         }
         for arm in arms:
             text = texts[arm, "precision-recall"]
-            found[arm, "precision-recall"].set_title(text, fontsize=fit(text, side, NORMAL))
-    for number, ((_, kind), axes) in enumerate(found.items()):
+            axes_of[arm, "precision-recall"].set_title(text, fontsize=fit(text, side, NORMAL))
+    for number, ((_, kind), axes) in enumerate(axes_of.items()):
         first = len(arms) <= 2 or (number // 2) % n_columns == 0
         square(axes)
         axes.tick_params(labelbottom=True, labelleft=first)
         axes.set_xlabel("1 − specificity" if kind == "roc" else "Sensitivity (recall)")
         axes.set_ylabel(("Sensitivity" if kind == "roc" else "Precision (PPV)") if first else "")
-    return figure, found
+    return figure, axes_of
 
 
 def _guide(axes: Axes, kind: str, units: pd.DataFrame) -> None:

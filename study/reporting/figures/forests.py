@@ -56,8 +56,8 @@ def contrasts(comparisons: pd.DataFrame, per_fold: pd.DataFrame, level: str, del
     axes.set(ylim=(len(rows) - 0.45, -0.55), xlabel="Difference in ROC-AUC (above 0: first arm higher)")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    found = [difference_interval(row["difference"], row["e1_low"], row["e1_high"]) for row in rows]
-    _columns(axes, [("Difference (E1 95 % interval)", found), ("Verdict", [verdict(row, delta) for row in rows])])
+    intervals = [difference_interval(row["difference"], row["e1_low"], row["e1_high"]) for row in rows]
+    _columns(axes, [("Difference (E1 95 % interval)", intervals), ("Verdict", [verdict(row, delta) for row in rows])])
     _legend(figure, delta, several=max(map(len, seeds)) > 1, e2=bool(comparisons["e2_low"].notna().any()))
     return figure, _data(comparisons, seeds)
 
@@ -135,31 +135,31 @@ def _data(comparisons: pd.DataFrame, seeds: list[pd.Series]) -> pd.DataFrame:
 
 
 @journal_style()
-def subgroups(found: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
+def subgroups(lines: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
     """ROC-AUC by subgroup, a panel for each arm; the overall value is a line, what was not analysed says so.
 
     Args:
-        found: lines of `Evaluation.subgroups`.
+        lines: of `Evaluation.subgroups`.
         summary: lines of `Evaluation.summary`.
         looks: of all arms.
         level: of the units.
 
     Returns:
-        Data: the lines of `found`, and overall.
+        Data: the lines, and overall.
     """
-    arms = arms_of(found, looks)
-    groups = found.drop_duplicates(["column", "group"])
+    arms = arms_of(lines, looks)
+    groups = lines.drop_duplicates(["column", "group"])
     n_columns = columns_of(len(arms))
     pitch = float(np.clip(230 / (-(-len(arms) // n_columns) * (len(groups) + 3)), 2.4, 3.6))
     labels = _group_labels(groups, level)
     margin = max(extent(label, SMALL) for label in labels) + extent("patients (positive)", SMALL) + 8
     figure, panels = small_multiples(arms, [pitch * len(groups) + 2], wide=True, margin=margin)
     overall = summary[(summary["level"] == level) & (summary["metric"] == "roc_auc")].set_index("arm")["value"]
-    ends = found[["low", "high", "value"]].to_numpy(dtype=float)
+    ends = lines[["low", "high", "value"]].to_numpy(dtype=float)
     limits = (min(np.nanmin(ends), 0.45) - 0.03, min(np.nanmax(ends) + 0.03, 1.01))
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
-        mine = found[found["arm"] == arm]
-        _areas(axes, mine, looks[arm].colour, looks[arm].marker)
+        of_arm = lines[lines["arm"] == arm]
+        _areas(axes, of_arm, looks[arm].colour, looks[arm].marker)
         axes.axvline(float(overall[arm]), color=DARK, linewidth=0.6, linestyle=(0, (4, 2)), zorder=0)
         axes.axvline(0.5, color=GUIDE, linewidth=0.6, zorder=0)
         axes.set(xlim=limits, ylim=(len(groups) - 0.3, -0.7), xlabel="ROC-AUC")
@@ -170,11 +170,11 @@ def subgroups(found: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: s
         _between(axes, groups)
         if number % n_columns == n_columns - 1:
             _sizes(axes, groups, small=pitch <= 2.8)
-    return figure, found.assign(overall=found["arm"].map(overall))
+    return figure, lines.assign(overall=lines["arm"].map(overall))
 
 
-def _areas(axes: Axes, mine: pd.DataFrame, colour: str, marker: str) -> None:
-    for place, row in enumerate(mine.to_dict("records")):
+def _areas(axes: Axes, lines: pd.DataFrame, colour: str, marker: str) -> None:
+    for place, row in enumerate(lines.to_dict("records")):
         axes.plot([row["low"], row["high"]], [place] * 2, color=colour, linewidth=1, solid_capstyle="butt")
         axes.plot(row["value"], place, marker=marker, color=colour, markersize=2.8, markeredgewidth=0.6)
 

@@ -65,13 +65,13 @@ def _layout(n_arms: int) -> tuple[Figure, list[Axes]]:
     between = 10.0
     height = top + side + between + lines + bottom
     figure = canvas(height, wide=True, laid_out=False)
-    found = []
+    panels = []
     for y, tall in ((bottom + lines + between, side), (bottom, lines)):
         for x in (left, left + side + gap):
-            found.append(figure.add_axes((x / whole, y / height, side / whole, tall / height)))
+            panels.append(figure.add_axes((x / whole, y / height, side / whole, tall / height)))
     for x, letter in ((1.0, "a"), (left + side + gap - 9, "b")):
         figure.text(x / whole, 1 - 1 / height, letter, fontweight="bold", fontsize=8, va="top")
-    return figure, found
+    return figure, panels
 
 
 def _calibration(axes: Axes, reliability: pd.DataFrame, arm: str, looks: Looks) -> pd.DataFrame:

@@ -73,15 +73,15 @@ def small_multiples(
     n_lines = 1 + max((text.count("\n") + 1 for text in below), default=0)
     figure = canvas(n_blocks * (sum(heights) + 3 * n_lines + 8 + between * (n_rows - 1)) + extra, wide=wide)
     grid = figure.add_gridspec(n_blocks * n_rows, n_columns, height_ratios=heights * n_blocks)
-    found: Panels = []
+    columns: Panels = []
     for number, name in enumerate(names):
         block, column = divmod(number, n_columns)
         panels = [figure.add_subplot(grid[block * n_rows + row, column]) for row in range(n_rows)]
         for row, axes in enumerate(panels):
             axes.tick_params(labelleft=column == 0, labelbottom=row == n_rows - 1)
         entitle(panels[0], name, below[number] if below else "", available)
-        found.append(panels)
-    return figure, found
+        columns.append(panels)
+    return figure, columns
 
 
 def entitle(axes: Axes, name: str, below: str, available: float) -> None:

@@ -134,9 +134,9 @@ def risk(scores: pd.DataFrame, looks: Looks, level: str, *, name: str = "Calibra
     figure, panels = small_multiples(arms, [4 + 7.0 * len(groups)], wide=len(arms) > 1)
     rows: list[pd.DataFrame] = []
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
-        mine = units[units["arm"] == arm]
+        of_arm = units[units["arm"] == arm]
         for place, (label, status) in enumerate(groups):
-            chosen = mine.loc[(mine["label"] == label) & (mine["status"] == status), "prob_calibrated"]
+            chosen = of_arm.loc[(of_arm["label"] == label) & (of_arm["status"] == status), "prob_calibrated"]
             rows.append(
                 _ridge(axes, chosen, place, upper, looks[arm].colour, filled=label == 1).assign(
                     arm=arm, label=label, status=status

@@ -55,10 +55,10 @@ class Levels:
         """How many lines of text the tick labels take."""
         return 1 + (max(map(len, self.names)) / 2.2 if self.turned else 0)
 
-    def at(self, mine: pd.DataFrame) -> pd.Series:
+    def at(self, trials: pd.DataFrame) -> pd.Series:
         """Return where trials are drawn: `parameter` and `trial` of each."""
-        places = mine["parameter"].map(lambda value: self.names.index(value_text(value))).astype(float)
-        return places + SPREAD * ((mine["trial"] * GOLDEN) % 1 - 0.5)
+        places = trials["parameter"].map(lambda value: self.names.index(value_text(value))).astype(float)
+        return places + SPREAD * ((trials["trial"] * GOLDEN) % 1 - 0.5)
 
     def apply(self, axes: Axes, available: float, *, lowest: bool) -> None:
         """Set limits and ticks of a panel; only the lowest has labels."""
@@ -81,9 +81,9 @@ class Numbers:
     def __init__(self, low: float, high: float, *, logarithmic: bool) -> None:
         self.low, self.high, self.logarithmic = low, high, logarithmic
 
-    def at(self, mine: pd.DataFrame) -> pd.Series:
+    def at(self, trials: pd.DataFrame) -> pd.Series:
         """Return where trials are drawn."""
-        return mine["parameter"].astype(float)
+        return trials["parameter"].astype(float)
 
     def apply(self, axes: Axes, available: float, *, lowest: bool) -> None:
         """Set limits and ticks of a panel of so many mm width; only the lowest has labels."""

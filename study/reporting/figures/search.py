@@ -55,15 +55,15 @@ def history(data: pd.DataFrame, looks: Looks, value: str) -> FigureAndData:
     arms = arms_of(data, looks)
     figure, panels = small_multiples(arms, [34.0], wide=len(arms) > 1, extra=5 if len(arms) > 1 else 9)
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
-        mine, colour = data[data["arm"] == arm], looks[arm].colour
-        for _, one in mine.groupby(SEARCH, sort=False):
-            if mine["fold"].nunique() * mine["repeat"].nunique() > 1:
+        of_arm, colour = data[data["arm"] == arm], looks[arm].colour
+        for _, one in of_arm.groupby(SEARCH, sort=False):
+            if of_arm["fold"].nunique() * of_arm["repeat"].nunique() > 1:
                 axes.step(
                     one["trial"], one["best_so_far"], where="post", color=colour, linewidth=0.5, alpha=0.35, zorder=2
                 )
-        line = mine.drop_duplicates("trial").sort_values("trial")
+        line = of_arm.drop_duplicates("trial").sort_values("trial")
         axes.step(line["trial"], line["mean_best_so_far"], where="post", color=colour, linewidth=1.3, zorder=4)
-        _trials(axes, mine, "trial", colour)
+        _trials(axes, of_arm, "trial", colour)
         axes.margins(y=ROOM)
         axes.set_ylabel(value if number % columns_of(len(arms)) == 0 else "")
         axes.set_xlabel("Trial")
@@ -77,17 +77,17 @@ def history(data: pd.DataFrame, looks: Looks, value: str) -> FigureAndData:
     return figure, data
 
 
-def _trials(axes: Axes, mine: pd.DataFrame, x: str, colour: str) -> None:
+def _trials(axes: Axes, trials: pd.DataFrame, x: str, colour: str) -> None:
     """Draw trials: filled if complete, hollow if given up, a diamond for the reference, a cross below if without value."""
-    known = mine["value"].notna()
-    default = mine["default"].astype(bool)
+    known = trials["value"].notna()
+    default = trials["default"].astype(bool)
     for rows, look in (
-        (mine[known & (mine["state"] == "complete") & ~default], COMPLETE | {"color": colour, "alpha": 0.55}),
-        (mine[known & (mine["state"] != "complete") & ~default], PRUNED | {"color": colour, "alpha": 0.75}),
-        (mine[known & default], REFERENCE | {"color": DARK, "alpha": 0.8}),
+        (trials[known & (trials["state"] == "complete") & ~default], COMPLETE | {"color": colour, "alpha": 0.55}),
+        (trials[known & (trials["state"] != "complete") & ~default], PRUNED | {"color": colour, "alpha": 0.75}),
+        (trials[known & default], REFERENCE | {"color": DARK, "alpha": 0.8}),
     ):
         axes.plot(rows[x], rows["value"], zorder=3, **look)
-    lost = mine[~known]
+    lost = trials[~known]
     axes.plot(
         lost[x], np.full(len(lost), 0.03), transform=axes.get_xaxis_transform(), color=colour, zorder=3, **NO_VALUE
     )
@@ -97,13 +97,13 @@ def _states(data: pd.DataFrame) -> list[tuple[str, dict[str, Any]]]:
     """Return what a legend says of the trials that there are."""
     known, default = data["value"].notna(), data["default"].astype(bool)
     complete, others = data["state"] == "complete", known & (data["state"] != "complete") & ~default
-    found = [
+    states = [
         ("complete", COMPLETE, (known & complete & ~default).any()),
         ("pruned" if (data.loc[others, "state"] == "pruned").all() else "pruned or diverged", PRUNED, others.any()),
         ("reference", REFERENCE, (known & default).any()),
         ("without value", NO_VALUE, (~known).any()),
     ]
-    return [(name, look) for name, look, there in found if there]
+    return [(name, look) for name, look, there in states if there]
 
 
 @journal_style()
@@ -146,9 +146,9 @@ def importance(importances: pd.DataFrame, looks: Looks) -> FigureAndData:
 
 
 def _importances(
-    axes: Axes, mine: pd.DataFrame, folds: pd.DataFrame, keys: Sequence[str], look: Look, *, several: bool
+    axes: Axes, lines: pd.DataFrame, folds: pd.DataFrame, keys: Sequence[str], look: Look, *, several: bool
 ) -> None:
-    whole = mine.drop(index=folds.index, errors="ignore")
+    whole = lines.drop(index=folds.index, errors="ignore")
     for at, each in enumerate(keys):
         axes.axhline(at, color=FAINT, linewidth=0.5, zorder=0)
         values = folds.loc[folds["key"] == each, "importance"]
@@ -197,9 +197,9 @@ def slices(
     for row, arm in enumerate(arms):
         entitle(grid[row, 0], arm, "", available * len(keys))
         for column, each in enumerate(keys):
-            axes, mine = grid[row, column], data[(data["arm"] == arm) & (data["key"] == each)]
+            axes, trials_shown = grid[row, column], data[(data["arm"] == arm) & (data["key"] == each)]
             scales[each].apply(axes, available, lowest=row == len(arms) - 1)
-            _slice(axes, mine.assign(at=scales[each].at(mine)), looks[arm].colour)
+            _slice(axes, trials_shown.assign(at=scales[each].at(trials_shown)), looks[arm].colour)
             axes.tick_params(labelleft=column == 0)
             axes.locator_params(axis="y", nbins=4)
             if row == len(arms) - 1:
@@ -216,21 +216,21 @@ def _long(shown: pd.DataFrame, chosen: pd.DataFrame, keys: Sequence[str]) -> pd.
     winner = [place in won for place in shown[["arm", "repeat", "fold", "number"]].itertuples(index=False, name=None)]
     facts = shown[[*SEARCH, "value", "state", "default"]].assign(trial=shown["order"] + 1, winner=winner)
     frames = [facts.assign(key=each, parameter=shown[parameter_column(each)].astype(object)) for each in keys]
-    found = pd.concat(frames, ignore_index=True)
-    found = found[found["parameter"].notna()].reset_index(drop=True)
-    return found[[*SEARCH, "key", "trial", "parameter", "value", "state", "default", "winner"]]
+    long = pd.concat(frames, ignore_index=True)
+    long = long[long["parameter"].notna()].reset_index(drop=True)
+    return long[[*SEARCH, "key", "trial", "parameter", "value", "state", "default", "winner"]]
 
 
-def _slice(axes: Axes, mine: pd.DataFrame, colour: str) -> None:
-    if mine.empty:
+def _slice(axes: Axes, trials: pd.DataFrame, colour: str) -> None:
+    if trials.empty:
         axes.text(
             0.5, 0.5, "not searched", transform=axes.transAxes, ha="center", va="center", fontsize=NORMAL, color=GUIDE
         )
         axes.set_yticks([])
         return
-    _trials(axes, mine, "at", colour)
+    _trials(axes, trials, "at", colour)
     axes.margins(y=ROOM)
-    won = mine[mine["winner"]]
+    won = trials[trials["winner"]]
     axes.plot(won["at"], won["value"], color="black", zorder=5, **WINNER)
 
 
@@ -250,18 +250,18 @@ def effort(data: pd.DataFrame, looks: Looks, value: str) -> FigureAndData:
     figure = canvas(58 + 3.2 * -(-len(arms) // 3), wide=False)
     axes = figure.subplots()
     for arm in arms:
-        mine, (colour, dash, marker) = data[data["arm"] == arm], looks[arm]
+        of_arm, (colour, dash, marker) = data[data["arm"] == arm], looks[arm]
         axes.plot(
-            mine["n"],
-            mine["mean"],
+            of_arm["n"],
+            of_arm["mean"],
             color=colour,
             linestyle=dash,
-            marker=marker if len(mine) == 1 else "",
+            marker=marker if len(of_arm) == 1 else "",
             markersize=3,
             label=arm,
         )
         if len(arms) == 1:
-            axes.fill_between(mine["n"], mine["least"], mine["greatest"], color=colour, alpha=0.15, linewidth=0)
+            axes.fill_between(of_arm["n"], of_arm["least"], of_arm["greatest"], color=colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="Trials of every search", ylabel=f"Expected best\n{value[0].lower() + value[1:]}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10], min_n_ticks=1))
     handles = [Line2D([], [], color=looks[arm].colour, linestyle=looks[arm].dash, label=arm) for arm in arms]

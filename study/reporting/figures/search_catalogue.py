@@ -26,15 +26,15 @@ def drawings(study: StoredStudy, known: Looks) -> Named:
     if trials["value"].notna().any():
         draw = partial(search.history, search_facts.history(trials), known, value)
         yield "search_history", draw, "History of the search", history(study), several
-    found = searched.importances.dropna(subset="importance")
-    if found["key"].nunique() > 1:
-        draw = partial(search.importance, found, known)
+    importances = searched.importances.dropna(subset="importance")
+    if importances["key"].nunique() > 1:
+        draw = partial(search.importance, importances, known)
         yield (
             "search_importance",
             draw,
             "Importance of hyper-parameters",
-            importance(study, found),
-            found["arm"].nunique() > 1,
+            importance(study, importances),
+            importances["arm"].nunique() > 1,
         )
     if trials["value"].notna().any() and searched.keys:
         draw = partial(search.slices, trials, _places(searched), known, search_facts.declared_space(study), value)
@@ -92,13 +92,13 @@ def history(study: StoredStudy) -> str:
     )
 
 
-def importance(study: StoredStudy, found: pd.DataFrame) -> str:
+def importance(study: StoredStudy, importances: pd.DataFrame) -> str:
     """Caption of the importances."""
     name = search_facts.value_name(study).removesuffix(" ROC-AUC").lower()
     flat = search_facts.is_flat(study)
     whole = (
         ""
-        if flat or not (found["fold"] == WHOLE).any()
+        if flat or not (importances["fold"] == WHOLE).any()
         else " Diamond: the search on the whole cohort, not in the mean."
     )
     dots = "Dot: the search of the arm" if flat else "Dots: the search of each outer fold; bar: their mean"

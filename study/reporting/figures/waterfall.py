@@ -67,23 +67,23 @@ class Bar:
 
 
 @journal_style()
-def waterfall(found: pd.DataFrame, reported: float | None = None) -> FigureAndData:
+def waterfall(ledger: pd.DataFrame, reported: float | None = None) -> FigureAndData:
     """A panel for each ablation: the honest AUC, a floating bar for each leak, what they give together, and the total.
 
     Whiskers are 95 % intervals: of the two totals, and of each difference, from where its bar starts.
 
     Args:
-        found: columns as in `study.leaks.measurement.table`.
+        ledger: columns as in `study.leaks.measurement.table`.
         reported: AUC that a published recipe reports, or None.
 
     Returns:
         Data: arm, what, title, start, end, low, high, text, nothing.
     """
-    rises = frozenset(found.loc[found["leak"] == "together", "difference"] >= 0)
-    found = found.assign(
-        title=found["title"].mask(found["leak"] == "together", BEYOND.get(rises, "Together, beyond the sum"))
+    rises = frozenset(ledger.loc[ledger["leak"] == "together", "difference"] >= 0)
+    ledger = ledger.assign(
+        title=ledger["title"].mask(ledger["leak"] == "together", BEYOND.get(rises, "Together, beyond the sum"))
     )
-    panels = {str(arm): bars(mine, reported) for arm, mine in found.groupby("arm", sort=False)}
+    panels = {str(arm): bars(of_arm, reported) for arm, of_arm in ledger.groupby("arm", sort=False)}
     figure, places = _layout(list(panels), max(len(lines) for lines in panels.values()))
     limits = _limits([bar for lines in panels.values() for bar in lines])
     for number, ((arm, lines), axes) in enumerate(zip(panels.items(), places, strict=True)):
@@ -97,10 +97,10 @@ def waterfall(found: pd.DataFrame, reported: float | None = None) -> FigureAndDa
     return figure, pd.DataFrame(rows)
 
 
-def bars(mine: pd.DataFrame, reported: float | None) -> list[Bar]:
+def bars(of_arm: pd.DataFrame, reported: float | None) -> list[Bar]:
     """Return the lines of one ablation's panel, from top to bottom."""
     lines, level = [], float("nan")
-    for row in mine.to_dict("records"):
+    for row in of_arm.to_dict("records"):
         value, low, high = (float(row[f"auc{end}"]) for end in ("", "_low", "_high"))
         if row["leak"] == "honest":
             lines.append(Bar("honest", row["title"], CHANCE, value, low, high, interval("roc_auc", value, low, high)))

@@ -157,12 +157,12 @@ def _slug(text: str) -> str:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    found, number = name, 0
-    while found in taken:
+    candidate, number = name, 0
+    while candidate in taken:
         number += 1
-        found = f"{name}-{number}"
-    taken.add(found)
-    return found
+        candidate = f"{name}-{number}"
+    taken.add(candidate)
+    return candidate
 
 
 def _image(_: RendererHTML, tokens: Sequence[Token], at: int, __: OptionsDict, env: EnvType) -> str:

@@ -95,7 +95,7 @@ def _row(row: list[SyntaxTreeNode], classes: list[str], env: dict[str, Any]) -> 
 def _cell(cell: SyntaxTreeNode, env: dict[str, Any]) -> str:
     """Return what a cell holds; an interval stays on one line, in narrow print on two, the first with 'to'."""
     text = render(cell.children[0], env) if cell.children else ""
-    return INTERVAL.sub(lambda found: f'<span class="ci">{found[0].replace(" to ", "&nbsp;to ")}</span>', text)
+    return INTERVAL.sub(lambda match: f'<span class="ci">{match[0].replace(" to ", "&nbsp;to ")}</span>', text)
 
 
 def _print_size(columns: list[list[str]]) -> tuple[float, str]:

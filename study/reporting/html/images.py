@@ -58,8 +58,8 @@ def _svg_size(data: bytes) -> tuple[float, float]:
     """Return width and height in CSS pixels of the root element, by its view box if need be, (0, 0) if unknown."""
     root = re.search(r"<svg\b[^>]*>", data[:20000].decode("utf-8", "replace"), re.DOTALL)
     text = root[0] if root else ""
-    found = [re.search(rf'\s{side}="([\d.]+)\s*(pt|px|mm|cm|in|)"', text) for side in ("width", "height")]
-    if found[0] and found[1]:
-        return float(found[0][1]) * PIXELS[found[0][2]], float(found[1][1]) * PIXELS[found[1][2]]
+    sides = [re.search(rf'\s{side}="([\d.]+)\s*(pt|px|mm|cm|in|)"', text) for side in ("width", "height")]
+    if sides[0] and sides[1]:
+        return float(sides[0][1]) * PIXELS[sides[0][2]], float(sides[1][1]) * PIXELS[sides[1][2]]
     box = re.search(r'viewBox="[-\d.]+[\s,]+[-\d.]+[\s,]+([\d.]+)[\s,]+([\d.]+)"', text)
     return (float(box[1]), float(box[2])) if box else (0.0, 0.0)

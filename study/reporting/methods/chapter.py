@@ -25,7 +25,7 @@ def methods(study: StoredStudy, evaluation: Evaluation, *, n_replicates: int = N
         evaluation: of the study.
         n_replicates: bootstrap samples it was evaluated with.
     """
-    found = [
+    paragraphs = [
         data.data(study),
         data.images(study),
         data.clinical_columns(study),
@@ -43,7 +43,7 @@ def methods(study: StoredStudy, evaluation: Evaluation, *, n_replicates: int = N
         analysis.description(),
         software(study),
     ]
-    return [text for text in found if text]
+    return [text for text in paragraphs if text]
 
 
 def software(study: StoredStudy) -> str:
@@ -102,14 +102,14 @@ MARKS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
 def _latex(text: str) -> str:
     done, position = [], 0
     while position < len(text):
-        found = [
+        matches = [
             (match.start(), number, match)
             for number, (pattern, _) in enumerate(MARKS)
             if (match := re.compile(pattern).search(text, position))
         ]
-        if not found:
+        if not matches:
             break
-        start, number, match = min(found, key=lambda each: each[:2])
+        start, number, match = min(matches, key=lambda each: each[:2])
         done += [escape(text[position:start]), MARKS[number][1](match)]
         position = match.end()
     done.append(escape(text[position:]))

@@ -123,8 +123,8 @@ def images(study: StoredStudy) -> str:
 
 def clinical_columns(study: StoredStudy) -> str:
     """Which clinical columns were predictors and how they were encoded; '' where nothing used them."""
-    features, found = study.cohort.features, configs(study, uses_table)
-    if not features or not (found or has_baseline(study)):
+    features, arms = study.cohort.features, configs(study, uses_table)
+    if not features or not (arms or has_baseline(study)):
         return ""
     names = listed([str(feature) for feature in features])
     kinds = {feature.kind for feature in features}
@@ -213,7 +213,7 @@ def _validation(study: StoredStudy) -> str:
     """What was set aside for the choices that training data cannot make."""
     if study.imported:
         return ""
-    p, found = study.settings.protocol, configs(study)
+    p, arms = study.settings.protocol, configs(study)
     if is_nested(study):
         assert study.settings.search is not None
         return (
@@ -221,9 +221,9 @@ def _validation(study: StoredStudy) -> str:
             f" into {study.settings.search.inner_folds} inner folds, for the search of hyper-parameters, the number of"
             " epochs, calibration and thresholds. The test part was predicted once, after the last fit had ended."
         )
-    stops = [arm for arm, config in found.items() if config.train.keep == "best"]
+    stops = [arm for arm, config in arms.items() if config.train.keep == "best"]
     early = (
-        "" if not stops else "early stopping, " if len(stops) == len(found) else f"early stopping ({listed(stops)}), "
+        "" if not stops else "early stopping, " if len(stops) == len(arms) else f"early stopping ({listed(stops)}), "
     )
     choice = "the choice of hyper-parameters, " if is_flat(study) else ""
     use = f"for {choice}{early}calibration and thresholds"

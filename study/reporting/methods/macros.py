@@ -74,26 +74,26 @@ HEAD = """\
 """
 
 
-def macros(found: Mapping[str, Mapping[str, Any]], notice: str = "") -> str:
+def macros(entries: Mapping[str, Mapping[str, Any]], notice: str = "") -> str:
     """Return a LaTeX file with a command for every number.
 
     Args:
-        found: of `study.reporting.numbers.numbers`.
+        entries: of `study.reporting.numbers.numbers`.
         notice: of the cohort; written at the top.
     """
-    texts = dict(_texts(found))
+    texts = dict(_texts(entries))
     called = names(texts)
     head = HEAD + (f"% {_comment(notice)}\n" if notice else "")
     lines = (
-        f"\\newcommand{{\\{called[key, kind]}}}{{{escape(text)}}}% {ABOUT.get(kind) or _comment(found[key]['about'])}"
+        f"\\newcommand{{\\{called[key, kind]}}}{{{escape(text)}}}% {ABOUT.get(kind) or _comment(entries[key]['about'])}"
         for (key, kind), text in texts.items()
     )
     return head + "\n".join(lines) + "\n"
 
 
-def _texts(found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str], str]]:
+def _texts(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield what each command of each key is to print."""
-    for key, entry in found.items():
+    for key, entry in entries.items():
         value, bracket, rest = entry["text"].partition(" (") if "low" in entry else (entry["text"], "", "")
         yield (key, ""), value
         if "low" in entry:
@@ -108,12 +108,12 @@ def names(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     alike = {key for (key, _), name in wanted.items() if taken[name] > 1}
     size = DISTINCT
     while True:
-        found = {
+        by_key = {
             (key, kind): command(key) + _letters(key, size) + kind if key in alike else name
             for (key, kind), name in wanted.items()
         }
-        if len(set(found.values())) == len(found):
-            return found
+        if len(set(by_key.values())) == len(by_key):
+            return by_key
         size += 1  # distinct keys have distinct digests, so this ends
 
 

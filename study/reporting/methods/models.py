@@ -31,9 +31,9 @@ def models(study: StoredStudy) -> str:
 
 
 def _arms(study: StoredStudy) -> str:
-    found = configs(study)
-    texts = [f"{arm} ({_inputs(config)}{_changes(study, arm)})" for arm, config in found.items()]
-    return f"The study has {count(len(found), 'arm')}: {'; '.join(texts)}."
+    arms = configs(study)
+    texts = [f"{arm} ({_inputs(config)}{_changes(study, arm)})" for arm, config in arms.items()]
+    return f"The study has {count(len(arms), 'arm')}: {'; '.join(texts)}."
 
 
 def _inputs(config: Config) -> str:
@@ -53,11 +53,11 @@ def _changes(study: StoredStudy, arm: str) -> str:
 
 
 def _images(study: StoredStudy) -> str:
-    found = configs(study, lambda config: config.uses_images)
-    if not found:
+    arms = configs(study, lambda config: config.uses_images)
+    if not arms:
         return ""
     return (
-        f"Images went through {each(found, lambda c: _backbone(c.model))}; {each(found, lambda c: _fine_tuning(c.model))}."
+        f"Images went through {each(arms, lambda c: _backbone(c.model))}; {each(arms, lambda c: _fine_tuning(c.model))}."
         " The last feature map was averaged over its positions."
     )
 
@@ -76,12 +76,10 @@ def _fine_tuning(model: ModelConfig) -> str:
 
 
 def _table(study: StoredStudy) -> str:
-    found = configs(study, uses_table)
-    if not found:
+    arms = configs(study, uses_table)
+    if not arms:
         return ""
-    return (
-        f"The encoded clinical columns went through linear layers of {each(found, _hidden)} units, each {NORMALISED}."
-    )
+    return f"The encoded clinical columns went through linear layers of {each(arms, _hidden)} units, each {NORMALISED}."
 
 
 def _hidden(config: Config) -> str:
@@ -109,9 +107,9 @@ def _fusion(study: StoredStudy) -> str:
 
 
 def _classifier(study: StoredStudy) -> str:
-    found = configs(study)
-    hidden = each(found, lambda c: listed([str(n) for n in c.model.classifier_hidden]))
-    dropout = each(found, lambda c: f"dropout {c.model.dropout:g}" if c.model.dropout else "no dropout")
+    arms = configs(study)
+    hidden = each(arms, lambda c: listed([str(n) for n in c.model.classifier_hidden]))
+    dropout = each(arms, lambda c: f"dropout {c.model.dropout:g}" if c.model.dropout else "no dropout")
     return (
         f"The classifier had hidden layers of {hidden} units {NORMALISED}, {dropout}, and one output, the logit of a"
         " positive label."
@@ -120,16 +118,16 @@ def _classifier(study: StoredStudy) -> str:
 
 def training(study: StoredStudy) -> str:
     """Optimiser, schedule, stopping, augmentation, seeds, and whether anything was searched."""
-    found = configs(study)
-    if not found:
+    arms = configs(study)
+    if not arms:
         return ""
     return paragraph(
         "Training",
         f"Every image was a row with the label of its {_owner(study)}.",
-        _optimiser(found),
-        _schedule(found),
-        _stopping(study, found),
-        _weighting(found),
+        _optimiser(arms),
+        _schedule(arms),
+        _stopping(study, arms),
+        _weighting(arms),
         _augmentation(study),
         _seeds(study),
         earlier_choice(study),
@@ -140,26 +138,26 @@ def _owner(study: StoredStudy) -> str:
     return "breast" if study.settings.unit == "breast" else "case"
 
 
-def _optimiser(found: dict[str, Config]) -> str:
-    tuned = {arm: c for arm, c in found.items() if c.uses_images and c.model.fine_tuned_blocks}
+def _optimiser(arms: dict[str, Config]) -> str:
+    tuned = {arm: c for arm, c in arms.items() if c.uses_images and c.model.fine_tuned_blocks}
     slow = f" and {each(tuned, lambda c: f'{c.train.lr:g}')} for fine-tuned ones" if tuned else ""
     smoothed = each(
-        found, lambda c: f"label smoothing {c.train.label_smoothing:g}" if c.train.label_smoothing else "none"
+        arms, lambda c: f"label smoothing {c.train.label_smoothing:g}" if c.train.label_smoothing else "none"
     )
     smoothing = "" if smoothed == "none" else f" ({smoothed} [@szegedy2016])"
     return (
         f"Models were fitted to the binary cross-entropy{smoothing} by AdamW [@loshchilov2019] in batches of"
-        f" {each(found, lambda c: c.train.batch_size)}, with a learning rate of"
-        f" {each(found, lambda c: f'{c.train.head_lr:g}')} for new layers{slow}, weight decay"
-        f" {each(found, lambda c: f'{c.train.weight_decay:g}')} and gradients clipped at norm"
-        f" {each(found, lambda c: f'{c.train.clip_norm:g}')}."
+        f" {each(arms, lambda c: c.train.batch_size)}, with a learning rate of"
+        f" {each(arms, lambda c: f'{c.train.head_lr:g}')} for new layers{slow}, weight decay"
+        f" {each(arms, lambda c: f'{c.train.weight_decay:g}')} and gradients clipped at norm"
+        f" {each(arms, lambda c: f'{c.train.clip_norm:g}')}."
     )
 
 
-def _schedule(found: dict[str, Config]) -> str:
+def _schedule(arms: dict[str, Config]) -> str:
     return (
         "Learning rates followed a cosine with warm restarts [@loshchilov2017], "
-        f"{each(found, lambda c: _periods(c.train.restart_epochs, c.train.restart_factor))}."
+        f"{each(arms, lambda c: _periods(c.train.restart_epochs, c.train.restart_factor))}."
     )
 
 
@@ -169,13 +167,13 @@ def _periods(first: int, factor: int) -> str:
     return f"the first period of {count(first, 'epoch')}, each later one {factor} times as long"
 
 
-def _stopping(study: StoredStudy, found: dict[str, Config]) -> str:
+def _stopping(study: StoredStudy, arms: dict[str, Config]) -> str:
     if not is_nested(study):
-        return f"Training lasted {each(found, _duration)}."
+        return f"Training lasted {each(arms, _duration)}."
     epochs = refit_epochs(study)
     lasted = f" ({epochs})" if epochs else ""
     return (
-        f"In the search, on inner folds, training lasted {each(found, _duration)}. Refits on whole training parts lasted"
+        f"In the search, on inner folds, training lasted {each(arms, _duration)}. Refits on whole training parts lasted"
         f" the median of the best epochs of the inner fits{lasted}, without early stopping, and the last weights were"
         " kept."
     )
@@ -195,11 +193,11 @@ def _duration(config: Config) -> str:
     )
 
 
-def _weighting(found: dict[str, Config]) -> str:
-    weighted = [arm for arm, config in found.items() if config.train.class_weighting == "balanced"]
+def _weighting(arms: dict[str, Config]) -> str:
+    weighted = [arm for arm, config in arms.items() if config.train.class_weighting == "balanced"]
     if not weighted:
         return "No class weighting or resampling was used."
-    where = "" if len(weighted) == len(found) else f" in {listed(weighted)}"
+    where = "" if len(weighted) == len(arms) else f" in {listed(weighted)}"
     return (
         f"Positive rows were weighted{where} by the training part's ratio of negative to positive rows; the shift this"
         " causes in predicted probabilities is undone by the calibration described below."
@@ -207,13 +205,13 @@ def _weighting(found: dict[str, Config]) -> str:
 
 
 def _augmentation(study: StoredStudy) -> str:
-    found = configs(study, lambda config: config.uses_images)
-    if not found:
+    arms = configs(study, lambda config: config.uses_images)
+    if not arms:
         return ""
-    changed = {arm: _changes_of_images(config.augment) for arm, config in found.items()}
+    changed = {arm: _changes_of_images(config.augment) for arm, config in arms.items()}
     if not any(changed.values()):
         return "Training images were not augmented."
-    shared = " Arms of a seed saw the same changes." if len(found) > 1 and len(set(changed.values())) == 1 else ""
+    shared = " Arms of a seed saw the same changes." if len(arms) > 1 and len(set(changed.values())) == 1 else ""
     said = by_arm({arm: text or "not at all" for arm, text in changed.items()})
     return f"Training images were changed at random in every epoch: {said}.{shared}"
 

@@ -35,8 +35,8 @@ def earlier_choice(study: StoredStudy) -> str:
     """Say in the paragraph on training whether settings were searched, and where."""
     if study.settings.search is not None:
         keys = listed([f"`{key}`" for key in keys_of(study)])
-        found = study.searched.chosen if study.searched is not None else ()
-        if is_flat(study) and {one.arm for one in found} >= set(study.settings.arms):
+        chosen = study.searched.chosen if study.searched is not None else ()
+        if is_flat(study) and {one.arm for one in chosen} >= set(study.settings.arms):
             return f"Values of {keys} given here and above are those that the search chose (see below)."
         return (
             f"Searched {'was' if len(keys_of(study)) == 1 else 'were'} {keys} (see below); their values given here and"
@@ -121,9 +121,9 @@ def _sampler(s: Search) -> str:
 
 
 def _space(study: StoredStudy) -> str:
-    found = declared_space(study)
+    space = declared_space(study)
     searched = keys_of(study)
-    texts = [hole_text(hole) for key, hole in found.items() if key in searched or not searched]
+    texts = [hole_text(hole) for key, hole in space.items() if key in searched or not searched]
     if not texts:
         return fill("what was searched.")
     which = (
@@ -152,7 +152,7 @@ def _description() -> str:
 
 def _tuning(study: StoredStudy, tuned: Tuned, what: str) -> str:
     """Say on which cohort settings were searched, and whether its patients are tested here."""
-    found = (
+    origin = (
         f"{what} fixed before this run by a search on the cohort {tuned.cohort}"
         f" ({count(len(tuned.patients), 'patient')}; study {tuned.study})."
     )
@@ -166,10 +166,10 @@ def _tuning(study: StoredStudy, tuned: Tuned, what: str) -> str:
             if of
             else "Patients of this study"
         )
-        return f"{found} {who} had a part in that search, so that performance is optimistic [@varma2006; @cawley2010]."
+        return f"{origin} {who} had a part in that search, so that performance is optimistic [@varma2006; @cawley2010]."
     if tuned.cohort == study.cohort.name:
-        return f"{found} No patient of this study had a part in that search."
-    return f"{found} {fill('whether patients of this study are in that cohort too.')}"
+        return f"{origin} No patient of this study had a part in that search."
+    return f"{origin} {fill('whether patients of this study are in that cohort too.')}"
 
 
 def refit_epochs(study: StoredStudy) -> str:

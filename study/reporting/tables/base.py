@@ -89,8 +89,8 @@ def sample(evaluation: Evaluation, level: str) -> Sample:
     """Count the tested units of one run at one level, in test parts that have both classes."""
     first = evaluation.summary[evaluation.summary["level"] == level].iloc[0]
     scores = evaluation.scores
-    mine = scores[(scores["level"] == level) & (scores["arm"] == first["arm"])]
-    run = mine[(mine["repeat"] == mine["repeat"].min()) & (mine["seed"] == mine["seed"].min())]
+    of_arm = scores[(scores["level"] == level) & (scores["arm"] == first["arm"])]
+    run = of_arm[(of_arm["repeat"] == of_arm["repeat"].min()) & (of_arm["seed"] == of_arm["seed"].min())]
     share = run.groupby("fold")["label"].transform("mean")
     run = run[(share > 0) & (share < 1)]
     return Sample(int(first["n_patients"]), len(run), int(run["label"].sum()), int(first["n_images"]))

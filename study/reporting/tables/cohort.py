@@ -186,6 +186,6 @@ def inner_counts(study: StoredStudy) -> pd.DataFrame:
 
 def _inner_text(inner: pd.DataFrame, place: np.ndarray) -> str:
     """Return `3 of 53 to 54 (21 to 22)`."""
-    mine = inner[(inner["repeat"] == place[0]) & (inner["fold"] == place[1])]
-    n, positive = (span(mine[column].min(), mine[column].max()) for column in ("n_patients", "n_positive"))
-    return f"{len(mine)} of {n} ({positive})"
+    sizes = inner[(inner["repeat"] == place[0]) & (inner["fold"] == place[1])]
+    n, positive = (span(sizes[column].min(), sizes[column].max()) for column in ("n_patients", "n_positive"))
+    return f"{len(sizes)} of {n} ({positive})"

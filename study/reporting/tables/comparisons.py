@@ -28,13 +28,13 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """
     if evaluation.summary.empty:
         return empty_table("comparisons")
-    found = {(row["first"], row["second"]): row for row in evaluation.comparisons.to_dict("records")}
+    by_pair = {(row["first"], row["second"]): row for row in evaluation.comparisons.to_dict("records")}
     missing = unfinished_arms(study, evaluation)
     shown = []
     for first, second in study.settings.protocol.contrasts:
         name = f"{first} minus {second}"
-        if (first, second) in found:
-            shown.append(_shown(name, found[first, second]))
+        if (first, second) in by_pair:
+            shown.append(_shown(name, by_pair[first, second]))
         elif first in missing or second in missing:
             shown.append(
                 dict.fromkeys(COLUMNS, ABSENT) | {"Contrast": name, "Verdict": _reason(missing, first, second)}
@@ -43,8 +43,8 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     if not shown:
         return empty_table("comparisons")
     caption = _caption(study, evaluation)
-    if len(shown) > len(found):
-        caption += f" p values are adjusted over {count(len(found), 'contrast')} alone until the others are finished."
+    if len(shown) > len(by_pair):
+        caption += f" p values are adjusted over {count(len(by_pair), 'contrast')} alone until the others are finished."
     return PaperTable(
         "comparisons", "Differences between arms", caption, data, pd.DataFrame(shown, columns=list(COLUMNS))
     )

@@ -90,7 +90,9 @@ def _header(metric: str) -> str:
 
 def _shown(numbers: pd.DataFrame, extra: dict[str, Triple | None]) -> dict[str, str]:
     row = {"AUC": cell(numbers, "roc_auc")}
-    row |= {_header(metric): interval("roc_auc", *found) if found else ABSENT for metric, found in extra.items()}
+    row |= {
+        _header(metric): interval("roc_auc", *estimate) if estimate else ABSENT for metric, estimate in extra.items()
+    }
     sensitivity, achieved = cell(numbers, "sensitivity_at_90_specificity"), ABSENT
     if "specificity_achieved" in numbers.index:
         achieved = number("specificity_achieved", _triple(numbers, "specificity_achieved")[0])
@@ -105,9 +107,9 @@ def _absent(further: dict[str, dict[str, Triple]], reason: str) -> dict[str, str
 
 def _data(numbers: pd.DataFrame, extra: dict[str, Triple | None]) -> dict[str, float]:
     metrics = ("roc_auc", "sensitivity_at_90_specificity", "specificity_achieved", *PLAIN)
-    found = {metric: _triple(numbers, metric) for metric in metrics}
+    triples = {metric: _triple(numbers, metric) for metric in metrics}
     areas = {f"roc_auc {metric}": triple or NOWHERE for metric, triple in extra.items()}
-    ordered = {"roc_auc": found.pop("roc_auc")} | areas | found
+    ordered = {"roc_auc": triples.pop("roc_auc")} | areas | triples
     return {
         f"{metric}{end}": value
         for metric, triple in ordered.items()

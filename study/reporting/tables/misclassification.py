@@ -15,17 +15,17 @@ LISTED = 10
 
 def errors_by_class_table(evaluation: Evaluation) -> PaperTable:
     """Units on the wrong side of probability 0.5 by original class, for every arm, and by all arms together."""
-    found = evaluation.errors
-    if found.empty:
+    errors = evaluation.errors
+    if errors.empty:
         return empty_table("errors_by_class")
     units = f"{evaluation.unit.capitalize()}s"
-    lines = found.groupby(["status", "label", "arm"], sort=False)["wrong"].agg(["size", "sum", "mean"]).reset_index()
+    lines = errors.groupby(["status", "label", "arm"], sort=False)["wrong"].agg(["size", "sum", "mean"]).reset_index()
     data = lines.rename(columns={"size": "n", "sum": "wrong", "mean": "share"})
     rows = []
-    for (status, label), mine in data.groupby(["status", "label"], sort=True):
-        cells = {row["arm"]: f"{row['wrong']:.0f} ({100 * row['share']:.1f} %)" for row in mine.to_dict("records")}
+    for (status, label), of_class in data.groupby(["status", "label"], sort=True):
+        cells = {row["arm"]: f"{row['wrong']:.0f} ({100 * row['share']:.1f} %)" for row in of_class.to_dict("records")}
         side = "positive" if label == 1 else "negative"
-        rows.append({"Class": f"{status} ({side})", units: str(mine["n"].iloc[0])} | cells)
+        rows.append({"Class": f"{status} ({side})", units: str(of_class["n"].iloc[0])} | cells)
     kind = "calibrated probability" if evaluation.is_calibrated else "probability"
     caption = (
         f"{units} whose {kind} lay on the other side of 0.5 than their label: mean number over repeats and "

@@ -85,8 +85,8 @@ def _chosen_caption(study: StoredStudy) -> str:
     search = study.settings.search
     assert search is not None
     assert study.searched is not None
-    found, asked = len(study.searched.chosen), n_planned_searches(study)
-    missing = f" {found} of {count(asked, 'search', 'searches')} have a winner so far." if found < asked else ""
+    n_chosen, asked = len(study.searched.chosen), n_planned_searches(study)
+    missing = f" {n_chosen} of {count(asked, 'search', 'searches')} have a winner so far." if n_chosen < asked else ""
     rule = (
         "the trial with the greatest mean"
         if search.select == "best"
@@ -272,16 +272,16 @@ def nested_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     references = by_fold(trials[trials["default"].astype(bool)]).groupby("arm")["value"].mean()
     rows: list[dict[str, Any]] = []
     for arm in study.settings.arms:
-        found = [one.value for one in winners(study.searched, arm) if one.fold != WHOLE]
+        values = [one.value for one in winners(study.searched, arm) if one.fold != WHOLE]
         value, low, high = _estimate(evaluation, arm)
-        inner = float(np.mean(found)) if found else np.nan
+        inner = float(np.mean(values)) if values else np.nan
         rows.append(
             {
                 "arm": arm,
                 "roc_auc": value,
                 "low": low,
                 "high": high,
-                "n_winners": len(found),
+                "n_winners": len(values),
                 "inner_roc_auc": inner,
                 "optimism": inner - value,
                 "reference_inner_roc_auc": float(references.get(arm, np.nan)),
@@ -316,10 +316,10 @@ def _estimate(evaluation: Evaluation, arm: str) -> tuple[float, float, float]:
     if evaluation.summary.empty or arm == BASELINE:
         return (float("nan"),) * 3
     rows = at_unit(evaluation.summary, evaluation)
-    mine = rows[(rows["arm"] == arm) & (rows["metric"] == "roc_auc")]
-    if mine.empty:
+    areas = rows[(rows["arm"] == arm) & (rows["metric"] == "roc_auc")]
+    if areas.empty:
         return (float("nan"),) * 3
-    value, low, high = mine[["value", "low", "high"]].to_numpy(dtype=float)[0]
+    value, low, high = areas[["value", "low", "high"]].to_numpy(dtype=float)[0]
     return float(value), float(low), float(high)
 
 

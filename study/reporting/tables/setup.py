@@ -73,16 +73,16 @@ def _stops(configs: dict[str, Config]) -> bool:
 
 def _value(config: Config, key: str) -> str:
     """Return a setting as text; of weights in a file the name alone, as its folder is nobody's business."""
-    found: Any = config
+    value: Any = config
     for part in key.split("."):
-        found = getattr(found, part) if hasattr(found, part) else ABSENT
-    if key == "model.weights" and str(found).startswith("file:"):
-        return f"file {Path(str(found).removeprefix('file:')).name}"
-    if isinstance(found, bool):
-        return "yes" if found else "no"
-    if isinstance(found, tuple):
-        return ", ".join(map(str, found)) or "none"
-    return f"{found:g}" if isinstance(found, float) else str(found)
+        value = getattr(value, part) if hasattr(value, part) else ABSENT
+    if key == "model.weights" and str(value).startswith("file:"):
+        return f"file {Path(str(value).removeprefix('file:')).name}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def compute_table(study: StoredStudy) -> PaperTable:

@@ -111,10 +111,10 @@ def _widths(data: pd.DataFrame) -> list[float]:
 
 
 def _header_cell(sheet: Worksheet, row: int, column: int, name: str, side: str = "left") -> None:
-    found = sheet.cell(row, column, name)
-    found.font, found.fill = Font(bold=True), PatternFill("solid", fgColor="E8EDF3")
-    found.border = Border(top=Side("medium"), bottom=Side("thin"))
-    found.alignment = Alignment(horizontal=side, vertical="bottom")
+    cell = sheet.cell(row, column, name)
+    cell.font, cell.fill = Font(bold=True), PatternFill("solid", fgColor="E8EDF3")
+    cell.border = Border(top=Side("medium"), bottom=Side("thin"))
+    cell.alignment = Alignment(horizontal=side, vertical="bottom")
 
 
 def _body(sheet: Worksheet, data: pd.DataFrame) -> None:
@@ -138,21 +138,21 @@ def _write(sheet: Worksheet, row: int, column: int, value: object, shown_as: str
     """Write a cell: a number as a number, an absent one as n/a, and text that begins with = as text."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)) or value is pd.NA:
         absent = not isinstance(value, float) or math.isnan(value)
-        found = sheet.cell(row, column, ABSENT if absent else str(value))
-        found.font, found.alignment = GREY, RIGHT
+        cell = sheet.cell(row, column, ABSENT if absent else str(value))
+        cell.font, cell.alignment = GREY, RIGHT
         return
-    found = sheet.cell(row, column)
+    cell = sheet.cell(row, column)
     if isinstance(value, bool | np.bool_):
-        found.value = bool(value)
+        cell.value = bool(value)
     elif isinstance(value, int | np.integer):
-        found.value, found.number_format = int(value), shown_as
+        cell.value, cell.number_format = int(value), shown_as
     elif isinstance(value, float | np.floating):
         # openpyxl writes floats with 16 digits, one too few for some; the text of a number is written as it is
-        found.value = repr(float(value))
-        found.data_type, found.number_format = "n", shown_as
+        cell.value = repr(float(value))
+        cell.data_type, cell.number_format = "n", shown_as
     else:
-        found.value = printable(str(value))
-        found.data_type = "s"
+        cell.value = printable(str(value))
+        cell.data_type = "s"
 
 
 def number_format(column: str, metric: str, value: object) -> str:

@@ -136,14 +136,14 @@ def _n_tested(study: StoredStudy) -> str:
 
 def _findings(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     """Return one bullet per declared contrast: the verdict in plain words, then the numbers, then those by negative class."""
-    found = []
+    bullets = []
     for row in evaluation.comparisons.to_dict("records"):
         text, doubt = _against(evaluation, row)
         first = lead(study, row)
         if doubt:
             first = f"{first.removesuffix('.')} overall; {doubt}."
-        found.append(f"- **{first}** {row['sentence']} {row['disagreement']} {text}".replace("  ", " ").rstrip())
-    return found
+        bullets.append(f"- **{first}** {row['sentence']} {row['disagreement']} {text}".replace("  ", " ").rstrip())
+    return bullets
 
 
 def _against(evaluation: Evaluation, row: Mapping[Any, Any]) -> tuple[str, str]:
@@ -151,12 +151,12 @@ def _against(evaluation: Evaluation, row: Mapping[Any, Any]) -> tuple[str, str]:
     lines = evaluation.comparisons_by_class
     if lines.empty:
         return "", ""
-    mine = lines[(lines["first"] == row["first"]) & (lines["second"] == row["second"])].to_dict("records")
-    if not mine:
+    by_class = lines[(lines["first"] == row["first"]) & (lines["second"] == row["second"])].to_dict("records")
+    if not by_class:
         return "", ""
-    values = [f"against {r['against']} {difference_interval(r['difference'], r['low'], r['high'])}" for r in mine]
+    values = [f"against {r['against']} {difference_interval(r['difference'], r['low'], r['high'])}" for r in by_class]
     verdict, better = _shown_verdict(row)
-    opposed = [str(r["against"]) for r in mine if (r["low"] <= 0 if better else r["high"] >= 0)]
+    opposed = [str(r["against"]) for r in by_class if (r["low"] <= 0 if better else r["high"] >= 0)]
     claims = verdict in ("better", "worse", "shown here") and opposed
     which = "no gain" if better else "no loss"
     doubt = f"against {listed(opposed)} alone {which} was shown" if claims else ""

@@ -123,15 +123,15 @@ def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = Fal
         "risks too high on average": list(large.loc[large["high"] < 0, "arm"]),
         "risks too low on average": list(large.loc[large["low"] > 0, "arm"]),
     }
-    found = [f"{listed(arms)}: {what}" for what, arms in apart.items() if arms]
+    faults = [f"{listed(arms)}: {what}" for what, arms in apart.items() if arms]
     low, high = (number("calibration_slope", end) for end in (slopes["value"].min(), slopes["value"].max()))
     if len(slopes) > 1 and (slopes["value"] < 1).all():
         parts.append(f"Every slope lies below 1 ({low} to {high}), as of risks that are too extreme.")
     elif len(slopes) > 1 and (slopes["value"] > 1).all():
         parts.append(f"Every slope lies above 1 ({low} to {high}), as of risks that are too moderate.")
     parts.append(
-        f"Intervals that exclude the ideal: {'; '.join(found)}."
-        if found
+        f"Intervals that exclude the ideal: {'; '.join(faults)}."
+        if faults
         else (
             "No interval excludes the ideal, which with intervals this wide is no proof of calibration."
             if (slopes["high"] - slopes["low"]).max() > 0.5
@@ -149,13 +149,13 @@ def subgroups(evaluation: Evaluation) -> str:
     groups = rows.drop_duplicates(["column", "group"])
     small = int(groups["suppressed"].sum())
     tests = rows.drop_duplicates(["column", "arm"]).dropna(subset="interaction_p")
-    found = tests[tests["interaction_p"] < ALPHA]
+    differing = tests[tests["interaction_p"] < ALPHA]
     names = listed([str(column) for column in groups["column"].unique()])
     text = f"Subgroups of {names} were analysed: {count(len(groups) - small, 'group')}"
     text += f", and {small} more with fewer than 10 positive or negative patients were not. " if small else ". "
     if tests.empty:
         return text + "No column has two groups large enough to compare."
-    if found.empty:
+    if differing.empty:
         smallest = tests["interaction_p"].min()
         return (
             text + f"No difference of the AUC between subgroups could be shown (smallest p {p_value(smallest)}, not"
@@ -165,11 +165,11 @@ def subgroups(evaluation: Evaluation) -> str:
         [
             f"by {column}"
             f" ({listed([f'{arm} p {p_value(p)}' for arm, p in lines[['arm', 'interaction_p']].to_numpy()])})"
-            for column, lines in found.groupby("column", sort=False)
+            for column, lines in differing.groupby("column", sort=False)
         ]
     )
     return (
-        f"{text}The AUC differed between subgroups {which}: {len(found)} of {count(len(tests), 'test')} with p below"
+        f"{text}The AUC differed between subgroups {which}: {len(differing)} of {count(len(tests), 'test')} with p below"
         f" .05, not adjusted, where about {ALPHA * len(tests):.0f} would be expected by chance."
     )
 
@@ -184,11 +184,11 @@ def errors(study: StoredStudy, evaluation: Evaluation) -> str:
     n_arms = int(units["n_arms"].max())
     sentences = []
     for label, word in ((1, "positive"), (0, "negative")):
-        mine = units[units["label"] == label]
-        every, none = int((mine["n_wrong"] == n_arms).sum()), int((mine["n_wrong"] == 0).sum())
+        of_class = units[units["label"] == label]
+        every, none = int((of_class["n_wrong"] == n_arms).sum()), int((of_class["n_wrong"] == 0).sum())
         whom = "the arm" if n_arms == 1 else f"all {n_arms} arms"
         sentences.append(
-            f"Of {len(mine)} {word} {evaluation.unit}s, {whom} put {every} on the wrong side of probability 0.5 in most"
+            f"Of {len(of_class)} {word} {evaluation.unit}s, {whom} put {every} on the wrong side of probability 0.5 in most"
             " runs"
             + (
                 f", and {none} were on the right side for every arm."
@@ -208,13 +208,13 @@ def chance(evaluation: Evaluation) -> str:
     rows = evaluation.contrasts_by_class
     if rows.empty:
         return ""
-    found = []
+    at_chance = []
     for metric, lines in rows[rows["low"] <= 0.5].groupby("metric", sort=False):
         values = [
             f"{r['arm']} {interval('roc_auc', r['value'], r['low'], r['high'])}" for r in lines.to_dict("records")
         ]
-        found.append(f"{metric!s}{'' if metric == 'within sites' else ' alone'}: {listed(values)}")
-    return f"Not shown to exceed chance (the interval includes 0.5) {'; '.join(found)}." if found else ""
+        at_chance.append(f"{metric!s}{'' if metric == 'within sites' else ' alone'}: {listed(values)}")
+    return f"Not shown to exceed chance (the interval includes 0.5) {'; '.join(at_chance)}." if at_chance else ""
 
 
 def training(study: StoredStudy) -> str:
