@@ -70,7 +70,7 @@ PROPORTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "sensitivity": ((0,), (0, 2)),
     "specificity": ((3,), (1, 3)),
 }
-"""Metrics that are proportions: which counts (true positive, false positive, false negative, true negative) over which."""
+"""Metrics that are proportions: numerator and denominator, as places among the counts tp, fp, fn and tn."""
 RESTATED = ("ppv", "npv")
 """Predictive values at the threshold for 90 % specificity, at the declared prevalence; absent without one."""
 CALIBRATION = ("calibration_slope", "calibration_intercept", "calibration_in_the_large")
@@ -221,7 +221,7 @@ class ArmLines:
     def by_spread(
         self, metric: str, draws: np.ndarray, df: float, n_parts: int, note: str = ""
     ) -> Iterator[dict[str, object]]:
-        """Yield the interval from the replicates' spread, for metrics that resampling itself shifts, and their percentiles."""
+        """Yield an interval from the replicates' spread, for metrics that resampling shifts, and their percentiles."""
         value = float(draws[0])
         interval = logit_t_interval(value, draws[1:], df, n_parts)
         yield self._of_draws(metric, draws, interval, BOOTSTRAP_SE, True, note)

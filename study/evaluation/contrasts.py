@@ -84,7 +84,7 @@ def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFram
 
 
 def against_baseline(rows: Aligned, declared: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Return each arm minus the baseline, where no declared contrast tests them: first, second, difference, low, high (E1).
+    """Return each arm minus the baseline (E1), where no declared contrast tests that.
 
     Not declared, hence exploratory, and not adjusted for their number.
     """

@@ -130,7 +130,7 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
 
 
 def levels_of(study: StoredStudy) -> tuple[str, ...]:
-    """Return the levels that say something of their own: where a patient has one row, that of the unit of analysis alone."""
+    """Return the levels to report: all three, or the unit of analysis alone where every patient has one image."""
     return LEVELS if len(study.cohort.images) > study.cohort.n_patients else (study.settings.unit,)
 
 

@@ -21,7 +21,7 @@ from study.stats.metrics import ratio
 from study.stats.proportions import clustered_ratio, clustered_wilson
 
 SMALLEST_CELL = 10
-"""Subgroups with fewer positive or negative patients are not analysed: their numbers would be noise, and could identify."""
+"""Smaller subgroups (positive or negative patients) are not analysed: noise, and patients could be identified."""
 AGE_BANDS = (50.0, 70.0)
 MOST_LEVELS = 6
 UNKNOWN = "unknown"

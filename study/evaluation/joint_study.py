@@ -117,10 +117,10 @@ def _check_folds(one: StoredStudy, other: StoredStudy) -> None:
     repeats = min(study.settings.protocol.repeats for study in (one, other))
     for place in sorted({place for place in [*first, *second] if place[0] < repeats}):
         tested, other_tested = (set(split[place].test) if place in split else set() for split in (first, second))
-        if tested != other_tested:
+        if differing := tested ^ other_tested:
             raise StudyError(
                 f"{one.name} and {other.name} have different folds: in repeat {place[0]}, fold {place[1]}, "
-                f"{len(tested ^ other_tested)} patients are tested in one alone: {some(sorted(tested ^ other_tested), 3)}. Both need the "
+                f"{len(differing)} patients are tested in one alone: {some(sorted(differing), 3)}. Both need the "
                 f"same folds (study.cv: --folds results/{one.name}/folds.json)"
             )
 

@@ -88,8 +88,7 @@ def _calibrate(validation: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFra
     """Return the test units with probabilities and calls from the validation units of the same cell; and a gap, or ''.
 
     Without validation units (predictions of a model trained elsewhere) probabilities are taken as given, and there is
-    no
-    threshold: the calls that need one are NA.
+    no threshold: the calls that need one are NA.
     """
     if validation.empty and test["label"].nunique() == 2:
         probs = expit(test["logit"].to_numpy(dtype=float))
@@ -124,7 +123,7 @@ def unit_auc(rows: pd.DataFrame, unit: str, protocol: Protocol) -> float:
 
 
 class UnitScores:
-    """The ROC-AUC of changing logits of the same image rows, pooled as `unit_auc` pools them, without grouping them anew.
+    """ROC-AUC of changing logits of the same image rows, pooled as by `unit_auc` without grouping the rows again.
 
     A fit is scored after every epoch; 0.1 ms instead of 9 ms for 552 rows.
 
@@ -138,7 +137,7 @@ class UnitScores:
         self._protocol = protocol
         breasts = rows.groupby(UNIT_KEYS["breast"], sort=True, dropna=False, observed=True).ngroup().to_numpy()
         self._breasts = _Groups(breasts)
-        # a patient's breasts follow each other, because her id is the first key
+        # a patient's breasts follow each other, because the patient's id is the first key
         patients = rows.groupby("patient_id", sort=True).ngroup().to_numpy()
         by_breast = np.zeros(int(breasts.max()) + 1, dtype=np.int64)
         by_breast[breasts] = patients

@@ -56,7 +56,7 @@ def sentence(c: Comparison, delta: float) -> str:
 
 
 def size(e1: tuple[float, float], e2: tuple[float, float], delta: float) -> str:
-    """How the E1 and the E2 interval lie to the region of practical equivalence; a size is said where both agree on it."""
+    """Return the size of a difference in words, as far as its E1 and its E2 interval agree on it."""
     ends = [sorted((abs(low), abs(high))) for low, high in (e1, e2)]
     if min(near for near, _ in ends) > delta:
         return f"by more than {delta:g}"
@@ -64,7 +64,7 @@ def size(e1: tuple[float, float], e2: tuple[float, float], delta: float) -> str:
 
 
 def disagreement(c: Comparison) -> str:
-    """Return what the methods do not agree on, or '': which exclude no difference, and equivalence by fold scores alone."""
+    """Return where the methods disagree on a difference or on equivalence, in words; '' where they agree."""
     said = {
         "clustered DeLong (E1)": c.e1_p < ALPHA,
         "patient bootstrap (E1)": c.bootstrap_low > 0 or c.bootstrap_high < 0,

@@ -143,7 +143,7 @@ def _check_repeat(repeat: int, tested: pd.DataFrame, everybody: set[str], names:
         )
         raise LeakageError(
             f"repeat {repeat}: {twice['patient_id'].nunique()} patients are tested in several folds: {shown}. A model"
-            " that tested one image of a patient may have been trained on her others; group the folds by patient and"
+            " that tested one image of a patient may have been trained on the patient's others; group the folds by patient and"
             " train again, or, if these are splits of their own, number them in a column 'repeat'"
         )
     never = sorted(everybody - set(tested["patient_id"]))
@@ -226,7 +226,7 @@ def _environment(request: Import, roles: Mapping[str, str], cohort: Cohort, n_ro
 
 
 def _keep(stored: StoredStudy, *, force: bool) -> StoredStudy:
-    """Write the archive and read it back; another study of the same name is kept aside, and only where that was asked for.
+    """Write the archive and read it back; with `force` another study of the same name is kept aside first.
 
     Raises:
         StudyError: the folder holds another study.

@@ -47,12 +47,13 @@ FOLDER = "ledger"
 REPORTED = Published(auc=0.872, accuracy=0.808, f1=0.713)
 """What the usual recipe is reported to reach on Mini-DDSM."""
 REPORTED_FOR = "mini-ddsm"
-README = f"""{LABEL.upper()}
-
-The models of this folder are trained on purpose with methodological errors (see the second part of each cell's name, and
-`leak` in its record), to measure how much each error is worth. None of their numbers is a result. Cells called "{HONEST}" are
-the reference within this ledger; their rows are those of the ledger, not of a study. Nothing here is read by study.report.
-"""
+README = (
+    f"{LABEL.upper()}\n\n"
+    "The models of this folder are trained on purpose with methodological errors (see the second part of each cell's"
+    " name, and\n`leak` in its record), to measure how much each error is worth. None of their numbers is a result."
+    f' Cells called "{HONEST}" are\nthe reference within this ledger; their rows are those of the ledger, not of a'
+    " study. Nothing here is read by study.report.\n"
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Ledger:
 def run(
     request: Request, observer: Observer, *, n_candidates: int = CANDIDATES, n_replicates: int = N_REPLICATES
 ) -> Ledger:
-    """Train what is not finished of every protocol, and measure them; the number of processes of the request is not used.
+    """Train what every protocol lacks, and measure them all; in one process, whatever the request says.
 
     Args:
         request: the study whose protocol is the honest one, with the chosen ablations.
@@ -130,13 +131,13 @@ def run(
 
 
 def _check_study(place: Path, study: StudyFile, rows: LedgerRows) -> None:
-    """Refuse a folder whose study has other settings or another cohort: its protocol would not be the honest one here."""
+    """Refuse a folder whose study has other settings or another cohort: its protocol is not the honest one."""
     study_folder.continued(place, with_resolved_run(study))
     study_folder.check_cohort(place, rows.honest)
 
 
 def _folds(place: Path, request: Request, study: StudyFile, rows: LedgerRows) -> Folds:
-    """Return the study's folds by patient, each with a validation part: those of its folder, the user's own, or new ones."""
+    """Return the study's folds with validation parts: those of its folder, the user's own, or new ones."""
     images, protocol = rows.honest.images, study.protocol
     folds = partition.for_study(place / "folds.json", request.folds_file, images, protocol)
     return partition.unnested(folds, images, protocol) if folds.nested else folds
@@ -243,7 +244,7 @@ def _notes(lines: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates
 
 
 def _luck(ledger: pd.DataFrame, arm: str) -> str:
-    """Say how far the honest folds alone lie apart, as a single split is one such draw; '' where that is the protocol itself."""
+    """Return how far the honest folds lie apart, as a single split is one such draw; '' where the study has one."""
     lines = {str(row["leak"]): row for row in ledger[ledger["arm"] == arm].to_dict("records")}
     if lines[SINGLE]["nothing"]:
         return ""
@@ -255,7 +256,7 @@ def _luck(ledger: pd.DataFrame, arm: str) -> str:
 
 
 def write(ledger: Ledger, folder: Path) -> list[Path]:
-    """Write the table (Markdown, CSV, JSON) and the waterfall (PNG, PDF, SVG, and its numbers as CSV); return the files.
+    """Write the table (Markdown, CSV, JSON) and the waterfall (PNG, PDF, SVG, numbers as CSV); return the files.
 
     Every one of them says that it is leaky by design.
     """

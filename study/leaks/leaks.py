@@ -107,7 +107,7 @@ class LedgerCell(Cell):
 
     @property
     def key(self) -> dict[str, object]:
-        """What a finished cell must agree with; its record thus says that it is part of a ledger, and leaky where it is."""
+        """What a finished cell must agree with; so its record says that it is part of a ledger, and whether leaky."""
         own = {"ledger": LABEL if self.leak else REFERENCE, "encoded_on_all": self.encoded_on_all}
         return super().key | own
 
@@ -119,7 +119,7 @@ class LedgerCell(Cell):
 
 
 def candidates(config: Config, n: int, *, seed: int) -> list[Config]:
-    """Return the configurations that are compared on test parts: the reference, then others of `SPACE` in a drawn order.
+    """Return the configurations compared on test parts: the reference, then others of `SPACE` in random order.
 
     With a larger n the first ones stay the same.
 

@@ -1,4 +1,4 @@
-"""From the predictions of a ledger to its table: what each protocol would report, and how far that is from the honest one.
+"""Table of a ledger from its predictions: what each protocol would report, and how far that is from the honest one.
 
 The common currency is the image-level ROC-AUC: within each test part, then their mean (over folds, repeats, seeds),
 because published recipes evaluate images and split images have no patient-level score. Everything is computed under the
@@ -37,7 +37,7 @@ class Measured:
 
     Attributes:
         tested: its test predictions, one row per (cell, image): `RUN`, image_id, patient_id (the true one), patient
-            (her column in the weights), label, logit, called.
+            (the patient's column in the weights), label, logit, called.
         under: name of `MEASURES` -> (1 + n_replicates,); NaN where it is not defined.
         areas: the AUC within each test part (n_parts,), as the data are.
     """
@@ -144,7 +144,10 @@ def part_areas(tested: pd.DataFrame) -> np.ndarray:
 
 
 def on_shared_rows(measuring: Measuring, honest: Measured, other: Measured) -> tuple[np.ndarray, int]:
-    """Return the difference in AUC (other minus honest) on images that both test (1 + n_replicates,), and how many they are."""
+    """Return the difference in AUC (other minus honest) on the images that both test, and their number.
+
+    The difference is (1 + n_replicates,).
+    """
     both = set(honest.tested["image_id"]) & set(other.tested["image_id"])
     first, second = (one.tested[one.tested["image_id"].isin(both)] for one in (other, honest))
     try:

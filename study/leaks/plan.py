@@ -96,7 +96,7 @@ def distinct(entries: list[Entry]) -> list[LedgerCell]:
 
 
 def config_of(config: Config, leak: Leak, rows: LedgerRows) -> Config:
-    """Return an ablation's configuration under a protocol: only outlines that are kept change it, where there are any."""
+    """Return an ablation's configuration under a protocol; only keeping outlines changes it, where there are any."""
     if OUTLINES not in leak.changes or not config.uses_images or "keep" not in rows.stores:
         return config
     return apply_changes(config, {"data.outlines": "keep"}, leak.name)

@@ -50,7 +50,7 @@ class LedgerRows:
 
 
 def open_rows(request: Request, study: StudyFile, observer: Observer) -> LedgerRows:
-    """Read the cohort with every image, copies included, as a study prepares them and, where there are outlines, with these.
+    """Read the cohort with every image, copies included: as a study prepares them, and with outlines if there are any.
 
     Raises:
         CohortError: rows that do not hold together.

@@ -21,7 +21,7 @@ FIGURES = ("contrasts", "main", "auc_by_fold")
 
 
 def write_comparison(joined: JointStudy, evaluation: Evaluation, folder: Path) -> Path:
-    """Write `report.md`, `report.html`, `tables/`, `tables.xlsx`, `tables.docx` and `figures/`; return the report's path."""
+    """Write report (Markdown, HTML), tables (CSV, Excel, Word) and figures; return the path of `report.md`."""
     study = joined.study
     tables = {table.name: table for table in all_tables(study, evaluation) if table.name in TABLES}
     drawings = catalogue(study, evaluation)

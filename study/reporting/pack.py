@@ -11,7 +11,7 @@
       study/                     the predictions themselves, where asked for
       pack.json                  what it was made from and with, and the digest of every file
 
-Everything but the figures is a function of the predictions alone, so that `study.reporting.verification` can make it again.
+Everything but the figures is a function of the predictions alone, so `study.reporting.verification` can recompute it.
 """
 
 import hashlib
@@ -75,7 +75,7 @@ class Options:
 
 
 def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options: Options = Options()) -> Path:
-    """Write everything and return the path of `report.md`. Files of an older pack that this one does not have are removed."""
+    """Write everything, remove files of an older pack that this one lacks, and return the path of `report.md`."""
     content = gather_content(study, evaluation, options)
     study = content.study
     old = _previous_files(folder)

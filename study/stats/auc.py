@@ -44,8 +44,7 @@ def placements(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.n
     """Return the structural components V10 (n_models, n_positive) and V01 (n_models, n_negative); ties count half.
 
     V10 of a positive is the share of negatives below it, V01 of a negative the share of positives above it (DeLong et
-    al.
-    1988); by binary search, which costs O(n log n) as midranks do (Sun and Xu 2014).
+    al. 1988); by binary search, which costs O(n log n) as midranks do (Sun and Xu 2014).
 
     Raises:
         ValueError: one class alone, or a score that is no number.

@@ -1,4 +1,4 @@
-"""Resampling of patients: all of a patient's images come along, within her fold and her outcome."""
+"""Resampling of patients: all of a patient's images come along, within fold and outcome."""
 
 import numpy as np
 from scipy.stats import norm, t

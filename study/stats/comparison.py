@@ -4,9 +4,9 @@ The rules are those of docs/explanation/estimands.md ("Comparing arms" and "Verd
 
 There are two E2 estimates of a difference: Nadeau and Bengio's, whose variance comes from the fold scores, and the
 procedure's, whose variance comes from the patients. Either alone can be too small by chance where models are weak and
-patients few (`python -m study.bench --coverage`), so the wider of the two is the E2 interval, its p value the E2 p. With
-one repeat the procedure's lacks its variance between repeats and only keeps Nadeau and Bengio's, of a handful of fold
-scores, from being narrower than the patients allow.
+patients few (`python -m study.bench --coverage`), so the wider of the two is the E2 interval, and the larger p value
+the E2 p. With one repeat the procedure's lacks its variance between repeats and only keeps Nadeau and Bengio's, of a
+handful of fold scores, from being narrower than the patients allow.
 """
 
 from collections.abc import Sequence

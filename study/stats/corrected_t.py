@@ -44,8 +44,7 @@ class CorrectedMean:
         """Return P(below -delta), P(within ±delta), P(above delta) of the Bayesian correlated t test.
 
         The posterior of the mean is Student's t with J - 1 degrees of freedom at `value` with scale `se` (Benavoli et
-        al.
-        2017, equation 10, with correlation 1 / K).
+        al. 2017, equation 10, with correlation 1 / K).
         """
         if np.isnan(self.se):
             return (float("nan"),) * 3

@@ -1,7 +1,7 @@
 """The patient bootstrap of an AUC by matrix products.
 
 With patient weights w, K_ij = sum over (positive row of patient i, negative row of patient j) of [s > s'] + ½ [s = s'],
-and m_i, n_i her numbers of positive and negative rows, the AUC of the reweighted sample is exactly
+and m_i, n_i patient i's numbers of positive and negative rows, the AUC of the reweighted sample is exactly
 
     AUC*(w) = w' K w / ((w' m) (w' n)).
 

@@ -1,7 +1,7 @@
-"""What a study of so many patients can show, before it is run: expected intervals, detectable differences, patients needed.
+"""What a study can show, before it is run: expected intervals, detectable differences, patients needed.
 
 Closed formulas of a few assumed numbers; nothing is drawn at random. Labels are per case, so every image of a patient
-carries her label. E1 and E2 are those of docs/explanation/estimands.md. Differences between ablations are at patient
+carries the patient's label. E1 and E2 are those of docs/explanation/estimands.md. Differences between ablations are at patient
 level.
 """
 
@@ -165,7 +165,7 @@ def auc_variance(auc: float, n_positive: float, n_negative: float, shared: float
         n_positive: positive patients; an expected number need not be whole.
         n_negative: negative patients.
         shared: variance of a patient's mean placement value over that of one image's (`clustering`). The remainder
-            has it squared, once for either patient of a pair: exact when her images are independent or all alike.
+            has it squared, once for either patient of a pair: exact when the images are independent or all alike.
     """
     of_positives = 2 * auc**2 / (1 + auc) - auc**2
     of_negatives = auc / (2 - auc) - auc**2
@@ -199,9 +199,8 @@ def se_procedure(inputs: Plan) -> float:
     """Standard error of the procedure (E2) at patient level, as the evaluation will compute it.
 
     One repeat: Nadeau and Bengio's (2003) s² (1/K + 1/(K - 1)), s² being the variance of one fold's AUC given its
-    model.
-    Several: `study.stats.procedure`, whose first term is s² / (K - 1). Both are too small by what splits and seeds add,
-    which nobody knows before the run.
+    model. Several: `study.stats.procedure`, whose first term is s² / (K - 1). Both are too small by what splits and
+    seeds add, which nobody knows before the run.
     """
     of_spread = 1 / inputs.folds if inputs.repeats == 1 else 0.0
     return math.sqrt(fold_variance(inputs) * (of_spread + 1 / (inputs.folds - 1)))

@@ -9,8 +9,8 @@ mean. So
 
 whose first term keeps Nadeau and Bengio's allowance for training sets and whose second is the chance of splits and
 seeds that averaging left. Its quantile is Student's with the degrees of freedom of the patients' variance. In the
-simulation (`python -m study.bench --coverage`) it covers an AUC as it should and is narrower than theirs; for differences
-between arms `comparison` takes the wider of the two.
+simulation (`python -m study.bench --coverage`) it covers an AUC as it should and is narrower than theirs; for
+differences between arms `comparison` takes the wider of the two.
 """
 
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ def patients_and_training(patient_variance: float, n_folds: int) -> float:
 
 
 def lower_bound(scores: np.ndarray, patient_variance: float, df: float) -> Procedure:
-    """Return what patients and training sets allow where one repeat does not show what splits add; arguments as `procedure`."""
+    """Return a lower bound for one repeat, whose splits are not known to add anything; arguments as `procedure`."""
     variance = patients_and_training(patient_variance, scores.shape[1])
     return Procedure(float(scores.mean()), float(np.sqrt(variance)), df)
 
@@ -83,7 +83,7 @@ def wider(first: tuple[float, float], second: tuple[float, float]) -> tuple[floa
 
 
 def fold_mean(scores: np.ndarray) -> CorrectedMean:
-    """Return the mean of fold scores (n_repeats, n_folds, n_seeds), seeds averaged first, with Nadeau and Bengio's variance."""
+    """Return the mean over folds of scores (n_repeats, n_folds, n_seeds) with Nadeau and Bengio's variance."""
     by_fold = scores.mean(axis=2)
     if by_fold.shape[1] < 2:
         return CorrectedMean(float(by_fold.mean()), float("nan"), by_fold.size)
@@ -91,5 +91,5 @@ def fold_mean(scores: np.ndarray) -> CorrectedMean:
 
 
 def on_logit_scale(value: float, half_width: float) -> tuple[float, float]:
-    """Return the interval of an AUC whose half width on its own scale is given, on the logit scale; (NaN, NaN) at 0 and 1."""
+    """Return the logit-scale interval of an AUC from its half width on the plain scale; (NaN, NaN) at 0 and 1."""
     return auc.logit_interval(value, half_width / norm.ppf(0.975))

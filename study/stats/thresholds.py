@@ -28,8 +28,7 @@ def threshold_at_sensitivity(scores: np.ndarray, labels: np.ndarray, target: flo
     """Return the highest threshold at which the sensitivity on these rows is at least `target`.
 
     A unit is called positive when its score is strictly above the threshold, so the threshold lies just below a
-    positive
-    score: at the next smaller score among all rows, or below them all.
+    positive score: at the next smaller score among all rows, or below them all.
 
     Args:
         scores: (n,) of validation rows.

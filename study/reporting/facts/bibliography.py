@@ -35,7 +35,7 @@ SOFTWARE = {
 }
 """Packages that every evaluation uses, and what to cite for them."""
 TRAINING_SOFTWARE = {"torch": "paszke2019", "timm": "wightman2019", "optuna": "akiba2019"}
-"""Packages that train and run networks; timm for those that use images, Optuna for those whose settings were searched."""
+"""Packages that train and run networks: timm where images are used, Optuna where settings were searched."""
 
 
 @cache
@@ -74,7 +74,7 @@ def needed_keys(study: StoredStudy) -> list[str]:
 
 
 def dataset(cohort: str, imported: bool = False) -> list[str]:
-    """Return what to cite for a public cohort; nothing for one's own, for a phantom and where only predictions are known."""
+    """Return what to cite for a public cohort; nothing for a cohort of one's own, a phantom, or predictions alone."""
     return ["lekamlage2020", "heath2001"] if cohort in ("mini-ddsm-v1", "mini-ddsm-v2") and not imported else []
 
 

@@ -78,7 +78,7 @@ def declared_space(study: StoredStudy) -> dict[str, Hole]:
 
 
 def keys_of(study: StoredStudy) -> list[str]:
-    """Return the keys that were searched, in the order of the space: those of the trials, or, before there is any, all."""
+    """Return the keys that were searched, in the order of the space; all declared ones before there is a trial."""
     searched = study.searched.keys if study.searched is not None else []
     return in_order(searched, declared_space(study)) or list(declared_space(study))
 

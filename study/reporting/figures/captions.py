@@ -147,7 +147,7 @@ def subgroups(f: CaptionFacts, lines: pd.DataFrame) -> str:
 
 
 def training(which: str, n_fits: str, n_arms: int, *, validated: bool = True) -> str:
-    """Caption of learning curves: `loss_accuracy`, `f1_auc` or `generalisation_gap`; of the first two also for refits."""
+    """Caption of `loss_accuracy`, `f1_auc` or `generalisation_gap`; the first two also for refits."""
     band = f"Line: mean over {n_fits}; band: least to greatest. Fits that stopped early keep their last value."
     during = "Training values are taken during training, on augmented images with dropout"
     if not validated:

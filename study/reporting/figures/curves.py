@@ -29,14 +29,13 @@ MOST_POINTS = 101
 MOST_COLUMNS = 7
 MOST_CORNERS = 80
 MOST_LINES = 10
-"""More test parts than this have a band of their 10th to 90th percentile, fewer of their whole range; and so many folds of one
-run are drawn as lines."""
+"""With more test parts the band is their 10th to 90th percentile instead of their range, and folds have no lines."""
 Curve = tuple[np.ndarray, np.ndarray]
 Between = Callable[[Curve, np.ndarray], np.ndarray]
 
 
 def test_parts(scores: pd.DataFrame, arm: str, level: str, *, one_run: bool = False) -> Iterator[pd.DataFrame]:
-    """Yield the units of every test part of an arm that has both classes; of its first repeat and seed alone if asked."""
+    """Yield the units of each test part of an arm that has both classes; with `one_run` of its first run alone."""
     chosen = scores[(scores["arm"] == arm) & (scores["level"] == level)]
     if one_run:
         chosen = chosen[(chosen["repeat"] == chosen["repeat"].min()) & (chosen["seed"] == chosen["seed"].min())]
@@ -66,7 +65,7 @@ def _linear_values(curve: Curve, at: np.ndarray) -> np.ndarray:
 
 
 def _step_values(curve: Curve, at: np.ndarray) -> np.ndarray:
-    """Return the precision below and above each sensitivity: (2, n); its step function integrates to average precision."""
+    """Return the precision below and above each sensitivity, (2, n): steps whose area is the average precision."""
     below, above = (np.searchsorted(curve[0], at + shift) for shift in (-1e-8, 1e-8))
     return np.stack([curve[1][np.minimum(place, len(curve[1]) - 1)] for place in (below, above)])
 
@@ -108,7 +107,7 @@ KINDS: dict[str, tuple[Callable[[pd.DataFrame], Curve], Between, str]] = {
 
 @journal_style()
 def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
-    """ROC and precision-recall curves, a pair of panels for each arm: test parts thin, mean thick, a band of their spread.
+    """ROC and precision-recall curves, two panels for each arm: test parts thin, mean thick, a band of their spread.
 
     Args:
         scores: units of `Evaluation.scores`.
@@ -142,7 +141,7 @@ def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str
 
 
 def has_lines(n_folds: int, n_arms: int) -> bool:
-    """Whether the curves of one run's folds are drawn: where they are several, not too many, and there is room for them."""
+    """Whether the curves of one run's folds are drawn: if they are several, but not too many for the panel."""
     return 1 < n_folds <= MOST_LINES and n_arms <= FEW
 
 
@@ -205,5 +204,5 @@ def _guide(axes: Axes, kind: str, units: pd.DataFrame) -> None:
 
 
 def share_positive(units: pd.DataFrame) -> float:
-    """Return the share of positive units among those tested, each test part counted once for each run of the first arm."""
+    """Return the share of positive units among those tested, over all runs of the first arm."""
     return float(units.loc[units["arm"] == units["arm"].iloc[0], "label"].mean())

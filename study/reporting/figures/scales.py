@@ -1,4 +1,4 @@
-"""Axes for the values of a setting that was searched: its declared range, logarithmic where it was drawn so, or its choices."""
+"""Axes for the values of a searched setting: its declared range, logarithmic where the search was, or its choices."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ TICK = 6.5
 """Millimetres that the label of a power of ten needs."""
 GOLDEN = 0.618034
 SPREAD = 0.5
-"""How far trials are spread around a level, so that they do not hide each other; the spread follows from their number."""
+"""How far trials are spread around a level, by their number, so that they do not hide each other."""
 
 
 def scale(values: pd.Series, hole: Hole | None) -> "Levels | Numbers":

@@ -1,4 +1,4 @@
-"""How a search of hyper-parameters went: its history, which settings mattered, values tried, and effort against result."""
+"""Figures of a search of hyper-parameters: its history, importances, values tried, and effort against result."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
@@ -78,7 +78,7 @@ def history(data: pd.DataFrame, looks: Looks, value: str) -> FigureAndData:
 
 
 def _trials(axes: Axes, trials: pd.DataFrame, x: str, colour: str) -> None:
-    """Draw trials: filled if complete, hollow if given up, a diamond for the reference, a cross below if without value."""
+    """Draw trials: filled if complete, hollow if given up, a diamond for the reference, a cross if without value."""
     known = trials["value"].notna()
     default = trials["default"].astype(bool)
     for rows, look in (

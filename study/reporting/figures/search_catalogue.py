@@ -104,10 +104,10 @@ def importance(study: StoredStudy, importances: pd.DataFrame) -> str:
     dots = "Dot: the search of the arm" if flat else "Dots: the search of each outer fold; bar: their mean"
     return (
         f"Importance of hyper-parameters by arm: share of the variance of the trials' {name} ROC-AUC"
-        f" ({study.settings.unit} level, over {search_facts.judges(study)}) that a setting explains in the complete trials"
-        f" (functional ANOVA); those of a search add up to 1. {dots}.{whole} With so few trials the shares are rough,"
-        " and they are about the space that was searched: a setting that matters little within its range may matter"
-        " outside it."
+        f" ({study.settings.unit} level, over {search_facts.judges(study)}) that a setting explains in the complete"
+        f" trials (functional ANOVA); those of a search add up to 1. {dots}.{whole} With so few trials the shares are"
+        " rough, and they are about the space that was searched: a setting that matters little within its range may"
+        " matter outside it."
     )
 
 

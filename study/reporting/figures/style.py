@@ -170,7 +170,7 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
 
 @journal_style()
 def png(figure: Figure, notice: str) -> bytes:
-    """Return a figure as PNG (300 dpi), with a notice if there is one; from now on the figure has it and keeps its layout."""
+    """Return a figure as PNG (300 dpi); the figure then has the notice, if there is one, and a fixed layout."""
     if notice:
         _warn(figure, notice)
     figure.draw_without_rendering()  # lays out once; each format would do it again

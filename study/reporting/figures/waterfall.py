@@ -127,7 +127,7 @@ def _step(row: dict[Any, Any], level: float) -> Bar:
 
 
 def _layout(arms: Sequence[str], n_lines: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure and the panels' axes: labels at the left of each row of panels, room for text right of each panel."""
+    """Return a figure and the panels' axes, with room for labels left of each row and for text right of each panel."""
     wide, n_columns = len(arms) > 1, min(MOST, len(arms))
     whole, n_rows = width(wide), ceil(len(arms) / MOST)
     left, text = max(extent(title, NORMAL) for title in BEYOND.values()) + 3, extent(WIDEST, SMALL) + 2 * GAP

@@ -43,7 +43,7 @@ class Block:
 
 @cache
 def parser() -> MarkdownIt:
-    """Return the one Markdown parser: CommonMark and tables, HTML shown as text, images embedded, links looked after."""
+    """Return the Markdown parser: CommonMark and tables, HTML shown as text, images embedded, links adapted."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     markdown.add_render_rule("image", _image)
     markdown.add_render_rule("link_open", _link)
@@ -141,7 +141,7 @@ def accessible_name(block: Block) -> str:
 
 
 def identifiers(blocks: Sequence[Block], reserved: Sequence[str]) -> list[str]:
-    """Return an id for every block, '' for prose: those of headings as GitHub makes them, so that links work in both."""
+    """Return an id for every block, '' for prose; headings have those of GitHub, so that links work in both."""
     taken = set(reserved)
     ids = [_unique(_slug(plain(b.node)) or "part", taken) if b.kind == "heading" else "" for b in blocks]
     for at, block in enumerate(blocks):

@@ -1,4 +1,4 @@
-"""Figures embedded in an HTML report: as images of their own, so that the ids of one SVG do not meet those of another."""
+"""Figures embedded in an HTML report, each as an image of its own, so that ids of different SVGs cannot clash."""
 
 import base64
 import re

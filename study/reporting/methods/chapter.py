@@ -1,7 +1,7 @@
 """A Methods section with the real settings: paragraphs with citations, rendered as Markdown or LaTeX.
 
-Markup: `**bold**`, `` `code` `` and citations `[@key]` or `[@one; @other]` (`study.reporting.facts.bibliography`). What no record
-can know is marked AUTHOR MUST FILL, so a generated section is never complete by itself.
+Markup: `**bold**`, `` `code` `` and citations `[@key]` or `[@one; @other]` (`study.reporting.facts.bibliography`).
+What no record can know is marked AUTHOR MUST FILL, so a generated section is never complete by itself.
 """
 
 import re

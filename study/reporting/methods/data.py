@@ -204,8 +204,8 @@ def _test_parts(study: StoredStudy) -> str:
             f" part.{again}"
         )
     return (
-        f"Patients, never their images, were assigned at random to {n_folds} folds, {_stratification(study)}. Each fold in"
-        f" turn was the test part for a model trained on the others.{again}"
+        f"Patients, never their images, were assigned at random to {n_folds} folds, {_stratification(study)}. Each fold"
+        f" in turn was the test part for a model trained on the others.{again}"
     )
 
 

@@ -102,7 +102,7 @@ def _texts(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[tuple[str
 
 
 def names(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Return the command of every (key, kind), letters alone, no two the same; letters of its own go to a key as a whole."""
+    """Return the command of every (key, kind): letters alone, and no two the same."""
     wanted = {(key, kind): command(key) + kind for key, kind in keys}
     taken = Counter(wanted.values())
     alike = {key for (key, _), name in wanted.items() if taken[name] > 1}

@@ -57,8 +57,8 @@ def _images(study: StoredStudy) -> str:
     if not arms:
         return ""
     return (
-        f"Images went through {each(arms, lambda c: _backbone(c.model))}; {each(arms, lambda c: _fine_tuning(c.model))}."
-        " The last feature map was averaged over its positions."
+        f"Images went through {each(arms, lambda c: _backbone(c.model))};"
+        f" {each(arms, lambda c: _fine_tuning(c.model))}. The last feature map was averaged over its positions."
     )
 
 

@@ -15,7 +15,7 @@ PRUNED = {
     "none": "No trial was given up before its end.",
 }
 OPTIMISTIC = "hyper-parameters were chosen on"
-"""What the notice says of a study whose patients had a part in the choice of its settings (study.design.tuning_provenance)."""
+"""Words of the notice on a study whose patients had a part in the choice of its settings."""
 
 
 def search(study: StoredStudy) -> str:

@@ -50,9 +50,9 @@ def calibration_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         data = data.merge(evaluation.expected_ece, on=["arm", "metric"], how="left")
     pooled = "" if one_split(study) else ", pooled over folds"
     caption = (
-        f"{evaluation.unit.capitalize()} level, {calibration_word(evaluation)}probabilities{pooled}, 95 % intervals (E1). A"
-        " slope of 1 and an intercept or calibration in the large of 0 are ideal; n/a where probabilities are all but"
-        " constant. An ECE is biased upwards: the last column is what perfectly calibrated probabilities would"
+        f"{evaluation.unit.capitalize()} level, {calibration_word(evaluation)}probabilities{pooled}, 95 % intervals"
+        " (E1). A slope of 1 and an intercept or calibration in the large of 0 are ideal; n/a where probabilities are"
+        " all but constant. An ECE is biased upwards: the last column is what perfectly calibrated probabilities would"
         f" show.{averaging_note(study)}"
     )
     return PaperTable("calibration", "Calibration", caption, data, pd.DataFrame(rows))
@@ -77,9 +77,9 @@ def reliability_table(evaluation: Evaluation) -> PaperTable:
     )
     before = " The CSV and the workbook also have the probabilities before calibration." * has_validation(evaluation)
     caption = (
-        f"{evaluation.unit.capitalize()} level. Bins of equal size by {calibration_word(evaluation)}probability; observed"
-        " share of positives with 95 % interval (E1, Wilson with the patients' design effect). Predictions are counted"
-        f" over all repeats and seeds.{before}"
+        f"{evaluation.unit.capitalize()} level. Bins of equal size by {calibration_word(evaluation)}probability;"
+        " observed share of positives with 95 % interval (E1, Wilson with the patients' design effect). Predictions are"
+        f" counted over all repeats and seeds.{before}"
     )
     return PaperTable("reliability", "Reliability", caption, data, shown, n_keys=2)
 

@@ -78,7 +78,7 @@ SPECIAL = {
 
 
 def escape(text: str) -> str:
-    """Return text for LaTeX: special characters, mathematical signs; what pdfLaTeX cannot set becomes a question mark."""
+    """Return text for LaTeX; characters that pdfLaTeX cannot set become question marks."""
     plain = " ".join(unicodedata.normalize("NFC", text).split())
     words = "".join(SPECIAL.get(character) or _letter(character) for character in plain)
     words = re.sub(r"-(?=-)", "-{}", words) if "--" in plain else words
@@ -140,7 +140,8 @@ def _long(table: PaperTable, panels: Sequence[Grid], size: str, note: str) -> st
     return (
         f"\\begingroup\n{size}\n\\setlength{{\\tabcolsep}}{{4pt}}\n"
         + "\n".join(blocks)
-        + f"\n\\noindent\\begin{{minipage}}{{\\linewidth}}\n\\footnotesize\n{note}\n\\end{{minipage}}\n\\par\\endgroup\n"
+        + f"\n\\noindent\\begin{{minipage}}{{\\linewidth}}\n\\footnotesize\n{note}\n\\end{{minipage}}\n"
+        + "\\par\\endgroup\n"
     )
 
 

@@ -133,8 +133,8 @@ def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> 
     area = "area" if one_split(study) else "mean of within-fold areas"
     parts = [
         (
-            f"{prediction_kind(study).capitalize()} predictions of {people}. 95 % intervals for these fitted models on new"
-            f" patients (E1), patients as clusters. AUC: {area} under the ROC curve, clustered DeLong"
+            f"{prediction_kind(study).capitalize()} predictions of {people}. 95 % intervals for these fitted models on"
+            f" new patients (E1), patients as clusters. AUC: {area} under the ROC curve, clustered DeLong"
         ),
         "; within sites: over pairs of the same site, patient bootstrap" if WITHIN in further else "",
         *(f"; {metric}: the positives and these negatives only" for metric in further if metric != WITHIN),

@@ -61,9 +61,9 @@ def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> Pap
         "" if one_split(study) else " AUCs are means of within-fold values, the other metrics are pooled over folds."
     )
     caption = (
-        f"{level.capitalize()} level, {prediction_kind(study)} predictions of {tested_here.text(level)}. 95 % intervals for"
-        f" these fitted models on new patients (E1).{pooling} Chance is .5 for ROC-AUC and partial AUC and {chance},"
-        " the share of positives, for the PR-AUC. Accuracy, balanced accuracy, F1 and MCC are at"
+        f"{level.capitalize()} level, {prediction_kind(study)} predictions of {tested_here.text(level)}. 95 % intervals"
+        f" for these fitted models on new patients (E1).{pooling} Chance is .5 for ROC-AUC and partial AUC and"
+        f" {chance}, the share of positives, for the PR-AUC. Accuracy, balanced accuracy, F1 and MCC are at"
         f" {calibration_word(evaluation)}probability 0.5. A value without an interval was the same in every"
         f" replicate.{averaging_note(study)}{other}{_remarks(primary)}"
     )
@@ -215,9 +215,9 @@ def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str,
     pooled = "" if one_split(study) else ", pooled over folds"
     people = sample(evaluation, evaluation.unit).text(evaluation.unit)
     return (
-        f"{evaluation.unit.capitalize()} level, {prediction_kind(study)} predictions of {people}{pooled}; 95 % intervals (E1),"
-        f" Wilson with the patients' design effect.{thresholds} TP / FP / FN / TN: true and false positives, false and"
-        f" true negatives{summed}.{declared}"
+        f"{evaluation.unit.capitalize()} level, {prediction_kind(study)} predictions of {people}{pooled}; 95 %"
+        f" intervals (E1), Wilson with the patients' design effect.{thresholds} TP / FP / FN / TN: true and false"
+        f" positives, false and true negatives{summed}.{declared}"
     )
 
 

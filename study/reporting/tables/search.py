@@ -1,4 +1,4 @@
-"""A search of hyper-parameters: what was chosen and whether folds agree, what it cost, and how far the choice flatters itself."""
+"""Tables of a search of hyper-parameters: choices and their agreement over folds, cost, and optimism of the choice."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -114,7 +114,7 @@ def _whole(study: StoredStudy) -> str:
 
 
 def agreement_table(study: StoredStudy) -> PaperTable:
-    """How far the winners of an arm's folds agree, setting by setting; of a flat search there is one winner, hence nothing."""
+    """Agreement of the winners of an arm's folds, by setting; nothing for a flat search, which has one winner."""
     if study.searched is None or not is_nested(study):
         return empty_table("search_agreement")
     rows = [
@@ -157,7 +157,7 @@ def _trials(study: StoredStudy) -> int:
 
 
 def _agreement(study: StoredStudy, searched: Searched, arm: str, key: str) -> dict[str, Any] | None:
-    """Return how often an arm's folds chose which value of a key; None where it was not searched or nothing is chosen yet."""
+    """Return how often an arm's folds chose each value of a key; None if it was not searched or nothing is chosen."""
     values = [one.set[key] for one in winners(searched, arm) if one.fold != WHOLE and key in one.set]
     if not values:
         return None

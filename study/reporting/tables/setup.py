@@ -1,4 +1,4 @@
-"""What was trained and what it took: settings with each arm's differences, and compute. Not for models trained elsewhere."""
+"""Settings with each arm's differences, and compute; not for models that were trained elsewhere."""
 
 from pathlib import Path
 from typing import Any

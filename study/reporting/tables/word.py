@@ -22,8 +22,8 @@ SIZE, SMALL = 8.0, 7.0
 SHORT, LONG, MARGIN = 21.0, 29.7, 2.0
 """Sides of an A4 page and its margins in cm."""
 WIDE, NARROW, USUAL, BOLD = 0.74, 0.36, 0.51, 1.1
-"""Widths of capitals (and other wide characters), of narrow ones and of the rest in units of the font's size, rounded up; and how
-much wider bold ones are."""
+"""Widths of wide characters (capitals), narrow ones and the rest, in units of the font's size, rounded up; and how much
+wider bold ones are."""
 THIN = "iIjlt.,;:()[]|/' "
 PADDING = 6.5
 """Points beside a cell's text, both sides together."""

@@ -135,7 +135,7 @@ def _n_tested(study: StoredStudy) -> str:
 
 
 def _findings(study: StoredStudy, evaluation: Evaluation) -> list[str]:
-    """Return one bullet per declared contrast: the verdict in plain words, then the numbers, then those by negative class."""
+    """Return one bullet per declared contrast: the verdict in plain words, the numbers, and those by negative class."""
     bullets = []
     for row in evaluation.comparisons.to_dict("records"):
         text, doubt = _against(evaluation, row)
@@ -147,7 +147,7 @@ def _findings(study: StoredStudy, evaluation: Evaluation) -> list[str]:
 
 
 def _against(evaluation: Evaluation, row: Mapping[Any, Any]) -> tuple[str, str]:
-    """Return a contrast against each negative class alone, and a doubt where what it shows overall fails in one of them."""
+    """Return a contrast against each negative class alone, and a doubt where one of them contradicts the whole."""
     lines = evaluation.comparisons_by_class
     if lines.empty:
         return "", ""

@@ -20,7 +20,7 @@ def audit_summary(study: StoredStudy) -> str:
 
 
 def automatic_changes(study: StoredStudy) -> str:
-    """Return what was done about the faults of the files without being asked, in one paragraph; '' where there was nothing."""
+    """Return what was done about faults of the files without being asked, in one paragraph; '' for nothing."""
     cohort = study.cohort
     if study.imported or not cohort.images_checked:
         return ""

@@ -102,7 +102,7 @@ OUTLINES = {
 
 
 def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = False) -> str:
-    """Say for which arms miscalibration was found, after the slopes unless brief; finding none is no proof of calibration."""
+    """Return the calibration slopes (unless brief) and which arms are miscalibrated; none is no proof."""
     rows = evaluation.summary
     if rows.empty:
         return ""
@@ -169,8 +169,8 @@ def subgroups(evaluation: Evaluation) -> str:
         ]
     )
     return (
-        f"{text}The AUC differed between subgroups {which}: {len(differing)} of {count(len(tests), 'test')} with p below"
-        f" .05, not adjusted, where about {ALPHA * len(tests):.0f} would be expected by chance."
+        f"{text}The AUC differed between subgroups {which}: {len(differing)} of {count(len(tests), 'test')} with p"
+        f" below .05, not adjusted, where about {ALPHA * len(tests):.0f} would be expected by chance."
     )
 
 
@@ -188,8 +188,8 @@ def errors(study: StoredStudy, evaluation: Evaluation) -> str:
         every, none = int((of_class["n_wrong"] == n_arms).sum()), int((of_class["n_wrong"] == 0).sum())
         whom = "the arm" if n_arms == 1 else f"all {n_arms} arms"
         sentences.append(
-            f"Of {len(of_class)} {word} {evaluation.unit}s, {whom} put {every} on the wrong side of probability 0.5 in most"
-            " runs"
+            f"Of {len(of_class)} {word} {evaluation.unit}s, {whom} put {every} on the wrong side of probability 0.5 in"
+            " most runs"
             + (
                 f", and {none} were on the right side for every arm."
                 if n_arms > 1

@@ -1,4 +1,4 @@
-"""A cohort with everything the ledger looks for: images that tell the patient, random labels, copies, outlines, a column."""
+"""A cohort for every leak: images that tell the patient, random labels, copies, outlines, a clinical column."""
 
 from dataclasses import replace
 

@@ -271,7 +271,7 @@ def _entry(entries, leak) -> Entry:
 
 
 def test_a_split_by_image_leaks_what_tells_the_patient(request_for, rows, content):
-    """Labels are random by patient: an honest model knows nothing, one that has seen her other images knows her label."""
+    """Labels are random by patient: an honest model knows nothing, one that saw the other images knows the label."""
     request = request_for(
         "planted", arms="image", sets=["train.max_epochs=25", "train.patience=25", "train.head_lr=0.01"]
     )

@@ -66,7 +66,7 @@ def searched(
     lost=(),
     n_workers=1,
 ):
-    """Return a made-up search: in every one of them some trials pruned and one diverged; of `lost` (arm, fold) no winner.
+    """Return a made-up search with some trials pruned and one diverged in each fold; `lost` (arm, fold) has no winner.
 
     Args:
         arms, places: where searches were made; places are (repeat, fold).

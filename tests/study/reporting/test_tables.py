@@ -1,4 +1,4 @@
-"""What the tables of a study hold: numbers of the evaluation, gaps that show, nothing about models trained elsewhere."""
+"""Tables of a study: numbers of the evaluation, gaps that show, nothing about models trained elsewhere."""
 
 import dataclasses
 

@@ -198,7 +198,7 @@ def once(function, key):
 
 @pytest.fixture(scope="module")
 def kept():
-    """The steps of a verification, each taken once: what the report should say is made once, tampering compared with it."""
+    """Steps of a verification, each taken once: the expected report is made once, and tampering compared with it."""
     return {
         "evaluate": once(verification.evaluate, lambda study: study.predictions["logit"].to_numpy().tobytes()),
         "gather": once(verification.gather, lambda study, evaluation, options: id(evaluation)),
@@ -225,7 +225,7 @@ BATCHES = (
     [swap_a_figure, edit_svg_text],
     [edit_logits_and_digest],
 )
-"""Tamperings that do not touch each other's files are tried together: a report is recomputed three times, not eighteen."""
+"""Tamperings with different files are tried together: a report is recomputed three times, not eighteen."""
 
 
 @pytest.fixture(scope="module")

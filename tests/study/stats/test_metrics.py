@@ -129,7 +129,7 @@ def test_estimate_refuses_nonsense():
 
 
 def test_areas_of_many_replicates_are_those_of_each_alone():
-    """Blocks of replicates, ties and units with several rows change nothing; scikit-learn agrees under integer weights."""
+    """Blocks of replicates, ties and several rows of a unit change nothing; scikit-learn agrees for integer weights."""
     rng = np.random.default_rng(4)
     units = rng.integers(0, 30, 90)
     labels, scores = rng.integers(0, 2, 90), np.round(rng.normal(size=90), 1)
