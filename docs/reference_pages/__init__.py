@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from reference_pages import checks, commands, formats, rooms, settings
+from reference_pages import checks, commands, evaluation, formats, rooms, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -12,6 +12,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/settings.md": settings.page,
     "reference/checks.md": checks.page,
     "reference/file-formats.md": formats.page,
+    "reference/evaluation.md": evaluation.page,
 }
 """Path of each generated page below `docs/`, and what makes its Markdown."""
 

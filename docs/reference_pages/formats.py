@@ -3,7 +3,9 @@
 import importlib
 import inspect
 
-from reference_pages.markdown import prose
+from mmbc.documents import Document
+from reference_pages.markdown import prose, table
+from reference_pages.settings import words_of
 from study.design.search_results import TRIAL_COLUMNS
 from study.imports.predictions_table import NEEDED, OPTIONAL
 from study.records.cell_records import HISTORY_COLUMNS, PREDICTION_COLUMNS
@@ -17,6 +19,7 @@ in text and tables alone.
 SECTIONS = (
     ("A study: results/NAME", "study.records.cell_records", {}),
     ("Predictions of a cell", "", {"predictions.parquet": PREDICTION_COLUMNS, "history.csv": HISTORY_COLUMNS}),
+    ("Splits: folds.json", "study.design.folds", {}),
     ("A search: results/NAME/search", "study.design.search_results", {"trials.parquet": TRIAL_COLUMNS}),
     ("An archive of predictions: reports/NAME/study", "study.records.stored_study", {}),
     ("A report: reports/NAME", "study.reporting.pack", {}),
@@ -34,8 +37,22 @@ def page() -> str:
     for title, module, columns in SECTIONS:
         parts.append(f"## {title}\n")
         if module:
-            parts.append(prose(inspect.getdoc(importlib.import_module(module))) + "\n")
+            loaded = importlib.import_module(module)
+            parts.append(prose(inspect.getdoc(loaded)) + "\n")
+            parts += [_document(kind) for kind in vars(loaded).values() if _is_document_of(kind, module)]
         parts += [
             f"Columns of `{name}`: {', '.join(f'`{one}`' for one in listed)}.\n" for name, listed in columns.items()
         ]
     return "\n".join(parts)
+
+
+def _is_document_of(kind: object, module: str) -> bool:
+    return inspect.isclass(kind) and issubclass(kind, Document) and kind.__module__ == module
+
+
+def _document(kind: type[Document]) -> str:
+    """Return the keys of a JSON document as a table."""
+    rows = [
+        (f"`{name}`", words_of(field.annotation), field.description or "") for name, field in kind.model_fields.items()
+    ]
+    return f"**{kind.__name__}.** {prose(kind.__doc__)}\n\n{table(('key', 'value', 'meaning'), rows)}\n"

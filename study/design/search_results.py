@@ -1,13 +1,13 @@
 """What a search of hyper-parameters left: every trial, what was chosen, and which settings mattered. No optuna here.
 
 results/<name>/search/
-  trials.parquet     one row per trial that counts (`TRIAL_COLUMNS`, and `param.<key>` for every key searched)
-  importances.csv    arm, repeat, fold, key, importance
-  chosen.json        the winner of every arm in every fold, or of every arm
-  best.toml, best/   settings for new data
-  cells/             the trials' fits: predictions of their validation rows, history, record
-  trials.db          Optuna's storage, unless another was named
-  artifacts/         files that the dashboard shows
+trials.parquet     one row per trial that counts (`TRIAL_COLUMNS`, and `param.<key>` for every key searched)
+importances.csv    arm, repeat, fold, key, importance
+chosen.json        the winner of every arm in every fold, or of every arm
+best.toml, best/   settings for new data
+cells/             the trials' fits: predictions of their validation rows, history, record
+trials.db          Optuna's storage, unless another was named
+artifacts/         files that the dashboard shows
 """
 
 from collections.abc import Sequence

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from study import cv
-from tests.docs.conftest import PAGES, PENDING, ROOT, RUN, Reader, blocks, module_of, options_of
+from tests.docs.conftest import PAGES, ROOT, RUN, Reader, blocks, module_of, options_of
 
-READABLE = [page for page in PAGES if any(block.runs for block in blocks(page)) and page not in PENDING]
+READABLE = [page for page in PAGES if any(block.runs for block in blocks(page))]
 OTHERS = {"make", "pip", "source"}
 """Programs that a block which is not run may name."""
 
@@ -93,7 +93,6 @@ def test_your_own_predictions(reader, page):
     assert "fusion is better than" in text and "cnn" in text
 
 
-@pytest.mark.skipif("contributing/add-a-check.md" in PENDING, reason="checks of one's own are on their way")
 @pytest.mark.slow
 def test_your_own_check_is_made(reader):
     reader.read("contributing/add-a-check.md")

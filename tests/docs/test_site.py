@@ -103,6 +103,15 @@ def test_every_module_of_the_formats_is_described():
     assert page.count("\n## ") == len(formats.SECTIONS)
 
 
+def test_every_document_of_a_study_is_described():
+    page = formats.page()
+    for path in (ROOT / "study").rglob("*.py"):
+        if "(Document)" in path.read_text(encoding="utf-8"):
+            module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            kinds = [kind for kind in vars(module).values() if formats._is_document_of(kind, module.__name__)]
+            assert kinds and all(f"**{kind.__name__}.**" in page for kind in kinds), path
+
+
 def test_indented_blocks_of_docstrings_become_code():
     text = "One line.\n\n    a/\n      b  two\n\nAfter.\n\nAttributes:\n    x: left out.\n"
     assert prose(text) == "One line.\n\n```text\na/\n  b  two\n```\n\nAfter."
