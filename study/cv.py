@@ -1,25 +1,15 @@
 """Cross-validate a set of ablations: `python -m study.cv --ablation all`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from mmbc import command
 from mmbc.command import Command, Terminal
-from mmbc.errors import ConfigError
-from study.console.options import (
-    ArmOptions,
-    CheckpointOptions,
-    DryRunOptions,
-    JobOptions,
-    ReportOptions,
-    StudyOptions,
-    cohort_option,
-)
-from study.design.request import Request
+from study.console.options import CrossValidationOptions, cohort_option
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossValidate(StudyOptions, ArmOptions, ReportOptions, JobOptions, CheckpointOptions, DryRunOptions, Command):
+class CrossValidate(CrossValidationOptions, Command):
     """Train every arm in every fold and report what each part of the model contributes.
 
     Begin with --describe, then --dry-run. Running the same command again continues; more --repeats, --seeds or arms
@@ -33,7 +23,7 @@ class CrossValidate(StudyOptions, ArmOptions, ReportOptions, JobOptions, Checkpo
         from study.checks.study_start import start_findings
         from study.checks.user_checks import checks_of
         from study.cohort.description import describe, write_description
-        from study.console import plan_screen
+        from study.console import plan_screen, requests
         from study.console.json_output import write_facts
         from study.console.live_view import View
         from study.console.report_screen import write_report
@@ -44,7 +34,7 @@ class CrossValidate(StudyOptions, ArmOptions, ReportOptions, JobOptions, Checkpo
         console = terminal.console
         planned: Planned | None = None
         terminal.if_interrupted = lambda: plan_screen.interrupted(planned)
-        request = self.request()
+        request = requests.cross_validation(self)
         with View(console) as view:
             if self.describe:
                 description = describe(request, view)
@@ -66,24 +56,6 @@ class CrossValidate(StudyOptions, ArmOptions, ReportOptions, JobOptions, Checkpo
             carry_out(planned, request, view, command=command, findings=findings)
         pack = Options(figures=self.figures, archive=self.with_predictions)
         write_report(console, planned.folder, self.reports, self.json_file, pack)
-
-    def request(self) -> Request:
-        """Return what is asked for; a dry run starts nothing over, whatever `--force` says.
-
-        Raises:
-            ConfigError: settings that are to be searched, which would be trained as they stand.
-        """
-        from study.console import requests
-
-        study = requests.study_file(self)
-        if study.search is not None:
-            raise ConfigError(
-                "the study has a section [search]: its settings are to be searched, and study.cv trains with fixed"
-                " ones. Use python -m study.search with the same options, or leave the section out"
-            )
-        request = requests.request(self, requests.with_arms(study, self.ablation))
-        force = self.force and not self.dry_run
-        return replace(request, jobs=self.jobs, checkpoint_every=self.checkpoint_every, force=force)
 
 
 app = command.app(CrossValidate)

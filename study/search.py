@@ -1,69 +1,15 @@
 """Search hyper-parameters without fooling yourself: `python -m study.search --ablation all --trials 50`."""
 
-import json
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
 
 from mmbc import command
 from mmbc.command import Command, Terminal
-from study.console.options import ArmOptions, DryRunOptions, ReportOptions, StudyOptions, work_option
-from study.design.request import WAVE, Request
-
-if TYPE_CHECKING:
-    from study.design.study_file import StudyFile
-
-search_option = command.options_of("Search")
+from study.api.callables import make_callable
+from study.console.options import SearchRunOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions:
-    """What is searched, by which rules, and where the trials are kept."""
-
-    trials: Annotated[int | None, search_option("Trials of every arm in every fold. Default: 50.", min=1)] = None
-    mode: Annotated[
-        str | None,
-        search_option(
-            "nested: inside every fold, tested honestly; flat: once for each arm, quicker and optimistic."
-            " Default: nested."
-        ),
-    ] = None
-    space: Annotated[
-        Path | None,
-        search_option(
-            "What is searched (TOML, a configuration with holes). Default: dropout, learning rates, fine-tuned blocks."
-        ),
-    ] = None
-    inner_folds: Annotated[int | None, search_option("Inner folds of a nested search. Default: 3.", min=2)] = None
-    pruner: Annotated[str | None, search_option("median, halving or none. Default: median.")] = None
-    select: Annotated[
-        str | None,
-        search_option("best: the best mean; one-se: the cheapest within a standard error of it. Default: best."),
-    ] = None
-    whole: Annotated[
-        bool | None,
-        search_option("Search on the whole cohort too, for best.toml. Default: yes.", "--best-toml/--no-best-toml"),
-    ] = None
-    wave: Annotated[
-        int, search_option("Trials of an arm in a fold that are asked for at once, and train together.", min=1)
-    ] = WAVE
-    storage: Annotated[
-        str | None,
-        search_option(
-            "Where trials are kept: postgresql://..., mysql://..., or journal:FILE on a network disk. Several"
-            " machines that run the same command share the work. Default: a file beside the study.",
-            envvar="MMBC_STORAGE",
-        ),
-    ] = None
-    dashboard: Annotated[
-        bool,
-        search_option("Open Optuna's dashboard on a search (--name or --storage) instead of searching.", "--dashboard"),
-    ] = False
-    port: Annotated[int, search_option("Of the dashboard; 0 for any that is free.", min=0, max=65535)] = 8080
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, DryRunOptions, Command):
+class SearchSettings(SearchRunOptions, Command):
     """Search every arm's settings with the same budget, train the winners, and test each once.
 
     Begin with --dry-run. Running the same command again continues; on several machines or GPUs, with one --storage, it
@@ -71,15 +17,11 @@ class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, Dry
     achieves.
     """
 
-    executor: Annotated[str, work_option("lockstep; or sequential, one fit after the other, which prunes nothing.")] = (
-        "lockstep"
-    )
-
     def run(self, terminal: Terminal) -> None:
         """Plan, search, train the winners, and write the report."""
         from study.checks.study_start import start_findings
         from study.checks.user_checks import checks_of
-        from study.console import search_screen
+        from study.console import requests, search_screen
         from study.console.json_output import write_facts
         from study.console.report_screen import write_report
         from study.reporting.pack import Options
@@ -93,7 +35,7 @@ class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, Dry
             return
         planned: Planned | None = None
         terminal.if_interrupted = lambda: search_screen.interrupted(planned)
-        request, work = self.request(), driver.SearchWork(self.storage, self.wave)
+        request, work = requests.search(self), driver.SearchWork(self.storage, self.wave)
         with search_screen.WaveView(console) as view:
             checks_of(request.study)  # a file of checks that cannot be is refused before any work
             planned = prepare(request, view)
@@ -122,36 +64,6 @@ class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, Dry
         write_report(console, planned.folder, self.reports, self.json_file, pack)
         search_screen.show_places(terminal, planned)
 
-    def request(self) -> Request:
-        """Return what is asked for; a dry run starts nothing over, whatever `--force` says."""
-        from study.console import requests
-
-        request = requests.request(self, requests.with_arms(self.study_file(), self.ablation))
-        return replace(request, checkpoint_every=0, force=self.force and not self.dry_run)
-
-    def study_file(self) -> "StudyFile":
-        """Return the settings with the search asked for: the study file's section [search], under the options."""
-        from study.console import requests
-        from study.design.search_space import read_space
-        from study.design.study_file import Search
-
-        rules = {
-            "search.trials": self.trials,
-            "search.mode": self.mode,
-            "search.inner_folds": self.inner_folds,
-            "search.pruner": self.pruner,
-            "search.select": self.select,
-            "search.whole": self.whole,
-        }
-        study = requests.study_file(self, rules)
-        search = study.search or Search()
-        if self.space is None and search.space:
-            return study
-        plain, holes = read_space(self.space)
-        fixed = [f"{key}={json.dumps(value)}" for key, value in plain.items()]
-        study = requests.study_file(replace(self, set_=[*fixed, *(self.set_ or [])]), rules)
-        return study.model_copy(update={"search": search.model_copy(update={"space": holes})})
-
     def typed(self, terminal: Terminal) -> list[str]:
         """Return the command as typed, without a password."""
         from study.tuning.storage import shown
@@ -161,6 +73,8 @@ class SearchSettings(SearchOptions, StudyOptions, ArmOptions, ReportOptions, Dry
 
 
 app = command.app(SearchSettings)
+
+make_callable(__name__, "study.api.runs:search")
 
 if __name__ == "__main__":
     app()

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 from mmbc.command import options_of
-from study.design.request import CACHE_GIB, CHECKPOINT_EVERY
+from study.design.request import CACHE_GIB, CHECKPOINT_EVERY, WAVE
 
 cohort_option = options_of("Cohort and labels")
 comparison_option = options_of("Comparison")
 place_option = options_of("Where things lie")
 work_option = options_of("How the work is done")
+audit_option = options_of("Audit")
+search_option = options_of("Search")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,3 +190,86 @@ class SettingsOptions(CohortOptions, ProtocolOptions, DeviceOptions):
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions(SettingsOptions, PlaceOptions, WorkOptions):
     """Options of every command that reads a cohort and splits it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidationOptions(StudyOptions, ArmOptions, ReportOptions, JobOptions, CheckpointOptions, DryRunOptions):
+    """A study of fixed settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """What is searched, by which rules, and where the trials are kept."""
+
+    trials: Annotated[int | None, search_option("Trials of every arm in every fold. Default: 50.", min=1)] = None
+    mode: Annotated[
+        str | None,
+        search_option(
+            "nested: inside every fold, tested honestly; flat: once for each arm, quicker and optimistic."
+            " Default: nested."
+        ),
+    ] = None
+    space: Annotated[
+        Path | None,
+        search_option(
+            "What is searched (TOML, a configuration with holes). Default: dropout, learning rates, fine-tuned blocks."
+        ),
+    ] = None
+    inner_folds: Annotated[int | None, search_option("Inner folds of a nested search. Default: 3.", min=2)] = None
+    pruner: Annotated[str | None, search_option("median, halving or none. Default: median.")] = None
+    select: Annotated[
+        str | None,
+        search_option("best: the best mean; one-se: the cheapest within a standard error of it. Default: best."),
+    ] = None
+    whole: Annotated[
+        bool | None,
+        search_option("Search on the whole cohort too, for best.toml. Default: yes.", "--best-toml/--no-best-toml"),
+    ] = None
+    wave: Annotated[
+        int, search_option("Trials of an arm in a fold that are asked for at once, and train together.", min=1)
+    ] = WAVE
+    storage: Annotated[
+        str | None,
+        search_option(
+            "Where trials are kept: postgresql://..., mysql://..., or journal:FILE on a network disk. Several"
+            " machines that run the same command share the work. Default: a file beside the study.",
+            envvar="MMBC_STORAGE",
+        ),
+    ] = None
+    dashboard: Annotated[
+        bool,
+        search_option("Open Optuna's dashboard on a search (--name or --storage) instead of searching.", "--dashboard"),
+    ] = False
+    port: Annotated[int, search_option("Of the dashboard; 0 for any that is free.", min=0, max=65535)] = 8080
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRunOptions(SearchOptions, StudyOptions, ArmOptions, ReportOptions, DryRunOptions):
+    """A study that searches its settings."""
+
+    executor: Annotated[str, work_option("lockstep; or sequential, one fit after the other, which prunes nothing.")] = (
+        "lockstep"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookOptions:
+    """What is done with the cohort's files."""
+
+    write_clean_list: Annotated[
+        Path | None, audit_option("Write facts about the cohort's files to this CSV, to publish.")
+    ] = None
+    quick: Annotated[bool, audit_option("Only the checks that need no look into pixels.", "--quick")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditOptions(LookOptions, StudyOptions):
+    """An audit."""
+
+    study: Annotated[
+        Path | None,
+        audit_option("A study's folder (results/NAME) or an archive: its splits, records and search are audited too."),
+    ] = None
+    ignore: Annotated[
+        str | None, audit_option("Codes of checks whose failure is known, separated by commas: A13,A18.")
+    ] = None

@@ -2,16 +2,29 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from mmbc.command import flag
 from mmbc.data.readers import PHANTOM, find_source
 from mmbc.errors import ConfigError, nearest, some
-from study.console.options import LabelOptions, PlaceOptions, SettingsOptions, StudyOptions, ToleranceOptions
+from study.console.options import (
+    AuditOptions,
+    CohortSettings,
+    CrossValidationOptions,
+    LabelOptions,
+    LookOptions,
+    PlaceOptions,
+    ProtocolOptions,
+    SearchRunOptions,
+    SettingsOptions,
+    StudyOptions,
+    ToleranceOptions,
+)
 from study.design.request import EXECUTORS, Request, Tolerance
-from study.design.study_file import StudyFile, chosen_arms, column_roles, load, named
+from study.design.search_space import read_space
+from study.design.study_file import Search, StudyFile, chosen_arms, column_roles, load, named
 
 OF_THE_STUDY = "with --study the settings are the study's; leave out one or the other"
 """Why settings are refused beside a study's own."""
@@ -42,6 +55,49 @@ def study_file(options: SettingsOptions, more: Mapping[str, Any] | None = None) 
         **(more or {}),
     }
     return load(preset, options.config, [*(options.set_ or []), *_assignments(settings), *label_settings(options)])
+
+
+def cross_validation(options: CrossValidationOptions) -> Request:
+    """Return what is asked for; a dry run starts nothing over, whatever `--force` says.
+
+    Raises:
+        ConfigError: settings that are to be searched, which would be trained as they stand.
+    """
+    study = study_file(options)
+    if study.search is not None:
+        raise ConfigError(
+            "the study has a section [search]: its settings are to be searched, and study.cv trains with fixed"
+            " ones. Use python -m study.search with the same options, or leave the section out"
+        )
+    force = options.force and not options.dry_run
+    asked = request(options, with_arms(study, options.ablation))
+    return replace(asked, jobs=options.jobs, checkpoint_every=options.checkpoint_every, force=force)
+
+
+def search(options: SearchRunOptions) -> Request:
+    """Return what is asked for; a dry run starts nothing over, whatever `--force` says."""
+    asked = request(options, with_arms(searched_study_file(options), options.ablation))
+    return replace(asked, checkpoint_every=0, force=options.force and not options.dry_run)
+
+
+def searched_study_file(options: SearchRunOptions) -> StudyFile:
+    """Return the settings with the search asked for: the study file's section [search], under the options."""
+    rules = {
+        "search.trials": options.trials,
+        "search.mode": options.mode,
+        "search.inner_folds": options.inner_folds,
+        "search.pruner": options.pruner,
+        "search.select": options.select,
+        "search.whole": options.whole,
+    }
+    study = study_file(options, rules)
+    search = study.search or Search()
+    if options.space is None and search.space:
+        return study
+    plain, holes = read_space(options.space)
+    fixed = [f"{key}={json.dumps(value)}" for key, value in plain.items()]
+    study = study_file(replace(options, set_=[*fixed, *(options.set_ or [])]), rules)
+    return study.model_copy(update={"search": search.model_copy(update={"space": holes})})
 
 
 def label_settings(options: LabelOptions) -> list[str]:
@@ -131,6 +187,23 @@ def refuse(options: object, groups: Sequence[type], why: str, *, but: Sequence[s
     given = [flag(option.name) for option in names if getattr(options, option.name) != option.default]
     if given:
         raise ConfigError(f"{some(given, len(given))}: {why}")
+
+
+def check_audit(options: AuditOptions) -> None:
+    """Refuse places that cannot be written to, and options that mean nothing together.
+
+    Raises:
+        ConfigError: settings beside a study's own, options of a cohort where none is read, or a list that is no
+            CSV file.
+    """
+    check_places(options)
+    if options.write_clean_list is not None and options.write_clean_list.suffix != ".csv":
+        raise ConfigError(f"--write-clean-list {options.write_clean_list}: is a CSV file; give it that ending")
+    if options.study is None:
+        return
+    refuse(options, [CohortSettings, ProtocolOptions], OF_THE_STUDY)
+    if options.data is None:
+        refuse(options, [LookOptions, ToleranceOptions], "without --data no file is looked at; add --data")
 
 
 def _fold_column(folds: str) -> str | None:
