@@ -30,7 +30,8 @@ def options_of(group: type[Options], arguments: Mapping[str, Any], *, settings: 
             raise ConfigError(f"there is no argument {name!r}; {nearest(name, known)}")
     values = {name: _typed(name, value, known[name].default) for name, value in arguments.items() if value is not None}
     config, assignments = settings_of(settings)
-    return group(**values, config=config, set_=assignments)
+    make: Any = group
+    return make(**values, config=config, set_=assignments)
 
 
 def _typed(name: str, value: Any, default: Any) -> Any:

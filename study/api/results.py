@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,12 @@ class Cell:
     """
 
     folder: Path
-    record: Any
+    record: Any = field(repr=False)
+
+    @property
+    def arm(self) -> str:
+        """Its arm."""
+        return self.name.split(".r")[0]
 
     @property
     def name(self) -> str:
@@ -320,8 +325,6 @@ def _with_contrasts(stored: StoredStudy, contrasts: Pairs) -> StoredStudy:
     Raises:
         ConfigError: an arm that the study does not have.
     """
-    from dataclasses import replace
-
     for arm in {arm for pair in contrasts for arm in pair}:
         if arm not in stored.arms:
             raise ConfigError(f"contrasts: the study has no finished arm {arm!r}; {nearest(arm, stored.arms)}")

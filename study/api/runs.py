@@ -9,7 +9,7 @@ from rich.console import Console
 
 from study.api.options import options_of, written_call
 from study.api.results import Study, open
-from study.checks.findings import start_findings
+from study.checks.fast import at_start
 from study.console import requests
 from study.console.live_view import View
 from study.console.options import CrossValidationOptions, SearchRunOptions
@@ -52,8 +52,7 @@ def cross_validate(
     request = requests.cross_validation(options_of(CrossValidationOptions, asked, settings=settings))
     with _observer(progress=progress) as observer:
         planned = prepare(request, observer)
-        assert planned.opened is not None
-        findings = start_findings(planned.opened, planned.study, planned.folds, request, observer)
+        findings = at_start(planned, request, observer)
         left = planned.unfinished(planned.cells)
         observer.expect(left, len(planned.cells) - len(left))
         command = written_call("cross_validate", data, {"arms": arms, "settings": settings, **options})
@@ -92,7 +91,6 @@ def search(
     request = requests.search(asked)
     with _observer(progress=progress) as observer:
         planned = prepare(request, observer)
-        assert planned.opened is not None
         driver.search(
             planned,
             request,
@@ -100,7 +98,7 @@ def search(
             observer=observer,
             said=print if progress else lambda _: None,
             command=written_call("search", data, {"arms": arms, "settings": settings, **options}),
-            findings=start_findings(planned.opened, planned.study, planned.folds, request, observer),
+            findings=at_start(planned, request, observer),
         )
     return open(planned.folder)
 

@@ -99,16 +99,18 @@ class Reader:
             for block in blocks(page):
                 if block.file:
                     Path(block.file).write_text(block.text, encoding="utf-8")
-            printed = [text for block in blocks(page) if block.runs for text in _run(block)]
+            names = {"__name__": "block"}
+            printed = [text for block in blocks(page) if block.runs for text in _run(block, names)]
         finally:
             os.chdir(here)
         self.outputs[page] = printed
         return printed
 
 
-def _run(block):
+def _run(block, names):
+    """Run a block; the Python blocks of a page share their names, as the cells of a notebook do."""
     if block.language == "python":
-        exec(compile(block.text, "a block of Python", "exec"), {"__name__": "block"})
+        exec(compile(block.text, "a block of Python", "exec"), names)
         return
     for words in block.lines:
         module, arguments = module_of(words)
