@@ -23,31 +23,23 @@ class Audit(AuditOptions, Command):
 
     def run(self, terminal: Terminal) -> int:
         """Make the checks, write the page, and print what was found."""
-        from study.checks import page
-        from study.checks.audit import audit, known_codes
+        from study.api.audits import run_audit
         from study.checks.clean_list import write_clean_list
-        from study.checks.registry import ignored_codes
-        from study.console import audit_screen, requests
+        from study.console import audit_screen
         from study.console.json_output import write_facts
         from study.console.live_view import View
-        from study.records.stored_study import load_study
 
-        requests.check_audit(self)
-        stored = load_study(self.study) if self.study is not None else None
-        settings = stored.settings if stored is not None else requests.study_file(self)
-        ignored = ignored_codes(self.ignore.split(","), known_codes(settings, stored)) if self.ignore else ()
-        alone = stored is not None and self.data is None
-        request = None if alone else requests.request(self, settings)
         with View(terminal.console) as view:
-            result = audit(request, view, stored=stored, name=self.name, quick=self.quick)
-        written = result.write(self.reports, ignored)
+            audited = run_audit(self, view)
+        result, ignored = audited.audit, audited.ignored
+        written = audited.write(self.reports)
         audit_screen.show(terminal, result, ignored)
         if self.write_clean_list is not None:
             told = write_clean_list(result.subject, self.write_clean_list)
             terminal.say(f"Clean list: {self.write_clean_list}. {told}")
         write_facts(self.json_file, result.facts(ignored))
         terminal.say(f"Audit: {written}")
-        return 1 if page.failed(result.findings, ignored) else 0
+        return 0 if audited.passed else 1
 
 
 app = command.app(Audit)

@@ -89,15 +89,28 @@ def audit(
         ConfigError: an unknown argument or code, or settings beside a study's own.
         MmbcError: a cohort or a study that cannot be read.
     """
-    folder = getattr(study, "folder", study)
-    asked = options_of(
-        AuditOptions, {"data": data, "study": folder, "quick": quick or None, **options}, settings=settings
-    )
-    requests.check_audit(asked)
-    stored = load_study(asked.study) if asked.study is not None else None
-    file = stored.settings if stored is not None else requests.study_file(asked)
     if isinstance(ignore, str):
         raise ConfigError(f"ignore: a list of codes, for example [{ignore!r}]")
-    ignored = ignored_codes(ignore, known_codes(file, stored)) if ignore else ()
-    request = None if stored is not None and asked.data is None else requests.request(asked, file)
-    return Audited(audit_of(request, Observer(), stored=stored, name=asked.name, quick=asked.quick), ignored)
+    asked = {
+        "data": data,
+        "study": getattr(study, "folder", study),
+        "quick": quick,
+        "ignore": ",".join(ignore) or None,
+        **options,
+    }
+    return run_audit(options_of(AuditOptions, asked, settings=settings), Observer())
+
+
+def run_audit(options: AuditOptions, observer: Observer) -> Audited:
+    """Make the audit that is asked for, from Python or from a terminal.
+
+    Raises:
+        MmbcError: see `audit`.
+    """
+    requests.check_audit(options)
+    stored = load_study(options.study) if options.study is not None else None
+    settings = stored.settings if stored is not None else requests.study_file(options)
+    ignored = ignored_codes(options.ignore.split(","), known_codes(settings, stored)) if options.ignore else ()
+    alone = stored is not None and options.data is None
+    request = None if alone else requests.request(options, settings)
+    return Audited(audit_of(request, observer, stored=stored, name=options.name, quick=options.quick), ignored)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from study.api.options import options_of, written_call
 from study.api.results import Study, open
-from study.checks.fast import at_start
+from study.checks.study_start import start_findings
 from study.console import requests
 from study.console.live_view import View
 from study.console.options import CrossValidationOptions, SearchRunOptions
@@ -52,7 +52,7 @@ def cross_validate(
     request = requests.cross_validation(options_of(CrossValidationOptions, asked, settings=settings))
     with _observer(progress=progress) as observer:
         planned = prepare(request, observer)
-        findings = at_start(planned, request, observer)
+        findings = start_findings(planned, request, observer)
         left = planned.unfinished(planned.cells)
         observer.expect(left, len(planned.cells) - len(left))
         command = written_call("cross_validate", data, {"arms": arms, "settings": settings, **options})
@@ -98,7 +98,7 @@ def search(
             observer=observer,
             said=print if progress else lambda _: None,
             command=written_call("search", data, {"arms": arms, "settings": settings, **options}),
-            findings=at_start(planned, request, observer),
+            findings=start_findings(planned, request, observer),
         )
     return open(planned.folder)
 
