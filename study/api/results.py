@@ -170,9 +170,9 @@ class Result:
 
     @cached_property
     def _content(self) -> Any:
-        from study.reporting.pack import Options, gather
+        from study.reporting.pack import Options, gather_content
 
-        return gather(self.study.stored, self.evaluation, Options())
+        return gather_content(self.study.stored, self.evaluation, Options())
 
     @property
     def figures(self) -> list[str]:
