@@ -201,8 +201,8 @@ def kept():
     """Steps of a verification, each taken once: the expected report is made once, and tampering compared with it."""
     return {
         "evaluate": once(verification.evaluate, lambda study: study.predictions["logit"].to_numpy().tobytes()),
-        "gather": once(verification.gather, lambda study, evaluation, options: id(evaluation)),
-        "texts": once(verification.texts, id),
+        "gather_content": once(verification.gather_content, lambda study, evaluation, options: id(evaluation)),
+        "text_files": once(verification.text_files, id),
         "draw": once(verification.draw, lambda drawing, options: id(drawing)),
     }
 
