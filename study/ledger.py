@@ -39,15 +39,15 @@ class Ledger(StudyOptions, ArmOptions, CheckpointOptions, Command):
         from mmbc.files import read_json
         from study.console.json_output import write_facts
         from study.console.live_view import View
-        from study.leaks import book
+        from study.leaks import optimism
         from study.leaks.ledger_report import NOTICE, ledger_table
 
         console = terminal.console
         terminal.if_interrupted = lambda: "Interrupted. Cells that are finished are kept; the same command continues."
         self.check()
         with View(console) as view:
-            ledger = book.run(self.request(), view, n_candidates=self.candidates)
-        written = book.write(ledger, self.reports / f"{ledger.name}-audit")
+            ledger = optimism.run(self.request(), view, n_candidates=self.candidates)
+        written = optimism.write(ledger, self.reports / f"{ledger.name}-audit")
         console.print(f"[bold red]{NOTICE}[/]", highlight=False)
         console.print(ledger_table(ledger.table))
         for note in ledger.notes:

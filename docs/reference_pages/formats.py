@@ -26,7 +26,7 @@ SECTIONS = (
     ("A table of predictions from elsewhere", "study.imports.imported_study", {"needed": NEEDED, "optional": OPTIONAL}),
     ("The fold certificate", "study.checks.certificate", {}),
     ("The clean list", "study.checks.clean_list", {}),
-    ("A ledger: results/NAME/ledger", "study.leaks.book", {}),
+    ("A ledger: results/NAME/ledger", "study.leaks.optimism", {}),
 )
 """Title of each section, the module whose docstring describes it, and lists of columns."""
 

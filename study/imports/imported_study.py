@@ -72,7 +72,7 @@ def import_predictions(request: Import) -> StoredStudy:
     data = data_settings(request.config, request.assignments)
     rows, roles = read_predictions(request.path, data)
     cohort, rows = cohort_of(request.path, rows, roles, data, request.allow_leaky)
-    cohort = replace(cohort, notice=request.notice, notes=(*cohort.notes, *_renamed(rows)))
+    cohort = replace(cohort, notice=request.notice, notes=(*cohort.notes, *_renaming_notes(rows)))
     fold_names = number_runs(rows)
     folds = _folds(rows, fold_names)
     arms = list(dict.fromkeys(rows["arm"]))
@@ -157,7 +157,7 @@ def _check_repeat(repeat: int, tested: pd.DataFrame, everybody: set[str], names:
             )
 
 
-def _renamed(rows: pd.DataFrame) -> list[str]:
+def _renaming_notes(rows: pd.DataFrame) -> list[str]:
     """Say which arms have another name here than in the table."""
     pairs = rows.drop_duplicates("arm")[["called", "arm"]].to_numpy().tolist()
     changed = [f"{called!r} is {arm}" for called, arm in pairs if called != arm]

@@ -18,8 +18,8 @@ from mmbc.config import flatten
 from study.design.folds import Folds
 from study.design.study_file import StudyFile
 from study.evaluation.units import pool
-from study.leaks.leaks import HONEST, LABEL, RECIPE, SINGLES, TOGETHER, TUNED
 from study.leaks.plan import Entry
+from study.leaks.protocols import HONEST, LABEL, RECIPE, SINGLES, TOGETHER, TUNED
 from study.leaks.rows import LedgerRows
 from study.stats import metrics
 from study.stats.bootstrap import patient_weights, percentile_interval
@@ -32,7 +32,7 @@ N_REPLICATES = 2000
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """What one protocol of one ablation reports.
 
     Attributes:
@@ -47,7 +47,7 @@ class Measured:
     areas: np.ndarray
 
 
-class Measuring:
+class Measurer:
     """Measures entries under one set of patient weights.
 
     Args:
@@ -64,14 +64,14 @@ class Measuring:
         self.study, self.folder = study, folder
         self.table = rows.table.set_index("image_id")
         self.patients = pd.Index(sorted(rows.table["patient_id"].unique()))
-        self.weights = draws(rows.table, folds, self.patients, n_replicates, seed=study.protocol.split_seed)
+        self.weights = draw_weights(rows.table, folds, self.patients, n_replicates, seed=study.protocol.split_seed)
 
-    def measure(self, entry: Entry) -> Measured:
+    def measure(self, entry: Entry) -> Measurement:
         """Return what an entry reports."""
         tested = self.tested(entry)
         under = {"auc": self.auc(tested), **self._counted(tested)}
         under["unit_auc"] = self._unit_auc(tested) if not self._divides(entry) else np.full(len(self.weights), np.nan)
-        return Measured(tested, under, part_areas(tested))
+        return Measurement(tested, under, part_areas(tested))
 
     def best(self, entries: Sequence[Entry]) -> Entry:
         """Return the candidate with the best mean AUC on test parts; the first of equals."""
@@ -80,7 +80,7 @@ class Measuring:
         return max(entries, key=lambda entry: float(part_areas(self.tested(entry)).mean()))
 
     def tested(self, entry: Entry) -> pd.DataFrame:
-        """Return the test predictions of an entry's cells, of their true patients (see `Measured`)."""
+        """Return the test predictions of an entry's cells, of their true patients (see `Measurement`)."""
         frames = []
         for cell in entry.cells:
             predictions = pd.read_parquet(self.folder / "cells" / cell.name / "predictions.parquet")
@@ -120,7 +120,7 @@ class Measuring:
         return any(set(owner.loc[list(split.train)]) & set(owner.loc[list(split.test)]) for split in pairs)
 
 
-def draws(table: pd.DataFrame, folds: Folds, patients: pd.Index, n_replicates: int, *, seed: int) -> np.ndarray:
+def draw_weights(table: pd.DataFrame, folds: Folds, patients: pd.Index, n_replicates: int, *, seed: int) -> np.ndarray:
     """Return the weights of patients (1 + n_replicates, n_patients): row 0 is the data as they are.
 
     Samples are drawn within the honest test parts of repeat 0 and outcomes; patients of no test part are drawn among
@@ -143,7 +143,7 @@ def part_areas(tested: pd.DataFrame) -> np.ndarray:
     return np.array(areas)
 
 
-def on_shared_rows(measuring: Measuring, honest: Measured, other: Measured) -> tuple[np.ndarray, int]:
+def difference_on_shared_rows(measuring: Measurer, honest: Measurement, other: Measurement) -> tuple[np.ndarray, int]:
     """Return the difference in AUC (other minus honest) on the images that both test, and their number.
 
     The difference is (1 + n_replicates,).
@@ -156,7 +156,7 @@ def on_shared_rows(measuring: Measuring, honest: Measured, other: Measured) -> t
         return np.full(len(measuring.weights), np.nan), len(both)
 
 
-def table(entries: Sequence[Entry], measuring: Measuring, nothing: Callable[[Entry], str]) -> pd.DataFrame:
+def table(entries: Sequence[Entry], measuring: Measurer, nothing: Callable[[Entry], str]) -> pd.DataFrame:
     """Return one row per ablation and protocol, and one for what all leaks together are worth beyond their sum.
 
     Columns: arm, leak, title, label (`LABEL` or ''), nothing (why the leak changes nothing, or ''); n_cells, n_parts,
@@ -172,7 +172,7 @@ def table(entries: Sequence[Entry], measuring: Measuring, nothing: Callable[[Ent
     """
     lines = []
     for arm in dict.fromkeys(entry.arm for entry in entries):
-        honest: Measured | None = None
+        honest: Measurement | None = None
         steps: dict[str, np.ndarray] = {}
         for entries_of in _by_protocol([entry for entry in entries if entry.arm == arm]):
             entry = measuring.best(entries_of)
@@ -199,7 +199,7 @@ def _by_protocol(entries: Sequence[Entry]) -> list[list[Entry]]:
     return [[entry for entry in entries if entry.leak.name == name] for name in names]
 
 
-def _line(entry: Entry, reported: Measured, measuring: Measuring, honest: Measured) -> dict[str, Any]:
+def _line(entry: Entry, reported: Measurement, measuring: Measurer, honest: Measurement) -> dict[str, Any]:
     leak = entry.leak
     line: dict[str, Any] = {
         "arm": entry.arm,
@@ -216,7 +216,7 @@ def _line(entry: Entry, reported: Measured, measuring: Measuring, honest: Measur
     line |= {"part_low": reported.areas.min(initial=np.inf), "part_high": reported.areas.max(initial=-np.inf)}
     if leak.name == HONEST:
         return line
-    shared, n_shared = on_shared_rows(measuring, honest, reported)
+    shared, n_shared = difference_on_shared_rows(measuring, honest, reported)
     line |= _with_ends("difference", reported.under["auc"] - honest.under["auc"])
     return line | _with_ends("shared", shared) | {"n_shared": n_shared}
 

@@ -12,7 +12,7 @@ from mmbc.data.tables.encoding import TabularEncoder
 from study.design import partition
 from study.design.folds import Folds
 from study.design.study_file import Protocol, StudyFile
-from study.leaks.leaks import (
+from study.leaks.protocols import (
     BY_IMAGE,
     DUPLICATES,
     HONEST,
@@ -90,7 +90,7 @@ def _cells(study: StudyFile, arm: str, leak: Leak, number: int, config: Config, 
     ]
 
 
-def distinct(entries: list[Entry]) -> list[LedgerCell]:
+def distinct_cells(entries: list[Entry]) -> list[LedgerCell]:
     """Return every cell once."""
     return list({cell.name: cell for entry in entries for cell in entry.cells}.values())
 
@@ -102,7 +102,7 @@ def config_of(config: Config, leak: Leak, rows: LedgerRows) -> Config:
     return apply_changes(config, {"data.outlines": "keep"}, leak.name)
 
 
-def members(leak: Leak, rows: LedgerRows) -> pd.DataFrame:
+def protocol_rows(leak: Leak, rows: LedgerRows) -> pd.DataFrame:
     """Return the rows a protocol uses: with the copies, or without."""
     return rows.table if DUPLICATES in leak.changes else rows.table[~rows.table["copy"]]
 
@@ -113,25 +113,25 @@ def splits_of(leak: Leak, protocol: Protocol, rows: LedgerRows, folds: Folds) ->
     The honest splits are those of the study. Splits of images are drawn as the study draws its own, with the same seed;
     so is a single split of patients, unless the study has one anyway.
     """
-    used = members(leak, rows)
+    used = protocol_rows(leak, rows)
     if BY_IMAGE in leak.changes:
-        as_images = _of_images(protocol, folds, single=SINGLE in leak.changes)
-        splits = partition.make(_keyed(rows, used), as_images).splits
+        as_images = _image_protocol(protocol, folds, single=SINGLE in leak.changes)
+        splits = partition.make(_cohort_rows(rows, used), as_images).splits
     else:
-        by_patient = _of_patients(protocol, rows, folds, single=SINGLE in leak.changes)
+        by_patient = _patient_splits(protocol, rows, folds, single=SINGLE in leak.changes)
         images = {str(patient): list(ids) for patient, ids in used.groupby("patient_id")["image_id"]}
-        splits = {place: _in_images(split, images) for place, split in by_patient.items()}
+        splits = {place: _image_split(split, images) for place, split in by_patient.items()}
     if PEEK in leak.changes:
         splits = {place: Split(split.train, split.test, split.test) for place, split in splits.items()}
     return {(repeat, fold): split for (repeat, fold), split in splits.items() if repeat < protocol.repeats}
 
 
-def _keyed(rows: LedgerRows, used: pd.DataFrame) -> pd.DataFrame:
+def _cohort_rows(rows: LedgerRows, used: pd.DataFrame) -> pd.DataFrame:
     """Return the cohort's rows of some images."""
     return rows.cohort.images.loc[used.index].reset_index(drop=True)
 
 
-def _of_images(protocol: Protocol, folds: Folds, *, single: bool) -> Protocol:
+def _image_protocol(protocol: Protocol, folds: Folds, *, single: bool) -> Protocol:
     """Return how images are split: into as many parts as the study has, or once."""
     once = single or folds.holdout
     share = (protocol.holdout or TEST_SHARE) if once else None
@@ -139,7 +139,7 @@ def _of_images(protocol: Protocol, folds: Folds, *, single: bool) -> Protocol:
     return protocol.model_copy(update=changes | ({"repeats": 1} if single else {}))
 
 
-def _of_patients(protocol: Protocol, rows: LedgerRows, folds: Folds, *, single: bool) -> Splits:
+def _patient_splits(protocol: Protocol, rows: LedgerRows, folds: Folds, *, single: bool) -> Splits:
     honest = folds.splits
     if not single:
         return honest
@@ -149,19 +149,22 @@ def _of_patients(protocol: Protocol, rows: LedgerRows, folds: Folds, *, single: 
     return partition.make(rows.honest.images, protocol.model_copy(update=changes)).splits
 
 
-def _in_images(split: Split, images: Mapping[str, list[str]]) -> Split:
+def _image_split(split: Split, images: Mapping[str, list[str]]) -> Split:
     """Return the images of a split's patients."""
     parts = split.parts()
     return Split(*(tuple(sorted(image for patient in parts[part] for image in images[patient])) for part in PARTS))
 
 
-def encoders(entries: list[Entry], rows: LedgerRows) -> dict[str, TabularEncoder]:
+def fit_encoders(entries: list[Entry], rows: LedgerRows) -> dict[str, TabularEncoder]:
     """Return cell name -> encoder fitted on all rows of its protocol, for the cells that are to have one."""
     by_cell: dict[str, TabularEncoder] = {}
     for entry in entries:
         encoded = [cell for cell in entry.cells if cell.encoded_on_all]
         if encoded:
-            images, indicators = _keyed(rows, members(entry.leak, rows)), encoded[0].config.data.missing_indicators
+            images, indicators = (
+                _cohort_rows(rows, protocol_rows(entry.leak, rows)),
+                encoded[0].config.data.missing_indicators,
+            )
             fitted = encoding.fit(images, rows.cohort.features, missing_indicators=indicators)
             by_cell |= {cell.name: fitted for cell in encoded}
     return by_cell

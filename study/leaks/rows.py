@@ -20,7 +20,7 @@ from study.design import partition
 from study.design.request import Request
 from study.design.study_file import StudyFile
 from study.design.tuning_provenance import joined
-from study.leaks.leaks import LABEL
+from study.leaks.protocols import LABEL
 from study.records.progress import Observer
 
 TABLE = ("image_id", "patient_id", "case_id", "breast", "view", "status", "site", "label", "copy")

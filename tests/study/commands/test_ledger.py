@@ -26,6 +26,6 @@ def test_an_interrupt_says_how_to_continue(tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("study.leaks.book.run", interrupted)
+    monkeypatch.setattr("study.leaks.optimism.run", interrupted)
     done = CliRunner().invoke(ledger.app, ["--data", "phantom", "--preset", "tiny", "--out", str(tmp_path)])
     assert done.exit_code == 130 and "the same command continues" in " ".join(done.output.split())

@@ -14,10 +14,10 @@ from mmbc.errors import StudyError
 from mmbc.files import file_digest, read_json
 from study.design import partition
 from study.design.request import CACHE
-from study.leaks import book
-from study.leaks.leaks import LABEL, PROTOCOLS, REFERENCE, SINGLES, candidates
-from study.leaks.measurement import Measuring
-from study.leaks.plan import Entry, distinct, encoders, plan
+from study.leaks import optimism
+from study.leaks.measurement import Measurer
+from study.leaks.plan import Entry, distinct_cells, fit_encoders, plan
+from study.leaks.protocols import LABEL, PROTOCOLS, REFERENCE, SINGLES, candidates
 from study.records.progress import Observer
 from study.records.stored_study import load_study
 from study.training.lockstep import execute
@@ -89,7 +89,7 @@ PARTS = {"split.train", "split.validation", "split.test"}
     ],
 )
 def test_each_leak_changes_one_thing(entries, rows, leak, expected):
-    encoded = encoders(entries, rows)
+    encoded = fit_encoders(entries, rows)
     honest = cells_of(entries, "concat", "honest")
     mine = cells_of(entries, "concat", leak, candidate=1 if leak == "tuned-on-test" else 0)
     found = set()
@@ -122,7 +122,7 @@ def test_what_leaky_splits_are(entries, rows):
 def test_the_recipe_has_every_leak_at_once(entries, rows):
     (cell,) = cells_of(entries, "concat", "published-recipe").values()
     assert cell.config.data.outlines == "keep" and cell.split.validation == cell.split.test
-    assert cell.name in encoders(entries, rows) and cell.candidate == 0
+    assert cell.name in fit_encoders(entries, rows) and cell.candidate == 0
     owner = rows.table.set_index("image_id")["patient_id"]
     assert set(owner[list(cell.split.train)]) & set(owner[list(cell.split.test)])
     assert set(rows.table.loc[rows.table["copy"], "image_id"]) & set(cell.split.train + cell.split.test)
@@ -132,7 +132,7 @@ def test_shared_cells_are_trained_once(entries):
     honest = list(cells_of(entries, "image", "honest").values())
     assert list(cells_of(entries, "image", "scaler-on-all-rows").values()) == honest, "no clinical column"
     assert list(cells_of(entries, "image", "tuned-on-test").values()) == honest, "the reference is a candidate"
-    names = [cell.name for cell in distinct(entries)]
+    names = [cell.name for cell in distinct_cells(entries)]
     assert {"concat.honest.r0.f1.s0", "concat.split-by-image.r0.f0.s0", "concat.tuned-on-test.c2.r0.f1.s0"} <= set(
         names
     )
@@ -150,7 +150,7 @@ def test_candidates_are_drawn_once_and_for_all(request_for):
 @pytest.fixture(scope="module")
 def ledger(request_for):
     request = request_for("kept", arms="concat")
-    return book.run(request, Observer(), n_candidates=2, n_replicates=100), request
+    return optimism.run(request, Observer(), n_candidates=2, n_replicates=100), request
 
 
 def test_a_ledger_resumes_without_training_again(ledger, monkeypatch):
@@ -160,9 +160,9 @@ def test_a_ledger_resumes_without_training_again(ledger, monkeypatch):
     shutil.rmtree(gone)
     trained = []
     monkeypatch.setattr(
-        "study.leaks.book.execute", lambda cells, *a, **k: (trained.extend(cells), execute(cells, *a, **k))
+        "study.leaks.optimism.execute", lambda cells, *a, **k: (trained.extend(cells), execute(cells, *a, **k))
     )
-    again = book.run(request, Observer(), n_candidates=2, n_replicates=100)
+    again = optimism.run(request, Observer(), n_candidates=2, n_replicates=100)
     assert [cell.name for cell in trained] == [gone.name]
     assert (gone / "predictions.parquet").read_bytes() == before
     pd.testing.assert_frame_equal(again.table, found.table)
@@ -177,7 +177,7 @@ def test_another_study_is_not_taken_for_this_one(ledger):
     with pytest.raises(
         StudyError, match=r"begun with another cohort or other settings:\n  train\.patience: 2 there, 9"
     ):
-        book.run(other, Observer(), n_candidates=2)
+        optimism.run(other, Observer(), n_candidates=2)
 
 
 def test_every_row_of_the_table_is_there_and_labelled(ledger):
@@ -196,7 +196,7 @@ def test_every_row_of_the_table_is_there_and_labelled(ledger):
 
 
 def test_every_file_says_leaky_by_design(ledger, tmp_path):
-    paths = book.write(ledger[0], tmp_path)
+    paths = optimism.write(ledger[0], tmp_path)
     assert sorted(path.name for path in paths) == sorted(
         [
             "ledger.md",
@@ -247,7 +247,7 @@ def test_mixing_is_refused(ledger, request_for, cell, message):
 def test_differences_agree_with_hand_counts(ledger, rows, content):
     """Each protocol's AUC with every row as often as its true patient is drawn, part by part."""
     request = ledger[1]
-    measuring = Measuring(request.study, rows, content, request.out / "kept" / "ledger", 5)
+    measuring = Measurer(request.study, rows, content, request.out / "kept" / "ledger", 5)
     entries = plan(request.study, rows, content, 2)
     place = request.out / "kept" / "ledger" / "cells"
     owner = rows.table.set_index("image_id")["patient_id"]
@@ -283,8 +283,8 @@ def test_a_split_by_image_leaks_what_tells_the_patient(request_for, rows, conten
     workspace = Workspace(
         rows.cohort, rows.stores["sham"], request.out / "planted", request.out / CACHE, keep_models=False
     )
-    execute(distinct(entries), workspace)
-    measuring = Measuring(request.study, rows, content, request.out / "planted", 100)
+    execute(distinct_cells(entries), workspace)
+    measuring = Measurer(request.study, rows, content, request.out / "planted", 100)
     honest, leaky = (measuring.measure(_entry(entries, leak)).under["auc"][0] for leak in ("honest", "split-by-image"))
     assert abs(honest - 0.5) < 0.2
     assert leaky > 0.85

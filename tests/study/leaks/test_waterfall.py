@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from study.leaks.leaks import HONEST, LABEL, PROTOCOLS, RECIPE, SINGLES, TOGETHER
+from study.leaks.protocols import HONEST, LABEL, PROTOCOLS, RECIPE, SINGLES, TOGETHER
 from study.reporting.figures.waterfall import bars, waterfall
 
 

@@ -37,31 +37,35 @@ class Leak:
     meaning: str
 
 
-def _one(name: str, title: str, meaning: str) -> Leak:
+def _single_leak(name: str, title: str, meaning: str) -> Leak:
     return Leak(name, title, frozenset({name}), meaning)
 
 
 SINGLES = (
-    _one(OUTLINES, "Outlines kept", "Lesion outlines stay in the pixels of all parts."),
-    _one(
+    _single_leak(OUTLINES, "Outlines kept", "Lesion outlines stay in the pixels of all parts."),
+    _single_leak(
         DUPLICATES,
         "Copies kept",
         "Pixel-identical copies of images stay in the cohort; patients are still not divided.",
     ),
-    _one(BY_IMAGE, "Split by image", "Images are split instead of patients, into parts of the same number and shares."),
-    _one(
+    _single_leak(
+        BY_IMAGE, "Split by image", "Images are split instead of patients, into parts of the same number and shares."
+    ),
+    _single_leak(
         PEEK,
         "Best epoch on test part",
         "The best epoch, the calibration and the threshold are chosen on the test part; the "
         "training part stays as it is.",
     ),
-    _one(
+    _single_leak(
         SCALER,
         "Scaler on all rows",
         "Imputation, scaling and categories of the clinical columns are learned from all rows.",
     ),
-    _one(TUNED, "Tuned on test parts", "Of several configurations the one with the best mean test AUC is reported."),
-    _one(
+    _single_leak(
+        TUNED, "Tuned on test parts", "Of several configurations the one with the best mean test AUC is reported."
+    ),
+    _single_leak(
         SINGLE, "Single split", "One split into 80 % and 20 % instead of the cross-validation: luck rather than bias."
     ),
 )

@@ -29,10 +29,10 @@ from study.design.study_file import StudyFile
 from study.design.study_name import default_name
 from study.design.tuning_provenance import joined, warning
 from study.leaks import ledger_report as paper
-from study.leaks.leaks import HONEST, LABEL, RECIPE, SINGLE, SPACE, TUNED, LedgerCell
 from study.leaks.ledger_report import Published
-from study.leaks.measurement import N_REPLICATES, Measuring, table
-from study.leaks.plan import distinct, encoders, plan, why_nothing
+from study.leaks.measurement import N_REPLICATES, Measurer, table
+from study.leaks.plan import distinct_cells, fit_encoders, plan, why_nothing
+from study.leaks.protocols import HONEST, LABEL, RECIPE, SINGLE, SPACE, TUNED, LedgerCell
 from study.leaks.rows import LedgerRows, open_rows
 from study.records import study_folder
 from study.records.cell_records import finished
@@ -111,9 +111,9 @@ def run(
         study_folder.set_aside(place, holds="ledger.json")
     with study_folder.lock(place):
         _begin(place, study, rows)
-        _train(distinct(entries), rows, encoders(entries, rows), place, request, observer)
+        _train(distinct_cells(entries), rows, fit_encoders(entries, rows), place, request, observer)
     configs = {arm: study.arm_config(arm) for arm in study.arms}
-    measuring = Measuring(study, rows, folds, place, n_replicates)
+    measuring = Measurer(study, rows, folds, place, n_replicates)
     lines = table(entries, measuring, lambda entry: why_nothing(entry.leak, configs[entry.arm], rows, folds))
     notice = joined((rows.honest.notice, warning(study, rows.honest)))
     return Ledger(
