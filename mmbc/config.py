@@ -8,6 +8,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -24,6 +25,20 @@ class Section(BaseModel):
     """A frozen group of settings that refuses keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True)
+class Later:
+    """Mark of a setting that the first studies did not have: `unit: Annotated[str, Later("0.2.0")] = "image"`.
+
+    With its default, which has to mean what was done before there was a choice, it is no part of any digest: studies
+    of older versions of the program are continued. A new setting without the mark would orphan all of them.
+
+    Attributes:
+        version: of the program that first had it.
+    """
+
+    version: str
 
 
 class PhantomConfig(Section):
@@ -310,8 +325,21 @@ def apply_changes(config: Config, changes: Mapping[str, Any], where: str) -> Con
     return parse(Config, merge(config.model_dump(mode="json"), nest(changes)), where)
 
 
+def identity(section: Section) -> dict[str, Any]:
+    """Return the plain values that identify a section: all but those settings marked `Later` that have their default."""
+    values = section.model_dump(mode="json")
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        later = any(isinstance(mark, Later) for mark in field.metadata)
+        if later and value == field.get_default(call_default_factory=True):
+            del values[name]
+        elif isinstance(value, Section):
+            values[name] = identity(value)
+    return values
+
+
 def digest(value: Section | Mapping[str, Any]) -> str:
-    """Return 16 hex digits of SHA-256 over the canonical JSON of a section or of plain values."""
-    plain = value.model_dump(mode="json") if isinstance(value, Section) else value
+    """Return 16 hex digits of SHA-256 over the canonical JSON of a section (see `identity`) or of plain values."""
+    plain = identity(value) if isinstance(value, Section) else value
     canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,6 +1,7 @@
 """Documents: frozen models that are kept as JSON files and read and write themselves."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -96,4 +97,6 @@ def _plain(value: Any) -> Any:
         return value.plain()
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

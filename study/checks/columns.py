@@ -102,19 +102,20 @@ def missing_by_class(subject: Subject) -> Outcome:
 def preprocessing(subject: Subject) -> Outcome:
     """Encoders in the records that are not those of the training rows, fitted again here."""
     study = given(subject.study)
-    records = {name: record for name, record in study.records.items() if "preprocessing" in record}
+    records = {name: record for name, record in study.records.items() if record.preprocessing is not None}
     if not records:
         return not_checked("the records of an archive do not hold the preprocessing")
     other, parts = [], study.folds.splits
     fitted: dict[tuple[int, int, bool], TabularEncoder] = {}
     for name, record in records.items():
-        repeat, fold, indicators = place = record["repeat"], record["fold"], _indicates(record)
+        stored = record.preprocessing or {}
+        repeat, fold, indicators = place = (*record.place, _indicates(stored))
         if place not in fitted:
             rows = study.cohort.images.loc[rows_of(parts[repeat, fold], study.cohort.images)["train"]]
             fitted[place] = encoding.fit(rows, study.cohort.features, missing_indicators=indicators)
-        if not _same(record["preprocessing"], fitted[place]):
+        if not _same(stored, fitted[place]):
             other.append(name)
-    n_baseline = sum(record["arm"] == BASELINE for record in records.values())
+    n_baseline = sum(record.arm == BASELINE for record in records.values())
     cells = f"{len(records)} cells" + (f" ({n_baseline} of the baseline)" if n_baseline else "")
     if other:
         return failed(
@@ -126,8 +127,8 @@ def preprocessing(subject: Subject) -> Outcome:
     )
 
 
-def _indicates(record: dict[str, Any]) -> bool:
-    return any(column.get("indicator") for column in record["preprocessing"]["columns"])
+def _indicates(encoder: dict[str, Any]) -> bool:
+    return any(column.get("indicator") for column in encoder["columns"])
 
 
 def _same(stored: dict[str, Any], expected: TabularEncoder) -> bool:

@@ -17,6 +17,7 @@ from study.checks.subject import Subject, given
 from study.design.search_results import arm_configs
 from study.design.search_space import parsed
 from study.design.study_file import BASELINE
+from study.records.cell_records import CellRecord
 from study.records.finding import WARNING
 from study.records.stored_study import StoredStudy
 
@@ -75,13 +76,11 @@ def selection(subject: Subject) -> Outcome:
 def epochs(subject: Subject) -> Outcome:
     """Fits whose best epoch is the last one allowed."""
     study = given(subject.study)
-    fitted = [
-        record for record in study.records.values() if record.get("best_epoch") and record["arm"] in study.settings.arms
-    ]
+    fitted = [record for record in study.records.values() if record.best_epoch and record.arm in study.settings.arms]
     if not fitted:
         return not_checked("no fit has ended")
     nested = study.settings.search is not None and study.settings.search.mode == "nested"
-    frame = pd.DataFrame([{"arm": r["arm"], "best_epoch": r["best_epoch"]} for r in fitted])
+    frame = pd.DataFrame([{"arm": record.arm, "best_epoch": record.best_epoch} for record in fitted])
     rows, cut = [], []
     for arm, fits in frame.groupby("arm", sort=False):
         train = study.settings.arm_config(str(arm)).train
@@ -226,11 +225,11 @@ def _undeclared(study: StoredStudy) -> Iterator[dict[str, str]]:
     reference = flatten(study.settings.config)
     expected = arm_configs(study.settings, study.searched, list(study.folds.splits))
     for name, record in study.records.items():
-        if record["arm"] == BASELINE or "config" not in record.get("model", {}):
+        if record.arm == BASELINE or record.model is None:
             continue
-        arm = study.settings.arms[record["arm"]]
-        trained = flatten(Config.model_validate(record["model"]["config"]))
-        meant = flatten(expected[record["arm"], record["repeat"], record["fold"]])
+        arm = study.settings.arms[record.arm]
+        trained = flatten(Config.model_validate(record.model.config))
+        meant = flatten(expected[(record.arm, *record.place)])
         declared = {
             *arm.set,
             *(key for key in meant if study.settings.search is not None and meant[key] != reference.get(key)),
@@ -245,13 +244,13 @@ def _undeclared(study: StoredStudy) -> Iterator[dict[str, str]]:
 
 def _unpaired(study: StoredStudy) -> Iterator[dict[str, str]]:
     """Yield cells of one place and seed that were not trained alike: other rows, random numbers or pixels."""
-    places: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
+    places: dict[tuple[int, ...], dict[str, CellRecord]] = {}
     for record in study.records.values():
-        if record["arm"] != BASELINE:
-            places.setdefault((record["repeat"], record["fold"], record["seed"]), {})[record["arm"]] = record
+        if record.arm != BASELINE:
+            places.setdefault((*record.place, record.seed), {})[record.arm] = record
     for place, by_arm in places.items():
         for fact in ("split_digest", "fit_seed", "stream_seed", "cohort_digest", "store_digest"):
-            values = {arm: record.get(fact) for arm, record in by_arm.items() if record.get(fact) is not None}
+            values = {arm: value for arm, record in by_arm.items() if (value := getattr(record, fact)) is not None}
             if len(set(values.values())) > 1:
                 where = "repeat {}, fold {}, seed {}".format(*place)
                 yield {"cell": where, "what": f"{where}: {fact.replace('_', ' ')} differs between {some(values)}"}

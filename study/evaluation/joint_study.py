@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from mmbc.config import flatten
 from mmbc.errors import StudyError, some
 from study.design.study_file import BASELINE, Arm
-from study.records.cell_records import CELL_COLUMNS
+from study.records.cell_records import CELL_COLUMNS, CellRecord
+from study.records.environment import Imported
 from study.records.stored_study import StoredStudy
 
 RULES = ("pool_views", "pool_breasts", "delta", "prevalence")
@@ -130,27 +130,25 @@ def _join(
 ) -> StoredStudy:
     first = studies[0]
     frames: list[pd.DataFrame] = []
-    records: dict[str, dict[str, Any]] = {}
+    records: dict[str, CellRecord] = {}
     for study, name in zip(studies, names, strict=True):
         rows = study.predictions
         kept = rows["arm"].isin(arms) & (rows["repeat"] < repeats) & (rows["seed"] < seeds)
         frames.append(rows[kept].assign(arm=f"{name}-" + rows.loc[kept, "arm"]))
         records |= {
-            f"{name}-{cell}": record | {"arm": f"{name}-{record['arm']}"}
+            f"{name}-{cell}": record.changed(arm=f"{name}-{record.arm}")
             for cell, record in study.records.items()
-            if record["arm"] in arms and record["repeat"] < repeats and record["seed"] < seeds
+            if record.arm in arms and record.repeat < repeats and record.seed < seeds
         }
     baseline = first.predictions[(first.predictions["arm"] == BASELINE) & (first.predictions["repeat"] < repeats)]
     frames.append(baseline)
     records |= {
-        cell: record
-        for cell, record in first.records.items()
-        if record["arm"] == BASELINE and record["repeat"] < repeats
+        cell: record for cell, record in first.records.items() if record.arm == BASELINE and record.repeat < repeats
     }
     contrasts = tuple((f"{name}-{arm}", f"{names[0]}-{arm}") for name in names[1:] for arm in arms)
     protocol = first.settings.protocol.model_copy(update={"contrasts": contrasts, "repeats": repeats, "seeds": seeds})
     renamed = {f"{name}-{arm}": Arm(question="") for name in names for arm in arms}
-    environment: dict[str, Any] = {**first.environment, "imported": {"studies": list(names)}, "command": []}
+    environment = first.environment.changed(imported=Imported(studies=tuple(names)), command=())
     return StoredStudy(
         folder=first.folder.with_name("-vs-".join(names)),
         cohort=first.cohort,

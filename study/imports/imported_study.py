@@ -17,12 +17,12 @@ from mmbc.calibration import apply_platt
 from mmbc.data.cohort import Cohort
 from mmbc.data.readers import manifest
 from mmbc.errors import LeakageError, SplitError, StudyError, some
-from mmbc.files import file_digest, read_json
+from mmbc.files import file_digest
 from study.design.folds import Fold, Folds
 from study.design.study_file import BASELINE, Protocol, StudyFile, data_settings, load
 from study.imports.predictions_table import arm_name, check_pairs, cohort_of, number_runs, read_predictions
-from study.records.cell_records import CELL_COLUMNS, PREDICTION_COLUMNS
-from study.records.environment import describe
+from study.records.cell_records import CELL_COLUMNS, PREDICTION_COLUMNS, CellRecord
+from study.records.environment import Environment, Imported, describe
 from study.records.stored_study import StoredStudy, load_study, planned_cells, write_archive
 from study.records.study_folder import set_aside
 from study.training.baseline import fit_baseline
@@ -181,7 +181,7 @@ def _settings(request: Import, arms: Sequence[str], folds: Folds, n_seeds: int) 
     return study.model_copy(update={"arms": kept, "protocol": study.protocol.model_copy(update=counted)})
 
 
-def _cells(rows: pd.DataFrame, cohort: Cohort) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
+def _cells(rows: pd.DataFrame, cohort: Cohort) -> tuple[pd.DataFrame, dict[str, CellRecord]]:
     """Return predictions with `CELL_COLUMNS` and `PREDICTION_COLUMNS`, and a record for each cell."""
     prob = rows["prob"].clip(EDGE, 1 - EDGE).to_numpy()
     facts = cohort.images.set_index("image_id")[["patient_id", "case_id", "breast", "view", "status", "site", "label"]]
@@ -191,38 +191,33 @@ def _cells(rows: pd.DataFrame, cohort: Cohort) -> tuple[pd.DataFrame, dict[str, 
     frame = pd.concat([own, images], axis=1).assign(**values)
     frame = frame.assign(prob=apply_platt(frame["logit"].to_numpy(), 1.0, 0.0))
     frame = frame.sort_values([*CELL_COLUMNS[1:], "part"], kind="stable")[[*CELL_COLUMNS, *PREDICTION_COLUMNS]]
-    records: dict[str, dict[str, Any]] = {}
+    records: dict[str, CellRecord] = {}
     for arm, repeat, fold, seed in frame[list(CELL_COLUMNS)].drop_duplicates().itertuples(index=False, name=None):
         name = f"{arm}.r{repeat}.f{fold}.s{seed}"
-        records[name] = {
-            "name": name,
-            "arm": arm,
-            "repeat": int(repeat),
-            "fold": int(fold),
-            "seed": int(seed),
-            "calibration": None,
-        }
+        records[name] = CellRecord(
+            name=name, arm=arm, repeat=int(repeat), fold=int(fold), seed=int(seed), calibration=None
+        )
     return frame.reset_index(drop=True), records
 
 
 def _with_baseline(
-    predictions: pd.DataFrame, records: dict[str, dict[str, Any]], folds: Folds, cohort: Cohort
-) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
+    predictions: pd.DataFrame, records: dict[str, CellRecord], folds: Folds, cohort: Cohort
+) -> tuple[pd.DataFrame, dict[str, CellRecord]]:
     """Add the logistic regression on the clinical columns, fitted in the same folds."""
     frames, added = [predictions], {}
     for (repeat, fold), split in folds.splits.items():
         rows, facts = fit_baseline(split, cohort, missing_indicators=False)
         where: dict[str, Any] = {"arm": BASELINE, "repeat": repeat, "fold": fold, "seed": 0}
         name = f"{BASELINE}.r{repeat}.f{fold}.s0"
-        added[name] = {"name": name, **where, **facts}
+        added[name] = CellRecord.model_validate({"name": name, **where, **facts})
         frames.append(rows.assign(**where)[predictions.columns])
     return pd.concat(frames, ignore_index=True), records | added
 
 
-def _environment(request: Import, roles: Mapping[str, str], cohort: Cohort, n_rows: int) -> dict[str, Any]:
-    about = {"file": request.path.name, "sha256": file_digest(request.path), "n_rows": n_rows, "columns": dict(roles)}
+def _environment(request: Import, roles: Mapping[str, str], cohort: Cohort, n_rows: int) -> Environment:
+    about = Imported(file=request.path.name, sha256=file_digest(request.path), n_rows=n_rows, columns=dict(roles))
     environment = describe(command=list(request.command), cohort_digest=cohort.digest, store_digest=None, device="none")
-    return environment | {"imported": about}
+    return environment.changed(imported=about)
 
 
 def _keep(stored: StoredStudy, *, force: bool) -> StoredStudy:
@@ -233,11 +228,11 @@ def _keep(stored: StoredStudy, *, force: bool) -> StoredStudy:
     """
     folder = stored.folder
     if (folder / "study.toml").exists():
-        there = read_json(folder / "environment.json") if (folder / "archive.json").exists() else {}
-        was, now = (about.get("imported") or {} for about in (there, stored.environment))
-        if was.get("sha256") != now["sha256"]:
+        archived, now = (folder / "archive.json").exists(), stored.environment.imported
+        was = Environment.read(folder / "environment.json").imported if archived else None
+        if was is None or now is None or was.sha256 != now.sha256:
             if not force:
-                what = f"the predictions of {was['file']}" if was else "a study that was trained here"
+                what = f"the predictions of {was.file}" if was else "a study that was trained here"
                 raise StudyError(
                     f"{folder}: holds {what}; use another --name, or --force (the old study is kept aside)"
                 )

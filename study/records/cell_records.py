@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmbc import __version__
 from mmbc.calibration import apply_platt
 from mmbc.config import parse, read_toml
-from mmbc.data.cohort import Cohort
-from mmbc.data.tables.columns import Feature
-from mmbc.errors import StudyError
-from mmbc.files import file_digest, read_json, write_atomically, write_json
+from mmbc.documents import Document
+from mmbc.errors import ConfigError, StudyError
+from mmbc.files import file_digest, write_atomically
 from study.design.study_file import StudyFile
+from study.records.environment import Environment
 
 CHECKPOINT = "checkpoint.bin"
 """The state of an unfinished cell; gone when its record is there."""
@@ -66,6 +67,73 @@ HISTORY_COLUMNS = (
 )
 
 
+class Calibration(Document):
+    """Platt scaling of a cell's logits, fitted on its validation rows."""
+
+    slope: float
+    intercept: float
+
+
+class ModelFiles(Document):
+    """What it takes to build a cell's network again, beside its weights."""
+
+    config: dict[str, Any]
+    """Resolved configuration, as the program that trained the cell knew it."""
+    trunk: str | None = None
+    outlines: str | None = None
+    """Files of the frozen trunk and of the pool of outlines, relative to the cell's folder."""
+
+
+class CellRecord(Document):
+    """Record of a finished cell: its coordinates, what it was trained on, how the fit went, digests of its files."""
+
+    name: str
+    arm: str
+    repeat: int
+    fold: int
+    seed: int
+    config_digest: str | None = None
+    split_digest: str | None = None
+    fit_seed: int | None = None
+    stream_seed: int | None = None
+    leak: str | None = None
+    """Name of a deliberate leak."""
+    ledger: str | None = None
+    """Label of a cell of an optimism ledger."""
+    encoded_on_all: bool = False
+    """Whether, in a ledger, the clinical columns are encoded by what all rows say."""
+    cohort_digest: str | None = None
+    store_digest: str | None = None
+    """Digest of the pixels; None where the cell uses no image."""
+    stopped: str | None = None
+    """Why the fit ended."""
+    best_epoch: int | None = None
+    n_epochs: int | None = None
+    seconds: float | None = None
+    """Own training and evaluation; the shared trunk is not in it. None, as the epochs, for the baseline."""
+    n_parameters: int | None = None
+    n_trainable: int | None = None
+    calibration: Calibration | None = None
+    """None where predictions come without validation rows."""
+    preprocessing: dict[str, Any] | None = None
+    """The fitted `mmbc.data.tables.encoding.TabularEncoder`."""
+    coefficients: tuple[float, ...] = ()
+    """Of the baseline, the intercept last."""
+    model: ModelFiles | None = None
+    files: dict[str, str] = {}
+    """SHA-256 of the cell's other files."""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Repeat and fold."""
+        return self.repeat, self.fold
+
+    @property
+    def coordinates(self) -> dict[str, Any]:
+        """The values of `CELL_COLUMNS`."""
+        return {column: getattr(self, column) for column in CELL_COLUMNS}
+
+
 def prediction_rows(
     images: pd.DataFrame, rows: np.ndarray, part: str, logits: np.ndarray, platt: tuple[float, float]
 ) -> pd.DataFrame:
@@ -85,7 +153,7 @@ def write_cell(
     folder: Path,
     *,
     predictions: pd.DataFrame,
-    record: Mapping[str, Any],
+    record: CellRecord,
     history: pd.DataFrame | None = None,
     model: bytes | None = None,
 ) -> None:
@@ -100,7 +168,7 @@ def write_cell(
     for name, data in files.items():
         write_atomically(folder / name, data)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    write_json(folder / "record.json", {**record, "files": digests})
+    record.changed(files=digests).write(folder / "record.json")
 
 
 def write_checkpoint(folder: Path, key: Mapping[str, Any], state: bytes) -> None:
@@ -144,24 +212,25 @@ def finished(folder: Path, key: Mapping[str, Any]) -> bool:
     """
     if not (folder / "record.json").exists():
         return False
-    record = read_json(folder / "record.json")
+    record = CellRecord.read(folder / "record.json")
+    there = record.plain()
     for name, value in key.items():
-        if record.get(name) != value:
+        if there.get(name) != value:
             raise StudyError(
-                f"{folder}: holds a cell with {name} {record.get(name)!r}, this study needs {value!r}; "
+                f"{folder}: holds a cell with {name} {there.get(name)!r}, this study needs {value!r}; "
                 "use another --name, or start over with --force"
             )
     check_files(folder, record)
     return True
 
 
-def check_files(folder: Path, record: Mapping[str, Any]) -> None:
+def check_files(folder: Path, record: CellRecord) -> None:
     """Compare a cell's files with the digests in its record.
 
     Raises:
         StudyError: a file is missing or was changed.
     """
-    for name, expected in record["files"].items():
+    for name, expected in record.files.items():
         path = folder / name
         if not path.is_file() or file_digest(path) != expected:
             raise StudyError(
@@ -169,48 +238,19 @@ def check_files(folder: Path, record: Mapping[str, Any]) -> None:
             )
 
 
-def write_cohort(folder: Path, cohort: Cohort) -> None:
-    """Write the rows (without paths) and everything else a report says of the cohort."""
-    buffer = io.BytesIO()
-    cohort.images.drop(columns="path", errors="ignore").to_parquet(buffer, index=False)
-    write_atomically(folder / "cohort.parquet", buffer.getvalue())
-    facts = {
-        "name": cohort.name,
-        "digest": cohort.digest,
-        "images_checked": cohort.images_checked,
-        "notice": cohort.notice,
-        "notes": list(cohort.notes),
-        "positive": list(cohort.positive),
-        "n_outlined": cohort.n_outlined,
-        "features": [[feature.name, feature.kind, list(feature.order)] for feature in cohort.features],
-        "flow": cohort.flow.to_dict("records"),
-        "excluded": cohort.excluded.to_dict("records"),
-    }
-    write_json(folder / "cohort.json", facts)
-
-
-def read_cohort(folder: Path) -> tuple[Cohort, str]:
-    """Read what `write_cohort` wrote: the cohort, and the digest it had in training."""
-    facts = read_json(folder / "cohort.json")
-    try:
-        images = pd.read_parquet(folder / "cohort.parquet")
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{folder / 'cohort.parquet'}: cannot be read ({error})") from error
-    cohort = Cohort(
-        name=facts["name"],
-        images=images,
-        positive=tuple(facts["positive"]),
-        n_outlined=facts["n_outlined"],
-        features=tuple(Feature(name, kind, tuple(order)) for name, kind, order in facts["features"]),
-        flow=pd.DataFrame(facts["flow"], columns=["step", "status", "n_images", "n_patients"]),
-        excluded=pd.DataFrame(facts["excluded"], columns=["image_id", "patient_id", "status", "step", "reason"]),
-        images_checked=facts["images_checked"],
-        notice=facts["notice"],
-        notes=tuple(facts["notes"]),
-    )
-    return cohort, facts["digest"]
-
-
 def read_settings(folder: Path) -> StudyFile:
-    """Read the resolved study file of a study."""
-    return parse(StudyFile, read_toml(folder / "study.toml"), str(folder / "study.toml"))
+    """Read the resolved study file of a study.
+
+    Raises:
+        ConfigError: keys or values that are not known here; names the version that wrote them where it is another.
+    """
+    try:
+        return parse(StudyFile, read_toml(folder / "study.toml"), str(folder / "study.toml"))
+    except ConfigError as error:
+        file = folder / "environment.json"
+        version = Environment.read(file).mmbc if file.exists() else __version__
+        if version == __version__:
+            raise
+        raise ConfigError(
+            f"{error}\n{folder} was written by mmbc {version}, this is mmbc {__version__}: use that version or a later one"
+        ) from None

@@ -4,12 +4,12 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import mmbc
+from mmbc.documents import Document
+from mmbc.spin_limit import SpinLimit
 
 PACKAGES = (
     "torch",
@@ -30,31 +30,89 @@ PACKAGES = (
 )
 
 
-def describe(*, command: list[str], cohort_digest: str, store_digest: str | None, device: str) -> dict[str, Any]:
+class Imported(Document):
+    """Where predictions of models trained elsewhere come from."""
+
+    file: str = ""
+    sha256: str = ""
+    n_rows: int = 0
+    columns: dict[str, str] = {}
+    """Role -> column of the user's table."""
+    studies: tuple[str, ...] = ()
+    """Names of several studies side by side, in place of a table."""
+
+
+class Environment(Document):
+    """What a study was run with."""
+
+    mmbc: str = ""
+    commit: str | None = None
+    """Of the installed source; None where it is no git checkout."""
+    dirty: bool | None = None
+    """Whether the source was changed after the commit."""
+    command: tuple[str, ...] = ()
+    python: str = ""
+    packages: dict[str, str | None] = {}
+    platform: str = ""
+    processor: str = ""
+    cores: int | None = None
+    memory_gib: float | None = None
+    device: str = ""
+    gomp_spincount: SpinLimit | None = None
+    """Limit on how long OpenMP's threads spin; None in studies of programs that had none."""
+    cohort_digest: str = ""
+    images_digest: str | None = None
+    """None where no image was opened."""
+    imported: Imported | None = None
+    runs: tuple["Environment", ...] = ()
+    """Every run of the study that differed from the one before in more than its command."""
+
+    def with_runs(self, before: "Environment | None") -> "Environment":
+        """Return this run's environment with the runs of a study before it, and itself among them if it is another."""
+        runs = before.runs if before is not None else ()
+        same = bool(runs) and runs[-1].without("command").plain() == self.without("command").plain()
+        return self.changed(runs=runs if same else (*runs, self))
+
+    def without_paths(self) -> "Environment":
+        """Return it without former runs; its command names the last part of every path alone."""
+        return self.without("runs").changed(command=[last_part(word) for word in self.command])
+
+
+def last_part(word: str) -> str:
+    """Shorten an absolute path, also behind `key=` or `kind:`."""
+    start = min((at for mark in ("/", "~") if (at := word.find(mark)) >= 0), default=-1)
+    if start < 0 or (start > 0 and word[start - 1] not in "=:"):
+        return word
+    return word[:start] + Path(word[start:]).name
+
+
+def describe(*, command: list[str], cohort_digest: str, store_digest: str | None, device: str) -> Environment:
     """Return commit, versions, hardware, digests and command of this run."""
-    return {
-        "mmbc": mmbc.__version__,
-        **_commit(),
-        "command": command,
-        "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "platform": f"{platform.system()} {platform.machine()}",
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "memory_gib": memory_gib(),
-        "device": device,
-        "gomp_spincount": asdict(mmbc.SPIN_LIMIT),
-        "cohort_digest": cohort_digest,
-        "images_digest": store_digest,
-    }
+    commit, dirty = _commit()
+    return Environment(
+        mmbc=mmbc.__version__,
+        commit=commit,
+        dirty=dirty,
+        command=tuple(command),
+        python=platform.python_version(),
+        packages={name: _version(name) for name in PACKAGES},
+        platform=f"{platform.system()} {platform.machine()}",
+        processor=processor(),
+        cores=os.cpu_count(),
+        memory_gib=memory_gib(),
+        device=device,
+        gomp_spincount=mmbc.SPIN_LIMIT,
+        cohort_digest=cohort_digest,
+        images_digest=store_digest,
+    )
 
 
-def _commit() -> dict[str, Any]:
+def _commit() -> tuple[str | None, bool | None]:
     """Return the commit of the installed source and whether it was changed; None where it is no git checkout."""
     source = Path(mmbc.__file__).resolve().parent
     commit = _git(source, "rev-parse", "HEAD")
     changed = _git(source, "status", "--porcelain", "--untracked-files=no")
-    return {"commit": commit, "dirty": None if commit is None else bool(changed)}
+    return commit, None if commit is None else bool(changed)
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -16,7 +16,6 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +24,7 @@ import tomli_w
 from mmbc.calibration import apply_platt
 from mmbc.config import digest, to_toml
 from mmbc.data.cohort import Cohort
+from mmbc.documents import Document
 from mmbc.errors import StudyError, some
 from mmbc.files import file_digest, read_json, write_atomically, write_json
 from study.design.folds import Folds, split_digest
@@ -35,15 +35,16 @@ from study.records.cell_records import (
     CELL_COLUMNS,
     HISTORY_COLUMNS,
     PREDICTION_COLUMNS,
+    CellRecord,
     check_files,
-    read_cohort,
     read_settings,
-    write_cohort,
 )
+from study.records.environment import Environment, last_part
 from study.records.finding import FILE as FINDINGS
 from study.records.finding import Finding, read_findings, write_findings
 from study.records.search_archive import FILES as SEARCH_FILES
 from study.records.search_archive import read_searched, write_searched
+from study.records.stored_cohort import read_cohort, write_cohort
 
 ARCHIVED = (
     "study.toml",
@@ -62,6 +63,14 @@ OF_MODELS = ("files", "model", "preprocessing", "coefficients")
 """What a record says to load the model, which an archive does not have."""
 
 
+class ArchivedCells(Document):
+    """The cells of an archived study, as records.json has them."""
+
+    planned: tuple[str, ...]
+    records: dict[str, CellRecord]
+    """Name -> record of a finished cell, without `OF_MODELS`."""
+
+
 @dataclass(frozen=True)
 class StoredStudy:
     """A study as read from its folder.
@@ -72,9 +81,9 @@ class StoredStudy:
         cohort: the rows; `path` is absent here, so `cohort.images` has no such column.
         cohort_digest: digest of the cohort the cells were trained on.
         folds: every split, by patient.
-        environment: the content of environment.json.
+        environment: what it was run with.
         planned: names of all cells the study file asks for, in order; the baseline's included.
-        records: cell name -> content of record.json, of finished cells only.
+        records: cell name -> record, of finished cells only.
         predictions: one row per (cell, image): `CELL_COLUMNS` and `PREDICTION_COLUMNS`; `part` is validation or test.
         history: one row per (cell, epoch): `CELL_COLUMNS` and `HISTORY_COLUMNS`; the baseline has none.
         searched: what a search of hyper-parameters left; None for a study of fixed settings.
@@ -87,9 +96,9 @@ class StoredStudy:
     cohort: Cohort
     cohort_digest: str
     folds: Folds
-    environment: dict[str, Any]
+    environment: Environment
     planned: tuple[str, ...]
-    records: dict[str, dict[str, Any]]
+    records: dict[str, CellRecord]
     predictions: pd.DataFrame
     history: pd.DataFrame
     searched: Searched | None = None
@@ -107,12 +116,12 @@ class StoredStudy:
 
         Its `settings` then say how predictions are evaluated (`protocol`); `data`, `model` and `train` mean nothing.
         """
-        return bool(self.environment.get("imported"))
+        return self.environment.imported is not None
 
     @property
     def arms(self) -> list[str]:
         """Arms with at least one finished cell, the baseline last."""
-        done = {str(record["arm"]) for record in self.records.values()}
+        done = {record.arm for record in self.records.values()}
         return [arm for arm in [*self.settings.arms, BASELINE] if arm in done]
 
 
@@ -138,28 +147,27 @@ def load_study(folder: Path) -> StoredStudy:
     settings, folds = read_settings(folder), Folds.read(folder / "folds.json")
     cohort, cohort_digest = read_cohort(folder)
     planned, searched = planned_cells(settings, folds), read_searched(folder)
-    belongs = _Belonging(settings, searched, folds, cohort, cohort_digest)
+    membership = _Membership(settings, searched, folds, cohort, cohort_digest)
     records, predictions, history = {}, [], []
     for name in planned:
         place = folder / "cells" / name
         if not (place / "record.json").exists():
             continue
-        record = records[name] = read_json(place / "record.json")
+        record = records[name] = CellRecord.read(place / "record.json")
         check_files(place, record)
-        belongs.check_record(place, record)
-        coordinates = {column: record[column] for column in CELL_COLUMNS}
+        membership.check_record(place, record)
         rows = pd.read_parquet(place / "predictions.parquet")
-        belongs.check_rows(place, record, rows)
-        predictions.append(rows.assign(**coordinates))
-        if "history.csv" in record["files"]:
-            history.append(pd.read_csv(place / "history.csv").assign(**coordinates))
+        membership.check_rows(place, record, rows)
+        predictions.append(rows.assign(**record.coordinates))
+        if "history.csv" in record.files:
+            history.append(pd.read_csv(place / "history.csv").assign(**record.coordinates))
     return StoredStudy(
         folder=folder,
         settings=settings,
         cohort=cohort,
         cohort_digest=cohort_digest,
         folds=folds,
-        environment=read_json(folder / "environment.json"),
+        environment=Environment.read(folder / "environment.json"),
         planned=planned,
         records=records,
         predictions=_joined(predictions, PREDICTION_COLUMNS),
@@ -169,7 +177,7 @@ def load_study(folder: Path) -> StoredStudy:
     )
 
 
-class _Belonging:
+class _Membership:
     """Checks that cells are of the study they lie in: same cohort, configuration, split and labels, no deliberate leak."""
 
     def __init__(
@@ -184,43 +192,41 @@ class _Belonging:
         self.baseline = digest(settings.config)
         self.labels = cohort.images.set_index("image_id")[["patient_id", "label"]]
 
-    def check_record(self, place: Path, record: Mapping[str, Any]) -> None:
+    def check_record(self, place: Path, record: CellRecord) -> None:
         """Refuse a cell that was trained with a leak on purpose, one of an optimism ledger, and one of another study."""
-        if record.get("leak"):
+        if record.leak:
             raise StudyError(
-                f"{place}: was trained with the deliberate leak {record['leak']!r}; it cannot be reported beside honest"
+                f"{place}: was trained with the deliberate leak {record.leak!r}; it cannot be reported beside honest"
                 " cells"
             )
-        if record.get("ledger"):
+        if record.ledger:
             raise StudyError(
                 f"{place}: belongs to an optimism ledger, not to a study; delete it and run the study again"
             )
-        repeat, fold = record["repeat"], record["fold"]
-        config = self.baseline if record["arm"] == BASELINE else self.configs.get((record["arm"], repeat, fold))
+        config = self.baseline if record.arm == BASELINE else self.configs.get((record.arm, *record.place))
         expected = {
             "cohort_digest": self.cohort_digest,
             "config_digest": config,
-            "split_digest": self.split_digests[repeat, fold],
+            "split_digest": self.split_digests[record.place],
         }
-        other = [key.removesuffix("_digest") for key, value in expected.items() if record.get(key) != value]
+        other = [key.removesuffix("_digest") for key, value in expected.items() if getattr(record, key) != value]
         if other:
             raise StudyError(
                 f"{place}: belongs to another study (other {' and '.join(other)}); studies are never mixed. Delete the"
                 " folder and run the study again, or compare two studies with study.compare"
             )
 
-    def check_rows(self, place: Path, record: Mapping[str, Any], rows: pd.DataFrame) -> None:
+    def check_rows(self, place: Path, record: CellRecord, rows: pd.DataFrame) -> None:
         """Refuse predictions that are not of the split's patients, or carry other labels than the cohort."""
-        split = self.splits[record["repeat"], record["fold"]]
+        split = self.splits[record.place]
         for part in ("validation", "test"):
-            mine = rows[rows["part"] == part]
             # after a nested search all training rows have a prediction out of the inner folds, to calibrate on
             side = "train" if self.nested and part == "validation" else part
             wanted = self.labels[self.labels["patient_id"].isin(getattr(split, side))]
-            found = mine.set_index("image_id")[["patient_id", "label"]]
-            if len(found) != len(wanted) or not found.reindex(wanted.index).equals(wanted):
-                differing = set(found.index) ^ set(wanted.index) or {
-                    image for image in wanted.index if not found.loc[image].equals(wanted.loc[image])
+            predicted = rows[rows["part"] == part].set_index("image_id")[["patient_id", "label"]]
+            if len(predicted) != len(wanted) or not predicted.reindex(wanted.index).equals(wanted):
+                differing = set(predicted.index) ^ set(wanted.index) or {
+                    image for image in wanted.index if not predicted.loc[image].equals(wanted.loc[image])
                 }
                 raise StudyError(
                     f"{place}: its {part} rows are not those of the cohort and the split (patients or labels differ, or"
@@ -239,22 +245,19 @@ def write_archive(study: StoredStudy, folder: Path) -> None:
 
     Only the logits of predictions are kept: the probabilities follow from them and from the records.
     """
-    write_cohort(
-        folder, replace(study.cohort, images=study.cohort.images.drop(columns="pixel_digest", errors="ignore"))
-    )
-    facts = read_json(folder / "cohort.json")
-    write_json(folder / "cohort.json", {**facts, "digest": study.cohort_digest})
+    without_pixels = study.cohort.images.drop(columns="pixel_digest", errors="ignore")
+    write_cohort(folder, replace(study.cohort, images=without_pixels), study.cohort_digest)
     write_atomically(folder / "study.toml", _study_toml(study).encode())
     study.folds.write(folder / "folds.json")
-    write_json(folder / "environment.json", without_paths(study.environment))
+    study.environment.without_paths().write(folder / "environment.json")
     compact = study.predictions[[*CELL_COLUMNS, "image_id", "part", "logit"]]
     compact = compact.astype({"arm": "category", "image_id": "category", "part": "category"})
     _write_parquet(folder / "predictions.parquet", compact)
     (folder / "history.parquet").unlink(missing_ok=True)
     if not study.history.empty:
         _write_parquet(folder / "history.parquet", study.history.astype({"arm": "category"}))
-    records = {name: {k: v for k, v in record.items() if k not in OF_MODELS} for name, record in study.records.items()}
-    write_json(folder / "records.json", {"planned": list(study.planned), "records": records})
+    records = {name: record.without(*OF_MODELS) for name, record in study.records.items()}
+    ArchivedCells(planned=study.planned, records=records).write(folder / "records.json")
     write_findings(folder, study.findings)
     for name in SEARCH_FILES:
         (folder / SEARCH / name).unlink(missing_ok=True)
@@ -278,12 +281,6 @@ def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def without_paths(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an environment whose commands name the last part of every path alone, and no former runs."""
-    kept = {key: value for key, value in environment.items() if key != "runs"}
-    return kept | {"command": [_last_part(word) for word in environment.get("command") or []]}
-
-
 def _study_toml(study: StoredStudy) -> str:
     """Return the study file; of an imported study what is known of it alone, not how some model might have been trained."""
     if not study.imported:
@@ -295,17 +292,9 @@ def _study_toml(study: StoredStudy) -> str:
 
 
 def _settings_without_paths(settings: StudyFile) -> StudyFile:
-    weights = settings.model.model_copy(update={"weights": _last_part(settings.model.weights)})
+    weights = settings.model.model_copy(update={"weights": last_part(settings.model.weights)})
     data = settings.data.model_copy(update={"image_root": ""})
     return settings.model_copy(update={"model": weights, "data": data, "audit": None})
-
-
-def _last_part(word: str) -> str:
-    """Shorten an absolute path, also behind `key=` or `kind:`."""
-    start = min((at for mark in ("/", "~") if (at := word.find(mark)) >= 0), default=-1)
-    if start < 0 or (start > 0 and word[start - 1] not in "=:"):
-        return word
-    return word[:start] + Path(word[start:]).name
 
 
 def read_archive(folder: Path) -> StoredStudy:
@@ -322,8 +311,8 @@ def read_archive(folder: Path) -> StoredStudy:
                 "report again from the study itself"
             )
     cohort, cohort_digest = read_cohort(folder)
-    content = read_json(folder / "records.json")
-    predictions = _completed(pd.read_parquet(folder / "predictions.parquet"), cohort, content["records"])
+    cells = ArchivedCells.read(folder / "records.json")
+    predictions = _completed(pd.read_parquet(folder / "predictions.parquet"), cohort, cells.records)
     history = [pd.read_parquet(folder / "history.parquet")] if "history.parquet" in digests else []
     return StoredStudy(
         folder=folder,
@@ -331,9 +320,9 @@ def read_archive(folder: Path) -> StoredStudy:
         cohort=cohort,
         cohort_digest=cohort_digest,
         folds=Folds.read(folder / "folds.json"),
-        environment=read_json(folder / "environment.json"),
-        planned=tuple(content["planned"]),
-        records=content["records"],
+        environment=Environment.read(folder / "environment.json"),
+        planned=cells.planned,
+        records=cells.records,
         predictions=predictions,
         history=_joined([frame.astype({"arm": "str"}) for frame in history], HISTORY_COLUMNS),
         searched=read_searched(folder),
@@ -342,7 +331,7 @@ def read_archive(folder: Path) -> StoredStudy:
     )
 
 
-def _completed(rows: pd.DataFrame, cohort: Cohort, records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def _completed(rows: pd.DataFrame, cohort: Cohort, records: Mapping[str, CellRecord]) -> pd.DataFrame:
     """Give compact predictions the columns of the cohort, and the probabilities that follow from their logits."""
     rows = rows.astype({"arm": "str", "image_id": "str", "part": "str"})
     columns = ["patient_id", "case_id", "breast", "view", "status", "site", "label"]
@@ -352,13 +341,11 @@ def _completed(rows: pd.DataFrame, cohort: Cohort, records: Mapping[str, Mapping
         raise StudyError(f"predictions of images that the cohort does not have: {some(absent, 3)}")
     full = pd.concat([rows.reset_index(drop=True), images.reset_index(drop=True)], axis=1)
     logits = full["logit"].to_numpy(dtype=float)
-    calibration = {
-        tuple(record[column] for column in CELL_COLUMNS): record["calibration"] for record in records.values()
-    }
+    calibration = {tuple(record.coordinates.values()): record.calibration for record in records.values()}
     calibrated = np.full(len(full), np.nan)
     for cell, chosen in full.groupby(list(CELL_COLUMNS), sort=False).indices.items():
         platt = calibration[cell]  # type: ignore[index]
         if platt is not None:
-            calibrated[chosen] = apply_platt(logits[chosen], platt["slope"], platt["intercept"])
+            calibrated[chosen] = apply_platt(logits[chosen], platt.slope, platt.intercept)
     full = full.assign(prob=apply_platt(logits, 1.0, 0.0), prob_calibrated=calibrated)
     return full[[*CELL_COLUMNS, *PREDICTION_COLUMNS]]

@@ -9,10 +9,12 @@ from filelock import FileLock, Timeout
 from mmbc.config import flatten, to_toml
 from mmbc.data.cohort import Cohort
 from mmbc.errors import StudyError
-from mmbc.files import read_json, write_atomically, write_json
+from mmbc.files import write_atomically
 from study.design.folds import Folds
 from study.design.study_file import BASELINE, Search, StudyFile
-from study.records.cell_records import delete_checkpoint, read_settings, write_cohort
+from study.records.cell_records import delete_checkpoint, read_settings
+from study.records.environment import Environment
+from study.records.stored_cohort import read_facts, write_cohort
 
 EXTENDS = ("protocol.repeats", "protocol.seeds", "search.trials", "preset")
 """Settings that add cells and change none (the name of a preset is a label)."""
@@ -115,7 +117,7 @@ def _comparable(study: StudyFile) -> Mapping[str, Any]:
     return {key: value for key, value in compared.items() if key not in (*EXTENDS, *REPORTS)}
 
 
-def begin(folder: Path, study: StudyFile, cohort: Cohort, folds: Folds, environment: Mapping[str, Any]) -> None:
+def begin(folder: Path, study: StudyFile, cohort: Cohort, folds: Folds, environment: Environment) -> None:
     """Write the study's own files, or check that the folder's cohort is this one.
 
     Raises:
@@ -129,26 +131,24 @@ def begin(folder: Path, study: StudyFile, cohort: Cohort, folds: Folds, environm
         delete_checkpoint(record.parent)
     folds.write(folder / "folds.json")
     write_atomically(folder / "study.toml", to_toml(study).encode())
-    runs = read_json(folder / "environment.json")["runs"] if (folder / "environment.json").exists() else []
-    if not runs or {**runs[-1], "command": None} != {**environment, "command": None}:
-        runs.append(dict(environment))
-    write_json(folder / "environment.json", {**environment, "runs": runs})
+    file = folder / "environment.json"
+    environment.with_runs(Environment.read(file) if file.exists() else None).write(file)
 
 
 def check_cohort(folder: Path, cohort: Cohort) -> None:
     """Refuse a cohort that is not the one a study was begun with."""
     if not (folder / "cohort.json").exists():
         return
-    stored = read_json(folder / "cohort.json")
-    if stored["digest"] == cohort.digest:
+    stored = read_facts(folder)
+    if stored.digest == cohort.digest:
         return
-    if stored["images_checked"] != cohort.images_checked:
+    if stored.images_checked != cohort.images_checked:
         opened = {True: "with every image file checked", False: "without opening any image (no arm used them)"}
         raise StudyError(
-            f"{folder} was begun {opened[stored['images_checked']]}, this run is {opened[cohort.images_checked]}; their"
+            f"{folder} was begun {opened[stored.images_checked]}, this run is {opened[cohort.images_checked]}; their"
             " rows may differ and are never mixed: use another --name"
         )
     raise StudyError(
-        f"{folder} belongs to another cohort (digest {stored['digest']}, now {cohort.digest}): rows, labels, clinical "
+        f"{folder} belongs to another cohort (digest {stored.digest}, now {cohort.digest}): rows, labels, clinical "
         "values or pixels changed. Use another --name, or start over with --force"
     )

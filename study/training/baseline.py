@@ -13,7 +13,7 @@ from mmbc.data.cohort import Cohort
 from mmbc.data.splits import Split, rows_of
 from mmbc.data.tables import encoding
 from study.design.cells import Cell
-from study.records.cell_records import prediction_rows, write_cell
+from study.records.cell_records import CellRecord, prediction_rows, write_cell
 
 
 def run_baseline(
@@ -46,7 +46,7 @@ def _run_cell(cell: Cell, cohort: Cohort, folder: Path, inner: Sequence[Split]) 
         "cohort_digest": cohort.digest,
         **facts,
     }
-    write_cell(folder, predictions=predictions, record=record)
+    write_cell(folder, predictions=predictions, record=CellRecord.model_validate(record))
 
 
 def fit_baseline(split: Split, cohort: Cohort, *, missing_indicators: bool) -> tuple[pd.DataFrame, dict[str, Any]]:

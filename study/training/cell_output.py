@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from mmbc.model.backbone import Backbone
 from mmbc.training.fit import Fit
 from mmbc.training.stream import CleanFeatures
 from study.design.cells import Cell
-from study.records.cell_records import HISTORY_COLUMNS, delete_checkpoint, prediction_rows, write_cell
+from study.records.cell_records import HISTORY_COLUMNS, CellRecord, delete_checkpoint, prediction_rows, write_cell
 from study.training.workspace import Workspace
 
 
@@ -47,7 +46,7 @@ def write_output(ended: CellFit, backbone: Backbone | None, workspace: Workspace
     fit.seconds["evaluation"] += time.perf_counter() - began
     platt = fit_platt(logits["validation"], images.loc[rows["validation"], "label"].to_numpy())
     predictions = [prediction_rows(images, rows[part], part, logits[part], platt) for part in logits if len(rows[part])]
-    record: dict[str, Any] = {
+    record = {
         **cell.key,
         "arm": cell.arm,
         "repeat": cell.repeat,
@@ -69,7 +68,7 @@ def write_output(ended: CellFit, backbone: Backbone | None, workspace: Workspace
     write_cell(
         folder,
         predictions=pd.concat(predictions, ignore_index=True),
-        record=record,
+        record=CellRecord.model_validate(record),
         history=pd.DataFrame(fit.history, columns=list(HISTORY_COLUMNS)),
         model=_weights(fit) if workspace.keep_models else None,
     )

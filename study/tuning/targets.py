@@ -10,7 +10,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from mmbc.config import Config, apply_changes, digest
+from mmbc.config import Config, apply_changes, digest, identity
 from mmbc.data.splits import Split
 from mmbc.errors import StudyError
 from study.design.cells import TrialCell
@@ -87,7 +87,8 @@ class Target:
 
     def digest(self, cohort_digest: str) -> str:
         """Return what the trials depend on: cohort, configuration, rules and rows; more trials are the same search."""
-        rules = self.search.model_dump(mode="json", exclude={"trials", "whole", "space", "select"})
+        left_out = ("trials", "whole", "space", "select")
+        rules = {key: value for key, value in identity(self.search).items() if key not in left_out}
         return digest(
             {
                 "cohort": cohort_digest,

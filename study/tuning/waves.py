@@ -16,12 +16,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mmbc.config import Config
 from mmbc.data.cohort import Cohort
-from mmbc.files import read_json
 from study.design.cells import TrialCell
 from study.design.request import Executor
 from study.design.search_results import FOLDER
 from study.design.search_space import Trial, suggested
 from study.evaluation.units import UnitScores, unit_auc
+from study.records.cell_records import CellRecord
 from study.records.progress import DIVERGED, FitSnapshot, Observer
 from study.training.lockstep import execute
 from study.training.workspace import Workspace
@@ -183,8 +183,8 @@ class Watch:
 def _result(asked: Asked, workspace: Workspace, epochs: tuple[int, ...]) -> Result:
     """Read what a trial's cells left."""
     places = [workspace.folder / "cells" / cell.name for cell in asked.cells]
-    records = [read_json(place / "record.json") for place in places if (place / "record.json").exists()]
-    stops = {record["stopped"] for record in records}
+    records = [CellRecord.read(place / "record.json") for place in places if (place / "record.json").exists()]
+    stops = {record.stopped for record in records}
     # a fit that diverged leaves no record, nor do those of its trial that were still training
     state = "diverged" if len(records) < len(places) else "pruned" if PRUNED in stops else "complete"
     study = asked.target.study
@@ -196,10 +196,10 @@ def _result(asked: Asked, workspace: Workspace, epochs: tuple[int, ...]) -> Resu
         state=state,
         value=float(np.mean(scores)) if scores else float("nan"),
         scores=scores,
-        best_epochs=tuple(record["best_epoch"] for record in records),
-        epochs=tuple(record["n_epochs"] for record in records) if len(records) == len(places) else epochs,
-        n_trainable=max((record["n_trainable"] for record in records), default=0),
-        seconds=float(sum(record["seconds"] for record in records)),
+        best_epochs=tuple(record.best_epoch or 0 for record in records),
+        epochs=tuple(record.n_epochs or 0 for record in records) if len(records) == len(places) else epochs,
+        n_trainable=max((record.n_trainable or 0 for record in records), default=0),
+        seconds=float(sum(record.seconds or 0.0 for record in records)),
     )
 
 

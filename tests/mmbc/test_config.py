@@ -1,7 +1,22 @@
-import pytest
-from pydantic import ValidationError
+from typing import Annotated
 
-from mmbc.config import Config, TrainConfig, apply_changes, assignment, digest, flatten, known_keys, parse, to_toml
+import pytest
+from pydantic import Field, ValidationError
+
+from mmbc.config import (
+    Config,
+    Later,
+    ModelConfig,
+    Section,
+    TrainConfig,
+    apply_changes,
+    assignment,
+    digest,
+    flatten,
+    known_keys,
+    parse,
+    to_toml,
+)
 from mmbc.errors import ConfigError, nearest
 
 
@@ -58,3 +73,36 @@ def test_frozen_and_flat():
 def test_nearest_cuts_long_lists():
     assert nearest("concta", ["concat", "image"]) == "did you mean 'concat'? known: concat, image"
     assert "of 40 known" in nearest("key1", [f"key{n}" for n in range(40)])
+
+
+class Views(Section):
+    pool: str = "mean"
+
+
+class NewModel(ModelConfig):
+    unit: Annotated[str, Later("0.2.0")] = "image"
+    drop: Annotated[float, Field(ge=0), Later("0.2.0")] = 0.0
+
+
+class NewConfig(Config):
+    model: NewModel = NewModel()
+    views: Annotated[Views, Later("0.2.0")] = Views()
+
+
+class Careless(ModelConfig):
+    unit: str = "image"
+
+
+def test_the_digest_of_the_reference_is_that_of_the_first_studies():
+    """A new setting without the mark `Later`, or another default, orphans every finished study."""
+    assert digest(Config()) == "9cb2c077d352901a"
+
+
+def test_later_settings_at_their_defaults_are_no_part_of_a_digest():
+    assert digest(NewConfig()) == digest(Config())
+    assert digest(NewModel()) == digest(ModelConfig()) != digest(Careless())
+    others = [{"model": {"unit": "breast"}}, {"model": {"drop": 0.1}}, {"views": {"pool": "max"}}]
+    digests = {digest(parse(NewConfig, other, "test")) for other in [{}, *others]}
+    assert len(digests) == 4
+    old = apply_changes(Config(), {"train.lr": 1e-4}, "test")
+    assert digest(parse(NewConfig, old.model_dump(), "an older study")) == digest(old)

@@ -21,7 +21,7 @@ from scipy.fft import irfft2
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from mmbc.config import PhantomConfig, digest
+from mmbc.config import PhantomConfig, digest, identity
 from mmbc.data.listing import KEYS, Listing
 from mmbc.data.tables.columns import Feature
 from mmbc.files import build_folder
@@ -86,7 +86,7 @@ def read(phantom: PhantomConfig, folder: Path, *, render: bool, progress: Progre
         progress: told about each patient rendered.
     """
     patients = draw_patients(phantom)
-    target = folder / f"{NAME}-{digest({'format': FORMAT, 'phantom': phantom.model_dump(mode='json')})}"
+    target = folder / f"{NAME}-{digest({'format': FORMAT, 'phantom': identity(phantom)})}"
     images = _rows(phantom, patients, target)
     if render and not all(path.is_file() for path in images["path"]):
         _render_all(phantom, patients, target, progress)

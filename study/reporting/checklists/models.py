@@ -115,7 +115,7 @@ def output(f: ChecklistFacts) -> Answer:
 
 def code_sharing(f: ChecklistFacts) -> Answer:
     """Availability of the code."""
-    version = f"mmbc {f.study.environment.get('mmbc', '')}".strip()
+    version = f"mmbc {f.study.environment.mmbc}".strip()
     if f.imported:
         return Answer(PARTLY, PROVENANCE, f"{version} for the evaluation; code of the models is the authors' to add")
     return Answer(PARTLY, PROVENANCE, f"{version}; where the code is to be had is the authors' to add")

@@ -49,19 +49,19 @@ def methods(study: StoredStudy, evaluation: Evaluation, *, n_replicates: int = N
 def software(study: StoredStudy) -> str:
     """What it was computed with, and the reporting guidelines."""
     e = study.environment
-    versions = e.get("packages") or {}
+    versions = e.packages
     trained = {"torch": "PyTorch", **({"timm": "timm"} if configs(study, lambda c: c.uses_images) else {})}
     trained |= {"optuna": "Optuna"} if study.settings.search is not None else {}
     shown = {} if study.imported else trained
     names = [_package(name, title, versions, TRAINING_SOFTWARE) for name, title in shown.items()]
     names += [_package(name, name, versions, SOFTWARE) for name in SOFTWARE]
-    commit = f", commit {e['commit'][:12]}" if e.get("commit") else ""
-    python = f", Python {e['python']}" if e.get("python") else ""
+    commit = f", commit {e.commit[:12]}" if e.commit else ""
+    python = f", Python {e.python}" if e.python else ""
     did = "Predictions were evaluated" if study.imported else "Models were trained and evaluated"
-    device = f" (device {e['device']})" if e.get("device") and not study.imported else ""
+    device = f" (device {e.device})" if e.device and not study.imported else ""
     return paragraph(
         "Software and reporting",
-        f"{did}{device} with mmbc {e.get('mmbc', '')}".rstrip() + f" [@{OWN}]{commit}{python}, {', '.join(names)}.",
+        f"{did}{device} with mmbc {e.mmbc}".rstrip() + f" [@{OWN}]{commit}{python}, {', '.join(names)}.",
         "Reporting follows TRIPOD+AI [@collins2024] and CLAIM [@tejani2024].",
     )
 

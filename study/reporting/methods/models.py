@@ -237,7 +237,7 @@ def _seeds(study: StoredStudy) -> str:
 
 def leaks(study: StoredStudy) -> str:
     """Arms that were given what they should not have; '' where there is none."""
-    leaky = {str(record["arm"]): str(record["leak"]) for record in study.records.values() if record.get("leak")}
+    leaky = {record.arm: record.leak for record in study.records.values() if record.leak}
     if study.imported or not leaky:
         return ""
     named = listed([f"{arm} ({leak})" for arm, leak in leaky.items()])

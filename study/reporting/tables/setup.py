@@ -126,7 +126,7 @@ def compute_table(study: StoredStudy) -> PaperTable:
 
 def _of_arm(study: StoredStudy, arm: str) -> dict[str, Any]:
     """Count and average the records of an arm; NaN where the fits have no such number."""
-    records = pd.DataFrame([record for record in study.records.values() if record.get("arm") == arm])
+    records = pd.DataFrame([record.plain() for record in study.records.values() if record.arm == arm])
     planned = sum(name.partition(".")[0] == arm for name in study.planned)
 
     def numbers(key: str) -> "pd.Series[float]":
@@ -149,7 +149,7 @@ def _at_limit(study: StoredStudy) -> str:
     for arm in study.settings.arms:
         train: TrainConfig = chosen_configs(study)[arm].train
         key = "n_epochs" if is_nested(study) else "best_epoch"
-        best = [record.get(key) for record in study.records.values() if record.get("arm") == arm]
+        best = [getattr(record, key) for record in study.records.values() if record.arm == arm]
         last = sum(epoch is not None and epoch >= train.max_epochs for epoch in best)
         if last and train.keep == "best":
             told.append(f"{arm} {last} of {count(len(best), 'fit')}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
-from study.records.stored_study import StoredStudy, without_paths
+from study.records.stored_study import StoredStudy
 from study.reporting.facts.counts import n_positive
 from study.reporting.facts.search_facts import is_nested
 from study.reporting.text.search_results import search_clause
@@ -239,7 +239,7 @@ def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation) -> str:
             else "the study again with `--folds 5`, under another `--name`"
         )
         return f"One test part cannot tell how much training again would change: that takes {again}."
-    if "studies" in (study.environment.get("imported") or {}):
+    if study.environment.imported is not None and study.environment.imported.studies:
         return f"Verdicts take at least {SEEDS_NEEDED} training seeds in every study."
     if study.imported:
         return (
@@ -254,7 +254,7 @@ def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation) -> str:
 
 def command(study: StoredStudy, flag: str, value: str) -> str:
     """Return the command that began the study with a flag set; paths are named by their last part."""
-    words = list(without_paths(study.environment)["command"])
+    words = list(study.environment.without_paths().command)
     if flag in words:
         at = words.index(flag)
         del words[at : at + 2]

@@ -9,7 +9,7 @@ from mmbc.data.tables.target_leakage import TELLING
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.misclassification import errors_by_unit
-from study.records.stored_study import StoredStudy, without_paths
+from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import calibrated_on, is_nested
 from study.reporting.facts.sentences import configs
 from study.reporting.text.search_results import optimism_warning, search_limitations
@@ -219,7 +219,7 @@ def chance(evaluation: Evaluation) -> str:
 
 def training(study: StoredStudy) -> str:
     """How the fits ended."""
-    fitted = [] if study.imported else [record for record in study.records.values() if record.get("n_epochs")]
+    fitted = [] if study.imported else [record.plain() for record in study.records.values() if record.n_epochs]
     frame = pd.DataFrame(fitted)
     lines = []
     for arm, rows in frame.groupby("arm", sort=False) if len(frame) else ():
@@ -301,20 +301,20 @@ def _pooling_notes(evaluation: Evaluation) -> list[str]:
 def provenance(study: StoredStudy) -> str:
     """Return what it was run with, without names of machines and places."""
     e = study.environment
-    state = {True: " with local changes", False: "", None: ""}[e["dirty"]]
-    used = EVALUATED_WITH if study.imported else tuple(e["packages"])
-    versions = ", ".join(f"{name} {version}" for name, version in e["packages"].items() if version and name in used)
-    program = f"mmbc {e['mmbc']}" + (f", commit {e['commit'][:12]}{state}" if e["commit"] else "")
-    command = shlex.join(without_paths(e)["command"])
-    if about := e.get("imported"):
+    state = {True: " with local changes", False: "", None: ""}[e.dirty]
+    used = EVALUATED_WITH if study.imported else tuple(e.packages)
+    versions = ", ".join(f"{name} {version}" for name, version in e.packages.items() if version and name in used)
+    program = f"mmbc {e.mmbc}" + (f", commit {e.commit[:12]}{state}" if e.commit else "")
+    command = shlex.join(e.without_paths().command)
+    if about := e.imported:
         return (
-            f"The predictions are {about['n_rows']} rows of `{about['file']}` (SHA-256 {about['sha256'][:16]}…), read"
-            f" by {program} (Python {e['python']}; {versions}). Cohort digest {e['cohort_digest']}. Command:"
+            f"The predictions are {about.n_rows} rows of `{about.file}` (SHA-256 {about.sha256[:16]}…), read"
+            f" by {program} (Python {e.python}; {versions}). Cohort digest {e.cohort_digest}. Command:"
             f" `{command}`."
         )
     return (
-        f"{program}; Python {e['python']}; {versions}. {e['platform']}, {e['processor']}, {e['cores']} cores,"
-        f" {e['memory_gib']} GiB, device {e['device']}, {study.settings.run.threads} threads. Cohort digest"
-        f" {e['cohort_digest']}, image digest {e['images_digest'] or 'none (no image was opened)'}. Command:"
+        f"{program}; Python {e.python}; {versions}. {e.platform}, {e.processor}, {e.cores} cores,"
+        f" {e.memory_gib} GiB, device {e.device}, {study.settings.run.threads} threads. Cohort digest"
+        f" {e.cohort_digest}, image digest {e.images_digest or 'none (no image was opened)'}. Command:"
         f" `{command}`."
     )

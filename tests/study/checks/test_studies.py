@@ -11,6 +11,7 @@ from study.checks.findings import findings_of, with_findings
 from study.checks.subject import subject_of_study
 from study.design.search_results import Chosen, Searched
 from study.design.study_file import Search
+from study.records.environment import Environment, Imported
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING
 from study.records.stored_study import load_study, write_archive
 from tests.study.checks.conftest import shown
@@ -25,17 +26,17 @@ def test_an_honest_study_passes(stored):
 
 
 def a_record(stored, arm="concat"):
-    return next(record for record in stored.records.values() if record["arm"] == arm)
+    return next(record for record in stored.records.values() if record.arm == arm)
 
 
 def test_a_scaler_of_other_rows_is_found(stored):
-    a_record(stored)["preprocessing"]["columns"][0]["mean"] += 0.25
+    a_record(stored).preprocessing["columns"][0]["mean"] += 0.25
     found = shown(columns.preprocessing, stored)
     assert (found.status, len(found.rows)) == (FAILED, 1)
 
 
 def test_an_imputer_of_other_rows_is_found(stored):
-    a_record(stored, "tabular")["preprocessing"]["rows_digest"] = "0" * 16
+    a_record(stored, "tabular").preprocessing["rows_digest"] = "0" * 16
     assert shown(columns.preprocessing, stored).status == FAILED
 
 
@@ -54,11 +55,10 @@ def test_settings_tuned_on_the_tested_are_found(stored):
 
 
 def test_fits_that_were_cut_off_are_found(stored):
-    for record in stored.records.values():
-        if record["arm"] == "image":
-            record["best_epoch"] = stored.settings.train.max_epochs
-        elif record.get("best_epoch"):
-            record["best_epoch"] = 1
+    for name, record in stored.records.items():
+        if record.best_epoch:
+            best = stored.settings.train.max_epochs if record.arm == "image" else 1
+            stored.records[name] = record.changed(best_epoch=best)
     found = shown(studies.epochs, stored)
     assert found.status == WARNING
     assert "image" in found.evidence and "tabular" not in found.evidence
@@ -100,7 +100,7 @@ def test_what_counts_as_an_end(kind, ends, value, end, at):
 
 
 def test_an_undeclared_difference_breaks_the_contract(stored):
-    a_record(stored, "attention")["model"]["config"]["train"]["lr"] = 0.5
+    a_record(stored, "attention").model.config["train"]["lr"] = 0.5
     found = shown(studies.contract, stored)
     assert found.status == FAILED
     assert "train.lr = 0.5, undeclared" in found.evidence
@@ -108,7 +108,8 @@ def test_an_undeclared_difference_breaks_the_contract(stored):
 
 @pytest.mark.parametrize("fact", ["split_digest", "fit_seed", "stream_seed"])
 def test_arms_that_were_not_trained_alike_break_the_contract(stored, fact):
-    a_record(stored, "image")[fact] = 1 if fact.endswith("seed") else "other"
+    record = a_record(stored, "image")
+    stored.records[record.name] = record.changed(**{fact: 1 if fact.endswith("seed") else "other"})
     assert shown(studies.contract, stored).status == FAILED
 
 
@@ -124,7 +125,7 @@ def test_an_unfinished_study_is_not_compared_yet(stored):
 
 
 def test_predictions_from_elsewhere_are_not_checked(stored):
-    elsewhere = replace(stored, environment={"imported": {"file": "x"}})
+    elsewhere = replace(stored, environment=Environment(imported=Imported(file="x")))
     statuses = {
         finding.code: finding.status for finding in findings_of(subject_of_study(elsewhere)) if finding.code in OF_STUDY
     }

@@ -187,8 +187,8 @@ def test_what_is_kept_says_where_it_is_from_without_a_path(table, read, tmp_path
     study = load_study(
         read(table, command=["python", "-m", "study.report", "--predictions", str(tmp_path / "mine.csv")]).folder
     )
-    assert study.environment["imported"]["file"] == "mine.csv"
-    assert study.environment["command"][-1] == "mine.csv"
+    assert study.environment.imported.file == "mine.csv"
+    assert study.environment.command[-1] == "mine.csv"
     text = "".join(p.read_text() for p in study.folder.iterdir() if p.suffix in (".json", ".toml"))
     assert str(tmp_path) not in text
 

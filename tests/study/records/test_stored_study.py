@@ -8,7 +8,8 @@ import pytest
 from mmbc.errors import StudyError
 from mmbc.files import file_digest
 from study.records.cell_records import CELL_COLUMNS
-from study.records.stored_study import OF_MODELS, load_study, without_paths, write_archive
+from study.records.environment import Environment
+from study.records.stored_study import OF_MODELS, load_study, write_archive
 
 
 def test_an_archive_gives_the_same_study(stored, tmp_path):
@@ -17,7 +18,7 @@ def test_an_archive_gives_the_same_study(stored, tmp_path):
     pd.testing.assert_frame_equal(again.predictions, stored.predictions)
     pd.testing.assert_frame_equal(again.history, stored.history)
     assert (again.planned, again.folds) == (stored.planned, stored.folds)
-    kept = {name: {k: v for k, v in record.items() if k not in OF_MODELS} for name, record in stored.records.items()}
+    kept = {name: record.without(*OF_MODELS) for name, record in stored.records.items()}
     assert again.records == kept
     assert again.cohort_digest == stored.cohort_digest
 
@@ -80,8 +81,8 @@ def test_a_study_and_its_copy_are_read(copied, stored):
 
 def test_commands_name_the_last_part_of_a_path():
     words = ["python", "--data", "/home/someone/Mini_DDSM", "--set", "model.weights=file:/data/w.pth", "a/b", "~/x/y"]
-    found = without_paths({"command": words, "runs": [1], "python": "3"})
-    assert found == {
+    environment = Environment(command=words, runs=[Environment(python="2")], python="3")
+    assert environment.without_paths().plain() == {
         "python": "3",
         "command": ["python", "--data", "Mini_DDSM", "--set", "model.weights=file:w.pth", "a/b", "y"],
     }

@@ -4,6 +4,7 @@ import pandas as pd
 
 from study.design.study_file import load
 from study.evaluation.evaluation import Evaluation
+from study.records.environment import Environment, Imported
 from study.reporting.checklists.forms import REFERENCE, claim, places, to_markdown, tripod
 from study.reporting.facts.sentences import FILL
 
@@ -46,7 +47,10 @@ def with_sets(stored, *sets):
 def imported(stored):
     rows = stored.predictions[stored.predictions["part"] == "test"]
     return dataclasses.replace(
-        stored, environment={"imported": True, "mmbc": "0.1.0"}, predictions=rows, history=stored.history.iloc[:0]
+        stored,
+        environment=Environment(imported=Imported(), mmbc="0.1.0"),
+        predictions=rows,
+        history=stored.history.iloc[:0],
     )
 
 

@@ -12,6 +12,8 @@ from PIL import Image
 from mmbc.errors import ConfigError
 from study.design.study_file import BASELINE, Arm
 from study.evaluation.evaluation import evaluate
+from study.records.cell_records import CellRecord
+from study.records.environment import Imported
 from study.records.stored_study import planned_cells
 from study.reporting.figures import compression, curves, folds, forests, overview
 from study.reporting.figures.catalogue import ORDER, catalogue
@@ -33,13 +35,18 @@ def evaluation(evaluated):
     return evaluated[1]
 
 
+def cell(coordinates):
+    arm, repeat, fold, seed = coordinates
+    return f"{arm}.r{repeat}.f{fold}.s{seed}", {"arm": arm, "repeat": repeat, "fold": fold, "seed": seed}
+
+
 def altered(study, predictions, arms=None, history=None, folds=None, **protocol):
     """A study of these predictions, with other arms and another protocol."""
     settings = study.settings.model_copy(update={"protocol": study.settings.protocol.model_copy(update=protocol)})
     if arms:
         settings = settings.model_copy(update={"arms": {arm: Arm(question="?") for arm in arms}})
     there = predictions[["arm", "repeat", "fold", "seed"]].drop_duplicates().itertuples(index=False, name=None)
-    records = {f"{a}.r{r}.f{f}.s{s}": {"arm": a, "repeat": r, "fold": f, "seed": s} for a, r, f, s in there}
+    records = {name: CellRecord(name=name, **where) for name, where in map(cell, there)}
     planned = [n for n in planned_cells(settings, folds or study.folds) if n in records or not n.startswith(BASELINE)]
     return dataclasses.replace(
         study,
@@ -92,7 +99,7 @@ def nothing_finished(study):
 
 
 def imported(study):
-    environment = study.environment | {"imported": True}
+    environment = study.environment.changed(imported=Imported())
     return dataclasses.replace(altered(study, study.predictions, history=study.history), environment=environment)
 
 

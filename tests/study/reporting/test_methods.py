@@ -9,6 +9,7 @@ import pytest
 from mmbc.data.tables.columns import Feature
 from study.design.study_file import Arm, load
 from study.evaluation.evaluation import Evaluation
+from study.records.environment import Environment, Imported
 from study.reporting.facts.bibliography import bibtex, cited_keys, numbering, works
 from study.reporting.facts.sentences import FILL, by_arm
 from study.reporting.methods import analysis
@@ -200,7 +201,7 @@ def test_ones_own_cohort_cites_no_data_set(evaluated):
 
 def imported(stored, **changes):
     return dataclasses.replace(
-        stored, environment={"imported": True, "mmbc": "0.1.0"}, history=stored.history.iloc[:0], **changes
+        stored, environment=Environment(imported=Imported(), mmbc="0.1.0"), history=stored.history.iloc[:0], **changes
     )
 
 
@@ -268,7 +269,7 @@ def test_nothing_finished(evaluated):
 def test_a_deliberate_leak_is_named(evaluated):
     stored = evaluated[0]
     name = next(name for name in stored.records if name.startswith("image."))
-    leaky = dataclasses.replace(stored, records={name: stored.records[name] | {"leak": "outlines"}})
+    leaky = dataclasses.replace(stored, records={name: stored.records[name].changed(leak="outlines")})
     assert "Trained with a deliberate leak, to show its effect: image (outlines)" in "\n".join(
         methods(leaky, Evaluation())
     )

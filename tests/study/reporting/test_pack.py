@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from study.evaluation.evaluation import evaluate
+from study.records.environment import Imported
 from study.reporting.document import places, report, supplement
 from study.reporting.pack import Options, gather_content, write_pack
 from study.reporting.tables import markdown
@@ -17,7 +18,7 @@ from study.stats.procedure import PROCEDURE
 from study.text import format as shown
 
 NOTICE = "synthetic phantom cohort, not clinical evidence"
-ABOUT = {"file": "mine.csv", "sha256": "0" * 64, "n_rows": 12, "columns": {}}
+ABOUT = Imported(file="mine.csv", sha256="0" * 64, n_rows=12, columns={})
 OPTIONS = Options(n_replicates=200, archive=True)
 
 
@@ -39,10 +40,10 @@ def with_seeds(stored, n_seeds, gain=0.0):
         frames.append(rows.assign(seed=seed))
     frames.append(stored.predictions[stored.predictions["arm"] == "logistic"])
     records = {
-        name.replace(".s0", f".s{seed}"): record | {"seed": seed}
+        name.replace(".s0", f".s{seed}"): record.changed(seed=seed)
         for seed in range(n_seeds)
         for name, record in stored.records.items()
-        if seed == 0 or record["arm"] != "logistic"
+        if seed == 0 or record.arm != "logistic"
     }
     settings = stored.settings.model_copy(
         update={"protocol": stored.settings.protocol.model_copy(update={"seeds": n_seeds})}
@@ -266,7 +267,7 @@ def test_a_declared_prevalence_gives_predictive_values_and_net_benefit(pack):
 
 def test_imported_predictions_say_nothing_of_training(large):
     study = dataclasses.replace(
-        large, environment={**large.environment, "imported": ABOUT}, history=large.history.iloc[:0]
+        large, environment=large.environment.changed(imported=ABOUT), history=large.history.iloc[:0]
     )
     documents, _ = written(study)
     text = documents["report.md"] + documents["supplement.md"]

@@ -7,6 +7,7 @@ import pytest
 
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import LEVELS, evaluate
+from study.records.environment import Environment, Imported
 from study.reporting.tables import all_tables, table_files
 from study.reporting.tables.base import sample
 from study.reporting.tables.cohort import standardised_difference
@@ -219,7 +220,7 @@ def imported(stored, evaluation):
     """Return a study as of models trained elsewhere: no validation rows, no site, no clinical columns."""
     stored = dataclasses.replace(
         stored,
-        environment={"imported": True},
+        environment=Environment(imported=Imported()),
         cohort=dataclasses.replace(
             stored.cohort, images=stored.cohort.images.assign(site=None), features=(), n_outlined=0
         ),
@@ -282,7 +283,7 @@ def test_settings_leave_out_what_no_arm_uses_and_the_folder_of_weights(whole_stu
 def test_compute_counts_the_fits(whole_study, tables):
     stored, _ = whole_study
     data = tables["compute"].data.set_index("arm")
-    seconds = [record["seconds"] for record in stored.records.values() if record["arm"] == "concat"]
+    seconds = [record.seconds for record in stored.records.values() if record.arm == "concat"]
     assert data.loc["concat", "seconds_mean"] == pytest.approx(sum(seconds) / len(seconds), rel=1e-12)
     assert data.loc["concat", "n_fits"] == len(seconds)
     baseline = tables["compute"].shown.set_index("Arm").loc[BASELINE]
