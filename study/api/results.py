@@ -12,6 +12,7 @@ import pandas as pd
 from mmbc.errors import ConfigError, nearest
 from study.evaluation.evaluation import N_REPLICATES, Evaluation
 from study.evaluation.evaluation import evaluate as numbers_of
+from study.records.cell_records import CellRecord
 from study.records.stored_study import StoredStudy, load_study
 
 if TYPE_CHECKING:
@@ -31,16 +32,16 @@ class Cell:
 
     Attributes:
         folder: where its files lie.
-        record: what was recorded of it: arm, repeat, fold, seed, best epoch, calibration, thresholds …
+        record: what was recorded of it: repeat, fold, seed, best epoch, calibration …
     """
 
     folder: Path
-    record: Any = field(repr=False)
+    record: CellRecord = field(repr=False)
 
     @property
     def arm(self) -> str:
         """Its arm."""
-        return self.name.split(".r")[0]
+        return self.record.arm
 
     @property
     def name(self) -> str:

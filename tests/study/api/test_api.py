@@ -103,7 +103,7 @@ def test_a_study_trained_from_python_is_that_of_the_command(tiny, tmp_path):
     for cell in run.cells:
         file = Path("cells") / cell.name / "predictions.parquet"
         assert (run.folder / file).read_bytes() == (planned.folder / file).read_bytes()
-    assert run.stored.environment["command"][0].startswith("study.cross_validate('phantom', arms=['tabular', 'concat']")
+    assert run.stored.environment.command[0].startswith("study.cross_validate('phantom', arms=['tabular', 'concat']")
     assert (run.folder / "audit.json").read_bytes() == (planned.folder / "audit.json").read_bytes()
     cell = next(cell for cell in run.cells if cell.arm == "tabular")
     prob = cell.load()(clinical={"age": 60, "density": 2})

@@ -5,6 +5,7 @@ import pytest
 
 import mmbc
 from mmbc.errors import ConfigError
+from study.records.environment import Environment, Imported
 from study.reporting.facts import bibliography as bib
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -77,5 +78,5 @@ def test_what_a_study_needs(stored):
     keys = bib.needed_keys(stored)
     assert {"tan2019", "liu2020", "deng2009", "paszke2019", "harris2020", bib.OWN} <= set(keys)
     assert "lekamlage2020" not in keys and len(keys) == len(set(keys))
-    imported = bib.needed_keys(type(stored)(**(vars(stored) | {"environment": {"imported": True}})))
+    imported = bib.needed_keys(type(stored)(**(vars(stored) | {"environment": Environment(imported=Imported())})))
     assert not {"tan2019", "paszke2019", "wightman2019"} & set(imported)
