@@ -26,7 +26,8 @@ class SearchSettings(SearchRunOptions, Command):
         from study.console.report_screen import write_report
         from study.reporting.pack import Options
         from study.training.preparation import Planned, prepare
-        from study.tuning import driver
+        from study.tuning.forecast import search_seconds
+        from study.tuning.search import SearchWork, run_search
         from study.tuning.targets import targets_of
 
         console = terminal.console
@@ -35,7 +36,7 @@ class SearchSettings(SearchRunOptions, Command):
             return
         planned: Planned | None = None
         terminal.if_interrupted = lambda: search_screen.interrupted(planned)
-        request, work = requests.search(self), driver.SearchWork(self.storage, self.wave)
+        request, work = requests.search(self), SearchWork(self.storage, self.wave)
         with search_screen.WaveView(console) as view:
             checks_of(request.study)  # a file of checks that cannot be is refused before any work
             planned = prepare(request, view)
@@ -45,18 +46,12 @@ class SearchSettings(SearchRunOptions, Command):
             n_together = search_screen.show_waves(console, planned, targets, work, request)
             search_screen.show_progress(console, planned, request)
             if self.dry_run:
-                seconds = driver.expected(planned, targets, request, n_together)
+                seconds = search_seconds(planned, targets, request, n_together)
                 console.print(search_screen.cost_line(seconds), highlight=False)
                 write_facts(self.json_file, search_screen.plan_facts(planned, targets))
                 return
-            searched = driver.search(
-                planned,
-                request,
-                work,
-                observer=view,
-                said=terminal.say,
-                command=self.typed(terminal),
-                findings=findings,
+            searched = run_search(
+                planned, request, work, observer=view, say=terminal.say, command=self.typed(terminal), findings=findings
             )
         console.print(search_screen.winners_table(searched, list(planned.study.arms), planned.cohort.notice))
         console.print(search_screen.trials_line(searched), highlight=False)
@@ -66,9 +61,11 @@ class SearchSettings(SearchRunOptions, Command):
 
     def typed(self, terminal: Terminal) -> list[str]:
         """Return the command as typed, without a password."""
-        from study.tuning.storage import shown
+        from study.tuning.storage import hide_password
 
-        words = [word.replace(self.storage, shown(self.storage)) if self.storage else word for word in terminal.words]
+        words = [
+            word.replace(self.storage, hide_password(self.storage)) if self.storage else word for word in terminal.words
+        ]
         return ["python", "-m", "study.search", *words]
 
 

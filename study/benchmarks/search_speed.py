@@ -14,7 +14,7 @@ from study.design.study_file import Search
 from study.training.preparation import Planned
 from study.training.workspace import Workspace
 from study.tuning.rehearsal import rehearsal_wave
-from study.tuning.waves import Asked, train
+from study.tuning.waves import TrialPlan, train_wave
 
 TRIALS = 4
 """Trials of every arm in every fold."""
@@ -34,7 +34,7 @@ def search_speed(material: Material, epochs: int, said: Callable[[str], None]) -
         Seconds and ratios of the three, and numbers of trials, fits, images and epochs.
     """
     wave, workspace = wave_of(material, epochs), workspace_of(material)
-    train(sample_trials(wave, 1), workspace)  # makes the clean features of every depth, and warms up
+    train_wave(sample_trials(wave, 1), workspace)  # makes the clean features of every depth, and warms up
     said(f"running {len(wave)} trials in lockstep")
     seconds = {"lockstep": _seconds(wave, workspace, "lockstep")}
     sample = sample_trials(wave, TRIALS_MEASURED)
@@ -57,7 +57,7 @@ def search_speed(material: Material, epochs: int, said: Callable[[str], None]) -
     }
 
 
-def wave_of(material: Material, epochs: int) -> list[Asked]:
+def wave_of(material: Material, epochs: int) -> list[TrialPlan]:
     """Return the first wave of a nested search of the default space."""
     study = material.study
     search = study.search or Search(trials=TRIALS, pruner="none", space=read_space(None)[1])
@@ -67,7 +67,7 @@ def wave_of(material: Material, epochs: int) -> list[Asked]:
     return rehearsal_wave(Planned(material.folder, study, material.cohort, None, folds, [], [], []))
 
 
-def sample_trials(wave: Sequence[Asked], per_arm: int) -> list[Asked]:
+def sample_trials(wave: Sequence[TrialPlan], per_arm: int) -> list[TrialPlan]:
     """Return some trials of every arm, spread evenly over the wave."""
     sample = []
     for arm in dict.fromkeys(asked.target.arm for asked in wave):
@@ -76,7 +76,7 @@ def sample_trials(wave: Sequence[Asked], per_arm: int) -> list[Asked]:
     return sample
 
 
-def _seconds(wave: Sequence[Asked], workspace: Workspace, executor: Executor) -> float:
+def _seconds(wave: Sequence[TrialPlan], workspace: Workspace, executor: Executor) -> float:
     began = time.perf_counter()
-    train(wave, workspace, executor=executor)
+    train_wave(wave, workspace, executor=executor)
     return time.perf_counter() - began

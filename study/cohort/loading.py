@@ -21,7 +21,7 @@ class Opened:
 
     Attributes:
         listing: what its files say.
-        facts: what `mmbc.data.images.facts.read_images` says of the files, by row of the listing; None where none was opened.
+        facts: of the files (`mmbc.data.images.facts.read_images`), by row of the listing; None where none was opened.
         cohort: the rows a study uses.
         store: their pixels; None where no arm uses images.
     """
@@ -50,7 +50,7 @@ def list_images(
 
 
 def open_images(listing: Listing, data: DataConfig, *, cache: Path, observer: Observer) -> pd.DataFrame:
-    """Open every file of the classes that are compared; see `mmbc.data.images.facts.read_images`, by row of the listing."""
+    """Open every file of the classes that are compared; return its facts (`read_images`) by row of the listing."""
     wanted = listing.images.loc[label_rows(listing, data).notna(), "path"]
     return read_images(list(wanted), cache=cache, progress=observer.preparing).set_axis(wanted.index)
 

@@ -24,8 +24,10 @@ from study.records.search_archive import read_searched
 from study.text.format import count
 from study.training.memory import Memory
 from study.training.preparation import Planned
-from study.tuning import dashboard, driver
-from study.tuning.storage import DATABASE, shown
+from study.tuning import dashboard
+from study.tuning.forecast import trials_together, wave_memory
+from study.tuning.search import SearchWork
+from study.tuning.storage import DATABASE, artifacts_folder, hide_password, open_own_storage
 from study.tuning.targets import Target
 
 
@@ -121,13 +123,13 @@ def cost_line(seconds: float) -> str:
 
 
 def show_waves(
-    console: Console, planned: Planned, targets: Sequence[Target], work: driver.SearchWork, request: Request
+    console: Console, planned: Planned, targets: Sequence[Target], work: SearchWork, request: Request
 ) -> int:
     """Print how large a wave is and where trials are kept; return how many trials a wave has."""
-    groups = driver.wave_memory(planned, targets, work.wave, request.executor)
-    n_together = driver.trials_together(targets, work, request, groups)
+    groups = wave_memory(planned, targets, work.wave, request.executor)
+    n_together = trials_together(targets, work.wave, request, groups)
     console.print(memory_line(groups, n_together, work.wave * len(targets)), highlight=False)
-    kept = shown(work.storage) or str(planned.folder / FOLDER / DATABASE)
+    kept = hide_password(work.storage) or str(planned.folder / FOLDER / DATABASE)
     console.print(f"Trials are kept in {kept}", highlight=False, soft_wrap=True)
     return n_together
 
@@ -180,8 +182,8 @@ def serve_dashboard(terminal: Terminal, out: Path, name: str, storage: str | Non
     """
     folder = out / name if name else _only_search(out, storage)
     dashboard.serve(
-        driver.storage_of(folder, storage),
-        driver.artifacts(folder),
+        open_own_storage(folder, storage),
+        artifacts_folder(folder),
         port=port,
         announce=lambda address: terminal.say(f"Optuna's dashboard: {address} (Ctrl-C ends it)"),
     )

@@ -96,7 +96,7 @@ class TrialCell(Cell):
 
     @property
     def fit_seed(self) -> int:
-        """Seed of initialisation, batches and dropout: that of the study's cell in a flat search, and the same for all trials."""
+        """Seed of initialisation, batches and dropout: one for all trials; in a flat search the study's own."""
         if self.inner is None:
             return super().fit_seed
         # the fold of the whole cohort is -1, and seeds are not negative

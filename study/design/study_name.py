@@ -8,7 +8,7 @@ from study.design.study_file import StudyFile
 
 
 def default_name(cohort: str, study: StudyFile, tolerance: Tolerance) -> str:
-    """Return cohort and preset; other labels, splits or a sample get a name of their own, so that none blocks another."""
+    """Return cohort and preset, and what is unusual in labels, splits or sample, so that no study blocks another."""
     return file_name([cohort, study.preset, *variant(study, tolerance)])
 
 

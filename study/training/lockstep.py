@@ -121,7 +121,7 @@ class _LockstepRun:
         self.live = [self._begin(cell, clean.get(cell.config.model.fine_tuned_blocks)) for cell in cells]
 
     def run(self) -> dict[str, float]:
-        """Advance every live fit epoch by epoch; a fit that has stopped leaves, nobody waits. Return seconds by work."""
+        """Advance every live fit epoch by epoch, and return the seconds by work; a fit that has stopped leaves."""
         while self.live:
             # fits that were continued from an older checkpoint catch up first
             epoch = min(one.fit.epoch for one in self.live)

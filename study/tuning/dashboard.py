@@ -1,4 +1,4 @@
-"""What Optuna's dashboard shows of a search: the note of each study, figures, the ROC curves of a winner, and the server.
+"""Optuna's dashboard of a search: the note of each study, figures, the ROC curves of a winner, and the server.
 
 Everything here may be called by several processes at once and again at every start: what is there already is left
 alone.
@@ -7,7 +7,7 @@ alone.
 import errno
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial
 from optuna_dashboard.artifact import get_artifact_path
 
 from mmbc.errors import StudyError
-from study.tuning.dashboard_figures import ORDER, drawn
+from study.tuning.dashboard_figures import ORDER, search_figures
 from study.tuning.importance import importances
 
 IN_FIGURES = "finished trials in the figures"
@@ -34,11 +34,11 @@ PORTS = 100
 
 
 def describe(study: optuna.Study, note: str, metric: str) -> None:
-    """Name a study's value and write its note, unless both are there; what a person wrote before or after the note stays.
+    """Name a study's value and write its note, unless both are there; what a person wrote beside the note stays.
 
     Args:
         study: of one arm and fold.
-        note: Markdown, see `note`.
+        note: Markdown, see `study.tuning.dashboard_notes`.
         metric: what the value is, as a label.
     """
     if study.metric_names != [metric]:
@@ -49,61 +49,7 @@ def describe(study: optuna.Study, note: str, metric: str) -> None:
         optuna_dashboard.save_note(study, note)
 
 
-def note(
-    *,
-    arm: str,
-    question: str,
-    searched_on: str,
-    held_out: str,
-    space: Mapping[str, str],
-    rules: Sequence[str],
-    optimistic: bool,
-) -> str:
-    """Return the note of a study in Markdown: what is searched, on whom, where and by which rules.
-
-    Args:
-        arm: whose settings are searched.
-        question: that the arm answers.
-        searched_on: the patients that trials are fitted and compared on, in words.
-        held_out: the patients whom no trial sees, in words; '' where there are none.
-        space: key -> what is tried, in words.
-        rules: budget, sampler, pruner and selection, a sentence each.
-        optimistic: whether patients who later test the winner took part in choosing it.
-    """
-    lines = [f"# {arm}", "", f"*{question}*", ""]
-    if optimistic:
-        lines += [OPTIMISTIC, ""]
-    lines += [f"- **Searched on:** {searched_on}", f"- **Held out:** {held_out or NOBODY}", "", "## Search space", ""]
-    lines += ["| Key | Tried |", "|---|---|", *(f"| `{key}` | {_in_cell(tried)} |" for key, tried in space.items()), ""]
-    lines += ["## Rules", "", *(f"- {rule}" for rule in rules), "", "## How to read these pages", "", READING, ""]
-    return "\n".join(lines)
-
-
-OPTIMISTIC = (
-    "> **⚠ Optimistic.** The settings are chosen on patients who test the chosen models in other folds. The study's"
-    " estimates of performance are therefore too high, by an amount that nobody knows; a nested search does not have"
-    " this fault."
-)
-NOBODY = (
-    "nobody. This search finds settings for new data; it does not say how well they perform, for which patients are"
-    " needed that took no part in it."
-)
-READING = """\
-- The **value** of a trial is the mean, over the folds of the search, of the ROC-AUC on each fold's validation part.
-- The best value is the greatest of many and therefore **too high as an estimate of performance**; test parts estimate it.
-- A **pruned** trial was given up early and shows the mean at its last epoch; a **failed** one has no value.
-- The ROC curves of the winner are in the note of its trial, once the search has ended. Where the rules prefer the cheapest
-  trial within a standard error, the winner need not be the one that the pages call the best.
-- The dashboard's card "Hyperparameter Importance" says what sets the best tenth of the trials apart (PED-ANOVA), the figure
-  "Importance of the hyper-parameters" what their values vary with (fANOVA): two questions. With few trials neither is certain.
-- Parameters are named by their keys in the study's settings; see `study.toml`."""
-
-
-def _in_cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def decorate(study: optuna.Study) -> None:
+def draw_figures(study: optuna.Study) -> None:
     """Draw a study's figures anew, in place of the last ones, if trials have finished since.
 
     Nothing is drawn of what there is too little of: no finished trial, no value, nothing that varies. Two processes
@@ -115,7 +61,7 @@ def decorate(study: optuna.Study) -> None:
     if not n_finished or study.user_attrs.get(IN_FIGURES) == n_finished:
         return
     metric = (study.metric_names or ["Value"])[0]
-    for name, figure in drawn(trials, metric, importances(study)).items():
+    for name, figure in search_figures(trials, metric, importances(study)).items():
         optuna_dashboard.save_plotly_graph_object(study, figure, graph_object_id=name)
     study.set_user_attr(IN_FIGURES, n_finished)
 
@@ -125,7 +71,7 @@ ROC = "![ROC curves by fold]"
 
 
 @dataclass(frozen=True)
-class _Noted:
+class _NoteHolder:
     """What the dashboard asks of a trial to write its note; a finished one from Optuna does not know its study."""
 
     study: optuna.Study
@@ -147,7 +93,7 @@ def attach_roc(study: optuna.Study, trial: FrozenTrial, png: bytes, artifacts: P
         artifacts: folder of the artefact store; made if it is not there.
     """
     artifacts.mkdir(parents=True, exist_ok=True)
-    noted: Any = _Noted(study, study._storage, trial._trial_id)
+    noted: Any = _NoteHolder(study, study._storage, trial._trial_id)
     with FileLock(artifacts / ".lock"), tempfile.TemporaryDirectory() as folder:
         there = optuna_dashboard.get_note(noted)
         if ROC in there:
@@ -155,8 +101,8 @@ def attach_roc(study: optuna.Study, trial: FrozenTrial, png: bytes, artifacts: P
         file = Path(folder) / f"roc-trial-{trial.number}.png"
         file.write_bytes(png)
         store = FileSystemArtifactStore(artifacts)
-        found = upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=study)
-        text = f"{ROC}({get_artifact_path(study, found)})"
+        uploaded = upload_artifact(artifact_store=store, file_path=str(file), study_or_trial=study)
+        text = f"{ROC}({get_artifact_path(study, uploaded)})"
         optuna_dashboard.save_note(noted, "\n\n".join(part for part in (there, text) if part))
 
 
@@ -171,8 +117,8 @@ class _Silent(WSGIRequestHandler):
         """Say nothing of a request."""
 
 
-def _ordered(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a page of the dashboard give the figures in their order; it has them in another one at every start."""
+def _in_order(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a page of the dashboard give the figures in their order; its own is another one at every start."""
 
     def ordered(*args: Any, **kwargs: Any) -> Any:
         body = answer(*args, **kwargs)
@@ -184,20 +130,20 @@ def _ordered(answer: Callable[..., Any]) -> Callable[..., Any]:
     return ordered
 
 
-def _kept(pages: Callable[..., Any]) -> Callable[..., Any]:
-    """Let the dashboard show everything and write notes, but not rename or delete a study: the search goes on from it."""
+def _read_only(pages: Callable[..., Any]) -> Callable[..., Any]:
+    """Let the dashboard show everything and write notes, but not rename or delete a study: searches go on from it."""
 
-    def kept(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
         if environ["REQUEST_METHOD"] in ("GET", "HEAD", "PUT"):
             return pages(environ, start)
         start("403 Forbidden", [("Content-Type", "application/json")])
         return [b'{"reason": "This dashboard shows a search and keeps notes; it changes no study."}']
 
-    return kept
+    return answer
 
 
 def server(storage: str | BaseStorage, artifacts: Path, *, host: str = "127.0.0.1", port: int = 8080) -> WSGIServer:
-    """Return the dashboard's server, listening but not yet answering; at the next free port where the wished one is taken.
+    """Return the dashboard's server, listening but not yet answering; if the port is taken, at the next free one.
 
     Args:
         storage: Optuna's, or its URL.
@@ -209,8 +155,8 @@ def server(storage: str | BaseStorage, artifacts: Path, *, host: str = "127.0.0.
         StudyError: no port can be had.
     """
     pages = optuna_dashboard.wsgi(storage, artifact_store=FileSystemArtifactStore(artifacts))
-    pages.install(_ordered)
-    app = _kept(pages)
+    pages.install(_in_order)
+    app = _read_only(pages)
     for tried in range(port, min(port + PORTS, 65536) if port else 1):
         try:
             return make_server(host, tried, app, server_class=_Server, handler_class=_Silent)

@@ -1,7 +1,8 @@
 """Figures of one search for the dashboard: plotly figures of Optuna's trials, small enough to live in a database.
 
-Every function takes finished trials in the order of their numbers and returns a figure; `drawn` says which of them have
-something to show. Numbers are rounded to five digits, more than a screen resolves: nothing is read back from a figure.
+Every function takes finished trials in the order of their numbers and returns a figure; `search_figures` says which of
+them have something to show. Numbers are rounded to five digits, more than a screen resolves: nothing is read back from
+a figure.
 """
 
 import math
@@ -13,7 +14,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 from plotly.subplots import make_subplots
 
-from study.tuning.importance import varied
+from study.tuning.importance import varied_keys
 
 ORDER = ("history", "fold-scores", "learning-curves", "slices", "importances")
 """The names that the figures are kept under, in the order of the page."""
@@ -36,7 +37,9 @@ COLUMNS = 3
 Points = Iterable[tuple[Any, Any]]
 
 
-def drawn(trials: Sequence[FrozenTrial], metric: str, importances: Mapping[str, float]) -> dict[str, go.Figure]:
+def search_figures(
+    trials: Sequence[FrozenTrial], metric: str, importances: Mapping[str, float]
+) -> dict[str, go.Figure]:
     """Return the figures of a search by name, in their order, those alone that have something to show.
 
     Args:
@@ -46,18 +49,18 @@ def drawn(trials: Sequence[FrozenTrial], metric: str, importances: Mapping[str, 
     """
     finished = sorted((t for t in trials if t.state.is_finished()), key=lambda trial: trial.number)
     valued = [trial for trial in finished if _value(trial) is not None]
-    found = {}
+    figures = {}
     if finished:
-        found["history"] = history(finished, metric)
+        figures["history"] = history(finished, metric)
     if any(_scores(trial) for trial in valued):
-        found["fold-scores"] = fold_scores(valued, metric)
+        figures["fold-scores"] = fold_scores(valued, metric)
     if any(trial.intermediate_values for trial in finished):
-        found["learning-curves"] = learning_curves(finished, metric)
-    if varied(valued):
-        found["slices"] = slices(valued, metric)
+        figures["learning-curves"] = learning_curves(finished, metric)
+    if varied_keys(valued):
+        figures["slices"] = slices(valued, metric)
     if importances:
-        found["importances"] = bars(importances, len(_ended(finished, TrialState.COMPLETE)))
-    return found
+        figures["importances"] = bars(importances, len(_ended(finished, TrialState.COMPLETE)))
+    return figures
 
 
 def history(trials: Sequence[FrozenTrial], metric: str) -> go.Figure:
@@ -115,7 +118,7 @@ def learning_curves(trials: Sequence[FrozenTrial], metric: str) -> go.Figure:
 
 def slices(trials: Sequence[FrozenTrial], metric: str) -> go.Figure:
     """Draw the value against each key that was varied, a panel for each."""
-    keys, best = varied(trials), best_of(trials)
+    keys, best = varied_keys(trials), best_of(trials)
     figure, n_columns = _panels(len(keys), metric)
     about = "a point for each trial, the darker the later (open and grey: pruned, at its last epoch)"
     figure.update_layout(_layout("Values by hyper-parameter", about), showlegend=False)

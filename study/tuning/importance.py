@@ -1,4 +1,4 @@
-"""How much each searched key matters: the share of the variance of the values that it alone explains (functional ANOVA)."""
+"""Importance of each searched key: the share of the values' variance that it alone explains (functional ANOVA)."""
 
 import math
 from collections.abc import Sequence
@@ -23,17 +23,19 @@ def importances(study: optuna.Study) -> dict[str, float]:
         such key.
     """
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    keys = [key for key in varied(trials) if all(t.distributions[key] == trials[0].distributions[key] for t in trials)]
+    keys = [
+        key for key in varied_keys(trials) if all(t.distributions[key] == trials[0].distributions[key] for t in trials)
+    ]
     if not keys or len({trial.values[0] for trial in trials if math.isfinite(trial.values[0])}) < 2:
         return {}
     try:
-        found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=SEED), params=keys)
+        shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=SEED), params=keys)
     except RuntimeError:  # values so close that their variance is zero
         return {}
-    return {key: float(share) for key, share in found.items()}
+    return {key: float(share) for key, share in shares.items()}
 
 
-def varied(trials: Sequence[FrozenTrial]) -> list[str]:
+def varied_keys(trials: Sequence[FrozenTrial]) -> list[str]:
     """Return the keys that all trials have and that took several values, in the order of the first trial."""
     shared = [key for key in trials[0].params if all(key in trial.params for trial in trials)] if trials else []
     return [key for key in shared if len({repr(trial.params[key]) for trial in trials}) > 1]

@@ -1,4 +1,4 @@
-"""After a search: the winners trained again where they may be, calibrated on inner predictions, tested once; `best.toml`."""
+"""Refit of the winners of a search: trained again, calibrated on inner predictions, tested once; `best.toml`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,14 +19,14 @@ from study.training.baseline import run_baseline
 from study.training.lockstep import execute
 from study.training.preparation import Planned
 from study.training.workspace import Workspace
-from study.tuning.targets import Searching
+from study.tuning.target_study import TargetStudy
 from study.tuning.waves import search_workspace
-from study.tuning.winners import best_toml, searched
+from study.tuning.winners import best_toml, search_results
 
 
-def finish(
+def refit_winners(
     planned: Planned,
-    searches: Sequence[Searching],
+    target_studies: Sequence[TargetStudy],
     workspace: Workspace,
     *,
     executor: Executor = "lockstep",
@@ -39,20 +39,20 @@ def finish(
     epochs, and calibrated on the predictions of its inner fits, as the baseline is. After a flat search it is
     cross-validated as any arm.
     """
-    found = searched(searches, finished=True)
-    write_searched(planned.folder, found)
-    _write_best(planned, found)
+    results = search_results(target_studies, finished=True)
+    write_searched(planned.folder, results)
+    _write_best(planned, results)
     study, splits = planned.study, planned.folds.splits
     nested = study.search is not None and study.search.mode == "nested"
     inner = {fold.place: inner_splits(fold.inner) for fold in planned.folds.folds} if nested else None
     run_baseline(planned.unfinished(planned.baseline), planned.cohort, planned.folder / "cells", inner)
-    cells = planned.unfinished(plan(study, tuple(study.arms), splits, found))
+    cells = planned.unfinished(plan(study, tuple(study.arms), splits, results))
     predicted: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     if nested and cells:
         winners = [
             (one, winner)
-            for one in searches
-            if (winner := _winner(one, found)) is not None and one.target.fold != WHOLE
+            for one in target_studies
+            if (winner := _winner(one, results)) is not None and one.target.fold != WHOLE
         ]
         by_place = _out_of_fold(winners, workspace, executor, max_live_fits, observer)
         predicted = {cell.name: by_place[cell.arm, cell.repeat, cell.fold] for cell in cells}
@@ -63,34 +63,34 @@ def finish(
         max_live_fits=max_live_fits,
         observer=observer,
     )
-    return found
+    return results
 
 
-def _winner(searching: Searching, found: Searched) -> Chosen | None:
-    target = searching.target
-    return found.winner(target.arm, target.repeat, target.fold)
+def _winner(target_study: TargetStudy, results: Searched) -> Chosen | None:
+    target = target_study.target
+    return results.winner(target.arm, target.repeat, target.fold)
 
 
-def _write_best(planned: Planned, found: Searched) -> None:
+def _write_best(planned: Planned, results: Searched) -> None:
     """Write `best.toml` with every arm, and one file for each arm."""
-    winners = [one for one in found.chosen if one.fold == WHOLE]
+    winners = [one for one in results.chosen if one.fold == WHOLE]
     if not winners:
         return
     place = planned.folder / FOLDER
     files = {"best.toml": winners} | {f"best/{one.arm}.toml": [one] for one in winners}
-    for name, mine in files.items():
-        mark = stamp(planned.folder.name, [one.arm for one in mine], planned.cohort)
-        write_atomically(place / name, best_toml(planned.study, mine, mark).encode())
+    for name, chosen in files.items():
+        mark = stamp(planned.folder.name, [one.arm for one in chosen], planned.cohort)
+        write_atomically(place / name, best_toml(planned.study, chosen, mark).encode())
 
 
-def winner_cells(searching: Searching, winner: Chosen) -> list[TrialCell]:
+def winner_cells(target_study: TargetStudy, winner: Chosen) -> list[TrialCell]:
     """Return the fits of a winner."""
-    target = searching.target
+    target = target_study.target
     return target.cells(winner.number, target.config(winner.set))
 
 
 def _out_of_fold(
-    winners: Sequence[tuple[Searching, Chosen]],
+    winners: Sequence[tuple[TargetStudy, Chosen]],
     workspace: Workspace,
     executor: Executor,
     max_live_fits: int | None,
@@ -101,10 +101,10 @@ def _out_of_fold(
     Fits whose predictions are not here, because another machine without a common disk made them, are trained again.
     """
     place = search_workspace(workspace)
-    cells = {(w.arm, w.repeat, w.fold): winner_cells(searching, w) for searching, w in winners}
-    absent = [c for mine in cells.values() for c in mine if not finished(place.folder / "cells" / c.name, c.key)]
+    cells = {(w.arm, w.repeat, w.fold): winner_cells(target_study, w) for target_study, w in winners}
+    absent = [c for fits in cells.values() for c in fits if not finished(place.cell_folder(c.name), c.key)]
     execute(absent, place, executor=executor, max_live_fits=max_live_fits, observer=observer)
-    return {key: _rows_and_logits(mine, place) for key, mine in cells.items()}
+    return {key: _rows_and_logits(fits, place) for key, fits in cells.items()}
 
 
 def _rows_and_logits(cells: Sequence[TrialCell], workspace: Workspace) -> tuple[np.ndarray, np.ndarray]:
@@ -116,9 +116,9 @@ def _rows_and_logits(cells: Sequence[TrialCell], workspace: Workspace) -> tuple[
 
 
 def inner_predictions(cells: Sequence[TrialCell], workspace: Workspace) -> pd.DataFrame:
-    """Return the validation predictions of a trial's fits, numbered in the column `part_number`: no fit saw its rows."""
+    """Return the validation predictions of a trial's fits, which saw none of these rows; `part_number` counts fits."""
     frames = []
     for number, cell in enumerate(cells):
-        rows = pd.read_parquet(workspace.folder / "cells" / cell.name / "predictions.parquet")
+        rows = pd.read_parquet(workspace.cell_folder(cell.name) / "predictions.parquet")
         frames.append(rows.assign(part_number=number))
     return pd.concat(frames, ignore_index=True)

@@ -1,4 +1,4 @@
-"""How trials are drawn: TPE whose draws depend on the seed, the search and the trial's number, never on which process asks."""
+"""Sampler and pruner of trials: draws depend on the seed, the search and the trial's number, not on who asks."""
 
 import hashlib
 from typing import Any

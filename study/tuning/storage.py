@@ -1,4 +1,4 @@
-"""Where trials are kept: SQLite beside the study, a database server, or a journal file on a network disk."""
+"""Storage of trials: SQLite beside the study, a database server, or a journal file on a network disk."""
 
 import importlib.util
 import random
@@ -13,13 +13,14 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from mmbc.errors import ConfigError, StudyError
+from mmbc.errors import ConfigError, MmbcError, StudyError
+from study.design.search_results import FOLDER
 
 DATABASE = "trials.db"
 """Where a search keeps its trials by default, in its own folder."""
 JOURNAL = "journal:"
 DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
-"""Kind of server -> the driver that is used unless the URL names another, and the name of the extra that installs it."""
+"""Kind of server, which is also the extra that installs its driver -> the driver used unless the URL names another."""
 ATTEMPTS = 5
 """Two processes that create the tables of an empty database at once can trip over each other; the loser tries again."""
 SQLITE_WAIT = 60
@@ -48,6 +49,22 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
             raise StudyError(f"--storage {url}: there is no folder {path.parent}")
         return JournalStorage(JournalFileBackend(str(path)))
     return _connected(_with_driver(url))
+
+
+def open_own_storage(folder: Path, url: str | None) -> BaseStorage:
+    """Open the storage of a study that has been begun, for the dashboard.
+
+    Raises:
+        MmbcError: there is no search.
+    """
+    if url is None and not (folder / FOLDER / DATABASE).exists():
+        raise MmbcError(f"{folder}: has no search of its own to show; name one (--name) or the --storage that was used")
+    return open_storage(url, folder / FOLDER)
+
+
+def artifacts_folder(folder: Path) -> Path:
+    """Return where the files lie that the dashboard shows of a study."""
+    return folder / FOLDER / "artifacts"
 
 
 def close_storage(storage: BaseStorage) -> None:
@@ -92,7 +109,7 @@ def _connected(url: str) -> RDBStorage:
         except SQLAlchemyError as error:
             if attempt + 1 == ATTEMPTS:
                 reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-                raise StudyError(f"--storage {shown(url)}: cannot be used ({reason})") from None
+                raise StudyError(f"--storage {hide_password(url)}: cannot be used ({reason})") from None
             time.sleep(0.2 + random.random())
     raise AssertionError
 
@@ -103,7 +120,7 @@ def _quick(connection: Any, _: object) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def shown(url: str | None) -> str:
+def hide_password(url: str | None) -> str:
     """Return an address without its password, for what is printed and kept."""
     if url is None or url.startswith(JOURNAL):
         return url or ""

@@ -1,33 +1,18 @@
-"""What is searched: one target for each arm in each fold, with an Optuna study, the rows it may see, and its budget."""
+"""Targets of a search: one for each arm in each fold, with the rows it may see and its budget."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import optuna
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
-
 from mmbc.config import Config, apply_changes, digest, identity
 from mmbc.data.splits import Split
-from mmbc.errors import StudyError
 from study.design.cells import TrialCell
 from study.design.folds import Folds, inner_splits, split_digest
 from study.design.search_results import WHOLE
-from study.design.search_space import Hole, holes_of, holes_of_arm, reference
+from study.design.search_space import Hole, holes_of, holes_of_arm
 from study.design.study_file import Search, StudyFile
 from study.training.preparation import Planned
-from study.tuning.sampling import NumberedTPE, pruner
-
-DIGEST = "mmbc:digest"
-"""Study attribute: what its trials depend on, so that trials of another search are never taken for these."""
-MARK = "mark"
-"""Trial attribute: `reference`, or which lost trial this one makes up for. Two trials of one mark never count both."""
-REFERENCE = "reference"
-WORKER = "worker"
-COUNTED = (TrialState.RUNNING, TrialState.WAITING, TrialState.COMPLETE, TrialState.PRUNED)
 
 
 @dataclass(frozen=True)
@@ -138,82 +123,3 @@ def _places(study: StudyFile, folds: Folds) -> Iterator[Place]:
 def _nested(repeat: int, fold: int, parts: Sequence[Sequence[str]]) -> Place:
     splits = tuple(inner_splits(parts))
     return repeat, fold, splits, tuple((repeat, fold, inner) for inner in range(len(splits)))
-
-
-class Searching:
-    """A target and its Optuna study, created or joined."""
-
-    def __init__(self, target: Target, name: str, storage: BaseStorage, cohort_digest: str) -> None:
-        self.target = target
-        self.budget = target.search.trials
-        optuna_name = f"{name}/{target.name}"
-        self.study = optuna.create_study(
-            storage=storage,
-            study_name=optuna_name,
-            direction="maximize",
-            load_if_exists=True,
-            sampler=NumberedTPE(target.search.seed, target.name, self.budget),
-            pruner=pruner(target.search),
-        )
-        mine = target.digest(cohort_digest)
-        theirs = self.study.user_attrs.get(DIGEST)
-        if theirs is None:
-            self.study.set_user_attr(DIGEST, mine)
-        elif theirs != mine:
-            raise StudyError(
-                f"the storage holds another search of the name {optuna_name} (other cohort, settings, space or folds);"
-                " use another --name, another --storage, or delete it there"
-            )
-        if not any(trial.user_attrs.get(MARK) == REFERENCE for trial in self.counted()):
-            values = reference(target.study, target.arm, target.holes)
-            self.study.enqueue_trial(values, user_attrs={MARK: REFERENCE})
-
-    def counted(self) -> list[FrozenTrial]:
-        """Return the trials that count, by number: running, waiting and finished ones, no lost ones, of each mark the first."""
-        found: list[FrozenTrial] = []
-        marks = set()
-        for trial in sorted(self.study.get_trials(deepcopy=False, states=COUNTED), key=lambda trial: trial.number):
-            mark = trial.user_attrs.get(MARK)
-            if mark is None or mark not in marks:
-                found.append(trial)
-                marks.add(mark)
-        return found
-
-    def finished(self) -> list[FrozenTrial]:
-        """Return the trials that have ended, by number."""
-        return [trial for trial in self.counted()[: self.budget] if trial.state.is_finished()]
-
-    @property
-    def done(self) -> bool:
-        """Whether the budget is used up."""
-        return len(self.finished()) >= self.budget
-
-    def ask(self, worker: str) -> optuna.Trial | None:
-        """Return a trial for this process, or None when all are taken.
-
-        Two processes may ask at once: the storage numbers their trials, and the surplus one gives its back.
-        """
-        if sum(trial.state != TrialState.WAITING for trial in self.counted()) >= self.budget:
-            return None
-        trial = self.study.ask()
-        trial.set_user_attr(WORKER, worker)
-        if trial.number not in {other.number for other in self.counted()[: self.budget]}:
-            self.study.tell(trial, state=TrialState.FAIL)
-            return None
-        return trial
-
-    def give_up(self, trial: FrozenTrial) -> bool:
-        """Mark a lost trial as failed and have it made again with the same values; False if somebody else already has."""
-        try:
-            self.study.tell(trial.number, state=TrialState.FAIL)
-        except (ValueError, UpdateFinishedTrialError):  # it has ended meanwhile
-            return False
-        values = trial.system_attrs.get("fixed_params", trial.params)
-        if values:
-            mark = trial.user_attrs.get(MARK, f"instead of {trial.number}")
-            self.study.enqueue_trial(values, user_attrs={MARK: mark})
-        return True
-
-    def running(self) -> list[FrozenTrial]:
-        """Return the trials somebody is at work on."""
-        return [trial for trial in self.counted() if trial.state == TrialState.RUNNING]

@@ -1,4 +1,4 @@
-"""Which trial wins, and what is written of a search: the table of trials, the winners, the files for new data."""
+"""Winners of a search, its table of trials, and the file with its settings for new data."""
 
 import json
 import statistics
@@ -15,10 +15,11 @@ from mmbc.errors import StudyError
 from study.design.search_results import PARAMETER, TRIAL_COLUMNS, Chosen, Searched
 from study.design.study_file import StudyFile, Tuned
 from study.tuning.importance import importances
-from study.tuning.targets import MARK, REFERENCE, WORKER, Searching, Target
+from study.tuning.target_study import MARK, REFERENCE, WORKER, TargetStudy
+from study.tuning.targets import Target
 
 
-def winner(trials: Sequence[FrozenTrial], rule: str) -> FrozenTrial:
+def best_trial(trials: Sequence[FrozenTrial], rule: str) -> FrozenTrial:
     """Return the completed trial with the best mean; ties go to fewer trainable parameters, then to the earlier trial.
 
     With the rule `one-se` the cheapest trial within one standard error of the best mean wins (of equally cheap ones the
@@ -49,15 +50,15 @@ def _cost(trial: FrozenTrial) -> tuple[int, int]:
     return int(trial.user_attrs["n_trainable"]), trial.number
 
 
-def chosen(searching: Searching) -> Chosen:
+def choose_winner(target_study: TargetStudy) -> Chosen:
     """Return the winner of a finished search.
 
     Raises:
         StudyError: none of its trials has completed.
     """
-    target = searching.target
+    target = target_study.target
     try:
-        trial = winner(searching.finished(), target.search.select)
+        trial = best_trial(target_study.finished_trials(), target.search.select)
     except ValueError:
         raise StudyError(
             f"{target.name}: none of its {target.search.trials} trials has completed, all were pruned or diverged;"
@@ -77,36 +78,36 @@ def chosen(searching: Searching) -> Chosen:
         n_trainable=int(trial.user_attrs["n_trainable"]),
         epochs=max(1, round(statistics.median(best_epochs))) if target.search.mode == "nested" else None,
         default=trial.user_attrs.get(MARK) == REFERENCE,
-        set=decoded(target, trial.params),
+        set=decode(target, trial.params),
     )
 
 
-def decoded(target: Target, params: Mapping[str, Any]) -> dict[str, Any]:
+def decode(target: Target, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return a trial's parameters as the configuration takes them."""
     return {hole.key: hole.decoded(params[hole.key]) for hole in target.holes if hole.key in params}
 
 
-def searched(searches: Sequence[Searching], *, finished: bool) -> Searched:
+def search_results(target_studies: Sequence[TargetStudy], *, finished: bool) -> Searched:
     """Return what there is to report of a search; importances, which take a while, when it is finished."""
-    rows = [row for searching in searches for row in _rows(searching)]
-    keys = dict.fromkeys(hole.key for searching in searches for hole in searching.target.holes)
+    rows = [row for one in target_studies for row in _rows(one)]
+    keys = dict.fromkeys(hole.key for one in target_studies for hole in one.target.holes)
     trials = pd.DataFrame(rows, columns=[*TRIAL_COLUMNS, *(PARAMETER + key for key in keys)])
     important = [
         {"arm": one.target.arm, "repeat": one.target.repeat, "fold": one.target.fold, "key": key, "importance": share}
-        for one in searches
+        for one in target_studies
         if finished
         for key, share in importances(one.study).items()
     ]
     return Searched(
         trials=trials.sort_values(["arm", "repeat", "fold", "order"], kind="stable", ignore_index=True),
-        chosen=tuple(chosen(one) for one in searches if one.done),
+        chosen=tuple(choose_winner(one) for one in target_studies if one.is_done),
         importances=pd.DataFrame(important, columns=["arm", "repeat", "fold", "key", "importance"]),
     )
 
 
-def _rows(searching: Searching) -> list[dict[str, Any]]:
-    target, rows = searching.target, []
-    for order, trial in enumerate(searching.finished()):
+def _rows(target_study: TargetStudy) -> list[dict[str, Any]]:
+    target, rows = target_study.target, []
+    for order, trial in enumerate(target_study.finished_trials()):
         facts = trial.user_attrs
         complete = trial.state == TrialState.COMPLETE
         state = "complete" if complete else "diverged" if facts.get("diverged") else "pruned"
@@ -129,7 +130,7 @@ def _rows(searching: Searching) -> list[dict[str, Any]]:
                 "wave_seconds": facts["wave_seconds"],
                 "worker": facts[WORKER].rpartition(":")[2],
                 "default": facts.get(MARK) == REFERENCE,
-                **{PARAMETER + key: _plain(value) for key, value in decoded(target, trial.params).items()},
+                **{PARAMETER + key: _plain(value) for key, value in decode(target, trial.params).items()},
             }
         )
     return rows

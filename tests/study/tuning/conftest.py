@@ -8,7 +8,7 @@ from study.checks.study_start import start_findings
 from study.design.study_file import Search
 from study.records.progress import Observer
 from study.training.preparation import prepare
-from study.tuning import driver
+from study.tuning.search import SearchWork, run_search
 
 SPACE = {
     "model.dropout": {"range": [0.3, 0.7]},
@@ -36,13 +36,13 @@ class TinySearch:
         request = self.request(name, **options)
         planned = prepare(request, Observer())
         self.said = []
-        way = driver.SearchWork(storage, wave)
-        return planned, driver.search(
+        work = SearchWork(storage, wave)
+        return planned, run_search(
             planned,
             request,
-            way,
+            work,
             observer=Observer(),
-            said=self.said.append,
+            say=self.said.append,
             command=["test"],
             findings=start_findings(planned, request, Observer()),
         )

@@ -21,7 +21,8 @@ from optuna.trial import TrialState, create_trial
 
 from mmbc.errors import StudyError
 from study.tuning import dashboard, dashboard_figures
-from study.tuning.dashboard import attach_roc, decorate, describe, note, serve, server
+from study.tuning.dashboard import attach_roc, describe, draw_figures, serve, server
+from study.tuning.dashboard_notes import note
 from study.tuning.importance import importances
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -133,7 +134,7 @@ def test_several_processes_describe_and_draw_at_once(storage, tmp_path):
     def worker(_):
         mine = optuna.load_study(storage=storage, study_name=study.study_name)
         describe(mine, text, METRIC)
-        decorate(mine)
+        draw_figures(mine)
         attach_roc(mine, mine.best_trial, b"png", tmp_path / "artifacts")
 
     with ThreadPoolExecutor(4) as pool:
@@ -199,7 +200,7 @@ def test_what_can_be_drawn_is_drawn_in_every_state(case, study):
     trials, expected = ODD[case]
     study.add_trials(trials)
     study.ask()  # runs: does not count
-    decorate(study)
+    draw_figures(study)
     found = figures(study)
     assert set(found) == expected
     assert all("<b>" in figure["layout"]["title"]["text"] for figure in found.values())
@@ -214,11 +215,11 @@ def test_figures_are_overwritten_and_only_when_trials_have_finished(study, monke
         lambda *args, graph_object_id: saved.append(graph_object_id) or save(*args, graph_object_id=graph_object_id),
     )
     study.add_trials(many())
-    decorate(study)
-    decorate(study)
+    draw_figures(study)
+    draw_figures(study)
     assert saved == list(dashboard_figures.ORDER)
     study.add_trial(trial(12, 0.9))
-    decorate(study)
+    draw_figures(study)
     assert saved == [*dashboard_figures.ORDER, *dashboard_figures.ORDER]
     assert list(figures(study)["history"]["data"][-1]["x"]) == [12]
 
@@ -232,7 +233,7 @@ def test_the_history_by_hand(study):
             for i, (value, state) in enumerate(zip([0.6, 0.9, None, 0.5, 0.7], states, strict=True))
         ]
     )
-    decorate(study)
+    draw_figures(study)
     found = figures(study)["history"]
     lines = {trace["name"]: list(zip(trace["x"], trace["y"], strict=True)) for trace in found["data"]}
     assert lines == {
@@ -327,7 +328,7 @@ def running(storage, tmp_path):
         describe(study, note(**TEXT, optimistic=False), METRIC)
         study.add_trials(many())
     first = optuna.load_study(storage=storage, study_name="demo/concat/fold-0")
-    decorate(first)
+    draw_figures(first)
     attach_roc(first, first.best_trial, b"\x89PNG roc", tmp_path / "artifacts")
     with server(storage, tmp_path / "artifacts", port=0) as found:
         thread = threading.Thread(target=found.serve_forever)

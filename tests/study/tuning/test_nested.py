@@ -1,4 +1,4 @@
-"""Nested and flat searches: nothing of the held-out part counts, budgets are equal, winners are refitted and tested once."""
+"""Nested and flat searches: nothing held out counts, budgets are equal, winners are refitted and tested once."""
 
 import dataclasses
 import hashlib
@@ -25,9 +25,10 @@ from study.records.progress import Observer
 from study.records.search_archive import read_searched
 from study.records.stored_study import load_study
 from study.training.preparation import prepare, workspace_of
-from study.tuning import driver
+from study.tuning.search import SearchWork, run_search
+from study.tuning.search_loop import SearchLoop
 from study.tuning.targets import targets_of
-from study.tuning.waves import Loop, ask, search_workspace, train
+from study.tuning.waves import plan_trial, search_workspace, train_wave
 
 TIMES = ["seconds", "wave", "wave_seconds", "worker"]
 
@@ -107,14 +108,8 @@ def corrupted(planned, patients):
 
 
 def run_planned(searching, planned, request):
-    return driver.search(
-        planned,
-        request,
-        driver.SearchWork(wave=2),
-        observer=Observer(),
-        said=lambda text: None,
-        command=["test"],
-        findings=[],
+    return run_search(
+        planned, request, SearchWork(wave=2), observer=Observer(), say=lambda text: None, command=["test"], findings=[]
     )
 
 
@@ -153,7 +148,7 @@ def test_in_flat_mode_the_reference_is_worth_what_cv_finds_in_validation(searchi
     workspace = search_workspace(workspace_of(planned, searching.request("flat-objective", sets=sets, mode="flat")))
     for target in targets_of(planned):
         trial = optuna.trial.FixedTrial(reference(target.study, target.arm, target.holes))
-        (result,) = train([ask(target, trial, 0)], workspace)
+        (result,) = train_wave([plan_trial(target, trial, 0)], workspace)
         values = []
         for cell in finished_study.cells:
             if cell.arm == target.arm:
@@ -215,13 +210,13 @@ class StopError(Exception):
 def test_a_search_stopped_between_waves_continues_to_the_same_trials(searching, monkeypatch):
     _, whole = searching.run("unbroken", arms="tabular", trials=5)
 
-    def stop(self, original=Loop.ask):
+    def stop(self, original=SearchLoop.ask):
         if self.n_waves == 1:
             raise StopError
         return original(self)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Loop, "ask", stop)
+        patched.setattr(SearchLoop, "ask", stop)
         with pytest.raises(StopError):
             searching.run("broken", arms="tabular", trials=5)
     _, found = searching.run("broken", arms="tabular", trials=5)

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from study.records.search_archive import read_searched
 from study.tuning.storage import close_storage, open_storage
-from study.tuning.targets import MARK
+from study.tuning.target_study import MARK
 
 ROOT = Path(__file__).resolve().parents[3]
 

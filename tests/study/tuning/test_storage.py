@@ -8,11 +8,12 @@ import pytest
 from optuna.trial import TrialState
 
 from mmbc.errors import ConfigError, StudyError
-from study.tuning import workers
+from study.tuning import heartbeat
+from study.tuning.heartbeat import Heartbeat
 from study.tuning.sampling import NumberedTPE
-from study.tuning.storage import open_storage, shown
-from study.tuning.targets import MARK, Searching, targets_of
-from study.tuning.workers import Worker
+from study.tuning.storage import hide_password, open_storage
+from study.tuning.target_study import MARK, TargetStudy
+from study.tuning.targets import targets_of
 
 
 @pytest.fixture(params=["sqlite", "journal"])
@@ -36,7 +37,7 @@ def test_an_address_that_cannot_be_used_is_refused_without_its_password(url, kin
     with pytest.raises(kind, match=text) as caught:
         open_storage(url, tmp_path)
     assert "secret" not in str(caught.value)
-    assert "secret" not in shown(url)
+    assert "secret" not in hide_password(url)
 
 
 def test_a_driver_that_is_missing_is_named(tmp_path, monkeypatch):
@@ -47,7 +48,7 @@ def test_a_driver_that_is_missing_is_named(tmp_path, monkeypatch):
 
 def one_search(searching, storage, trials=4):
     planned = searching.plan("shared-storage", arms="tabular", trials=trials)
-    return Searching(targets_of(planned)[0], "shared-storage", storage, planned.cohort.digest)
+    return TargetStudy(targets_of(planned)[0], "shared-storage", storage, planned.cohort.digest)
 
 
 def test_no_budget_is_exceeded_however_many_ask(searching, storage):
@@ -55,7 +56,7 @@ def test_no_budget_is_exceeded_however_many_ask(searching, storage):
     asked = [who.ask(name) for _ in range(4) for who, name in ((first, "a"), (second, "b"))]
     taken = [trial.number for trial in asked if trial is not None]
     assert sorted(taken) == [0, 1, 2, 3]
-    assert [trial.user_attrs.get(MARK) for trial in first.counted()] == ["reference", None, None, None]
+    assert [trial.user_attrs.get(MARK) for trial in first.counted_trials()] == ["reference", None, None, None]
 
 
 def test_a_lost_trial_is_made_again_once_with_the_same_values(searching, storage):
@@ -65,20 +66,20 @@ def test_a_lost_trial_is_made_again_once_with_the_same_values(searching, storage
         trial = first.ask("a")
         trial.suggest_float("model.dropout", 0.3, 0.7)
         values[trial.number] = trial.params
-    lost = first.running()[0]
+    lost = first.running_trials()[0]
     assert first.give_up(lost) and not second.give_up(lost), "whoever comes second is told so"
     again = second.ask("b")
     assert again.number > 3
     assert again.suggest_float("model.dropout", 0.3, 0.7) == values[0]["model.dropout"]
     assert second.ask("b") is None
-    assert len(first.counted()) == 4 and first.study.get_trials()[0].state == TrialState.FAIL
+    assert len(first.counted_trials()) == 4 and first.study.get_trials()[0].state == TrialState.FAIL
 
 
 def test_another_search_of_the_same_name_is_refused(searching, storage):
     one_search(searching, storage)
     planned = searching.plan("shared-storage", arms="tabular", inner_folds=3)
     with pytest.raises(StudyError, match="another search of the name shared-storage/tabular/fold-0"):
-        Searching(targets_of(planned)[0], "shared-storage", storage, planned.cohort.digest)
+        TargetStudy(targets_of(planned)[0], "shared-storage", storage, planned.cohort.digest)
 
 
 def test_draws_depend_on_the_trial_alone():
@@ -104,7 +105,7 @@ def test_draws_depend_on_the_trial_alone():
 def test_a_process_that_has_ended_is_dead_at_once_and_a_silent_one_after_a_while(storage, monkeypatch):
     study = optuna.create_study(storage=storage)
     anchor = storage.get_study_id_from_name(study.study_name)
-    with Worker(storage, anchor, beat=0.05, grace=0.3) as me:
+    with Heartbeat(storage, anchor, beat=0.05, grace=0.3) as me:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         name = me.name.replace(f":{me.name.split(':')[1]}:", f":{child.pid}:")
         assert not me.is_dead(me.name) and not me.is_dead(name)
@@ -112,12 +113,12 @@ def test_a_process_that_has_ended_is_dead_at_once_and_a_silent_one_after_a_while
         child.wait()
         assert me.is_dead(name), "its number is gone from this machine"
         elsewhere = "other-machine:1:abc"
-        storage.set_study_system_attr(anchor, workers.PREFIX + elsewhere, 1)
+        storage.set_study_system_attr(anchor, heartbeat.PREFIX + elsewhere, 1)
         now = [0.0]
-        monkeypatch.setattr("study.tuning.workers.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("study.tuning.heartbeat.time.monotonic", lambda: now[0])
         assert not me.is_dead(elsewhere)
         now[0] = 0.25
-        storage.set_study_system_attr(anchor, workers.PREFIX + elsewhere, 2)
+        storage.set_study_system_attr(anchor, heartbeat.PREFIX + elsewhere, 2)
         assert not me.is_dead(elsewhere), "it has moved"
         now[0] = 0.5
         assert not me.is_dead(elsewhere)

@@ -14,11 +14,11 @@ from study.design.study_file import Protocol
 from study.evaluation.units import UnitScores, unit_auc
 from study.training.memory import Memory
 from study.training.preparation import workspace_of
-from study.tuning import driver
+from study.tuning.forecast import trials_together
 from study.tuning.refit import winner_cells
 from study.tuning.targets import targets_of
-from study.tuning.waves import ask, search_workspace, train
-from study.tuning.winners import winner
+from study.tuning.waves import plan_trial, search_workspace, train_wave
+from study.tuning.winners import best_trial
 
 
 @pytest.mark.parametrize("unit", ["patient", "breast"])
@@ -64,7 +64,7 @@ def place(searching):
 
 def asked(target, number, until=None, **values):
     chosen = reference(target.study, target.arm, target.holes) | values
-    return ask(target, Told(chosen, until), number)
+    return plan_trial(target, Told(chosen, until), number)
 
 
 def records(asked, workspace):
@@ -74,7 +74,7 @@ def records(asked, workspace):
 def test_a_trial_is_pruned_on_its_mean_over_the_folds(place):
     targets, workspace = place
     kept, pruned = asked(targets[1], 0), asked(targets[1], 1, until=2)
-    results = train([kept, pruned], workspace)
+    results = train_wave([kept, pruned], workspace)
     assert [result.state for result in results] == ["complete", "pruned"]
     assert [step for step, _ in kept.trial.told] == [1, 2, 3, 4]
     assert [step for step, _ in pruned.trial.told] == [1, 2], "no epoch after the one it was given up in"
@@ -89,14 +89,14 @@ def test_lockstep_and_one_fit_after_the_other_find_the_same(place):
     targets, workspace = place
     wave = [asked(target, 2, **{"model.dropout": 0.4}) for target in targets]
     alone = dataclasses.replace(workspace, folder=workspace.folder.with_name("alone"))
-    for one, other in zip(train(wave, workspace), train(wave, alone, executor="sequential"), strict=True):
+    for one, other in zip(train_wave(wave, workspace), train_wave(wave, alone, executor="sequential"), strict=True):
         assert dataclasses.replace(one, seconds=0) == dataclasses.replace(other, seconds=0)
 
 
 def test_fits_that_do_not_fit_into_memory_together_are_not_pruned_but_count(place):
     targets, workspace = place
     one = asked(targets[1], 3, until=1)
-    (result,) = train([one], workspace, max_live_fits=1)
+    (result,) = train_wave([one], workspace, max_live_fits=1)
     assert result.state == "complete" and one.trial.told == []
 
 
@@ -107,7 +107,7 @@ def test_a_trial_that_diverges_is_spared_and_takes_no_other_with_it(place):
     config = wild.config.model_copy(update={"train": wild.config.train.model_copy(update={"head_lr": 1e30})})
     wild = dataclasses.replace(wild, config=config, cells=tuple(target.cells(4, config)))
     calm = asked(target, 5)
-    results = train([wild, calm], workspace)
+    results = train_wave([wild, calm], workspace)
     assert [result.state for result in results] == ["diverged", "complete"]
     assert np.isnan(results[0].value) and results[0].scores == ()
 
@@ -123,36 +123,35 @@ def finished(values, costs, scores=((0.5, 0.6),)):
 
 
 def test_the_best_mean_wins_and_ties_go_to_the_cheaper_model():
-    assert winner(finished([0.6, 0.8, 0.8, None], [9, 5, 3, 1]), "best").number == 2
-    assert winner(finished([0.8, 0.8], [3, 3]), "best").number == 0, "then to the earlier one"
+    assert best_trial(finished([0.6, 0.8, 0.8, None], [9, 5, 3, 1]), "best").number == 2
+    assert best_trial(finished([0.8, 0.8], [3, 3]), "best").number == 0, "then to the earlier one"
     # scores .5 and .6: standard deviation .0707, standard error .05
-    assert winner(finished([0.74, 0.76, 0.80], [1, 2, 9]), "one-se").number == 1
-    assert winner(finished([0.76, 0.80, 0.78], [5, 5, 5]), "one-se").number == 1, "of equally cheap ones the best"
+    assert best_trial(finished([0.74, 0.76, 0.80], [1, 2, 9]), "one-se").number == 1
+    assert best_trial(finished([0.76, 0.80, 0.78], [5, 5, 5]), "one-se").number == 1, "of equally cheap ones the best"
     with pytest.raises(ValueError, match="no trial has completed"):
-        winner(finished([None, None], [1, 1]), "best")
+        best_trial(finished([None, None], [1, 1]), "best")
 
 
 def test_a_wave_is_sized_to_memory(searching):
     planned = searching.plan("sized", arms="tabular,concat")
     targets, request = targets_of(planned), searching.request("sized", arms="tabular,concat")
-    way = driver.SearchWork(wave=3)
     n_fits = 3 * len(targets) * 2
     room = Memory(shared=0, per_fit=100, free=100 * 10 * n_fits, n_cells=n_fits)
-    assert driver.trials_together(targets, way, request, [room]) == 3 * len(targets)
+    assert trials_together(targets, 3, request, [room]) == 3 * len(targets)
     tight = Memory(shared=0, per_fit=100, free=int(100 * 7 / 0.8), n_cells=n_fits)
-    assert driver.trials_together(targets, way, request, [room, tight]) == 3, "seven fits are three trials of two"
+    assert trials_together(targets, 3, request, [room, tight]) == 3, "seven fits are three trials of two"
     none = Memory(shared=1000, per_fit=100, free=10, n_cells=n_fits)
-    assert driver.trials_together(targets, way, request, [none]) == 1
+    assert trials_together(targets, 3, request, [none]) == 1
 
 
 def test_the_fits_of_a_winner_are_those_of_its_trial(searching, nested_search):
     planned, found = nested_search
     from study.tuning.storage import close_storage, open_storage
-    from study.tuning.targets import Searching
+    from study.tuning.target_study import TargetStudy
 
     storage = open_storage(None, planned.folder / "search")
     target = targets_of(planned)[1]
-    one = Searching(target, planned.folder.name, storage, planned.cohort.digest)
+    one = TargetStudy(target, planned.folder.name, storage, planned.cohort.digest)
     won = found.winner(target.arm, target.repeat, target.fold)
     for cell in winner_cells(one, won):
         record = read_json(planned.folder / "search" / "cells" / cell.name / "record.json")

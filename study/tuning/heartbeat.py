@@ -1,4 +1,4 @@
-"""Who is at work on a search, and who is dead: every process counts up a number of its own in the storage while it lives.
+"""Signs of life of the processes that share a search: each counts up a number of its own in the storage while it lives.
 
 Optuna's own heartbeat works with `Study.optimize` on databases alone; a search asks for waves, on any storage. No clock
 of one machine is compared with another's: a process is given up when its number has not moved for a while as seen from
@@ -22,8 +22,8 @@ GRACE = 90.0
 PREFIX = "mmbc:worker:"
 
 
-class Worker:
-    """This process among those that share a search; use it as a context manager around the work.
+class Heartbeat:
+    """The sign of life of this process, and how it sees those of others; use it as a context manager around the work.
 
     Args:
         storage: the search's.
@@ -63,13 +63,11 @@ class Worker:
         while not self._stopping.wait(self._beat):
             try:
                 self._tick()
-            except (
-                Exception
-            ):  # a storage that cannot be reached for a moment; the work itself will tell if it stays away
+            except Exception:  # a storage that cannot be reached for a moment; the work tells if it stays away
                 continue
 
     def is_dead(self, name: str | None) -> bool:
-        """Whether another process has ended without finishing its trials; an unnamed one died before it could say its name."""
+        """Whether another process has ended before its trials; one without a name died before it had one."""
         if name == self.name:
             return False
         machine, _, rest = (name or "").partition(":")
@@ -85,7 +83,7 @@ class Worker:
 
 
 def _machine() -> str:
-    """Return a name of this machine (since its start, and of this container) in which process numbers mean something."""
+    """Return a name of this machine, since its start, or of this container: process numbers mean something in it."""
     parts = [platform.node()]
     for fact in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         path = Path(fact)
