@@ -22,7 +22,8 @@ class CrossValidate(CrossValidationOptions, Command):
         """Plan, train what is not finished, and write the report."""
         from study.checks.study_start import start_findings
         from study.checks.user_checks import checks_of
-        from study.cohort.description import describe, write_description
+        from study.cohort.description import write_description
+        from study.cohort.inspection import describe
         from study.console import plan_screen, requests
         from study.console.json_output import write_facts
         from study.console.live_view import View

@@ -1,0 +1,123 @@
+"""Inspection of a cohort: read as a study would read it, and what would stop a run is collected."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import pandas as pd
+
+from mmbc.data.account import Account, check_copies, check_files, judge
+from mmbc.data.cohort import used_rows
+from mmbc.data.listing import Listing, choose_features, labels_need_pixels
+from mmbc.data.tables import target_leakage
+from mmbc.errors import MmbcError
+from study.cohort import summaries
+from study.cohort.description import Description
+from study.cohort.loading import list_images, open_images
+from study.design import partition
+from study.design.request import Request
+from study.records.progress import Observer
+
+T = TypeVar("T")
+
+
+def describe(request: Request, observer: Observer) -> Description:
+    """Read a cohort as a study would and collect what would stop it, instead of stopping.
+
+    Raises:
+        CohortError: the list itself cannot be read.
+    """
+    study, source = request.study, request.source
+    needs_images = any(study.arm_config(arm).uses_images for arm in study.arms)
+    listing = list_images(
+        source,
+        study.data,
+        needs_images=needs_images,
+        cache=request.cache,
+        aside=partition.columns_used(study.protocol),
+        tolerance=request.tolerance,
+        observer=observer,
+    )
+    place = str(source.path) if source.path is not None else "built in"
+    description = Description(
+        listing.name, source.kind, place, listing.notice, study.unit, left_out=listing.left_out, notes=[*listing.notes]
+    )
+    listing = _attempt(description, lambda: choose_features(listing, study.data)) or listing
+    account = _account(description, request, listing, needs_images, observer)
+    if account is None:
+        description.classes = summaries.listed_classes(listing)
+        description.features = summaries.listed_features(listing)
+        return description
+    _attempt(description, lambda: check_copies(account))
+    _summarise(description, listing, account)
+    _judge_further(description, request, listing, account)
+    return description
+
+
+def _attempt(description: Description, step: Callable[[], T]) -> T | None:
+    """Do a step; what would stop a run becomes a problem of the description."""
+    try:
+        return step()
+    except MmbcError as error:
+        if str(error) not in description.problems:
+            description.problems.append(str(error))
+        return None
+
+
+def _account(
+    description: Description, request: Request, listing: Listing, needs_images: bool, observer: Observer
+) -> Account | None:
+    """Open the files if they are needed and judge every row; None where labels or files forbid it."""
+    data, facts = request.study.data, None
+    if needs_images or labels_need_pixels(listing, data):
+        facts = _attempt(description, lambda: open_images(listing, data, cache=request.cache, observer=observer))
+        if facts is None:
+            return None
+        description.images = summaries.file_sizes(facts)
+    return _attempt(description, lambda: judge(listing, data, facts))
+
+
+def _summarise(description: Description, listing: Listing, account: Account) -> None:
+    """Count what is there and what can be used."""
+    used = used_rows(listing, account)
+    description.notes = [*account.notes, *summaries.column_questions(used, listing.features)]
+    description.classes = summaries.classes(account)
+    description.totals = summaries.totals(used, description.unit)
+    description.views = summaries.views(used)
+    description.sites = summaries.sites(used)
+    description.features = summaries.feature_table(used, listing.features, description.unit)
+    description.excluded = summaries.exclusions(account)
+
+
+def _judge_further(description: Description, request: Request, listing: Listing, account: Account) -> None:
+    """Try everything else that could stop a run."""
+    tolerance, study = request.tolerance, request.study
+    missing, unreadable = tolerance.allow_missing_images, tolerance.max_unreadable
+    _attempt(description, lambda: check_files(account, allow_missing=missing, max_unreadable=unreadable))
+    used = used_rows(listing, account)
+    if used["label"].nunique() < 2:
+        description.problems.append("The images that can be used have one class only.")
+        return
+    features, unit, allowed = listing.features, description.unit, tolerance.allow_leaky
+    notes = _attempt(description, lambda: target_leakage.check(used, features, unit, allowed, listing.name))
+    description.notes += notes or []
+    if request.folds_file is not None:
+        return
+
+    def split() -> pd.DataFrame:
+        folds = partition.make(used, study.protocol)
+        folds.check(used, study.protocol)
+        description.notes += folds.warnings(used)
+        return folds.table(used)
+
+    table = _attempt(description, split)
+    if table is not None:
+        tests = table[(table["part"] == "test") & (table["repeat"] == 0)]
+        names = [name or f"fold {fold}" for name, fold in zip(tests["name"], tests["fold"], strict=True)]
+        description.folds = pd.DataFrame(
+            {
+                "test part": names,
+                "patients": tests["n_patients"],
+                "positive": tests["n_positive"],
+                "images": tests["n_images"],
+            }
+        )

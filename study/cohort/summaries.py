@@ -1,0 +1,193 @@
+"""Summary tables of a cohort's rows, clinical columns and image files, as text to be looked at."""
+
+import numpy as np
+import pandas as pd
+
+from mmbc.data.account import Account
+from mmbc.data.listing import Listing
+from mmbc.data.tables import target_leakage
+from mmbc.data.tables.columns import Feature, find_unknown_codes
+from mmbc.errors import some
+
+SHOWN_VALUES, SHOWN_SIZES, SHOWN_SITES = 6, 3, 12
+COPY = "pixel-identical to another image of the patient"
+
+
+def listed_classes(listing: Listing) -> pd.DataFrame:
+    """Count listed images and patients by class."""
+    counts = listing.images.groupby("status").agg(images=("image_id", "size"), patients=("patient_id", "nunique"))
+    return counts.reset_index()
+
+
+def listed_features(listing: Listing) -> pd.DataFrame:
+    """Sum up the clinical columns of listed patients, where the labels are not known yet."""
+    patients = listing.images.groupby("patient_id")[[feature.name for feature in listing.features]].first()
+    rows = [
+        {
+            "column": feature.name,
+            "kind": feature.kind,
+            "values": _values(patients[feature.name], feature),
+            "missing": _percent(patients[feature.name].isna().mean()),
+        }
+        for feature in listing.features
+    ]
+    return pd.DataFrame(rows)
+
+
+def classes(account: Account) -> pd.DataFrame:
+    """Count images (patients) by class: listed, and those that can be used."""
+    rows = account.rows.assign(label=account.label, used=account.used)
+    return pd.DataFrame(
+        [
+            {
+                "class": status,
+                "label": _label_word(group["label"]),
+                "listed": _counted(group),
+                "can be used": _counted(group[group["used"]]),
+            }
+            for status, group in rows.groupby("status", sort=True)
+        ]
+    )
+
+
+def _label_word(label: pd.Series) -> str:
+    words = {1: "positive", 0: "negative"}
+    return " and ".join(words.get(value, "not compared") for value in sorted(label.dropna().unique())) or "not compared"
+
+
+def _counted(rows: pd.DataFrame) -> str:
+    return f"{len(rows)} ({rows['patient_id'].nunique()})"
+
+
+def totals(used: pd.DataFrame, unit: str) -> dict[str, int]:
+    """Count images, patients, cases, breasts, units of analysis and positive units that can be used."""
+    units = used.groupby(["patient_id", "case_id", "breast"] if unit == "breast" else "patient_id", dropna=False)
+    label = units["label"].max()
+    return {
+        "images": len(used),
+        "patients": int(used["patient_id"].nunique()),
+        "cases": int(used["case_id"].nunique()),
+        "breasts": len(used.drop_duplicates(["patient_id", "case_id", "breast"])),
+        "units": len(label),
+        "positive": int(label.sum()),
+    }
+
+
+def views(used: pd.DataFrame) -> pd.DataFrame:
+    """Count images by breast and view."""
+    known = used.assign(breast=used["breast"].fillna("not known"), view=used["view"].fillna("not known"))
+    return pd.crosstab(known["breast"], known["view"]).rename_axis(columns=None).reset_index()
+
+
+def sites(used: pd.DataFrame) -> pd.DataFrame:
+    """Count patients by site and status; sites are many in some cohorts, so the largest are shown."""
+    if used["site"].nunique() < 2:
+        return pd.DataFrame()
+    patients = used.drop_duplicates(["patient_id", "site", "status"])
+    table = pd.crosstab(patients["site"], patients["status"])
+    largest = table.loc[table.sum(axis=1).sort_values(ascending=False).index[:SHOWN_SITES]].sort_index()
+    return largest.rename_axis(columns=None).reset_index()
+
+
+def exclusions(account: Account) -> pd.DataFrame:
+    """Count images and patients that cannot be used by step and reason."""
+    left_out = account.rows.assign(step=account.step, reason=account.reason)[~account.used]
+    reasons = left_out["reason"].where(left_out["step"] != "duplicate", COPY)
+    grouped = left_out.assign(reason=reasons).groupby(["step", "reason"], sort=False)
+    return grouped.agg(images=("image_id", "size"), patients=("patient_id", "nunique")).reset_index()
+
+
+def patient_values(used: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataFrame:
+    """Return label and clinical columns by patient: the patient's first known value of each."""
+    names = [feature.name for feature in features]
+    return used.groupby("patient_id")[["label", *names]].agg({"label": "max"} | dict.fromkeys(names, "first"))
+
+
+def feature_table(used: pd.DataFrame, features: tuple[Feature, ...], unit: str) -> pd.DataFrame:
+    """Sum up each clinical column over patients: values, share missing, AUC alone."""
+    patients = patient_values(used, features)
+    areas = target_leakage.separation(used, features, unit)
+    rows = []
+    for feature in features:
+        values = patients[feature.name]
+        missing = values.isna().groupby(patients["label"]).mean()
+        rows.append(
+            {
+                "column": feature.name,
+                "kind": feature.kind,
+                "values": _values(values, feature),
+                "missing": _percent(values.isna().mean()),
+                "in positives": _percent(missing.get(1, np.nan)),
+                "in negatives": _percent(missing.get(0, np.nan)),
+                "AUC alone": f"{areas[feature.name]:.2f}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def column_questions(used: pd.DataFrame, features: tuple[Feature, ...]) -> list[str]:
+    """Return questions about clinical columns that the user alone can answer."""
+    patients = patient_values(used, features)
+    return [question for feature in features for question in _questions(patients[feature.name], feature)]
+
+
+def _questions(values: pd.Series, feature: Feature) -> list[str]:
+    known = values.dropna()
+    if known.empty:
+        return []
+    if feature.kind == "categorical":
+        words = known.astype(str).drop_duplicates()
+        folded = words.str.casefold()
+        twins = sorted(words[folded.duplicated(keep=False)])
+        return (
+            [f"{feature.name}: {some(twins)} differ in upper and lower case alone; are they the same?"] if twins else []
+        )
+    codes = find_unknown_codes(feature.name, values, feature.kind, feature.order)
+    return [
+        f"{feature.name}: is {code:g} a code for 'not known'? Then say --set 'data.missing_values=[\"{code:g}\"]'."
+        for code in codes
+    ]
+
+
+def _percent(share: float) -> str:
+    return "" if np.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _values(values: pd.Series, feature: Feature) -> str:
+    """Return `median 57 (27 to 89)` or `yes 12 %, no 88 %`."""
+    known = values.dropna()
+    if known.empty:
+        return "none known"
+    if feature.kind == "numeric":
+        return f"median {known.median():g} ({known.min():g} to {known.max():g})"
+    shares = known.value_counts(normalize=True)
+    order = [value for value in feature.order if value in shares.index] or sorted(shares.index)
+    if feature.kind == "categorical":
+        order = list(shares.index)
+    shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in order[:SHOWN_VALUES]]
+    texts = [f"{word} {100 * shares[value]:.0f} %" for word, value in zip(shown, order, strict=False)]
+    more = len(order) - SHOWN_VALUES
+    return ", ".join(texts) + (f" and {more} more" if more > 0 else "")
+
+
+def file_sizes(facts: pd.DataFrame) -> pd.DataFrame:
+    """Count readable files by size and mode."""
+    readable = facts[facts["error"] == ""]
+    if readable.empty:
+        return pd.DataFrame()
+    counts = readable.groupby(["mode", "width", "height"]).size().reset_index(name="n")
+    rows = [_size_row(str(mode), sizes) for mode, sizes in counts.groupby("mode")]
+    outlined, constant = int((readable["n_outline_pixels"] > 0).sum()), int(readable["constant"].sum())
+    rows += [("with outlines in the pixels", "", outlined)] if outlined else []
+    rows += [("of one grey value throughout", "", constant)] if constant else []
+    return pd.DataFrame(rows, columns=["width x height", "mode", "images"])
+
+
+def _size_row(mode: str, sizes: pd.DataFrame) -> tuple[str, str, int]:
+    """Return the sizes of one mode: each where they are few, else their range."""
+    if len(sizes) <= SHOWN_SIZES:
+        shown = some(f"{width} x {height}" for width, height in zip(sizes["width"], sizes["height"], strict=True))
+    else:
+        width, height = (f"{sizes[side].min()} to {sizes[side].max()}" for side in ("width", "height"))
+        shown = f"{width} x {height} ({len(sizes)} sizes)"
+    return shown, mode, int(sizes["n"].sum())
