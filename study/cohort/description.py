@@ -1,4 +1,4 @@
-"""What the program understands of a cohort, before anything is trained: the first thing to look at."""
+"""Description of a cohort as the program understands it, before anything is trained: the first thing to look at."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -62,7 +62,7 @@ class Cell:
 
     @property
     def key(self) -> dict[str, object]:
-        """What a finished cell must agree with to be taken for this one."""
+        """Facts that a finished cell must agree with to be taken for this one."""
         return {
             "name": self.name,
             "config_digest": self.config_digest,

@@ -1,4 +1,4 @@
-"""What a user asks of a study: the cohort's place, settings, folders, and how the work is done."""
+"""Request of a user: the cohort's place, the settings, folders, and how the work is done."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ CACHE = ".cache"
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What is tolerated in a cohort: missing and unreadable files, patients left out on purpose, telling columns."""
+    """Tolerance of missing and unreadable files and of telling columns; patients left out on purpose."""
 
     allow_missing_images: bool = False
     max_unreadable: int = 0

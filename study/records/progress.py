@@ -1,4 +1,4 @@
-"""What a run reports while it works, in a form that can travel between processes."""
+"""Progress of a run, in a form that can travel between processes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ DIVERGED = "diverged"
 
 @dataclass(frozen=True)
 class FitProgress:
-    """How far a fit has come.
+    """Progress of a fit.
 
     Attributes:
         name: its cell.
@@ -54,7 +54,7 @@ class FitSnapshot:
 
 
 class Observer:
-    """Told about the work; every method does nothing unless overridden."""
+    """Listener to the work; every method does nothing unless overridden."""
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """A step before training has come this far."""

@@ -1,4 +1,4 @@
-"""Train any list of cells: the two loops over one stream of trunk features.
+"""The training of any list of cells: two loops over one stream of trunk features.
 
     sequential:  for fit in fits:                      lockstep:  for epoch in ...:
                    for epoch in ...:                                  for chunk in stream(seed, epoch):  # trunk: once
@@ -94,7 +94,7 @@ def execute(
 
 
 class _LockstepRun:
-    """Some cells that share a stream, from their first epoch to their records."""
+    """The training of some cells that share a stream, from their first epoch to their records."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Deal the cells out over several local processes; each trains its own share and reports back.
+"""Several local processes, each of which trains a share of the cells and reports back.
 
 Threads stay as configured and every cell owns its random state, so the results do not depend on the number of
 processes. On CUDA process i uses GPU i modulo their number.
@@ -33,7 +33,7 @@ class _Message:
 
 
 class _Reporter(Observer):
-    """Sends what it is told to the parent process."""
+    """An observer that passes everything on to the parent process."""
 
     def __init__(self, channel: Any) -> None:
         self.channel = channel

@@ -14,7 +14,7 @@ from study.design.request import CACHE_GIB, CHECKPOINT_EVERY
 
 @dataclass(frozen=True)
 class Workspace:
-    """What cells are trained on and where their records go; it can be sent to another process.
+    """Rows and pixels that cells are trained on, and the place of their records; it can be sent to another process.
 
     Attributes:
         cohort: the rows.

@@ -30,7 +30,7 @@ from study.tuning.importance import importances
 IN_FIGURES = "finished trials in the figures"
 """The attribute of a study that says which state its figures show."""
 PORTS = 100
-"""How many ports after the wished one are tried."""
+"""Number of ports that are tried, from the wished one on."""
 
 
 def describe(study: optuna.Study, note: str, metric: str) -> None:
@@ -72,7 +72,7 @@ ROC = "![ROC curves by fold]"
 
 @dataclass(frozen=True)
 class _NoteHolder:
-    """What the dashboard asks of a trial to write its note; a finished one from Optuna does not know its study."""
+    """A trial as the dashboard needs it for a note; a finished one from Optuna does not know its study."""
 
     study: optuna.Study
     storage: BaseStorage

@@ -33,7 +33,7 @@ PATIENCE = 24 * 3600.0
 
 @dataclass(frozen=True)
 class SearchWork:
-    """How the work is done; none of it is part of what is searched.
+    """Storage, waves and signs of life: how the work is done, none of it part of what is searched.
 
     Attributes:
         storage: address of the storage; None for an SQLite file beside the study.

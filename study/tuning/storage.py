@@ -17,7 +17,7 @@ from mmbc.errors import ConfigError, MmbcError, StudyError
 from study.design.search_results import FOLDER
 
 DATABASE = "trials.db"
-"""Where a search keeps its trials by default, in its own folder."""
+"""Default storage, a file in the folder of the search."""
 JOURNAL = "journal:"
 DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql"}
 """Kind of server, which is also the extra that installs its driver -> the driver used unless the URL names another."""

@@ -38,7 +38,7 @@ class Target:
 
     @property
     def search(self) -> Search:
-        """How the search is made."""
+        """Mode, budget and rules of the search."""
         assert self.study.search is not None
         return self.study.search
 
