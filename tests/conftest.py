@@ -58,11 +58,11 @@ class Tiny:
         carry_out(planned, request, Observer(), command=["test"], findings=findings)
         return planned
 
-    def execute(self, planned, cells=None, checkpoint_every=0, **options):
-        workspace = Workspace(
-            planned.cohort, planned.store, planned.folder, self.folder / CACHE, checkpoint_every=checkpoint_every
-        )
-        execute(planned.cells if cells is None else cells, workspace, **options)
+    def execute(self, planned, cells=None, *, after_epoch=None, observer=None, **options):
+        options = {"checkpoint_every": 0, **options}
+        workspace = Workspace(planned.cohort, planned.store, planned.folder, self.folder / CACHE, **options)
+        cells = planned.cells if cells is None else cells
+        execute(cells, workspace, after_epoch=after_epoch, observer=observer)
 
 
 @pytest.fixture(scope="session")

@@ -103,8 +103,9 @@ def _executor_timing(executor: Executor, task: Task) -> Timing:
     store = _replicated_store(store, task.replicate, task.folder)
     decoding = time.perf_counter() - began
     stopwatch = _Stopwatch()
-    workspace = Workspace(task.cohort, store, task.folder / "study", task.folder, checkpoint_every=0)
-    seconds = execute(task.cells, workspace, executor=executor, observer=stopwatch)
+    place = task.folder / "study"
+    workspace = Workspace(task.cohort, store, place, task.folder, checkpoint_every=0, executor=executor)
+    seconds = execute(task.cells, workspace, observer=stopwatch)
     total = time.perf_counter() - began
     parts = {"decode": decoding, **seconds, "waiting": total - decoding - sum(seconds.values())}
     return Timing(total, decoding + stopwatch.clean, stopwatch.cells, parts)

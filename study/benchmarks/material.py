@@ -12,8 +12,7 @@ from mmbc.data.images.store import open_store
 from mmbc.data.readers import Source
 from mmbc.training.device import resolve
 from study.cohort.loading import Opened, open_cohort
-from study.design.partition import columns_used
-from study.design.request import Tolerance
+from study.design.request import Request, Tolerance
 from study.design.study_file import StudyFile
 from study.records.progress import Observer
 from study.training.workspace import Workspace
@@ -59,16 +58,8 @@ def open_material(
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=out) as place:
         folder, study = Path(place), _without_download(study)
         said("reading the cohort")
-        opened = open_cohort(
-            source,
-            study.data,
-            needs_images=True,
-            cache=folder,
-            aside=columns_used(study.protocol),
-            tolerance=tolerance,
-            observer=Observer(),
-        )
-        yield Material(study, opened, tolerance, folder)
+        request = Request(source, study, folder, tolerance=tolerance)
+        yield Material(study, open_cohort(request, Observer(), needs_images=True), tolerance, request.cache)
 
 
 def _without_download(study: StudyFile) -> StudyFile:

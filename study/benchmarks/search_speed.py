@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,5 +79,5 @@ def sample_trials(wave: Sequence[TrialPlan], per_arm: int) -> list[TrialPlan]:
 
 def _seconds(wave: Sequence[TrialPlan], workspace: Workspace, executor: Executor) -> float:
     began = time.perf_counter()
-    train_wave(wave, workspace, executor=executor)
+    train_wave(wave, replace(workspace, executor=executor))
     return time.perf_counter() - began

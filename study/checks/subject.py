@@ -152,18 +152,12 @@ def read_subject(request: Request, observer: Observer, study: StoredStudy | None
         CohortError: rows that do not hold together, or labels that cannot be known.
         SplitError: a file of folds that cannot be read.
     """
-    settings, cache = request.study, request.cache
-    listing = list_images(
-        request.source,
-        settings.data,
-        needs_images=True,
-        cache=cache,
-        aside=partition.columns_used(settings.protocol),
-        tolerance=request.tolerance,
-        observer=observer,
+    settings = request.study
+    listing = list_images(request, observer, needs_images=True)
+    facts = open_images(listing, request, observer)
+    subject = subject_of_listing(
+        listing, settings, facts, cache=request.cache, tolerance=request.tolerance, observer=observer
     )
-    facts = open_images(listing, settings.data, cache=cache, observer=observer)
-    subject = subject_of_listing(listing, settings, facts, cache=cache, tolerance=request.tolerance, observer=observer)
     if study is not None:
         return replace(subject, folds=study.folds, study=study)
     if request.folds_file is not None:

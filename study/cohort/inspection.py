@@ -28,15 +28,7 @@ def describe(request: Request, observer: Observer) -> Description:
     """
     study, source = request.study, request.source
     needs_images = any(study.arm_config(arm).uses_images for arm in study.arms)
-    listing = list_images(
-        source,
-        study.data,
-        needs_images=needs_images,
-        cache=request.cache,
-        aside=partition.columns_used(study.protocol),
-        tolerance=request.tolerance,
-        observer=observer,
-    )
+    listing = list_images(request, observer, needs_images=needs_images)
     place = str(source.path) if source.path is not None else "built in"
     description = Description(
         listing.name, source.kind, place, listing.notice, study.unit, left_out=listing.left_out, notes=[*listing.notes]
@@ -69,7 +61,7 @@ def _account(
     """Open the files if they are needed and judge every row; None where labels or files forbid it."""
     data, facts = request.study.data, None
     if needs_images or labels_need_pixels(listing, data):
-        facts = _attempt(description, lambda: open_images(listing, data, cache=request.cache, observer=observer))
+        facts = _attempt(description, lambda: open_images(listing, request, observer))
         if facts is None:
             return None
         description.images = summaries.file_sizes(facts)

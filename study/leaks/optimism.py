@@ -12,7 +12,7 @@ these records.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -189,19 +189,8 @@ def _train(
     observer.expect(waiting, len(cells) - len(waiting))
     for outlines, store in rows.stores.items():
         of_variant = [cell for cell in waiting if cell.config.data.outlines == outlines]
-        workspace = Workspace(
-            rows.cohort,
-            store,
-            place,
-            request.cache,
-            cache_gib=request.cache_gib,
-            checkpoint_every=request.checkpoint_every,
-            keep_models=False,
-            encoders=fitted,
-        )
-        execute(
-            of_variant, workspace, executor=request.executor, max_live_fits=request.max_live_fits, observer=observer
-        )
+        workspace = replace(Workspace.of(request, rows.cohort, store, place), keep_models=False, encoders=fitted)
+        execute(of_variant, workspace, observer=observer)
 
 
 def _notes(lines: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates: int) -> list[str]:

@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from mmbc.data.account import judge
-from mmbc.data.cohort import Cohort, assemble, used_rows
+from mmbc.data.cohort import Cohort, used_rows
 from mmbc.data.images.store import ImageStore, open_store
 from mmbc.data.listing import choose_features
-from study.cohort.loading import list_images, open_images
-from study.design import partition
+from study.cohort.loading import assemble_rows, list_images, open_images
 from study.design.request import Request
 from study.design.study_file import StudyFile
 from study.design.tuning_provenance import joined
@@ -56,25 +55,10 @@ def open_rows(request: Request, study: StudyFile, observer: Observer) -> LedgerR
         CohortError: rows that do not hold together.
         ImageError: missing or unreadable files beyond the tolerance.
     """
-    data, cache, tolerance = study.data, request.cache, request.tolerance
-    listing = list_images(
-        request.source,
-        data,
-        needs_images=True,
-        cache=cache,
-        aside=partition.columns_used(study.protocol),
-        tolerance=tolerance,
-        observer=observer,
-    )
-    facts = open_images(listing, data, cache=cache, observer=observer)
-    honest = assemble(
-        listing,
-        data,
-        facts=facts,
-        allow_missing=tolerance.allow_missing_images,
-        max_unreadable=tolerance.max_unreadable,
-        allow_leaky=tolerance.allow_leaky,
-    )
+    data = study.data
+    listing = list_images(request, observer, needs_images=True)
+    facts = open_images(listing, request, observer)
+    honest = assemble_rows(listing, facts, request)
     listing = choose_features(listing, data)
     account = judge(listing, data, facts)
     copy = account.step == "duplicate"
@@ -86,5 +70,7 @@ def open_rows(request: Request, study: StudyFile, observer: Observer) -> LedgerR
     stores: dict[str, ImageStore] = {}
     for outlines in dict.fromkeys((data.outlines, "keep") if honest.n_outlined else (data.outlines,)):
         variant = data.model_copy(update={"outlines": outlines})
-        stores[outlines] = open_store(list(images["path"]), own, variant, cache=cache, progress=observer.preparing)
+        stores[outlines] = open_store(
+            list(images["path"]), own, variant, cache=request.cache, progress=observer.preparing
+        )
     return LedgerRows(honest, cohort, images[list(TABLE)], stores)

@@ -26,7 +26,6 @@ from mmbc.training.device import configure
 from mmbc.training.fit import Fit, FitDivergedError, Part
 from mmbc.training.stream import CleanFeatures, Stream
 from study.design.cells import Cell
-from study.design.request import Executor
 from study.records.cell_records import read_checkpoint, write_checkpoint
 from study.records.progress import DIVERGED, FitProgress, FitSnapshot, Observer
 from study.training.cell_output import CellFit, write_output
@@ -44,8 +43,6 @@ def execute(
     cells: Sequence[Cell],
     workspace: Workspace,
     *,
-    executor: Executor = "lockstep",
-    max_live_fits: int | None = None,
     after_epoch: AfterEpoch | None = None,
     observer: Observer | None = None,
     spare_diverged: bool = False,
@@ -54,9 +51,7 @@ def execute(
 
     Args:
         cells: what to train.
-        workspace: on what, and where the records go.
-        executor: `lockstep`, or one cell after the other.
-        max_live_fits: at most so many train together; None for as many as fit into memory.
+        workspace: on what, how, and where the records go.
         after_epoch: called after every epoch; may stop fits.
         observer: told about the work.
         spare_diverged: let a fit whose loss is no number any more stop as `diverged`, without a record, instead of
@@ -79,10 +74,10 @@ def execute(
     configure(cells[0].config.run)
     backbones = Backbones()
     observer = observer or Observer()
-    for group in stream_groups(cells, executor):
+    for group in stream_groups(cells, workspace.executor):
         backbone = backbones.of(group)
-        limit = max_live_fits or 1
-        if max_live_fits is None and len(group) > 1:
+        limit = workspace.max_live_fits or 1
+        if workspace.max_live_fits is None and len(group) > 1:
             limit = group_memory(group, workspace.cohort, backbone).n_live
         for start in range(0, len(group), limit):
             together = group[start : start + limit]

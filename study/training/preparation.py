@@ -66,7 +66,8 @@ def prepare(request: Request, observer: Observer) -> Planned:
         MmbcError: of the kind that fits: configuration, cohort, images, splits, or a folder of another study.
     """
     asked = with_resolved_run(request.study)
-    opened = open_requested(request, asked, observer)
+    needs_images = any(asked.arm_config(arm).uses_images for arm in asked.arms)
+    opened = open_cohort(request, observer, needs_images=needs_images)
     cohort = opened.cohort
     check_features(asked, cohort)
     check_subgroups(cohort, asked.protocol.subgroups)
@@ -98,19 +99,6 @@ def with_resolved_run(study: StudyFile) -> StudyFile:
     return study.model_copy(update={"run": resolve(study.run)})
 
 
-def open_requested(request: Request, study: StudyFile, observer: Observer) -> Opened:
-    """Read the cohort that is asked for, with its images if an arm of the study uses them."""
-    return open_cohort(
-        request.source,
-        study.data,
-        needs_images=any(study.arm_config(arm).uses_images for arm in study.arms),
-        cache=request.cache,
-        aside=partition.columns_used(study.protocol),
-        tolerance=request.tolerance,
-        observer=observer,
-    )
-
-
 def check_features(study: StudyFile, cohort: Cohort) -> None:
     """Refuse arms with a tabular branch for a cohort without a clinical column."""
     tabular = [arm for arm in study.arms if "tabular" in study.arm_config(arm).model.inputs]
@@ -133,11 +121,4 @@ def _folds(folder: Path, request: Request, study: StudyFile, cohort: Cohort) -> 
 
 def workspace_of(planned: Planned, request: Request) -> Workspace:
     """Return what the cells of a planned study are trained on."""
-    return Workspace(
-        planned.cohort,
-        planned.store,
-        planned.folder,
-        request.cache,
-        cache_gib=request.cache_gib,
-        checkpoint_every=request.checkpoint_every,
-    )
+    return Workspace.of(request, planned.cohort, planned.store, planned.folder)

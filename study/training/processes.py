@@ -15,7 +15,6 @@ from typing import Any
 from mmbc.errors import MmbcError, StudyError
 from mmbc.training.device import choose_gpu
 from study.design.cells import Cell
-from study.design.request import Executor
 from study.records.progress import FitProgress, Observer
 from study.training.lockstep import execute
 from study.training.workspace import Workspace
@@ -59,15 +58,7 @@ def deal(cells: Sequence[Cell], n: int) -> list[list[Cell]]:
     return [share for share in shares if share]
 
 
-def execute_in_processes(
-    cells: Sequence[Cell],
-    workspace: Workspace,
-    *,
-    n_processes: int,
-    executor: Executor,
-    max_live_fits: int | None,
-    observer: Observer,
-) -> None:
+def execute_in_processes(cells: Sequence[Cell], workspace: Workspace, observer: Observer, *, n_processes: int) -> None:
     """Train cells in several processes, which get the rows as they are and map the stored pixels; see `execute`.
 
     Raises:
@@ -75,9 +66,8 @@ def execute_in_processes(
     """
     context = multiprocessing.get_context("spawn")
     channel = context.Queue()
-    how = {"executor": executor, "max_live_fits": max_live_fits}
     processes = [
-        context.Process(target=_work, args=(share, workspace, number, channel), kwargs=how, daemon=True)
+        context.Process(target=_work, args=(share, workspace, number, channel), daemon=True)
         for number, share in enumerate(deal(cells, n_processes))
     ]
     try:
@@ -114,11 +104,11 @@ def _listen(processes: list[SpawnProcess], channel: Any, observer: Observer) -> 
         raise StudyError(f"a process ended with exit code {failed[0]}; finished cells are kept, run the command again")
 
 
-def _work(cells: list[Cell], workspace: Workspace, number: int, channel: Any, **how: Any) -> None:
+def _work(cells: list[Cell], workspace: Workspace, number: int, channel: Any) -> None:
     """Train cells in a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its processes
     try:
         choose_gpu(cells[0].config.run.device, number)
-        execute(cells, workspace, observer=_Reporter(channel), **how)
+        execute(cells, workspace, observer=_Reporter(channel))
     except MmbcError as error:
         channel.put(_Message("error", (str(error),)))

@@ -1,7 +1,6 @@
 """A planned study carried out: folder begun, baseline fitted, cells trained."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from study.design.request import Request
 from study.records import study_folder
@@ -50,8 +49,7 @@ def carry_out(
         run_baseline(planned.unfinished(planned.baseline), planned.cohort, planned.folder / "cells")
         cells = planned.unfinished(planned.cells)
         workspace = workspace_of(planned, request)
-        how: dict[str, Any] = {"executor": request.executor, "max_live_fits": request.max_live_fits}
         if request.jobs > 1 and len(cells) > 1:
-            execute_in_processes(cells, workspace, n_processes=request.jobs, observer=observer, **how)
+            execute_in_processes(cells, workspace, observer, n_processes=request.jobs)
         else:
-            execute(cells, workspace, observer=observer, **how)
+            execute(cells, workspace, observer=observer)

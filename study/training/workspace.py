@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from mmbc.data.cohort import Cohort
 from mmbc.data.images.store import ImageStore
 from mmbc.data.tables.encoding import TabularEncoder
-from study.design.request import CACHE_GIB, CHECKPOINT_EVERY
+from study.design.request import CACHE_GIB, CHECKPOINT_EVERY, Executor, Request
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Rows and pixels that cells are trained on, and the place of their records; it can be sent to another process.
+    """Rows and pixels that cells are trained on, how, and the place of their records; it can be sent to another process.
 
     Attributes:
         cohort: the rows.
@@ -23,6 +24,8 @@ class Workspace:
         cache: where clean features are kept between runs.
         cache_gib: how much they may take, in GiB.
         checkpoint_every: epochs after which the state of every live fit is kept; 0 for never.
+        executor: `lockstep`, or one cell after the other; the results are the same.
+        max_live_fits: at most so many train together; None for as many as fit into memory.
         keep_models: whether a record has the weights; the trials of a search leave predictions alone.
         out_of_fold: cell name -> (rows, logits) for cells without a validation part: the predictions of its training
             rows by models that did not see them, which calibration and thresholds are then learned from.
@@ -36,9 +39,25 @@ class Workspace:
     cache: Path
     cache_gib: float = CACHE_GIB
     checkpoint_every: int = CHECKPOINT_EVERY
+    executor: Executor = "lockstep"
+    max_live_fits: int | None = None
     keep_models: bool = True
     out_of_fold: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     encoders: Mapping[str, TabularEncoder] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, request: Request, cohort: Cohort, store: ImageStore | None, folder: Path) -> Self:
+        """Return the workspace of a study that is trained as asked for."""
+        return cls(
+            cohort,
+            store,
+            folder,
+            request.cache,
+            cache_gib=request.cache_gib,
+            checkpoint_every=request.checkpoint_every,
+            executor=request.executor,
+            max_live_fits=request.max_live_fits,
+        )
 
     def cell_folder(self, name: str) -> Path:
         """Return where the record of a cell lies or will lie."""

@@ -9,7 +9,6 @@ import pandas as pd
 from mmbc.files import write_atomically
 from study.design.cells import TrialCell, plan
 from study.design.folds import inner_splits
-from study.design.request import Executor
 from study.design.search_results import FOLDER, WHOLE, Chosen, Searched
 from study.design.tuning_provenance import stamp
 from study.records.cell_records import finished
@@ -25,13 +24,7 @@ from study.tuning.winners import best_toml, search_results
 
 
 def refit_winners(
-    planned: Planned,
-    target_studies: Sequence[TargetStudy],
-    workspace: Workspace,
-    *,
-    executor: Executor = "lockstep",
-    max_live_fits: int | None = None,
-    observer: Observer | None = None,
+    planned: Planned, target_studies: Sequence[TargetStudy], workspace: Workspace, *, observer: Observer | None = None
 ) -> Searched:
     """Write the winners of a finished search, train them again and test each once; what is there already is kept.
 
@@ -54,15 +47,9 @@ def refit_winners(
             for one in target_studies
             if (winner := _winner(one, results)) is not None and one.target.fold != WHOLE
         ]
-        by_place = _out_of_fold(winners, workspace, executor, max_live_fits, observer)
+        by_place = _out_of_fold(winners, workspace, observer)
         predicted = {cell.name: by_place[cell.arm, cell.repeat, cell.fold] for cell in cells}
-    execute(
-        cells,
-        replace(workspace, out_of_fold=predicted),
-        executor=executor,
-        max_live_fits=max_live_fits,
-        observer=observer,
-    )
+    execute(cells, replace(workspace, out_of_fold=predicted), observer=observer)
     return results
 
 
@@ -90,11 +77,7 @@ def winner_cells(target_study: TargetStudy, winner: Chosen) -> list[TrialCell]:
 
 
 def _out_of_fold(
-    winners: Sequence[tuple[TargetStudy, Chosen]],
-    workspace: Workspace,
-    executor: Executor,
-    max_live_fits: int | None,
-    observer: Observer | None,
+    winners: Sequence[tuple[TargetStudy, Chosen]], workspace: Workspace, observer: Observer | None
 ) -> dict[tuple[str, int, int], tuple[np.ndarray, np.ndarray]]:
     """Return (arm, repeat, fold) -> rows (n,) and logits (n,) by the winners' inner fits.
 
@@ -103,7 +86,7 @@ def _out_of_fold(
     place = search_workspace(workspace)
     cells = {(w.arm, w.repeat, w.fold): winner_cells(target_study, w) for target_study, w in winners}
     absent = [c for fits in cells.values() for c in fits if not finished(place.cell_folder(c.name), c.key)]
-    execute(absent, place, executor=executor, max_live_fits=max_live_fits, observer=observer)
+    execute(absent, place, observer=observer)
     return {key: _rows_and_logits(fits, place) for key, fits in cells.items()}
 
 

@@ -68,7 +68,7 @@ def run_search(
         observer: told about the work.
         say: told in a sentence what was done.
         command: what was typed, for the record.
-        findings: of the audit at the start (`study.checks.fast.at_start`).
+        findings: of the audit at the start (`study.checks.study_start.start_findings`).
 
     Raises:
         ConfigError: a space or storage that cannot be used.
@@ -117,8 +117,6 @@ def _search(
             heartbeat,
             wave=work.wave,
             most=trials_together(targets, work.wave, request, groups),
-            executor=request.executor,
-            max_live_fits=request.max_live_fits,
             observer=observer,
             say=say,
             after_wave=lambda changed: _keep_up(planned, target_studies, changed),
@@ -134,14 +132,7 @@ def _keep_up(planned: Planned, target_studies: Sequence[TargetStudy], changed: S
 
 def _refit(planned: Planned, request: Request, target_studies: Sequence[TargetStudy], observer: Observer) -> Searched:
     """Train and test the winners; show each on the dashboard."""
-    results = refit_winners(
-        planned,
-        target_studies,
-        workspace_of(planned, request),
-        executor=request.executor,
-        max_live_fits=request.max_live_fits,
-        observer=observer,
-    )
+    results = refit_winners(planned, target_studies, workspace_of(planned, request), observer=observer)
     for one in target_studies:
         dashboard.draw_figures(one.study)
         _show_roc(one, results, planned, request)

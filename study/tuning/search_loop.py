@@ -9,7 +9,6 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from study.design.request import Executor
 from study.records.progress import Observer
 from study.training.workspace import Workspace
 from study.tuning.heartbeat import Heartbeat
@@ -31,7 +30,7 @@ class SearchLoop:
         heartbeat: of this process.
         wave: trials of a target that are asked for at once.
         most: trials that fit into memory together.
-        executor, max_live_fits, observer: as in `train_wave`.
+        observer: told about the work.
         say: told in a sentence what was done.
         after_wave: called after each wave with the targets that had a trial in it.
     """
@@ -41,8 +40,6 @@ class SearchLoop:
     heartbeat: Heartbeat
     wave: int
     most: int
-    executor: Executor = "lockstep"
-    max_live_fits: int | None = None
     observer: Observer | None = None
     say: Callable[[str], None] = lambda text: None
     after_wave: Callable[[Sequence[TargetStudy]], None] = lambda target_studies: None
@@ -95,13 +92,7 @@ class SearchLoop:
         name = f"{self.heartbeat.short}-{self.n_waves}"
         self.n_waves += 1
         try:
-            results = train_wave(
-                [plan for _, plan in wave],
-                self.workspace,
-                executor=self.executor,
-                max_live_fits=self.max_live_fits,
-                observer=self.observer,
-            )
+            results = train_wave([plan for _, plan in wave], self.workspace, observer=self.observer)
         except BaseException:
             self._hand_back(wave)
             raise

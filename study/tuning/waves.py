@@ -13,7 +13,6 @@ import pandas as pd
 from mmbc.config import Config
 from mmbc.data.cohort import Cohort
 from study.design.cells import TrialCell
-from study.design.request import Executor
 from study.design.search_results import FOLDER
 from study.design.search_space import Trial, suggested
 from study.evaluation.units import UnitScores, unit_auc
@@ -83,20 +82,13 @@ def search_workspace(workspace: Workspace) -> Workspace:
 
 
 def train_wave(
-    wave: Sequence[TrialPlan],
-    workspace: Workspace,
-    *,
-    executor: Executor = "lockstep",
-    max_live_fits: int | None = None,
-    observer: Observer | None = None,
+    wave: Sequence[TrialPlan], workspace: Workspace, *, observer: Observer | None = None
 ) -> list[TrialResult]:
     """Train the fits of some trials together.
 
     Args:
         wave: trials with their values; any arms, folds and depths.
-        workspace: as `search_workspace` returns it.
-        executor: `sequential` trains one fit after the other; then no trial can be pruned.
-        max_live_fits: as in `execute`.
+        workspace: as `search_workspace` returns it; where fits train one after the other no trial can be pruned.
         observer: told about the work.
 
     Returns:
@@ -107,15 +99,8 @@ def train_wave(
     """
     monitor = WaveMonitor(wave, workspace.cohort)
     cells = [cell for plan in wave for cell in plan.cells]
-    execute(
-        cells,
-        workspace,
-        executor=executor,
-        max_live_fits=max_live_fits,
-        observer=observer,
-        spare_diverged=True,
-        after_epoch=monitor if executor == "lockstep" else None,
-    )
+    after_epoch = monitor if workspace.executor == "lockstep" else None
+    execute(cells, workspace, observer=observer, spare_diverged=True, after_epoch=after_epoch)
     return [_result(plan, workspace, monitor.epochs_of(plan)) for plan in wave]
 
 

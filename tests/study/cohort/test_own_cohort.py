@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from mmbc.data.readers import find_source, hospital
+from mmbc.data.readers import find_source
+from mmbc.data.synthetic import hospital
 from mmbc.deploy import load as load_model
 from mmbc.errors import CohortError
 from study.checks.study_start import start_findings

@@ -88,15 +88,15 @@ def test_a_trial_is_pruned_on_its_mean_over_the_folds(place):
 def test_lockstep_and_one_fit_after_the_other_find_the_same(place):
     targets, workspace = place
     wave = [asked(target, 2, **{"model.dropout": 0.4}) for target in targets]
-    alone = dataclasses.replace(workspace, folder=workspace.folder.with_name("alone"))
-    for one, other in zip(train_wave(wave, workspace), train_wave(wave, alone, executor="sequential"), strict=True):
+    alone = dataclasses.replace(workspace, folder=workspace.folder.with_name("alone"), executor="sequential")
+    for one, other in zip(train_wave(wave, workspace), train_wave(wave, alone), strict=True):
         assert dataclasses.replace(one, seconds=0) == dataclasses.replace(other, seconds=0)
 
 
 def test_fits_that_do_not_fit_into_memory_together_are_not_pruned_but_count(place):
     targets, workspace = place
     one = asked(targets[1], 3, until=1)
-    (result,) = train_wave([one], workspace, max_live_fits=1)
+    (result,) = train_wave([one], dataclasses.replace(workspace, max_live_fits=1))
     assert result.state == "complete" and one.trial.told == []
 
 
