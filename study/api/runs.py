@@ -85,18 +85,18 @@ def search(
         ConfigError: an unknown argument or setting, a space or storage that cannot be used.
         MmbcError: what `python -m study.search` refuses.
     """
-    from study.tuning import driver
+    from study.tuning.search import SearchWork, run_search
 
     asked = options_of(SearchRunOptions, {"data": data, "ablation": arms, **options}, settings=settings)
     request = requests.search(asked)
     with _observer(progress=progress) as observer:
         planned = prepare(request, observer)
-        driver.search(
+        run_search(
             planned,
             request,
-            driver.SearchWork(asked.storage, asked.wave),
+            SearchWork(asked.storage, asked.wave),
             observer=observer,
-            said=print if progress else lambda _: None,
+            say=print if progress else lambda _: None,
             command=written_call("search", data, {"arms": arms, "settings": settings, **options}),
             findings=start_findings(planned, request, observer),
         )
