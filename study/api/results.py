@@ -16,8 +16,6 @@ from study.records.cell_records import CellRecord
 from study.records.stored_study import StoredStudy, load_study
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from mmbc.deploy import Predictor
 
 Pairs = Sequence[tuple[str, str]]
@@ -180,8 +178,8 @@ class Result:
         """Names of the figures that the study has the numbers for."""
         return list(self._content.drawings)
 
-    def figure(self, name: str = "main", *, journal: str = "nature") -> "Figure":
-        """Return a figure as it stands in the report, at the widths of a journal.
+    def figure(self, name: str = "main", *, journal: str = "nature") -> Any:
+        """Return a matplotlib figure as it stands in the report, at the widths of a journal.
 
         Raises:
             ConfigError: no such figure or journal, with the known ones.
