@@ -1,1 +1,1 @@
-"""From predictions to the numbers of a study: units, arms, contrasts, groups, verdicts."""
+"""The numbers of a study from its predictions: units, arms, contrasts, groups, verdicts."""

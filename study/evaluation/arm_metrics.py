@@ -80,7 +80,7 @@ METRICS = (*AREAS, *COUNTED, "brier", "scaled_brier", "log_loss", *CALIBRATION, 
 
 @dataclass(frozen=True)
 class PatientSums:
-    """What an arm adds up by patient, averaged over nothing: one for each run.
+    """Sums by patient of one arm in one run.
 
     Attributes:
         counts: name of calls -> (n_patients, 4): true positive, false positive, false negative, true negative.

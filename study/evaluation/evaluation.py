@@ -1,4 +1,4 @@
-"""From stored predictions to every number of a study, each with its interval.
+"""Every number of a study from its stored predictions, each with its interval.
 
 `docs/explanation/estimands.md` explains what is estimated and why in this way.
 

@@ -69,7 +69,7 @@ def fields_of(record: type) -> tuple[Column, ...]:
 
 @dataclass(frozen=True)
 class Frame:
-    """What a frame holds.
+    """Lines and columns of a frame.
 
     Attributes:
         lines: what one line of it is about.

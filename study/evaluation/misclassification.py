@@ -1,4 +1,4 @@
-"""Where the arms are wrong: unit by unit, at calibrated probability 0.5."""
+"""Errors of the arms, unit by unit, at calibrated probability 0.5."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""From stored predictions to units of analysis: pooled, calibrated and thresholded on validation rows."""
+"""Units of analysis from stored predictions: pooled, then calibrated and called by what validation rows give."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

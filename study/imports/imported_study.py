@@ -33,7 +33,7 @@ EDGE = 1e-9
 
 @dataclass(frozen=True)
 class Import:
-    """What the user asks for.
+    """Request to import a table of predictions.
 
     Attributes:
         path: the table.

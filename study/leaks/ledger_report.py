@@ -31,7 +31,7 @@ TITLE = "Optimism ledger: what each methodological leak is worth"
 
 @dataclass(frozen=True)
 class Published:
-    """What a published recipe reports for a cohort: ROC-AUC, accuracy and F1."""
+    """Results of a published recipe for a cohort: ROC-AUC, accuracy and F1."""
 
     auc: float
     accuracy: float

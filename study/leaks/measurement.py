@@ -33,7 +33,7 @@ N_REPLICATES = 2000
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one protocol of one ablation reports.
+    """Results that one protocol of one ablation would report.
 
     Attributes:
         tested: its test predictions, one row per (cell, image): `RUN`, image_id, patient_id (the true one), patient

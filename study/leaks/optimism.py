@@ -45,7 +45,7 @@ from study.training.workspace import Workspace
 
 FOLDER = "ledger"
 REPORTED = Published(auc=0.872, accuracy=0.808, f1=0.713)
-"""What the usual recipe is reported to reach on Mini-DDSM."""
+"""Results reported for the usual recipe on Mini-DDSM."""
 REPORTED_FOR = "mini-ddsm"
 README = (
     f"{LABEL.upper()}\n\n"
@@ -58,7 +58,7 @@ README = (
 
 @dataclass(frozen=True)
 class Ledger:
-    """What each leak is worth.
+    """Worth of each leak.
 
     Attributes:
         name: of the study it belongs to.

@@ -1,4 +1,4 @@
-"""From the rows of a ledger to its cells: the splits of every protocol, its configurations, its encoders."""
+"""Cells of a ledger from its rows: the splits of every protocol, its configurations, its encoders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

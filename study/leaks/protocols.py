@@ -9,9 +9,9 @@ from mmbc.config import Config, apply_changes, flatten
 from study.design.cells import Cell
 
 LABEL = "leaky by design"
-"""What every number of a leaky protocol is called wherever it is written down."""
+"""Label of every number of a leaky protocol wherever it is written down."""
 REFERENCE = "honest reference of an optimism ledger"
-"""What the record of an honest cell of the ledger is called: its rows are those of the ledger, not of a study."""
+"""Label in the record of an honest cell of the ledger: its rows are those of the ledger, not of a study."""
 
 HONEST = "honest"
 OUTLINES, DUPLICATES, BY_IMAGE, PEEK = "outlines-kept", "duplicates-kept", "split-by-image", "best-epoch-on-test"
@@ -88,7 +88,7 @@ SPACE: dict[str, tuple[float, ...]] = {
     "train.label_smoothing": (0.0, 0.1),
     "model.dropout": (0.3, 0.5, 0.6),
 }
-"""What tuning on the test parts tries: values somebody would try by hand."""
+"""Values that tuning on the test parts tries, as somebody would by hand."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,13 @@ class LedgerCell(Cell):
 
     @property
     def key(self) -> dict[str, object]:
-        """What a finished cell must agree with; so its record says that it is part of a ledger, and whether leaky."""
+        """Values a finished cell must agree with; so its record says that it is part of a ledger, and whether leaky."""
         own = {"ledger": LABEL if self.leak else REFERENCE, "encoded_on_all": self.encoded_on_all}
         return super().key | own
 
     @property
     def training(self) -> tuple[object, ...]:
-        """What decides on the trained model and its rows: two cells that agree in it are one."""
+        """All that decides on the trained model and its rows: two cells that agree in it are one."""
         encoded = self.encoded_on_all and "tabular" in self.config.model.inputs
         return self.arm, self.config_digest, self.split_digest, encoded, self.repeat, self.fold, self.seed
 

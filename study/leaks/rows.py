@@ -27,7 +27,7 @@ TABLE = ("image_id", "patient_id", "case_id", "breast", "view", "status", "site"
 
 @dataclass(frozen=True)
 class LedgerRows:
-    """What all protocols of a ledger are made from.
+    """Rows and pixels that all protocols of a ledger are made from.
 
     Attributes:
         honest: the cohort that a study has.

@@ -1,4 +1,4 @@
-"""Where two files of a report disagree: cell by cell, key by key, line by line.
+"""Differences between two files of a report: cell by cell, key by key, line by line.
 
 Full-precision numbers (CSV, JSON, Excel) may differ in their last digits between machines and versions of libraries;
 text may not differ at all.

@@ -58,7 +58,7 @@ PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "matplotl
 
 @dataclass(frozen=True)
 class Options:
-    """How a pack is made.
+    """Options of a pack.
 
     Attributes:
         n_replicates, seed: of the bootstrap, as in `study.evaluation.evaluation.evaluate`.

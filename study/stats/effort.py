@@ -1,4 +1,4 @@
-"""What a search of hyper-parameters could be expected to reach with fewer trials (Dodge et al. 2019)."""
+"""Expected best value of a search of hyper-parameters with fewer trials (Dodge et al. 2019)."""
 
 import numpy as np
 

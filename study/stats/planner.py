@@ -1,4 +1,4 @@
-"""What a study can show, before it is run: expected intervals, detectable differences, patients needed.
+"""Precision of a study before it is run: expected intervals, detectable differences, patients needed.
 
 Closed formulas of a few assumed numbers; nothing is drawn at random. Labels are per case, so every image of a patient
 carries the patient's label. E1 and E2 are those of docs/explanation/estimands.md. Differences between ablations are at patient
@@ -108,7 +108,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class SampleSize:
-    """How many patients reach an aim; None, with the reason, where no reasonable number does."""
+    """Number of patients that reach an aim; None, with the reason, where no reasonable number does."""
 
     n_patients: int | None
     reason: str = ""
@@ -116,7 +116,7 @@ class SampleSize:
 
 @dataclass(frozen=True)
 class PlanResult:
-    """What a plan can be expected to show; standard errors and widths are in units of AUC.
+    """Expected precision of a plan; standard errors and widths are in units of AUC.
 
     Attributes:
         inputs: the plan.

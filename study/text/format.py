@@ -1,4 +1,4 @@
-"""How numbers look in text and tables: the only place where anything is rounded."""
+"""Format of numbers in text and tables: the only place where anything is rounded."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Which answer each checklist item has; an item that is not named here is the authors' alone."""
+"""Answers by checklist item; an item that is not named here is the authors' alone."""
 
 from collections.abc import Callable
 

@@ -18,7 +18,7 @@ from study.text.format import count, listed
 
 
 def source(f: ChecklistFacts) -> Answer:
-    """Where the data come from."""
+    """Source of the data."""
     if f.imported:
         return AUTHOR
     if f.study.cohort.name == PHANTOM:
@@ -31,7 +31,7 @@ def source(f: ChecklistFacts) -> Answer:
 
 
 def excluded(f: ChecklistFacts) -> Answer:
-    """Which listed rows are not used; eligibility before that is not known."""
+    """Listed rows that are not used; eligibility before that is not known."""
     where = ("table flow", "figure flow", *COHORT)
     return Answer(
         PARTLY,
@@ -54,7 +54,7 @@ def size(f: ChecklistFacts) -> str:
 
 
 def preparation(f: ChecklistFacts) -> Answer:
-    """How images and columns were processed."""
+    """Processing of images and columns."""
     if not (f.images or f.clinical):
         return AUTHOR
     return Answer(
@@ -65,13 +65,13 @@ def preparation(f: ChecklistFacts) -> Answer:
 
 
 def outcome(f: ChecklistFacts) -> Answer:
-    """Which labels are positive."""
+    """Labels that are positive."""
     labels = listed([str(label) for label in f.study.cohort.positive])
     return Answer(PARTLY, COHORT, f"positive is {labels}; how and when it was assessed is the authors' to add")
 
 
 def predictors(f: ChecklistFacts) -> Answer:
-    """What predictions are made from."""
+    """Inputs of the predictions."""
     used = ["images"] * f.images + [str(feature) for feature in f.study.cohort.features] * f.clinical
     if not used:
         return AUTHOR
@@ -83,7 +83,7 @@ def predictors(f: ChecklistFacts) -> Answer:
 
 
 def sample_size(f: ChecklistFacts) -> Answer:
-    """How large the study is."""
+    """Size of the study."""
     return Answer(PARTLY, (*COHORT, "table folds", "table flow"), f"{size(f)}; why this size is the authors' to add")
 
 
@@ -103,7 +103,7 @@ def missing(f: ChecklistFacts) -> Answer:
 
 
 def partition(f: ChecklistFacts) -> Answer:
-    """How patients were divided."""
+    """Division of the patients."""
     where = ("table folds", *METHODS)
     if f.imported or f.study.folds.own:
         return Answer(PARTLY, where, "parts as given; how patients were assigned to them is the authors' to add")
@@ -122,7 +122,7 @@ def disjoint(f: ChecklistFacts) -> Answer:
 
 
 def differences(f: ChecklistFacts) -> Answer:
-    """How data for evaluation differ from those for development."""
+    """Differences between the data for evaluation and those for development."""
     p = f.study.settings.protocol
     by = p.fold_column or p.test_where
     if by:

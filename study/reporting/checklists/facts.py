@@ -1,4 +1,4 @@
-"""What answers to checklist items are, and the facts they rest on."""
+"""The type of an answer to a checklist item, and the facts that answers rest on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ SEARCH = "supplement.md, Hyper-parameter search"
 
 @dataclass(frozen=True)
 class ChecklistFacts:
-    """What the answers rest on.
+    """Facts that the answers rest on.
 
     Attributes:
         study, evaluation: themselves.

@@ -19,7 +19,7 @@ from study.text.format import count, listed
 
 
 def handled(f: ChecklistFacts) -> Answer:
-    """How predictors were transformed."""
+    """Transformation of the predictors."""
     return Answer(REPORTED, (*METHODS, "table settings")) if f.images or f.clinical else AUTHOR
 
 
@@ -73,7 +73,7 @@ def updating(f: ChecklistFacts) -> Answer:
 
 
 def predictions(f: ChecklistFacts) -> Answer:
-    """How predictions were calculated."""
+    """Calculation of the predictions."""
     if f.imported:
         return Answer(
             PARTLY, METHODS, "pooling of the given predictions; how these were calculated is the authors' to add"
@@ -103,7 +103,7 @@ def fairness(f: ChecklistFacts) -> Answer:
 
 
 def output(f: ChecklistFacts) -> Answer:
-    """What a model gives and how classes are made of it."""
+    """Output of a model, and the classes made of it."""
     if not has_validation(f.study):
         return Answer(PARTLY, METHODS, "probabilities as given, classes at 0.5; the rationale is the authors' to add")
     fact = (
@@ -153,7 +153,7 @@ def diagnostic(f: ChecklistFacts) -> Answer:
 
 
 def errors(f: ChecklistFacts) -> Answer:
-    """Which cases are wrong."""
+    """Cases that are predicted wrongly."""
     return Answer(PARTLY, ("supplement.md, Errors",), "where predictions are wrong; why is the authors' to add")
 
 
@@ -183,7 +183,7 @@ def initialisation(f: ChecklistFacts) -> Answer:
 
 
 def selection(f: ChecklistFacts) -> Answer:
-    """Which epoch's weights are kept."""
+    """Epoch whose weights are kept."""
     if is_nested(f.study):
         fact = (
             "the configuration with the best validation rows of inner folds, refitted for the median of its inner best"

@@ -1,4 +1,4 @@
-"""What a generated text cites: BibTeX for LaTeX, formatted references for Markdown.
+"""Works that a generated text cites: BibTeX for LaTeX, formatted references for Markdown.
 
 In the texts a citation is `[@key]`, several are `[@one; @other]`. The works are in `reference/bibliography.toml`; the
 program's own entry takes its version from the package.

@@ -1,4 +1,4 @@
-"""What a study counts: patients, images, splits, runs."""
+"""Counts of a study: patients, images, splits, runs."""
 
 from collections.abc import Iterator
 from typing import Any

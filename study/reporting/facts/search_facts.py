@@ -1,4 +1,4 @@
-"""What a report needs to know of a search of hyper-parameters: which, of what, judged on whom, and what came out.
+"""Facts of a search of hyper-parameters for a report: its kind, its space, the patients that judged it, its outcome.
 
 Values of trials are validation ROC-AUCs. They judged the choice, so they are never called by the name of the
 out-of-fold ones.

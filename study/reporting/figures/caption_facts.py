@@ -1,4 +1,4 @@
-"""What captions are made of: who was tested, how often, and what the probabilities are."""
+"""Facts for captions: who was tested, how often, and what the probabilities are."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from study.text.format import count, listed
 
 @dataclass(frozen=True)
 class CaptionFacts:
-    """What captions are made of.
+    """Facts that captions are made of.
 
     Attributes:
         unit: primary unit of analysis, `patient` or `breast`.
@@ -47,24 +47,24 @@ class CaptionFacts:
 
     @property
     def probabilities(self) -> str:
-        """What the probabilities are, in words."""
+        """The kind of the probabilities, in words."""
         if self.scaled:
             return f"calibrated probabilities (Platt scaling on each fold's {self.calibrated_on})"
         return "probabilities as they were given (no validation rows to calibrate them on)"
 
     @property
     def tested(self) -> str:
-        """Where the predictions come from, in words."""
+        """The origin of the predictions, in words."""
         return "predictions for the held-out test part" if self.held_out else "out-of-fold predictions"
 
     @property
     def within(self) -> str:
-        """How a mean AUC came about, or ''."""
+        """The kind of mean that an AUC is, or ''."""
         return ": mean of within-fold values" if self.n_parts > 1 else ""
 
     @property
     def runs(self) -> str:
-        """What repeats and seeds mean for pooled counts, or ''."""
+        """The sentence on repeats and seeds in pooled counts, or ''."""
         if self.n_repeats * self.n_seeds == 1:
             return ""
         of = listed(

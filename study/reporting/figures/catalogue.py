@@ -1,4 +1,4 @@
-"""Which figures a study has the numbers for, in the order a paper would show them, with their captions."""
+"""Figures that a study has the numbers for, in the order a paper would show them, with their captions."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

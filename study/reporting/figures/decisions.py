@@ -1,4 +1,4 @@
-"""What follows from a call: confusion matrices and decision curves."""
+"""Figures of calls and their consequences: confusion matrices and decision curves."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""What several figures share: grids of small panels, one per arm, and the lettering that fits into them."""
+"""Parts that several figures share: grids of small panels, one per arm, and lettering that fits into them."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil

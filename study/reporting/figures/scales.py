@@ -18,7 +18,7 @@ TICK = 6.5
 """Millimetres that the label of a power of ten needs."""
 GOLDEN = 0.618034
 SPREAD = 0.5
-"""How far trials are spread around a level, by their number, so that they do not hide each other."""
+"""Spread of trials around a level, by their number, so that they do not hide each other."""
 
 
 def scale(values: pd.Series, hole: Hole | None) -> "Levels | Numbers":
@@ -52,7 +52,7 @@ class Levels:
 
     @property
     def lines(self) -> float:
-        """How many lines of text the tick labels take."""
+        """Lines of text that the tick labels take."""
         return 1 + (max(map(len, self.names)) / 2.2 if self.turned else 0)
 
     def at(self, trials: pd.DataFrame) -> pd.Series:

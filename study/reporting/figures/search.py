@@ -36,7 +36,7 @@ COMPLETE: dict[str, Any] = {"marker": "o", "markersize": 2.6, "linestyle": "none
 PRUNED: dict[str, Any] = COMPLETE | {"markerfacecolor": "white", "markeredgewidth": 0.5}
 REFERENCE: dict[str, Any] = COMPLETE | {"marker": "D", "markersize": 3.2}
 NO_VALUE: dict[str, Any] = COMPLETE | {"marker": "x", "markersize": 2.8, "markeredgewidth": 0.7}
-"""How trials are marked, in every figure of a search."""
+"""Marks of trials in every figure of a search."""
 WINNER: dict[str, Any] = COMPLETE | {"markersize": 4.6, "markerfacecolor": "none", "markeredgewidth": 0.9}
 
 

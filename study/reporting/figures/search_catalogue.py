@@ -1,4 +1,4 @@
-"""Which figures a search of hyper-parameters has the numbers for, with their captions."""
+"""Figures that a search of hyper-parameters has the numbers for, with their captions."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -53,13 +53,13 @@ def _places(searched: Searched) -> pd.DataFrame:
 
 
 def _value(study: StoredStudy) -> str:
-    """What the value of a trial is, and of whom."""
+    """Return what the value of a trial is, and of whom."""
     name = search_facts.value_name(study)
     return f"{name[0].lower() + name[1:]}, {study.settings.unit} level, mean over {search_facts.judges(study)}"
 
 
 def _searches(study: StoredStudy) -> str:
-    """How many searches are shown, and which is not."""
+    """Return how many searches are shown, and which is not."""
     assert study.searched is not None
     trials = study.searched.trials
     shown = search_facts.by_fold(trials)

@@ -86,7 +86,7 @@ _journal: ContextVar[str] = ContextVar("journal", default="nature")
 
 
 class Look(NamedTuple):
-    """How an arm is drawn: colour, dash of its lines, marker of its points."""
+    """Look of an arm: colour, dash of its lines, marker of its points."""
 
     colour: str
     dash: Any

@@ -1,4 +1,4 @@
-"""How the fits went: learning curves and the generalisation gap."""
+"""Figures of the fits: learning curves and the generalisation gap."""
 
 import pandas as pd
 from matplotlib.axes import Axes

@@ -36,7 +36,7 @@ PITCH, TOP, BOTTOM, GAP = 4.6, 8.5, 9.0, 2.0
 MOST = 2
 """Panels side by side."""
 BEYOND = {frozenset({True}): "Together: more than the sum", frozenset({False}): "Together: less than the sum"}
-"""What the bar of all leaks beyond their sum is called where it rises, or falls, in all panels."""
+"""Name of the bar of all leaks beyond their sum, where it rises, or falls, in all panels."""
 REPORTED = "As reported elsewhere"
 HEADING = -1.02
 """Place of the heading of the text, on the ordinate of a panel."""

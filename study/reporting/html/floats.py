@@ -11,12 +11,12 @@ from study.reporting.html.blocks import Block, accessible_name, plain, render
 from study.reporting.html.images import embed
 
 NUMBER = re.compile(r"[\s\d.,()%<>≤≥=±+−/:-]*")
-"""What is left of a cell of numbers without the words between them."""
+"""Characters of a cell of numbers without the words between them."""
 WORDS = re.compile(r"\b(n/a|to|of|vs)\b")
 INTERVAL = re.compile(r"\([^\s()<>]+ to [^()<>]+\)|^[+−]?[\d.,]+ to [+−]?[\d.,]+$")
 """An interval, in brackets behind its estimate or alone in its cell."""
 AUTHOR = "AUTHOR MUST FILL"
-"""How a checklist marks what no record can answer."""
+"""Mark of a checklist for what no record can answer."""
 PHRASE, PROSE, LONG = 12, 60, 24
 """Characters from which a column holds phrases, or sentences; rows from which a table may break over pages."""
 PRINTED = 170.0

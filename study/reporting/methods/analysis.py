@@ -25,7 +25,7 @@ def scores(study: StoredStudy) -> str:
 
 
 def _pooling(study: StoredStudy) -> str:
-    """How images became units, as far as the rows have breasts and images."""
+    """Pooling of images to units, as far as the rows have breasts and images."""
     p, images = study.settings.protocol, study.cohort.images
     fixed = "" if study.imported else ", rules that were fixed before the run"
     if images["patient_id"].is_unique:
@@ -110,7 +110,7 @@ def _n_folds(study: StoredStudy) -> int:
 
 
 def _estimands(study: StoredStudy) -> str:
-    """What E1 and E2 are, and how the second was had."""
+    """The two estimands, and the intervals for the second."""
     first = (
         "Such intervals are about these fitted models on new patients of this kind (E1); patients, never images, were"
         " the independent units."
@@ -153,7 +153,7 @@ def pairs(study: StoredStudy) -> list[tuple[str, str]]:
 
 
 def contrasts(study: StoredStudy, evaluation: Evaluation) -> str:
-    """How arms were compared and how verdicts were reached."""
+    """Comparison of the arms, and the rules of the verdicts."""
     declared = pairs(study)
     if not declared:
         return paragraph(
@@ -271,7 +271,7 @@ def utility(study: StoredStudy) -> str:
 
 
 def description() -> str:
-    """How the cohort is described."""
+    """Description of the cohort."""
     return paragraph(
         "Description of the cohort",
         "Characteristics are given by class, with the numbers missing and with standardised differences between"

@@ -47,7 +47,7 @@ def methods(study: StoredStudy, evaluation: Evaluation, *, n_replicates: int = N
 
 
 def software(study: StoredStudy) -> str:
-    """What it was computed with, and the reporting guidelines."""
+    """Software, and the reporting guidelines."""
     e = study.environment
     versions = e.packages
     trained = {"torch": "PyTorch", **({"timm": "timm"} if configs(study, lambda c: c.uses_images) else {})}

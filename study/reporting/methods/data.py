@@ -77,7 +77,7 @@ def _rows_used(study: StoredStudy) -> str:
 
 
 def _labels(study: StoredStudy) -> str:
-    """Which classes are positive and which negative, as far as the classes tell."""
+    """Positive and negative classes, as far as the classes tell."""
     images = study.cohort.images
     positive, negative = (
         sorted(map(str, images.loc[images["label"] == y, "status"].dropna().unique())) for y in (1, 0)
@@ -101,7 +101,7 @@ def _unit(study: StoredStudy) -> str:
 
 
 def images(study: StoredStudy) -> str:
-    """How image files became network inputs; '' where no arm of the program's own used any."""
+    """Path from image files to network inputs; '' where no arm of the program's own used any."""
     if not configs(study, lambda config: config.uses_images):
         return ""
     d, outlined = study.settings.data, study.cohort.n_outlined
@@ -122,7 +122,7 @@ def images(study: StoredStudy) -> str:
 
 
 def clinical_columns(study: StoredStudy) -> str:
-    """Which clinical columns were predictors and how they were encoded; '' where nothing used them."""
+    """Clinical columns that were predictors, and their encoding; '' where nothing used them."""
     features, arms = study.cohort.features, configs(study, uses_table)
     if not features or not (arms or has_baseline(study)):
         return ""
@@ -149,7 +149,7 @@ def clinical_columns(study: StoredStudy) -> str:
 
 
 def _missing(study: StoredStudy) -> str:
-    """How many images lack each column."""
+    """Numbers of images that lack each column."""
     rows = study.cohort.images
     lacking = {feature.name: int(rows[feature.name].isna().sum()) for feature in study.cohort.features}
     texts = [f"{name} in {count(n, 'image')} ({percent(n / len(rows))})" for name, n in lacking.items() if n]
@@ -167,7 +167,7 @@ def _indicators(study: StoredStudy) -> str:
 
 
 def partitions(study: StoredStudy) -> str:
-    """How patients were divided into training, validation and test parts."""
+    """Division of patients into training, validation and test parts."""
     return paragraph("Partitions", _test_parts(study), _validation(study), _sizes(study), disjoint(study))
 
 
@@ -210,7 +210,7 @@ def _test_parts(study: StoredStudy) -> str:
 
 
 def _validation(study: StoredStudy) -> str:
-    """What was set aside for the choices that training data cannot make."""
+    """Patients set aside for the choices that training data cannot make."""
     if study.imported:
         return ""
     p, arms = study.settings.protocol, configs(study)

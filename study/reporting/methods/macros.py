@@ -36,7 +36,7 @@ FIRST = {"contrast": "Diff", "delta": "DeltaAuc", "prevalence": "DeclaredPrevale
 WHOLE = {"e2_90": "ETwoNinety"}
 """Words of keys that are not spelt out digit by digit."""
 ABOUT = {"Ci": "its interval", "WithCi": "both"}
-"""What the commands beside a value are, in a comment."""
+"""Comments on the commands beside a value."""
 DISTINCT = 8
 """Letters that tell names apart which would be the same."""
 SYMBOLS = {

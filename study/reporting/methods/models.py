@@ -44,7 +44,7 @@ def _inputs(config: Config) -> str:
 
 
 def _changes(study: StoredStudy, arm: str) -> str:
-    """What an arm sets beside its inputs and their fusion."""
+    """Settings of an arm beside its inputs and their fusion."""
     shown = {
         key: value for key, value in study.settings.arms[arm].set.items() if key not in ("model.inputs", "model.fusion")
     }

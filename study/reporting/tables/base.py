@@ -1,4 +1,4 @@
-"""What a table of a paper is, and the text that several of them share."""
+"""The type of a table, and text that several tables share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def at_unit(frame: pd.DataFrame, evaluation: Evaluation) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Sample:
-    """Who the numbers of a level are about: counts of patients, units, positive units and images."""
+    """Sample behind the numbers of a level: patients, units, positive units and images."""
 
     n_patients: int
     n_units: int

@@ -1,4 +1,4 @@
-"""Who was studied: cohort flow, Table 1 and the splits."""
+"""Tables of the cohort: flow, Table 1 and the splits."""
 
 import numpy as np
 import pandas as pd

@@ -83,7 +83,7 @@ def _with_gaps(data: pd.DataFrame, study: StoredStudy, missing: Mapping[str, str
 
 
 def _caption(study: StoredStudy, evaluation: Evaluation) -> str:
-    """Who was compared and what the columns are."""
+    """Return who was compared and what the columns are."""
     delta, data = study.settings.protocol.delta, evaluation.comparisons
     who = f"{evaluation.unit.capitalize()} level, {sample(evaluation, evaluation.unit).text(evaluation.unit)}"
     # when those of models trained elsewhere were chosen is not known here

@@ -1,4 +1,4 @@
-"""How a table fits a page: cells as lines, columns as widths in characters, and wide tables broken into panels."""
+"""Layout of a table on a page: cells as lines, widths in characters, wide tables broken into panels."""
 
 import re
 import textwrap

@@ -1,4 +1,4 @@
-"""Which patients are predicted wrongly: counts by class, and the worst errors one by one, for a failure analysis."""
+"""Tables of errors for a failure analysis: counts by class, and the worst errors one by one."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""How well each arm does: metrics by level, by method, at the operating points and by fold."""
+"""Tables of performance: metrics by level, by method, at the operating points and by fold."""
 
 import pandas as pd
 
@@ -71,7 +71,7 @@ def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> Pap
 
 
 def _remarks(primary: pd.DataFrame) -> str:
-    """What is special about the intervals of some AUCs."""
+    """Return what is special about the intervals of some AUCs."""
     areas = primary.loc[primary["metric"] == "roc_auc", ["arm", "note"]]
     by_note = areas[areas["note"].ne("")].groupby("note", sort=True)["arm"].agg(", ".join)
     return "".join(f" {arms}: {note}." for note, arms in by_note.items())

@@ -202,7 +202,7 @@ COSTS = (
 
 
 def cost_table(study: StoredStudy) -> PaperTable:
-    """What the search took, by arm and in all; the search on the whole cohort counts too."""
+    """Cost of the search, by arm and in all; the search on the whole cohort counts too."""
     if study.searched is None or study.searched.trials.empty:
         return empty_table("search_cost")
     trials = study.searched.trials

@@ -86,7 +86,7 @@ def _value(config: Config, key: str) -> str:
 
 
 def compute_table(study: StoredStudy) -> PaperTable:
-    """What the fits of each arm took: seconds, epochs, parameters."""
+    """Compute of each arm's fits: seconds, epochs, parameters."""
     if study.imported or not study.records:
         return empty_table("compute")
     rows = [_of_arm(study, arm) for arm in [*study.settings.arms, BASELINE]]
@@ -144,7 +144,7 @@ def _range(row: dict[str, Any], name: str) -> str:
 
 
 def _at_limit(study: StoredStudy) -> str:
-    """Which arms had best epochs that were the last allowed."""
+    """Return which arms had best epochs that were the last allowed."""
     told = []
     for arm in study.settings.arms:
         train: TrainConfig = chosen_configs(study)[arm].train

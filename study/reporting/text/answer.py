@@ -1,4 +1,4 @@
-"""What came out, in words that stay true when the numbers are bad: the opening of a report."""
+"""The opening of a report: the result in words that stay true when the numbers are bad."""
 
 import shlex
 from collections.abc import Mapping, Sequence

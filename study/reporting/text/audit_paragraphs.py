@@ -1,4 +1,4 @@
-"""What the audit found, in a report: what was found, and what was done without being asked."""
+"""The audit in a report: what was found, and what was done without being asked."""
 
 from study.checks.page import counted
 from study.checks.registry import description

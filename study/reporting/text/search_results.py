@@ -1,4 +1,4 @@
-"""What came out of a search of hyper-parameters, in sentences, and what it means for the numbers of a report."""
+"""Outcome of a search of hyper-parameters in sentences, and what it means for the numbers of a report."""
 
 import pandas as pd
 

@@ -66,7 +66,7 @@ def _left_out(study: StoredStudy) -> str:
 
 
 def _unit(study: StoredStudy) -> str:
-    """What the label belongs to, and therefore what is counted."""
+    """Return what the label belongs to, and therefore what is counted."""
     if study.settings.unit == "patient":
         return (
             "One label a case: all of its images carry it, those of a healthy breast too. The patient is the unit of"
@@ -218,7 +218,7 @@ def chance(evaluation: Evaluation) -> str:
 
 
 def training(study: StoredStudy) -> str:
-    """How the fits ended."""
+    """Return how the fits ended."""
     fitted = [] if study.imported else [record.plain() for record in study.records.values() if record.n_epochs]
     frame = pd.DataFrame(fitted)
     lines = []
