@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-import mmbc
 from mmbc.config import DataConfig
 from mmbc.errors import ConfigError, StudyError, some
 from mmbc.files import write_atomically
@@ -29,7 +27,6 @@ from study.records.progress import Observer
 from study.records.stored_study import StoredStudy
 
 SHEET = "duplicates.png"
-PACKAGES = ("numpy", "pandas", "scikit-learn", "ImageHash", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,7 @@ def _audit_cohort(request: Request, observer: Observer, study: StoredStudy | Non
     if subject.folds is None:
         return result
     near = None if quick else given(subject.pixels).clusters
-    return replace(result, certificate=_certificate(name, subject, request.study, read, near))
+    return replace(result, certificate=certificate(name, subject, read=read, near=near))
 
 
 def _audit_study(study: StoredStudy, name: str) -> Audit:
@@ -167,22 +164,23 @@ def _audit_study(study: StoredStudy, name: str) -> Audit:
         **_labels(subject),
         "Notes": " ".join(cohort.notes),
     }
-    paper = _certificate(name, subject, study.settings, read)
+    confirmation = certificate(name, subject, read=read)
     read |= {"Not made": "checks of files and pixels beyond those at the study's start (they need --data)"}
     notes = ["The files were not looked at: name them with --data for copies, annotations and shortcuts."]
     findings = with_findings(study, checks).findings
-    return Audit(name, cohort.notice, findings, subject, read, paper, [*notes, *([note] if note else [])])
+    return Audit(name, cohort.notice, findings, subject, read, confirmation, [*notes, *([note] if note else [])])
 
 
 def _not_made(findings: Sequence[Finding], checks: Sequence[Check], *, quick: bool, study: bool) -> str:
     """Return which checks were not made, and what makes them."""
     made = {finding.code for finding in findings}
-    absent = [one for one in checks if one.code not in made]
-    reasons = {
-        "they look into pixels": [one.code for one in absent if quick and not one.fast],
-        "they need --study": [one.code for one in absent if not study and one.fast and set(one.needs) & OF_STUDY],
-    }
-    return "; ".join(f"{', '.join(codes)} ({reason})" for reason, codes in reasons.items() if codes)
+    absent: dict[str, list[str]] = {}
+    for one in (one for one in checks if one.code not in made):
+        if quick and not one.fast:
+            absent.setdefault("they look into pixels", []).append(one.code)
+        elif not study and set(one.needs) & OF_STUDY:
+            absent.setdefault("they need --study", []).append(one.code)
+    return "; ".join(f"{', '.join(codes)} ({reason})" for reason, codes in absent.items())
 
 
 def _name(subject: Subject, request: Request) -> str:
@@ -238,37 +236,3 @@ def _check_same(study: StoredStudy, subject: Subject) -> None:
             f" ({some(sorted(differing), 3)}). Give the folder it was run on, with its --limit-patients and"
             " --allow-missing-images"
         )
-
-
-def _certificate(
-    name: str,
-    subject: Subject,
-    settings: StudyFile,
-    read: Mapping[str, str],
-    near: Sequence[Mapping[str, Any]] | None = None,
-) -> dict[str, Any]:
-    """Return the certificate of the splits of a subject that has some."""
-    protocol = settings.protocol
-    return certificate(
-        name,
-        subject.images,
-        _listed(subject),
-        given(subject.folds),
-        subject.features,
-        read=read,
-        near=near,
-        seeds={
-            "split seed": protocol.split_seed,
-            "repeats": protocol.repeats,
-            "training seeds (0, 1, ...)": protocol.seeds,
-        },
-        versions={"mmbc": mmbc.__version__, **{package: metadata.version(package) for package in PACKAGES}},
-    )
-
-
-def _listed(subject: Subject) -> pd.DataFrame:
-    """Return the listed images with their patients and digests, as far as they are known."""
-    if subject.listing is None or subject.account is None:
-        return subject.images[["image_id"]].assign(listed_patient=subject.images["patient_id"])
-    rows = subject.account.rows[["image_id"]].assign(listed_patient=subject.listing.images["patient_id"])
-    return rows if subject.facts is None else rows.join(subject.facts[["content_digest", "pixel_digest"]])

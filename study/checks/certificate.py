@@ -7,55 +7,45 @@ their names, in which some cohorts have the patient's key.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+import mmbc
 from mmbc.config import digest
-from mmbc.data.tables.columns import Feature
 from mmbc.files import write_atomically, write_json
 from study.checks.markdown import table
 from study.checks.splits import LARGE, balance_table, in_no_part, not_in_cohort, overlap_matrix
+from study.checks.subject import Subject, given
 from study.design.folds import Folds
 from study.records.finding import plain
 from study.text.format import count
 
 UNLIKE_SHOWN = 12
+PACKAGES = ("numpy", "pandas", "scikit-learn", "ImageHash", "opencv-python-headless")
+"""Programs whose versions decide what is found."""
 
 
 def certificate(
-    name: str,
-    images: pd.DataFrame,
-    listed: pd.DataFrame,
-    folds: Folds,
-    features: tuple[Feature, ...],
-    *,
-    read: Mapping[str, str],
-    seeds: Mapping[str, int],
-    versions: Mapping[str, str],
-    near: Sequence[Mapping[str, Any]] | None = None,
+    name: str, subject: Subject, *, read: Mapping[str, str], near: Sequence[Mapping[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """Return the certificate of a cohort's splits.
+    """Return the certificate of the splits of a subject that has some.
 
     Args:
         name: of the cohort or study.
-        images: the rows that are used: `image_id`, `patient_id`, `label`, and `pixel_digest` where files were opened.
-        listed: all listed rows: `image_id`, `listed_patient` and, where files were opened, `content_digest`,
-            `pixel_digest`.
-        folds: every split, by patient.
-        features: the clinical columns.
+        subject: the cohort and its folds.
         read: what the cohort is and how it was read, by name.
-        seeds: of splits and training, by name.
-        versions: of the programs, by name.
         near: clusters of near-duplicates; None where they were not looked for.
     """
+    images, listed, folds, protocol = subject.images, _listed(subject), given(subject.folds), subject.protocol
     clusters = [{**one, "on_two_sides": _on_two_sides(one, images, folds)} for one in near or ()]
     overlap = overlap_matrix(folds)
     worst = int(overlap.drop(columns=["repeat", "fold"]).to_numpy().max())
-    balance = balance_table(folds, images, features)
-    found = {
+    balance = balance_table(folds, images, subject.features)
+    content = {
         "name": name,
         "statement": " ".join(_statement(folds, images, worst, None if near is None else clusters)),
         "read": dict(read),
@@ -66,12 +56,24 @@ def certificate(
         "copies": copies(listed, images),
         "near_duplicates": None if near is None else clusters,
         "balance": balance.to_dict("records"),
-        "seeds": dict(seeds),
-        "versions": dict(versions),
+        "seeds": {
+            "split seed": protocol.split_seed,
+            "repeats": protocol.repeats,
+            "training seeds (0, 1, ...)": protocol.seeds,
+        },
+        "versions": {"mmbc": mmbc.__version__, **{package: metadata.version(package) for package in PACKAGES}},
         "membership": membership(images, listed, folds),
     }
-    found = plain(found)
-    return {**found, "digest": digest(found)}
+    content = plain(content)
+    return {**content, "digest": digest(content)}
+
+
+def _listed(subject: Subject) -> pd.DataFrame:
+    """Return all listed images with their patients and, where files were opened, digests; of a study by itself its rows."""
+    if subject.listing is None or subject.account is None:
+        return subject.images[["image_id"]].assign(listed_patient=subject.images["patient_id"])
+    rows = subject.account.rows[["image_id"]].assign(listed_patient=subject.listing.images["patient_id"])
+    return rows if subject.facts is None else rows.join(subject.facts[["content_digest", "pixel_digest"]])
 
 
 def _statement(
@@ -166,24 +168,24 @@ def copies(listed: pd.DataFrame, images: pd.DataFrame) -> list[dict[str, Any]] |
     ]
 
 
-def to_markdown(found: Mapping[str, Any], notice: str = "") -> str:
+def to_markdown(content: Mapping[str, Any], notice: str = "") -> str:
     """Return a certificate as a page for a supplement; the digests of the images are in the JSON file alone."""
-    balance = pd.DataFrame(found["balance"])
-    parts = [f"# Fold certificate: {found['name']}"]
+    balance = pd.DataFrame(content["balance"])
+    parts = [f"# Fold certificate: {content['name']}"]
     parts += [f"> **{notice[0].upper()}{notice[1:]}.**"] if notice else []
     parts += [
-        f"**{found['statement']}**",
+        f"**{content['statement']}**",
         (
-            f"{found['images']} images of {found['patients']} patients. Digest of this certificate:"
-            f" `{found['digest']}`. {_in_json(found)}"
+            f"{content['images']} images of {content['patients']} patients. Digest of this certificate:"
+            f" `{content['digest']}`. {_in_json(content)}"
         ),
-        "\n".join(f"- {name}: {text}" for name, text in found["read"].items() if text),
+        "\n".join(f"- {name}: {text}" for name, text in content["read"].items() if text),
         "## Patients in two parts",
-        table(pd.DataFrame(found["overlap"])),
+        table(pd.DataFrame(content["overlap"])),
         "## Patients and images by part",
-        table(_parts(pd.DataFrame(found["parts"]))),
+        table(_parts(pd.DataFrame(content["parts"]))),
         "## Copies",
-        _copies_text(found),
+        _copies_text(content),
         "## Balance of the test parts",
         (
             "Standardised differences between a test part and the other patients: difference of means over the root of"
@@ -192,14 +194,14 @@ def to_markdown(found: Mapping[str, Any], notice: str = "") -> str:
         ),
         table(_largest(balance)),
         "## Seeds and versions",
-        table(pd.DataFrame([*found["seeds"].items(), *found["versions"].items()], columns=["what", "value"])),
+        table(pd.DataFrame([*content["seeds"].items(), *content["versions"].items()], columns=["what", "value"])),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _in_json(found: Mapping[str, Any]) -> str:
+def _in_json(content: Mapping[str, Any]) -> str:
     """Say what the JSON file has beside."""
-    members = found["membership"]
+    members = content["membership"]
     bytes_, pixels = (any(one[name] for one in members) for name in ("sha256", "pixels"))
     digests = " and ".join(["SHA-256 of every file"] * bytes_ + ["a digest of the pixels of every image"] * pixels)
     return (
@@ -229,8 +231,8 @@ def _largest(balance: pd.DataFrame) -> pd.DataFrame:
     ).rename(columns={"difference": "standardised difference", "se": "standard error"})
 
 
-def _copies_text(found: Mapping[str, Any]) -> str:
-    groups, near = found["copies"], found["near_duplicates"] or ()
+def _copies_text(content: Mapping[str, Any]) -> str:
+    groups, near = content["copies"], content["near_duplicates"] or ()
     if groups is None:
         return "No listed file was opened for this certificate: copies are not known (`study.audit --data`)."
     n_images = sum(len(group["images"]) for group in groups)
@@ -256,8 +258,8 @@ def _copies_text(found: Mapping[str, Any]) -> str:
     )
 
 
-def write_certificate(found: Mapping[str, Any], folder: Path, notice: str = "") -> list[Path]:
+def write_certificate(content: Mapping[str, Any], folder: Path, notice: str = "") -> list[Path]:
     """Write `certificate.json` and `certificate.md`."""
-    write_json(folder / "certificate.json", {**({"notice": notice} if notice else {}), **found})
-    write_atomically(folder / "certificate.md", to_markdown(found, notice).encode())
+    write_json(folder / "certificate.json", {**({"notice": notice} if notice else {}), **content})
+    write_atomically(folder / "certificate.md", to_markdown(content, notice).encode())
     return [folder / "certificate.md", folder / "certificate.json"]

@@ -62,13 +62,13 @@ def near_duplicates(appearance: Appearance, images: pd.DataFrame, *, workers: in
         pairs of two patients first, then by distance.
     """
     thumbnails, patients = appearance.thumbnails, images["patient_id"].to_numpy()
-    found: dict[tuple[int, int], dict[str, object]] = {}
+    confirmed: dict[tuple[int, int], dict[str, object]] = {}
     for mirrored, hashes in ((False, appearance.hashes), (True, appearance.mirrored)):
         work = partial(_alike, thumbnails=thumbnails, mirrored=mirrored)
-        todo = [pair for pair in candidates(appearance.hashes, hashes) if pair[:2] not in found]
+        todo = [pair for pair in candidates(appearance.hashes, hashes) if pair[:2] not in confirmed]
         for (i, j, distance), correlation in map_parallel(work, todo, workers, "comparing images", None):
             if correlation >= ALIKE:
-                found[i, j] = {
+                confirmed[i, j] = {
                     "i": i,
                     "j": j,
                     "distance": distance,
@@ -76,7 +76,7 @@ def near_duplicates(appearance: Appearance, images: pd.DataFrame, *, workers: in
                     "same_patient": patients[i] == patients[j],
                     "mirrored": mirrored,
                 }
-    pairs = pd.DataFrame(list(found.values()), columns=list(COLUMNS)).astype(COLUMNS)
+    pairs = pd.DataFrame(list(confirmed.values()), columns=list(COLUMNS)).astype(COLUMNS)
     return pairs.sort_values(["same_patient", "distance", "i", "j"], ignore_index=True)
 
 

@@ -21,19 +21,7 @@ from tests.study.checks.test_fast import on_two_sides, patient_in_no_part, unkno
 
 
 def certified(subject, near=()):
-    listed = subject.listing.images[["image_id"]].assign(listed_patient=subject.listing.images["patient_id"])
-    listed = listed.join(subject.facts[["content_digest", "pixel_digest"]])
-    return certificate(
-        "clean",
-        subject.images,
-        listed,
-        subject.folds,
-        subject.features,
-        read={"Cohort": "clean"},
-        near=near,
-        seeds={"split seed": 0},
-        versions={"mmbc": "1"},
-    )
+    return certificate("clean", subject, read={"Cohort": "clean"}, near=near)
 
 
 def test_the_certificate_confirms_that_nobody_is_in_two_parts(subject):
