@@ -128,6 +128,7 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("audit")
 
 
+@pytest.mark.slow
 def test_the_phantom_passes_every_check(place):
     done = run(place, *SMALL, "--json", str(place / "audit.json"), "--write-clean-list", str(place / "clean.csv"))
     assert done.exit_code == 0, done.output
@@ -141,6 +142,7 @@ def test_the_phantom_passes_every_check(place):
     assert (place / "clean.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_failed_check_is_an_exit_code_unless_it_is_ignored(place, tmp_path):
     """Folds of one's own that divide a patient."""
     run(place, *SMALL, "--quick")

@@ -110,6 +110,7 @@ def test_the_control_region_is_the_same_for_every_treatment(result):
     assert control.groupby(["view", "comparison"])["auc"].nunique().max() == 1
 
 
+@pytest.mark.slow
 def test_a_second_call_reads_nothing_and_a_change_of_labels_no_image(cohort, result, monkeypatch):
     paths, facts, images, folder = cohort
     monkeypatch.setattr(traces, "read_untreated", None)

@@ -16,6 +16,7 @@ def invoke(folder, *arguments, preset="tiny", data="phantom"):
     return RUN.invoke(cv.app, [*where, *arguments])
 
 
+@pytest.mark.slow
 def test_a_study_end_to_end_then_again(tmp_path):
     first = invoke(tmp_path, "--ablation", "all", "--json", f"{tmp_path}/out.json")
     assert first.exit_code == 0, first.output

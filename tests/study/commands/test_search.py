@@ -80,6 +80,7 @@ def test_the_space_of_the_documentation_is_planned(run, tmp_path):
     assert "[64, 64, 32], [32]" in done.output
 
 
+@pytest.mark.slow
 def test_a_search_ends_in_its_report_and_the_same_command_adds_nothing(run, tmp_path):
     (tmp_path / "space.toml").write_text("[model]\ndropout = { choice = [0.3, 0.5] }\n[train]\nmax_epochs = 1\n")
     words = [*TINY, "--no-figures", "--space", "space.toml", "--no-best-toml", "--json", "done.json"]

@@ -221,6 +221,7 @@ def test_records_say_what_they_are(ledger):
     assert not list(place.rglob("*.safetensors")), "no leaky model is kept"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
@@ -270,6 +271,7 @@ def _entry(entries, leak) -> Entry:
     return next(entry for entry in entries if entry.leak.name == leak)
 
 
+@pytest.mark.slow
 def test_a_split_by_image_leaks_what_tells_the_patient(request_for, rows, content):
     """Labels are random by patient: an honest model knows nothing, one that saw the other images knows the label."""
     request = request_for(

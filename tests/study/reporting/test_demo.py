@@ -15,6 +15,7 @@ def files():
     return [path for path in DEMO.rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 def test_every_number_follows_from_the_predictions_beside_it():
     assert verify(DEMO) == []
 

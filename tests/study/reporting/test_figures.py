@@ -140,6 +140,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_every_figure_of_every_kind_of_study(case, study, tmp_path):
     chosen = CASES[case](study)
@@ -161,6 +162,7 @@ def overhang(figure):
     return 72 * max(-box.x0, -box.y0, box.x1 - wide, box.y1 - tall)
 
 
+@pytest.mark.slow
 def test_the_files_are_fit_for_print_and_the_same_twice(study, evaluation, tmp_path):
     names = ("main", "contrasts", "roc_pr", "flow")
     for folder in ("once", "again"):

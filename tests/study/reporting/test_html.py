@@ -216,6 +216,7 @@ def test_an_empty_report_is_a_page():
     assert "<h1>Nothing &amp; nobody</h1>" in page("Nothing & nobody", "Text.", {})
 
 
+@pytest.mark.slow
 def test_the_pack_of_a_study(evaluated, tmp_path, monkeypatch):
     """Everything today's report is made of arrives: its tables with titles and notes, its figures, its notice."""
     stored, evaluation = evaluated

@@ -65,6 +65,7 @@ def written(study, **options):
     return {"report.md": report(content), "supplement.md": supplement(content), **tables}, evaluation
 
 
+@pytest.mark.slow
 def test_everything_is_there_and_listed_with_its_digest(pack):
     folder = pack[2]
     listed = json.loads((folder / "pack.json").read_text())["files"]
@@ -94,6 +95,7 @@ def test_everything_is_there_and_listed_with_its_digest(pack):
         assert {f"tables/{table}.{kind}" for kind in ("md", "csv", "tex")} <= found
 
 
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_bytes_and_stale_files_go(pack, tmp_path, monkeypatch):
     from study.reporting import pack as module
 
@@ -207,6 +209,7 @@ def test_one_seed_names_the_command_that_adds_what_is_missing(large):
     assert "`test --seeds 3` extends this study" in answer
 
 
+@pytest.mark.slow
 def test_verdicts_are_told_in_plain_words(large):
     documents, evaluation = written(with_seeds(large, 3, gain=8.0))
     verdicts = evaluation.comparisons.set_index(["first", "second"])["verdict"]

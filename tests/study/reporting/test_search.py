@@ -342,6 +342,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_figures_fit_their_canvas(shape):
     arms, n_keys, options = SHAPES[shape]

@@ -213,6 +213,7 @@ def expected(kept, monkeypatch):
         monkeypatch.setattr(verification, name, step)
 
 
+@pytest.mark.slow
 def test_a_report_passes_as_written_wherever_it_lies(copy):
     done = CliRunner().invoke(command.app, [str(copy)])
     assert done.exit_code == 0 and "every number follows from its predictions" in " ".join(done.output.split()), (
@@ -273,6 +274,7 @@ def test_the_exit_code_says_what_happened(copy, expected):
         verify(copy)
 
 
+@pytest.mark.slow
 def test_the_study_it_was_made_from_will_do_too(copy, finished_study):
     shutil.rmtree(copy / "study")
     assert verify(copy, finished_study.folder) == []

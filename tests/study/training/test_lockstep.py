@@ -31,6 +31,7 @@ def contents(folder):
     return found
 
 
+@pytest.mark.slow
 def test_lockstep_equals_sequential_bit_for_bit(tiny):
     """All arms, dropout, early stops, shuffled cells and mixed cuts."""
     planned = {name: tiny.plan(name, sets=STOPPING) for name in ("lock", "seq", "shuffled")}
@@ -70,6 +71,7 @@ def seen(monkeypatch):
     return rows_seen
 
 
+@pytest.mark.slow
 def test_the_trunk_sees_each_image_once_an_epoch_and_once_clean(tiny, seen):
     sets = ["data.phantom.seed=11", "train.max_epochs=3", "train.patience=3"]
     planned = tiny.plan("counted", sets=sets)
@@ -135,6 +137,7 @@ def corrupted(planned, cell):
     return dataclasses.replace(planned.cohort, images=images), store
 
 
+@pytest.mark.slow
 def test_corrupting_every_test_row_changes_nothing_learned(tiny):
     """The leak detector: weights, history, calibration, preprocessing and validation predictions stay, bit for bit."""
     honest = tiny.plan("honest", sets=STOPPING)

@@ -51,6 +51,7 @@ def test_every_row_is_predicted_once_a_repeat(finished_study, stored):
         assert set(rows.loc[rows["part"] == "validation", "patient_id"]) == set(split.validation)
 
 
+@pytest.mark.slow
 def test_repeats_seeds_and_arms_extend_a_study(tiny):
     first = tiny.run("grows", arms="image")
     record = first.folder / "cells" / "image.r0.f0.s0" / "record.json"

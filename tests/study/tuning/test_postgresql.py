@@ -55,11 +55,13 @@ def server():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-SETS = ("data.phantom.n_patients=40", "protocol.folds=2", "train.max_epochs=40", "train.patience=40")
+SETS = ("data.phantom.n_patients=40", "protocol.folds=2")
+LONG = ("train.max_epochs=40", "train.patience=40")
+"""Settings of a search that is still at work when it is killed."""
 
 
-def command(folder, server):
-    sets = [word for text in SETS for word in ("--set", text)]
+def command(folder, server, *more):
+    sets = [word for text in (*SETS, *more) for word in ("--set", text)]
     return [
         sys.executable,
         "-m",
@@ -117,7 +119,7 @@ def wait_for(condition, seconds, what):
 @pytest.mark.slow
 def test_two_processes_share_a_search_and_one_is_killed(server, tmp_path):
     logs = [tmp_path / "one.log", tmp_path / "two.log"]
-    one = started(command(tmp_path, server), logs[0])
+    one = started(command(tmp_path, server, *LONG), logs[0])
 
     def at_work():
         assert one.poll() is None, logs[0].read_text()
@@ -128,7 +130,7 @@ def test_two_processes_share_a_search_and_one_is_killed(server, tmp_path):
 
     wait_for(at_work, 240, "a second wave of the first process")
     before = trials_by_study(server, tmp_path)
-    two = started(command(tmp_path, server), logs[1])
+    two = started(command(tmp_path, server, *LONG), logs[1])
     time.sleep(0.5)
     one.send_signal(signal.SIGKILL)
     one.wait()
