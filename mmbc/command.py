@@ -103,7 +103,7 @@ def app(command: type[Command]) -> typer.Typer:
 
 
 def options_of(panel: str) -> Callable[..., Any]:
-    """Return a function that makes an option of a panel of `--help` of its text, flags and arguments of `typer.Option`."""
+    """Return a function that makes an option of a panel of `--help` from its text, flags and `typer` settings."""
 
     def option(text: str, *flags: str, **settings: Any) -> Any:
         return typer.Option(*flags, help=text, rich_help_panel=panel, **settings)

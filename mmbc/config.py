@@ -326,7 +326,7 @@ def apply_changes(config: Config, changes: Mapping[str, Any], where: str) -> Con
 
 
 def identity(section: Section) -> dict[str, Any]:
-    """Return the plain values that identify a section: all but those settings marked `Later` that have their default."""
+    """Return the plain values that identify a section: all but those marked `Later` that are at their default."""
     values = section.model_dump(mode="json")
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)

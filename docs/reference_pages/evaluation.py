@@ -4,8 +4,8 @@ from study.evaluation.frames import reference_table
 
 INTRODUCTION = """# Frames of an evaluation
 
-`study.evaluate` returns an evaluation: every number of a study, as frames of pandas. Tables and figures of a report are made of
-them, and each is checked against what this page says when it is made. An empty frame has its columns too.
+`study.evaluate` returns an evaluation: every number of a study, as frames of pandas. Tables and figures of a report
+are made of them, and each is checked against what this page says when it is made. An empty frame has its columns too.
 """
 
 

@@ -12,8 +12,8 @@ from study.records.cell_records import HISTORY_COLUMNS, PREDICTION_COLUMNS
 
 INTRODUCTION = """# File formats
 
-Everything a program needs to read is CSV, Parquet, JSON or TOML. Numbers are on disk in full precision; they are rounded
-in text and tables alone.
+Everything a program needs to read is CSV, Parquet, JSON or TOML. Numbers are on disk in full precision; they are
+rounded in text and tables alone.
 """
 
 SECTIONS = (

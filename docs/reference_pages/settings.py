@@ -19,11 +19,11 @@ from study.design.study_file import PRESETS, Arm, StudyFile, presets
 INTRODUCTION = """# Settings
 
 A study file is TOML. `--config FILE` lays it over a preset; `--set key=value` changes a single key, for example
-`--set train.lr=1e-4`. An unknown key is refused, with the nearest known one. `study.toml` in the folder of a study has all
-of them as they were used.
+`--set train.lr=1e-4`. An unknown key is refused, with the nearest known one. `study.toml` in the folder of a study has
+all of them as they were used.
 
-The sections `data`, `augment`, `model`, `train` and `run` are the configuration of one model. An arm may change any of them
-but `data` and `run`, which all arms of a study have in common. `protocol` says how arms are compared.
+The sections `data`, `augment`, `model`, `train` and `run` are the configuration of one model. An arm may change any of
+them but `data` and `run`, which all arms of a study have in common. `protocol` says how arms are compared.
 """
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "any value", dict: "table"}
 LIMITS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}

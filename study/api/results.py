@@ -94,7 +94,7 @@ class Study:
 
     @property
     def predictions(self) -> pd.DataFrame:
-        """One row per cell and image: arm, repeat, fold, seed, part (validation or test), label, logit and probabilities."""
+        """One row per cell and image: arm, repeat, fold, seed, part (validation, test), label, logit, probabilities."""
         return self.stored.predictions
 
     @property
@@ -148,7 +148,7 @@ class Result:
 
     @property
     def verdicts(self) -> pd.DataFrame:
-        """The verdict on each declared contrast, with the difference, its interval for training again, and a sentence."""
+        """Verdict on each declared contrast, with the difference, its interval for training again, and a sentence."""
         frame = self.evaluation.comparisons
         return frame[[column for column in VERDICT_COLUMNS if column in frame]]
 
@@ -249,10 +249,11 @@ def evaluate(
         study.evaluate(frame, contrasts=[("fusion", "clinical")]).verdicts
 
     Args:
-        source: a study's folder or an archive; a study that was opened; or a table of predictions, as a frame or a file:
-            one row per prediction with the columns patient_id, label, fold, arm, prob (docs/how-to/own-predictions.md).
-        contrasts: pairs of arms, each the first minus the second. Declare them before you look at results; the default is
-            the study's own.
+        source: a study's folder or an archive; a study that was opened; or a table of predictions, as a frame or a
+            file: one row per prediction with the columns patient_id, label, fold, arm, prob
+            (docs/how-to/own-predictions.md).
+        contrasts: pairs of arms, each the first minus the second. Declare them before you look at results; the default
+            is the study's own.
         settings: for a table: a study file, or dotted keys and values of its sections data and protocol.
         columns: for a table: role -> column name, where names differ.
         name: for a frame: the study's name.

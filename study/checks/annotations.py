@@ -19,7 +19,7 @@ from study.stats.estimate import Estimate
 
 GROUP = "annotations in pixels"
 STRAY_CURVES = 0.02
-"""Share of a class's images with a loop that nobody drew: vessels, skin folds, scratches. In Mini-DDSM v1 it is 0.6 %."""
+"""Share of a class's images with a loop that nobody drew (vessels, skin folds, scratches); 0.6 % in Mini-DDSM v1."""
 
 
 @check(

@@ -90,8 +90,8 @@ def checks_for(settings: StudyFile, study: StoredStudy | None = None) -> tuple[t
     """Return the checks of an audit, and a sentence on those of the user's that are left out.
 
     Raises:
-        ConfigError: a file of the user's own checks that cannot be used. Of a stored study it may have been moved since;
-            the audit then goes on without.
+        ConfigError: a file of the user's own checks that cannot be used. Of a stored study it may have been moved
+            since; the audit then goes on without.
     """
     try:
         return checks_of(settings), ""

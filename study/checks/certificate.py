@@ -69,7 +69,7 @@ def certificate(
 
 
 def _listed(subject: Subject) -> pd.DataFrame:
-    """Return all listed images with their patients and, where files were opened, digests; of a study by itself its rows."""
+    """Return all listed images with their patients and, where files were opened, digests; of a study alone its rows."""
     if subject.listing is None or subject.account is None:
         return subject.images[["image_id"]].assign(listed_patient=subject.images["patient_id"])
     rows = subject.account.rows[["image_id"]].assign(listed_patient=subject.listing.images["patient_id"])
@@ -127,7 +127,7 @@ def pseudonym(patient: str) -> str:
 
 
 def membership(images: pd.DataFrame, listed: pd.DataFrame, folds: Folds) -> list[dict[str, Any]]:
-    """Return one entry per used image: its digests, a pseudonym of its patient, and the fold that tests it, by repeat."""
+    """Return one entry per used image: digests, a pseudonym of its patient, and the fold that tests it, by repeat."""
     tested: dict[str, dict[str, int]] = {}
     for (repeat, fold), split in folds.splits.items():
         for patient in split.test:

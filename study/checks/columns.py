@@ -1,4 +1,4 @@
-"""Checks of the clinical columns: they may tell too much, by their values, by being absent or by how they were prepared."""
+"""Checks of the clinical columns, which may tell too much by value, by absence or by how they were prepared."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ P = 0.01
     "A22",
     "columns that tell too much",
     group=GROUP,
-    question="Does one clinical column alone tell the classes apart nearly perfectly (AUC 0.97: failed; 0.85: warning)?",
+    question="Does one clinical column alone tell the classes nearly perfectly (AUC 0.97: failed; 0.85: warning)?",
     meaning="It is a result of the diagnosis, not a predictor of it.",
     remedy="Leave it out: `--features` with the others, or `data.feature_kinds` with `skip`.",
     needs=("list", "clinical columns"),
@@ -119,7 +119,8 @@ def preprocessing(subject: Subject) -> Outcome:
     cells = f"{len(records)} cells" + (f" ({n_baseline} of the baseline)" if n_baseline else "")
     if other:
         return failed(
-            f"In {len(other)} of {cells} medians, means or scales are not those of the training rows: {some(other, 5)}.",
+            f"In {len(other)} of {cells} medians, means or scales are not those of the training rows:"
+            f" {some(other, 5)}.",
             rows=[{"cell": name} for name in other],
         )
     return passed(

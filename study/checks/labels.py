@@ -120,7 +120,7 @@ def opposite_breasts(subject: Subject) -> Outcome:
 
 
 def _annotated(subject: Subject) -> pd.Series | None:
-    """Return whether an image is annotated, by row of `images`, from its pixels or from the list; None if nothing tells."""
+    """Return whether an image is annotated, by row of `images`, from pixels or from the list; None if nothing tells."""
     listing = given(subject.listing)
     if listing.sides == "pixels":
         return subject.used_facts["n_outline_pixels"] > 0 if subject.facts is not None else None

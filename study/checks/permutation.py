@@ -1,4 +1,4 @@
-"""Labels permuted over patients, which nothing can predict: a check of the folds, with everything measured in images."""
+"""Labels permuted over patients, which nothing can predict: a check of the folds, measured in images."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def permuted_labels(
     seed: int = 0,
     n_permutations: int = N_PERMUTATIONS,
 ) -> Outcome:
-    """Return what labels permuted over patients amount to: nothing can predict them unless a patient is on both sides of a fold.
+    """Return what permuted labels amount to: nothing predicts them unless a patient is on both sides of a fold.
 
     Given the training labels, those of the other patients are in random order: the expected AUC within a fold is 0.5
     exactly.

@@ -1,4 +1,4 @@
-"""Shortcut probes: how well something that should not matter tells the classes apart, by patient-grouped cross-validation.
+"""Shortcut probes: how well something that should not matter tells classes apart, cross-validated by patient.
 
 A probe sees a few numbers of each image (its size, the grey of its border, ...) and never the lesion. Its out-of-fold
 AUC is evidence about the cohort, not about a model: what a probe can use, a network can use.
@@ -27,8 +27,8 @@ FEW_COLUMNS = 8
 """Up to so many columns a probe sees squares and products too; beyond, principal components."""
 COMPONENTS = 40
 REPEATS = 3
-"""Cross-validations of a probe, each on other folds. Without labels that mean anything (14 phantoms of 150 patients), logits of
-AUCs from one spread 0.23 to 0.32, from the mean of four 0.18 to 0.28, where DeLong's error is 0.235."""
+"""Cross-validations of a probe, each on other folds. Without labels that mean anything (14 phantoms of 150 patients),
+logits of AUCs from one spread 0.23 to 0.32, from the mean of four 0.18 to 0.28, where DeLong's error is 0.235."""
 METHOD = "patient-grouped 5-fold cross-validation, 3 repeats, fold-stratified DeLong"
 
 

@@ -81,7 +81,7 @@ def in_no_part(folds: Folds, images: pd.DataFrame) -> list[str]:
 
 
 def overlap_matrix(folds: Folds) -> pd.DataFrame:
-    """Return, for each pair of parts, how many patients are in both, by split: one row a split, all zeros where it is right."""
+    """Return how many patients are in both of each pair of parts: one row a split, all zeros where it is right."""
     rows = []
     for (repeat, fold), split in folds.splits.items():
         parts = {part: set(ids) for part, ids in split.parts().items()}
@@ -173,7 +173,7 @@ def _balance(folds: Folds, images: pd.DataFrame, features: tuple[Feature, ...]) 
 
 
 def _refusal(subject: Subject) -> str:
-    """Return why a study would refuse the splits of a cohort; '' if it would not, or another check of splits says why."""
+    """Return why a study would refuse a cohort's splits; '' if it would not, or another check of splits says why."""
     if subject.listing is None:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Checks of a finished (or half-finished) study: what was selected on, how fits ended, and whether arms can be compared.
+"""Checks of a whole or half-finished study: what was selected on, how fits ended, whether arms are comparable.
 
 Everything here follows from the records, the predictions and the search's table of trials; no image and no model is
 opened.
@@ -197,7 +197,7 @@ def few_positives(subject: Subject) -> Outcome:
     "A32",
     "ablation contract",
     group=GROUP,
-    question="Do arms differ in nothing but the keys they declare: same splits, seeds and settings, same search budget?",
+    question="Do arms differ in nothing but the keys they declare: same splits, seeds, settings and search budget?",
     meaning="A difference between arms is then also a difference of something else.",
     remedy="Declare the key in the arm, and give all arms the same folds, seeds and trials.",
     needs=("training",),
@@ -221,7 +221,7 @@ def contract(subject: Subject) -> Outcome:
 
 
 def _undeclared(study: StoredStudy) -> Iterator[dict[str, str]]:
-    """Yield cells whose configuration differs from the reference in a key that neither the arm nor its search declares."""
+    """Yield cells that differ from the reference in a key that neither the arm nor its search declares."""
     reference = flatten(study.settings.config)
     expected = arm_configs(study.settings, study.searched, list(study.folds.splits))
     for name, record in study.records.items():

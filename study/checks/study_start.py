@@ -13,7 +13,7 @@ from study.training.preparation import Planned
 
 
 def start_findings(planned: Planned, request: Request, observer: Observer) -> list[Finding]:
-    """Return what every study finds out before its first epoch: the fast checks and, of outlines in its images, what remains.
+    """Return what a study finds before its first epoch: the fast checks and what remains of outlines in its images.
 
     What remains of outlines takes a look at every image, and is kept in the cache.
 

@@ -48,8 +48,8 @@ def judge_traces(result: pd.DataFrame, mode: str, n_outlined: int) -> Outcome:
     status = FAILED if (surely > CLEAR).any() else WARNING if (surely > NEAR).any() else PASSED
     worst = judged.iloc[int(surely.to_numpy().argmax())]
     evidence = (
-        f"{remains_text(result, mode)} The farthest from chance of all comparisons: {worst['comparison']}, {_shown(worst)} "
-        f"({worst['view']})."
+        f"{remains_text(result, mode)} The farthest from chance of all comparisons: {worst['comparison']},"
+        f" {_shown(worst)} ({worst['view']})."
     )
     return Outcome(status, evidence, HANDLED[mode], _rows(result, mode))
 
@@ -60,8 +60,8 @@ def remains_text(result: pd.DataFrame, mode: str = "sham") -> str:
     It belongs under every number of a study whose images had outlines.
     """
     return (
-        f"What remains of the outlines: AUC {_shown_at(result, mode, 'all', 'excess')} for {_main_comparison(result)} from the"
-        " treated regions, beyond control regions of the same images, an upper bound that includes the rims of"
+        f"What remains of the outlines: AUC {_shown_at(result, mode, 'all', 'excess')} for {_main_comparison(result)}"
+        " from the treated regions, beyond control regions of the same images, an upper bound that includes the rims of"
         f" lesions; {_shown_at(result, mode, 'mask', 'excess')} from their shape and place alone."
     )
 

@@ -1,4 +1,4 @@
-"""What the treatment of outlines leaves behind: probes of where it worked, of what it put there, and of what lies around.
+"""What the treatment of outlines leaves behind: probes of where it worked, what it put there, what lies around.
 
 A probe sees the treated region of each image alone: its shape and place (`mask`), the pixels filled in (`pixels`), or a
 ring around it (`surroundings`). That it tells classes apart is no leak in itself: images of the classes differ in
@@ -180,7 +180,7 @@ def _plain(estimate: Estimate) -> dict[str, object]:
 
 
 def own_comparisons(images: pd.DataFrame, own: np.ndarray) -> list[Comparison]:
-    """Return the comparison of images with an outline of their own with those without, in all and within cases' classes.
+    """Return the comparison of images with and without an outline of their own, in all and within cases' classes.
 
     The opposite breasts of cases, where labels belong to breasts, go with the breasts they are opposite of.
     """

@@ -1,4 +1,4 @@
-"""Checks of the user's own: read from the Python files that a study file names, and run so that no fault of theirs spreads.
+"""Checks of the user's own: read from Python files that a study file names; no fault of theirs spreads.
 
     [audit]
     checks = "mychecks.py"     # relative to the study file; a list for several

@@ -26,7 +26,8 @@ WIDER = 1.45
 """Factor by which the error of a probe's AUC is larger than DeLong's, which leaves out that the training parts overlap.
 
 With labels permuted 60 times over the patients of a phantom, logits of the AUCs of grey levels (mean 0.50 to 0.52)
-spread 1.42 to 1.50 times as much as that; over 72 and 200 patients of Mini-DDSM v1, those of silhouette and border 1.0 to 1.4 times."""
+spread 1.42 to 1.50 times as much as that; over 72 and 200 patients of Mini-DDSM v1, those of silhouette and border
+1.0 to 1.4 times."""
 
 VERBS = {FAILED: "tells", WARNING: "seems to tell", PASSED: "does not noticeably tell"}
 UNDECIDED = "may or may not tell"

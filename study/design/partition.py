@@ -1,4 +1,4 @@
-"""Partition of the patients: folds drawn as the protocol says, or the user's own, for a study of fixed settings or a search."""
+"""Partition of the patients: folds drawn as the protocol says, or the user's own, for fixed settings or a search."""
 
 import json
 import re
@@ -65,7 +65,7 @@ def nested(folds: Folds, images: pd.DataFrame, n_inner: int, seed: int) -> Folds
 
 
 def unnested(folds: Folds, images: pd.DataFrame, protocol: Protocol) -> Folds:
-    """Return the folds of a search for a study of fixed settings: the same test parts, each with a validation part again."""
+    """Return a search's folds for a study of fixed settings: the same test parts, each with a validation part again."""
     patients = patient_table(images)
     plain = []
     for fold in folds.folds:

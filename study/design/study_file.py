@@ -61,8 +61,8 @@ class Protocol(Section):
     delta: float = Field(0.02, gt=0, le=0.5)
     """Half width of the region of practical equivalence, in AUC."""
     prevalence: float | None = Field(None, gt=0, lt=1)
-    """Share of positives among the people the model is meant for; predictive values and net benefit are given there, and not
-    at all without it, because a cohort's own share is that of its sampling."""
+    """Share of positives among the people the model is meant for; predictive values and net benefit are given there,
+    and not at all without it, because a cohort's own share is that of its sampling."""
     subgroups: tuple[str, ...] = ()
     """Columns to report subgroups by; empty for age, density, view and site where the cohort has them."""
 
@@ -93,8 +93,9 @@ class Search(Section):
     """A search of hyper-parameters: where, how long and by which rules; declared before it begins."""
 
     mode: Literal["nested", "flat"] = "nested"
-    """`nested`: inside the training part of every fold, on inner folds of its own, so that the test parts estimate the whole
-    procedure. `flat`: once for each arm, on the validation parts of the study's folds, whose patients other folds test."""
+    """`nested`: inside the training part of every fold, on inner folds of its own, so that the test parts estimate the
+    whole procedure. `flat`: once for each arm, on the validation parts of the study's folds, whose patients other folds
+    test."""
     trials: int = Field(50, ge=1)
     """Trials of every arm in every fold; the pruned ones count, the ones that were lost with their process do not."""
     inner_folds: int = Field(3, ge=2)
@@ -102,7 +103,7 @@ class Search(Section):
     space: dict[str, Any] = {}
     """Dotted configuration keys and what is tried of each (see study.design.search_space)."""
     pruner: Literal["median", "halving", "none"] = "median"
-    """How a trial is given up: below the median of finished trials at the same epoch, by successive halving, or never."""
+    """How a trial is given up: below the median of others at the same epoch, by successive halving, or never."""
     select: Literal["best", "one-se"] = "best"
     """The trial with the best mean, or the cheapest one within a standard error of it."""
     whole: bool = True

@@ -30,7 +30,7 @@ def stamp(study: str, arms: Sequence[str], cohort: Cohort) -> Tuned:
 
 
 def warning(study: StudyFile, cohort: Cohort) -> str:
-    """Return the notice that a study needs: its settings were searched on its own patients, or on some of them; else ''.
+    """Return the notice of a study whose settings were searched on some or all of its own patients; else ''.
 
     A nested search needs none, because no test patient has a part in it; nor does a flat one on a single split, whose
     test part is nobody's validation part.

@@ -143,8 +143,8 @@ def _check_repeat(repeat: int, tested: pd.DataFrame, everybody: set[str], names:
         )
         raise LeakageError(
             f"repeat {repeat}: {twice['patient_id'].nunique()} patients are tested in several folds: {shown}. A model"
-            " that tested one image of a patient may have been trained on the patient's others; group the folds by patient and"
-            " train again, or, if these are splits of their own, number them in a column 'repeat'"
+            " that tested one image of a patient may have been trained on the patient's others; group the folds by"
+            " patient and train again, or, if these are splits of their own, number them in a column 'repeat'"
         )
     never = sorted(everybody - set(tested["patient_id"]))
     if never:

@@ -1,4 +1,4 @@
-"""What a running study leaves on disk; `study.records.stored_study` reads it back as a whole. Nothing here imports torch.
+"""What a running study leaves on disk; `study.records.stored_study` reads it back. Nothing here imports torch.
 
     results/<name>/
       study.toml            resolved configuration, arms and protocol
@@ -252,5 +252,6 @@ def read_settings(folder: Path) -> StudyFile:
         if version == __version__:
             raise
         raise ConfigError(
-            f"{error}\n{folder} was written by mmbc {version}, this is mmbc {__version__}: use that version or a later one"
+            f"{error}\n{folder} was written by mmbc {version}, this is mmbc {__version__}:"
+            " use that version or a later one"
         ) from None

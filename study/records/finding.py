@@ -14,8 +14,8 @@ FILE = "audit.json"
 """Where a study's folder keeps what was found at its start."""
 
 Status = Literal["PASSED", "WARNING", "FAILED", "NOT CHECKED"]
-"""FAILED: results would be wrong, or could be explained by this. WARNING: it is there, and either the program deals with it
-or readers have to know. NOT CHECKED: what is needed is not at hand; the evidence says what."""
+"""FAILED: results would be wrong, or could be explained by this. WARNING: it is there, and either the program deals
+with it or readers have to know. NOT CHECKED: what is needed is not at hand; the evidence says what."""
 
 PASSED: Status = "PASSED"
 WARNING: Status = "WARNING"

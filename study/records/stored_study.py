@@ -87,7 +87,8 @@ class StoredStudy:
         predictions: one row per (cell, image): `CELL_COLUMNS` and `PREDICTION_COLUMNS`; `part` is validation or test.
         history: one row per (cell, epoch): `CELL_COLUMNS` and `HISTORY_COLUMNS`; the baseline has none.
         searched: what a search of hyper-parameters left; None for a study of fixed settings.
-        findings: of the audit; of a folder those of its start, of an archive all (`study.checks.findings.with_findings`).
+        findings: of the audit; of a folder those of its start, of an archive all
+            (`study.checks.findings.with_findings`).
         archived: whether it was read from an archive.
     """
 
@@ -178,7 +179,7 @@ def load_study(folder: Path) -> StoredStudy:
 
 
 class _Membership:
-    """Checks that cells are of the study they lie in: same cohort, configuration, split and labels, no deliberate leak."""
+    """Checks that cells are of their study: same cohort, configuration, split and labels, no deliberate leak."""
 
     def __init__(
         self, settings: StudyFile, searched: Searched | None, folds: Folds, cohort: Cohort, cohort_digest: str
@@ -193,7 +194,7 @@ class _Membership:
         self.labels = cohort.images.set_index("image_id")[["patient_id", "label"]]
 
     def check_record(self, place: Path, record: CellRecord) -> None:
-        """Refuse a cell that was trained with a leak on purpose, one of an optimism ledger, and one of another study."""
+        """Refuse a cell trained with a leak on purpose, one of an optimism ledger, and one of another study."""
         if record.leak:
             raise StudyError(
                 f"{place}: was trained with the deliberate leak {record.leak!r}; it cannot be reported beside honest"
@@ -282,7 +283,7 @@ def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
 
 
 def _study_toml(study: StoredStudy) -> str:
-    """Return the study file; of an imported study what is known of it alone, not how some model might have been trained."""
+    """Return the study file; of an imported study what is known of it, not how a model might have been trained."""
     if not study.imported:
         return to_toml(_settings_without_paths(study.settings))
     known = study.settings.model_dump(

@@ -44,7 +44,7 @@ def lock(folder: Path, *, wait: float = 0) -> FileLock:
 
 
 def set_aside(folder: Path, *, holds: str = "study.toml") -> Path | None:
-    """Move a study, known by a file it has, out of the way (`--force`) and return where it went; None if there was none."""
+    """Move a study, known by a file it has, out of the way (`--force`); return where it went, or None."""
     if not (folder / holds).exists():
         return None
     number = 1

@@ -19,8 +19,8 @@ from docx import Document
 RELATIVE, ABSOLUTE = 1e-7, 1e-9
 """Full-precision numbers closer than this, relative to the larger or absolutely, are the same.
 
-Calibration is fitted by iteration: on another processor its numbers differ by up to 3e-8 of themselves (measured with two
-kernels of OpenBLAS on one machine). No printed number has so many digits.
+Calibration is fitted by iteration: on another processor its numbers differ by up to 3e-8 of themselves (measured with
+two kernels of OpenBLAS on one machine). No printed number has so many digits.
 """
 CONTEXT = 60
 

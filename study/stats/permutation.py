@@ -20,9 +20,9 @@ def exchange_contributions(
 ) -> np.ndarray:
     """Return what every patient contributes to the difference of AUCs: c (n_patients,), with difference(t) = t' c.
 
-    Exchanging the two models' scores of a patient flips the sign t_i of the patient's contribution, and nothing else: with the
-    pair kernels K_AA, K_BB of the models and K_AB, K_BA of positives scored by one and negatives by the other, the
-    difference under signs t is ½ sum_ij [(t_i + t_j) (K_AA - K_BB) + (t_i - t_j) (K_AB - K_BA)]_ij / (M N). So no
+    Exchanging the two models' scores of a patient flips the sign t_i of the patient's contribution, and nothing else:
+    with the pair kernels K_AA, K_BB of the models and K_AB, K_BA of positives scored by one and negatives by the other,
+    the difference under signs t is ½ sum_ij [(t_i + t_j) (K_AA - K_BB) + (t_i - t_j) (K_AB - K_BA)]_ij / (M N). So no
     permutation needs a new AUC.
 
     Args:

@@ -1,8 +1,8 @@
 """Precision of a study before it is run: expected intervals, detectable differences, patients needed.
 
 Closed formulas of a few assumed numbers; nothing is drawn at random. Labels are per case, so every image of a patient
-carries the patient's label. E1 and E2 are those of docs/explanation/estimands.md. Differences between ablations are at patient
-level.
+carries the patient's label. E1 and E2 are those of docs/explanation/estimands.md. Differences between ablations are at
+patient level.
 """
 
 import math

@@ -15,7 +15,7 @@ from study.design.request import CACHE_GIB, CHECKPOINT_EVERY, Executor, Request
 
 @dataclass(frozen=True)
 class Workspace:
-    """Rows and pixels that cells are trained on, how, and the place of their records; it can be sent to another process.
+    """Rows and pixels of cells, how they are trained, and where records go; it can be sent to another process.
 
     Attributes:
         cohort: the rows.

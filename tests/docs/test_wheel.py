@@ -26,7 +26,7 @@ def _call(*command, cwd):
 def installed(tmp_path_factory):
     """The scripts of a fresh environment with the wheel, and this environment's packages as its dependencies.
 
-    A line of a .pth file adds a folder and not the .pth files in it, so the editable install of this checkout stays out.
+    A line of a .pth file adds a folder and not the .pth files in it, so the editable install of this one stays out.
     """
     folder = tmp_path_factory.mktemp("wheel")
     (folder / "source").mkdir()

@@ -214,7 +214,8 @@ def test_commands_refuse_a_bad_file_before_any_work(files, tmp_path, command):
 
 def test_a_study_makes_them_at_its_start_and_reports_show_them(files, tiny, tmp_path):
     study = files(mine=YOUNG + defined("X02", "raise ValueError('no')") + defined("X03", "1 / 0", fast=False))
-    planned = tiny.run("checked", arms="tabular", sets=[f"audit.checks={json.dumps(list(study.audit.checks))}"])
+    checks = f"audit.checks={json.dumps(list(study.audit.checks))}"
+    planned = tiny.run("checked", arms="tabular", sets=[checks], audited=True)
     stored = load_study(planned.folder)
     shown = {finding.code: finding for finding in stored.findings}
     assert shown["X01"].status == PASSED and shown["X02"].status == NOT_CHECKED and "X03" not in shown

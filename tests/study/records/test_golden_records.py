@@ -1,4 +1,4 @@
-"""Files of a study keep the bytes and the keys they had before they were models (`golden/`: the program of format 1)."""
+"""Files of a study keep the bytes and the keys they had before they were models (`golden/`: written by format 1)."""
 
 import json
 from pathlib import Path

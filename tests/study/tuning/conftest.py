@@ -35,17 +35,13 @@ class TinySearch:
     def run(self, name, *, wave=2, storage=None, **options):
         request = self.request(name, **options)
         planned = prepare(request, Observer())
+        findings = start_findings(planned, request, Observer())
+        return planned, self.search(planned, request, SearchWork(storage, wave), findings)
+
+    def search(self, planned, request, work=SearchWork(wave=2), findings=()):
         self.said = []
-        work = SearchWork(storage, wave)
-        return planned, run_search(
-            planned,
-            request,
-            work,
-            observer=Observer(),
-            say=self.said.append,
-            command=["test"],
-            findings=start_findings(planned, request, Observer()),
-        )
+        said = {"observer": Observer(), "say": self.said.append, "command": ["test"]}
+        return run_search(planned, request, work, findings=list(findings), **said)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,6 @@ from study.records.progress import Observer
 from study.records.search_archive import read_searched
 from study.records.stored_study import load_study
 from study.training.preparation import prepare, workspace_of
-from study.tuning.search import SearchWork, run_search
 from study.tuning.search_loop import SearchLoop
 from study.tuning.targets import targets_of
 from study.tuning.waves import plan_trial, search_workspace, train_wave
@@ -107,21 +106,20 @@ def corrupted(planned, patients):
     return dataclasses.replace(planned, cohort=dataclasses.replace(planned.cohort, images=images), store=store)
 
 
-def run_planned(searching, planned, request):
-    return run_search(
-        planned, request, SearchWork(wave=2), observer=Observer(), say=lambda text: None, command=["test"], findings=[]
-    )
+@pytest.fixture(scope="module")
+def held_out(searching):
+    """A search with one outer test part: how it was asked for, planned, and what was found."""
+    request = searching.request("held-out", sets=["protocol.holdout=0.4"], whole=False)
+    planned = prepare(request, Observer())
+    return request, planned, searching.search(planned, request)
 
 
-def test_corrupting_every_outer_test_row_changes_no_trial(searching):
+def test_corrupting_every_outer_test_row_changes_no_trial(searching, held_out):
     """The leak detector of the search: trials, values, winners and refitted weights stay, bit for bit."""
-    options = {"sets": ["protocol.holdout=0.4"], "whole": False}
-    request = searching.request("held-out", **options)
-    honest = prepare(request, Observer())
-    found = run_planned(searching, honest, request)
+    request, honest, found = held_out
     (split,) = honest.folds.splits.values()
     other = dataclasses.replace(corrupted(honest, split.test), folder=honest.folder.with_name("held-out-corrupted"))
-    again = run_planned(searching, other, request)
+    again = searching.search(other, request)
     pd.testing.assert_frame_equal(found.trials.drop(columns=TIMES), again.trials.drop(columns=TIMES))
     assert found.chosen == again.chosen
     cells = [p.folder / "cells" / "concat.r0.f0.s0" for p in (honest, other)]
@@ -132,13 +130,11 @@ def test_corrupting_every_outer_test_row_changes_no_trial(searching):
     assert not np.array_equal(*tested), "the corruption must reach the test predictions, or this test proves nothing"
 
 
-def test_corrupting_training_rows_does_change_trials(searching):
-    request = searching.request("moved-trials", sets=["protocol.holdout=0.4"], whole=False)
-    honest = prepare(request, Observer())
-    found = run_planned(searching, honest, request)
+def test_corrupting_training_rows_does_change_trials(searching, held_out):
+    request, honest, found = held_out
     (split,) = honest.folds.splits.values()
-    other = dataclasses.replace(corrupted(honest, split.train), folder=honest.folder.with_name("moved-trials-too"))
-    assert run_planned(searching, other, request).trials["value"].tolist() != found.trials["value"].tolist()
+    other = dataclasses.replace(corrupted(honest, split.train), folder=honest.folder.with_name("moved-trials"))
+    assert searching.search(other, request).trials["value"].tolist() != found.trials["value"].tolist()
 
 
 def test_in_flat_mode_the_reference_is_worth_what_cv_finds_in_validation(searching, tiny, finished_study):
