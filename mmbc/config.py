@@ -82,7 +82,7 @@ class DataConfig(Section):
     image_root: str = ""
     """For a manifest: folder the images are relative to; empty for the manifest's own."""
     sheet: str = ""
-    """For an Excel manifest: the sheet; empty for the first."""
+    """For an Excel manifest: the sheet; empty for the only one that holds a table."""
     outlines: Literal["sham", "inpaint", "keep"] = "sham"
     """Treatment of lesion outlines that are burned into the pixels (see mmbc.data.images.outlines)."""
     image_size: int = Field(224, ge=32)

@@ -32,6 +32,7 @@ class Listing:
         by_design: faults that a synthetic cohort has on purpose, by the names of the audit's checks.
         notice: a warning that every table and figure made of this cohort carries; empty for real data.
         notes: facts about the files for the readers of a report, one sentence each.
+        extent: how many rows were read, and of how many lines; empty where the layout is no single table.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Listing:
     by_design: tuple[str, ...] = ()
     notice: str = ""
     notes: tuple[str, ...] = ()
+    extent: str = ""
 
 
 def choose_features(listing: Listing, data: DataConfig) -> Listing:

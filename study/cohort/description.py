@@ -18,6 +18,7 @@ class Description:
         where: its path.
         notice: a warning that everything made of it carries.
         unit: what a label belongs to.
+        extent: how many rows were read, and of how many lines or of which sheet; empty where the list is no table.
         classes: one row per status: label, images, patients, and how many of both can be used.
         totals: images, patients, cases and breasts that can be used, and the positive units.
         views: images that can be used by breast and view.
@@ -36,6 +37,7 @@ class Description:
     where: str
     notice: str
     unit: str
+    extent: str = ""
     classes: pd.DataFrame = field(default_factory=pd.DataFrame)
     totals: dict[str, int] = field(default_factory=dict)
     views: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -69,6 +71,7 @@ class Description:
             "cohort": self.name,
             "kind": self.kind,
             "unit": self.unit,
+            "read": self.extent,
             "totals": self.totals,
             "tables": tables,
             "notes": self.notes,
@@ -92,7 +95,7 @@ def to_markdown(description: Description) -> str:
     parts = [f"# {description.name}: what is understood of this cohort"]
     if description.notice:
         parts.append(f"> **{description.notice[0].upper()}{description.notice[1:]}.**")
-    parts.append(f"{description.headline()}.")
+    parts.append(f"{description.headline()}. {description.extent}".rstrip())
     if description.problems:
         parts += ["## What would stop the run", "\n".join(f"- {problem}" for problem in description.problems)]
     for title, table in description.tables().items():

@@ -31,7 +31,14 @@ def describe(request: Request, observer: Observer) -> Description:
     listing = list_images(request, observer, needs_images=needs_images)
     place = str(source.path) if source.path is not None else "built in"
     description = Description(
-        listing.name, source.kind, place, listing.notice, study.unit, left_out=listing.left_out, notes=[*listing.notes]
+        listing.name,
+        source.kind,
+        place,
+        listing.notice,
+        study.unit,
+        listing.extent,
+        left_out=listing.left_out,
+        notes=[*listing.notes],
     )
     listing = _attempt(description, lambda: choose_features(listing, study.data)) or listing
     account = _account(description, request, listing, needs_images, observer)

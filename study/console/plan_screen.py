@@ -26,6 +26,8 @@ def show(console: Console, planned: Planned, request: Request, findings: Sequenc
     if cohort.notice:
         console.print(f"[bold]{cohort.notice}[/]")
     console.print(f"Study {planned.folder}: {len(cohort.images)} images of {cohort.n_patients} patients")
+    if planned.opened is not None and planned.opened.listing.extent:
+        console.print(planned.opened.listing.extent, highlight=False, markup=False)
     console.print(flow_table(cohort), fold_table(planned.folds, cohort.images, cohort.notice), arm_table(planned))
     if cohort.features:
         console.print(f"Clinical columns: {', '.join(map(str, cohort.features))}", highlight=False, markup=False)
@@ -121,6 +123,8 @@ def _parts(description: Description) -> Iterator[RenderableType]:
     if description.notice:
         yield f"[bold]{description.notice}[/]"
     yield f"[bold]{escape(description.headline())}[/]"
+    if description.extent:
+        yield Text(description.extent)
     narrow: list[Table] = []
     for title, content in description.tables().items():
         table = Table(*map(escape, content.columns), title=title, title_justify="left", box=None, header_style="dim")

@@ -11,8 +11,16 @@ import pandas as pd
 
 from mmbc.config import DataConfig
 from mmbc.data.listing import KEYS, Listing
-from mmbc.data.tables.columns import ColumnContent, Feature, MixedError, convert_column, recognise_column, to_numbers
-from mmbc.data.tables.text_table import SUFFIXES, assign_roles, normalise_name, read_table
+from mmbc.data.tables.columns import (
+    ColumnContent,
+    Feature,
+    MixedError,
+    convert_column,
+    normalise_name,
+    recognise_column,
+    to_numbers,
+)
+from mmbc.data.tables.text_table import SUFFIXES, assign_roles, read_table
 from mmbc.errors import CohortError, nearest, some
 
 NEEDED = ("image", "patient_id", "label")
@@ -55,7 +63,8 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
                 f"{path}: needs one file manifest.csv (or {', '.join(SUFFIXES[1:])}); found {len(tables)}"
             )
         path = tables[0]
-    table = read_table(path, sheet=data.sheet, missing=data.missing_values)
+    needed = [data.columns.get(key, key) for key in NEEDED]
+    table = read_table(path, sheet=data.sheet, missing=data.missing_values, needed=needed)
     roles = assign_roles(path, list(table.columns), NEEDED, OPTIONAL, data.columns)
     given = {key: table[column] for key, column in roles.items()}
     check_filled(path, {key: given[key] for key in NEEDED}, roles)
@@ -89,6 +98,7 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
         aside=tuple(name for name in aside if name in images.columns),
         left_out=left_out,
         notes=tuple(notes),
+        extent=table.attrs["extent"],
     )
 
 

@@ -51,6 +51,17 @@ BIRADS = re.compile(r"dens|bi-?rads", re.IGNORECASE)
 ID_NAME = re.compile(r"(^|[_\W])(id|uid|uuid|nr|no|number|index|accession|mrn)([_\W]|$)|ID$|^Unnamed", re.IGNORECASE)
 
 
+def normalise_name(name: str) -> str:
+    """Return a column name for comparison: lower case, anything but letters and digits as `_`."""
+    return re.sub(r"[\W_]+", "_", name.strip().lower()).strip("_")
+
+
+def counts_rows(values: pd.Series) -> bool:
+    """Whether a column of text counts its rows: whole numbers in steps of one, from 0 or 1."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    return len(values) > 1 and numbers.iloc[0] in (0, 1) and bool((numbers.diff().iloc[1:] == 1).all())
+
+
 @dataclass(frozen=True)
 class Feature:
     """One clinical column and its kind; an ordinal column of words has them in ascending order."""

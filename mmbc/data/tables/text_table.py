@@ -4,32 +4,34 @@ Everything is read as text, so that `007` stays a name and a misprint is seen fo
 numbers is converted later (`mmbc.data.tables.columns`).
 """
 
-import csv
-import datetime
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from mmbc.data.tables import delimited, workbook
+from mmbc.data.tables.columns import counts_rows, normalise_name
 from mmbc.errors import CohortError, nearest, some
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet")
-DELIMITERS = (",", ";", "\t", "|")
 MISSING = ("", "-", "na", "n/a", "n.a.", "nan", "null", "none", "<na>", "#n/a", "nat")
 """Unknown values as they are written, in lower case."""
 
 
-def read_table(path: Path, *, sheet: str = "", missing: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(path: Path, *, sheet: str = "", missing: Sequence[str] = (), needed: Sequence[str] = ()) -> pd.DataFrame:
     """Read a file as text: one str column per header, NA where a value is missing; the index is the row in the file.
+
+    `attrs["extent"]` is a sentence that says how many rows were read, and of how many lines or of which sheet.
 
     Args:
         path: the file; its suffix gives the format.
-        sheet: the sheet of an Excel file; empty for the first.
+        sheet: the sheet of an Excel file; empty for the only one that holds a table.
         missing: further values that mean 'not known', beside `MISSING`.
+        needed: names of columns that tell a table from other sheets.
 
     Raises:
-        CohortError: the file cannot be read, has no header, repeats a column, or a row has too many cells.
+        CohortError: the file cannot be read, has no header or a second one, repeats a column, or a row has not as many
+            cells as the header.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -37,81 +39,77 @@ def read_table(path: Path, *, sheet: str = "", missing: Sequence[str] = ()) -> p
     if not path.is_file():
         raise CohortError(f"{path}: there is no such file")
     if suffix == ".parquet":
-        table = _parquet(path)
+        table, source = _parquet(path), path.name
+    elif suffix in (".xlsx", ".xlsm"):
+        chosen, others = workbook.read_sheet(path, sheet, needed)
+        table, source = _with_header(path, chosen.rows), f"sheet {chosen.name!r} of {path.name}"
+        source += f"; not read: {', '.join(f'sheet {other}' for other in others)}" if others else ""
     else:
-        table = _with_header(path, _excel(path, sheet) if suffix in (".xlsx", ".xlsm") else _delimited(path))
+        rows, n_lines = delimited.read_rows(path)
+        table, source = _with_header(path, rows), f"the {n_lines} lines of {path.name}"
     repeated = sorted({name for name in table.columns if list(table.columns).count(name) > 1})
     if repeated:
         raise CohortError(f"{path}: the header names a column twice: {some(repeated)}")
     unknown = {*MISSING, *(value.strip().lower() for value in missing)}
     for name in table.columns:
         values = table[name].astype("str").str.strip()
+        _check_text(path, str(name), values)
         table[name] = values.mask(values.str.lower().isin(unknown))
     table = table.dropna(how="all")
     if table.empty:
         raise CohortError(f"{path}: has a header but no rows")
+    _check_second_header(path, table)
+    table.attrs["extent"] = f"{len(table)} rows were read from {source}."
     return table
 
 
-def _delimited(path: Path) -> pd.DataFrame:
-    """Read a CSV or TSV file without a header, every cell as text."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else max(DELIMITERS, key=first.count)
-        return pd.read_csv(
-            path,
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            na_values=[],
-            sep=delimiter,
-            encoding="utf-8-sig",
-            skip_blank_lines=False,
-            quoting=csv.QUOTE_MINIMAL,
+def _check_text(path: Path, name: str, values: pd.Series) -> None:
+    """Refuse control characters, which only damaged cells have."""
+    damaged = values[values.str.contains(delimited.CONTROL, na=False)]
+    if len(damaged):
+        shown = some((f"row {row}: {value!r}" for row, value in damaged.items()), 5)
+        raise CohortError(f"{path}: column {name!r} holds control characters: {shown}. Correct the cells")
+
+
+def _check_second_header(path: Path, table: pd.DataFrame) -> None:
+    """Refuse rows that name the columns again: two tables, one below the other."""
+    names = {normalise_name(str(name)) for name in table.columns}
+    is_name = pd.DataFrame(
+        {
+            number: values.map({value: normalise_name(value) in names for value in values.dropna().unique()})
+            for number, (_, values) in enumerate(table.items())
+        }
+    )
+    n_names = is_name.eq(True).sum(axis=1)
+    headers = table[(n_names > 1) & (2 * n_names > table.notna().sum(axis=1))]
+    if len(headers):
+        raise CohortError(
+            f"{path}: row {headers.index[0]} names columns again ({some(headers.iloc[0].dropna(), 5)}): is it the"
+            " header of a second table? Keep one table in the file, or put the rows of both below one header"
         )
-    except UnicodeDecodeError as error:
-        raise CohortError(f"{path}: is not UTF-8 text (byte {error.start}); save it as 'CSV UTF-8'") from None
-    except pd.errors.EmptyDataError:
-        raise CohortError(f"{path}: is empty") from None
-    except (pd.errors.ParserError, csv.Error, OSError) as error:
-        raise CohortError(f"{path}: is not a readable table: {str(error).strip()}") from None
 
 
-def _excel(path: Path, sheet: str) -> pd.DataFrame:
-    """Read a sheet without a header, every cell as text."""
-    try:
-        cells = pd.read_excel(path, sheet_name=sheet or 0, header=None, dtype=object, keep_default_na=False)
-    except Exception as error:
-        raise CohortError(f"{path}: cannot be read as Excel: {error}") from None
-    return cells.map(_text)
-
-
-def _text(value: object) -> str:
-    """Return a cell as the user sees it: 7 for 7.0, a date as ISO text."""
-    if value is None or value is pd.NaT or (isinstance(value, float) and pd.isna(value)):
-        return ""
-    if isinstance(value, datetime.datetime | datetime.date):
-        return value.isoformat().removesuffix("T00:00:00")
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value)
-
-
-def _with_header(path: Path, cells: pd.DataFrame) -> pd.DataFrame:
-    """Make the first row the header; rows are numbered as in the file, the header being row 1."""
-    if cells.empty:
+def _with_header(path: Path, rows: list[list[str]]) -> pd.DataFrame:
+    """Make the first row that is not empty the header; rows are numbered as in the file, from 1."""
+    first = next((number for number, row in enumerate(rows) if row), None)
+    if first is None:
         raise CohortError(f"{path}: is empty")
-    header = cells.iloc[0].fillna("").astype(str).str.strip().tolist()
-    body = cells.iloc[1:].set_axis(range(2, len(cells) + 1))
+    header = [name.strip() for name in rows[first]]
+    blank = [""] * len(header)
+    body = pd.DataFrame([row or blank for row in rows[first + 1 :]], columns=range(len(header)), dtype="str")
+    body.index = pd.RangeIndex(first + 2, len(rows) + 1)
     unnamed = [number for number, name in enumerate(header) if not name]
-    filled = [number + 1 for number in unnamed if (body.iloc[:, number].fillna("").str.strip() != "").any()]
+    filled = [number for number in unnamed if (body[number].str.strip() != "").any()]
+    if filled == [0] and counts_rows(body[0][body[0] != ""]):
+        header[0], filled, unnamed = "Unnamed: 0", [], unnamed[1:]
     if filled:
-        raise CohortError(f"{path}: column {some(filled)} has values but no name in the header")
+        raise CohortError(
+            f"{path}: column {some(number + 1 for number in filled)} has values but no name in the header"
+        )
     kept = [number for number in range(len(header)) if number not in unnamed]
     if not kept:
         raise CohortError(f"{path}: the first row names no column")
-    return body.iloc[:, kept].set_axis([header[number] for number in kept], axis=1)
+    return body[kept].set_axis([header[number] for number in kept], axis=1)
 
 
 def _parquet(path: Path) -> pd.DataFrame:
@@ -122,13 +120,10 @@ def _parquet(path: Path) -> pd.DataFrame:
     if table.index.name or table.index.nlevels > 1:
         table = table.reset_index()
     table.columns = [str(name).strip() for name in table.columns]
-    texts = {name: table.iloc[:, number].astype(object).map(_text) for number, name in enumerate(table.columns)}
+    texts = {
+        name: table.iloc[:, number].astype(object).map(workbook.cell_text) for number, name in enumerate(table.columns)
+    }
     return pd.DataFrame(texts).set_axis(range(1, len(table) + 1)) if len(texts) == table.shape[1] else table
-
-
-def normalise_name(name: str) -> str:
-    """Return a column name for comparison: lower case, anything but letters and digits as `_`."""
-    return re.sub(r"[\W_]+", "_", name.strip().lower()).strip("_")
 
 
 def assign_roles(

@@ -237,7 +237,7 @@ def test_where_a_manifest_is_found(tmp_path):
             r"'patient_id' .patient_id. is empty in rows 2; column 'label'",
         ),
         ("image,patient_id,label,breast\na.png,1,0,L\nb.png,1,0,X\n", r"must be L, R, left or right: row 3: 'X'"),
-        ('image,patient_id,label\n"a.png,1,0\n', "is not a readable table"),
+        ('image,patient_id,label\n"a.png,1,0\n', "line 2 opens a quote"),
     ],
 )
 def test_tables_that_cannot_be_read(tmp_path, text, message):
@@ -327,7 +327,7 @@ def judge(tmp_path, frame, level):
     except MmbcError as error:
         text = str(error)
         assert "any" in text, "the file or the cohort is named"
-        about = ("row ", "rows ", "column", "label", "patient_id", "classes", "no rows", "AUC")
+        about = ("row ", "rows ", "line ", "column", "label", "patient_id", "classes", "no rows", "AUC")
         assert any(word in text for word in about), text
         return
     images = cohort.images

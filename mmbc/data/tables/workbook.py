@@ -1,0 +1,108 @@
+"""Excel workbooks: which sheet holds the table, and its cells as text."""
+
+import datetime
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import openpyxl
+import pandas as pd
+
+from mmbc.data.tables.columns import normalise_name
+from mmbc.errors import CohortError, nearest
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet with its cells as text; rows without a value are empty lists."""
+
+    name: str
+    hidden: bool
+    rows: list[list[str]]
+
+    @property
+    def header(self) -> list[str]:
+        """Cells of the first row that is not empty."""
+        return next(filter(None, self.rows), [])
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows with a value below the header."""
+        return max(sum(map(bool, self.rows)) - 1, 0)
+
+    def __str__(self) -> str:
+        return f"{self.name!r} ({'hidden, ' if self.hidden else ''}{self.n_rows} rows)"
+
+
+def read_sheet(path: Path, name: str, needed: Sequence[str]) -> tuple[Sheet, list[Sheet]]:
+    """Return the sheet that holds the table, and the other sheets that hold anything.
+
+    Args:
+        path: the workbook.
+        name: the sheet the user names; empty for the only one with a table.
+        needed: names of the columns that a table has.
+
+    Raises:
+        CohortError: no workbook, no such sheet, or several sheets with a table; names them.
+    """
+    try:
+        book = openpyxl.load_workbook(path, data_only=True)
+    except Exception as error:
+        raise CohortError(f"{path}: cannot be read as Excel: {error}") from None
+    sheets = [
+        Sheet(sheet.title, sheet.sheet_state != "visible", [_cells(row) for row in sheet.iter_rows(values_only=True)])
+        for sheet in book.worksheets
+    ]
+    if name:
+        chosen = [sheet for sheet in sheets if sheet.name == name]
+        if not chosen:
+            raise CohortError(f"{path}: has no sheet {name!r}; {nearest(name, [sheet.name for sheet in sheets])}")
+        return chosen[0], [sheet for sheet in sheets if sheet.name != name and sheet.header]
+    filled = [sheet for sheet in sheets if sheet.header]
+    if not filled:
+        raise CohortError(f"{path}: is empty")
+    tables = _tables(filled, needed)
+    if len(tables) > 1:
+        raise CohortError(
+            f"{path}: several sheets hold a table: {', '.join(map(str, tables))}. Say which one is meant, for example"
+            f" --set data.sheet={_quoted(tables[0].name)}; to use them together, put their rows on one sheet"
+        )
+    return tables[0], [sheet for sheet in filled if sheet is not tables[0]]
+
+
+def _tables(filled: list[Sheet], needed: Sequence[str]) -> list[Sheet]:
+    """Return the sheets that hold a table: the needed columns, or two columns of a sheet that has them."""
+    if len(filled) == 1:
+        return filled
+    names = [{normalise_name(cell) for cell in sheet.header} - {""} for sheet in filled]
+    wanted = {normalise_name(name) for name in needed}
+    whole = [wanted <= of_sheet and sheet.n_rows > 0 for sheet, of_sheet in zip(filled, names, strict=True)]
+    if not any(whole):
+        return filled
+    of_tables = set().union(*(of_sheet for of_sheet, is_whole in zip(names, whole, strict=True) if is_whole))
+    return [
+        sheet
+        for sheet, of_sheet, is_whole in zip(filled, names, whole, strict=True)
+        if is_whole or (sheet.n_rows > 0 and len(of_sheet & of_tables) > 1)
+    ]
+
+
+def _cells(row: Sequence[object]) -> list[str]:
+    texts = [cell_text(value) for value in row]
+    return texts if any(text.strip() for text in texts) else []
+
+
+def cell_text(value: object) -> str:
+    """Return a cell as the user sees it: 7 for 7.0, a date as ISO text."""
+    if value is None or value is pd.NaT or (isinstance(value, float) and pd.isna(value)):
+        return ""
+    if isinstance(value, datetime.datetime | datetime.date):
+        return value.isoformat().removesuffix("T00:00:00")
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[\w.-]+", name) else f"'{name}'"
