@@ -21,7 +21,8 @@ class Listing:
     Attributes:
         name: cohort name, used for the default name of a study.
         images: one row per listed image with the columns of `KEYS`, the features, those of `aside` and `path` (a
-            pathlib.Path); where the list has them `outcome` (the label's own words, if they are not the status),
+            pathlib.Path); keys are text, numeric and ordinal features numbers or the words of their order, what is not
+            known is NA; where the list has them `outcome` (the label's own words, if they are not the status),
             `annotated` and `pathology` (see `mmbc.data.tables.labels`) and `row` (the number of the row in the list).
         features: the clinical columns.
         positive: the classes labelled 1 unless the user names others; empty where the user has to name them.
@@ -73,6 +74,8 @@ def choose_features(listing: Listing, data: DataConfig) -> Listing:
                 )
             chosen.append(Feature(feature.name, "ordinal", kind))
         else:
+            if kind == "numeric" and not pd.api.types.is_numeric_dtype(listing.images[feature.name]):
+                raise CohortError(f"{listing.name}: column {feature.name!r} is said to be numeric and holds text")
             chosen.append(Feature(feature.name, kind))
     return replace(listing, features=tuple(chosen))
 
@@ -98,6 +101,9 @@ def _check_keys(listing: Listing) -> None:
     if rows.empty:
         raise CohortError(f"{listing.name}: lists no image")
     for key in ("image_id", "patient_id", "case_id", "status"):
+        other = rows[~rows[key].map(lambda value: isinstance(value, str) or pd.isna(value))]
+        if len(other):
+            raise CohortError(f"{listing.name}: column {key!r} holds {other[key].iloc[0]!r}; keys are text")
         empty = rows[rows[key].isna() | (rows[key].astype(str).str.strip() == "")]
         if len(empty):
             raise CohortError(f"{listing.name}: column {key!r} is empty in {labels.name_rows(empty)}")

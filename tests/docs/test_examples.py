@@ -65,6 +65,7 @@ def test_the_reader_names_a_wrong_file(cohort_folder, tmp_path):
 def test_the_figure_is_drawn(evaluated, tmp_path):
     study, evaluation = evaluated
     example = module("contributing/add-a-figure.md", tmp_path)
-    figure, data = example.patients_by_fold(evaluation.per_fold, looks([*study.settings.arms, BASELINE]))
-    assert set(data["metric"]) == {"roc_auc"} and len(data)
-    assert len(figure.axes[0].lines) == data["arm"].nunique()
+    known = looks([*study.settings.arms, BASELINE])
+    figure, data = example.units_by_fold(evaluation.per_fold, known, evaluation.unit)
+    assert len(data) and set(data["arm"]) == set(known)
+    assert sum(len(dots.get_offsets()) for dots in figure.axes[0].collections) == len(data)

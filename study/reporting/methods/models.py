@@ -14,6 +14,7 @@ WEIGHTS = {
     "package": "pretrained ImageNet weights [@deng2009]",
     "none": "random weights, its frozen layers never trained (a test of the machinery alone)",
 }
+JOINED = {"concat": "concatenation", "attention": "cross-attention"}
 NORMALISED = "with batch normalisation and ReLU"
 
 
@@ -39,8 +40,7 @@ def _arms(study: StoredStudy) -> str:
 def _inputs(config: Config) -> str:
     if len(config.model.inputs) == 1:
         return "images alone" if config.uses_images else "clinical columns alone"
-    joined = "cross-attention" if config.model.fusion == "attention" else "concatenation"
-    return f"images and clinical columns, joined by {joined}"
+    return f"images and clinical columns, joined by {JOINED.get(config.model.fusion, fill('what'))}"
 
 
 def _changes(study: StoredStudy, arm: str) -> str:
@@ -88,22 +88,26 @@ def _hidden(config: Config) -> str:
 
 def _fusion(study: StoredStudy) -> str:
     both = configs(study, lambda config: len(config.model.inputs) == 2)
-    attending = {arm: config for arm, config in both.items() if config.model.fusion == "attention"}
-    plain = [arm for arm in both if arm not in attending]
-    joined = (
-        f"With concatenation ({listed(plain)}) the classifier's input was the image and the clinical vector."
-        if plain
-        else ""
-    )
-    if not attending:
-        return joined
-    return (
-        f"{joined} With cross-attention ({listed(list(attending))}) the clinical vector was the query, and the"
-        " positions of the last feature map were keys and values, of an attention [@vaswani2017] with"
-        f" {each(attending, lambda c: c.model.attention_heads)} heads in"
-        f" {each(attending, lambda c: c.model.attention_dim)} dimensions; its result was a third part of the"
-        " classifier's input beside these two."
-    ).strip()
+    kinds = dict.fromkeys([*JOINED, *(config.model.fusion for config in both.values())])
+    arms = {kind: {arm: c for arm, c in both.items() if c.model.fusion == kind} for kind in kinds}
+    return " ".join(_joining(kind, of_kind) for kind, of_kind in arms.items() if of_kind)
+
+
+def _joining(fusion: str, arms: dict[str, Config]) -> str:
+    """Return what a kind of fusion does; of one without a sentence here the author has to say it."""
+    match fusion:
+        case "concat":
+            text = "the classifier's input was the image and the clinical vector"
+        case "attention":
+            text = (
+                "the clinical vector was the query, and the positions of the last feature map were keys and values,"
+                f" of an attention [@vaswani2017] with {each(arms, lambda c: c.model.attention_heads)} heads in"
+                f" {each(arms, lambda c: c.model.attention_dim)} dimensions; its result was a third part of the"
+                " classifier's input beside these two"
+            )
+        case _:
+            text = fill(f"how `model.fusion` = {fusion} joins image and clinical vector.")
+    return f"With {JOINED.get(fusion, fusion)} ({listed(list(arms))}) {text}."
 
 
 def _classifier(study: StoredStudy) -> str:

@@ -78,7 +78,7 @@ def _description(study: StoredStudy, arms: Sequence[str]) -> str:
     models = {arm: study.settings.arm_config(arm).model for arm in arms}
     texts = [
         f"{arm} ({' and '.join(INPUTS[name].removeprefix('the ') for name in model.inputs)}"
-        f"{f', fused by {FUSIONS[model.fusion]}' if len(model.inputs) > 1 else ' alone'})"
+        f"{f', fused by {FUSIONS.get(model.fusion, model.fusion)}' if len(model.inputs) > 1 else ' alone'})"
         for arm, model in models.items()
     ]
     return f": {listed(texts)}," if len(texts) > 1 else f": {texts[0]},"
@@ -223,7 +223,7 @@ def fusions(study: StoredStudy, first: str, second: str) -> tuple[str, str]:
         return first, second
     one, other = (study.settings.arm_config(arm).model for arm in (first, second))
     if one.fusion != other.fusion and one.model_copy(update={"fusion": other.fusion}) == other:
-        return f"fusion by {FUSIONS[one.fusion]}", f"fusion by {FUSIONS[other.fusion]}"
+        first, second = (f"fusion by {FUSIONS.get(model.fusion, model.fusion)}" for model in (one, other))
     return first, second
 
 

@@ -1,6 +1,7 @@
 """The figures: drawn without a warning for every kind of study, true to the evaluation, fit for print."""
 
 import dataclasses
+import inspect
 import re
 
 import matplotlib.colors
@@ -15,6 +16,7 @@ from study.evaluation.evaluation import evaluate
 from study.records.cell_records import CellRecord
 from study.records.environment import Imported
 from study.records.stored_study import planned_cells
+from study.reporting import document
 from study.reporting.figures import compression, curves, folds, forests, overview
 from study.reporting.figures.catalogue import ORDER, catalogue
 from study.reporting.figures.flow import flow
@@ -416,3 +418,8 @@ def test_the_flow_fits_its_canvas_whatever_its_names(n_statuses):
     figure, data = flow(counts, 2400)
     assert overhang(figure) < 1 and data is counts
     assert any("2400 patients" in text for text in texts_of(figure))
+
+
+def test_every_figure_has_a_place_in_the_text():
+    source = inspect.getsource(document)
+    assert [name for name in ORDER if f'"{name}"' not in source] == []

@@ -2,10 +2,12 @@ import dataclasses
 import inspect
 import shutil
 import subprocess
+from typing import get_args
 
 import pandas as pd
 import pytest
 
+from mmbc.config import Config, ModelConfig
 from mmbc.data.tables.columns import Feature
 from study.design.study_file import Arm, load
 from study.evaluation.evaluation import Evaluation
@@ -14,6 +16,8 @@ from study.reporting.facts.bibliography import bibtex, cited_keys, numbering, wo
 from study.reporting.facts.sentences import FILL, by_arm
 from study.reporting.methods import analysis
 from study.reporting.methods.chapter import methods, to_latex, to_markdown
+from study.reporting.methods.models import JOINED, _joining
+from study.reporting.text.answer import FUSIONS
 from study.stats.comparison import compare
 
 
@@ -306,3 +310,12 @@ def test_latex_compiles(evaluated, tmp_path):
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True)
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+
+
+def test_every_kind_of_fusion_has_words_of_its_own():
+    """A kind that has none is left to the author to describe, and never described as another."""
+    kinds = set(get_args(ModelConfig.model_fields["fusion"].annotation))
+    assert kinds == set(JOINED) == set(FUSIONS)
+    arms = {"one": Config()}
+    assert not any("AUTHOR" in _joining(kind, arms) for kind in kinds)
+    assert "AUTHOR" in _joining("gated", arms)
