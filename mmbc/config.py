@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -70,6 +70,10 @@ class DataConfig(Section):
     label_level: Literal["case", "breast"] = "case"
     """The unit a label belongs to. With `breast` the unit of analysis is the breast, and the opposite breast of a
     positive case is negative (see mmbc.data.tables.labels)."""
+    conflicts: Annotated[Literal["stop", "any", "exclude"], Later("0.2.0")] = "stop"
+    """What happens where labels differ within a case (a breast): `stop` refuses, `any` makes it positive if any of its
+    images is, `exclude` leaves such breasts and identical images with both labels out (see
+    mmbc.data.tables.contradictions)."""
     columns: dict[str, str] = {}
     """For a manifest: the roles of its columns, for example `patient_id = "PatID"`."""
     features: tuple[str, ...] = ()

@@ -3,14 +3,14 @@
 Labels are settled here (per case or per breast), patients who share an image become one group, and copies are found.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from mmbc.config import DataConfig
 from mmbc.data.listing import Listing, label_rows
-from mmbc.data.tables import labels
+from mmbc.data.tables import contradictions, labels
 from mmbc.errors import CohortError, ImageError, some
 
 FLOW_STEPS = ("listed", "other class", "missing", "unreadable", "undecided", "duplicate", "used")
@@ -27,6 +27,8 @@ class Account:
         reason: why a row is excluded; empty for a used one.
         notes: facts for the readers of a report, one sentence each.
         conflicts: pixel-identical images with different labels, as pairs of row numbers; no study can be made of them.
+        mixed: whether each row is of a case (a breast) that has both labels, (n_rows,) of bool.
+        refusal: why no study can be made of those, with the ways on; '' where there are none, or they are settled.
     """
 
     rows: pd.DataFrame
@@ -35,6 +37,8 @@ class Account:
     reason: pd.Series
     notes: list[str]
     conflicts: tuple[tuple[int, int], ...] = ()
+    mixed: pd.Series = field(default_factory=lambda: pd.Series(dtype=bool))
+    refusal: str = ""
 
     @property
     def used(self) -> pd.Series:
@@ -51,8 +55,8 @@ class Account:
 def judge(listing: Listing, data: DataConfig, facts: pd.DataFrame | None) -> Account:
     """Decide for every row whether it can be used.
 
-    How many files may be absent, and whether copies may differ in their labels, is for `check_files` and
-    `check_copies`.
+    How many files may be absent, and whether labels may differ within a unit or between copies, is for `check_files`,
+    `check_labels` and `check_copies`.
 
     Args:
         listing: the rows, with the features that are used.
@@ -73,8 +77,10 @@ def judge(listing: Listing, data: DataConfig, facts: pd.DataFrame | None) -> Acc
         account.exclude(error == "missing", "missing", "missing")
         account.exclude(error != "", "unreadable", error)
         _merge_patients(account)
+        _exclude_copies(account, data)
     _settle_labels(account, listing, data, facts)
     if facts is not None:
+        _exclude_copies(account, data)
         _mark_duplicates(account)
     return account
 
@@ -83,11 +89,41 @@ def _settle_labels(account: Account, listing: Listing, data: DataConfig, facts: 
     """Give every row the label of its unit: the case, or the breast."""
     known = account.rows[account.label.notna()]
     given = listing.sides == "given"
-    labels.check_units(known, account.label, data.label_level if given else "case", listing.name)
+    _settle_contradictions(account, listing, data)
     if given and data.label_level == "breast":
         account.notes += _alike(known, account.label)
     if data.label_level == "breast" and not given:
         _label_breasts(account, known, _annotations(account, listing, data, facts), data)
+
+
+def _settle_contradictions(account: Account, listing: Listing, data: DataConfig) -> None:
+    """Find cases (breasts) that have both labels, and do with them what is asked for."""
+    level = data.label_level if listing.sides == "given" else "case"
+    # images that are left out or refused for themselves are no evidence on their case
+    rows = account.rows[account.label.notna() & (account.step != "undecided") & ~_copies_with_both_labels(account)]
+    label = account.label.reindex(rows.index)
+    if level == "breast":
+        contradictions.check_breasts(rows, listing.name)
+    mixed = contradictions.with_both_labels(rows, label, level)
+    account.mixed = mixed.reindex(account.rows.index, fill_value=False)
+    if not mixed.any():
+        return
+    if data.conflicts == "any":
+        account.notes.append(contradictions.pooled_note(rows, level, mixed))
+        _exclude_without_positive(account, contradictions.unit_keys(level))
+    elif data.conflicts == "exclude" and level == "breast":
+        account.exclude(account.mixed, "undecided", "the images of this breast have both labels")
+        account.notes.append(contradictions.losses(rows, label, level, mixed))
+    else:
+        ways = contradictions.ways_on(rows, label, level, data.conflicts, listing.side_option)
+        account.refusal = f"{listing.name}: {contradictions.describe(rows, label, level)}. {ways}"
+
+
+def _exclude_without_positive(account: Account, keys: list[str]) -> None:
+    """Take out units with both labels whose positive images cannot be used: the rest would pass for negative."""
+    usable = (account.label == 1).fillna(False).astype(bool) & account.used
+    has_positive = account.rows[keys].assign(usable=usable).groupby(keys, dropna=False)["usable"].transform("any")
+    account.exclude(account.mixed & ~has_positive, "undecided", "the positive images beside this one cannot be used")
 
 
 def _annotations(account: Account, listing: Listing, data: DataConfig, facts: pd.DataFrame | None) -> pd.Series:
@@ -160,6 +196,24 @@ def _merge_patients(account: Account) -> None:
     account.rows = rows.assign(patient_id=rows["patient_id"].map(group_of))
 
 
+def _copies_with_both_labels(account: Account) -> pd.Series:
+    """Whether each row is one of several pixel-identical, usable images that have both labels, (n_rows,) of bool."""
+    rows = account.rows
+    if "pixel_digest" not in rows:
+        return pd.Series(False, rows.index)
+    usable = rows[account.used].assign(label=account.label)
+    both = usable.groupby("pixel_digest")["label"].transform("nunique") > 1
+    return both.reindex(rows.index, fill_value=False).astype(bool)
+
+
+def _exclude_copies(account: Account, data: DataConfig) -> None:
+    """Take out pixel-identical images that have both labels, all of them, where that is asked for."""
+    copies = _copies_with_both_labels(account)
+    if data.conflicts == "exclude" and copies.any():
+        account.notes.append(contradictions.lost_copies(account.rows[copies], account.label))
+        account.exclude(copies, "undecided", "pixel-identical to an image with the other label")
+
+
 def _mark_duplicates(account: Account) -> None:
     """Take out every pixel-identical copy of an image of the same patient but the first."""
     usable = account.rows[account.used]
@@ -173,7 +227,17 @@ def _mark_duplicates(account: Account) -> None:
     account.exclude(copied, "duplicate", "pixel-identical to " + first.reindex(account.rows.index).fillna(""))
 
 
-def check_copies(account: Account) -> None:
+def check_labels(account: Account) -> None:
+    """Refuse cases (breasts) that have both labels, unless it was said what happens to them.
+
+    Raises:
+        CohortError: there are some; names one, and the ways on.
+    """
+    if account.refusal:
+        raise CohortError(account.refusal)
+
+
+def check_copies(account: Account, data: DataConfig) -> None:
     """Refuse copies with different labels.
 
     Raises:
@@ -182,8 +246,9 @@ def check_copies(account: Account) -> None:
     if not account.conflicts:
         return
     named = account.rows["image_id"].astype(str) + " (" + account.rows["status"].astype(str) + ")"
-    pairs = some(f"{named[one]} and {named[other]}" for one, other in account.conflicts)
-    raise CohortError(f"pixel-identical images carry different labels: {pairs}; correct the labels or leave one out")
+    pairs = [f"{named[one]} and {named[other]}" for one, other in account.conflicts]
+    excludable = data.label_level == "breast" or not account.mixed.any()
+    raise CohortError(contradictions.copies_refusal(pairs, data.conflicts, excludable=excludable))
 
 
 def check_files(account: Account, *, allow_missing: bool, max_unreadable: int) -> None:

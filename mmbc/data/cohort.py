@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from mmbc.config import DataConfig
-from mmbc.data.account import Account, check_copies, check_files, count_flow, judge
+from mmbc.data.account import Account, check_copies, check_files, check_labels, count_flow, judge
 from mmbc.data.listing import KEYS, Listing, choose_features
 from mmbc.data.tables import target_leakage
 from mmbc.data.tables.columns import Feature
@@ -87,7 +87,8 @@ def assemble(
     """
     listing = choose_features(listing, data)
     account = judge(listing, data, facts)
-    check_copies(account)
+    check_copies(account, data)
+    check_labels(account)
     check_files(account, allow_missing=allow_missing, max_unreadable=max_unreadable)
     used = used_rows(listing, account)
     if used["label"].nunique() < 2:

@@ -30,6 +30,7 @@ class Listing:
         aside: columns that decide on splits: kept, but no features.
         left_out: columns that are not used, each with the reason.
         unknown_codes: values that were taken as 'not known': column, value, number of rows.
+        side_option: the option that would tell breasts apart, where a column without a role seems to name them.
         by_design: faults that a synthetic cohort has on purpose, by the names of the audit's checks.
         notice: a warning that every table and figure made of this cohort carries; empty for real data.
         notes: facts about the files for the readers of a report, one sentence each.
@@ -44,6 +45,7 @@ class Listing:
     aside: tuple[str, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     unknown_codes: tuple[tuple[str, str, int], ...] = ()
+    side_option: str = ""
     by_design: tuple[str, ...] = ()
     notice: str = ""
     notes: tuple[str, ...] = ()

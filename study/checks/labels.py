@@ -17,23 +17,26 @@ ONE_GROUP = "one group in every split"
     "patients with conflicting labels",
     group=GROUP,
     question="Does one patient key carry two classes?",
-    meaning="Either one woman has two findings, or two women share a key; split by image, her other examination gives"
-    " the label away.",
-    remedy="Look the patients up. They are one group in every split, positive if any of their rows is.",
+    meaning="Either one patient has two findings, or two patients share a key; split by image, the patient's other"
+    " examination gives the label away.",
+    remedy="Look the patients up. They are one group in every split. Where labels belong to breasts, `--label-level"
+    " breast`; else `--conflicts any`, or `--conflicts exclude` for breasts.",
     needs=("list",),
-    severity=WARNING,
 )
 def conflicts(subject: Subject) -> Outcome:
-    """Patients listed under two classes."""
-    listing = given(subject.listing)
-    rows = listing.images.assign(label=given(subject.account).label)
+    """Patients listed under two classes, and cases or breasts with both labels."""
+    listing, account = given(subject.listing), given(subject.account)
+    rows = listing.images.assign(label=account.label, mixed=account.mixed)
+    if account.refusal:
+        return failed(account.refusal + ".", rows=_mixed_units(rows[account.mixed]))
     patients = rows.groupby("patient_id").agg(
         classes=("status", lambda words: ", ".join(sorted(set(words.astype(str))))),
         labels=("label", "nunique"),
         cases=("case_id", "nunique"),
+        mixed=("mixed", "any"),
     )
     if subject.unit == "breast" and listing.sides == "given":
-        patients = patients[patients["cases"] > 1]  # breasts of one case may differ
+        patients = patients[(patients["cases"] > 1) | patients["mixed"]]  # breasts of one case may differ
     several = patients[patients["classes"].str.contains(", ")]
     if several.empty:
         return passed(f"Each of {rows['patient_id'].nunique()} listed patients has one class.")
@@ -42,9 +45,26 @@ def conflicts(subject: Subject) -> Outcome:
         f"{len(several)} patients are listed under two classes, {opposed} of them as positive and as negative: "
         f"{some(several.index, 5)}."
     )
-    handled = ONE_GROUP + ("" if subject.unit == "breast" else ", positive if any of her rows is")
+    handled = ONE_GROUP + ("" if subject.unit == "breast" else ", positive if any of the patient's rows is")
+    if account.mixed.any():
+        settled = {"any": "positive if any of its images is", "exclude": "left out"}[subject.data.conflicts]
+        handled = f"{ONE_GROUP}; a {subject.data.label_level} with both labels is {settled}"
     shown = [{"patient": str(name), "classes": words} for name, words in several["classes"].items()]
     return (warning if opposed else passed)(evidence, handled, shown)
+
+
+def _mixed_units(rows: pd.DataFrame) -> list[dict[str, object]]:
+    """Return the cases (breasts) with both labels, their classes and images."""
+    units = rows.groupby(["patient_id", "case_id", "breast"], dropna=False, sort=True)
+    return [
+        {
+            "patient": str(patient),
+            "breast": "" if pd.isna(breast) else str(breast),
+            "classes": ", ".join(sorted(set(unit["status"].astype(str)))),
+            "images": ", ".join(unit["image_id"].astype(str)),
+        }
+        for (patient, _, breast), unit in units
+    ]
 
 
 @check(
@@ -115,7 +135,7 @@ def opposite_breasts(subject: Subject) -> Outcome:
     return warning(
         f"Labels are per case: in {len(one_sided)} of {len(cases)} positive cases one breast alone is annotated, and "
         f"{n_images} of {len(positive)} positive images show the other one.",
-        "patients are the unit of analysis: her higher breast counts",
+        "patients are the unit of analysis: the patient's higher breast counts",
     )
 
 

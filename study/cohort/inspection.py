@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import pandas as pd
 
-from mmbc.data.account import Account, check_copies, check_files, judge
+from mmbc.data.account import Account, check_copies, check_files, check_labels, judge
 from mmbc.data.cohort import used_rows
 from mmbc.data.listing import Listing, choose_features, labels_need_pixels
 from mmbc.data.tables import target_leakage
@@ -46,7 +46,8 @@ def describe(request: Request, observer: Observer) -> Description:
         description.classes = summaries.listed_classes(listing)
         description.features = summaries.listed_features(listing)
         return description
-    _attempt(description, lambda: check_copies(account))
+    _attempt(description, lambda: check_copies(account, study.data))
+    _attempt(description, lambda: check_labels(account))
     _summarise(description, listing, account)
     _judge_further(description, request, listing, account)
     return description

@@ -29,6 +29,13 @@ class LabelOptions:
     ] = None
     negative: Annotated[str | None, cohort_option("Classes labelled 0. Default: all others.")] = None
     label_level: Annotated[str | None, cohort_option("case or breast: what a label belongs to.")] = None
+    conflicts: Annotated[
+        str | None,
+        cohort_option(
+            "Labels that differ within a case or breast: any (positive if one image is), or exclude (leave such breasts"
+            " and identical images out). Default: stop."
+        ),
+    ] = None
     columns: Annotated[str | None, cohort_option("Columns of your table: image=File,label=Outcome.")] = None
     features: Annotated[
         str | None, cohort_option("Clinical columns to use, separated by commas. Default: all that qualify.")

@@ -104,6 +104,7 @@ def label_settings(options: LabelOptions) -> list[str]:
     """Return the settings of labels and columns as assignments `key=value`."""
     settings = {
         "data.label_level": options.label_level,
+        "data.conflicts": options.conflicts,
         "data.positive": named(options.positive),
         "data.negative": named(options.negative),
         "data.features": named(options.features),

@@ -24,6 +24,8 @@ def variant(study: StudyFile, tolerance: Tolerance) -> list[str]:
         parts += ["vs", *study.data.negative]
     if study.data.label_level != "case":
         parts.append(study.data.label_level)
+    if study.data.conflicts != "stop":
+        parts.append(study.data.conflicts)
     if study.protocol.fold_column:
         parts += ["by", study.protocol.fold_column]
     if study.protocol.test_where:

@@ -5,6 +5,8 @@ Every other column that qualifies is a clinical feature.
 """
 
 import re
+import shlex
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
@@ -31,6 +33,9 @@ RESERVED = (*KEYS, "label", "outcome", "path", "row", "part", "annotated", "path
 
 VARYING = 0.5
 """Share of the patients with several images in whom a column may differ and still describe the patient."""
+
+OWN_PATIENTS = "Each image counts as a patient of its own"
+"""Beginning of the note on cohorts without patients; a report repeats it among the limitations."""
 
 TRUE, FALSE = ("1", "true"), ("0", "false")
 """Labels that need no `--positive`."""
@@ -65,7 +70,7 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
         path = tables[0]
     needed = [data.columns.get(key, key) for key in NEEDED]
     table = read_table(path, sheet=data.sheet, missing=data.missing_values, needed=needed)
-    roles = assign_roles(path, list(table.columns), NEEDED, OPTIONAL, data.columns)
+    roles = _roles(path, list(table.columns), data.columns)
     given = {key: table[column] for key, column in roles.items()}
     check_filled(path, {key: given[key] for key in NEEDED}, roles)
     images = pd.DataFrame(index=table.index)
@@ -97,9 +102,30 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
         sides="given",
         aside=tuple(name for name in aside if name in images.columns),
         left_out=left_out,
+        side_option="" if "breast" in roles else _side_option(table[others], data.columns),
         notes=tuple(notes),
         extent=table.attrs["extent"],
     )
+
+
+def _roles(path: Path, columns: list[str], mapping: Mapping[str, str]) -> dict[str, str]:
+    """Return role -> column; the column of images may be that of patients too, where the user says so.
+
+    Raises:
+        CohortError: see `mmbc.data.tables.text_table.assign_roles`; without a patient's column it names the way on for
+            cohorts in which every image is of another patient.
+    """
+    images = mapping.get("image") or next((name for name in columns if normalise_name(name) == "image"), "")
+    if images and mapping.get("patient_id") == images:
+        mapping = {"image": images, **mapping}
+    elif images and "patient_id" not in mapping and "patient_id" not in map(normalise_name, columns):
+        own = columns_option({**mapping, "patient_id": images})
+        raise CohortError(
+            f"{path}: no column 'patient_id'; patients are never split between training and test, so who each image is"
+            f" of has to be known. Say which column it is: {columns_option({**mapping, 'patient_id': 'NAME'})}; or, if"
+            f" every image is of another patient: {own}. Columns found: {some(columns, 30)}"
+        )
+    return assign_roles(path, columns, NEEDED, OPTIONAL, mapping)
 
 
 def cohort_name(path: Path) -> str:
@@ -160,6 +186,20 @@ def breasts(path: Path, values: pd.Series | None, roles: dict[str, str], index: 
         shown = some(f"row {row}: {value!r}" for row, value in wrong.items())
         raise CohortError(f"{path}: column {roles['breast']!r} (breast) must be L, R, left or right: {shown}")
     return sides.astype("str")
+
+
+def _side_option(table: pd.DataFrame, columns: Mapping[str, str]) -> str:
+    """Return the option that makes a column of left and right the breast; '' where there is no such column."""
+    for name in table.columns:
+        words = set(table[name].dropna().str.lower())
+        if words and words <= set(BREASTS) and len({BREASTS[word] for word in words}) == 2:
+            return columns_option({**columns, "breast": str(name)})
+    return ""
+
+
+def columns_option(columns: Mapping[str, str]) -> str:
+    """Return roles and their columns as the option of a command."""
+    return f"--columns {shlex.quote(','.join(f'{role}={name}' for role, name in columns.items()))}"
 
 
 def outcomes(labels: pd.Series) -> pd.Series:
@@ -278,6 +318,8 @@ def _notes(given: dict[str, pd.Series], roles: dict[str, str], images: pd.DataFr
     renamed = [f"{key} is {column!r}" for key, column in roles.items() if normalise_name(column) != key]
     if renamed:
         notes.append(f"Columns: {', '.join(renamed)}.")
+    if roles["patient_id"] == roles["image"]:
+        notes.append(f"{OWN_PATIENTS}, as asked: if two images are of one patient, they may lie in training and test.")
     if "breast" not in given:
         notes.append("No column names the breast: all images of a case are pooled like views of one.")
     elif images["breast"].isna().any():

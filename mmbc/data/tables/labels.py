@@ -60,37 +60,6 @@ def label_classes(
     return pd.Series(pd.NA, index=rows.index, dtype="Int64").mask(is_positive, 1).mask(is_negative, 0)
 
 
-def check_units(rows: pd.DataFrame, label: pd.Series, level: str, where: str) -> None:
-    """Check that every unit has one label.
-
-    Raises:
-        CohortError: a case (a breast) with both labels, or a row without a breast where breasts are the unit.
-    """
-    keys = ["patient_id", "case_id", *(["breast"] if level == "breast" else [])]
-    if level == "breast" and rows["breast"].isna().any():
-        empty = rows[rows["breast"].isna()]
-        raise CohortError(f"{where}: labels per breast need column 'breast' in every row; empty in {name_rows(empty)}")
-    known = rows[keys].assign(label=label.reindex(rows.index)).dropna(subset="label")
-    n_labels = known.groupby(keys)["label"].transform("nunique")
-    mixed = rows.loc[n_labels.index[n_labels > 1]]
-    if mixed.empty:
-        return
-    unit = " ".join(str(mixed.iloc[0][key]) for key in keys[1:])
-    first = mixed[(mixed[keys].astype(str) == mixed.iloc[0][keys].astype(str)).all(axis=1)]
-    hint = (
-        "a breast has one label"
-        if level == "breast"
-        else (
-            "a case has one label. If labels belong to breasts: --label-level breast (with a column 'breast'); if a"
-            " patient has several examinations: give them a column 'case_id'"
-        )
-    )
-    raise CohortError(
-        f"{where}: column 'label' contradicts itself within {unit}: {name_rows(first)}; {hint}. "
-        f"{mixed['patient_id'].nunique()} patients are concerned"
-    )
-
-
 def name_rows(rows: pd.DataFrame) -> str:
     """Return the names of some rows: their images, and their row numbers where the list has them."""
     numbers = rows["row"] if "row" in rows else [None] * len(rows)

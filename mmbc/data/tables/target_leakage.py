@@ -39,7 +39,9 @@ def separation(rows: pd.DataFrame, features: Sequence[Feature], level: str) -> d
     """
     keys = ["patient_id", "case_id", *(["breast"] if level == "breast" else [])]
     names = [feature.name for feature in features]
-    units = rows.groupby(keys, sort=False, dropna=False)[["label", *names]].first()
+    units = rows.groupby(keys, sort=False, dropna=False)[["label", *names]].agg(
+        {"label": "max"} | dict.fromkeys(names, "first")
+    )
     labels = units["label"].to_numpy()
     return {feature.name: _separation(units[feature.name], labels, feature) for feature in features}
 

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from mmbc.data.tables.labels import CONTRALATERAL, check_units, label_breasts, label_classes
+from mmbc.data.tables.labels import CONTRALATERAL, label_breasts, label_classes
 from mmbc.errors import CohortError
 
 
@@ -95,23 +95,3 @@ def test_a_breast_whose_images_are_missing_leaves_the_case_undecided():
     assert "missing" in settle(frame, label, annotated)[2]
     annotated[3] = False  # the other view is there and shows nothing
     assert settle(frame, label, annotated)[2] == ""
-
-
-def units(labels, **columns):
-    frame = pd.DataFrame({"patient_id": "P1", "case_id": "P1", "breast": "L", "label": labels})
-    frame["image_id"] = [f"i{n}" for n in frame.index]
-    return frame.assign(**columns)
-
-
-def test_one_label_a_unit():
-    frame = units([1, 0], breast=["L", "R"])
-    check_units(frame, frame["label"], "breast", "made")
-    with pytest.raises(CohortError, match=r"'label' contradicts itself within P1: i0, i1;.*--label-level breast"):
-        check_units(frame, frame["label"], "case", "made")
-    frame = units([1, 0], row=[7, 8])
-    with pytest.raises(CohortError, match=r"within P1 L: row 7 \(i0\), row 8 \(i1\); a breast has one label"):
-        check_units(frame, frame["label"], "breast", "made")
-    with pytest.raises(CohortError, match="column 'breast' in every row; empty in i0, i1"):
-        check_units(units([1, 1], breast=pd.NA), pd.Series([1, 1]), "breast", "made")
-    two_cases = units([1, 0], case_id=["P1/a", "P1/b"])
-    check_units(two_cases, two_cases["label"], "case", "made")
