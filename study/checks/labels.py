@@ -55,11 +55,11 @@ def conflicts(subject: Subject) -> Outcome:
 
 def _mixed_units(rows: pd.DataFrame) -> list[dict[str, object]]:
     """Return the cases (breasts) with both labels, their classes and images."""
-    units = rows.groupby(["patient_id", "case_id", "breast"], dropna=False, sort=True)
+    units = rows.assign(breast=rows["breast"].fillna("")).groupby(["patient_id", "case_id", "breast"], sort=True)
     return [
         {
             "patient": str(patient),
-            "breast": "" if pd.isna(breast) else str(breast),
+            "breast": str(breast),
             "classes": ", ".join(sorted(set(unit["status"].astype(str)))),
             "images": ", ".join(unit["image_id"].astype(str)),
         }

@@ -289,7 +289,9 @@ def _study_toml(study: StoredStudy) -> str:
     known = study.settings.model_dump(
         mode="json", exclude_none=True, include={"preset": True, "arms": True, "protocol": True}
     )
-    return tomli_w.dumps(known | {"data": {"label_level": study.settings.data.label_level}})
+    data = study.settings.data
+    asked = {} if data.conflicts == "stop" else {"conflicts": data.conflicts}
+    return tomli_w.dumps(known | {"data": {"label_level": data.label_level, **asked}})
 
 
 def _settings_without_paths(settings: StudyFile) -> StudyFile:
