@@ -27,6 +27,9 @@ FACTS = {
 }
 """The columns of the facts and their types."""
 
+FORMAT = 3
+"""Raise it when the same file would give other facts, an error among them, so that files are read anew."""
+
 Stamp = tuple[str, int, int]
 """The state of a file: resolved path, size in bytes, time of change in ns."""
 
@@ -46,7 +49,7 @@ def read_images(
         One row per path, in order, with the columns of `FACTS`. `error` is empty for a readable image, else a short
         reason such as "missing", "truncated" or "not an image"; such rows hold zeros and empty strings.
     """
-    file = cache / f"facts-{decoding.FORMAT}.parquet"
+    file = cache / f"facts-{FORMAT}.parquet"
     stamps = [_stamp(path) for path in paths]
     known = _load_facts(file)
     wanted = {stamp[0]: (stamp, path) for stamp, path in zip(stamps, paths, strict=True) if stamp not in known}
@@ -65,9 +68,9 @@ def _facts(path: Path) -> dict[str, Any]:
     nothing: dict[str, Any] = {column: "" if kind == "str" else 0 for column, kind in FACTS.items()}
     try:
         content = decoding.read_bytes(path)
-        with decoding.open_image(content) as image:
+        with decoding.open_image(content, path.name) as image:
             width, height, mode = image.width, image.height, image.mode
-        pixels = decoding.decode(content, decoding.DIGEST_SIDE)
+        pixels = decoding.decode(content, decoding.DIGEST_SIDE, path.name)
     except decoding.UnreadableError as error:
         return nothing | {"error": str(error)}
     return nothing | {
@@ -86,8 +89,8 @@ def _stamp(path: Path) -> Stamp:
     """Return the state of a file; (path, -1, -1) where there is none."""
     try:
         status = path.stat()
-    except OSError:
-        return str(path.resolve()), -1, -1
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return str(path.absolute()), -1, -1
     return str(path.resolve()), status.st_size, status.st_mtime_ns
 
 

@@ -37,7 +37,7 @@ def prepare(image: Path | np.ndarray | Image.Image, data: DataConfig, pool: Outl
     name = str(image) if isinstance(image, Path) else "the image"
     try:
         source = decoding.read_bytes(image) if isinstance(image, Path) else image
-        grey, mask = decoding.split_outlines(decoding.decode(source, _decode_side(data)))
+        grey, mask = decoding.split_outlines(decoding.decode(source, _decode_side(data), name))
         donated = data.outlines == "sham" and len(pool) > 0
         key = decoding.digest_pixels(decoding.decode(source, decoding.DIGEST_SIDE)) if donated else ""
     except decoding.UnreadableError as error:

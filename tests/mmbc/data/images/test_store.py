@@ -74,7 +74,11 @@ def test_facts_are_one_row_per_path_in_order(cohort, tmp_path):
 
 def test_pixel_digest_sees_pixels_not_files_nor_image_size(tmp_path):
     grey = film(1)
-    variants = {"a.png": grey, "b.png": np.dstack([grey] * 3), "c.png": np.dstack([grey, grey, grey, grey // 2])}
+    variants = {
+        "a.png": grey,
+        "b.png": np.dstack([grey] * 3),
+        "c.png": np.dstack([grey, grey, grey, np.full_like(grey, 255)]),
+    }
     for name, pixels in variants.items():
         (tmp_path / name).write_bytes(encoded(pixels, "PNG"))
     (tmp_path / "d.jpg").write_bytes(encoded(film(2, 1300, 900), "JPEG"))
@@ -287,12 +291,12 @@ def test_16_bit_pixels_are_windowed_by_their_non_zero_quantiles():
     assert windowed[75, 0] == pytest.approx(127.5, abs=1)
 
 
-def test_orientation_is_respected_and_alpha_ignored(tmp_path):
+def test_orientation_is_respected_and_opaque_alpha_ignored(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     grey = film(3)
     (tmp_path / "turned.png").write_bytes(encoded(np.rot90(grey).copy(), "PNG", exif=exif))
-    (tmp_path / "alpha.png").write_bytes(encoded(np.dstack([grey, np.zeros_like(grey)]), "PNG"))
+    (tmp_path / "alpha.png").write_bytes(encoded(np.dstack([grey, np.full_like(grey, 255)]), "PNG"))
     (tmp_path / "plain.png").write_bytes(encoded(grey, "PNG"))
     names = ("plain.png", "turned.png", "alpha.png")
     plain, turned, alpha = (prepare(tmp_path / name, SMALL, OutlinePool()) for name in names)
