@@ -76,6 +76,9 @@ class DataConfig(Section):
     mmbc.data.tables.contradictions)."""
     columns: dict[str, str] = {}
     """For a manifest: the roles of its columns, for example `patient_id = "PatID"`."""
+    spellings: Annotated[Literal["stop", "merge", "distinct"], Later("0.2.0")] = "stop"
+    """Patient keys that differ in spelling alone (`P01` and `p01`, `123` and `123.0`) stop the run, are merged into one
+    patient, or stay distinct ones."""
     features: tuple[str, ...] = ()
     """The clinical columns to use; empty for all that qualify."""
     feature_kinds: dict[str, FeatureKind | Literal["skip"] | tuple[str, ...]] = {}

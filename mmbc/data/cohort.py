@@ -12,7 +12,7 @@ import pandas as pd
 from mmbc.config import DataConfig
 from mmbc.data.account import Account, check_copies, check_files, check_labels, count_flow, judge
 from mmbc.data.listing import KEYS, Listing, choose_features
-from mmbc.data.tables import target_leakage
+from mmbc.data.tables import identifiers, target_leakage
 from mmbc.data.tables.columns import Feature
 from mmbc.errors import CohortError
 
@@ -81,11 +81,12 @@ def assemble(
         allow_leaky: clinical columns that may nearly determine the label.
 
     Raises:
-        CohortError: rows that do not hold together, labels that cannot be known, or a clinical column that nearly
-            determines them.
+        CohortError: rows that do not hold together, keys in several spellings, labels that cannot be known, or a
+            clinical column that nearly determines them.
         ImageError: more missing or unreadable files than permitted; names up to ten.
     """
     listing = choose_features(listing, data)
+    identifiers.check(listing.name, listing.images, data)
     account = judge(listing, data, facts)
     check_copies(account, data)
     check_labels(account)

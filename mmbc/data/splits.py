@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
+from mmbc.data.tables import identifiers
 from mmbc.errors import LeakageError, SplitError, some
 
 PARTS = ("train", "validation", "test")
@@ -183,13 +184,29 @@ def check(
             raise LeakageError(f"{where}: patients both in {one} and in {other}: {some(both)}")
     known, used = set(patients["patient_id"]), set().union(*sides.values())
     if used - known:
-        raise SplitError(f"{where}: patients that the cohort does not have: {some(sorted(used - known))}")
+        strangers = sorted(used - known)
+        raise SplitError(
+            f"{where}: patients that the cohort does not have: {some(strangers)}{_spelled(strangers, known)}"
+        )
     if known - used:
         raise SplitError(f"{where}: patients in no part: {some(sorted(known - used))}")
     labels = patients.set_index("patient_id")["label"]
     for part in parts:
         ids = split.parts()[part]
         _check_part(f"{where}, {part} part", labels.reindex(list(ids)), float(labels.mean()), tolerance)
+
+
+def _spelled(strangers: Sequence[str], known: set[str]) -> str:
+    """Return a sentence on those that the cohort has in another spelling; '' if there is none."""
+    forms = {identifiers.normal_form(patient): patient for patient in known}
+    pairs = [(patient, forms.get(identifiers.normal_form(patient))) for patient in strangers]
+    shown = [f"{identifiers.shown(patient)} for {identifiers.shown(own)}" for patient, own in pairs if own is not None]
+    return (
+        f". {len(shown)} of them are spelled otherwise than in the cohort ({some(shown, 5)}): --merge-ids takes them as"
+        " the cohort spells them"
+        if shown
+        else ""
+    )
 
 
 def _check_part(where: str, labels: pd.Series, prevalence: float, tolerance: float | None) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 
 import mmbc
 from mmbc.config import digest
+from mmbc.data.tables import identifiers
 from mmbc.files import write_atomically, write_json
 from study.checks.markdown import table
 from study.checks.splits import LARGE, balance_table, in_no_part, not_in_cohort, overlap_matrix
@@ -43,11 +44,12 @@ def certificate(
     images, listed, folds, protocol = subject.images, _listed(subject), given(subject.folds), subject.protocol
     clusters = [{**one, "on_two_sides": _on_two_sides(one, images, folds)} for one in near or ()]
     overlap = overlap_matrix(folds)
+    spelled = identifiers.spellings(images, "patient_id") if subject.data.spellings != "distinct" else []
     worst = int(overlap.drop(columns=["repeat", "fold"]).to_numpy().max())
     balance = balance_table(folds, images, subject.features)
     content = {
         "name": name,
-        "statement": " ".join(_statement(folds, images, worst, None if near is None else clusters)),
+        "statement": " ".join(_statement(folds, images, spelled, worst, None if near is None else clusters)),
         "read": dict(read),
         "patients": int(images["patient_id"].nunique()),
         "images": len(images),
@@ -77,12 +79,17 @@ def _listed(subject: Subject) -> pd.DataFrame:
 
 
 def _statement(
-    folds: Folds, images: pd.DataFrame, worst: int, near: Sequence[Mapping[str, Any]] | None
+    folds: Folds, images: pd.DataFrame, spelled: Sequence[str], worst: int, near: Sequence[Mapping[str, Any]] | None
 ) -> Iterator[str]:
     """Yield what is confirmed, and what could not be."""
     n = len(folds.splits)
     n_patients = images["patient_id"].nunique()
     strangers, nowhere = not_in_cohort(folds, images), in_no_part(folds, images)
+    if spelled:
+        yield (
+            f"NOT confirmed: {count(len(spelled), 'key')} of the cohort {'occurs' if len(spelled) == 1 else 'occur'} in"
+            " several spellings, which may be one patient each."
+        )
     if worst:
         yield f"NOT confirmed: up to {worst} of {n_patients} patients are in two parts of one of {n} splits."
     if strangers:
@@ -92,7 +99,7 @@ def _statement(
         )
     if nowhere:
         yield f"NOT confirmed: {count(len(nowhere), 'patient')} of the cohort in no part of a split."
-    if worst or strangers or nowhere:
+    if spelled or worst or strangers or nowhere:
         return
     yield (
         f"Confirmed: in none of {n} splits is one of {n_patients} patients in two parts (training, validation, test)."

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mmbc.data.tables import identifiers
 from mmbc.data.tables.columns import find_unknown_codes
 from mmbc.errors import some
 from study.checks.check import Outcome, check, failed, not_checked, passed, warning
@@ -71,34 +72,44 @@ def _mixed_units(rows: pd.DataFrame) -> list[dict[str, object]]:
     "A06",
     "repeated identifiers",
     group=GROUP,
-    question="Does one patient key name several cases, or one case more images than it has breasts and views?",
-    meaning="Splits by case or by file divide such a patient; counts of patients by file name are wrong.",
-    remedy="Look the patients up. They are one group in every split.",
+    question="Do patient keys differ in spelling alone? Does one key name several cases, one case more images than it"
+    " has breasts and views, or, by sites and ages, perhaps two persons?",
+    meaning="A patient under two keys is on both sides of a split. Splits by case or by file divide a patient with"
+    " several cases; counts of patients by file name are wrong.",
+    remedy="Look the patients up. `--merge-ids` joins keys that differ in spelling alone, `--distinct-ids` keeps them"
+    " apart. Cases of one key are one group in every split.",
     needs=("list",),
-    severity=WARNING,
 )
 def repetitions(subject: Subject) -> Outcome:
-    """Patient keys that name several cases, or a view of a breast more than once."""
+    """Patient keys in several spellings, that may be two persons, or that name several cases or one view twice."""
     rows = given(subject.listing).images
+    spelled = identifiers.twins(rows)
     cases = rows.groupby("patient_id")["case_id"].nunique()
     several = cases[cases > 1]
     views = rows.dropna(subset=["breast", "view"])
     twice = views[views.duplicated(["case_id", "breast", "view"], keep=False)]
-    if several.empty and twice.empty:
-        return passed(f"Each of {len(cases)} listed patient keys names one case, with each view once.")
     n_twice = twice.drop_duplicates(["case_id", "breast", "view"]).shape[0]
-    parts = []
+    parts, handled = [], []
+    if spelled:
+        parts.append(f"{len(spelled)} keys occur in several spellings: {some(spelled, 5)}.")
+        handled += ["kept apart as asked (--distinct-ids)"] * (subject.data.spellings == "distinct")
     if len(several):
         parts.append(
             f"{len(several)} of {len(cases)} listed patient keys name more than one case: {some(several.index, 8)}."
         )
     if n_twice:
         parts.append(f"{n_twice} times one view of one breast is listed more than once in a case.")
-    shown = [
+    if not parts:
+        return passed(f"Each of {len(cases)} listed patient keys names one case, with each view once.")
+    if len(several) or n_twice:
+        handled.append(f"{ONE_GROUP}; views are pooled over what there is")
+    shown: list[dict[str, str]] = [{"spellings": pair} for pair in spelled]
+    shown += [
         {"patient": str(patient), "cases": ", ".join(sorted(set(rows.loc[rows["patient_id"] == patient, "case_id"])))}
         for patient in several.index
     ]
-    return warning(" ".join(parts), f"{ONE_GROUP}; views are pooled over what there is", shown)
+    stops = bool(spelled) and subject.data.spellings != "distinct"
+    return (failed if stops else warning)(" ".join(parts), "; ".join(handled), shown)
 
 
 @check(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mmbc.data.splits import PARTS, patient_table
+from mmbc.data.tables import identifiers
 from mmbc.data.tables.columns import Feature
 from mmbc.errors import MmbcError, some
 from study.checks.check import Outcome, check, failed, not_checked, passed, warning
@@ -29,7 +30,8 @@ BOUND = f"beyond ±{LARGE:g} and {BEYOND:g} standard errors"
     "A25",
     "patients on two sides",
     group=GROUP,
-    question="Is a patient, or a copy of an image of hers, in two parts of one split?",
+    question="Is a patient (under one key, or two that differ in spelling alone), or a copy of an image of hers, in two"
+    " parts of one split?",
     meaning="Test images of a woman who was trained on: the most frequent leak in this field.",
     remedy="Split by patient (the default here), with keys that name persons.",
     needs=("folds",),
@@ -39,10 +41,14 @@ def two_sides(subject: Subject) -> Outcome:
     folds, images = given(subject.folds), subject.images
     rows: list[dict[str, Any]] = []
     shared: set[str] = set()
+    everybody = {key for split in folds.splits.values() for ids in split.parts().values() for key in ids}
+    distinct = subject.data.spellings == "distinct"
+    person = {key: key if distinct else identifiers.normal_form(key) for key in everybody}
     for (repeat, fold), split in folds.splits.items():
-        members = {part: set(ids) for part, ids in split.parts().items()}
+        members = {part: {person[key]: key for key in ids} for part, ids in split.parts().items()}
         for one, other in combinations(PARTS, 2):
-            if both := members[one] & members[other]:
+            if divided := set(members[one]) & set(members[other]):
+                both = {_named(members[one][who], members[other][who]) for who in divided}
                 shared |= both
                 parts = f"{one}, {other}"
                 rows.append({"repeat": repeat, "fold": fold, "parts": parts, "patients": some(sorted(both), 5)})
@@ -55,6 +61,11 @@ def two_sides(subject: Subject) -> Outcome:
         return failed(f"In {n_divided} of {n} splits patients or identical images are on two sides{whose}.", rows=rows)
     copies = ", and no pixel-identical copy of an image," if "pixel_digest" in images else ""
     return passed(f"In {n} splits no patient{copies} is in two parts.")
+
+
+def _named(one: str, other: str) -> str:
+    """Return a patient's key, or both spellings of it."""
+    return one if one == other else " and ".join(map(identifiers.shown, sorted((one, other))))
 
 
 def _with_divided_copies(images: pd.DataFrame, parts: Mapping[str, Sequence[str]]) -> list[str]:

@@ -161,7 +161,7 @@ def read_subject(request: Request, observer: Observer, study: StoredStudy | None
     if study is not None:
         return replace(subject, folds=study.folds, study=study)
     if request.folds_file is not None:
-        return replace(subject, folds=partition.read_own(request.folds_file))
+        return replace(subject, folds=partition.read_own(request.folds_file, subject.images, settings.data))
     try:
         return replace(subject, folds=partition.make(subject.images, settings.protocol))
     except MmbcError as error:

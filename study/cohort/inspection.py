@@ -8,7 +8,7 @@ import pandas as pd
 from mmbc.data.account import Account, check_copies, check_files, check_labels, judge
 from mmbc.data.cohort import used_rows
 from mmbc.data.listing import Listing, choose_features, labels_need_pixels
-from mmbc.data.tables import target_leakage
+from mmbc.data.tables import identifiers, target_leakage
 from mmbc.errors import MmbcError
 from study.cohort import summaries
 from study.cohort.description import Description
@@ -41,6 +41,7 @@ def describe(request: Request, observer: Observer) -> Description:
         notes=[*listing.notes],
     )
     listing = _attempt(description, lambda: choose_features(listing, study.data)) or listing
+    _attempt(description, lambda: identifiers.check(listing.name, listing.images, study.data))
     account = _account(description, request, listing, needs_images, observer)
     if account is None:
         description.classes = summaries.listed_classes(listing)

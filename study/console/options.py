@@ -37,6 +37,12 @@ class LabelOptions:
         ),
     ] = None
     columns: Annotated[str | None, cohort_option("Columns of your table: image=File,label=Outcome.")] = None
+    merge_ids: Annotated[
+        bool, cohort_option("Patient keys that differ in spelling alone (P01 and p01) are one patient.", "--merge-ids")
+    ] = False
+    distinct_ids: Annotated[
+        bool, cohort_option("Patient keys that differ in spelling alone are different patients.", "--distinct-ids")
+    ] = False
     features: Annotated[
         str | None, cohort_option("Clinical columns to use, separated by commas. Default: all that qualify.")
     ] = None

@@ -101,8 +101,15 @@ def searched_study_file(options: SearchRunOptions) -> StudyFile:
 
 
 def label_settings(options: LabelOptions) -> list[str]:
-    """Return the settings of labels and columns as assignments `key=value`."""
+    """Return the settings of labels and columns as assignments `key=value`.
+
+    Raises:
+        ConfigError: keys of two spellings are to be one patient and two.
+    """
+    if options.merge_ids and options.distinct_ids:
+        raise ConfigError("--merge-ids and --distinct-ids contradict each other; give one of them")
     settings = {
+        "data.spellings": "merge" if options.merge_ids else "distinct" if options.distinct_ids else None,
         "data.label_level": options.label_level,
         "data.conflicts": options.conflicts,
         "data.positive": named(options.positive),

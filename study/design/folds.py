@@ -11,6 +11,7 @@ from pydantic import ConfigDict, model_validator
 from mmbc.config import digest
 from mmbc.data.splits import PARTS, Split, patient_table
 from mmbc.data.splits import check as check_split
+from mmbc.data.tables.identifiers import normal_form
 from mmbc.documents import Document
 from mmbc.errors import LeakageError, MmbcError, SplitError, some
 from study.design.study_file import Protocol
@@ -111,6 +112,23 @@ class Folds(Document):
     def splits(self) -> Mapping[Place, Split]:
         """(repeat, fold) -> split, in the order of the file."""
         return {fold.place: fold.split for fold in self.folds}
+
+    def spelled_as(self, patients: Iterable[str]) -> Self:
+        """Return the folds with patients as they are spelled here, where a key differs from one of these by that alone.
+
+        Spellings of one patient in one part become one entry.
+        """
+        own = {normal_form(patient): patient for patient in patients}
+
+        def spelled(ids: Patients) -> Patients:
+            return tuple(dict.fromkeys(own.get(normal_form(patient), patient) for patient in ids))
+
+        folds = []
+        for fold in self.folds:
+            inner = {"inner": [spelled(ids) for ids in fold.inner]} if fold.inner else {}
+            folds.append(fold.changed(**{part: spelled(ids) for part, ids in fold.split.parts().items()}, **inner))
+        whole = {"whole": [spelled(ids) for ids in self.whole]} if self.whole else {}
+        return self.changed(folds=folds, **whole)
 
     def until(self, repeats: int) -> list[Fold]:
         """Return the folds of the first `repeats` repeats."""

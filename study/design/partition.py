@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mmbc.config import DataConfig
 from mmbc.data.splits import Split, cross_validation, holdout, inner_folds, patient_table, predefined
 from mmbc.errors import LeakageError, SplitError, nearest, some
 from study.design.folds import Fold, Folds
@@ -167,8 +168,10 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def read_own(path: Path) -> Folds:
+def read_own(path: Path, images: pd.DataFrame | None = None, data: DataConfig = DataConfig()) -> Folds:
     """Read the user's own folds; what they hold is not checked against a cohort.
+
+    With `data.spellings = "merge"` the patients of `images` are found in any spelling.
 
     Raises:
         SplitError: a file that is not there, no JSON, or lacks a key.
@@ -182,13 +185,20 @@ def read_own(path: Path) -> Folds:
     except ValueError as error:
         raise SplitError(f"--folds {path}: is no JSON ({error}); {FORMAT_SHOWN}") from None
     try:
-        return Folds.of(values, f"--folds {path}")
+        folds = Folds.of(values, f"--folds {path}")
     except SplitError as error:
         raise SplitError(f"{error}; {FORMAT_SHOWN}") from None
+    return folds if images is None or data.spellings != "merge" else folds.spelled_as(images["patient_id"])
 
 
 def for_study(
-    stored: Path, given: Path | None, images: pd.DataFrame, protocol: Protocol, *, n_inner: int | None = None
+    stored: Path,
+    given: Path | None,
+    images: pd.DataFrame,
+    protocol: Protocol,
+    data: DataConfig = DataConfig(),
+    *,
+    n_inner: int | None = None,
 ) -> Folds:
     """Return the folds of a study: the stored ones (with repeats added), the user's own, or new ones; checked.
 
@@ -197,7 +207,7 @@ def for_study(
     Raises:
         SplitError: the user's own folds differ from those the study has already begun with.
     """
-    own = read_own(given) if given is not None else None
+    own = read_own(given, images, data) if given is not None else None
     if own is not None and (n_inner is not None) != own.nested:
         own.check(images, protocol)
         own = unnested(own, images, protocol) if n_inner is None else nested(own, images, n_inner, protocol.split_seed)

@@ -10,6 +10,7 @@ from mmbc.config import DataConfig
 from mmbc.data.cohort import Cohort, assemble
 from mmbc.data.listing import Listing
 from mmbc.data.readers import manifest
+from mmbc.data.tables import identifiers
 from mmbc.data.tables.columns import to_numbers
 from mmbc.data.tables.text_table import assign_roles, read_table
 from mmbc.errors import CohortError, StudyError, some
@@ -96,7 +97,12 @@ def cohort_of(
     path: Path, rows: pd.DataFrame, roles: Mapping[str, str], data: DataConfig, allow_leaky: Sequence[str]
 ) -> tuple[Cohort, pd.DataFrame]:
     """Return the cohort of all images predicted, and the rows of the classes that are compared, with their labels."""
-    rows = rows.assign(case_id=rows["patient_id"] + ("/" + rows["case_id"].fillna("") if "case_id" in roles else ""))
+    typed = rows["patient_id"]
+    if data.spellings == "merge":
+        rows = rows.assign(patient_id=identifiers.joined(typed))
+    examinations = rows["case_id"].fillna("") if "case_id" in roles else None
+    rows = rows.assign(case_id=manifest.cases(rows["patient_id"], examinations, data))
+    identifiers.check(str(path), rows, data)
     rows = rows.assign(image_id=_image_ids(rows, roles), outcome=manifest.outcomes(rows["label"]))
     rows = rows.assign(status=manifest.statuses(rows["outcome"], rows["status"], roles["label"]))
     _check_once(path, rows)
@@ -113,6 +119,7 @@ def cohort_of(
         positive=manifest.default_positive(listed["outcome"]),
         sides="given",
         left_out=left_out,
+        notes=tuple(identifiers.merge_notes(typed, rows["patient_id"])),
     )
     cohort = assemble(listing, data, allow_leaky=allow_leaky)
     label = cohort.images.set_index("image_id")["label"]

@@ -139,7 +139,7 @@ def _check_study(place: Path, study: StudyFile, rows: LedgerRows) -> None:
 def _folds(place: Path, request: Request, study: StudyFile, rows: LedgerRows) -> Folds:
     """Return the study's folds with validation parts: those of its folder, the user's own, or new ones."""
     images, protocol = rows.honest.images, study.protocol
-    folds = partition.for_study(place / "folds.json", request.folds_file, images, protocol)
+    folds = partition.for_study(place / "folds.json", request.folds_file, images, protocol, study.data)
     return partition.unnested(folds, images, protocol) if folds.nested else folds
 
 

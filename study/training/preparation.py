@@ -115,7 +115,7 @@ def _folds(folder: Path, request: Request, study: StudyFile, cohort: Cohort) -> 
     search = study.search
     n_inner = search.inner_folds if search is not None and search.mode == "nested" else None
     return partition.for_study(
-        folder / "folds.json", request.folds_file, cohort.images, study.protocol, n_inner=n_inner
+        folder / "folds.json", request.folds_file, cohort.images, study.protocol, study.data, n_inner=n_inner
     )
 
 

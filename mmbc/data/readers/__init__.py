@@ -116,10 +116,12 @@ def read(
         progress: told about images that are made.
 
     Raises:
-        CohortError: a cohort that cannot be read, or column names (`--columns`) for a layout that has its own.
+        CohortError: a cohort that cannot be read, or `--columns` or `--merge-ids` for a layout that has its own.
     """
     if source.kind != MANIFEST and data.columns:
         raise CohortError(f"--columns is for a manifest; {source.kind} has a layout of its own")
+    if source.kind != MANIFEST and data.spellings == "merge":
+        raise CohortError(f"--merge-ids is for a manifest; {source.kind} has keys of its own")
     if source.path is None:
         from mmbc.data.synthetic import phantom
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from mmbc.config import DataConfig
 from mmbc.data.listing import KEYS, Listing
+from mmbc.data.tables import identifiers
 from mmbc.data.tables.columns import (
     ColumnContent,
     Feature,
@@ -73,11 +74,14 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
     roles = _roles(path, list(table.columns), data.columns)
     given = {key: table[column] for key, column in roles.items()}
     check_filled(path, {key: given[key] for key in NEEDED}, roles)
+    typed = given["patient_id"]
+    if data.spellings == "merge":
+        given["patient_id"] = identifiers.joined(typed)
     images = pd.DataFrame(index=table.index)
     places = _places(path, given["image"], data.image_root)
     images["image_id"] = _image_ids(places, path.parent)
     images["patient_id"] = given["patient_id"]
-    images["case_id"] = given["patient_id"] + ("/" + given["case_id"] if "case_id" in given else "")
+    images["case_id"] = cases(given["patient_id"], given.get("case_id"), data)
     images["breast"] = breasts(path, given.get("breast"), roles, table.index)
     nothing = pd.Series(pd.NA, index=table.index, dtype="str")
     images["view"] = given["view"].str.upper() if "view" in given else nothing
@@ -93,7 +97,7 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
     for name in set(aside) & set(roles.values()) - set(RESERVED) - set(values.columns):
         values[name] = _typed(table[name])
     images = pd.concat([images, values], axis=1).reset_index(drop=True)
-    notes = _notes(given, roles, images)
+    notes = [*_notes(given, roles, images), *identifiers.merge_notes(typed, given["patient_id"])]
     return Listing(
         name=cohort_name(path),
         images=images,
@@ -126,6 +130,12 @@ def _roles(path: Path, columns: list[str], mapping: Mapping[str, str]) -> dict[s
             f" every image is of another patient: {own}. Columns found: {some(columns, 30)}"
         )
     return assign_roles(path, columns, NEEDED, OPTIONAL, mapping)
+
+
+def cases(patients: pd.Series, examinations: pd.Series | None, data: DataConfig) -> pd.Series:
+    """Return the cases' keys: patient and examination, else the patient; spellings joined where that is asked for."""
+    keys = patients if examinations is None else patients + "/" + examinations
+    return identifiers.joined(keys) if data.spellings == "merge" else keys
 
 
 def cohort_name(path: Path) -> str:

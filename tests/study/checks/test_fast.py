@@ -69,6 +69,16 @@ def two_cases(listing):
     return subject_of(changed(listing, where, patient_id="P000"))
 
 
+def spelled_otherwise(listing):
+    images = listing.images
+    return subject_of(changed(listing, (images["patient_id"] == "P000") & (images["breast"] == "L"), patient_id="p000"))
+
+
+def spelled_and_distinct(listing):
+    subject = spelled_otherwise(listing)
+    return replace(subject, data=subject.data.model_copy(update={"spellings": "distinct"}))
+
+
 def view_twice(listing):
     return subject_of(changed(listing, 1, view="CC"))
 
@@ -191,6 +201,10 @@ PLANTED = [
     (conflicting_copy, "A03", FAILED, "P000_L_CC.png and P001_L_CC.png"),
     (two_classes, "A05", WARNING, "P000"),
     (two_cases, "A06", WARNING, "P000"),
+    (spelled_otherwise, "A06", FAILED, "'p000' and 'P000'"),
+    (spelled_otherwise, "A25", FAILED, "'P000' and 'p000'"),
+    (spelled_and_distinct, "A06", WARNING, "'p000' and 'P000'"),
+    (spelled_and_distinct, "A25", PASSED, "no patient"),
     (view_twice, "A06", WARNING, "more than once in a case"),
     (opposite_breast, "A07", WARNING, "in 80 of 80 positive cases"),
     (outlined_breast, "A07", WARNING, "160 of 320 positive images"),

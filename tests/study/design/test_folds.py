@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmbc.config import DataConfig
 from mmbc.errors import LeakageError, MmbcError, SplitError
 from study.design import partition
 from study.design.folds import inner_splits
@@ -157,3 +158,30 @@ def test_the_folds_of_a_search_serve_a_study_of_fixed_settings(tmp_path):
     partition.make(rows, protocol).write(file)
     again = partition.for_study(tmp_path / "none.json", file, rows, protocol, n_inner=2)
     assert again.nested and again.folds[0].inner
+
+
+def test_patients_of_own_folds_in_another_spelling(tmp_path):
+    """They are not taken for others unawares: --merge-ids finds them, and joins two spellings in one part."""
+    rows = images()
+    protocol = Protocol(folds=2)
+    right = partition.make(rows, protocol)
+    first, second = right.folds
+    file = tmp_path / "folds.json"
+    test = [*(patient.lower() for patient in first.test), first.test[0]]
+    right.changed(folds=[first.changed(test=test), second]).write(file)
+    with pytest.raises(SplitError, match=r"20 of them are spelled otherwise than in the cohort \('p\d\d' for 'P\d\d'"):
+        partition.for_study(tmp_path / "none.json", file, rows, protocol)
+    found = partition.for_study(tmp_path / "none.json", file, rows, protocol, DataConfig(spellings="merge"))
+    assert found.splits == right.splits
+    divided = first.changed(train=[*first.train, first.test[0].lower()])
+    right.changed(folds=[divided, second]).write(file)
+    with pytest.raises(LeakageError, match=first.test[0]):
+        partition.for_study(tmp_path / "none.json", file, rows, protocol, DataConfig(spellings="merge"))
+
+
+def test_own_folds_of_a_search_in_another_spelling():
+    rows = images()
+    right = partition.make(rows, Protocol(folds=2), n_inner=2)
+    lower = right.spelled_as(rows["patient_id"].str.lower())
+    assert {patient[0] for patient in [*lower.whole[0], *lower.folds[0].inner[0]]} == {"p"}
+    assert lower.spelled_as(rows["patient_id"]).splits == right.splits

@@ -224,3 +224,22 @@ def test_the_smallest_table_there_can_be_gets_a_pack_that_says_only_what_is_so(t
     assert [words for words in true if words not in text] == []
     assert not (tmp_path / "reports" / "mine" / "tables" / "summary_image.csv").exists()
     assert "train" not in (tmp_path / "reports" / "mine" / "tables" / "folds.md").read_text().lower().split("|")
+
+
+def test_patients_under_two_spellings_are_not_two_patients(table, read):
+    """A second row of each, in another fold under another spelling, is the leak that the folds are checked for."""
+    again = table.assign(patient_id=table["patient_id"].str.lower(), fold=(table["fold"] + 1) % 3)
+    both = pd.concat([table, again], ignore_index=True)
+    with pytest.raises(CohortError, match=r"60 keys occur in several spellings: 'P00' \(row 2\) and 'p00' \(row 122\)"):
+        read(both)
+    with pytest.raises(LeakageError, match="60 patients are tested in several folds"):
+        read(both, assignments=["data.spellings=merge"])
+    distinct = read(both, assignments=["data.spellings=distinct"], name="distinct")
+    assert distinct.cohort.n_patients == 120
+
+
+def test_arms_that_spell_patients_otherwise_are_joined_when_asked(table, read):
+    other = table["patient_id"].where(table["arm"] == "fusion", table["patient_id"] + ".0")
+    joined = read(table.assign(patient_id=other), assignments=["data.spellings=merge"])
+    assert joined.cohort.n_patients == 60
+    assert "60 patient keys were joined" in " ".join(joined.cohort.notes)

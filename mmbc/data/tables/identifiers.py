@@ -1,0 +1,103 @@
+"""Keys of patients and examinations: one key in two spellings is found by comparing keys in one normal form.
+
+A patient under two keys is on both sides of a split, and nothing else tells. Spellings are joined only when asked for.
+"""
+
+import re
+import unicodedata
+
+import pandas as pd
+
+from mmbc.config import DataConfig
+from mmbc.errors import CohortError, some
+
+QUOTES = frozenset(
+    "'\"`\u00b4\u0384\u02b9\u02ba\u02bb\u02bc\u02bd\u02c8\u055a\u05f3\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f"
+    "\u2032\u2033\u2034\u2035\u2036\u2037\ua78b\ua78c\uff02\uff07"
+)
+UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(code) for code in range(0xFE00, 0xFE10)}
+"""Fillers and selectors that show nothing and are neither blanks nor controls to Unicode."""
+
+DECIMALS = re.compile(r"^([^.,]*\d)[.,]0+$")
+"""A key that went through a column of numbers: 123.0."""
+
+LEADING_ZEROS = re.compile(r"(^|[-_/\\:#])([^\W\d_]*)0+(?=\d)")
+"""Zeros before the first number of each part of a key: 007, P007, S01-P007; not those after a point, as in 1.05."""
+
+
+def normal_form(key: str) -> str:
+    """Return a key as it is compared: without what differs between two spellings of it.
+
+    Form and width of letters (NFKC), case, blanks, invisible characters, apostrophes and quotation marks, the shape of
+    hyphens, a trailing `.0` and leading zeros do not count. Every letter, every digit and every hyphen does: `P-1` is
+    not `P1`. `00` and `0` are one.
+    """
+    text = unicodedata.normalize("NFKC", _visible(unicodedata.normalize("NFKC", _visible(key)).casefold()))
+    return LEADING_ZEROS.sub(r"\1\2", DECIMALS.sub(r"\1", text)) or key
+
+
+def _visible(text: str) -> str:
+    kinds = ((character, unicodedata.category(character)) for character in text)
+    return "".join(
+        "-" if kind == "Pd" or character == "\u2212" else character
+        for character, kind in kinds
+        if character not in QUOTES and character not in UNSEEN and kind[0] != "Z" and kind not in ("Cc", "Cf")
+    )
+
+
+def joined(keys: pd.Series) -> pd.Series:
+    """Return keys with the first of its spellings in place of each; NA stays."""
+    known = keys.dropna().drop_duplicates()
+    forms = known.map(normal_form)
+    first = known.groupby(forms, sort=False).transform("first")
+    return keys.map(dict(zip(known, first, strict=True)), na_action="ignore").astype(keys.dtype)
+
+
+def spellings(rows: pd.DataFrame, key: str) -> list[str]:
+    """Return the values of one column that differ in spelling alone, as `twins` does."""
+    first = rows.dropna(subset=key).drop_duplicates(key)
+    forms = first[key].astype(str).map(normal_form)
+    names = first[key].astype(str).map(shown) + (" (row " + first["row"].astype(str) + ")" if "row" in first else "")
+    return [" and ".join(group) for _, group in names[forms.duplicated(keep=False)].groupby(forms, sort=False)]
+
+
+def twins(rows: pd.DataFrame) -> list[str]:
+    """Return the keys that occur in several spellings, each as `'P01' (row 2) and 'p01' (row 3)`.
+
+    Patients are compared, and the examinations of a patient.
+
+    Args:
+        rows: with `patient_id`, `case_id` and, where the list has it, `row`.
+    """
+    patients = spellings(rows, "patient_id")
+    # an examination of a patient in two spellings differs anyway
+    return patients or [f"examination {pair}" for pair in spellings(rows, "case_id")]
+
+
+def shown(key: str) -> str:
+    """Return a key in quotes, with codes in place of characters that look like others or like nothing."""
+    return repr(key) if key == unicodedata.normalize("NFKC", key) else ascii(key)
+
+
+def check(where: str, rows: pd.DataFrame, data: DataConfig) -> None:
+    """Refuse keys that differ in spelling alone, unless it is settled what they are.
+
+    Raises:
+        CohortError: there are some; names the first rows of each.
+    """
+    found = twins(rows) if data.spellings == "stop" else []
+    if found:
+        raise CohortError(
+            f"{where}: {len(found)} keys occur in several spellings: {some(found, 5)}. A patient under two keys would"
+            " be both trained on and tested. If each is one person, --merge-ids joins them under the first spelling; if"
+            " they are different people, --distinct-ids keeps them apart; or correct the table"
+        )
+
+
+def merge_notes(before: pd.Series, after: pd.Series) -> list[str]:
+    """Return a note on the patients whose spellings were joined; none where there is none."""
+    changed = pd.DataFrame({"before": before, "after": after})[before != after].drop_duplicates()
+    if changed.empty:
+        return []
+    pairs = some((f"{shown(old)} is {shown(new)}" for old, new in changed.to_numpy().tolist()), 5)
+    return [f"{len(changed)} patient keys were joined to another spelling (--merge-ids): {pairs}."]
