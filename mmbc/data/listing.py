@@ -127,6 +127,6 @@ def sample_patients(listing: Listing, n_patients: int, *, seed: int = 0) -> List
     n_listed = listing.images["patient_id"].nunique()
     note = (
         f"A sample of {len(kept)} of the {n_listed} listed patients (--limit-patients): for a quick try, not for a"
-        " result."
+        " result. What is said of the list itself is said of all of it."
     )
-    return replace(listing, images=images, notes=(*listing.notes, note))
+    return replace(listing, images=images, notes=(note, *listing.notes))

@@ -48,8 +48,8 @@ def judge_traces(result: pd.DataFrame, mode: str, n_outlined: int) -> Outcome:
     status = FAILED if (surely > CLEAR).any() else WARNING if (surely > NEAR).any() else PASSED
     worst = judged.iloc[int(surely.to_numpy().argmax())]
     evidence = (
-        f"{remains_text(result, mode)} The farthest from chance of all comparisons: {worst['comparison']},"
-        f" {_shown(worst)} ({worst['view']})."
+        f"{remains_text(result, mode)} The highest of all comparisons: {worst['comparison']}, {_shown(worst)}"
+        f" ({worst['view']})."
     )
     return Outcome(status, evidence, HANDLED[mode], _rows(result, mode))
 

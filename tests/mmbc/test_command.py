@@ -91,6 +91,7 @@ def test_the_exit_code_is_the_commands():
 
 @pytest.mark.parametrize("how", ["interrupt", "terminate"])
 def test_an_interrupt_is_said_in_the_commands_words(how):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which processes in the background of a shell ignore
     handler = signal.getsignal(signal.SIGTERM)
     assert run("hello", "--how", how) == (130, "Interrupted hello.\n")
     assert signal.getsignal(signal.SIGTERM) is handler

@@ -95,7 +95,7 @@ def test_a_result_shows_its_answer(result, tmp_path):
 
 
 def test_a_study_trained_from_python_is_that_of_the_command(tiny, tmp_path):
-    planned = tiny.run("by-command", arms="tabular,concat")
+    planned = tiny.run("by-command", arms="tabular,concat", audited=True)
     run = study.cross_validate(
         "phantom", ["tabular", "concat"], preset="tiny", name="by-call", out=tmp_path, progress=False
     )
