@@ -69,6 +69,8 @@ def judge(listing: Listing, data: DataConfig, facts: pd.DataFrame | None) -> Acc
     rows = listing.images
     label = label_rows(listing, data)
     account = Account(rows, label, pd.Series("used", rows.index), pd.Series("", rows.index), list(listing.notes))
+    if listing.sides == "given" and not data.negative and "outcome" in rows:
+        account.notes += labels.describe_negatives(rows["outcome"], label, data.positive or listing.positive)
     account.exclude(label.isna(), "other class", "of a class that is not compared")
     if facts is not None:
         facts = facts.reindex(rows.index)

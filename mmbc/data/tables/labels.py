@@ -5,6 +5,8 @@ annotated one, in any of its views, and the contralateral breast is negative. Wh
 is left out.
 """
 
+import difflib
+import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
@@ -57,7 +59,51 @@ def label_classes(
     is_negative = ~is_positive & (outcome.isin(list(negative)) | rows["status"].isin(list(negative)) | (not negative))
     if not is_negative.any() and not (CONTRALATERAL in negative and level == "breast"):
         raise CohortError(f"{where}: every image is labelled {some(positive)}; two classes are needed")
-    return pd.Series(pd.NA, index=rows.index, dtype="Int64").mask(is_positive, 1).mask(is_negative, 0)
+    label = pd.Series(pd.NA, index=rows.index, dtype="Int64").mask(is_positive, 1).mask(is_negative, 0)
+    for words in (outcome, rows["status"]):
+        _check_spelling(words, label, {*positive, *negative}, where)
+    return label
+
+
+def normal_form(word: str) -> str:
+    """Return a word without what the eye does not see: case, blanks, invisible characters, forms of Unicode."""
+    text = "".join(sign for sign in unicodedata.normalize("NFKC", word) if unicodedata.category(sign) != "Cf")
+    text = unicodedata.normalize("NFKC", " ".join(text.split()).casefold())
+    try:
+        return f"{float(text):g}"
+    except ValueError:
+        return text
+
+
+def _check_spelling(words: pd.Series, label: pd.Series, named: set[str], where: str) -> None:
+    """Refuse words that differ in spelling alone and got different labels, unless the user names each of them."""
+    sides = {1: "positive", 0: "negative"}
+    frame = pd.DataFrame({"word": words, "side": label.map(sides).astype(object).fillna("not compared")}).dropna()
+    counts = frame.value_counts(["word", "side"], sort=False).reset_index(name="n")
+    for _, alike in counts.groupby(counts["word"].map(normal_form)):
+        if alike["side"].nunique() < 2 or alike["word"].nunique() < 2 or set(alike["word"]) <= named:
+            continue
+        shown = ", ".join(f"{row.word!a} ({row.n} rows: {row.side})" for row in alike.itertuples())
+        raise CohortError(
+            f"{where}: labels that differ in upper and lower case, blanks or invisible characters alone would be"
+            f" different classes: {shown}. Write them alike in the table, or name every spelling: --positive or"
+            f" --negative {','.join(alike['word'])}"
+        )
+
+
+def describe_negatives(outcome: pd.Series, label: pd.Series, positive: Sequence[str]) -> list[str]:
+    """Return a note of the labels that count as negative because nobody named them, where they are several."""
+    counts = outcome[label == 0].value_counts()
+    if len(counts) < 2:
+        return []
+    shown = some(f"{word!r} ({n} rows)" for word, n in counts.items())
+    wanted = {normal_form(word): word for word in positive}
+    doubts = [
+        f"Is {word!r} a misspelling of {wanted[close[0]]!r}?"
+        for word in counts.index
+        if (close := difflib.get_close_matches(normal_form(word), wanted, n=1, cutoff=0.85))
+    ]
+    return [" ".join([f"Labels that count as negative, because --negative names none: {shown}.", *doubts])]
 
 
 def name_rows(rows: pd.DataFrame) -> str:

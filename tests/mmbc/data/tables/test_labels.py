@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from mmbc.data.tables.labels import CONTRALATERAL, label_breasts, label_classes
+from mmbc.data.tables.labels import CONTRALATERAL, describe_negatives, label_breasts, label_classes
 from mmbc.errors import CohortError
 
 
@@ -39,6 +39,42 @@ def test_negatives_may_be_named_by_status_where_the_label_is_a_number():
 def test_classes_that_cannot_be_are_explained(positive, negative, message):
     with pytest.raises(CohortError, match=message):
         label_classes(rows("Cancer", "Benign"), "made", positive, negative)
+
+
+@pytest.mark.parametrize(
+    "twin",
+    ["malignant", "MALIGNANT", "Malignant\u200b", "Malig\u00adnant", "Malignant\xa0", "\uff2dalignant", " Malignant  "],
+)
+def test_spellings_of_one_label_never_become_two_classes(twin):
+    frame = rows("Malignant", "benign", twin, "benign")
+    with pytest.raises(CohortError, match=r"'Malignant' \(1 rows: positive\)") as caught:
+        label_classes(frame, "made", ["Malignant"], [])
+    assert ascii(twin) in str(caught.value) and "name every spelling" in str(caught.value)
+    assert label_classes(frame, "made", ["Malignant", twin], []).tolist() == [1, 0, 1, 0], "each is named"
+
+
+def test_a_spelling_that_is_left_out_is_named_too():
+    with pytest.raises(CohortError, match=r"'Benign' .2 rows: negative., 'benign' .1 rows: not compared"):
+        label_classes(rows("cancer", "Benign", "Benign", "benign"), "made", ["cancer"], ["Benign"])
+
+
+def test_forms_of_unicode_and_of_numbers_are_one_label_too():
+    composed, decomposed = "t\u00eate", "te\u0302te"
+    with pytest.raises(CohortError, match=r"t\\xeate.*te\\u0302te"):
+        label_classes(rows(composed, "benign", decomposed), "made", [composed], [])
+    with pytest.raises(CohortError, match="'1' .*'1.0'"):
+        label_classes(rows("1", "none", "1.0"), "made", ["1"], [])
+    alike = rows("Malignant", "benign", "Benign")
+    assert label_classes(alike, "made", ["Malignant"], []).tolist() == [1, 0, 0], "spellings with one label do no harm"
+
+
+def test_labels_that_nobody_named_are_listed():
+    frame = rows("malignant", "benign", "unclear", "benign", "maligant")
+    label = label_classes(frame, "made", ["malignant"], [])
+    (note,) = describe_negatives(frame["status"], label, ["malignant"])
+    assert "'benign' (2 rows)" in note and "'unclear' (1 rows)" in note
+    assert "Is 'maligant' a misspelling of 'malignant'?" in note and "unclear' a misspelling" not in note
+    assert describe_negatives(frame["status"][:2], label[:2], ["malignant"]) == []
 
 
 def case(left, right, *, left_pathology="", right_pathology="", status="Cancer"):
