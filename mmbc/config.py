@@ -90,6 +90,9 @@ class DataConfig(Section):
     """For a manifest: folder the images are relative to; empty for the manifest's own."""
     sheet: str = ""
     """For an Excel manifest: the sheet; empty for the only one that holds a table."""
+    decimal_mark: Annotated[Literal["", ".", ","], Later("0.2.0")] = ""
+    """For a manifest: the decimal mark of all clinical columns; the other mark, blanks and apostrophes then part
+    thousands. Empty: told from each column, and doubtful ones are an error."""
     outlines: Literal["sham", "inpaint", "keep"] = "sham"
     """Treatment of lesion outlines that are burned into the pixels (see mmbc.data.images.outlines)."""
     image_size: int = Field(224, ge=32)
@@ -101,6 +104,12 @@ class DataConfig(Section):
     missing_indicators: bool = False
     """Add a 0/1 column for every clinical feature that has missing values in the training rows."""
     phantom: PhantomConfig = PhantomConfig()
+
+    @field_validator("sheet", mode="before")
+    @classmethod
+    def _take_numbers(cls, value: Any) -> Any:
+        """Read `2023` as the name of a sheet."""
+        return str(value) if isinstance(value, int) else value
 
     @field_validator("positive", "negative", "features", "missing_values", mode="before")
     @classmethod

@@ -6,7 +6,8 @@ Every other column that qualifies is a clinical feature.
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
@@ -19,6 +20,7 @@ from mmbc.data.tables.columns import (
     Feature,
     MixedError,
     convert_column,
+    has_decimal_commas,
     normalise_name,
     recognise_column,
     to_numbers,
@@ -257,6 +259,8 @@ def clinical_columns(
     for name in (*data.features, *data.feature_kinds):
         if name not in names:
             raise CohortError(f"{path}: no clinical column {name!r} (--features); {nearest(name, names)}")
+    comma_table = any(has_decimal_commas(table[name]) for name in names)
+    numbers_of = partial(to_numbers, decimal_mark=data.decimal_mark, comma_table=comma_table)
     features: list[Feature] = []
     values: dict[str, pd.Series] = {}
     left_out: list[tuple[str, str]] = []
@@ -270,7 +274,7 @@ def clinical_columns(
             left_out.append((name, "decides on splits" if name in aside else "left out as asked"))
             continue
         try:
-            column = _recognise(name, table[name], patients, kind, asked)
+            column = _recognise(name, table[name], patients, kind, asked, numbers_of)
         except MixedError as error:
             problems.append(f"{error}")
             continue
@@ -302,13 +306,20 @@ def _varies(values: pd.Series, patients: pd.Series) -> bool:
     return bool(several.any()) and bool((groups.nunique()[several] > 1).mean() > VARYING)
 
 
-def _recognise(name: str, values: pd.Series, patients: pd.Series, kind: object, asked: bool) -> ColumnContent:
+def _recognise(
+    name: str,
+    values: pd.Series,
+    patients: pd.Series,
+    kind: object,
+    asked: bool,
+    numbers_of: Callable[[pd.Series], pd.Series],
+) -> ColumnContent:
     """Return the content of a column, as recognised or as the kind that the user gives it."""
     if isinstance(kind, tuple):
         return ColumnContent(convert_column(name, values, kind), "ordinal")
     if kind in ("numeric", "ordinal", "categorical"):
-        return ColumnContent(convert_column(name, values, str(kind)), kind)
-    content = recognise_column(name, values, patients)
+        return ColumnContent(convert_column(name, values, str(kind), numbers_of), kind)
+    content = recognise_column(name, values, patients, numbers_of)
     if asked and content.kind is None:
         raise MixedError(
             f"column {name!r} was asked for, but it is {content.reason}; to take it all the same, give it a kind "

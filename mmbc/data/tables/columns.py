@@ -5,7 +5,7 @@ a few words among them is an error, because the words may be misprints or catego
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,12 @@ DATE = re.compile(
 )
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+")
+WHOLE = re.compile(r"[+-]?\d+")
+GROUPED = r"[+-]?[1-9]\d{{0,2}}(?:[{marks}]\d{{3}})+"
+"""Numbers in groups of three digits, as thousands separators make them."""
+SEPARATED = re.compile(GROUPED.format(marks=r".,'\u2019\s") + r"(?:[.,]\d+)?")
+HUNDREDS = 100
+"""Size of whole numbers beside which `1.007` may be a thousand and seven."""
 CODES = (9, 99, 999, 9999, 99999)
 """Extreme values that often stand for 'not known'."""
 
@@ -93,30 +99,71 @@ class MixedError(ValueError):
     """A column that is mostly numbers, but not all; the text names the rows."""
 
 
-def to_numbers(values: pd.Series) -> pd.Series:
-    """Return text as float64, NA where it is no finite number.
+def to_numbers(values: pd.Series, decimal_mark: str = "", *, comma_table: bool = False) -> pd.Series:
+    """Return text as float64, NA where it is no finite number, or where it cannot be told which number.
 
     A column has decimal commas if more values are written with a comma than with a point; those with a point are then
-    no numbers, because `1.234` could be either.
+    no numbers, because `1.234` could be either. So could every `1,007` where all values with the mark have groups of
+    three digits behind it.
+
+    Args:
+        values: text, NA where missing.
+        decimal_mark: `.` or `,` if the user says so; the other one, blanks and apostrophes then part thousands.
+        comma_table: whether other columns of the table have decimal commas.
     """
     text = values.astype("str")
-    with_point = text.str.fullmatch(DECIMAL_POINT).fillna(False).astype(bool)
-    if text.str.fullmatch(DECIMAL_COMMA).fillna(False).sum() > with_point.sum():
+    with_point = _fits(text, DECIMAL_POINT)
+    mark = decimal_mark or ("," if _fits(text, DECIMAL_COMMA).sum() > with_point.sum() else ".")
+    if decimal_mark:
+        parts = {".": r",'\u2019\s", ",": r".'\u2019\s"}[decimal_mark]
+        grouped = _fits(text, re.compile(GROUPED.format(marks=parts) + rf"(?:[{decimal_mark}]\d+)?"))
+        text = text.mask(grouped, text.str.replace(rf"[{parts}]", "", regex=True))
+        with_point = _fits(text, DECIMAL_POINT)
+    else:
+        text = text.mask(_could_be_thousands(text, mark, comma_table))
+    if mark == ",":
         text = text.mask(with_point).str.replace(",", ".", regex=False)
     numbers = pd.to_numeric(text, errors="coerce").astype("float64")
     return numbers.where(np.isfinite(numbers))
 
 
-def recognise_column(name: str, values: pd.Series, patients: pd.Series) -> ColumnContent:
+def _fits(text: pd.Series, pattern: re.Pattern[str]) -> pd.Series:
+    return text.str.fullmatch(pattern).fillna(False).astype(bool)
+
+
+def _could_be_thousands(text: pd.Series, mark: str, comma_table: bool) -> pd.Series:
+    """Return which values with the decimal mark may be thousands: all or none.
+
+    They may be if each has groups of three digits behind the mark, and whole numbers of hundreds stand beside them. A
+    comma is doubtful without those too, unless the table has decimal commas elsewhere.
+    """
+    marked = _fits(text, DECIMAL_COMMA if mark == "," else DECIMAL_POINT)
+    doubtful = bool(_fits(text[marked], re.compile(GROUPED.format(marks=mark))).all())
+    whole = pd.to_numeric(text[_fits(text, WHOLE)], errors="coerce").abs()
+    return marked & (doubtful and bool((whole >= HUNDREDS).any() or (mark == "," and not comma_table)))
+
+
+def has_decimal_commas(values: pd.Series) -> bool:
+    """Whether a column of text has decimal commas that are no thousands separators, and no decimal point."""
+    text = values.astype("str")
+    commas = _fits(text, DECIMAL_COMMA)
+    sure = commas & ~_fits(text, re.compile(GROUPED.format(marks=",")))
+    return bool(sure.any()) and not _fits(text, DECIMAL_POINT).any()
+
+
+def recognise_column(
+    name: str, values: pd.Series, patients: pd.Series, numbers_of: Callable[[pd.Series], pd.Series] = to_numbers
+) -> ColumnContent:
     """Recognise the kind of a column.
 
     Args:
         name: its name; names like `accession` hint at identifiers.
         values: text, NA where missing; the index is the row in the file.
         patients: patient of every row, with the same index.
+        numbers_of: turns text into numbers, as `to_numbers`.
 
     Raises:
-        MixedError: more than half of the known values are numbers, but not all.
+        MixedError: more than half of the known values look like numbers, but not all can be read as numbers.
     """
     known = values.dropna()
     if known.empty:
@@ -125,15 +172,13 @@ def recognise_column(name: str, values: pd.Series, patients: pd.Series) -> Colum
         return ColumnContent(values, None, f"the same value everywhere: {str(known.iloc[0])[:30]!r}")
     if known.str.fullmatch(DATE).mean() >= DIFFERENT:
         return ColumnContent(values, None, "a date; compute an age or an interval from it")
-    numbers = to_numbers(values)
-    share = numbers.notna().sum() / len(known)
-    if share == 1:
+    numbers = numbers_of(values)
+    is_number = numbers[known.index].notna()
+    if is_number.all():
         kind, reason = _kind_of_numbers(name, numbers, patients)
         return ColumnContent(values if kind is None else numbers, kind, reason)
-    if share > 0.5:
-        wrong = known[numbers[known.index].isna()]
-        shown = some((f"row {row}: {value!r}" for row, value in wrong.items()), 5)
-        raise MixedError(f"column {name!r}: {len(wrong)} of {len(known)} values are no numbers: {shown}")
+    if (is_number | _fits(known, SEPARATED) | _fits(known, DECIMAL_COMMA) | _fits(known, DECIMAL_POINT)).mean() > 0.5:
+        raise MixedError(f"column {name!r}: {_no_numbers(known[~is_number], len(known))}")
     different, longest = known.nunique(), int(known.str.len().max())
     if different > MOST_CATEGORIES or longest > LONG_TEXT or different == len(known):
         what = "id-like: nearly every patient has a value of their own" if _is_id_like(known, patients) else "free text"
@@ -164,7 +209,21 @@ def _is_id_like(known: pd.Series, patients: pd.Series) -> bool:
     return n_patients >= ENOUGH_PATIENTS and known.nunique() >= DIFFERENT * n_patients
 
 
-def convert_column(name: str, values: pd.Series, kind: str | tuple[str, ...]) -> pd.Series:
+def _no_numbers(wrong: pd.Series, n_known: int) -> str:
+    """Return which values are no numbers, and what to do where thousands separators are the reason."""
+    shown = some((f"row {row}: {value!r}" for row, value in wrong.items()), 5)
+    if not _fits(wrong, SEPARATED).any():
+        return f"{len(wrong)} of {n_known} values are no numbers: {shown}"
+    return (
+        f"{len(wrong)} of {n_known} values may have thousands separators: {shown}; write 1007 for a thousand and seven,"
+        " or say which sign is the decimal mark of all numbers: --set data.decimal_mark=. (then 1,007 is 1007) or"
+        " --set data.decimal_mark=, (then 1.007 is 1007)"
+    )
+
+
+def convert_column(
+    name: str, values: pd.Series, kind: str | tuple[str, ...], numbers_of: Callable[[pd.Series], pd.Series] = to_numbers
+) -> pd.Series:
     """Return a column as the kind that the user gives it.
 
     Raises:
@@ -178,11 +237,11 @@ def convert_column(name: str, values: pd.Series, kind: str | tuple[str, ...]) ->
         return values
     if kind == "categorical":
         return values
-    numbers = to_numbers(values)
+    numbers = numbers_of(values)
     wrong = values[values.notna() & numbers.isna()]
     if len(wrong):
-        shown = some((f"row {row}: {value!r}" for row, value in wrong.items()), 5)
-        raise MixedError(f"column {name!r} is to be {kind}, but {len(wrong)} values are no numbers: {shown}")
+        n_known = int(values.notna().sum())
+        raise MixedError(f"column {name!r} is to be {kind}, but {_no_numbers(wrong, n_known)}")
     return numbers
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmbc.data.tables.columns import MixedError, convert_column, recognise_column, to_numbers
+from mmbc.data.tables.columns import MixedError, convert_column, has_decimal_commas, recognise_column, to_numbers
 
 N = 60
 
@@ -71,9 +71,57 @@ def test_numbers_with_decimal_commas_or_points_but_not_both():
     assert to_numbers(column(["inf", "1e400", "nan"])).isna().all()
 
 
+@pytest.mark.parametrize(
+    ("values", "rows"),
+    [
+        (["970", "1,007", "985", "1,044"], "row 3: '1,007', row 5: '1,044'"),
+        (["970", "1.007", "985", "1.044"], "row 3: '1.007', row 5: '1.044'"),
+        (["1,007", "1,250", "2,300"], "row 2: '1,007'"),
+        (["1.007,5", "970,5", "12,5"], "row 2: '1.007,5'"),
+        (["1,007.5", "970.5", "12.5"], "row 2: '1,007.5'"),
+        (["1 007", "970", "1\u00a0250"], "row 2: '1 007', row 4: "),
+        (["1'007", "1\u2019007", "1\u202f250"], 'row 2: "1\'007"'),
+        (["1.007.250", "2.300.000", "970"], "row 2: '1.007.250'"),
+        (["1,007", "2,250", "970.5", "3.5"], "row 2: '1,007'"),
+    ],
+)
+def test_thousands_separators_are_asked_about(values, rows):
+    with pytest.raises(MixedError, match="may have thousands separators.*write 1007.*data.decimal_mark") as caught:
+        kind("Volume", values)
+    assert rows in str(caught.value)
+    with pytest.raises(MixedError, match="may have thousands separators"):
+        convert_column("Volume", column(values), "numeric")
+
+
+@pytest.mark.parametrize(
+    ("values", "mark", "expected"),
+    [
+        (["970", "1,007"], ".", [970, 1007]),
+        (["970", "1,007"], ",", [970, 1.007]),
+        (["970", "1.007", "1.007.250,5"], ",", [970, 1007, 1007250.5]),
+        (["1 007", "1'007.5", "1\u2019007", "0.5"], ".", [1007, 1007.5, 1007, 0.5]),
+        (["1,5", "0,25", "1,125"], "", [1.5, 0.25, 1.125]),
+        (["0,731", "1,204"], "", [0.731, 1.204]),
+        (["1.125", "2", "3"], "", [1.125, 2, 3]),
+        (["1.234", "2.345"], "", [1.234, 2.345]),
+        (["512.345", "500", "498.5"], "", [512.345, 500, 498.5]),
+        (["-1,007", "970"], ".", [-1007, 970]),
+    ],
+)
+def test_numbers_that_can_be_told_are_read(values, mark, expected):
+    assert to_numbers(column(values), mark).tolist() == expected
+
+
+def test_three_decimals_behind_a_comma_are_read_where_the_table_has_decimal_commas():
+    values = column(["1,234", "2,345"])
+    assert to_numbers(values).isna().all() and to_numbers(values, comma_table=True).tolist() == [1.234, 2.345]
+    assert has_decimal_commas(column(["1,5", "2"])) and not has_decimal_commas(column(["1,5", "2.5"]))
+    assert to_numbers(column(["970", "1,007"]), comma_table=True).isna().tolist() == [False, True]
+
+
 def test_a_kind_given_by_the_user_is_checked():
     assert convert_column("d", column(["a", "b"]), ("a", "b")).tolist() == ["a", "b"]
     with pytest.raises(MixedError, match="values outside the order.*row 3: 'e'"):
         convert_column("d", column(["a", "e"]), ("a", "b"))
-    with pytest.raises(MixedError, match="is to be numeric, but 1 values are no numbers: row 3: 'x'"):
+    with pytest.raises(MixedError, match="is to be numeric, but 1 of 2 values are no numbers: row 3: 'x'"):
         convert_column("d", column(["1", "x"]), "numeric")
