@@ -292,8 +292,16 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def to_toml(section: Section) -> str:
-    """Return a section as TOML text that `parse` reads back to an equal section."""
-    return tomli_w.dumps(section.model_dump(mode="json", exclude_none=True))
+    """Return a section as TOML text that `parse` reads back to an equal section; see `identity` for what it omits."""
+    return tomli_w.dumps(_without_none(identity(section)))
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None
+    }
 
 
 def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pandas as pd
 import safetensors.torch
 from torch import nn
 
+from mmbc.config import identity
 from mmbc.calibration import fit_platt
 from mmbc.data.tables.encoding import TabularEncoder
 from mmbc.files import write_atomically
@@ -63,7 +64,7 @@ def write_output(ended: CellFit, backbone: Backbone | None, workspace: Workspace
         "preprocessing": ended.encoder.model_dump(mode="json"),
     }
     if workspace.keep_models:
-        record["model"] = {"config": cell.config.model_dump(mode="json"), **_shared_files(backbone, workspace)}
+        record["model"] = {"config": identity(cell.config), **_shared_files(backbone, workspace)}
     folder = workspace.cell_folder(cell.name)
     write_cell(
         folder,
