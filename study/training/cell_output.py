@@ -8,8 +8,8 @@ import pandas as pd
 import safetensors.torch
 from torch import nn
 
-from mmbc.config import identity
 from mmbc.calibration import fit_platt
+from mmbc.config import identity
 from mmbc.data.tables.encoding import TabularEncoder
 from mmbc.files import write_atomically
 from mmbc.model.backbone import Backbone
