@@ -85,6 +85,6 @@ def make_room(cache: Path, needed: int, limit: float) -> None:
 
 
 def _existing(folder: Path) -> Path:
-    while not folder.exists():
+    while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder

@@ -3,6 +3,8 @@
 Labels are settled here (per case or per breast), patients who share an image become one group, and copies are found.
 """
 
+import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from mmbc.data.tables import contradictions, labels
 from mmbc.errors import CohortError, ImageError, some
 
 FLOW_STEPS = ("listed", "other class", "missing", "unreadable", "undecided", "duplicate", "used")
+FOREIGN_PATH = re.compile(r"^//[^/]|(^|/)[A-Za-z]:/")
+"""A path on a network share or a drive of Windows."""
 
 
 @dataclass
@@ -267,7 +271,7 @@ def check_files(account: Account, *, allow_missing: bool, max_unreadable: int) -
         raise ImageError(
             f"{int(missing.sum())} of {n_compared} listed images are missing: {names}. The first was looked for at"
             f" {paths[0]}. Complete the download or correct the paths (in a table of your own: relative to it, or to"
-            " data.image_root), or go on with the rest: --allow-missing-images"
+            f" data.image_root), or go on with the rest: --allow-missing-images.{_hint(paths)}"
         )
     if unreadable.sum() > max_unreadable:
         bad = zip(account.rows.loc[unreadable, "path"], account.reason[unreadable], strict=True)
@@ -276,6 +280,17 @@ def check_files(account: Account, *, allow_missing: bool, max_unreadable: int) -
             f"{int(unreadable.sum())} images cannot be read: {names}. "
             f"Replace them, or tolerate them: --max-unreadable {int(unreadable.sum())}"
         )
+
+
+def _hint(paths: list[Path]) -> str:
+    """Return what to do about paths of Windows on another system; empty where there are none."""
+    foreign = os.name != "nt" and any(FOREIGN_PATH.search(path.as_posix()) for path in paths)
+    return (
+        " Drives (C:) and network shares (//server) are found on Windows alone: give the paths relative to a folder"
+        " and name it, --set data.image_root=FOLDER"
+        if foreign
+        else ""
+    )
 
 
 def count_flow(account: Account) -> pd.DataFrame:

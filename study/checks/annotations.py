@@ -35,7 +35,7 @@ def colours(subject: Subject) -> Outcome:
     """Coloured pixels in grey images; where all are those of outlines that are taken out, A12 says what is left."""
     pixels = given(subject.pixels)
     table = pixels.appearance.table
-    outcome = _counted("coloured annotations", table["n_coloured"].to_numpy(), subject, 0.0)
+    outcome = counted("coloured annotations", table["n_coloured"].to_numpy(), subject, 0.0)
     n_colour = int((table["colour_share"] >= marks.COLOURED_THROUGHOUT).sum())
     if n_colour:
         which = "1 image is" if n_colour == 1 else f"{n_colour} images are"
@@ -61,7 +61,7 @@ def colours(subject: Subject) -> Outcome:
 def curves(subject: Subject) -> Outcome:
     """Thin closed curves in black or white, as outlines are after a conversion to grey."""
     counts = given(subject.pixels).appearance.table["n_curves"].to_numpy()
-    return _counted("thin closed curves in black or white", counts, subject, STRAY_CURVES)
+    return counted("thin closed curves in black or white", counts, subject, STRAY_CURVES)
 
 
 @check(
@@ -77,11 +77,18 @@ def curves(subject: Subject) -> Outcome:
 def markers(subject: Subject) -> Outcome:
     """Text and markers beside the breast."""
     counts = given(subject.pixels).appearance.table["n_markers"].to_numpy()
-    return _counted("text or markers beside the breast", counts, subject, 0.0)
+    return counted("text or markers beside the breast", counts, subject, 0.0)
 
 
-def _counted(what: str, counts: np.ndarray, subject: Subject, stray: float) -> Outcome:
-    """Return what a count (n_images,) amounts to: FAILED where it tells classes apart, WARNING where there are some."""
+def counted(what: str, counts: np.ndarray, subject: Subject, stray: float) -> Outcome:
+    """Return what a count (n_images,) amounts to: FAILED where it tells classes apart, WARNING where there are some.
+
+    Args:
+        what: the images have, in words.
+        counts: how much of it each image has.
+        subject: the cohort.
+        stray: share of a class's images that may have it without a warning.
+    """
     images = subject.images
     has = pd.Series(counts > 0, index=images.index).groupby(images["status"].astype(str))
     n_with, n = has.sum(), has.size()

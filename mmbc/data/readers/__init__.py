@@ -78,7 +78,7 @@ def find_source(data: str | None) -> Source:
     kind, colon, rest = data.partition(":")
     if colon and kind in readers:
         return Source(kind, _existing(Path(rest)))
-    if colon and not Path(data).exists() and len(kind) > 1 and "/" not in kind:
+    if colon and not _exists(Path(data)) and len(kind) > 1 and "/" not in kind:
         raise CohortError(f"--data {data}: unknown kind {kind!r}; {nearest(kind, [*readers, PHANTOM])}")
     path = _existing(Path(data))
     for reader in readers.values():
@@ -91,9 +91,21 @@ def find_source(data: str | None) -> Source:
 
 
 def _existing(path: Path) -> Path:
-    if not path.exists():
+    if not _exists(path):
         raise CohortError(f"--data {path}: there is no such file or folder")
     return path
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is something at a path.
+
+    Raises:
+        CohortError: that cannot be known: a name is too long, or a folder may not be entered.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise CohortError(f"--data {path}: cannot be opened: {error.strerror}") from None
 
 
 def read(

@@ -4,6 +4,7 @@ It needs `image`, `patient_id` and `label`; `case_id`, `breast`, `view`, `status
 Every other column that qualifies is a clinical feature.
 """
 
+import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -176,12 +177,10 @@ def _image_ids(places: list[Path], folder: Path) -> list[str]:
     """Return names of the images: their paths below the manifest's folder, else below the folder they share."""
     if all(place.is_relative_to(folder) for place in places):
         return [place.relative_to(folder).as_posix() for place in places]
-    parents = [place.absolute().parent for place in places]
-    common = parents[0]
-    for parent in set(parents):
-        while not parent.is_relative_to(common):
-            common = common.parent
-    return [str(PurePosixPath(place.absolute().relative_to(common))) for place in places]
+    # one root for all, or network shares (//server) and drives (C:) beside other paths would share no folder
+    rooted = [PurePosixPath("/" + place.absolute().as_posix().lstrip("/")) for place in places]
+    common = PurePosixPath(os.path.commonpath([place.parent for place in rooted]))
+    return [str(place.relative_to(common)) for place in rooted]
 
 
 def breasts(path: Path, values: pd.Series | None, roles: dict[str, str], index: pd.Index) -> pd.Series:

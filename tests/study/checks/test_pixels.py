@@ -20,7 +20,7 @@ from study.records.finding import Finding
 from study.stats.estimate import Estimate
 from tests.study.checks.conftest import seen
 
-PIXEL_CHECKS = ("A04", "A09", "A10", "A11", "A15", "A16", "A17", "A19", "A20", "A21")
+PIXEL_CHECKS = ("A04", "A09", "A10", "A11", "A15", "A16", "A17", "A19", "A20", "A21", "A33")
 
 
 def looked(code: str, images: pd.DataFrame, appearance: Appearance) -> Finding:
@@ -115,6 +115,33 @@ def test_counts_fail_where_they_tell_the_class_and_warn_where_not(cohort, code, 
         check_rows(found)
     n = int(label.sum())
     assert f"{n} of {n} Cancer" in telling.evidence and f"0 of {len(label) - n} Benign" in telling.evidence
+
+
+def negatives(appearance: Appearance, which: np.ndarray) -> Appearance:
+    thumbnails = np.where(which[:, None, None], 255 - appearance.thumbnails, appearance.thumbnails)
+    return dataclasses.replace(appearance, thumbnails=thumbnails)
+
+
+@pytest.mark.parametrize("common", [False, True])
+def test_mixed_polarity_warns_and_fails_where_it_goes_with_the_class(cohort, common):
+    images, _, appearance = cohort
+    label = images["label"].to_numpy().astype(bool)
+    one, by_class = np.arange(len(images)) == 3, label
+    found = looked("A33", images, negatives(appearance, one ^ common))
+    kind = "dark background beside bright" if common else "bright background beside dark"
+    assert found.status == "WARNING" and images["image_id"][3] in found.evidence and kind in found.evidence
+    found = looked("A33", images, negatives(appearance, by_class ^ common))
+    assert found.status == "FAILED" and "AUC 1.00" in found.evidence
+    check_rows(found)
+    half = np.arange(len(images)) // 2 % 2 == 0
+    assert looked("A33", images, negatives(appearance, half)).status == "WARNING"
+    assert looked("A33", images, negatives(appearance, np.ones(len(images), bool))).status == "PASSED"
+
+
+def test_images_without_a_background_have_no_polarity():
+    noise = np.random.default_rng(0).integers(0, 256, (20, 64, 64)).astype(np.uint8)
+    assert not shortcuts.backgrounds(noise).any()
+    assert not shortcuts.backgrounds(np.full((2, 64, 64), 200, np.uint8)).any()
 
 
 def test_a_stray_curve_is_tolerated_and_a_colour_image_is_named(cohort):
