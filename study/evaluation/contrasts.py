@@ -57,30 +57,37 @@ def compare_arms(
 
 def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Return each contrast against every negative status: first, second, against, difference, low, high, p (E1)."""
-    lines = []
+    lines: list[dict[str, object]] = []
     negatives = sorted(rows.rows.loc[rows.labels == 0, "status"].unique())
     for status in negatives if len(negatives) > 1 else []:
         compared = rows.where((rows.labels == 1) | (rows.rows["status"] == status).to_numpy()).with_both_classes()
         if not len(compared.rows):
             continue
-        for first, second in contrasts:
-            if first in rows.arms and second in rows.arms:
-                pair = pair_of(compared, first, second)
-                areas = auc.cross_validated_delong(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
-                difference, se = areas.difference(0, 1)
-                low, high = t_interval(difference, se, areas.df)
-                lines.append(
-                    {
-                        "first": first,
-                        "second": second,
-                        "against": status,
-                        "difference": difference,
-                        "low": low,
-                        "high": high,
-                        "p": t_p(difference, se, areas.df),
-                    }
-                )
+        lines += [line | {"against": status} for line in _differences(compared, contrasts)]
     return pd.DataFrame(lines)
+
+
+def by_patient(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Return each contrast at patient level, beside that of breasts: first, second, difference, low, high, p (E1).
+
+    Clinical columns cannot tell a patient's breasts apart, so the breast level caps what they reach; this level does
+    not.
+    """
+    rows = rows.with_both_classes()
+    return pd.DataFrame(_differences(rows, contrasts) if len(rows.rows) else [])
+
+
+def _differences(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> list[dict[str, object]]:
+    lines: list[dict[str, object]] = []
+    for first, second in contrasts:
+        if first in rows.arms and second in rows.arms:
+            pair = pair_of(rows, first, second)
+            areas = auc.cross_validated_delong(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
+            difference, se = areas.difference(0, 1)
+            low, high = t_interval(difference, se, areas.df)
+            p = t_p(difference, se, areas.df)
+            lines.append({"first": first, "second": second, "difference": difference, "low": low, "high": high, "p": p})
+    return lines
 
 
 def against_baseline(rows: Aligned, declared: Sequence[tuple[str, str]]) -> pd.DataFrame:

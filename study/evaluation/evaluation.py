@@ -48,6 +48,7 @@ class Evaluation:
     contrasts_by_class: pd.DataFrame = field(default_factory=pd.DataFrame)
     comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
     comparisons_by_class: pd.DataFrame = field(default_factory=pd.DataFrame)
+    comparisons_by_patient: pd.DataFrame = field(default_factory=pd.DataFrame)
     against_baseline: pd.DataFrame = field(default_factory=pd.DataFrame)
     variance: pd.DataFrame = field(default_factory=pd.DataFrame)
     reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -109,6 +110,11 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
         contrasts_by_class=pd.DataFrame(list(groups.by_class(primary, weights))),
         comparisons=contrasts.compare_arms(primary, declared, weights[1:], delta=protocol.delta, seed=seed),
         comparisons_by_class=contrasts.by_class(primary, declared),
+        comparisons_by_patient=(
+            contrasts.by_patient(levels["patient"], declared)
+            if unit == "breast" and "patient" in levels
+            else pd.DataFrame()
+        ),
         against_baseline=contrasts.against_baseline(primary, declared),
         variance=contrasts.variance_parts(primary, declared),
         reliability=groups.reliability(primary),

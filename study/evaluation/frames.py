@@ -185,6 +185,10 @@ EVALUATION: Mapping[str, Frame] = {
         "A declared contrast against one negative status.",
         (*PAIR, *columns("against", TEXT, "the status"), *columns("p", NUMBER, "two-sided, not adjusted (E1)")),
     ),
+    "comparisons_by_patient": Frame(
+        "A declared contrast at patient level, where the unit of analysis is the breast.",
+        (*PAIR, *columns("p", NUMBER, "two-sided, not adjusted (E1)")),
+    ),
     "against_baseline": Frame(
         "An arm minus the baseline where no declared contrast tests that: exploratory, not adjusted.", PAIR
     ),

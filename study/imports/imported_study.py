@@ -102,6 +102,8 @@ def _folds(rows: pd.DataFrame, names: Mapping[int, str]) -> Folds:
     Raises:
         LeakageError, SplitError: see `import_predictions`.
     """
+    # a patient is positive if any row is, and the first line of a patient stands for the patient below
+    rows = rows.sort_values("label", ascending=False, kind="stable")
     tested = rows[rows["part"] == "test"].drop_duplicates(["repeat", "fold", "patient_id"])
     n_folds = int(tested["fold"].max()) + 1
     everybody = set(rows["patient_id"])

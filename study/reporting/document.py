@@ -151,7 +151,10 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.figure("roc_pr", "auc_by_fold", "risk"),
             *content.table("levels", *others, "per_fold"),
         ],
-        "Differences between arms": [*forest, *content.table("comparisons", "comparisons_by_class", "variance")],
+        "Differences between arms": [
+            *forest,
+            *content.table("comparisons", "comparisons_by_patient", "comparisons_by_class", "variance"),
+        ],
         "Calibration": [
             sections.calibration(study, evaluation),
             *content.figure("calibration"),

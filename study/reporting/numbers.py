@@ -68,6 +68,7 @@ def numbers(study: StoredStudy, evaluation: Evaluation) -> dict[str, Entry]:
         _by_class,
         _contrasts,
         _contrasts_by_class,
+        _contrasts_by_patient,
         _subgroups,
         _calibration,
         _spread,
@@ -221,6 +222,16 @@ def _contrasts_by_class(evaluation: Evaluation) -> Entries:
             key("contrast", name, "against", row["against"], "p"),
             _entry(float(row["p"]), p_value(row["p"]), f"{what}: p (E1), not adjusted"),
         )
+
+
+def _contrasts_by_patient(evaluation: Evaluation) -> Entries:
+    for row in _lines(evaluation.comparisons_by_patient):
+        name, what = pair(row["first"], row["second"]), f"{row['first']} minus {row['second']} by patient"
+        about = f"AUC difference, {what}, 95 % interval (E1), not adjusted"
+        entry = _difference(row["difference"], float(row["low"]), float(row["high"]), about)
+        yield key("contrast", name, "patient"), entry | {"estimand": "E1", "level": "patient"}
+        about = f"{what}: p (E1), not adjusted"
+        yield key("contrast", name, "patient", "p"), _entry(float(row["p"]), p_value(row["p"]), about)
 
 
 def _subgroups(evaluation: Evaluation) -> Entries:

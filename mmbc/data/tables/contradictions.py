@@ -21,6 +21,9 @@ Conflicts = Literal["stop", "any", "exclude"]
 EXCLUDED = "(--conflicts exclude)"
 """Words in every note on rows that were left out for their labels; a report repeats it among the limitations."""
 
+SELECTION = "This selects on the outcome."
+"""Last sentence of the note on breasts that were left out."""
+
 WORDS = {1: "positive", 0: "negative"}
 
 
@@ -137,7 +140,7 @@ def losses(rows: pd.DataFrame, label: pd.Series, level: str, lost: pd.Series) ->
     return (
         f"Left out {EXCLUDED}: {n_lost} of the {n_positive} {level}s with a positive image, and none of the"
         f" {n_negative} without, because they have images of both labels; "
-        f"{_by_class(rows[lost], label)}; {len(gone)} patients have no image left. This selects on the outcome."
+        f"{_by_class(rows[lost], label)}; {len(gone)} patients have no image left. {SELECTION}"
     )
 
 

@@ -89,14 +89,21 @@ def _labels(study: StoredStudy) -> str:
 
 
 def _unit(study: StoredStudy) -> str:
+    pooled = study.settings.data.conflicts == "any"
+    if study.settings.unit == "patient" and pooled:
+        return (
+            "The patient is the unit of analysis and counts as positive if any of the patient's images is; images were"
+            " trained on with the labels they have."
+        )
     if study.settings.unit == "patient":
         return "The label belongs to the case, so the patient is the unit of analysis."
+    any_image = " A breast counts as positive if any of its images is." if pooled else ""
     breasts = study.cohort.images.drop_duplicates(["patient_id", "case_id", "breast"])
     opposite = int((breasts["status"] == CONTRALATERAL).sum())
     healthy = f", {opposite} of these the opposite breast of a positive case ({CONTRALATERAL})" if opposite else ""
     return (
         "The label belongs to the breast, so the breast is the unit of analysis: "
-        f"{count(len(breasts), 'breast')}, {int(breasts['label'].sum())} positive{healthy}."
+        f"{count(len(breasts), 'breast')}, {int(breasts['label'].sum())} positive{healthy}.{any_image}"
     )
 
 

@@ -14,6 +14,7 @@ from study.reporting.tables.cohort import flow_table, folds_table, table_one
 from study.reporting.tables.comparisons import (
     by_class_table,
     comparisons_by_class_table,
+    comparisons_by_patient_table,
     comparisons_table,
     variance_table,
 )
@@ -55,6 +56,7 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
         tables += [
             main_table(study, evaluation),
             comparisons_table(study, evaluation),
+            comparisons_by_patient_table(evaluation),
             by_estimand_table(study, evaluation),
             by_class_table(evaluation),
             comparisons_by_class_table(evaluation),

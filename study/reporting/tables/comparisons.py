@@ -126,6 +126,26 @@ def comparisons_by_class_table(evaluation: Evaluation) -> PaperTable:
     return PaperTable("comparisons_by_class", title, caption, data, shown.reset_index().fillna(ABSENT))
 
 
+def comparisons_by_patient_table(evaluation: Evaluation) -> PaperTable:
+    """The contrasts at patient level, where the breast is the unit of analysis."""
+    data = evaluation.comparisons_by_patient
+    if data.empty:
+        return empty_table("comparisons_by_patient")
+    shown = pd.DataFrame(
+        {
+            "Contrast": data["first"] + " minus " + data["second"],
+            "AUC difference (E1)": [difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()],
+            "p (E1)": [p_value(p) for p in data["p"]],
+        }
+    )
+    caption = (
+        f"Patient level, {sample(evaluation, 'patient').text('patient')}; a patient is positive if a breast is. The"
+        " declared contrasts beside those at breast level, 95 % interval (E1), not adjusted. Clinical columns are the"
+        " same for both breasts of a patient, which caps what they reach at breast level and not here."
+    )
+    return PaperTable("comparisons_by_patient", "Differences between arms by patient", caption, data, shown)
+
+
 def by_class_table(evaluation: Evaluation) -> PaperTable:
     """AUC against each negative status and within sites."""
     data = evaluation.contrasts_by_class

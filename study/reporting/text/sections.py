@@ -12,6 +12,7 @@ from study.evaluation.misclassification import errors_by_unit
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import calibrated_on, is_nested
 from study.reporting.facts.sentences import configs
+from study.reporting.text.label_limits import label_limitations
 from study.reporting.text.search_results import optimism_warning, search_limitations
 from study.text.format import count, interval, listed, number, p_value, span
 
@@ -67,11 +68,18 @@ def _left_out(study: StoredStudy) -> str:
 
 def _unit(study: StoredStudy) -> str:
     """Return what the label belongs to, and therefore what is counted."""
+    pooled = study.settings.data.conflicts == "any"
+    if study.settings.unit == "patient" and pooled:
+        return (
+            "The patient is the unit of analysis, positive if any of the patient's images is; in training every image"
+            " has its own label (--conflicts any)."
+        )
     if study.settings.unit == "patient":
         return (
             "One label a case: all of its images carry it, those of a healthy breast too. The patient is the unit of"
             " analysis."
         )
+    any_image = " A breast is positive if any of its images is (--conflicts any)." if pooled else ""
     images = study.cohort.images
     breasts = images.drop_duplicates(["patient_id", "case_id", "breast"])
     opposite = int((breasts["status"] == CONTRALATERAL).sum())
@@ -80,7 +88,8 @@ def _unit(study: StoredStudy) -> str:
     )
     return (
         f"The label belongs to the breast, so the breast is the unit of analysis: {count(len(breasts), 'breast')}, "
-        f"{int(breasts['label'].sum())} positive{healthy}. Patients are never split, and intervals resample patients."
+        f"{int(breasts['label'].sum())} positive{healthy}.{any_image} Patients are never split, and"
+        " intervals resample patients."
     )
 
 
@@ -249,6 +258,7 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     """Return everything a reviewer should know before quoting a number, the weightiest first."""
     protocol = study.settings.protocol
     points = [*evaluation.gaps, *optimism_warning(study), *(note for note in study.cohort.notes if TELLING in note)]
+    points += label_limitations(study)
     if study.imported:
         points.append(
             "The predictions were made elsewhere: that no model saw its test patients in training is taken from the"
