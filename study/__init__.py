@@ -23,7 +23,8 @@ import mmbc  # noqa: F401 (before torch, which many modules of study load before
 
 if TYPE_CHECKING:
     from study.api.audits import Audited, audit
-    from study.api.results import Cell, Result, Study, evaluate, open
+    from study.api.evaluations import evaluate
+    from study.api.results import Cell, Result, Study, open
     from study.api.runs import cross_validate, search
 
 HOMES = {
@@ -32,13 +33,20 @@ HOMES = {
     "Result": "study.api.results",
     "Study": "study.api.results",
     "cross_validate": "study.api.runs",
-    "evaluate": "study.api.results",
+    "evaluate": "study.api.evaluations",
     "open": "study.api.results",
 }
 """Name -> the module that defines it."""
 
 CALLABLE_COMMANDS = ("audit", "search")
 """Modules that are commands and can be called as functions, too."""
+
+COMMANDS = {
+    "report": "from Python, study.evaluate(...).write(folder) writes a report",
+    "cv": "from Python, study.cross_validate(...) does the same",
+    **dict.fromkeys(("bench", "cache", "compare", "example", "ledger", "precision", "verify"), "it is no function"),
+}
+"""Commands that are no functions, with what to do instead."""
 
 __all__ = ["Audited", "Cell", "Result", "Study", "audit", "cross_validate", "evaluate", "open", "search"]
 
@@ -48,8 +56,10 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(HOMES[name]), name)
     if name in CALLABLE_COMMANDS:
         return import_module(f"study.{name}")
+    if name in COMMANDS:
+        raise AttributeError(f"study.{name} is a command: python -m study.{name} (or mmbc {name}); {COMMANDS[name]}")
     raise AttributeError(f"module 'study' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

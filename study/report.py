@@ -13,10 +13,9 @@ from mmbc import command
 from mmbc.command import Command, Terminal
 from mmbc.errors import ConfigError, nearest
 from study.console.options import (
-    ConfigOptions,
-    LabelOptions,
-    LeakyColumnOptions,
     PlaceOptions,
+    PredictionOptions,
+    Replicates,
     ReportOptions,
     comparison_option,
     place_option,
@@ -30,7 +29,7 @@ table_option = command.options_of("A table of predictions")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report(LabelOptions, LeakyColumnOptions, ConfigOptions, PlaceOptions, ReportOptions, Command):
+class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
     """Turn a study's predictions into text, tables, figures, numbers and checklists."""
 
     study: Annotated[Path | None, typer.Argument(help="Folder of a study, finished or not: results/NAME.")] = None
@@ -49,7 +48,7 @@ class Report(LabelOptions, LeakyColumnOptions, ConfigOptions, PlaceOptions, Repo
             "Declared pairs of arms: fusion:image,fusion:clinical means the first minus the second of each."
         ),
     ] = None
-    replicates: Annotated[int, comparison_option("Bootstrap draws.", min=100)] = 2000
+    replicates: Replicates = 2000
     config: Annotated[Path | None, comparison_option("Study file (TOML) with the sections data and protocol.")] = None
     name: Annotated[str, place_option("Name of the study made of a table. Default: the file's.")] = ""
     journal: Annotated[str, place_option(f"Whose column widths figures have: {', '.join(JOURNALS)}.")] = "nature"
@@ -64,13 +63,16 @@ class Report(LabelOptions, LeakyColumnOptions, ConfigOptions, PlaceOptions, Repo
 
         if (self.study is None) == (self.predictions is None):
             raise ConfigError("name one thing to report: a study (results/NAME), or a table with --predictions FILE")
+        if self.study is not None and self.study.is_file():
+            raise ConfigError(
+                f"{self.study}: is a file, not the folder of a study; a table of predictions is given with"
+                f" --predictions {self.study}"
+            )
         if self.journal not in JOURNALS:
             raise ConfigError(f"--journal {self.journal!r}; {nearest(self.journal, JOURNALS)}")
         stored = load_study(self.study) if self.study is not None else self.imported(terminal)
         evaluation = evaluate(stored, n_replicates=self.replicates)
-        pack = Options(
-            n_replicates=self.replicates, journal=self.journal, figures=self.figures, archive=self.with_predictions
-        )
+        pack = Options(journal=self.journal, figures=self.figures, archive=self.with_predictions)
         folder = write_pack(stored, evaluation, self.reports / stored.name, pack)
         report_screen.show_report(terminal, stored, evaluation)
         facts = report_screen.evaluation_facts(stored, evaluation)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mmbc.errors import ConfigError
 from study.api.options import options_of
+from study.api.wording import said_in_python
 from study.checks import page
 from study.checks.audit import Audit, known_codes
 from study.checks.audit import audit as audit_of
@@ -64,6 +65,7 @@ class Audited:
         return html(text)
 
 
+@said_in_python()
 def audit(
     data: str | Path | None = None,
     study: Any = None,
@@ -76,6 +78,7 @@ def audit(
     """Find what a reviewer would find: leaks, copies, annotations in pixels, shortcuts, unequal arms.
 
         study.audit("hospital.csv", positive="malignant", quick=True).findings
+        study.audit(study="results/phantom-demo").findings
 
     Args:
         data: the cohort; may be left out where a study is given.

@@ -1,15 +1,17 @@
-"""Studies and their numbers as objects of a notebook: `study.open`, `study.evaluate`."""
+"""Studies and their numbers as objects of a notebook: `study.open`."""
 
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
 
 from mmbc.errors import ConfigError, nearest
+from study.api.options import checked, pairs_of
+from study.api.wording import said_in_python
+from study.console.options import Replicates, comparison_option
 from study.evaluation.evaluation import N_REPLICATES, Evaluation
 from study.evaluation.evaluation import evaluate as numbers_of
 from study.records.cell_records import CellRecord
@@ -21,7 +23,20 @@ if TYPE_CHECKING:
 Pairs = Sequence[tuple[str, str]]
 CALIBRATION = ("calibration_slope", "calibration_intercept", "calibration_in_the_large", "ece", "brier", "log_loss")
 """Metrics of `Result.calibration`, as far as the study has them."""
-VERDICT_COLUMNS = ("first", "second", "verdict", "difference", "e2_low", "e2_high", "e2_p_holm", "sentence")
+VERDICT_COLUMNS = (
+    "first",
+    "second",
+    "verdict",
+    "difference",
+    "e1_low",
+    "e1_high",
+    "e1_p_holm",
+    "e2_low",
+    "e2_high",
+    "e2_p_holm",
+    "sentence",
+)
+SEED = Annotated[int, comparison_option("Seed of the bootstrap and the permutations.", min=0)]
 
 
 @dataclass(frozen=True)
@@ -103,14 +118,34 @@ class Study:
         return self.stored.history
 
     @property
+    def trials(self) -> pd.DataFrame:
+        """Of a search: one row per trial, with the values tried (`param.`), the score and its state; else empty."""
+        return self.stored.searched.trials if self.stored.searched is not None else pd.DataFrame()
+
+    @property
+    def chosen(self) -> pd.DataFrame:
+        """Of a search: one row per winner: arm, repeat, fold (-1: none is held out), its score and settings."""
+        found = self.stored.searched.chosen if self.stored.searched is not None else ()
+        columns = ["arm", "repeat", "fold", "number", "value", "epochs", "n_trainable", "default"]
+        return pd.DataFrame(
+            [{name: getattr(one, name) for name in columns} | one.set for one in found],
+            columns=None if found else columns,
+        )
+
+    @property
     def cells(self) -> list[Cell]:
         """The finished models; an archive of predictions has their records alone."""
         return [Cell(self.folder / "cells" / name, record) for name, record in self.stored.records.items()]
 
+    @said_in_python()
     def evaluate(self, contrasts: Pairs | None = None, *, n_replicates: int = N_REPLICATES, seed: int = 0) -> "Result":
-        """Compute every number of the study; see `study.evaluate`."""
-        stored = self.stored if contrasts is None else _with_contrasts(self.stored, contrasts)
-        return Result(Study(stored), numbers_of(stored, n_replicates=n_replicates, seed=seed))
+        """Compute every number of the study; see `study.evaluate`.
+
+        Contrasts that the study did not declare are chosen after the run, and a report calls them exploratory.
+        """
+        n_replicates = checked("n_replicates", n_replicates, Replicates)
+        stored = self.stored.with_contrasts(None if contrasts is None else pairs_of(contrasts))
+        return Result(Study(stored), numbers_of(stored, n_replicates=n_replicates, seed=checked("seed", seed, SEED)))
 
     def __repr__(self) -> str:
         done, planned = len(self.stored.records), len(self.stored.planned)
@@ -148,7 +183,7 @@ class Result:
 
     @property
     def verdicts(self) -> pd.DataFrame:
-        """Verdict on each declared contrast, with the difference, its interval for training again, and a sentence."""
+        """Verdict on each contrast: the difference, intervals and adjusted p values (E1, E2), and a sentence."""
         frame = self.evaluation.comparisons
         return frame[[column for column in VERDICT_COLUMNS if column in frame]]
 
@@ -194,16 +229,20 @@ class Result:
         return draw(self._content.drawings[name], Options(journal=journal))[0]
 
     def write(self, folder: str | Path, *, figures: bool = True, with_predictions: bool = False) -> Path:
-        """Write the report, its tables, figures, numbers and checklists; return the path of `report.md`."""
+        """Write the report, its tables, figures, numbers and checklists; return the path of `report.md`.
+
+        Raises:
+            StudyError: the folder holds files that are not of an earlier report.
+        """
         from study.reporting.pack import Options, write_pack
 
         options = Options(figures=figures, archive=with_predictions)
         return write_pack(self.study.stored, self.evaluation, Path(folder), options)
 
     def __repr__(self) -> str:
-        from study.reporting.text.answer import comparisons_lines
+        from study.reporting.text.answer import short_answer
 
-        return "\n".join([repr(self.study), *comparisons_lines(self.evaluation)])
+        return "\n".join([repr(self.study), *short_answer(self.study.stored, self.evaluation)])
 
     def _repr_html_(self) -> str:
         """Return the answer in words and the main table."""
@@ -219,6 +258,7 @@ class Result:
         return html("\n\n".join(parts))
 
 
+@said_in_python()
 def open(folder: str | Path) -> Study:
     """Read a study from `results/NAME`, or from an archive of its predictions.
 
@@ -229,104 +269,3 @@ def open(folder: str | Path) -> Study:
         StudyError: the folder is no study; a file of a finished cell is missing or was changed.
     """
     return Study(load_study(Path(folder)))
-
-
-def evaluate(
-    source: "pd.DataFrame | str | Path | Study",
-    contrasts: Pairs | None = None,
-    *,
-    settings: Mapping[str, Any] | str | Path | None = None,
-    columns: Mapping[str, str] | None = None,
-    name: str = "predictions",
-    notice: str = "",
-    out: str | Path | None = None,
-    n_replicates: int = N_REPLICATES,
-    seed: int = 0,
-) -> Result:
-    """Compute every number of a study, or of predictions made anywhere, each with its interval.
-
-        study.evaluate("results/phantom-demo").summary
-        study.evaluate(frame, contrasts=[("fusion", "clinical")]).verdicts
-
-    Args:
-        source: a study's folder or an archive; a study that was opened; or a table of predictions, as a frame or a
-            file: one row per prediction with the columns patient_id, label, fold, arm, prob
-            (docs/how-to/own-predictions.md).
-        contrasts: pairs of arms, each the first minus the second. Declare them before you look at results; the default
-            is the study's own.
-        settings: for a table: a study file, or dotted keys and values of its sections data and protocol.
-        columns: for a table: role -> column name, where names differ.
-        name: for a frame: the study's name.
-        notice: for a table: a warning that everything made of it carries.
-        out: for a table: where its study is kept, as `study.report --predictions` does; None keeps nothing.
-        n_replicates: draws of the bootstrap.
-        seed: of the bootstrap and the permutations.
-
-    Raises:
-        CohortError: cells of a table that cannot be used; names column and rows.
-        ConfigError: settings beside a study, which has its own, or contrasts of unknown arms.
-        LeakageError: a patient in two folds, or in two parts of one.
-        SplitError: a fold with one class, or a patient who is never tested.
-        StudyError: the folder is no study.
-    """
-    if isinstance(source, Study):
-        opened = source
-    elif isinstance(source, pd.DataFrame) or Path(source).is_file():
-        opened = _imported(source, contrasts, settings, columns, name, notice, out)
-        contrasts = None
-    else:
-        opened = open(source)
-    if not opened.stored.imported and (settings or columns or notice):
-        raise ConfigError("settings, columns and notice are for tables of predictions; a study has its own")
-    return opened.evaluate(contrasts, n_replicates=n_replicates, seed=seed)
-
-
-def _imported(
-    source: pd.DataFrame | str | Path,
-    contrasts: Pairs | None,
-    settings: Mapping[str, Any] | str | Path | None,
-    columns: Mapping[str, str] | None,
-    name: str,
-    notice: str,
-    out: str | Path | None,
-) -> Study:
-    """Return the study made of a table of predictions."""
-    from study.api.options import settings_of
-    from study.imports.imported_study import Import, import_predictions
-
-    config, assignments = settings_of(
-        settings, {f"data.columns.{role}": column for role, column in (columns or {}).items()}
-    )
-    with tempfile.TemporaryDirectory() as temporary:
-        if isinstance(source, pd.DataFrame):
-            path = Path(temporary) / f"{name}.parquet"
-            source.to_parquet(path, index=False)
-        else:
-            path, name = Path(source), ""
-        return Study(
-            import_predictions(
-                Import(
-                    path=path,
-                    name=name,
-                    out=Path(temporary) if out is None else Path(out),
-                    config=config,
-                    assignments=assignments,
-                    contrasts=tuple(contrasts or ()),
-                    command=["study.evaluate(...)"],
-                    notice=notice,
-                )
-            )
-        )
-
-
-def _with_contrasts(stored: StoredStudy, contrasts: Pairs) -> StoredStudy:
-    """Return a study with other contrasts than it declared.
-
-    Raises:
-        ConfigError: an arm that the study does not have.
-    """
-    for arm in {arm for pair in contrasts for arm in pair}:
-        if arm not in stored.arms:
-            raise ConfigError(f"contrasts: the study has no finished arm {arm!r}; {nearest(arm, stored.arms)}")
-    protocol = stored.settings.protocol.model_copy(update={"contrasts": tuple(map(tuple, contrasts))})
-    return replace(stored, settings=stored.settings.model_copy(update={"protocol": protocol}))

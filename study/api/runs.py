@@ -7,19 +7,22 @@ from typing import Any
 
 from rich.console import Console
 
-from study.api.options import options_of, written_call
+from study.api.options import options_of
 from study.api.results import Study, open
+from study.api.wording import said_in_python
 from study.checks.study_start import start_findings
 from study.console import requests
 from study.console.live_view import View
 from study.console.options import CrossValidationOptions, SearchRunOptions
 from study.records.progress import Observer
+from study.records.python_call import written_call
 from study.training.preparation import prepare
 from study.training.run import carry_out
 
 Settings = Mapping[str, Any] | str | Path
 
 
+@said_in_python()
 def cross_validate(
     data: str | Path | None = None,
     arms: str | Sequence[str] = "all",
@@ -48,7 +51,7 @@ def cross_validate(
         MmbcError: what `python -m study.cv` refuses: cohorts, images and splits that do not hold, a study of the same
             name that differs.
     """
-    asked = {"data": data, "ablation": arms, **options}
+    asked = {"data": data, "arms": arms, **options}
     request = requests.cross_validation(options_of(CrossValidationOptions, asked, settings=settings))
     with _observer(progress=progress) as observer:
         planned = prepare(request, observer)
@@ -60,6 +63,7 @@ def cross_validate(
     return open(planned.folder)
 
 
+@said_in_python()
 def search(
     data: str | Path | None = None,
     arms: str | Sequence[str] = "all",
@@ -71,7 +75,7 @@ def search(
     """Search every arm's settings with the same budget, train the winners, test each once, and return the study.
 
         run = study.search("phantom", ["concat"], preset="tiny", trials=4, name="searched")
-        run.searched.trials
+        run.chosen, run.trials
 
     Args:
         data: the cohort, as in `study.cross_validate`.
@@ -87,7 +91,7 @@ def search(
     """
     from study.tuning.search import SearchWork, run_search
 
-    asked = options_of(SearchRunOptions, {"data": data, "ablation": arms, **options}, settings=settings)
+    asked = options_of(SearchRunOptions, {"data": data, "arms": arms, **options}, settings=settings)
     request = requests.search(asked)
     with _observer(progress=progress) as observer:
         planned = prepare(request, observer)

@@ -99,6 +99,15 @@ class ConfigOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictionOptions(LabelOptions, LeakyColumnOptions, ConfigOptions):
+    """How a table of predictions is read."""
+
+
+Replicates = Annotated[int, comparison_option("Bootstrap draws.", min=100)]
+"""Draws of the bootstrap."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProtocolOptions(ConfigOptions):
     """Splits, repeats and seeds, and the settings below them."""
 

@@ -163,6 +163,11 @@ class StudyFile(Config):
             raise ValueError("protocol.pool_breasts = 'noisy-or' needs data.label_level = 'breast'")
         return self
 
+    def __repr__(self) -> str:
+        return f"<settings: preset {self.preset!r}; arms {', '.join(self.arms)}; as TOML: mmbc.config.to_toml>"
+
+    __str__ = __repr__
+
     @property
     def unit(self) -> Literal["patient", "breast"]:
         """The primary unit of analysis: the one the label belongs to (docs/explanation/estimands.md)."""

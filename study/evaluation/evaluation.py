@@ -37,6 +37,7 @@ class Evaluation:
     Attributes:
         gaps: sentences about what is missing or not defined.
         unit: the primary unit of analysis, the one the label belongs to: patient or breast.
+        n_replicates, seed: what it was made with, as `evaluate` takes them; a report says so.
 
     Raises:
         ValueError: a frame with other columns than those documented.
@@ -60,6 +61,8 @@ class Evaluation:
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     gaps: tuple[str, ...] = ()
     unit: str = "patient"
+    n_replicates: int = N_REPLICATES
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for name, frame in EVALUATION.items():
@@ -89,19 +92,21 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     unit, protocol = study.settings.unit, study.settings.protocol
     gaps = _missing_cells(study) + gaps + _no_validation(study)
     if units.empty:
-        return Evaluation(gaps=tuple(gaps), unit=unit)
+        return Evaluation(gaps=tuple(gaps), unit=unit, n_replicates=n_replicates, seed=seed)
     scores = units.drop(columns=["called", "flagged", "cleared", "n_images"])
     complete = [arm for arm in study.arms if not any(gap.startswith(f"{arm}, ") for gap in gaps)]
     per_fold = _per_fold(units)
     if not complete:
-        return Evaluation(per_fold=per_fold, scores=scores, gaps=tuple(gaps), unit=unit)
+        return Evaluation(
+            per_fold=per_fold, scores=scores, gaps=tuple(gaps), unit=unit, n_replicates=n_replicates, seed=seed
+        )
     patients, weights = _draws(study, n_replicates, seed)
     levels = {level: align(units, complete, level, patients) for level in known}
     intervals = pd.DataFrame(
         [line for rows in levels.values() for line in summarise(rows, weights, protocol.prevalence)]
     )
     primary, arms = levels[unit], {*study.settings.arms, BASELINE}
-    declared = [pair for pair in protocol.contrasts if arms.issuperset(pair)]
+    declared = [pair for pair in study.contrasts if arms.issuperset(pair)]
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
     return Evaluation(
         per_fold=per_fold,
@@ -132,6 +137,8 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
         scores=scores,
         gaps=tuple(gaps),
         unit=unit,
+        n_replicates=n_replicates,
+        seed=seed,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import mmbc
 from mmbc.documents import Document
 from mmbc.spin_limit import SpinLimit
+from study.records.python_call import is_call, with_texts
 
 PACKAGES = (
     "torch",
@@ -75,7 +76,8 @@ class Environment(Document):
 
     def without_paths(self) -> "Environment":
         """Return it without former runs; its command names the last part of every path alone."""
-        return self.without("runs").changed(command=[last_part(word) for word in self.command])
+        shorten = (lambda call: with_texts(call, last_part)) if is_call(self.command) else last_part
+        return self.without("runs").changed(command=[shorten(word) for word in self.command])
 
 
 def last_part(word: str) -> str:

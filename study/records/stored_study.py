@@ -13,7 +13,7 @@ An archive holds what every number of a report is made of, and no model. Nothing
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,15 +22,15 @@ import pandas as pd
 import tomli_w
 
 from mmbc.calibration import apply_platt
-from mmbc.config import digest, to_toml
+from mmbc.config import digest, parse, to_toml
 from mmbc.data.cohort import Cohort
 from mmbc.documents import Document
-from mmbc.errors import StudyError, some
+from mmbc.errors import ConfigError, StudyError, nearest, some
 from mmbc.files import file_digest, read_json, write_atomically, write_json
 from study.design.folds import Folds, split_digest
 from study.design.search_results import FOLDER as SEARCH
 from study.design.search_results import Searched, arm_configs
-from study.design.study_file import BASELINE, StudyFile
+from study.design.study_file import BASELINE, Protocol, StudyFile
 from study.records.cell_records import (
     CELL_COLUMNS,
     HISTORY_COLUMNS,
@@ -90,6 +90,7 @@ class StoredStudy:
         findings: of the audit; of a folder those of its start, of an archive all
             (`study.checks.findings.with_findings`).
         archived: whether it was read from an archive.
+        chosen_contrasts: pairs of arms chosen after the run, in place of the declared ones; None for these.
     """
 
     folder: Path
@@ -105,6 +106,30 @@ class StoredStudy:
     searched: Searched | None = None
     findings: tuple[Finding, ...] = ()
     archived: bool = False
+    chosen_contrasts: tuple[tuple[str, str], ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"<stored study {self.name!r}: {len(self.records)} of {len(self.planned)} cells finished>"
+
+    @property
+    def contrasts(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of arms that are compared, first minus second: those declared before the run, unless others are set."""
+        return self.settings.protocol.contrasts if self.chosen_contrasts is None else self.chosen_contrasts
+
+    def with_contrasts(self, pairs: Iterable[Iterable[str]] | None) -> "StoredStudy":
+        """Return the study with contrasts chosen now; None, or the declared ones again, leaves it as it is.
+
+        Raises:
+            ConfigError: an arm that has no finished cell, one that is compared with itself, or a pair given twice.
+        """
+        if pairs is None:
+            return self
+        chosen = tuple((first, second) for first, second in pairs)
+        for arm in dict.fromkeys(arm for pair in chosen for arm in pair):
+            if arm not in self.arms:
+                raise ConfigError(f"contrasts: the study has no finished arm {arm!r}; {nearest(arm, self.arms)}")
+        parse(Protocol, {"contrasts": chosen}, "evaluate")
+        return replace(self, chosen_contrasts=None if chosen == self.settings.protocol.contrasts else chosen)
 
     @property
     def name(self) -> str:
@@ -143,6 +168,11 @@ def load_study(folder: Path) -> StoredStudy:
     """
     if (folder / "archive.json").is_file():
         return read_archive(folder)
+    if (folder / "pack.json").is_file():
+        raise StudyError(
+            f"{folder}: is a report, not a study; its study is results/{read_json(folder / 'pack.json').get('study')},"
+            f" or {folder / 'study'} where the report was written with its predictions"
+        )
     if not (folder / "study.toml").is_file():
         raise StudyError(f"{folder}: is no study (it has no study.toml); studies lie below results/")
     settings, folds = read_settings(folder), Folds.read(folder / "folds.json")

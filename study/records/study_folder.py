@@ -117,8 +117,12 @@ def _comparable(study: StudyFile) -> Mapping[str, Any]:
     return {key: value for key, value in compared.items() if key not in (*EXTENDS, *REPORTS)}
 
 
-def begin(folder: Path, study: StudyFile, cohort: Cohort, folds: Folds, environment: Environment) -> None:
+def begin(
+    folder: Path, study: StudyFile, cohort: Cohort, folds: Folds, environment: Environment, *, trains_more: bool = True
+) -> None:
     """Write the study's own files, or check that the folder's cohort is this one.
+
+    What a finished study was run with stays on record where nothing more is trained.
 
     Raises:
         StudyError: the folder belongs to another cohort, or to one whose images were not checked.
@@ -132,6 +136,8 @@ def begin(folder: Path, study: StudyFile, cohort: Cohort, folds: Folds, environm
     folds.write(folder / "folds.json")
     write_atomically(folder / "study.toml", to_toml(study).encode())
     file = folder / "environment.json"
+    if file.exists() and not trains_more:
+        return
     environment.with_runs(Environment.read(file) if file.exists() else None).write(file)
 
 

@@ -17,14 +17,14 @@ Everything but the figures is a function of the predictions alone, so `study.rep
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import mmbc
-from mmbc.errors import StudyError
+from mmbc.errors import StudyError, some
 from mmbc.files import write_atomically, write_json
 from study.checks.findings import with_findings
 from study.evaluation.evaluation import Evaluation
@@ -61,25 +61,29 @@ class Options:
     """Options of a pack.
 
     Attributes:
-        n_replicates, seed: of the bootstrap, as in `study.evaluation.evaluation.evaluate`.
         journal: whose column widths figures have (`study.reporting.figures.style`).
         figures: whether they are drawn; without them the pack takes half the time.
         archive: whether the predictions go along.
     """
 
-    n_replicates: int = 2000
-    seed: int = 0
     journal: str = "nature"
     figures: bool = True
     archive: bool = False
 
 
 def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options: Options = Options()) -> Path:
-    """Write everything, remove files of an older pack that this one lacks, and return the path of `report.md`."""
+    """Write everything, remove files of an older pack that this one lacks, and return the path of `report.md`.
+
+    Raises:
+        StudyError: a file is there that is not of an older pack and would be lost.
+    """
     content = gather_content(study, evaluation, options)
     study = content.study
     old = _previous_files(folder)
     files = text_files(content)
+    if not (folder / MANIFEST).exists():
+        _refuse_other_files(folder, [*files, "report.html"])
+        write_json(folder / MANIFEST, manifest(study, evaluation, options) | {"files": {}})
     for name, data in files.items():
         write_atomically(folder / name, data)
     drawn = draw_all(content, folder, options)
@@ -92,7 +96,7 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
     }
     for name in set(old) - set(digests):
         (folder / name).unlink(missing_ok=True)
-    write_json(folder / MANIFEST, manifest(study, options) | {"files": dict(sorted(digests.items()))})
+    write_json(folder / MANIFEST, manifest(study, evaluation, options) | {"files": dict(sorted(digests.items()))})
     return folder / REPORT
 
 
@@ -104,7 +108,7 @@ def gather_content(study: StoredStudy, evaluation: Evaluation, options: Options)
         evaluation=evaluation,
         tables=all_tables(study, evaluation),
         drawings=catalogue(study, evaluation) if options.figures else {},
-        methods=chapter.methods(study, evaluation, n_replicates=options.n_replicates),
+        methods=chapter.methods(study, evaluation),
     )
 
 
@@ -160,13 +164,16 @@ def draw(drawing: Drawing, options: Options) -> FigureAndData:
         return drawing.draw()
 
 
-def manifest(study: StoredStudy, options: Options) -> dict[str, Any]:
+def manifest(study: StoredStudy, evaluation: Evaluation, options: Options) -> dict[str, Any]:
     """Return what a pack was made from and with."""
+    chosen = {} if study.chosen_contrasts is None else {"chosen_contrasts": study.chosen_contrasts}
+    made = {"n_replicates": evaluation.n_replicates, "seed": evaluation.seed}
     return {
         "study": study.name,
         "cohort_digest": study.cohort_digest,
         "predictions_digest": predictions_digest(study),
-        "options": asdict(options),
+        "options": made | asdict(options),
+        **chosen,
         "made_with": made_with(),
     }
 
@@ -184,6 +191,15 @@ def predictions_digest(study: StoredStudy) -> str:
     state = hashlib.sha256(rows.drop(columns="logit").to_csv(index=False).encode())
     state.update(rows["logit"].to_numpy(dtype="<f8").tobytes())
     return state.hexdigest()[:16]
+
+
+def _refuse_other_files(folder: Path, names: Iterable[str]) -> None:
+    there = [name for name in names if (folder / name).exists()]
+    if there:
+        raise StudyError(
+            f"{folder}: has {some(there, 3)} and is no report of this program (it has no {MANIFEST}); name another"
+            " folder, or move these files away"
+        )
 
 
 def _previous_files(folder: Path) -> dict[str, str]:

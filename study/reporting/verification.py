@@ -51,9 +51,10 @@ def verify(
         raise StudyError(f"{folder}: is no report of this program (it has no {MANIFEST}); make it with study.report")
     facts = read_json(folder / MANIFEST)
     study = load_study(study_folder or _predictions_of(folder, facts, results))
-    options = Options(**facts["options"])
-    evaluation = evaluate(study, n_replicates=options.n_replicates, seed=options.seed)
-    named = _rename(study, facts)
+    made = dict(facts["options"])
+    study = study.with_contrasts(facts.get("chosen_contrasts"))
+    evaluation = evaluate(study, n_replicates=made.pop("n_replicates"), seed=made.pop("seed"))
+    options, named = Options(**made), _rename(study, facts)
     content = gather_content(named, evaluation, options)
     disagreements = [*_other_predictions(study, facts), *_compare(folder, facts, content, options)]
     return [*disagreements, *_redraw(folder, facts, content, options)] if redraw else disagreements

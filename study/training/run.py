@@ -25,7 +25,10 @@ def begin(planned: Planned, command: list[str], findings: Sequence[Finding]) -> 
         device=planned.study.run.device,
         store_digest=planned.store.digest if planned.store is not None else None,
     )
-    study_folder.begin(planned.folder, planned.study, planned.cohort, planned.folds, environment)
+    left = planned.unfinished([*planned.cells, *planned.baseline])
+    study_folder.begin(
+        planned.folder, planned.study, planned.cohort, planned.folds, environment, trains_more=bool(left)
+    )
     write_findings(planned.folder, findings)
 
 

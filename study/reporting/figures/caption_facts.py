@@ -27,6 +27,7 @@ class CaptionFacts:
         scaled: whether probabilities were calibrated on rows of the fold that were not tested.
         calibrated_on: whose rows these are, in words.
         imported: whether the models were trained elsewhere.
+        declared: whether the contrasts were declared before the run.
         baseline: whether the logistic regression is among the arms.
         negatives: statuses that count as negative.
     """
@@ -42,6 +43,7 @@ class CaptionFacts:
     scaled: bool
     calibrated_on: str
     imported: bool
+    declared: bool
     baseline: bool
     negatives: tuple[str, ...]
 
@@ -101,6 +103,7 @@ def caption_facts(study: StoredStudy, evaluation: Evaluation) -> CaptionFacts:
         scaled="sensitivity_at_90_specificity" in set(summary["metric"]) or not study.imported,
         calibrated_on=calibrated_on(study),
         imported=study.imported,
+        declared=study.chosen_contrasts is None and not study.imported,
         baseline=BASELINE in arms,
         negatives=tuple(sorted(units.loc[units["label"] == 0, "status"].astype(str).unique())),
     )

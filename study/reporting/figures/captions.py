@@ -58,7 +58,7 @@ def contrasts(f: CaptionFacts, comparisons: pd.DataFrame, delta: float) -> str:
     dots = "Dots: mean difference of each training seed" if f.n_seeds > 1 else "Dot: the one training seed"
     baseline = ", the baseline having one that stands for all" if f.baseline and f.n_seeds > 1 else ""
     return (
-        f"{'Contrasts' if f.imported else 'Declared contrasts'} of arms: difference of the ROC-AUC, {f.unit} level"
+        f"{'Declared contrasts' if f.declared else 'Contrasts'} of arms: difference of the ROC-AUC, {f.unit} level"
         f" ({f.n}), first minus second, paired by {f.unit} and test part. Diamond:"
         f" {'mean over' if f.n_parts > 1 else 'difference on'} {f.parts}. Thick: 95 % interval of E1"
         f" ({E1.partition(': ')[2]}; fold-stratified clustered DeLong).{e2} Intervals are not adjusted for their"

@@ -117,7 +117,7 @@ def _performance(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Ca
 def main_arms(study: StoredStudy, summary: pd.DataFrame) -> list[str]:
     """Return the arms of the main figure: all, or as many as it has room for, those of declared contrasts first."""
     there = [arm for arm in [*study.settings.arms, BASELINE] if arm in set(summary["arm"])]
-    declared = {arm for pair in study.settings.protocol.contrasts for arm in pair}
+    declared = {arm for pair in study.contrasts for arm in pair}
     first = sorted((arm for arm in there if arm != BASELINE), key=lambda arm: arm not in declared)[:FEW]
     return [arm for arm in there if arm in first or arm == BASELINE]
 
@@ -125,8 +125,9 @@ def main_arms(study: StoredStudy, summary: pd.DataFrame) -> list[str]:
 def _comparison(study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts) -> Named:
     comparisons, delta = evaluation.comparisons, study.settings.protocol.delta
     if len(comparisons):
+        title = "Declared contrasts" if study.chosen_contrasts is None else "Contrasts chosen after the run"
         forest = partial(forests.contrasts, comparisons, evaluation.per_fold, evaluation.unit, delta)
-        yield "contrasts", Drawing(forest, "Declared contrasts", captions.contrasts(f, comparisons, delta), wide=True)
+        yield "contrasts", Drawing(forest, title, captions.contrasts(f, comparisons, delta), wide=True)
     groups = evaluation.subgroups
     if len(groups) and groups["value"].notna().any():
         forest = partial(forests.subgroups, groups, evaluation.summary, known, evaluation.unit)

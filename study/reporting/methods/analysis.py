@@ -67,13 +67,13 @@ def _calibration(study: StoredStudy) -> str:
     )
 
 
-def measures(study: StoredStudy, evaluation: Evaluation, n_replicates: int) -> str:
+def measures(study: StoredStudy, evaluation: Evaluation) -> str:
     """The performance measures with their intervals, and what these are about."""
     return paragraph(
         "Performance",
         _primary(study, evaluation),
         _estimands(study),
-        _other_measures(study, n_replicates),
+        _other_measures(study, evaluation.n_replicates),
         "The choice of measures follows published guidance [@vancalster2025]; F1 and accuracy are descriptive.",
     )
 
@@ -145,11 +145,15 @@ def _other_measures(study: StoredStudy, n_replicates: int) -> str:
     )
 
 
+WHEN = {True: "declared before the run", False: "chosen after the run and therefore exploratory"}
+"""When contrasts were chosen, by whether they are the study's own."""
+
+
 def pairs(study: StoredStudy) -> list[tuple[str, str]]:
-    """Return the declared contrasts whose arms are planned or there."""
+    """Return the contrasts whose arms are planned or there."""
     planned = {name.split(".r")[0] for name in study.planned}
     known = {*study.settings.arms, *([BASELINE] if BASELINE in planned | set(study.arms) else [])}
-    return [(first, second) for first, second in study.settings.protocol.contrasts if {first, second} <= known]
+    return [(first, second) for first, second in study.contrasts if {first, second} <= known]
 
 
 def contrasts(study: StoredStudy, evaluation: Evaluation) -> str:
@@ -162,7 +166,7 @@ def contrasts(study: StoredStudy, evaluation: Evaluation) -> str:
         )
     named = listed([f"{first} minus {second}" for first, second in declared])
     when = fill("whether these contrasts were chosen before results were seen.") if study.imported else ""
-    before = "" if study.imported else ", declared before the run"
+    before = "" if study.imported else f", {WHEN[study.chosen_contrasts is None]}"
     return paragraph(
         "Differences between arms",
         f"Arms were compared on the same patients and splits for {count(len(declared), 'contrast')}{before}: {named}.",

@@ -7,7 +7,7 @@ What no record can know is marked AUTHOR MUST FILL, so a generated section is ne
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from study.evaluation.evaluation import N_REPLICATES, Evaluation
+from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.bibliography import CITATION, OWN, SOFTWARE, TRAINING_SOFTWARE
 from study.reporting.facts.sentences import configs, paragraph
@@ -15,7 +15,7 @@ from study.reporting.methods import analysis, data, models, search
 from study.reporting.methods.macros import escape
 
 
-def methods(study: StoredStudy, evaluation: Evaluation, *, n_replicates: int = N_REPLICATES) -> list[str]:
+def methods(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     """Return the Methods section of a study, one paragraph an element.
 
     Of an imported study it says what was done with the predictions and marks the rest for the authors.
@@ -23,7 +23,6 @@ def methods(study: StoredStudy, evaluation: Evaluation, *, n_replicates: int = N
     Args:
         study: finished or not.
         evaluation: of the study.
-        n_replicates: bootstrap samples it was evaluated with.
     """
     paragraphs = [
         data.data(study),
@@ -36,7 +35,7 @@ def methods(study: StoredStudy, evaluation: Evaluation, *, n_replicates: int = N
         models.baseline(study),
         models.leaks(study),
         analysis.scores(study),
-        analysis.measures(study, evaluation, n_replicates),
+        analysis.measures(study, evaluation),
         analysis.contrasts(study, evaluation),
         analysis.subgroups(study, evaluation),
         analysis.utility(study),

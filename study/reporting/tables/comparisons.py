@@ -31,7 +31,7 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     by_pair = {(row["first"], row["second"]): row for row in evaluation.comparisons.to_dict("records")}
     missing = unfinished_arms(study, evaluation)
     shown = []
-    for first, second in study.settings.protocol.contrasts:
+    for first, second in study.contrasts:
         name = f"{first} minus {second}"
         if (first, second) in by_pair:
             shown.append(_shown(name, by_pair[first, second]))
@@ -74,7 +74,7 @@ def _with_gaps(data: pd.DataFrame, study: StoredStudy, missing: Mapping[str, str
     """Add a line for each declared contrast that lacks an arm, so that the files show the gap too."""
     lacking = [
         {"first": first, "second": second, "verdict": _reason(missing, first, second)}
-        for first, second in study.settings.protocol.contrasts
+        for first, second in study.contrasts
         if first in missing or second in missing
     ]
     if not lacking:
@@ -88,12 +88,15 @@ def _caption(study: StoredStudy, evaluation: Evaluation) -> str:
     who = f"{evaluation.unit.capitalize()} level, {sample(evaluation, evaluation.unit).text(evaluation.unit)}"
     # when those of models trained elsewhere were chosen is not known here
     method, declared = "", " as set for this evaluation" if study.imported else " were declared before the run"
+    about = f"Contrasts and δ = {delta:g}{declared}."
+    if study.chosen_contrasts is not None and not study.imported:
+        about = f"The contrasts were chosen after the run and are exploratory; δ = {delta:g} was declared before it."
     if len(data):
         first = data.iloc[0]
         who += f"; {count(int(first['n_scores']), 'fold score')}, {count(int(first['n_seeds']), 'training seed')}"
         method = f" ({first['e2_method']})"
     return (
-        f"{who}. Contrasts and δ = {delta:g}{declared}. E1: these fitted models on new patients (clustered DeLong, 95 %"
+        f"{who}. {about} E1: these fitted models on new patients (clustered DeLong, 95 %"
         f" interval). E2: the procedure, trained again on another such cohort{method}. p adjusted by Holm, the"
         " permutation's is not. P: Bayesian correlated t test, equivalent being within ±δ. Verdict: better or worse"
         " where the adjusted E2 p is below .05 and the E1 interval excludes 0; else equivalent where the E2 90 %"

@@ -6,6 +6,7 @@ from typing import Any
 
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
+from study.records.python_call import is_call, with_argument
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.counts import n_positive
 from study.reporting.facts.search_facts import is_nested
@@ -32,6 +33,8 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
     if too_small(study):
         parts.insert(0, _too_few(_smaller_class(study)))
     else:
+        if study.chosen_contrasts is not None and not study.imported:
+            parts.append("The contrasts below were chosen after the run and are exploratory.")
         parts += ["\n".join(_findings(study, evaluation)), missing_for_verdicts(study, evaluation)]
     return "\n\n".join(part for part in parts if part)
 
@@ -255,6 +258,8 @@ def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation) -> str:
 def command(study: StoredStudy, flag: str, value: str) -> str:
     """Return the command that began the study with a flag set; paths are named by their last part."""
     words = list(study.environment.without_paths().command)
+    if is_call(words):
+        return with_argument(words[0], flag.removeprefix("--").replace("-", "_"), int(value))
     if flag in words:
         at = words.index(flag)
         del words[at : at + 2]
@@ -270,6 +275,15 @@ def unfinished_cells(study: StoredStudy) -> str:
         f"Unfinished: {len(absent)} of {count(len(study.planned), 'cell')} are not there yet, and arms that lack any"
         " are left out. The command that began the study continues it"
     )
+
+
+def short_answer(study: StoredStudy, evaluation: Evaluation) -> list[str]:
+    """Return the answer in lines for a screen: the AUC of every arm, then the contrasts unless there are too few."""
+    arms = [] if evaluation.summary.empty else list(evaluation.summary["arm"].unique())
+    areas = [f"ROC-AUC of {area}" for area in _aucs(evaluation, arms)]
+    if arms and too_small(study):
+        return [*areas, _too_few(_smaller_class(study)).partition(" The numbers")[0].replace("**", "")]
+    return [*areas, *comparisons_lines(evaluation)]
 
 
 def comparisons_lines(evaluation: Evaluation) -> list[str]:

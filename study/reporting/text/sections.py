@@ -1,7 +1,5 @@
 """The sections behind the answer: sentences generated from the numbers."""
 
-import shlex
-
 import pandas as pd
 
 from mmbc.data.tables.labels import CONTRALATERAL
@@ -9,6 +7,7 @@ from mmbc.data.tables.target_leakage import TELLING
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.misclassification import errors_by_unit
+from study.records.python_call import typed
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import calibrated_on, is_nested
 from study.reporting.facts.sentences import configs
@@ -265,6 +264,8 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
             " folds as given. How models were trained, selected and tuned is for the authors to report, and whether the"
             " contrasts were declared before."
         )
+    elif study.chosen_contrasts is not None:
+        points.append("The contrasts were chosen after the run: their verdicts and p values are exploratory.")
     points.append(
         f"Each test part is one value of {protocol.fold_column} that training never saw; how far this carries to a"
         " further one, the few seen here cannot tell."
@@ -315,7 +316,7 @@ def provenance(study: StoredStudy) -> str:
     used = EVALUATED_WITH if study.imported else tuple(e.packages)
     versions = ", ".join(f"{name} {version}" for name, version in e.packages.items() if version and name in used)
     program = f"mmbc {e.mmbc}" + (f", commit {e.commit[:12]}{state}" if e.commit else "")
-    command = shlex.join(e.without_paths().command)
+    command = typed(e.without_paths().command)
     if about := e.imported:
         return (
             f"The predictions are {about.n_rows} rows of `{about.file}` (SHA-256 {about.sha256[:16]}…), read"

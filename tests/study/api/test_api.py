@@ -40,6 +40,7 @@ def test_a_command_that_was_imported_can_still_be_called(name, first):
 
 
 def test_everything_offered_is_there():
+    assert {"Any", "CALLABLE_COMMANDS", "HOMES", "import_module"}.isdisjoint(dir(study))
     for name in study.__all__:
         assert callable(getattr(study, name)) and name in dir(study)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
@@ -80,7 +81,18 @@ def test_a_frame_leaves_nothing_behind(table, tmp_path, monkeypatch):
     assert study.open(tmp_path / "kept").arms == ["clinical", "fusion", "logistic"]
 
 
+@pytest.mark.parametrize("name", ["report", "verify", "compare", "precision", "ledger"])
+def test_a_command_that_is_no_function_says_how_it_is_run(name):
+    code = f"import study\ntry:\n    study.{name}\nexcept AttributeError as error:\n    print(error)"
+    assert f"python -m study.{name}" in in_a_new_interpreter(code)
+    in_a_new_interpreter(f"import study\nfrom study import {name}\nassert study.{name}.app")
+
+
 def test_a_result_shows_its_answer(result, tmp_path):
+    assert repr(result).count("ROC-AUC of ") == 3 and "too small" not in repr(result)
+    assert {"e1_low", "e1_high", "e1_p_holm"} <= set(result.verdicts)
+    alone = study.evaluate(predictions(48, {"cnn": 1.0}), n_replicates=100)
+    assert "ROC-AUC of cnn 0." in repr(alone) and "too small to compare anything" in repr(alone)
     html = result._repr_html_()
     assert "<table>" in html and "made up" in html and "fusion" in html and "<script" not in html
     assert "fusion" in repr(result) and {"calibration_slope", "brier"} <= set(result.calibration["metric"])
@@ -115,8 +127,12 @@ def test_a_study_trained_from_python_is_that_of_the_command(tiny, tmp_path):
     assert isinstance(again.evaluate([("concat", "tabular")], n_replicates=100), Result)
     with pytest.raises(ConfigError, match="no finished arm 'image'"):
         again.evaluate([("concat", "image")])
-    with pytest.raises(ConfigError, match="a study has its own"):
+    with pytest.raises(ConfigError, match="^notice: for a table of predictions alone; a study has its own"):
         study.evaluate(again, notice="x")
+    audited = study.audit(study=str(run.folder), out=tmp_path)
+    assert len(audited.findings) and repr(study.audit(study=run, out=tmp_path)) == repr(audited)
+    with pytest.raises(ConfigError, match="^settings: with study the settings are the study's"):
+        study.audit(study=run, settings={"train.lr": 1.0})
 
 
 def test_what_there_is_not_is_refused():

@@ -222,7 +222,7 @@ def test_the_pack_of_a_study(evaluated, tmp_path, monkeypatch):
     stored, evaluation = evaluated
     everything, chosen = pack.catalogue, ("main", "contrasts", "flow")
     monkeypatch.setattr(pack, "catalogue", lambda *a: {k: v for k, v in everything(*a).items() if k in chosen})
-    write_pack(stored, evaluation, tmp_path, Options(n_replicates=200))
+    write_pack(stored, evaluation, tmp_path, Options())
     figures = {path.stem: path.read_bytes() for path in (tmp_path / "figures").glob("*.png")}
     text = (tmp_path / "report.md").read_text() + "\n" + (tmp_path / "supplement.md").read_text()
     html = page(stored.name, text, figures, stored.cohort.notice)

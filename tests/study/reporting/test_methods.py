@@ -38,7 +38,7 @@ def cohort(stored, **changes):
 
 
 def test_the_reference_configuration_in_words(evaluated):
-    text = "\n".join(methods(*evaluated, n_replicates=123))
+    text = "\n".join(methods(evaluated[0], dataclasses.replace(evaluated[1], n_replicates=123)))
     for phrase in (
         "synthetic phantom",
         "assigned at random to 2 folds, stratified by status and site",

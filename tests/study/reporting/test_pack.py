@@ -19,7 +19,7 @@ from study.text import format as shown
 
 NOTICE = "synthetic phantom cohort, not clinical evidence"
 ABOUT = Imported(file="mine.csv", sha256="0" * 64, n_rows=12, columns={})
-OPTIONS = Options(n_replicates=200, archive=True)
+OPTIONS = Options(archive=True)
 
 
 @pytest.fixture(scope="module")

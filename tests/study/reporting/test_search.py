@@ -233,7 +233,7 @@ def documents(evaluated):
 
 def documents_of(study, evaluation):
     """Return both documents, the methods and the checklists."""
-    content = gather_content(study, evaluation, Options(n_replicates=50, figures=False))
+    content = gather_content(study, evaluation, Options(figures=False))
     lists = {name: frame.set_index("item")["where"] for name, frame in fill_checklists(content).items()}
     return {
         "report": report(content),

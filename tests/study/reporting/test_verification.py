@@ -26,7 +26,7 @@ def report(evaluated, tmp_path_factory):
     from study.reporting import pack
 
     folder = tmp_path_factory.mktemp("verified") / "finished"
-    options = Options(n_replicates=200, archive=True)
+    options = Options(archive=True)
     with pytest.MonkeyPatch.context() as patch:
         everything = pack.catalogue
         patch.setattr(pack, "catalogue", lambda *a: {k: v for k, v in everything(*a).items() if k in FIGURES_DRAWN})

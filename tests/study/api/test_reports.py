@@ -1,0 +1,115 @@
+"""Reports written from Python: they say how they were made, and `study.verify` agrees."""
+
+import json
+
+import pytest
+
+import study
+from mmbc.errors import ConfigError, StudyError
+from study.imports.example_table import predictions
+from study.records.environment import Environment
+from study.reporting.verification import verify
+
+CHOSEN = "chosen after the run"
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tmp_path_factory):
+    """A small study with two arms and the baseline."""
+    place = tmp_path_factory.mktemp("reports")
+    return study.cross_validate(
+        "phantom", ["tabular", "concat"], preset="tiny", name="first", out=place, progress=False
+    )
+
+
+def options(folder):
+    return json.loads((folder / "pack.json").read_text())["options"]
+
+
+def test_a_report_says_with_how_many_replicates_and_which_seed_it_was_made(tmp_path):
+    table = predictions(60, {"clinical": 0.5, "fusion": 1.2})
+    result = study.evaluate(table, n_replicates=200, seed=3)
+    result.write(tmp_path / "own", with_predictions=True, figures=False)
+    assert options(tmp_path / "own")["n_replicates"] == 200 and options(tmp_path / "own")["seed"] == 3
+    assert "200 bootstrap samples" in (tmp_path / "own" / "methods.md").read_text()
+    assert verify(tmp_path / "own") == []
+
+
+def test_contrasts_chosen_after_the_run_are_called_so(run, tmp_path):
+    declared = run.evaluate(n_replicates=100)
+    declared.write(tmp_path / "declared", figures=False)
+    assert "declared before the run" in (tmp_path / "declared" / "methods.md").read_text()
+    chosen = run.evaluate([("tabular", "logistic")], n_replicates=100)
+    chosen.write(tmp_path / "chosen", figures=False, with_predictions=True)
+    for name in ("methods.md", "supplement.md"):
+        text = (tmp_path / "chosen" / name).read_text()
+        assert CHOSEN in text and "declared before the run" not in text, name
+    assert json.loads((tmp_path / "chosen" / "pack.json").read_text())["chosen_contrasts"] == [["tabular", "logistic"]]
+    assert verify(tmp_path / "chosen") == verify(tmp_path / "declared", run.folder) == []
+    assert study.open(tmp_path / "chosen" / "study").settings.protocol.contrasts == run.settings.protocol.contrasts
+
+
+def test_the_declared_contrasts_given_again_are_still_declared(run):
+    stored = run.stored
+    only = stored.with_contrasts([["concat", "tabular"]])
+    assert only.chosen_contrasts == (("concat", "tabular"),) == only.contrasts
+    assert (
+        only.with_contrasts(None).contrasts == only.contrasts and stored.contrasts == stored.settings.protocol.contrasts
+    )
+    settings = stored.settings.model_copy(
+        update={"protocol": stored.settings.protocol.model_copy(update={"contrasts": (("concat", "tabular"),)})}
+    )
+    from dataclasses import replace
+
+    assert replace(stored, settings=settings).with_contrasts([("concat", "tabular")]).chosen_contrasts is None
+    with pytest.raises(ConfigError, match="contrasted with itself"):
+        run.evaluate([("concat", "concat")])
+
+
+def test_a_finished_study_keeps_its_command_when_nothing_is_trained(run, tmp_path):
+    study.evaluate(run, n_replicates=100).write(tmp_path / "r", figures=False)
+    before = (run.folder / "environment.json").read_bytes()
+    call = {"preset": "tiny", "name": "first", "out": run.folder.parent, "progress": False}
+    study.cross_validate("phantom", "concat", **call)
+    assert (run.folder / "environment.json").read_bytes() == before and verify(tmp_path / "r", run.folder) == []
+    study.cross_validate("phantom", "image", **call)
+    (command,) = Environment.read(run.folder / "environment.json").command
+    assert "arms='image'" in command and f"out='{run.folder.parent}'" in command
+
+
+def test_the_call_that_extends_a_study_can_be_typed(run):
+    from study.reporting.text.answer import command
+    from study.reporting.text.sections import provenance
+
+    shown = command(run.stored, "--seeds", "3")
+    assert shown.startswith("study.cross_validate('phantom', arms=") and shown.endswith(", seeds=3)")
+    compile(shown, "call", "eval")
+    assert str(run.folder.parent.parent) not in shown, "no path of this machine"
+    assert f"`{shown.replace(', seeds=3', '')}`" in provenance(run.stored)
+
+
+def test_a_foreign_report_is_not_overwritten(run, tmp_path):
+    (tmp_path / "report.md").write_text("mine")
+    result = run.evaluate(n_replicates=100)
+    with pytest.raises(StudyError, match=r"has report.md and is no report of this program.*another folder"):
+        result.write(tmp_path, figures=False)
+    assert (tmp_path / "report.md").read_text() == "mine"
+    (tmp_path / "report.md").rename(tmp_path / "notes.txt")
+    result.write(tmp_path, figures=False)
+    result.write(tmp_path, figures=False)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    with pytest.raises(StudyError, match="is a report, not a study"):
+        study.open(tmp_path)
+
+
+def test_a_report_that_was_interrupted_is_written_again(run, tmp_path, monkeypatch):
+    result = study.open(run.folder).evaluate(n_replicates=100)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("study.reporting.pack.html", stop)
+        with pytest.raises(KeyboardInterrupt):
+            result.write(tmp_path, figures=False)
+    assert result.write(tmp_path, figures=False).exists() and verify(tmp_path, run.folder) == []
