@@ -50,7 +50,7 @@ class PhantomConfig(Section):
     """Share of patients with cancer."""
     seed: int = Field(7, ge=0)
     """Another seed, other patients."""
-    height: int = Field(192, ge=32)
+    height: int = Field(192, ge=32, le=4096)
     """Height of the rendered images in pixels; the width is three quarters of it."""
     image_strength: float = Field(1.0, ge=0)
     """Contrast of the lesions in cancers; 0 draws none."""

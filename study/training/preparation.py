@@ -7,8 +7,9 @@ from pathlib import Path
 from mmbc import SPIN_LIMIT
 from mmbc.data.cohort import Cohort
 from mmbc.data.images.store import ImageStore
-from mmbc.errors import CohortError, some
+from mmbc.errors import CohortError, ConfigError, some
 from mmbc.training.device import resolve
+from mmbc.training.memory import FLOAT, available_bytes
 from study.cohort.loading import Opened, open_cohort
 from study.design import partition
 from study.design.cells import Cell, baseline_cells, plan
@@ -67,6 +68,8 @@ def prepare(request: Request, observer: Observer) -> Planned:
     """
     asked = with_resolved_run(request.study)
     needs_images = any(asked.arm_config(arm).uses_images for arm in asked.arms)
+    if needs_images:
+        check_image_size(asked)
     opened = open_cohort(request, observer, needs_images=needs_images)
     cohort = opened.cohort
     check_features(asked, cohort)
@@ -97,6 +100,22 @@ def prepare(request: Request, observer: Observer) -> Planned:
 def with_resolved_run(study: StudyFile) -> StudyFile:
     """Return the settings with device, precision and threads of this machine in place of `auto`."""
     return study.model_copy(update={"run": resolve(study.run)})
+
+
+def check_image_size(study: StudyFile) -> None:
+    """Refuse images so large that no batch of them fits into memory, before any file is read.
+
+    Raises:
+        ConfigError: one batch, and as many values that the first layer makes of it, are more than the device has free.
+    """
+    size, batch = study.data.image_size, study.run.trunk_batch
+    needed, free = 2 * FLOAT * 3 * batch * size**2, available_bytes(study.run.device)
+    if needed > free:
+        raise ConfigError(
+            f"data.image_size={size}: a batch of {batch} images takes at least {needed / 2**30:,.1f} GiB, and"
+            f" {free / 2**30:.1f} GiB are free; use smaller images (--set data.image_size=224) or, where little is"
+            " lacking, a smaller run.trunk_batch"
+        )
 
 
 def check_features(study: StudyFile, cohort: Cohort) -> None:

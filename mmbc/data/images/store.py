@@ -1,6 +1,7 @@
 """The image store: the network inputs of a cohort in a memory-mapped file, made once for the images and settings."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,8 @@ def open_store(
         progress: told about each image prepared.
 
     Raises:
-        ImageError: a file that cannot be read, or that has changed since its facts were read; names the files.
+        ImageError: a file that cannot be read, or that has changed since its facts were read; names the files. Or
+            the disk has no room.
     """
     bad = [path.name for path, error in zip(paths, facts["error"], strict=True) if error]
     if bad:
@@ -78,11 +80,26 @@ def open_store(
     if (kept := _open_folder(folder, key, shape)) is not None:
         return kept
     with build_folder(folder) as building:
+        _check_room(building, len(paths) * data.image_size**2)
         _build(building, key, shape, paths, facts, data, workers, progress)
     store = _open_folder(folder, key, shape)
     if store is None:
         raise ImageError(f"{folder}: the pixels just written cannot be read back; is the disk full?")
     return store
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    """Refuse pixels that the disk has no room for.
+
+    Raises:
+        ImageError: says how many GiB are needed and free.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ImageError(
+            f"{folder.parent}: the images prepared for the network take {needed / 2**30:,.1f} GiB, the disk has"
+            f" {free / 2**30:.1f} GiB left; use smaller images (--set data.image_size=224) or put --out on another disk"
+        )
 
 
 def _open_folder(folder: Path, key: str, shape: tuple[int, int, int]) -> ImageStore | None:

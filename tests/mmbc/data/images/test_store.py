@@ -234,6 +234,13 @@ def test_a_damaged_store_is_made_anew(cohort, tmp_path):
     assert [path.name for path in (cache / "pixels").iterdir()] == [folder.name]
 
 
+def test_pixels_that_the_disk_cannot_hold_are_refused(cohort, tmp_path):
+    facts = facts_of(cohort, tmp_path / "a")
+    with pytest.raises(ImageError, match=r"take [\d,.]+ GiB, the disk has [\d.]+ GiB left"):
+        open_store(cohort, facts, DataConfig(image_size=10**8), cache=tmp_path / "b")
+    assert not list((tmp_path / "b" / "pixels").iterdir())
+
+
 def test_digest_follows_images_order_and_settings_not_names_nor_workers(cohort, tmp_path):
     facts = facts_of(cohort, tmp_path / "a")
 
