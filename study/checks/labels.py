@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mmbc.data import persons
 from mmbc.data.tables import identifiers
 from mmbc.data.tables.columns import find_unknown_codes
 from mmbc.errors import some
@@ -82,7 +83,8 @@ def _mixed_units(rows: pd.DataFrame) -> list[dict[str, object]]:
 )
 def repetitions(subject: Subject) -> Outcome:
     """Patient keys in several spellings, that may be two persons, or that name several cases or one view twice."""
-    rows = given(subject.listing).images
+    listing = given(subject.listing)
+    rows, doubts = listing.images, persons.doubts(listing)
     spelled = identifiers.twins(rows)
     cases = rows.groupby("patient_id")["case_id"].nunique()
     several = cases[cases > 1]
@@ -93,6 +95,7 @@ def repetitions(subject: Subject) -> Outcome:
     if spelled:
         parts.append(f"{len(spelled)} keys occur in several spellings: {some(spelled, 5)}.")
         handled += ["kept apart as asked (--distinct-ids)"] * (subject.data.spellings == "distinct")
+    parts += doubts
     if len(several):
         parts.append(
             f"{len(several)} of {len(cases)} listed patient keys name more than one case: {some(several.index, 8)}."

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from mmbc.config import DataConfig
+from mmbc.data import persons
 from mmbc.data.cohort import Cohort, assemble
 from mmbc.data.listing import Listing
 from mmbc.data.readers import manifest
@@ -110,6 +112,7 @@ def cohort_of(
     _check_same(path, rows, ["patient_id", "outcome", "status", "site", *others])
     images = rows.drop_duplicates("image_id")
     features, values, left_out = manifest.clinical_columns(path, images[others], images["patient_id"], data, ())
+    values, blanks = persons.filled(values, features, images)
     keys = ["image_id", "patient_id", "case_id", "breast", "view", "status", "site", "outcome", "row"]
     listed = pd.concat([images[keys], values], axis=1).reset_index(drop=True)
     listing = Listing(
@@ -119,8 +122,9 @@ def cohort_of(
         positive=manifest.default_positive(listed["outcome"]),
         sides="given",
         left_out=left_out,
-        notes=tuple(identifiers.merge_notes(typed, rows["patient_id"])),
+        notes=tuple(blanks + identifiers.merge_notes(typed, rows["patient_id"])),
     )
+    listing = replace(listing, notes=(*listing.notes, *persons.doubts(listing)))
     cohort = assemble(listing, data, allow_leaky=allow_leaky)
     label = cohort.images.set_index("image_id")["label"]
     rows = rows[rows["image_id"].isin(label.index)]

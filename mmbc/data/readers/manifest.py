@@ -8,12 +8,14 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
 
 from mmbc.config import DataConfig
+from mmbc.data import persons
 from mmbc.data.listing import KEYS, Listing
 from mmbc.data.tables import identifiers
 from mmbc.data.tables.columns import (
@@ -96,12 +98,13 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
     others = [column for column in table.columns if column not in roles.values()]
     kept = [column for column in others if column in aside]
     features, values, left_out = clinical_columns(path, table[others], given["patient_id"], data, tuple(kept))
+    values, blanks = persons.filled(values, features, images)
     # a column that has a role may be named by its own name too: --folds column:Hospital
     for name in set(aside) & set(roles.values()) - set(RESERVED) - set(values.columns):
         values[name] = _typed(table[name])
     images = pd.concat([images, values], axis=1).reset_index(drop=True)
-    notes = [*_notes(given, roles, images), *identifiers.merge_notes(typed, given["patient_id"])]
-    return Listing(
+    notes = [*_notes(given, roles, images), *blanks, *identifiers.merge_notes(typed, given["patient_id"])]
+    listing = Listing(
         name=cohort_name(path),
         images=images,
         features=features,
@@ -110,9 +113,9 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
         aside=tuple(name for name in aside if name in images.columns),
         left_out=left_out,
         side_option="" if "breast" in roles else _side_option(table[others], data.columns),
-        notes=tuple(notes),
         extent=table.attrs["extent"],
     )
+    return replace(listing, notes=(*notes, *persons.doubts(listing)))
 
 
 def _roles(path: Path, columns: list[str], mapping: Mapping[str, str]) -> dict[str, str]:
@@ -283,6 +286,7 @@ def clinical_columns(
         if name in RESERVED:
             problems.append(f"column {name!r} would be a feature, but the name is taken; rename the column")
         if not asked and _varies(table[name], patients):
+            values.setdefault(name, column.content)  # no feature; the audit compares it
             left_out.append(
                 (name, "differs between images of a patient; is it the breast, the view, or an image's own?")
             )

@@ -46,6 +46,9 @@ def table_one(cohort: Cohort) -> PaperTable:
             for value in feature.order or sorted(column.dropna().unique()):
                 rows += _share_rows(f"{feature.name} {plain(value)}, n (%)", groups, column, value, positive)
         rows += _count_rows(f"{feature.name} missing, n", groups, column.isna().astype(int))
+        blank = cohort.images[feature.name].isna().groupby(cohort.images["patient_id"]).sum()
+        if (blank[column.notna()] > 0).any():
+            rows += _missing_rows(f"{feature.name} missing in images, n (%)", groups, blank, patients["n_images"])
     for site in sorted(patients["site"].dropna().unique()):
         rows += _share_rows(f"site {site}, n (%)", groups, patients["site"], site, positive)
     data = pd.DataFrame(
@@ -64,6 +67,15 @@ Row = dict[str, object]
 
 def _count_rows(name: str, groups: dict[str, pd.Series], counted: pd.Series) -> list[Row]:
     return [{"characteristic": name, "group": group, "n": int(counted[mask].sum())} for group, mask in groups.items()]
+
+
+def _missing_rows(name: str, groups: dict[str, pd.Series], blank: pd.Series, n_images: pd.Series) -> list[Row]:
+    """Count images without a value, where some patients have one on another image alone."""
+    counts = {group: (int(blank[mask].sum()), int(n_images[mask].sum())) for group, mask in groups.items()}
+    return [
+        {"characteristic": name, "group": group, "n": n, "share": n / of if of else np.nan}
+        for group, (n, of) in counts.items()
+    ]
 
 
 def _numeric_rows(name: str, groups: dict[str, pd.Series], column: pd.Series, positive: pd.Series) -> list[Row]:
