@@ -91,9 +91,11 @@ def _labels(study: StoredStudy) -> str:
 def _unit(study: StoredStudy) -> str:
     pooled = study.settings.data.conflicts == "any"
     if study.settings.unit == "patient" and pooled:
+        trained = "" if study.imported else "; images were trained on with the labels they have"
         return (
-            "The patient is the unit of analysis and counts as positive if any of the patient's images is; images were"
-            " trained on with the labels they have."
+            "The patient is the unit of analysis and counts as positive if any of the patient's images is"
+            + trained
+            + "."
         )
     if study.settings.unit == "patient":
         return "The label belongs to the case, so the patient is the unit of analysis."

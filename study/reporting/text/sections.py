@@ -69,9 +69,10 @@ def _unit(study: StoredStudy) -> str:
     """Return what the label belongs to, and therefore what is counted."""
     pooled = study.settings.data.conflicts == "any"
     if study.settings.unit == "patient" and pooled:
+        trained = "" if study.imported else "; in training every image has its own label"
         return (
-            "The patient is the unit of analysis, positive if any of the patient's images is; in training every image"
-            " has its own label (--conflicts any)."
+            "The patient is the unit of analysis, positive if any of the patient's images is (--conflicts any)"
+            f"{trained}."
         )
     if study.settings.unit == "patient":
         return (

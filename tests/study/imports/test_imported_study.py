@@ -56,6 +56,21 @@ def test_a_study_exported_and_imported_gives_the_same_numbers(stored, read):
     assert list(theirs.comparisons["verdict"]) == list(ours.comparisons["verdict"])
 
 
+def test_labels_of_breasts_are_pooled_or_taken_by_breast_as_asked(table, read):
+    """The left breast comes first and is negative in everybody: no fold is judged by a patient's first line."""
+    sides = [table.assign(breast=side, label=table["label"] * (side == "R")) for side in "LR"]
+    both = pd.concat(sides, ignore_index=True)
+    with pytest.raises(
+        CohortError, match=r"20 of 60 cases .*--label-level breast makes the breast the unit; or --conf"
+    ):
+        read(both)
+    for asked, unit, n_units in (("conflicts=any", "patient", 60), ("label_level=breast", "breast", 120)):
+        study = load_study(read(both, assignments=[f"data.{asked}"], force=True).folder)
+        scores = evaluate(study, n_replicates=20).scores.query(f"level == '{unit}' and arm == 'fusion'")
+        assert study.settings.unit == unit and len(scores) == n_units and scores["label"].sum() == 20
+    assert study.settings.data.conflicts == "stop"
+
+
 def test_without_validation_rows_probabilities_stand_as_given_and_no_threshold_is_made_up(table, read):
     study = read(table)
     evaluation = evaluate(study, n_replicates=100)
