@@ -23,6 +23,7 @@ from mmbc.data.tables.columns import (
     Feature,
     MixedError,
     convert_column,
+    find_bookkeeping,
     has_decimal_commas,
     normalise_name,
     recognise_column,
@@ -274,6 +275,9 @@ def clinical_columns(
             values[name] = _typed(table[name])
         if kind == "skip" or (name in aside and not asked) or (data.features and not asked):
             left_out.append((name, "decides on splits" if name in aside else "left out as asked"))
+            continue
+        if not asked and (reason := find_bookkeeping(name, table[name])):
+            left_out.append((name, f"{reason}; to take it all the same, name it in --features"))
             continue
         try:
             column = _recognise(name, table[name], patients, kind, asked, numbers_of)

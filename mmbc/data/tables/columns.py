@@ -26,6 +26,9 @@ ORDINAL_SPAN = 20
 ENOUGH_PATIENTS = 20
 """Smallest number of patients from which a column that differs between all of them is called an identifier."""
 
+ENOUGH_ROWS = 5
+"""Smallest number of rows from which values in steps of one are the numbers of the rows."""
+
 DIFFERENT = 0.9
 """Share of patients with a value of their own from which a column is id-like, and of dates from which it is a date."""
 
@@ -39,6 +42,7 @@ YEARS = (1900, 2100)
 """Whole numbers between these are calendar years."""
 
 DATE = re.compile(
+    r"\d{1,2}[-. /]\s?[A-Za-zÀ-ÿ]{3,9}\.?[-, /]\s?\d{2,4}|[A-Za-zÀ-ÿ]{3,9}\.? \d{1,2},? \d{4}|(19|20)\d{2}-(0[1-9]|1[0-2])|"
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ].*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{2}|\d{4})([T ].*)?"
     r"|(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
 )
@@ -66,6 +70,42 @@ def counts_rows(values: pd.Series) -> bool:
     """Whether a column of text counts its rows: whole numbers in steps of one, from 0 or 1."""
     numbers = pd.to_numeric(values, errors="coerce")
     return len(values) > 1 and numbers.iloc[0] in (0, 1) and bool((numbers.diff().iloc[1:] == 1).all())
+
+
+SPLIT_NAME = re.compile(
+    r"((data_?(set)?_?)?(split|fold|subset|partition|part)|(data_?)?set)s?(_?(id|no|nr|number|idx|index|name|\d+))?"
+    r"|(is|in)?_?(train|training|test|testing|val|valid|validation|dev|hold_?out)(_?(split|set|fold|idx|index|mask|flag))?"
+    r"|(k|cv|inner|outer|test|val)_?(fold|split)s?(_?\w+)?|train_(val|valid|validation|test)\w*|test_train\w*"
+)
+"""Names, normalised, of columns that say on which side of somebody's split a row was."""
+
+SPLIT_WORDS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "development", "holdout"}
+"""Values of such columns, whatever their name."""
+
+ROW_NAME = re.compile(
+    r"unnamed_\d+|index|idx|level_\d+|(row|record|serial|line)(_?(id|no|nr|num|number|index|name)s?)?|s_no"
+    r"|id|uid|guid|uuid"
+)
+"""Names, normalised, of columns that number the rows of a table or name them."""
+
+
+def find_bookkeeping(name: str, values: pd.Series) -> str:
+    """Return why a column is about the table, not about the patient: a split, or the number of the row; else ''.
+
+    Args:
+        name: its name.
+        values: text, NA where missing, in the order of the file.
+    """
+    known = values.dropna()
+    words = set(known.str.lower())
+    plain = normalise_name(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name))
+    if SPLIT_NAME.fullmatch(plain) or (len(words) > 1 and words <= SPLIT_WORDS):
+        return "looks like a split of the data, not like a fact about the patient"
+    if ROW_NAME.fullmatch(plain):
+        return "looks like a number or name of the row"
+    if len(known) == len(values) >= ENOUGH_ROWS and counts_rows(known):
+        return "counts the rows"
+    return ""
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ is left out.
 """
 
 import difflib
-import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
 import pandas as pd
 
+from mmbc.data.tables.identifiers import normal_form
 from mmbc.errors import CohortError, nearest, some
 
 Sides = Literal["pixels", "listed", "given", "unknown"]
@@ -63,16 +63,6 @@ def label_classes(
     for words in (outcome, rows["status"]):
         _check_spelling(words, label, {*positive, *negative}, where)
     return label
-
-
-def normal_form(word: str) -> str:
-    """Return a word without what the eye does not see: case, blanks, invisible characters, forms of Unicode."""
-    text = "".join(sign for sign in unicodedata.normalize("NFKC", word) if unicodedata.category(sign) != "Cf")
-    text = unicodedata.normalize("NFKC", " ".join(text.split()).casefold())
-    try:
-        return f"{float(text):g}"
-    except ValueError:
-        return text
 
 
 def _check_spelling(words: pd.Series, label: pd.Series, named: set[str], where: str) -> None:

@@ -125,6 +125,25 @@ def test_dates_texts_and_identifiers_are_not_taken_unseen(tmp_path):
     assert kinds(taken)["accession"] == "numeric"
 
 
+def test_columns_of_splits_and_rows_are_features_only_if_asked_for(tmp_path):
+    frame = table(
+        split=lambda f: f["patient_id"].astype(int).mod(3).map({0: "train", 1: "test", 2: "val"}),
+        fold=lambda f: f["patient_id"].astype(int) % 5,
+        part=lambda f: f["patient_id"].astype(int) % 2,
+    )
+    frame.insert(0, "Unnamed: 0", range(len(frame)))
+    path = write(tmp_path, frame)
+    listing = read(path)
+    assert kinds(listing) == {"age": "numeric", "family_history": "categorical"}
+    assert [name for name, _ in listing.left_out] == ["Unnamed: 0", "split", "fold", "part"]
+    assert kinds(read(path, features=("age", "fold"))) == {"age": "numeric", "fold": "ordinal"}
+    assert kinds(read(path, feature_kinds={"split": "categorical"}))["split"] == "categorical"
+    unnamed = tmp_path / "unnamed.csv"
+    frame.drop(columns="Unnamed: 0").to_csv(unnamed)
+    assert kinds(read(unnamed)) == kinds(listing), "the index that pandas writes"
+    assert "fold" in read(path, aside=("fold",)).images
+
+
 def test_columns_that_tell_images_apart_are_no_clinical_columns(tmp_path):
     frame = table(side=lambda f: f["breast"], exposure=lambda f: [0.5 + n % 4 for n in range(len(f))])
     listing = read(write(tmp_path, frame.drop(columns="breast")))

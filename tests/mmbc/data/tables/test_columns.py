@@ -2,7 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmbc.data.tables.columns import MixedError, convert_column, has_decimal_commas, recognise_column, to_numbers
+from mmbc.data.tables.columns import (
+    MixedError,
+    convert_column,
+    find_bookkeeping,
+    has_decimal_commas,
+    recognise_column,
+    to_numbers,
+)
 
 N = 60
 
@@ -48,6 +55,47 @@ def test_recognised(name, values, expected):
     assert found.kind == expected or (found.kind is None and expected in found.reason), (found.kind, found.reason)
     if found.kind in ("numeric", "ordinal"):
         assert found.content.dtype == "float64"
+
+
+WORDS = ["train", "test", "train", "val"] * 3
+FOLDS = [str(n % 3) for n in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        *((name, FOLDS) for name in ("fold", "Fold", "fold_id", "kfold", "cv_fold", "Fold1", "dataset", "isTrain")),
+        *((name, FOLDS) for name in ("split", "subset", "set", "train", "part", "partition", "data split", "valid")),
+        *((name, FOLDS) for name in ("Unnamed: 0", "index", "row", "Row ID", "rowNumber", "record_id", "id", "idx")),
+        ("usage", WORDS),
+        ("Purpose", [word.upper() for word in WORDS]),
+        ("n", [str(n) for n in range(12)]),
+        ("count", [str(n + 1) for n in range(12)]),
+    ],
+)  # fmt: skip
+def test_columns_about_the_table_are_no_facts_about_the_patient(name, values):
+    assert find_bookkeeping(name, column(values))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        *((name, FOLDS) for name in ("age", "parity", "Settings", "testosterone", "HPV test", "party", "tumour_index")),
+        *((name, FOLDS) for name in ("BMI index", "split dose", "train_of_thought", "idiopathic", "n_folds_of_skin")),
+        ("x", ["positive", "test"] * 6),
+        ("age", [str(40 + n) for n in range(12)]),
+        ("parity", ["0", "1", "2", "3"]),
+    ],
+)
+def test_facts_about_the_patient_are_kept(name, values):
+    assert not find_bookkeeping(name, column(values))
+
+
+def test_dates_in_words_are_dates():
+    for form in ("{} Mar 2020", "{}-Mar-20", "March {}, 2020", "{}. Mai 2020"):
+        assert "a date" in kind("exam", [form.format(n % 28 + 1) for n in range(N)]).reason, form
+    assert "a date" in kind("exam", [f"2020-{n % 12 + 1:02d}" for n in range(N)]).reason
+    assert kind("size", ["2 cm", "3 cm"] * 4).kind == "categorical"
 
 
 def test_few_patients_have_no_identifiers():
