@@ -10,12 +10,13 @@ from mmbc.errors import ConfigError, nearest, some
 from study.checks.subject import Subject
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Description, Finding, Status
 
-Need = Literal["list", "files", "pixels", "clinical columns", "folds", "study", "training"]
+Need = Literal["list", "files", "used images", "pixels", "clinical columns", "folds", "study", "training"]
 """What a check looks at; see `NEEDS`."""
 
 NEEDS: dict[Need, str] = {
     "list": "what the cohort lists, and what becomes of every row (`--data`)",
     "files": "facts about opened image files",
+    "used images": "at least one image that can be used",
     "pixels": "measurements in the pixels",
     "clinical columns": "at least one clinical column",
     "folds": "splits of the patients",
@@ -26,6 +27,7 @@ OF_COHORT = {"list", "files", "pixels"}
 OF_STUDY = {"study", "training"}
 
 UNOPENED = "no image was opened: no arm uses images"
+NOTHING_LEFT = "No image can be used."
 ELSEWHERE = "the models were trained elsewhere"
 OWN = "own checks"
 """Group of users' checks that name none."""
@@ -141,6 +143,8 @@ class Check(Description):
 def _obstacle(need: Need, subject: Subject) -> str:
     if (need == "files" and subject.facts is None) or (need == "pixels" and subject.pixels is None):
         return UNOPENED
+    if need in ("used images", "pixels", "clinical columns") and subject.images.empty:
+        return NOTHING_LEFT
     if need == "clinical columns" and not subject.features:
         return "The cohort has no clinical column."
     if need == "folds" and subject.folds is None:

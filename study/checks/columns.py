@@ -28,28 +28,48 @@ P = 0.01
     "A22",
     "columns that tell too much",
     group=GROUP,
-    question="Does one clinical column alone tell the classes nearly perfectly (AUC 0.97: failed; 0.85: warning)?",
+    question="Does one clinical column alone tell the classes nearly perfectly (AUC 0.97: failed; 0.85: warning), or"
+    " does one class alone have a category, or a missing value, that many patients have?",
     meaning="It is a result of the diagnosis, not a predictor of it.",
     remedy="Leave it out: `--features` with the others, or `data.feature_kinds` with `skip`.",
     needs=("list", "clinical columns"),
 )
 def separation(subject: Subject) -> Outcome:
     """Columns that tell the classes apart too well, alone."""
+    if (n_least := _smaller_class(subject.images)) < target_leakage.FEWEST:
+        return not_checked(f"Only {n_least} patients of one class can be used; {target_leakage.FEWEST} are needed.")
     areas = target_leakage.separation(
         subject.images, subject.features, "breast" if subject.unit == "breast" else "case"
     )
-    rows = [{"column": name, "AUC alone": area} for name, area in areas.items()]
+    pure = target_leakage.pure_categories(subject.images, subject.features)
+    of_one_class = {
+        name: "; ".join(one.evidence for one in pure if one.column == name) for name in {one.column for one in pure}
+    }
+    rows = [
+        {"column": name, "AUC alone": area, "of one class alone": of_one_class.get(name, "")}
+        for name, area in areas.items()
+    ]
     text = "; ".join(f"{name} {area:.2f}" for name, area in sorted(areas.items(), key=lambda item: -item[1])[:5])
-    sure, strong = (sorted(name for name in areas if areas[name] >= least) for least in (target_leakage.AUC, STRONG))
+    text += "".join(f". {name}: {evidence}" for name, evidence in sorted(of_one_class.items()))
+    stopping = {one.column for one in pure if one.stops}
+    sure = sorted(name for name in areas if areas[name] >= target_leakage.AUC or name in stopping)
+    strong = sorted(name for name in areas if areas[name] >= STRONG or name in of_one_class)
     if sure:
         verb = "determines" if len(sure) == 1 else "determine"
-        evidence = f"{some(sure)} nearly {verb} the label (AUC of at least {target_leakage.AUC:g}). AUC alone: {text}."
+        evidence = (
+            f"{some(sure)} nearly {verb} the label (AUC of at least {target_leakage.AUC:g}, or a category of one class"
+            f" alone). AUC alone: {text}."
+        )
         if set(sure) <= set(subject.tolerance.allow_leaky):
             return warning(evidence, "allowed, and said among the limitations", rows)
         return failed(evidence, rows=rows)
     if strong:
         verb = "tells" if len(strong) == 1 else "tell"
-        return warning(f"{some(strong)} {verb} a lot (AUC of at least {STRONG:g}). AUC alone: {text}.", rows=rows)
+        return warning(
+            f"{some(strong)} {verb} a lot (AUC of at least {STRONG:g}, or a category of one class alone). AUC alone:"
+            f" {text}.",
+            rows=rows,
+        )
     return passed(f"AUC alone: {text}; below {STRONG:g}.", rows=rows)
 
 
@@ -64,6 +84,8 @@ def separation(subject: Subject) -> Outcome:
 )
 def missing_by_class(subject: Subject) -> Outcome:
     """Columns that are missing more often in one class; compared over patients by Fisher's exact test."""
+    if not _smaller_class(subject.images):
+        return not_checked("The images that can be used have one class only.")
     names = [feature.name for feature in subject.features]
     patients = subject.images.groupby("patient_id")[["label", *names]].agg(
         {"label": "max"} | dict.fromkeys(names, "first")
@@ -126,6 +148,12 @@ def preprocessing(subject: Subject) -> Outcome:
     return passed(
         f"In all {cells} imputation and scaling are those of the training rows, fitted again to the last digit."
     )
+
+
+def _smaller_class(images: pd.DataFrame) -> int:
+    """Return the number of patients of the class with fewer; a patient with any positive row is positive."""
+    labels = images.groupby("patient_id")["label"].max()
+    return int(min((labels == 1).sum(), (labels == 0).sum()))
 
 
 def _indicates(encoder: dict[str, Any]) -> bool:

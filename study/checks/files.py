@@ -55,7 +55,7 @@ def absent(subject: Subject) -> Outcome:
     question="Do two files have the same bytes (SHA-256)?",
     meaning="A copy on both sides of a split is a test image that was trained on.",
     remedy="Keep one of them. Copies of one patient are used once, patients who share one are merged.",
-    needs=("list", "files"),
+    needs=("list", "files", "used images"),
     severity=WARNING,
 )
 def same_bytes(subject: Subject) -> Outcome:
@@ -70,7 +70,7 @@ def same_bytes(subject: Subject) -> Outcome:
     question="Do two images have the same pixels, however their files were written?",
     meaning="As A02; copies also count twice in training and in every metric.",
     remedy="Keep one of them. Copies of one patient are used once, patients who share one are merged.",
-    needs=("list", "files"),
+    needs=("list", "files", "used images"),
 )
 def same_pixels(subject: Subject) -> Outcome:
     """Images with the same pixels; no study can be made of copies with different labels."""

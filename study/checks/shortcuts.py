@@ -36,7 +36,7 @@ OTHER_SITES = f"any of those with fewer than {FEWEST_OF_SITE} patients"
     question="How well do width and height alone tell the classes apart?",
     meaning="Classes were acquired or cropped differently; resizing leaves a trace of it.",
     remedy="Compare classes of one source; report within sites and against each negative class.",
-    needs=("list", "files"),
+    needs=("list", "files", "used images"),
 )
 def image_sizes(subject: Subject) -> Outcome:
     """Width, height and their ratio."""
@@ -53,7 +53,7 @@ def image_sizes(subject: Subject) -> Outcome:
     " density?",
     meaning="Compression, noise or content differ by class as a whole.",
     remedy="As A13; write all images with one program and one quality.",
-    needs=("list", "files"),
+    needs=("list", "files", "used images"),
 )
 def file_sizes(subject: Subject) -> Outcome:
     """Bytes of the file, and by pixel.
@@ -124,7 +124,7 @@ def noise(subject: Subject) -> Outcome:
     question="How well does the site (or the beginning of the file name) alone tell the classes apart?",
     meaning="A model that recognises the site has learnt its share of positives.",
     remedy="Report within sites (the report does), test on held-out sites: `--folds site`.",
-    needs=("list",),
+    needs=("list", "used images"),
 )
 def origins(subject: Subject) -> Outcome:
     """The site or, where the cohort knows none, the letters that file names begin with."""
