@@ -113,3 +113,17 @@ def test_a_report_that_was_interrupted_is_written_again(run, tmp_path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             result.write(tmp_path, figures=False)
     assert result.write(tmp_path, figures=False).exists() and verify(tmp_path, run.folder) == []
+
+
+def test_a_search_shows_what_was_chosen_and_everything_that_was_tried(tmp_path, run):
+    options = {"preset": "tiny", "holdout": 0.3, "inner_folds": 2, "whole": False, "name": "searched", "out": tmp_path}
+    found = study.search("phantom", ["tabular"], trials=2, progress=False, **options)
+    assert found.arms == ["tabular", "logistic"] and len(found.trials) == 2
+    (winner,) = found.chosen.to_dict("records")
+    assert (winner["arm"], winner["repeat"], winner["fold"]) == ("tabular", 0, 0) and 0 <= winner["value"] <= 1
+    assert {"model.dropout", "train.head_lr"} & set(found.chosen) and winner["number"] in set(found.trials["number"])
+    recorded = (found.folder / "environment.json").read_bytes()
+    study.search("phantom", "tabular", {}, trials=2, progress=False, **options)
+    assert (found.folder / "environment.json").read_bytes() == recorded
+    assert run.trials.empty and run.chosen.empty and "value" in run.chosen
+    assert len(repr(found.stored)) < 120 and len(str(found.settings)) < 120
