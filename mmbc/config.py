@@ -36,9 +36,11 @@ class Later:
 
     Attributes:
         version: of the program that first had it.
+        counts: False for a name that reports use and that changes nothing: it is no part of any digest.
     """
 
     version: str
+    counts: bool = True
 
 
 class PhantomConfig(Section):
@@ -97,6 +99,9 @@ class DataConfig(Section):
     """Treatment of lesion outlines that are burned into the pixels (see mmbc.data.images.outlines)."""
     image_size: int = Field(224, ge=32)
     """Side of the square network input in pixels."""
+    image_name: Annotated[str, Later("0.2.0", counts=False)] = ""
+    """What reports call the images, in the plural, for example `ultrasound images`; empty for `mammograms` in the
+    built-in cohorts and `images` in one of your own."""
     resize: Literal["letterbox", "stretch"] = "letterbox"
     """How the image becomes a square: with borders that keep its shape, or stretched."""
     crop: Literal["none", "breast"] = "none"
@@ -350,12 +355,15 @@ def apply_changes(config: Config, changes: Mapping[str, Any], where: str) -> Con
 
 
 def identity(section: Section) -> dict[str, Any]:
-    """Return the plain values that identify a section: all but those marked `Later` that are at their default."""
+    """Return the plain values that identify a section: all but those marked `Later` that are at their default.
+
+    Names that reports use alone (`counts=False`) are never among them.
+    """
     values = section.model_dump(mode="json")
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
-        later = any(isinstance(mark, Later) for mark in field.metadata)
-        if later and value == field.get_default(call_default_factory=True):
+        default = field.get_default(call_default_factory=True)
+        if any(isinstance(mark, Later) and (value == default or not mark.counts) for mark in field.metadata):
             del values[name]
         elif isinstance(value, Section):
             values[name] = identity(value)

@@ -14,6 +14,10 @@ class CrossValidate(CrossValidationOptions, Command):
 
     Begin with --describe, then --dry-run. Running the same command again continues; more --repeats, --seeds or arms
     extend the study.
+
+    Words: an arm is one of the models that are compared. A fold is one division of the patients into training and test;
+    a repeat divides them into folds anew; a seed is the start of all random numbers of a training. A cell is one model
+    that is trained: an arm in a fold of a repeat with a seed.
     """
 
     describe: Annotated[bool, cohort_option("Show what is understood of the cohort, and stop.", "--describe")] = False
@@ -44,9 +48,11 @@ class CrossValidate(CrossValidationOptions, Command):
                 terminal.say(f"The same as Markdown: {write_description(description, self.reports)}")
                 return
             checks_of(request.study)  # a file of checks that cannot be is refused before any work
+            if self.dry_run:
+                plan_screen.show_outline(console, prepare(request, view, open_files=False))
             planned = prepare(request, view)
             findings = start_findings(planned, request, view)
-            plan_screen.show(console, planned, request, findings)
+            plan_screen.show(console, planned, request, findings, requests.audit_command(self))
             if self.dry_run:
                 plan_screen.show_forecast(console, planned, request)
                 write_facts(self.json_file, plan_screen.plan_facts(planned))

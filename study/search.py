@@ -15,13 +15,17 @@ class SearchSettings(SearchRunOptions, Command):
     Begin with --dry-run. Running the same command again continues; on several machines or GPUs, with one --storage, it
     shares the work. The report says what was searched, what was chosen in each fold, and what the whole procedure
     achieves.
+
+    Words: an arm is one of the models that are compared. A fold is one division of the patients into training and test;
+    a repeat divides them into folds anew; a seed is the start of all random numbers of a training. A cell is one model
+    that is trained: an arm in a fold of a repeat with a seed.
     """
 
     def run(self, terminal: Terminal) -> None:
         """Plan, search, train the winners, and write the report."""
         from study.checks.study_start import start_findings
         from study.checks.user_checks import checks_of
-        from study.console import requests, search_screen
+        from study.console import plan_screen, requests, search_screen
         from study.console.json_output import write_facts
         from study.console.report_screen import write_report
         from study.reporting.pack import Options
@@ -39,10 +43,12 @@ class SearchSettings(SearchRunOptions, Command):
         request, work = requests.search(self), SearchWork(self.storage, self.wave)
         with search_screen.WaveView(console) as view:
             checks_of(request.study)  # a file of checks that cannot be is refused before any work
+            if self.dry_run:
+                plan_screen.show_outline(console, prepare(request, view, open_files=False))
             planned = prepare(request, view)
             findings = start_findings(planned, request, view)
             targets = targets_of(planned)
-            search_screen.show(console, planned, targets, findings)
+            search_screen.show(console, planned, targets, findings, requests.audit_command(self))
             n_together = search_screen.show_waves(console, planned, targets, work, request)
             search_screen.show_progress(console, planned, request)
             if self.dry_run:
@@ -57,7 +63,7 @@ class SearchSettings(SearchRunOptions, Command):
         console.print(search_screen.trials_line(searched), highlight=False)
         pack = Options(figures=self.figures, archive=self.with_predictions)
         write_report(console, planned.folder, self.reports, self.json_file, pack)
-        search_screen.show_places(terminal, planned)
+        search_screen.show_places(terminal, planned, self.storage)
 
     def typed(self, terminal: Terminal) -> list[str]:
         """Return the command as typed, without a password."""

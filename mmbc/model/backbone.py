@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmbc.config import ModelConfig
 from mmbc.errors import ConfigError
-from mmbc.model.weights import load_backbone, state_digest
+from mmbc.model.weights import check_weights, empty_backbone, load_backbone, state_digest
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ class Backbone(nn.Module):
     def __init__(self, name: str, weights: str) -> None:
         super().__init__()
         model: Any = load_backbone(name, weights)
-        if not all(hasattr(model, part) for part in ("conv_stem", "bn1", "blocks", "conv_head", "bn2")):
-            raise ConfigError(f"model.backbone: {name!r} is not of the EfficientNet family (stem, blocks, head)")
+        _check_family(name, model)
         self.name = name
         self.pretrained = weights != "none"
         self.stages = nn.ModuleList(
@@ -75,10 +74,7 @@ class Backbone(nn.Module):
         Raises:
             ConfigError: more fine-tuned blocks than the backbone has.
         """
-        if fine_tuned_blocks > self.n_blocks:
-            raise ConfigError(
-                f"model.fine_tuned_blocks is {fine_tuned_blocks}, but {self.name} has {self.n_blocks} blocks"
-            )
+        _check_depth(self.name, self.n_blocks, fine_tuned_blocks)
         return len(self.stages) if fine_tuned_blocks == 0 else 1 + self.n_blocks - fine_tuned_blocks
 
     @torch.inference_mode()
@@ -160,7 +156,40 @@ def check_cut(backbone: Backbone, model: ModelConfig) -> None:
         ConfigError: otherwise.
     """
     backbone.depth(model.fine_tuned_blocks)
-    if not backbone.pretrained and not model.allow_random_trunk:
+    _check_trunk(model)
+
+
+def check_model(model: ModelConfig) -> str:
+    """Check that the backbone exists, that the cut lies in it, and that its weights are there and fit.
+
+    Nothing is computed: what can be known of a backbone is known in a second, before any image is opened.
+
+    Returns:
+        Where the weights are, in words.
+
+    Raises:
+        ConfigError: no such backbone or source, or a cut outside it.
+        WeightsError: weights that cannot be had or do not fit.
+    """
+    outline: Any = empty_backbone(model.backbone)
+    _check_family(model.backbone, outline)
+    _check_depth(model.backbone, len(outline.blocks), model.fine_tuned_blocks)
+    _check_trunk(model)
+    return check_weights(outline, model.backbone, model.weights)
+
+
+def _check_family(name: str, model: object) -> None:
+    if not all(hasattr(model, part) for part in ("conv_stem", "bn1", "blocks", "conv_head", "bn2")):
+        raise ConfigError(f"model.backbone: {name!r} is not of the EfficientNet family (stem, blocks, head)")
+
+
+def _check_depth(name: str, n_blocks: int, fine_tuned_blocks: int) -> None:
+    if fine_tuned_blocks > n_blocks:
+        raise ConfigError(f"model.fine_tuned_blocks is {fine_tuned_blocks}, but {name} has {n_blocks} blocks")
+
+
+def _check_trunk(model: ModelConfig) -> None:
+    if model.weights == "none" and not model.allow_random_trunk:
         raise ConfigError(
             f"model.weights is 'none', so the trunk in front of the {model.fine_tuned_blocks} fine-tuned blocks would"
             " be frozen at random values and learn nothing. Use pretrained weights (hub, package, file:PATH), or, to"

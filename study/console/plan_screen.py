@@ -17,10 +17,11 @@ from study.console import forecast
 from study.design.folds import Folds
 from study.design.request import Request
 from study.records.finding import FAILED, WARNING, Finding
+from study.text.image_name import worded
 from study.training.preparation import Planned
 
 
-def show(console: Console, planned: Planned, request: Request, findings: Sequence[Finding]) -> None:
+def show(console: Console, planned: Planned, request: Request, findings: Sequence[Finding], audit: str) -> None:
     """Print a planned study: cohort, flow, folds, arms, notes, and what it takes of the memory."""
     cohort = planned.cohort
     if cohort.notice:
@@ -33,20 +34,40 @@ def show(console: Console, planned: Planned, request: Request, findings: Sequenc
         console.print(f"Clinical columns: {', '.join(map(str, cohort.features))}", highlight=False, markup=False)
     for note in (*cohort.notes, *planned.notes):
         console.print(f"- {note}", highlight=False, markup=False)
-    show_audit(console, findings)
+    show_audit(console, findings, audit)
     if memory := forecast.memory(planned, request):
         console.print(memory, highlight=False)
 
 
-def show_audit(console: Console, findings: Sequence[Finding]) -> None:
-    """Print what the fast checks of the audit found wrong or doubtful, and how many passed."""
+def show_outline(console: Console, listed: Planned) -> None:
+    """Print what is known of a study in seconds, from its settings and what the cohort lists; once begun, nothing."""
+    cohort, protocol = listed.cohort, listed.study.protocol
+    if (listed.folder / "study.toml").exists():
+        return
+    console.print(
+        f"Study {listed.folder}, as listed, before any image is opened: {len(cohort.images)} images of"
+        f" {cohort.n_patients} patients",
+        highlight=False,
+    )
+    weights = [f"weights of {backbone}: {where}" for backbone, where in listed.weights.items()]
+    console.print("; ".join([f"Device: {listed.study.run.device}", *weights]), highlight=False, markup=False)
+    console.print(
+        f"{len(listed.cells)} cells: {len(listed.study.arms)} arms, {len(listed.folds.until(protocol.repeats))} splits,"
+        f" {protocol.seeds} training seeds",
+        highlight=False,
+    )
+    console.print(fold_table(listed.folds, cohort.images, cohort.notice), arm_table(listed))
+    console.print("Files are opened and checked next; the estimates follow.", highlight=False)
+
+
+def show_audit(console: Console, findings: Sequence[Finding], audit: str) -> None:
+    """Print what the fast checks found wrong or doubtful, how many passed, and the command of the whole audit."""
     doubtful = [finding for finding in findings if finding.status in (WARNING, FAILED)]
     if doubtful:
         console.print(page.screen(doubtful, "Audit: what to know before the run"))
     if findings:
         console.print(f"Audit: {page.counted(findings)}.", highlight=False, soft_wrap=True)
-        more = "With a look into the pixels: python -m study.audit, with --data and the other options of the cohort"
-        console.print(more, highlight=False, soft_wrap=True)
+        console.print(f"With a look into the pixels: {audit}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_forecast(console: Console, planned: Planned, request: Request) -> None:
@@ -104,7 +125,8 @@ def arm_table(planned: Planned) -> Table:
         cells = [cell for cell in planned.cells if cell.arm == name]
         differs = ", ".join(f"{key} = {value}" for key, value in arm.set.items())
         to_train = sum(cell.name in left for cell in cells)
-        table.add_row(name, arm.question, differs, str(len(cells)), str(to_train))
+        question = worded(arm.question, planned.cohort.name, planned.study.data.image_name)
+        table.add_row(name, question, differs, str(len(cells)), str(to_train))
     return table
 
 

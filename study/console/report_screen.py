@@ -14,6 +14,7 @@ from study.records.stored_study import StoredStudy, load_study
 from study.reporting.pack import Options, write_pack
 from study.reporting.tables.audit import remains
 from study.reporting.text.answer import comparisons_lines, missing_for_verdicts, unfinished_cells
+from study.reporting.text.quick_try import quick_try
 from study.text.format import NAMES, interval
 
 SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy", "brier")
@@ -28,6 +29,8 @@ def write_report(
     stored = load_study(folder)
     evaluation = evaluate(stored)
     report = write_pack(stored, evaluation, reports / stored.name, options)
+    if tried := quick_try(stored):
+        console.print(tried, highlight=False, markup=False, soft_wrap=True)
     show_evaluation(console, evaluation, stored.cohort.notice)
     if left := remains(stored):
         console.print(f"- {left}", highlight=False, markup=False)
@@ -51,7 +54,7 @@ def show_report(terminal: Terminal, stored: StoredStudy, evaluation: Evaluation)
     for note in stored.cohort.notes if stored.imported else ():
         terminal.say(f"- {note}")
     show_evaluation(terminal.console, evaluation, stored.cohort.notice)
-    if hint := missing_for_verdicts(stored, evaluation).replace("**", "").replace("`", ""):
+    if hint := missing_for_verdicts(stored, evaluation, whole_paths=True).replace("**", "").replace("`", ""):
         terminal.say(hint)
 
 

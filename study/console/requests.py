@@ -1,6 +1,7 @@
 """Settings of a study and a request for one, made of options as typed."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from mmbc.data.readers import PHANTOM, find_source
 from mmbc.errors import ConfigError, nearest, some
 from study.console.options import (
     AuditOptions,
+    CohortOptions,
     CohortSettings,
     CrossValidationOptions,
     LabelOptions,
@@ -18,6 +20,7 @@ from study.console.options import (
     PlaceOptions,
     ProtocolOptions,
     SearchRunOptions,
+    SeedOptions,
     SettingsOptions,
     StudyOptions,
     ToleranceOptions,
@@ -63,7 +66,7 @@ def cross_validation(options: CrossValidationOptions) -> Request:
     Raises:
         ConfigError: settings that are to be searched, which would be trained as they stand.
     """
-    study = study_file(options)
+    study = study_file(options, _seeds(options))
     if study.search is not None:
         raise ConfigError(
             "the study has a section [search]: its settings are to be searched, and study.cv trains with fixed"
@@ -72,6 +75,11 @@ def cross_validation(options: CrossValidationOptions) -> Request:
     force = options.force and not options.dry_run
     asked = request(options, with_arms(study, options.ablation))
     return replace(asked, jobs=options.jobs, checkpoint_every=options.checkpoint_every, force=force)
+
+
+def _seeds(options: SeedOptions) -> dict[str, int | None]:
+    """Return the settings that `--seed` stands for."""
+    return {"protocol.split_seed": options.seed, "protocol.first_seed": options.seed}
 
 
 def search(options: SearchRunOptions) -> Request:
@@ -89,6 +97,8 @@ def searched_study_file(options: SearchRunOptions) -> StudyFile:
         "search.pruner": options.pruner,
         "search.select": options.select,
         "search.whole": options.whole,
+        "search.seed": options.seed,
+        **_seeds(options),
     }
     study = study_file(options, rules)
     search = study.search or Search()
@@ -144,6 +154,20 @@ def request(options: StudyOptions, study: StudyFile) -> Request:
         cache_gib=options.cache_gib,
         force=options.force,
     )
+
+
+def audit_command(options: CrossValidationOptions | SearchRunOptions) -> str:
+    """Return the audit of the same cohort under the same protocol, as it can be typed."""
+    words = ["python", "-m", "study.audit"]
+    for option in dict.fromkeys((*fields(CohortOptions), *fields(ProtocolOptions))):
+        value, name = getattr(options, option.name), flag(option.name)
+        if value == option.default:
+            continue
+        several = value if isinstance(value, list) else [value]
+        words += [name] if value is True else [word for one in several for word in (name, str(one))]
+    if options.seed is not None:
+        words += ["--set", f"protocol.split_seed={options.seed}"]
+    return shlex.join(words)
 
 
 def tolerance(options: ToleranceOptions) -> Tolerance:

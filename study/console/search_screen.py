@@ -1,5 +1,6 @@
 """Screen of a search: its plan, its waves, its winners."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from study.records.finding import Finding
 from study.records.progress import FitProgress
 from study.records.search_archive import read_searched
 from study.text.format import count
+from study.text.image_name import worded
 from study.training.memory import Memory
 from study.training.preparation import Planned
 from study.tuning import dashboard
@@ -49,7 +51,9 @@ class WaveView(View):
         self.n_done, self.n_cells = 0, len(names)
 
 
-def show(console: Console, planned: Planned, targets: Sequence[Target], findings: Sequence[Finding]) -> None:
+def show(
+    console: Console, planned: Planned, targets: Sequence[Target], findings: Sequence[Finding], audit: str
+) -> None:
     """Print a planned search: cohort, folds, what is searched where, and by which rules."""
     cohort, search = planned.cohort, targets[0].search
     if cohort.notice:
@@ -60,7 +64,7 @@ def show(console: Console, planned: Planned, targets: Sequence[Target], findings
     console.print(plan_line(targets), highlight=False, markup=False)
     for note in (*cohort.notes, *planned.notes):
         console.print(f"- {note}", highlight=False, markup=False)
-    show_audit(console, findings)
+    show_audit(console, findings, audit)
     if OPTIMISTIC in cohort.notice and search.mode == "flat":
         console.print(
             "- Flat: the patients who choose the settings test them in other folds, so the result is optimistic. A"
@@ -73,7 +77,8 @@ def show(console: Console, planned: Planned, targets: Sequence[Target], findings
 def _arms(planned: Planned, targets: Sequence[Target]) -> Table:
     table = Table("arm", "question", "searched", title=titled("Ablations", planned.cohort.notice))
     for arm in planned.study.arms:
-        table.add_row(arm, planned.study.arms[arm].question, _times([one for one in targets if one.arm == arm]))
+        question = worded(planned.study.arms[arm].question, planned.cohort.name, planned.study.data.image_name)
+        table.add_row(arm, question, _times([one for one in targets if one.arm == arm]))
     return table
 
 
@@ -166,12 +171,15 @@ def interrupted(planned: Planned | None) -> str:
     return f"Interrupted. {n} trials are finished and kept, those at work were handed back; the same command continues."
 
 
-def show_places(terminal: Terminal, planned: Planned) -> None:
+def show_places(terminal: Terminal, planned: Planned, storage: str | None) -> None:
     """Print where the settings for new data are, and how the dashboard is opened."""
     best = planned.folder / FOLDER / "best.toml"
     if best.exists():
         terminal.say(f"Settings for new data: {best}")
-    terminal.say(f"Dashboard: python -m study.search --dashboard --name {planned.folder.name}")
+    words = ["--dashboard", "--name", planned.folder.name]
+    words += ["--out", str(planned.folder.parent)] if planned.folder.parent != Path("results") else []
+    words += ["--storage", hide_password(storage)] if storage is not None else []
+    terminal.say(f"Dashboard: {shlex.join(['python', '-m', 'study.search', *words])}")
 
 
 def serve_dashboard(terminal: Terminal, out: Path, name: str, storage: str | None, port: int) -> None:

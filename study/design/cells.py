@@ -25,6 +25,7 @@ class Cell:
         split: its patients.
         repeat, fold, seed: its coordinates.
         leak: name of a deliberate leak, or None.
+        first_seed: of the study (`protocol.first_seed`): seed 0 of the coordinates stands for this one.
     """
 
     arm: str
@@ -34,6 +35,7 @@ class Cell:
     fold: int
     seed: int
     leak: str | None = None
+    first_seed: int = 0
 
     @property
     def name(self) -> str:
@@ -53,12 +55,12 @@ class Cell:
     @property
     def fit_seed(self) -> int:
         """Seed of initialisation, batches and dropout; the arm is no part of it, so arms differ in nothing else."""
-        return derived_seed(self.seed, self.repeat, self.fold, "fit")
+        return derived_seed(self.first_seed + self.seed, self.repeat, self.fold, "fit")
 
     @property
     def stream_seed(self) -> int:
         """Seed of the order and the augmentation; one for all folds and repeats of a training seed."""
-        return derived_seed(self.seed, 0, 0, "stream")
+        return derived_seed(self.first_seed + self.seed, 0, 0, "stream")
 
     @property
     def key(self) -> dict[str, object]:
@@ -100,7 +102,7 @@ class TrialCell(Cell):
         if self.inner is None:
             return super().fit_seed
         # the fold of the whole cohort is -1, and seeds are not negative
-        return derived_seed(self.seed, self.repeat, self.fold % 2**32, "fit", self.inner)
+        return derived_seed(self.first_seed + self.seed, self.repeat, self.fold % 2**32, "fit", self.inner)
 
 
 def derived_seed(seed: int, repeat: int, fold: int, role: str, *inner: int) -> int:
@@ -117,7 +119,7 @@ def plan(
     """
     configs = arm_configs(study, searched, list(splits))
     return [
-        Cell(arm, configs[arm, repeat, fold], split, repeat, fold, seed)
+        Cell(arm, configs[arm, repeat, fold], split, repeat, fold, seed, first_seed=study.protocol.first_seed)
         for seed in range(study.protocol.seeds)
         for (repeat, fold), split in sorted(splits.items())
         if repeat < study.protocol.repeats

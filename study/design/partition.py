@@ -192,7 +192,7 @@ def read_own(path: Path, images: pd.DataFrame | None = None, data: DataConfig = 
 
 
 def for_study(
-    stored: Path,
+    stored: Path | None,
     given: Path | None,
     images: pd.DataFrame,
     protocol: Protocol,
@@ -211,7 +211,7 @@ def for_study(
     if own is not None and (n_inner is not None) != own.nested:
         own.check(images, protocol)
         own = unnested(own, images, protocol) if n_inner is None else nested(own, images, n_inner, protocol.split_seed)
-    if stored.exists():
+    if stored is not None and stored.exists():
         folds = Folds.read(stored)
         if own is not None and own.splits != folds.splits:
             raise SplitError(f"{given}: differs from {stored}, with which this study began; use another --name")

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mmbc.config import Config, DataConfig, Section, apply_changes, assignment, flatten, merge, parse, read_toml
+from mmbc.config import Config, DataConfig, Later, Section, apply_changes, assignment, flatten, merge, parse, read_toml
 from mmbc.errors import ConfigError, nearest, some
 
 PRESETS = Path(__file__).parent / "presets"
@@ -44,11 +44,13 @@ class Protocol(Section):
     repeats: int = Field(1, ge=1)
     """Repeats of the cross-validation, each with folds of its own."""
     seeds: int = Field(1, ge=1)
-    """Training seeds, on the same folds."""
+    """Number of training seeds, on the same folds; which ones `first_seed` says."""
     validation: float = Field(0.2, gt=0, lt=1)
     """Share of each training part's patients that early stopping, calibration and thresholds use."""
     split_seed: int = Field(0, ge=0)
     """Of the splits of the patients."""
+    first_seed: Annotated[int, Later("0.2.0")] = Field(0, ge=0)
+    """The first of the training seeds; `--seed` sets it together with the seeds of splits and search."""
     prevalence_tolerance: float = Field(0.1, gt=0)
     """Largest difference of a part's share of positive patients from the cohort's, beyond rounding."""
     contrasts: tuple[tuple[str, str], ...] = (("concat", "tabular"), ("concat", "image"), ("attention", "concat"))

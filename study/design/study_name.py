@@ -32,6 +32,8 @@ def variant(study: StudyFile, tolerance: Tolerance) -> list[str]:
         parts.append("test-part")
     if study.search is not None:
         parts.append(study.search.mode)
+    if study.protocol.first_seed:
+        parts.append(f"seed-{study.protocol.first_seed}")
     if tolerance.limit_patients is not None:
         parts.append(f"{tolerance.limit_patients}-patients")
     return parts

@@ -84,6 +84,7 @@ def _cells(study: StudyFile, arm: str, leak: Leak, number: int, config: Config, 
             None if leak.name == HONEST else leak.name,
             candidate=number if TUNED in leak.changes else None,
             encoded_on_all=SCALER in leak.changes,
+            first_seed=study.protocol.first_seed,
         )
         for seed in range(study.protocol.seeds)
         for (repeat, fold), split in sorted(splits.items())

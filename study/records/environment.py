@@ -80,12 +80,29 @@ class Environment(Document):
         return self.without("runs").changed(command=[shorten(word) for word in self.command])
 
 
+def from_here(word: str) -> str:
+    """Return an absolute path, also behind `key=` or `kind:`, relative to the working directory if both lie together.
+
+    So a command can be typed again where it was typed, and tells no more of the machine than it must.
+    """
+    start = _path_start(word)
+    if start is None or not word[start:].startswith("/"):
+        return word
+    path, here = Path(word[start:]), Path.cwd()
+    together = len(path.parts) > 2 and len(here.parts) > 1 and path.parts[:2] == here.parts[:2]
+    return word[:start] + os.path.relpath(path, here) if together else word
+
+
+def _path_start(word: str) -> int | None:
+    """Return where an absolute path begins in a word, at its start or behind `key=` or `kind:`."""
+    start = min((at for mark in ("/", "~") if (at := word.find(mark)) >= 0), default=-1)
+    return None if start < 0 or (start > 0 and word[start - 1] not in "=:") else start
+
+
 def last_part(word: str) -> str:
     """Shorten an absolute path, also behind `key=` or `kind:`."""
-    start = min((at for mark in ("/", "~") if (at := word.find(mark)) >= 0), default=-1)
-    if start < 0 or (start > 0 and word[start - 1] not in "=:"):
-        return word
-    return word[:start] + Path(word[start:]).name
+    start = _path_start(word)
+    return word if start is None else word[:start] + Path(word[start:]).name
 
 
 def describe(*, command: list[str], cohort_digest: str, store_digest: str | None, device: str) -> Environment:
@@ -95,7 +112,7 @@ def describe(*, command: list[str], cohort_digest: str, store_digest: str | None
         mmbc=mmbc.__version__,
         commit=commit,
         dirty=dirty,
-        command=tuple(command),
+        command=tuple(map(from_here, command)),
         python=platform.python_version(),
         packages={name: _version(name) for name in PACKAGES},
         platform=f"{platform.system()} {platform.machine()}",

@@ -18,7 +18,7 @@ from study.records.stored_cohort import read_facts, write_cohort
 
 EXTENDS = ("protocol.repeats", "protocol.seeds", "search.trials", "preset")
 """Settings that add cells and change none (the name of a preset is a label)."""
-REPORTS = ("protocol.prevalence", "protocol.subgroups")
+REPORTS = ("protocol.prevalence", "protocol.subgroups", "data.image_name")
 """Settings of the report alone: they change no cell and no declared comparison; the last ones set hold."""
 
 
@@ -80,8 +80,13 @@ def continued(folder: Path, asked: StudyFile) -> StudyFile:
             "subgroups": asked.protocol.subgroups or stored.protocol.subgroups,
         }
     )
-    arms = {**stored.arms, **asked.arms}
-    return asked.model_copy(update={"arms": arms, "protocol": protocol, "audit": asked.audit or stored.audit})
+    changed = {
+        "arms": {**stored.arms, **asked.arms},
+        "protocol": protocol,
+        "audit": asked.audit or stored.audit,
+        "data": asked.data.model_copy(update={"image_name": asked.data.image_name or stored.data.image_name}),
+    }
+    return asked.model_copy(update=changed)
 
 
 def _with_budget(folder: Path, stored: Search, asked: Search) -> Search:

@@ -16,6 +16,7 @@ from study.reporting.tables.audit import remains
 from study.reporting.tables.markup import markdown
 from study.reporting.text import answer as said
 from study.reporting.text import audit_paragraphs, search_results, sections
+from study.reporting.text.quick_try import quick_try
 
 REPORT, SUPPLEMENT = "report.md", "supplement.md"
 LIMITATIONS_SHOWN = 4
@@ -109,7 +110,9 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
 def _warnings(content: Content) -> list[str]:
     notice = content.notice
     missing = said.unfinished_cells(content.study)
+    tried = quick_try(content.study)
     return [
+        *([f"> {tried}"] if tried else []),
         *([f"> **{notice[0].upper()}{notice[1:]}.** This goes for every number below."] if notice else []),
         *([f"> **{missing}.**"] if missing else []),
     ]

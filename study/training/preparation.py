@@ -1,13 +1,14 @@
 """A study before its first epoch: the cohort read, the patients split, the cells planned."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmbc import SPIN_LIMIT
 from mmbc.data.cohort import Cohort
 from mmbc.data.images.store import ImageStore
 from mmbc.errors import CohortError, ConfigError, some
+from mmbc.model.backbone import check_model
 from mmbc.training.device import resolve
 from mmbc.training.memory import FLOAT, available_bytes
 from study.cohort.loading import Opened, open_cohort
@@ -39,6 +40,7 @@ class Planned:
         cells: every cell, the finished ones included.
         baseline: the cells of the logistic baseline.
         notes: sentences the user should read before the run.
+        weights: backbone -> where its weights are, in words; empty where no arm uses images.
         opened: the cohort as it was read, before any notice of the study; None where it was not read from files.
     """
 
@@ -51,24 +53,31 @@ class Planned:
     baseline: list[Cell]
     notes: Sequence[str]
     opened: Opened | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     def unfinished(self, cells: Sequence[Cell]) -> list[Cell]:
         """Return the cells whose record is not there yet; a damaged or foreign record is an error."""
         return [cell for cell in cells if not finished(self.folder / "cells" / cell.name, cell.key)]
 
 
-def prepare(request: Request, observer: Observer) -> Planned:
+def prepare(request: Request, observer: Observer, *, open_files: bool = True) -> Planned:
     """Read the cohort, split it by patient and plan the cells; nothing of the study is written yet.
 
     With `request.force` a study of this name is set aside. The audit of what is prepared is a step of its own
-    (`study.checks.study_start.start_findings`).
+    (`study.checks.study_start.start_findings`). Device, backbones and weights are checked first.
+
+    Args:
+        request: what is asked for.
+        observer: told about the work.
+        open_files: False for a plan made of what the cohort lists; it is known in seconds, and never trained.
 
     Raises:
         MmbcError: of the kind that fits: configuration, cohort, images, splits, or a folder of another study.
     """
     asked = with_resolved_run(request.study)
-    needs_images = any(asked.arm_config(arm).uses_images for arm in asked.arms)
-    if needs_images:
+    weights = check_models(asked)
+    needs_images = open_files and bool(weights)
+    if weights:
         check_image_size(asked)
     opened = open_cohort(request, observer, needs_images=needs_images)
     cohort = opened.cohort
@@ -77,8 +86,9 @@ def prepare(request: Request, observer: Observer) -> Planned:
     folder = request.out / (request.name or default_name(cohort.name, asked, request.tolerance))
     aside = study_folder.set_aside(folder) if request.force else None
     study = study_folder.continued(folder, asked)
-    study_folder.check_cohort(folder, cohort)
-    folds = _folds(folder, request, study, cohort)
+    if open_files:
+        study_folder.check_cohort(folder, cohort)
+    folds = _folds(folder / "folds.json" if open_files else None, request, study, cohort)
     cohort = replace(cohort, notice=joined((cohort.notice, warning(study, cohort))))
     return Planned(
         folder=folder,
@@ -88,6 +98,7 @@ def prepare(request: Request, observer: Observer) -> Planned:
         folds=folds,
         cells=plan(study, tuple(study.arms), folds.splits, read_searched(folder)),
         baseline=baseline_cells(study, folds.splits),
+        weights=weights,
         notes=[
             *([f"The old study is kept at {aside}."] if aside is not None else []),
             *folds.warnings(cohort.images),
@@ -118,6 +129,17 @@ def check_image_size(study: StudyFile) -> None:
         )
 
 
+def check_models(study: StudyFile) -> dict[str, str]:
+    """Check backbone and weights of every arm with an image branch; return backbone -> where its weights are.
+
+    Raises:
+        MmbcError: a backbone that does not exist, or weights that cannot be had or do not fit.
+    """
+    configs = [study.arm_config(arm) for arm in study.arms]
+    models = {config.model.model_dump_json(): config.model for config in configs if config.uses_images}
+    return {model.backbone: check_model(model) for model in models.values()}
+
+
 def check_features(study: StudyFile, cohort: Cohort) -> None:
     """Refuse arms with a tabular branch for a cohort without a clinical column."""
     tabular = [arm for arm in study.arms if "tabular" in study.arm_config(arm).model.inputs]
@@ -129,13 +151,11 @@ def check_features(study: StudyFile, cohort: Cohort) -> None:
         )
 
 
-def _folds(folder: Path, request: Request, study: StudyFile, cohort: Cohort) -> Folds:
-    """Return the folds of a study: those of its folder, the user's own, or new ones."""
+def _folds(file: Path | None, request: Request, study: StudyFile, cohort: Cohort) -> Folds:
+    """Return the folds of a study: those of its file, the user's own, or new ones."""
     search = study.search
     n_inner = search.inner_folds if search is not None and search.mode == "nested" else None
-    return partition.for_study(
-        folder / "folds.json", request.folds_file, cohort.images, study.protocol, study.data, n_inner=n_inner
-    )
+    return partition.for_study(file, request.folds_file, cohort.images, study.protocol, study.data, n_inner=n_inner)
 
 
 def workspace_of(planned: Planned, request: Request) -> Workspace:

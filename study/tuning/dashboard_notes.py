@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from study.design.search_results import WHOLE
 from study.design.tuning_provenance import OPTIMISTIC
+from study.text.image_name import worded
 from study.training.preparation import Planned
 from study.tuning.targets import Target
 
@@ -32,7 +33,7 @@ def target_note(target: Target, planned: Planned) -> str:
     held = "" if target.fold == WHOLE else f"{len(label) - len(seen)} patients: the test part of fold {target.fold}"
     return note(
         arm=target.arm,
-        question=planned.study.arms[target.arm].question,
+        question=worded(planned.study.arms[target.arm].question, planned.cohort.name, planned.study.data.image_name),
         searched_on=f"{people} of {planned.cohort.name}: {where}, {divided}",
         held_out=held,
         space={hole.key: hole.described() for hole in target.holes},

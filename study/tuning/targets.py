@@ -66,7 +66,17 @@ class Target:
     def cells(self, number: int, config: Config) -> list[TrialCell]:
         """Return the fits of a trial."""
         return [
-            TrialCell(self.arm, config, split, repeat, fold, 0, trial=self.record(number), inner=inner)
+            TrialCell(
+                self.arm,
+                config,
+                split,
+                repeat,
+                fold,
+                0,
+                first_seed=self.study.protocol.first_seed,
+                trial=self.record(number),
+                inner=inner,
+            )
             for split, (repeat, fold, inner) in zip(self.splits, self.places, strict=True)
         ]
 

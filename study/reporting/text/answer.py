@@ -13,6 +13,7 @@ from study.reporting.facts.search_facts import is_nested
 from study.reporting.text.search_results import search_clause
 from study.stats.comparison import ALPHA, SEEDS_NEEDED
 from study.text.format import count, difference_interval, interval, listed
+from study.text.image_name import image_name
 
 TINY = 20
 """With fewer patients in the smaller class a report warns and ranks nothing."""
@@ -20,7 +21,6 @@ ESTIMANDS = (
     "E1 intervals are about these fitted models on new patients of this kind, E2 intervals about training again on"
     " another such cohort. A difference is judged by its paired contrast, never by whether two arms' intervals overlap."
 )
-INPUTS = {"image": "the mammograms", "tabular": "the clinical columns"}
 FUSIONS = {"concat": "concatenation", "attention": "attention"}
 
 
@@ -80,11 +80,16 @@ def _description(study: StoredStudy, arms: Sequence[str]) -> str:
         return f" ({listed(list(arms))})"
     models = {arm: study.settings.arm_config(arm).model for arm in arms}
     texts = [
-        f"{arm} ({' and '.join(INPUTS[name].removeprefix('the ') for name in model.inputs)}"
+        f"{arm} ({' and '.join(_inputs(study)[name].removeprefix('the ') for name in model.inputs)}"
         f"{f', fused by {FUSIONS.get(model.fusion, model.fusion)}' if len(model.inputs) > 1 else ' alone'})"
         for arm, model in models.items()
     ]
     return f": {listed(texts)}," if len(texts) > 1 else f": {texts[0]},"
+
+
+def _inputs(study: StoredStudy) -> dict[str, str]:
+    images = image_name(study.cohort.name, study.settings.data.image_name)
+    return {"image": f"the {images}", "tabular": "the clinical columns"}
 
 
 def _aucs(evaluation: Evaluation, arms: Sequence[str]) -> list[str]:
@@ -217,7 +222,8 @@ def addition(study: StoredStudy, first: str, second: str) -> tuple[str, str] | N
     if len(extra) != 1 or not set(other.inputs) < set(one.inputs):
         return None
     same = one.model_copy(update={"inputs": other.inputs, "fusion": other.fusion}) == other
-    return (INPUTS[extra[0]], " and ".join(INPUTS[name] for name in other.inputs)) if same else None
+    names = _inputs(study)
+    return (names[extra[0]], " and ".join(names[name] for name in other.inputs)) if same else None
 
 
 def fusions(study: StoredStudy, first: str, second: str) -> tuple[str, str]:
@@ -230,8 +236,8 @@ def fusions(study: StoredStudy, first: str, second: str) -> tuple[str, str]:
     return first, second
 
 
-def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation) -> str:
-    """Return how a verdict that is `not assessed` becomes one, or ''."""
+def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation, *, whole_paths: bool = False) -> str:
+    """Return how a verdict that is `not assessed` becomes one, or ''; with whole paths for a screen alone."""
     rows = evaluation.comparisons
     if rows.empty or not (rows["verdict"] == "not assessed").any():
         return ""
@@ -249,17 +255,20 @@ def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation) -> str:
             f"**Verdicts are not assessed** for the procedure: they take predictions of at least {SEEDS_NEEDED}"
             " training seeds (column `seed`)."
         )
+    again = command(study, "--seeds", str(SEEDS_NEEDED), whole_paths=whole_paths)
     return (
         f"**Verdicts are not assessed** for the procedure: that takes at least {SEEDS_NEEDED} training seeds. "
-        f"`{command(study, '--seeds', str(SEEDS_NEEDED))}` extends this study and writes this report again."
+        f"`{again}` extends this study and writes this report again."
     )
 
 
-def command(study: StoredStudy, flag: str, value: str) -> str:
-    """Return the command that began the study with a flag set; paths are named by their last part."""
-    words = list(study.environment.without_paths().command)
+def command(study: StoredStudy, flag: str, value: str, *, whole_paths: bool = False) -> str:
+    """Return the command that began the study with a flag set; absolute paths by their last part, unless whole."""
+    environment = study.environment if whole_paths else study.environment.without_paths()
+    words = list(environment.command)
     if is_call(words):
         return with_argument(words[0], flag.removeprefix("--").replace("-", "_"), int(value))
+    words = [word for word in words if not word.startswith(f"{flag}=")]
     if flag in words:
         at = words.index(flag)
         del words[at : at + 2]

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from mmbc.config import ModelConfig
 from mmbc.errors import ConfigError, WeightsError
 from mmbc.model import weights
-from mmbc.model.backbone import Backbone, check_cut
+from mmbc.model.backbone import Backbone, check_cut, check_model
 from mmbc.model.network import Network
 
 LITE = "tf_efficientnet_lite0"
@@ -42,7 +42,7 @@ def test_one_pass_is_tapped_at_several_depths(lite):
 
 def test_package_weights_are_imagenet_weights(lite):
     """Renamed exactly: the head of the whole network still names ImageNet classes with confidence."""
-    state = {k: v for k, v in weights._package_state(LITE).items() if k.startswith("classifier")}
+    state = {k: v for k, v in weights._package_state(LITE, "cpu").items() if k.startswith("classifier")}
     assert state["classifier.weight"].shape == (1000, 1280)
     assert lite.normalisation.mean == (0.5, 0.5, 0.5)
     images = torch.rand(8, 3, 96, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -77,6 +77,41 @@ def test_an_unreachable_hub_names_the_alternatives(monkeypatch):
     monkeypatch.setattr(timm, "create_model", refuse)
     with pytest.raises(WeightsError, match=r"model.weights=file:PATH.*model.weights=package"):
         weights.load_backbone("efficientnet_b0", "hub")
+
+
+def test_weights_are_checked_without_their_values(lite, tmp_path, monkeypatch):
+    state = {k: v.contiguous() for k, v in lite.timm_state.items()}
+    save_file(state, tmp_path / "w.safetensors")
+    torch.save(state, tmp_path / "w.pth")
+    for file in ("w.safetensors", "w.pth"):
+        where = f"file:{tmp_path / file}"
+        assert check_model(ModelConfig(backbone=LITE, weights=where)) == where
+    assert check_model(ModelConfig(backbone=LITE, weights="package")) == "installed"
+    del state["conv_stem.weight"]
+    state["bn1.bias"] = state["bn1.bias"][:2].clone()
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"missing: conv_stem.weight; of another shape: bn1.bias"):
+        check_model(ModelConfig(backbone=LITE, weights=f"file:{tmp_path / 'w.safetensors'}"))
+    with pytest.raises(ConfigError, match="has 7 blocks"):
+        check_model(ModelConfig(backbone=LITE, weights="package", fine_tuned_blocks=9))
+    with pytest.raises(ConfigError, match="allow_random_trunk"):
+        check_model(ModelConfig(backbone=LITE, weights="none"))
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch):
+    asked = []
+
+    def refuse(*arguments, **options):
+        asked.append(options["timeout"])
+        raise RuntimeError("no connection")
+
+    monkeypatch.setattr(weights, "_is_cached", lambda name: False)
+    monkeypatch.setattr(weights.HfApi, "model_info", refuse)
+    with pytest.raises(WeightsError, match="Without a connection"):
+        check_model(ModelConfig(backbone="efficientnet_b0", weights="hub"))
+    assert asked == [10]
+    monkeypatch.setattr(weights, "_is_cached", lambda name: True)
+    assert "cache" in check_model(ModelConfig(backbone="efficientnet_b0", weights="hub"))
 
 
 def test_names_outside_the_family_are_refused():

@@ -1,11 +1,16 @@
 """The command as it is typed."""
 
+import importlib
 import json
+import shlex
 
 import pytest
 from typer.testing import CliRunner
 
 from study import cv, report
+from study.console import requests
+from study.design.study_file import load
+from study.training import preparation
 
 RUN = CliRunner()
 
@@ -41,6 +46,61 @@ def test_a_dry_run_plans_and_writes_nothing(tmp_path):
     assert "16 cells to train; at most about" in done.output
     assert not (tmp_path / "results" / "phantom-tiny").exists()
     assert len(json.loads((tmp_path / "plan.json").read_text())["cells"]) == 16
+
+
+def test_weights_are_checked_before_any_image(tmp_path, monkeypatch):
+    monkeypatch.setattr(preparation, "open_cohort", lambda *_, **__: pytest.fail("a cohort was opened"))
+    done = invoke(tmp_path, "--dry-run", "--set", "model.weights=file:absent.pth")
+    assert done.exit_code == 2 and "there is no file absent.pth" in " ".join(done.output.split())
+
+
+def test_a_dry_run_says_first_what_needs_no_image(tmp_path):
+    text = " ".join(invoke(tmp_path, "--dry-run").output.split())
+    first, later = text.index("before any image is opened"), text.index("Cohort flow")
+    assert first < text.index("8 cells: 4 arms, 2 splits, 1 training seeds") < later < text.index("8 cells to train")
+    assert "weights of tf_efficientnet_lite0: installed" in text[first:later]
+
+
+def test_the_command_of_the_audit_can_be_pasted(tmp_path):
+    options = ["--limit-patients", "30", "--set", "train.lr=1e-4", "--set", "data.phantom.seed=8", "--seed", "3"]
+    text = invoke(tmp_path, "--dry-run", *options).output
+    (line,) = [line for line in text.splitlines() if line.startswith("With a look into the pixels: ")]
+    command = shlex.split(line.partition(": ")[2])
+    audit = importlib.import_module("study.audit")
+    done = RUN.invoke(audit.app, [*command[3:], "--quick", "--out", str(tmp_path), "--reports", str(tmp_path)])
+    assert done.exit_code in (0, 1) and "Audit of phantom" in " ".join(done.output.split()), done.output
+
+
+@pytest.mark.parametrize("width", ["40", "80", "200"])
+def test_a_plan_fits_a_terminal_of_any_width(tmp_path, width):
+    done = RUN.invoke(
+        cv.app, ["--data", "phantom", "--preset", "tiny", "--out", str(tmp_path), "--dry-run"], env={"COLUMNS": width}
+    )
+    assert done.exit_code == 0, done.output
+    tables = [line for line in done.output.splitlines() if line[:1] in "┏┃┡│└"]
+    assert tables and max(map(len, tables)) <= int(width)
+
+
+def test_the_seed_is_not_the_number_of_seeds(tmp_path):
+    plans = {}
+    for seed in ("0", "3"):
+        done = invoke(tmp_path, "--dry-run", "--seed", seed, "--json", f"{tmp_path}/plan.json")
+        assert done.exit_code == 0, done.output
+        plans[seed] = json.loads((tmp_path / "plan.json").read_text())
+    assert len(plans["3"]["cells"]) == len(plans["0"]["cells"]) == 8
+    assert plans["0"]["study"] == "phantom-tiny" and plans["3"]["study"] == "phantom-tiny-seed-3"
+    study = requests.cross_validation(cv.CrossValidate(data="phantom", seed=3)).study
+    assert (study.protocol.first_seed, study.protocol.split_seed, study.protocol.seeds) == (
+        3,
+        3,
+        load("demo").protocol.seeds,
+    )
+
+
+def test_the_help_explains_the_words(tmp_path):
+    text = " ".join(RUN.invoke(cv.app, ["--help"]).output.split())
+    for word in ("arm is", "fold is", "repeat divides", "seed is", "cell is"):
+        assert text.count(word) == 1, word
 
 
 def test_the_users_own_arm(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from mmbc.errors import StudyError
 from mmbc.files import file_digest
 from study.records.cell_records import CELL_COLUMNS
-from study.records.environment import Environment
+from study.records.environment import Environment, from_here
 from study.records.stored_study import OF_MODELS, load_study, write_archive
 
 
@@ -77,6 +77,19 @@ def test_a_study_and_its_copy_are_read(copied, stored):
     again = load_study(copied("concat.r0.f1.s0"))
     keys = list(CELL_COLUMNS)
     assert again.predictions[keys].equals(stored.predictions[keys])
+
+
+def test_commands_name_paths_from_where_they_were_typed(tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    words = [f"{tmp_path}/my data/list.csv", f"model.weights=file:{tmp_path}/w.pth", "a/b", "--set", "/elsewhere/x"]
+    assert [from_here(word) for word in words] == [
+        "../my data/list.csv",
+        "model.weights=file:../w.pth",
+        "a/b",
+        "--set",
+        "/elsewhere/x",
+    ]
 
 
 def test_commands_name_the_last_part_of_a_path():
