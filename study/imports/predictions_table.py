@@ -25,7 +25,8 @@ PART_WORDS = {"test": "test", "validation": "validation", "val": "validation", "
 
 def read_predictions(path: Path, data: DataConfig) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return the table with its roles under their own names (typed), and which column had which role."""
-    table = read_table(path, sheet=data.sheet, missing=data.missing_values)
+    told_by = [data.columns.get(key, key) for key in ("patient_id", "label")]
+    table = read_table(path, sheet=data.sheet, missing=data.missing_values, needed=told_by)
     roles = assign_roles(path, list(table.columns), NEEDED, OPTIONAL, data.columns)
     manifest.check_filled(path, {key: table[roles[key]] for key in NEEDED}, roles)
     others = table.drop(columns=list(roles.values()))
