@@ -20,14 +20,18 @@
 The docstring is what `--help` says; `options_of(PANEL)` makes options of one of its panels. Options that commands share
 are dataclasses too, and bases of those that have them: a command lists the options of its own first, then those of its
 bases, from left to right. `run` returns the exit code (None is 0). Errors that the user can mend (`MmbcError`) are
-printed here and end with 2, Ctrl-C and SIGTERM with 130.
+printed here and end with 2, Ctrl-C and SIGTERM with 130, errors that no check foresaw with 1 and a log.
 """
 
 import inspect
+import os
 import signal
+import sys
+import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, get_type_hints
 
@@ -36,10 +40,12 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperCommand
 
-from mmbc.errors import ConfigError, MmbcError
+from mmbc.errors import ConfigError, MmbcError, StudyError
 
 WORDS = "mmbc.command.words"
 """Key of a context's `meta`: the arguments as they were typed."""
+DEBUG = "MMBC_DEBUG"
+"""Environment variable; if it is set, an error that no check foresaw ends with its traceback."""
 
 
 @dataclass
@@ -146,9 +152,35 @@ def _exit_code(command: Command, terminal: Terminal) -> int:
     except MmbcError as error:
         show_error(terminal.console, error)
         return 2
+    except OSError as error:  # of the machine: no permission, a full or read-only disk, a name too long
+        if isinstance(error, BrokenPipeError) or error.errno is None:
+            return _unexpected(error, terminal)
+        where = f"{error.filename}: " if error.filename is not None else ""
+        show_error(terminal.console, StudyError(f"{where}{error.strerror}; nothing written before is lost"))
+        return 2
+    except Exception as error:
+        return _unexpected(error, terminal)
     except KeyboardInterrupt:
         terminal.say(terminal.if_interrupted())
         return 130
+
+
+def _unexpected(error: Exception, terminal: Terminal) -> int:
+    """Say what no check foresaw in a sentence, keep the traceback in a file, and return the exit code."""
+    if isinstance(error, BrokenPipeError):  # the reader of what is printed has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if os.environ.get(DEBUG):
+        raise error
+    kept = f"run the command again with {DEBUG}=1 to see the details"
+    with suppress(OSError), tempfile.NamedTemporaryFile("w", prefix="mmbc-", suffix=".log", delete=False) as log:
+        log.write("".join(traceback.format_exception(error)))
+        kept = f"the details are in {log.name}"
+    what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    terminal.say(
+        f"error This is a fault of mmbc, please report it ({what}). Nothing that was finished is lost; {kept}."
+    )
+    return 1
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 
 from mmbc import __version__
 from mmbc.errors import MmbcError, StudyError
-from mmbc.files import read_json, write_json
+from mmbc.files import RESTORE, read_json, write_json
 
 
 class Document(BaseModel):
@@ -45,11 +45,7 @@ class Document(BaseModel):
         Raises:
             MmbcError: of the kind `ERROR`, which begins with `where` and names the key; StudyError for a later format.
         """
-        if isinstance(values, Mapping) and isinstance(values.get("format"), int) and values["format"] > cls.FORMAT:
-            raise StudyError(
-                f"{where}: has format {values['format']} and was written by mmbc {values.get('mmbc', '(unknown)')}; "
-                f"this is mmbc {__version__}, which reads formats up to {cls.FORMAT}: use that version or a later one"
-            )
+        cls._check_format(values, where)
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -62,13 +58,28 @@ class Document(BaseModel):
             ) from None
 
     @classmethod
+    def _check_format(cls, values: Any, where: str) -> None:
+        if isinstance(values, Mapping) and isinstance(values.get("format"), int) and values["format"] > cls.FORMAT:
+            raise StudyError(
+                f"{where}: has format {values['format']} and was written by mmbc {values.get('mmbc', '(unknown)')}; "
+                f"this is mmbc {__version__}, which reads formats up to {cls.FORMAT}: use that version or a later one"
+            )
+
+    @classmethod
     def read(cls, path: Path) -> Self:
         """Read a file that `write` wrote; see `of`.
 
         Raises:
             StudyError: it is missing or torn.
         """
-        return cls.of(read_json(path), str(path))
+        values = read_json(path)
+        cls._check_format(values, str(path))
+        if values == {}:
+            raise cls.ERROR(f"{path}: is damaged: it is empty; {RESTORE}")
+        try:
+            return cls.of(values, f"{path}: is damaged")
+        except cls.ERROR as error:
+            raise cls.ERROR(f"{error}; {RESTORE}") from None
 
     def write(self, path: Path) -> None:
         """Write it as JSON, atomically."""

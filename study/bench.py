@@ -63,10 +63,14 @@ class Bench(SettingsOptions, ArmOptions, ContestOptions, CoverageOptions, Comman
 
     def run(self, terminal: Terminal) -> None:
         """Measure one thing and print it."""
+        from mmbc.files import check_file, check_place
         from study.console.bench_screen import SCREENS
         from study.console.json_output import write_facts
 
         kind = self.kind()
+        check_place(self.out, "--out")
+        if self.json_file is not None:
+            check_file(self.json_file, "--json")
         if kind == "coverage":
             from study.benchmarks.coverage import interval_coverage
 

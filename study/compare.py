@@ -25,15 +25,19 @@ class Compare(Command):
 
     def run(self, terminal: Terminal) -> None:
         """Evaluate the studies as one, and write its report."""
+        from mmbc.files import check_place
         from study.console.report_screen import show_evaluation
+        from study.design.study_name import check_name, fitting
         from study.evaluation.evaluation import evaluate
         from study.evaluation.joint_study import join_studies
         from study.records.stored_study import load_study
         from study.reporting.comparison import write_comparison
 
+        check_name(self.name)
+        check_place(self.reports, "--reports")
         joined = join_studies([load_study(folder) for folder in self.studies])
         evaluation = evaluate(joined.study, n_replicates=self.replicates)
-        report = write_comparison(joined, evaluation, self.reports / (self.name or joined.study.name))
+        report = write_comparison(joined, evaluation, self.reports / (self.name or fitting(joined.study.name)))
         for note in joined.notes:
             terminal.console.print(f"- {note}", highlight=False, markup=False)
         show_evaluation(terminal.console, evaluation, joined.study.cohort.notice)

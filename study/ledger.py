@@ -73,6 +73,7 @@ class Ledger(StudyOptions, ArmOptions, CheckpointOptions, Command):
     def request(self) -> Request:
         """Return what is asked for: the study's settings and folds, or those of the options."""
         from study.console import requests
+        from study.design.study_name import with_name
         from study.records.cell_records import read_settings
 
         options = self
@@ -83,7 +84,8 @@ class Ledger(StudyOptions, ArmOptions, CheckpointOptions, Command):
             given = {"repeats": self.repeats, "seeds": self.seeds}
             more = {name: value for name, value in given.items() if value is not None}
             settings = settings.model_copy(update={"protocol": settings.protocol.model_copy(update=more)})
-            options = replace(self, name=self.study.name, out=self.study.parent)
+            folder = with_name(self.study)
+            options = replace(self, name=folder.name, out=folder.parent)
         request = requests.request(options, requests.with_arms(settings, self.ablation or _usual(settings)))
         return replace(request, checkpoint_every=self.checkpoint_every)
 

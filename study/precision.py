@@ -33,9 +33,12 @@ class Precision(Command):
 
     def run(self, terminal: Terminal) -> None:
         """Plan, and print the table and what it means."""
+        from mmbc.files import check_file
         from study.console import precision_text
         from study.console.json_output import write_facts
 
+        if self.json_file is not None:
+            check_file(self.json_file, "--json")
         result = self.planned()
         write_facts(self.json_file, precision_text.facts(result))
         terminal.console.print(precision_text.table(result))

@@ -55,12 +55,13 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
 
     def run(self, terminal: Terminal) -> None:
         """Read or import the predictions, evaluate them, and write the pack."""
-        from study.console import report_screen
+        from study.console import report_screen, requests
         from study.console.json_output import write_facts
         from study.evaluation.evaluation import evaluate
         from study.records.stored_study import load_study
         from study.reporting.pack import Options, write_pack
 
+        requests.check_places(self, results=self.predictions is not None)
         if (self.study is None) == (self.predictions is None):
             raise ConfigError("name one thing to report: a study (results/NAME), or a table with --predictions FILE")
         if self.study is not None and self.study.is_file():

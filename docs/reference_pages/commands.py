@@ -19,7 +19,8 @@ INTRODUCTION = """# Commands
 
 Each command is called as `mmbc COMMAND` or, which is the same, as `python -m study.COMMAND`. `--help` shows what this
 page shows; `mmbc --help` lists the commands. The exit code is 0 when all went well, 2 after an error that the message
-explains, and 130 after Ctrl-C. Where 1 has a meaning, the command says so.
+explains, and 130 after Ctrl-C. Where 1 has a meaning, the command says so; elsewhere it is a fault of this program,
+with a log of the details.
 """
 PLACEHOLDERS = {int: "N", float: "NUMBER", Path: "PATH", str: "TEXT"}
 

@@ -90,7 +90,7 @@ def inner_folds(patients: pd.DataFrame, *, n_folds: int, rng: np.random.Generato
     Raises:
         SplitError: fewer patients of a class than parts.
     """
-    _enough(patients, n_folds)
+    _enough(patients, n_folds, "inner folds (--inner-folds)")
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=_state(rng))
     groups, ids = strata(patients, n_folds), patients["patient_id"].to_numpy(dtype=str)
     return [tuple(sorted(ids[part].tolist())) for _, part in splitter.split(groups, groups)]
@@ -122,7 +122,8 @@ def _shuffle_split(
     among = patients.iloc[rows].reset_index(drop=True)
     n_held = round(share * len(rows))
     groups = strata(among, 2)
-    if len(np.unique(groups)) <= min(n_held, len(rows) - n_held):
+    sizes = np.unique(groups, return_counts=True)[1]
+    if sizes.min() > 1 and len(sizes) <= min(n_held, len(rows) - n_held):
         splitter = StratifiedShuffleSplit(1, test_size=n_held, random_state=_state(rng))
         kept, held = next(splitter.split(groups, groups))
         labels = among["label"].to_numpy()
@@ -140,20 +141,21 @@ def _by_label(
         members = rng.permutation(np.flatnonzero(labels == label))
         if len(members) < 2:
             raise SplitError(
-                f"{len(rows)} patients cannot be divided into two parts with both classes: {len(members)} of them have "
-                f"label {label}; use fewer folds (--folds) or more patients"
+                f"{len(rows)} patients cannot be divided into two parts with both classes, such as training and "
+                f"validation: {len(members)} of them {'has' if len(members) == 1 else 'have'} label {label}, two are "
+                "needed; use another number of folds (--folds), a smaller test part, or more patients"
             )
         held[members[: min(max(1, round(share * len(members))), len(members) - 1)]] = True
     return rows[~held], rows[held]
 
 
-def _enough(patients: pd.DataFrame, n: int) -> None:
+def _enough(patients: pd.DataFrame, n: int, what: str = "folds (--folds)") -> None:
     counts = patients["label"].value_counts()
     for label in (0, 1):
         if counts.get(label, 0) < n:
             raise SplitError(
                 f"{counts.get(label, 0)} patients have label {label}, but every one of {n} parts needs at least one; "
-                "use fewer folds (--folds) or more patients"
+                f"use fewer {what} or more patients"
             )
 
 

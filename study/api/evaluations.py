@@ -12,6 +12,7 @@ from study.api.options import options_of, pairs_of
 from study.api.results import Pairs, Result, Study, open
 from study.api.wording import said_in_python
 from study.console.options import PredictionOptions
+from study.design.study_name import check_name
 from study.evaluation.evaluation import N_REPLICATES
 
 
@@ -89,6 +90,7 @@ def _imported(
     from study.console.requests import label_settings
     from study.imports.imported_study import Import, import_predictions
 
+    check_name(name, "name")
     with tempfile.TemporaryDirectory() as temporary:
         path, instead = Path(str(source)), {}
         if isinstance(source, pd.DataFrame):

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from mmbc.files import write_atomically
+from study.design.study_name import fitting
 
 
 @dataclass
@@ -110,6 +111,6 @@ def to_markdown(description: Description) -> str:
 
 def write_description(description: Description, reports: Path) -> Path:
     """Write the Markdown page to `reports/<cohort>/cohort.md` and return its path."""
-    file = reports / description.name / "cohort.md"
+    file = reports / fitting(description.name) / "cohort.md"
     write_atomically(file, to_markdown(description).encode())
     return file

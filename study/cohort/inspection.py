@@ -101,12 +101,9 @@ def _judge_further(description: Description, request: Request, listing: Listing,
     features, unit, allowed = listing.features, description.unit, tolerance.allow_leaky
     notes = _attempt(description, lambda: target_leakage.check(used, features, unit, allowed, listing.name))
     description.notes += notes or []
-    if request.folds_file is not None:
-        return
 
     def split() -> pd.DataFrame:
-        folds = partition.make(used, study.protocol)
-        folds.check(used, study.protocol)
+        folds = partition.for_study(None, request.folds_file, used, study.protocol, study.data)
         description.notes += folds.warnings(used)
         return folds.table(used)
 

@@ -10,6 +10,7 @@ from typing import Any
 from mmbc.command import flag
 from mmbc.data.readers import PHANTOM, find_source
 from mmbc.errors import ConfigError, nearest, some
+from mmbc.files import check_file, check_place
 from study.console.options import (
     AuditOptions,
     CohortOptions,
@@ -28,6 +29,7 @@ from study.console.options import (
 from study.design.request import EXECUTORS, Request, Tolerance
 from study.design.search_space import read_space
 from study.design.study_file import Search, StudyFile, chosen_arms, column_roles, load, named
+from study.design.study_name import check_name
 
 OF_THE_STUDY = "with --study the settings are the study's; leave out one or the other"
 """Why settings are refused beside a study's own."""
@@ -189,18 +191,18 @@ def with_arms(study: StudyFile, ablation: str) -> StudyFile:
     return study.model_copy(update={"arms": {name: study.arms[name] for name in chosen_arms(study, ablation)}})
 
 
-def check_places(options: PlaceOptions) -> None:
-    """Refuse places that nothing can be written to, before any work is done.
+def check_places(options: PlaceOptions, *, results: bool = True) -> None:
+    """Refuse places that nothing can be written to, before any work is done; `results` where studies are written.
 
     Raises:
-        ConfigError: a name that is a path, or a folder in place of a file.
+        ConfigError: a name that is a path, folders or a file that cannot be written.
     """
-    if options.name and (Path(options.name).name != options.name or options.name.startswith(".")):
-        raise ConfigError(f"--name {options.name!r}: is the name of a folder, without / and not beginning with a dot")
-    if options.json_file is not None and options.json_file.is_dir():
-        raise ConfigError(f"--json {options.json_file}: is a folder; name a file")
-    if options.json_file is not None and not options.json_file.parent.is_dir():
-        raise ConfigError(f"--json {options.json_file}: No such file or directory")
+    check_name(options.name)
+    if results:
+        check_place(options.out, "--out")
+    check_place(options.reports, "--reports")
+    if options.json_file is not None:
+        check_file(options.json_file, "--json")
 
 
 def refuse(options: object, groups: Sequence[type], why: str, *, but: Sequence[str] = ()) -> None:
@@ -231,6 +233,8 @@ def check_audit(options: AuditOptions) -> None:
     check_places(options)
     if options.write_clean_list is not None and options.write_clean_list.suffix != ".csv":
         raise ConfigError(f"--write-clean-list {options.write_clean_list}: is a CSV file; give it that ending")
+    if options.write_clean_list is not None:
+        check_place(options.write_clean_list.parent, "--write-clean-list")
     if options.study is None:
         return
     refuse(options, [CohortSettings, ProtocolOptions], OF_THE_STUDY)

@@ -18,6 +18,7 @@ from study.console.plan_screen import flow_table, fold_table, show_audit, titled
 from study.design.request import Request
 from study.design.search_results import FOLDER, WHOLE, Searched
 from study.design.search_space import holes_of
+from study.design.study_name import check_name
 from study.design.tuning_provenance import OPTIMISTIC
 from study.records.finding import Finding
 from study.records.progress import FitProgress
@@ -188,7 +189,7 @@ def serve_dashboard(terminal: Terminal, out: Path, name: str, storage: str | Non
     Raises:
         ConfigError: no search, or more than one, below `out`, and none is named.
     """
-    folder = out / name if name else _only_search(out, storage)
+    folder = out / check_name(name) if name else _only_search(out, storage)
     dashboard.serve(
         open_own_storage(folder, storage),
         artifacts_folder(folder),

@@ -202,6 +202,8 @@ def for_study(
 ) -> Folds:
     """Return the folds of a study: the stored ones (with repeats added), the user's own, or new ones; checked.
 
+    Nothing is `stored` of a study that has not begun.
+
     With `n_inner` they are nested, without it they are not, whatever the user's own are.
 
     Raises:

@@ -56,6 +56,7 @@ n_trainable: trainable parameters, the cost that ties are broken by.
 seconds: of its fits alone; wave, wave_seconds: which trials ran together, and how long they took all together.
 worker: the process. default: whether it is the reference configuration.
 """
+IMPORTANCE_COLUMNS = ("arm", "repeat", "fold", "key", "importance")
 PARAMETER = "param."
 """Prefix of the columns with the values tried; a value that is a list is there as JSON text."""
 

@@ -20,6 +20,7 @@ from mmbc.errors import LeakageError, SplitError, StudyError, some
 from mmbc.files import file_digest
 from study.design.folds import Fold, Folds
 from study.design.study_file import BASELINE, Protocol, StudyFile, data_settings, load
+from study.design.study_name import check_name, fitting
 from study.imports.predictions_table import arm_name, check_pairs, cohort_of, number_runs, read_predictions
 from study.records.cell_records import CELL_COLUMNS, PREDICTION_COLUMNS, CellRecord
 from study.records.environment import Environment, Imported, describe
@@ -69,6 +70,7 @@ def import_predictions(request: Import) -> StoredStudy:
         SplitError: a fold with one class, a patient never tested.
         StudyError: arms not tested on the same rows, or a folder that holds a study trained here.
     """
+    check_name(request.name)
     data = data_settings(request.config, request.assignments)
     rows, roles = read_predictions(request.path, data)
     cohort, rows = cohort_of(request.path, rows, roles, data, request.allow_leaky)
@@ -82,7 +84,7 @@ def import_predictions(request: Import) -> StoredStudy:
     if cohort.features and folds.n_folds > 1:
         predictions, records = _with_baseline(predictions, records, folds, cohort)
     stored = StoredStudy(
-        folder=request.out / (request.name or manifest.cohort_name(request.path)),
+        folder=request.out / (request.name or fitting(manifest.cohort_name(request.path))),
         settings=study,
         cohort=cohort,
         cohort_digest=cohort.digest,

@@ -21,6 +21,8 @@ from study.evaluation.units import pool
 from study.leaks.plan import Entry
 from study.leaks.protocols import HONEST, LABEL, RECIPE, SINGLES, TOGETHER, TUNED
 from study.leaks.rows import LedgerRows
+from study.records.cell_records import PREDICTION_COLUMNS
+from study.records.stored_frame import read_frame
 from study.stats import metrics
 from study.stats.bootstrap import patient_weights, percentile_interval
 from study.stats.kernel import mean_areas
@@ -83,7 +85,7 @@ class Measurer:
         """Return the test predictions of an entry's cells, of their true patients (see `Measurement`)."""
         frames = []
         for cell in entry.cells:
-            predictions = pd.read_parquet(self.folder / "cells" / cell.name / "predictions.parquet")
+            predictions = read_frame(self.folder / "cells" / cell.name / "predictions.parquet", PREDICTION_COLUMNS)
             kept = predictions.loc[predictions["part"] == "test", ["image_id", "logit", "prob_calibrated"]]
             frames.append(kept.assign(repeat=cell.repeat, seed=cell.seed, fold=cell.fold))
         rows = pd.concat(frames, ignore_index=True)

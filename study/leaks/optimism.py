@@ -21,7 +21,7 @@ import pandas as pd
 
 from mmbc.config import parse, read_toml, to_toml
 from mmbc.errors import ConfigError, StudyError
-from mmbc.files import read_json, write_atomically, write_json
+from mmbc.files import read_json, reading, write_atomically, write_json
 from study.design import partition
 from study.design.folds import Folds
 from study.design.request import CANDIDATES, Request
@@ -160,8 +160,10 @@ def _begin(place: Path, study: StudyFile, rows: LedgerRows) -> None:
     if (place / "ledger.json").exists():
         stored = parse(StudyFile, read_toml(place / "settings.toml"), str(place / "settings.toml"))
         changes = dict(study_folder.differences(stored, study))
-        if read_json(place / "ledger.json")["cohort_digest"] != rows.cohort.digest:
-            changes["cohort"] = (read_json(place / "ledger.json")["cohort_digest"], rows.cohort.digest)
+        with reading(place / "ledger.json"):
+            was = read_json(place / "ledger.json")["cohort_digest"]
+        if was != rows.cohort.digest:
+            changes["cohort"] = (was, rows.cohort.digest)
         if changes:
             lines = "\n".join(f"  {key}: {was!r} there, {now!r} asked for" for key, (was, now) in changes.items())
             raise StudyError(

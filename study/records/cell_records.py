@@ -193,8 +193,8 @@ def read_checkpoint(folder: Path, key: Mapping[str, Any]) -> bytes | None:
     try:
         facts = json.loads(head)
     except ValueError:
-        facts = {}
-    if facts.get("sha256") != hashlib.sha256(state).hexdigest():
+        facts = None
+    if not isinstance(facts, dict) or facts.get("sha256") != hashlib.sha256(state).hexdigest():
         raise StudyError(f"{path}: is damaged; delete it, and the cell is trained from its first epoch")
     return state if {name: facts.get(name) for name in key} == dict(key) else None
 

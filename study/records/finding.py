@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from mmbc.files import read_json, write_json
+from mmbc.files import read_json, reading, write_json
 
 FILE = "audit.json"
 """Where a study's folder keeps what was found at its start."""
@@ -70,8 +71,7 @@ class Finding:
 
 def read_finding(facts: Mapping[str, Any]) -> Finding:
     """Read what `Finding.facts` returned."""
-    check = Description(**facts["check"]) if "check" in facts else None
-    return Finding(**{**facts, "rows": tuple(facts["rows"]), "check": check})
+    return TypeAdapter(Finding).validate_python(facts)
 
 
 def write_findings(folder: Path, findings: Sequence[Finding]) -> None:
@@ -83,7 +83,8 @@ def read_findings(folder: Path) -> tuple[Finding, ...]:
     """Read what `write_findings` wrote to a study's folder; nothing where a study has none."""
     if not (folder / FILE).exists():
         return ()
-    return tuple(read_finding(facts) for facts in read_json(folder / FILE)["findings"])
+    with reading(folder / FILE):
+        return tuple(read_finding(facts) for facts in read_json(folder / FILE)["findings"])
 
 
 def plain(value: Any) -> Any:

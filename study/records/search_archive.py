@@ -1,16 +1,14 @@
 """Results of a search on disk: trials, importances and winners, written and read back."""
 
 import io
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
+from pydantic import TypeAdapter
 
-from mmbc.errors import StudyError
-from mmbc.files import read_json, write_atomically, write_json
-from study.design.search_results import FOLDER, Chosen, Searched
+from mmbc.files import read_json, reading, write_atomically, write_json
+from study.design.search_results import FOLDER, IMPORTANCE_COLUMNS, TRIAL_COLUMNS, Chosen, Searched
+from study.records.stored_frame import read_frame
 
 FILES = ("trials.parquet", "importances.csv", "chosen.json")
 
@@ -33,14 +31,8 @@ def read_searched(folder: Path) -> Searched | None:
     place = folder / FOLDER
     if not (place / "chosen.json").exists():
         return None
-    try:
-        trials, importances = pd.read_parquet(place / "trials.parquet"), pd.read_csv(place / "importances.csv")
-    except (OSError, ValueError) as error:
-        raise StudyError(
-            f"{place}: cannot be read ({error}); the command that began the search writes it again"
-        ) from None
-    return Searched(trials, tuple(_chosen(entry) for entry in read_json(place / "chosen.json")), importances)
-
-
-def _chosen(entry: Mapping[str, Any]) -> Chosen:
-    return Chosen(**{**entry, "scores": tuple(entry["scores"]), "best_epochs": tuple(entry["best_epochs"])})
+    trials = read_frame(place / "trials.parquet", TRIAL_COLUMNS)
+    importances = read_frame(place / "importances.csv", IMPORTANCE_COLUMNS)
+    with reading(place / "chosen.json"):
+        chosen = TypeAdapter(tuple[Chosen, ...]).validate_python(read_json(place / "chosen.json"))
+    return Searched(trials, chosen, importances)

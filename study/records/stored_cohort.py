@@ -1,14 +1,18 @@
 """The cohort of a study on disk: its rows (no pixels, no paths), and what else a report says of it."""
 
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, get_args
 
 import pandas as pd
 
 from mmbc.data.cohort import Cohort, Feature
+from mmbc.data.listing import KEYS
+from mmbc.data.tables.columns import FeatureKind
 from mmbc.documents import Document
-from mmbc.errors import StudyError
-from mmbc.files import write_atomically
+from mmbc.files import reading, write_atomically
+from study.records.stored_frame import read_frame
 
 FLOW_COLUMNS = ["step", "status", "n_images", "n_patients"]
 EXCLUDED_COLUMNS = ["image_id", "patient_id", "status", "step", "reason"]
@@ -59,20 +63,30 @@ def read_facts(folder: Path) -> CohortFacts:
 def read_cohort(folder: Path) -> tuple[Cohort, str]:
     """Read what `write_cohort` wrote: the cohort, and the digest it had in training."""
     facts = read_facts(folder)
-    try:
-        images = pd.read_parquet(folder / "cohort.parquet")
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{folder / 'cohort.parquet'}: cannot be read ({error})") from error
+    with reading(folder / "cohort.json"):
+        features = tuple(Feature(*feature) for feature in facts.features)  # type: ignore[arg-type]
+        flow = _table(facts.flow, FLOW_COLUMNS).astype({"n_images": "int64", "n_patients": "int64"})
+        excluded = _table(facts.excluded, EXCLUDED_COLUMNS)
+        if unknown := [feature.kind for feature in features if feature.kind not in get_args(FeatureKind)]:
+            raise ValueError(f"a clinical column has the kind {unknown[0]!r}")
+    numbers = [feature.name for feature in features if feature.kind == "numeric"]
+    names = [*KEYS, "label", *(feature.name for feature in features)]
+    images = read_frame(folder / "cohort.parquet", names, numbers=["label", *numbers])
     cohort = Cohort(
         name=facts.name,
         images=images,
         positive=facts.positive,
         n_outlined=facts.n_outlined,
-        features=tuple(Feature(*feature) for feature in facts.features),  # type: ignore[arg-type]
-        flow=pd.DataFrame(facts.flow, columns=FLOW_COLUMNS),
-        excluded=pd.DataFrame(facts.excluded, columns=EXCLUDED_COLUMNS),
+        features=features,
+        flow=flow,
+        excluded=excluded,
         images_checked=facts.images_checked,
         notice=facts.notice,
         notes=facts.notes,
     )
     return cohort, facts.digest
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: list[str]) -> pd.DataFrame:
+    """Return rows as a table; one that lacks a column is a KeyError."""
+    return pd.DataFrame([{name: row[name] for name in columns} for row in rows], columns=columns)

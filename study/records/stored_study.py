@@ -20,17 +20,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import tomli_w
+from pydantic import TypeAdapter
 
 from mmbc.calibration import apply_platt
 from mmbc.config import digest, parse, to_toml
 from mmbc.data.cohort import Cohort
 from mmbc.documents import Document
 from mmbc.errors import ConfigError, StudyError, nearest, some
-from mmbc.files import file_digest, read_json, write_atomically, write_json
+from mmbc.files import RESTORE, file_digest, read_json, reading, write_atomically, write_json
 from study.design.folds import Folds, split_digest
 from study.design.search_results import FOLDER as SEARCH
 from study.design.search_results import Searched, arm_configs
 from study.design.study_file import BASELINE, Protocol, StudyFile
+from study.design.study_name import with_name
 from study.records.cell_records import (
     CELL_COLUMNS,
     HISTORY_COLUMNS,
@@ -45,6 +47,7 @@ from study.records.finding import Finding, read_findings, write_findings
 from study.records.search_archive import FILES as SEARCH_FILES
 from study.records.search_archive import read_searched, write_searched
 from study.records.stored_cohort import read_cohort, write_cohort
+from study.records.stored_frame import read_frame
 
 ARCHIVED = (
     "study.toml",
@@ -59,6 +62,9 @@ ARCHIVED = (
     *(f"{SEARCH}/{name}" for name in SEARCH_FILES),
 )
 
+COMPACT = (*CELL_COLUMNS, "image_id", "part", "logit")
+"""Columns of an archive's predictions; the others follow from the cohort and the records."""
+PREDICTED = ("label", "logit", "prob", "prob_calibrated")
 OF_MODELS = ("files", "model", "preprocessing", "coefficients")
 """What a record says to load the model, which an archive does not have."""
 
@@ -134,7 +140,7 @@ class StoredStudy:
     @property
     def name(self) -> str:
         """The study's name: that of its folder."""
-        return self.folder.name
+        return with_name(self.folder).name
 
     @property
     def imported(self) -> bool:
@@ -166,8 +172,12 @@ def load_study(folder: Path) -> StoredStudy:
         StudyError: the folder is no study; a file of a finished cell is missing or was changed; or a cell belongs to
             another study.
     """
-    if (folder / "archive.json").is_file():
-        return read_archive(folder)
+    with reading(folder):
+        return read_archive(folder) if (folder / "archive.json").is_file() else _read_study(folder)
+
+
+def _read_study(folder: Path) -> StoredStudy:
+    """Read a study; see `load_study`."""
     if (folder / "pack.json").is_file():
         raise StudyError(
             f"{folder}: is a report, not a study; its study is results/{read_json(folder / 'pack.json').get('study')},"
@@ -187,11 +197,14 @@ def load_study(folder: Path) -> StoredStudy:
         record = records[name] = CellRecord.read(place / "record.json")
         check_files(place, record)
         membership.check_record(place, record)
-        rows = pd.read_parquet(place / "predictions.parquet")
+        if record.name != name or f"{record.arm}.r{record.repeat}.f{record.fold}.s{record.seed}" != name:
+            raise StudyError(f"{place / 'record.json'}: is damaged (it is that of {record.name}); {RESTORE}")
+        rows = read_frame(place / "predictions.parquet", PREDICTION_COLUMNS, numbers=PREDICTED)
         membership.check_rows(place, record, rows)
         predictions.append(rows.assign(**record.coordinates))
         if "history.csv" in record.files:
-            history.append(pd.read_csv(place / "history.csv").assign(**record.coordinates))
+            epochs = read_frame(place / "history.csv", HISTORY_COLUMNS, numbers=HISTORY_COLUMNS)
+            history.append(epochs.assign(**record.coordinates))
     return StoredStudy(
         folder=folder,
         settings=settings,
@@ -281,7 +294,7 @@ def write_archive(study: StoredStudy, folder: Path) -> None:
     write_atomically(folder / "study.toml", _study_toml(study).encode())
     study.folds.write(folder / "folds.json")
     study.environment.without_paths().write(folder / "environment.json")
-    compact = study.predictions[[*CELL_COLUMNS, "image_id", "part", "logit"]]
+    compact = study.predictions[list(COMPACT)]
     compact = compact.astype({"arm": "category", "image_id": "category", "part": "category"})
     _write_parquet(folder / "predictions.parquet", compact)
     (folder / "history.parquet").unlink(missing_ok=True)
@@ -336,7 +349,8 @@ def read_archive(folder: Path) -> StoredStudy:
     Raises:
         StudyError: a file is missing or was changed.
     """
-    digests = read_json(folder / "archive.json")
+    with reading(folder / "archive.json"):
+        digests = TypeAdapter(dict[str, str]).validate_python(read_json(folder / "archive.json"))
     for name, expected in digests.items():
         if not (folder / name).is_file() or file_digest(folder / name) != expected:
             raise StudyError(
@@ -345,8 +359,10 @@ def read_archive(folder: Path) -> StoredStudy:
             )
     cohort, cohort_digest = read_cohort(folder)
     cells = ArchivedCells.read(folder / "records.json")
-    predictions = _completed(pd.read_parquet(folder / "predictions.parquet"), cohort, cells.records)
-    history = [pd.read_parquet(folder / "history.parquet")] if "history.parquet" in digests else []
+    compact = read_frame(folder / "predictions.parquet", COMPACT, numbers=["repeat", "fold", "seed", "logit"])
+    predictions = _completed(compact, cohort, cells.records)
+    epochs, per_cell = folder / "history.parquet", [*CELL_COLUMNS, *HISTORY_COLUMNS]
+    history = [read_frame(epochs, per_cell, numbers=per_cell[1:])] if "history.parquet" in digests else []
     return StoredStudy(
         folder=folder,
         settings=read_settings(folder),
@@ -377,7 +393,9 @@ def _completed(rows: pd.DataFrame, cohort: Cohort, records: Mapping[str, CellRec
     calibration = {tuple(record.coordinates.values()): record.calibration for record in records.values()}
     calibrated = np.full(len(full), np.nan)
     for cell, chosen in full.groupby(list(CELL_COLUMNS), sort=False).indices.items():
-        platt = calibration[cell]  # type: ignore[index]
+        if cell not in calibration:
+            raise StudyError(f"records.json: has no record of the cell {cell}, which has predictions; {RESTORE}")
+        platt = calibration[cell]
         if platt is not None:
             calibrated[chosen] = apply_platt(logits[chosen], platt.slope, platt.intercept)
     full = full.assign(prob=apply_platt(logits, 1.0, 0.0), prob_calibrated=calibrated)

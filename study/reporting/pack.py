@@ -15,18 +15,21 @@ Everything but the figures is a function of the predictions alone, so `study.rep
 """
 
 import hashlib
-import json
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
 
 import mmbc
-from mmbc.errors import StudyError, some
-from mmbc.files import write_atomically, write_json
+from mmbc.errors import MmbcError, StudyError, nearest, some
+from mmbc.files import RESTORE, read_json, reading, write_atomically, write_json
 from study.checks.findings import with_findings
+from study.design.study_name import check_name
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy, write_archive
 from study.reporting import numbers
@@ -43,6 +46,7 @@ from study.reporting.document import (
 )
 from study.reporting.facts import bibliography
 from study.reporting.figures.catalogue import Drawing, catalogue
+from study.reporting.figures.journals import JOURNALS
 from study.reporting.figures.parts import FigureAndData
 from study.reporting.figures.style import journal_style, save
 from study.reporting.html.page import page
@@ -95,7 +99,8 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in [*files, *drawn, "report.html"]
     }
     for name in set(old) - set(digests):
-        (folder / name).unlink(missing_ok=True)
+        if (folder / name).resolve().is_relative_to(folder.resolve()):  # the manifest may have been edited
+            (folder / name).unlink(missing_ok=True)
     write_json(folder / MANIFEST, manifest(study, evaluation, options) | {"files": dict(sorted(digests.items()))})
     return folder / REPORT
 
@@ -204,10 +209,39 @@ def _refuse_other_files(folder: Path, names: Iterable[str]) -> None:
 
 def _previous_files(folder: Path) -> dict[str, str]:
     """Return the files of a pack that lies there already."""
-    path = folder / MANIFEST
-    if not path.exists():
-        return {}
+    return read_manifest(folder)["files"] if (folder / MANIFEST).exists() else {}
+
+
+class _Made(TypedDict):
+    n_replicates: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0)]
+    journal: str
+    figures: bool
+    archive: bool
+
+
+class _Manifest(TypedDict):
+    study: str
+    options: _Made
+    chosen_contrasts: NotRequired[tuple[tuple[str, str], ...] | None]
+    made_with: dict[str, str]
+    files: dict[str, str]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read what a report was made from and with.
+
+    Raises:
+        StudyError: it is damaged.
+    """
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
-    except (ValueError, KeyError) as error:
-        raise StudyError(f"{path}: is damaged ({error}); delete {folder} and make the report again") from None
+        with reading(folder / MANIFEST):
+            facts: dict[str, Any] = read_json(folder / MANIFEST)
+            journal = TypeAdapter(_Manifest).validate_python(facts)["options"]["journal"]
+            check_name(facts["study"], "study")
+            if journal not in JOURNALS:
+                raise ValueError(f"journal {journal!r}: {nearest(journal, JOURNALS)}")
+            return facts
+    except MmbcError as error:
+        what = str(error).removesuffix(f"; {RESTORE}")
+        raise StudyError(f"{what}; delete {folder} and make the report again") from None

@@ -5,10 +5,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mmbc.errors import StudyError
-from mmbc.files import read_json
 from study.evaluation.evaluation import evaluate
 from study.records.stored_study import StoredStudy, load_study
 from study.reporting.differences import Disagreement, differences
@@ -24,6 +22,7 @@ from study.reporting.pack import (
     html,
     made_with,
     predictions_digest,
+    read_manifest,
     text_files,
 )
 from study.text.notices import csv
@@ -49,7 +48,7 @@ def verify(
     """
     if not (folder / MANIFEST).is_file():
         raise StudyError(f"{folder}: is no report of this program (it has no {MANIFEST}); make it with study.report")
-    facts = read_json(folder / MANIFEST)
+    facts = read_manifest(folder)
     study = load_study(study_folder or _predictions_of(folder, facts, results))
     made = dict(facts["options"])
     study = study.with_contrasts(facts.get("chosen_contrasts"))

@@ -11,9 +11,10 @@ from study.design.cells import TrialCell, plan
 from study.design.folds import inner_splits
 from study.design.search_results import FOLDER, WHOLE, Chosen, Searched
 from study.design.tuning_provenance import stamp
-from study.records.cell_records import finished
+from study.records.cell_records import PREDICTION_COLUMNS, finished
 from study.records.progress import Observer
 from study.records.search_archive import write_searched
+from study.records.stored_frame import read_frame
 from study.training.baseline import run_baseline
 from study.training.lockstep import execute
 from study.training.preparation import Planned
@@ -102,6 +103,6 @@ def inner_predictions(cells: Sequence[TrialCell], workspace: Workspace) -> pd.Da
     """Return the validation predictions of a trial's fits, which saw none of these rows; `part_number` counts fits."""
     frames = []
     for number, cell in enumerate(cells):
-        rows = pd.read_parquet(workspace.cell_folder(cell.name) / "predictions.parquet")
+        rows = read_frame(workspace.cell_folder(cell.name) / "predictions.parquet", PREDICTION_COLUMNS)
         frames.append(rows.assign(part_number=number))
     return pd.concat(frames, ignore_index=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-import pandas as pd
 
 from mmbc.config import Config
 from mmbc.data.cohort import Cohort
@@ -16,8 +15,9 @@ from study.design.cells import TrialCell
 from study.design.search_results import FOLDER
 from study.design.search_space import Trial, suggested
 from study.evaluation.units import UnitScores, unit_auc
-from study.records.cell_records import CellRecord
+from study.records.cell_records import PREDICTION_COLUMNS, CellRecord
 from study.records.progress import DIVERGED, FitSnapshot, Observer
+from study.records.stored_frame import read_frame
 from study.training.lockstep import execute
 from study.training.workspace import Workspace
 from study.tuning.targets import Target
@@ -169,7 +169,7 @@ def _result(plan: TrialPlan, workspace: Workspace, epochs: tuple[int, ...]) -> T
     state = "diverged" if len(records) < len(places) else "pruned" if PRUNED in stops else "complete"
     study = plan.target.study
     scores = tuple(
-        unit_auc(pd.read_parquet(place / "predictions.parquet"), study.unit, study.protocol)
+        unit_auc(read_frame(place / "predictions.parquet", PREDICTION_COLUMNS), study.unit, study.protocol)
         for place in (places if state != "diverged" else [])
     )
     return TrialResult(

@@ -48,6 +48,10 @@ class Echo(Places, Work, Command):
         if self.how in ("interrupt", "terminate"):
             terminal.if_interrupted = lambda: f"Interrupted {self.word}."
             os.kill(os.getpid(), signal.SIGINT if self.how == "interrupt" else signal.SIGTERM)
+        if self.how == "break":
+            raise KeyError("no such\nthing")
+        if self.how == "disk":
+            raise OSError(28, "No space left on device", "results/x.bin")
         if self.how == "stop":
             raise KeyboardInterrupt
         terminal.say(f"{self} {terminal.words}")
@@ -104,3 +108,28 @@ def test_an_interrupt_before_any_work():
 def test_a_flag_that_moved_says_where_whatever_stands_beside_it():
     code, text = run("--shout", "--volume", "11")
     assert (code, text) == (2, "error ConfigError: --shout: is python -m study.shout now\n")
+
+
+def test_what_no_check_foresaw_is_one_sentence_and_a_log_with_the_traceback(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, text = run("hello", "--how", "break")
+    (log,) = tmp_path.glob("mmbc-*.log")
+    assert code == 1 and text.count("\n") == 1 and "Traceback" not in text
+    assert "fault of mmbc" in text and "KeyError" in text and str(log) in text and "is kept" in text
+    assert "Traceback" in log.read_text() and "in run" in log.read_text()
+
+
+def test_where_no_log_can_be_written_the_sentence_says_how_to_see_the_traceback(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    code, text = run("hello", "--how", "break")
+    assert code == 1 and "MMBC_DEBUG=1" in text
+    monkeypatch.setenv("MMBC_DEBUG", "1")
+    assert isinstance(RUN.invoke(command.app(Echo), ["hello", "--how", "break"]).exception, KeyError)
+
+
+def test_a_full_disk_is_said_with_the_file():
+    code, text = run("hello", "--how", "disk")
+    assert (code, text) == (
+        2,
+        "error StudyError: results/x.bin: No space left on device; nothing written before is lost\n",
+    )

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmbc.data.splits import Split, check, cross_validation, holdout, patient_table, rows_of, strata
+from mmbc.data.splits import (
+    Split,
+    check,
+    cross_validation,
+    holdout,
+    inner_folds,
+    patient_table,
+    predefined,
+    rows_of,
+    strata,
+)
 from mmbc.errors import LeakageError, SplitError
 
 
@@ -122,3 +132,35 @@ class TestCheck:
         split = Split(tuple(ids[:18] + ids[20:22]), tuple(ids[18:19] + ids[22:30]), tuple(ids[19:20] + ids[30:]))
         with pytest.raises(SplitError, match="prevalence_tolerance"):
             check(split, table, where="fold 0", tolerance=0.1)
+
+
+@pytest.mark.parametrize("n_positive", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("validation", [0.05, 0.2, 0.5, 0.9])
+def test_few_patients_of_a_class_give_valid_parts_or_a_sentence(n_positive, flipped, validation):
+    labels = np.array([1] * n_positive + [0] * 20)
+    table = patient_table(images_of(list(1 - labels if flipped else labels), "A" * len(labels), [1] * len(labels)))
+    where = {"validation": validation, "rng": np.random.default_rng(0)}
+    ways = [lambda n=n: cross_validation(table, n_folds=n, **where) for n in (2, 3, 4, 5)]
+    ways += [lambda share=share: [holdout(table, test=share, **where)] for share in (0.05, 0.2, 0.5, 0.9)]
+    ways += [lambda: predefined(table, [set(table["patient_id"][:1])], **where)]
+    for way in ways:
+        try:
+            for split in way():
+                for part in (split.train, split.validation):
+                    assert table.set_index("patient_id")["label"].reindex(list(part)).nunique() == 2
+        except SplitError as error:
+            assert "label" in str(error) and "or more patients" in str(error)
+    for n_folds in (2, 3):
+        try:
+            parts = inner_folds(table, n_folds=n_folds, rng=np.random.default_rng(0))
+        except SplitError as error:
+            assert "--inner-folds" in str(error) and n_positive < n_folds
+        else:
+            assert all(table.set_index("patient_id")["label"].reindex(list(part)).nunique() == 2 for part in parts)
+
+
+def test_three_positives_in_two_folds_are_one_too_few():
+    table = patient_table(images_of([1] * 3 + [0] * 20, "A" * 23, [1] * 23))
+    with pytest.raises(SplitError, match="training and validation: 1 of them has label 1, two are needed"):
+        cross_validation(table, n_folds=2, validation=0.2, rng=np.random.default_rng(0))

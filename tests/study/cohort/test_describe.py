@@ -55,3 +55,13 @@ def test_the_full_lists_need_no_image(real_data, tmp_path):
     facts, _ = describe(tmp_path, "--data", f"{real_data}/MINI-DDSM-Complete-JPEG-8", "--ablation", "tabular")
     assert facts["totals"]["images"] == 7808 and facts["totals"]["positive"] == 679
     assert facts["problems"] == [] and "Image files" not in facts["tables"]
+
+
+def test_a_folds_file_is_read_as_a_run_reads_it(tmp_path):
+    for content, reason in (("[]", "--folds"), ('{"folds": []}', "there are no folds"), ("{", "is no JSON")):
+        (tmp_path / "f.json").write_text(content)
+        flags = ["--data", "phantom", "--preset", "tiny", "--folds", f"{tmp_path}/f.json"]
+        facts, text = describe(tmp_path, *flags)
+        assert len(facts["problems"]) == 1 and reason in facts["problems"][0] and "Nothing stands" not in text
+        stopped = RUN.invoke(cv.app, [*flags, "--out", f"{tmp_path}/results", "--dry-run"])
+        assert stopped.exit_code == 2 and facts["problems"][0] in " ".join(stopped.output.split())

@@ -128,7 +128,10 @@ def test_the_users_own_arm(tmp_path):
         (["--set", 'arms.image.set={data.outlines = "keep"}'], "which all arms of a study have in common"),
         (["--set", "model.weights=file:absent.pth"], "there is no file"),
         (["--set", "search.trials=3"], "python -m study.search"),
-        (["--dry-run", "--json", "absent/plan.json"], "--json absent/plan.json: No such file or directory"),
+        (
+            ["--dry-run", "--json", "absent/plan.json"],
+            "--json absent/plan.json: cannot be written (No such file or directory)",
+        ),
     ],
 )
 def test_every_error_is_one_the_user_can_mend(tmp_path, arguments, text):
