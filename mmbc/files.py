@@ -47,7 +47,7 @@ def check_place(folder: Path, option: str) -> None:
         if any(len(os.fsencode(part)) > LONGEST_NAME for part in folder.parts):
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
-        if not os.path.isdir(there):
+        if not there.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{there} is no folder")
         tempfile.TemporaryDirectory(prefix=".mmbc-", dir=there).cleanup()
     except (OSError, ValueError) as error:
@@ -63,10 +63,10 @@ def check_file(file: Path, option: str) -> None:
     Raises:
         ConfigError: it is a folder, or its folder is not there or cannot be written to.
     """
-    if os.path.isdir(file):
-        raise ConfigError(f"{option} {file}: is a folder; name a file")
     there = os.path.lexists(file)
     try:
+        if there and file.is_dir():
+            raise ConfigError(f"{option} {file}: is a folder; name a file")
         with file.open("ab"):
             pass
         if not there:

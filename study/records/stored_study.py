@@ -351,6 +351,8 @@ def read_archive(folder: Path) -> StoredStudy:
     """
     with reading(folder / "archive.json"):
         digests = TypeAdapter(dict[str, str]).validate_python(read_json(folder / "archive.json"))
+        if absent := [name for name in ("study.toml", "predictions.parquet", "records.json") if name not in digests]:
+            raise ValueError(f"it does not name {absent[0]}")
     for name, expected in digests.items():
         if not (folder / name).is_file() or file_digest(folder / name) != expected:
             raise StudyError(

@@ -115,7 +115,7 @@ def test_what_no_check_foresaw_is_one_sentence_and_a_log_with_the_traceback(monk
     code, text = run("hello", "--how", "break")
     (log,) = tmp_path.glob("mmbc-*.log")
     assert code == 1 and text.count("\n") == 1 and "Traceback" not in text
-    assert "fault of mmbc" in text and "KeyError" in text and str(log) in text and "is kept" in text
+    assert "fault of mmbc" in text and "KeyError" in text and str(log) in text and "is lost" in text
     assert "Traceback" in log.read_text() and "in run" in log.read_text()
 
 
