@@ -50,11 +50,7 @@ from study.records.stored_cohort import read_cohort, write_cohort
 from study.records.stored_frame import read_frame
 
 ARCHIVED = (
-    "study.toml",
-    "cohort.parquet",
-    "cohort.json",
-    "folds.json",
-    "environment.json",
+    *("study.toml", "cohort.parquet", "cohort.json", "folds.json", "environment.json"),
     "predictions.parquet",
     "history.parquet",
     "records.json",
@@ -64,7 +60,6 @@ ARCHIVED = (
 
 COMPACT = (*CELL_COLUMNS, "image_id", "part", "logit")
 """Columns of an archive's predictions; the others follow from the cohort and the records."""
-PREDICTED = ("label", "logit", "prob", "prob_calibrated")
 OF_MODELS = ("files", "model", "preprocessing", "coefficients")
 """What a record says to load the model, which an archive does not have."""
 
@@ -177,7 +172,6 @@ def load_study(folder: Path) -> StoredStudy:
 
 
 def _read_study(folder: Path) -> StoredStudy:
-    """Read a study; see `load_study`."""
     if (folder / "pack.json").is_file():
         raise StudyError(
             f"{folder}: is a report, not a study; its study is results/{read_json(folder / 'pack.json').get('study')},"
@@ -199,7 +193,7 @@ def _read_study(folder: Path) -> StoredStudy:
         membership.check_record(place, record)
         if record.name != name or f"{record.arm}.r{record.repeat}.f{record.fold}.s{record.seed}" != name:
             raise StudyError(f"{place / 'record.json'}: is damaged (it is that of {record.name}); {RESTORE}")
-        rows = read_frame(place / "predictions.parquet", PREDICTION_COLUMNS, numbers=PREDICTED)
+        rows = read_frame(place / "predictions.parquet", PREDICTION_COLUMNS, numbers=PREDICTION_COLUMNS[-3:])
         membership.check_rows(place, record, rows)
         predictions.append(rows.assign(**record.coordinates))
         if "history.csv" in record.files:
@@ -395,9 +389,8 @@ def _completed(rows: pd.DataFrame, cohort: Cohort, records: Mapping[str, CellRec
     calibration = {tuple(record.coordinates.values()): record.calibration for record in records.values()}
     calibrated = np.full(len(full), np.nan)
     for cell, chosen in full.groupby(list(CELL_COLUMNS), sort=False).indices.items():
-        if cell not in calibration:
-            raise StudyError(f"records.json: has no record of the cell {cell}, which has predictions; {RESTORE}")
-        platt = calibration[cell]
+        with reading(Path("records.json")):
+            platt = calibration[cell]
         if platt is not None:
             calibrated[chosen] = apply_platt(logits[chosen], platt.slope, platt.intercept)
     full = full.assign(prob=apply_platt(logits, 1.0, 0.0), prob_calibrated=calibrated)
