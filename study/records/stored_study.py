@@ -390,7 +390,7 @@ def _completed(rows: pd.DataFrame, cohort: Cohort, records: Mapping[str, CellRec
     calibrated = np.full(len(full), np.nan)
     for cell, chosen in full.groupby(list(CELL_COLUMNS), sort=False).indices.items():
         with reading(Path("records.json")):
-            platt = calibration[cell]
+            platt = calibration[cell]  # type: ignore[index]
         if platt is not None:
             calibrated[chosen] = apply_platt(logits[chosen], platt.slope, platt.intercept)
     full = full.assign(prob=apply_platt(logits, 1.0, 0.0), prob_calibrated=calibrated)
