@@ -63,7 +63,8 @@ def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFram
         compared = rows.where((rows.labels == 1) | (rows.rows["status"] == status).to_numpy()).with_both_classes()
         if not len(compared.rows):
             continue
-        lines += [line | {"against": status} for line in _differences(compared, contrasts)]
+        for line in _differences(compared, contrasts):
+            lines.append({"first": line["first"], "second": line["second"], "against": status} | line)
     return pd.DataFrame(lines)
 
 
