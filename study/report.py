@@ -19,13 +19,12 @@ from study.console.options import (
     ReportOptions,
     comparison_option,
     place_option,
+    table_option,
 )
 from study.reporting.figures.journals import JOURNALS
 
 if TYPE_CHECKING:
     from study.records.stored_study import StoredStudy
-
-table_option = command.options_of("A table of predictions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +98,8 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
                 command=["python", "-m", "study.report", *terminal.words],
                 notice=self.notice,
                 force=self.force,
+                scale=self.scale,
+                models=named(self.models) or (),
             )
         )
 

@@ -38,8 +38,8 @@ def evaluate(
 
     Args:
         source: a study's folder or an archive; a study that was opened; or a table of predictions, as a frame or a
-            file: one row per prediction with the columns patient_id, label, fold, arm, prob
-            (docs/how-to/own-predictions.md).
+            file: one row per prediction with the columns patient_id, label, prob, and fold, arm where there are
+            several; or one column per model (docs/how-to/own-predictions.md).
         contrasts: pairs of arms, each the first minus the second. Declare them before you look at results; the default
             is the study's own. Others than those a study declared are called exploratory in what is written.
         settings: for a table: a study file, or dotted keys and values of its sections data and protocol.
@@ -50,7 +50,7 @@ def evaluate(
         force: with `out`: replace another table's study of the same name, which is kept aside.
         n_replicates: draws of the bootstrap, at least 100.
         seed: of the bootstrap and the permutations.
-        options: for a table: `positive, negative, label_level, features, allow_leaky_column`.
+        options: for a table: `positive, negative, label_level, features, allow_leaky_column, scale, models`.
 
     Raises:
         CohortError: cells of a table that cannot be used; names column and rows.
@@ -88,6 +88,7 @@ def _imported(
 ) -> Study:
     """Return the study made of a table of predictions."""
     from study.console.requests import label_settings
+    from study.design.study_file import named
     from study.imports.imported_study import Import, import_predictions
 
     check_name(name, "name")
@@ -115,6 +116,8 @@ def _imported(
                         command=["study.evaluate(...)"],
                         notice=notice,
                         force=force,
+                        scale=options.scale,
+                        models=named(options.models) or (),
                     )
                 )
             )

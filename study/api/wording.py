@@ -9,11 +9,11 @@ from dataclasses import fields
 from mmbc.command import flag
 from mmbc.errors import MmbcError
 from study.api.options import NOT_IN_PYTHON, RENAMED
-from study.console.options import AuditOptions, CrossValidationOptions, SearchRunOptions
+from study.console.options import AuditOptions, CrossValidationOptions, PredictionOptions, SearchRunOptions
 
 NAMES = {
     flag(option.name): option
-    for group in (CrossValidationOptions, SearchRunOptions, AuditOptions)
+    for group in (CrossValidationOptions, SearchRunOptions, AuditOptions, PredictionOptions)
     for option in fields(group)
     if option.name not in NOT_IN_PYTHON
 }

@@ -17,6 +17,7 @@ comparison_option = options_of("Comparison")
 place_option = options_of("Where things lie")
 work_option = options_of("How the work is done")
 audit_option = options_of("Audit")
+table_option = options_of("A table of predictions")
 search_option = options_of("Search")
 
 
@@ -101,6 +102,13 @@ class ConfigOptions:
 @dataclass(frozen=True, kw_only=True)
 class PredictionOptions(LabelOptions, LeakyColumnOptions, ConfigOptions):
     """How a table of predictions is read."""
+
+    scale: Annotated[
+        str, table_option("What the scores are: probability, percent (38.3, 38.3%) or logit (any unbounded score).")
+    ] = "probability"
+    models: Annotated[
+        str | None, table_option("Columns with the scores of a model each, separated by commas. Default: found.")
+    ] = None
 
 
 Replicates = Annotated[int, comparison_option("Bootstrap draws.", min=100)]

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mmbc.command import Terminal
 from study.console.json_output import write_facts
+from study.evaluation.doubts import doubts
 from study.evaluation.evaluation import Evaluation, evaluate
 from study.records.stored_study import StoredStudy, load_study
 from study.reporting.pack import Options, write_pack
@@ -32,6 +33,8 @@ def write_report(
     if tried := quick_try(stored):
         console.print(tried, highlight=False, markup=False, soft_wrap=True)
     show_evaluation(console, evaluation, stored.cohort.notice)
+    for doubt in doubts(stored, evaluation):
+        console.print(f"- {doubt}", highlight=False, markup=False)
     if left := remains(stored):
         console.print(f"- {left}", highlight=False, markup=False)
     write_facts(json_file, evaluation_facts(stored, evaluation))
@@ -54,6 +57,9 @@ def show_report(terminal: Terminal, stored: StoredStudy, evaluation: Evaluation)
     for note in stored.cohort.notes if stored.imported else ():
         terminal.say(f"- {note}")
     show_evaluation(terminal.console, evaluation, stored.cohort.notice)
+    for doubt in doubts(stored, evaluation):
+        if not stored.imported or doubt not in stored.cohort.notes:
+            terminal.say(f"- {doubt}")
     if hint := missing_for_verdicts(stored, evaluation, whole_paths=True).replace("**", "").replace("`", ""):
         terminal.say(hint)
 

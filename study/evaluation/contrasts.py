@@ -1,6 +1,6 @@
 """The declared contrasts of a study: paired numbers, verdicts, and where the variance comes from."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -91,16 +91,18 @@ def _differences(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> list[di
     return lines
 
 
-def against_baseline(rows: Aligned, declared: Sequence[tuple[str, str]]) -> pd.DataFrame:
+def against_baseline(rows: Aligned, declared: Sequence[tuple[str, str]], but: Collection[str] = ()) -> pd.DataFrame:
     """Return each arm minus the baseline (E1), where no declared contrast tests that.
 
-    Not declared, hence exploratory, and not adjusted for their number.
+    Not declared, hence exploratory, and not adjusted for their number. Arms in `but` are left out.
     """
     rows = rows.with_both_classes()
     tested = {frozenset(pair) for pair in declared}
     lines = []
     for arm in rows.arms:
-        if BASELINE in rows.arms and arm != BASELINE and frozenset((arm, BASELINE)) not in tested:
+        if arm in but or BASELINE not in rows.arms:
+            continue
+        if arm != BASELINE and frozenset((arm, BASELINE)) not in tested:
             pair = pair_of(rows, arm, BASELINE)
             areas = auc.cross_validated_delong(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
             difference, se = areas.difference(0, 1)

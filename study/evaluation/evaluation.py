@@ -17,7 +17,7 @@ from study.evaluation import contrasts, groups
 from study.evaluation.arm_metrics import AREAS, COUNTED, METRICS, MIN_SPECIFICITY, RESTATED, summarise
 from study.evaluation.frames import EVALUATION
 from study.evaluation.misclassification import errors_by_arm
-from study.evaluation.units import LEVELS, Aligned, align, all_units, cell_units, pool
+from study.evaluation.units import LEVELS, Aligned, align, all_units, cell_units, hard_arms, pool
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
 from study.stats import metrics
@@ -107,6 +107,7 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     )
     primary, arms = levels[unit], {*study.settings.arms, BASELINE}
     declared = [pair for pair in study.contrasts if arms.issuperset(pair)]
+    hard = hard_arms(study.predictions) if study.imported else set()
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
     return Evaluation(
         per_fold=per_fold,
@@ -120,7 +121,7 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
             if unit == "breast" and "patient" in levels
             else pd.DataFrame()
         ),
-        against_baseline=contrasts.against_baseline(primary, declared),
+        against_baseline=contrasts.against_baseline(primary, declared, hard),
         variance=contrasts.variance_parts(primary, declared),
         reliability=groups.reliability(primary),
         expected_ece=groups.expected_errors(primary, rng),

@@ -202,6 +202,13 @@ def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
     return UNITS.check(pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), "units"), gaps
 
 
+def hard_arms(predictions: pd.DataFrame) -> set[str]:
+    """Return the arms whose test rows have two different scores at most."""
+    tested = predictions[predictions["part"] == "test"]
+    n_values = tested.groupby("arm")["logit"].nunique()
+    return set(n_values.index[n_values <= 2])
+
+
 @dataclass(frozen=True)
 class Aligned:
     """The test units of some arms at one level, row by row the same units.

@@ -1,11 +1,12 @@
 """Predictions of models trained anywhere, in any language, read as a study: the same checks, the same report.
 
-One row per prediction. Needed are `patient_id, label, fold, arm, prob`; `repeat, seed, part, image_id, case_id, breast,
-view, status, site` are used where they are, and every other column that qualifies is a clinical feature. Without rows
-of `part` validation there is nothing to calibrate on: probabilities are taken as given, and no threshold is chosen.
+One row per prediction, or one column per model. Needed are `patient_id, label, prob`; `fold, arm, repeat, seed, part,
+image_id, case_id, breast, view, status, site` are used where they are, and every other column that qualifies is a
+clinical feature. Without folds there is one test set. Without rows of `part` validation there is nothing to calibrate
+on: probabilities are taken as given, and no threshold is chosen.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,26 @@ import pandas as pd
 from mmbc.calibration import apply_platt
 from mmbc.data.cohort import Cohort
 from mmbc.data.readers import manifest
-from mmbc.errors import LeakageError, SplitError, StudyError, some
+from mmbc.errors import ConfigError, LeakageError, SplitError, StudyError, some
 from mmbc.files import file_digest
 from study.design.folds import Fold, Folds
 from study.design.study_file import BASELINE, Protocol, StudyFile, data_settings, load
 from study.design.study_name import check_name, fitting
-from study.imports.predictions_table import arm_name, check_pairs, cohort_of, number_runs, read_predictions
+from study.evaluation.units import hard_arms
+from study.imports.predictions_table import (
+    arm_name,
+    check_pairs,
+    cohort_of,
+    missing_folds,
+    number_runs,
+    read_predictions,
+)
+from study.imports.score_scale import SCALES
 from study.records.cell_records import CELL_COLUMNS, PREDICTION_COLUMNS, CellRecord
 from study.records.environment import Environment, Imported, describe
 from study.records.stored_study import StoredStudy, load_study, planned_cells, write_archive
 from study.records.study_folder import set_aside
 from study.training.baseline import fit_baseline
-
-EDGE = 1e-9
-"""Probabilities are kept this far from 0 and 1, where a logit ends."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,8 @@ class Import:
         command: what was typed.
         force: replace another table's study of the same name, which is kept aside.
         notice: a warning that every table and figure carries, for predictions that are no evidence.
+        scale: what the scores are: probability, percent or logit.
+        models: columns that hold the scores of a model each, in a table of one column a model; empty to find out.
     """
 
     path: Path
@@ -59,6 +68,8 @@ class Import:
     command: Sequence[str] = field(default_factory=list)
     notice: str = ""
     force: bool = False
+    scale: str = SCALES[0]
+    models: Sequence[str] = ()
 
 
 def import_predictions(request: Import) -> StoredStudy:
@@ -72,15 +83,17 @@ def import_predictions(request: Import) -> StoredStudy:
     """
     check_name(request.name)
     data = data_settings(request.config, request.assignments)
-    rows, roles = read_predictions(request.path, data)
+    rows, roles, notes = read_predictions(request.path, data, scale=request.scale, models=request.models)
     cohort, rows = cohort_of(request.path, rows, roles, data, request.allow_leaky)
-    cohort = replace(cohort, notice=request.notice, notes=(*cohort.notes, *_renaming_notes(rows)))
+    notes += [*missing_folds(rows["fold"]), *_renaming_notes(rows)]
+    cohort = replace(cohort, notice=request.notice, notes=(*cohort.notes, *notes))
     fold_names = number_runs(rows)
     folds = _folds(rows, fold_names)
     arms = list(dict.fromkeys(rows["arm"]))
-    study = _settings(request, arms, folds, n_seeds=int(rows["seed"].max()) + 1)
     check_pairs(rows, fold_names)
     predictions, records = _cells(rows, cohort)
+    hard = hard_arms(predictions)
+    study = _settings(request, arms, folds, hard, n_seeds=int(rows["seed"].max()) + 1)
     if cohort.features and folds.n_folds > 1:
         predictions, records = _with_baseline(predictions, records, folds, cohort)
     stored = StoredStudy(
@@ -174,24 +187,37 @@ def default_contrasts(arms: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return usual or tuple((arm, arms[0]) for arm in arms[1:])
 
 
-def _settings(request: Import, arms: Sequence[str], folds: Folds, n_seeds: int) -> StudyFile:
+def _settings(request: Import, arms: Sequence[str], folds: Folds, hard: Collection[str], n_seeds: int) -> StudyFile:
+    """Return the settings; arms that give classes are not contrasted with arms that give scores.
+
+    Raises:
+        ConfigError: such a contrast was asked for.
+    """
     names = list(arms)
-    pairs = [[arm_name(arm) for arm in pair] for pair in request.contrasts or default_contrasts(names)]
+    kinds = [[arm for arm in names if arm not in hard], [arm for arm in names if arm in hard]]
+    alike = [pair for kind in kinds for pair in default_contrasts(kind)]
+    pairs = [[arm_name(arm) for arm in pair] for pair in request.contrasts or alike]
     base = {"arms": {arm: {"question": ""} for arm in names}, "protocol": {"contrasts": pairs}}
     asked = [f"protocol.contrasts={pairs!r}"] if request.contrasts else []
     study = load("default", request.config, [*request.assignments, *asked], base=base)
     counted = {"folds": max(folds.n_folds, 2), "repeats": folds.repeats, "seeds": n_seeds}
     kept = {arm: study.arms[arm] for arm in names}
+    for first, second in study.protocol.contrasts:
+        if (first in hard) != (second in hard):
+            raise ConfigError(
+                f"contrast {first}:{second}: {first if first in hard else second} gives two classes and the other arm"
+                " scores. The AUC of classes is the balanced accuracy at one threshold, so their difference says"
+                " nothing about the models; leave the contrast out, or give scores of both"
+            )
     return study.model_copy(update={"arms": kept, "protocol": study.protocol.model_copy(update=counted)})
 
 
 def _cells(rows: pd.DataFrame, cohort: Cohort) -> tuple[pd.DataFrame, dict[str, CellRecord]]:
     """Return predictions with `CELL_COLUMNS` and `PREDICTION_COLUMNS`, and a record for each cell."""
-    prob = rows["prob"].clip(EDGE, 1 - EDGE).to_numpy()
     facts = cohort.images.set_index("image_id")[["patient_id", "case_id", "breast", "view", "status", "site", "label"]]
     images = facts.loc[rows["image_id"]].reset_index(drop=True)
     own = rows[[*CELL_COLUMNS, "image_id", "part"]].reset_index(drop=True)
-    values: dict[str, Any] = {"logit": np.log(prob) - np.log1p(-prob), "prob_calibrated": np.nan}
+    values: dict[str, Any] = {"logit": rows["logit"].to_numpy(), "prob_calibrated": np.nan}
     frame = pd.concat([own, images], axis=1).assign(**values)
     frame = frame.assign(prob=apply_platt(frame["logit"].to_numpy(), 1.0, 0.0))
     frame = frame.sort_values([*CELL_COLUMNS[1:], "part"], kind="stable")[[*CELL_COLUMNS, *PREDICTION_COLUMNS]]

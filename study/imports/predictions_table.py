@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+from scipy.special import expit
 
 from mmbc.config import DataConfig
 from mmbc.data import persons
@@ -14,58 +15,72 @@ from mmbc.data.listing import Listing
 from mmbc.data.readers import manifest
 from mmbc.data.tables import identifiers
 from mmbc.data.tables.columns import to_numbers
-from mmbc.data.tables.text_table import assign_roles, read_table
+from mmbc.data.tables.text_table import normalise_name, read_table
 from mmbc.errors import CohortError, StudyError, some
 from study.design.study_file import BASELINE
+from study.evaluation.doubts import CHECK
+from study.imports.column_names import IMAGES
+from study.imports.table_shape import ONE, OPTIONAL, PART_WORDS, ROLES, shape
 
-NEEDED = ("patient_id", "label", "fold", "arm", "prob")
-OPTIONAL = ("repeat", "seed", "part", "image_id", "case_id", "breast", "view", "status", "site")
-PART_WORDS = {"test": "test", "validation": "validation", "val": "validation", "valid": "validation", "train": "train"}
+OWN = (*ROLES, *OPTIONAL, "logit", "row", "outcome", "called")
+"""Columns of a table of predictions that are no clinical ones."""
+MOST_FOLDS = 50
+"""Higher numbers are names of folds, years for example, and need not be consecutive."""
+PER_PREDICTION = 0.5
+"""Share of the images with several rows in which a column may differ and still describe the image."""
 
 
-def read_predictions(path: Path, data: DataConfig) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return the table with its roles under their own names (typed), and which column had which role."""
+def read_predictions(
+    path: Path, data: DataConfig, *, scale: str = "probability", models: Sequence[str] = ()
+) -> tuple[pd.DataFrame, dict[str, str], list[str]]:
+    """Return the table with its roles under their own names (typed), which column had which role, and notes.
+
+    Args:
+        path: the table.
+        data: how tables are read.
+        scale: of the scores (`study.imports.score_scale`).
+        models: columns that hold the scores of a model each; empty to find out.
+    """
     told_by = [data.columns.get(key, key) for key in ("patient_id", "label")]
     table = read_table(path, sheet=data.sheet, missing=data.missing_values, needed=told_by)
-    roles = assign_roles(path, list(table.columns), NEEDED, OPTIONAL, data.columns)
-    manifest.check_filled(path, {key: table[roles[key]] for key in NEEDED}, roles)
-    others = table.drop(columns=list(roles.values()))
-    taken = [name for name in others if name in (*NEEDED, *OPTIONAL)]
-    if taken:
-        raise CohortError(
-            f"{path}: columns {some(taken)} have the names of roles that other columns were given; rename them"
-        )
-    rows = table[list(roles.values())].set_axis(list(roles), axis=1)
+    shaped = shape(path, table, data, scale=scale, models=models)
+    roles, notes = shaped.roles, shaped.notes
+    rows = shaped.rows.assign(row=shaped.rows.index)
     for key in OPTIONAL:
-        if key not in roles:
+        if key not in rows:
             rows[key] = pd.Series(pd.NA, index=rows.index, dtype="str")
-    rows["prob"] = _probabilities(path, rows["prob"], roles["prob"])
+    rows["fold"], rows["arm"] = rows["fold"].fillna("0"), rows["arm"].fillna(ONE)
     rows["part"] = _parts(path, rows["part"], roles.get("part", "part"))
     rows["breast"] = manifest.breasts(path, rows["breast"], roles, rows.index)
     rows["called"] = rows["arm"]
     rows["arm"] = _arm_names(path, rows["arm"])
-    rows["row"] = rows.index
     for key in ("repeat", "seed"):
         if key in roles and rows[key].isna().any():
             raise CohortError(
-                f"{path}: column {roles[key]!r} ({key}) is empty in rows {some(rows.index[rows[key].isna()])}"
+                f"{path}: column {roles[key]!r} ({key}) is empty in rows {some(rows.loc[rows[key].isna(), 'row'])}"
             )
     kept = rows["part"] != "train"
     if not kept.any() or not (rows["part"] == "test").any():
         raise CohortError(f"{path}: no row is of the test part (column {roles.get('part')!r})")
-    return pd.concat([rows, others], axis=1)[kept], roles
+    if (n_training := int((~kept).sum())) and "part" in roles:
+        notes.append(f"{n_training} rows of the training part (column {roles['part']!r}) were left out.")
+    rows, telling = _with_images(rows[kept], roles)
+    return rows, roles, [*notes, *telling]
 
 
-def _probabilities(path: Path, values: pd.Series, column: str) -> pd.Series:
-    numbers = to_numbers(values)
-    bad = values[numbers.isna() | (numbers < 0) | (numbers > 1)]
-    if len(bad):
-        shown = some((f"row {row}: {value!r}" for row, value in bad.items()), 5)
-        raise CohortError(
-            f"{path}: column {column!r} (prob) must hold probabilities of the positive class between 0 and 1;"
-            f" {len(bad)} rows do not: {shown}. Scores on another scale become probabilities by 1 / (1 + exp(-score))"
-        )
-    return numbers.astype(float)
+def _with_images(rows: pd.DataFrame, roles: dict[str, str]) -> tuple[pd.DataFrame, list[str]]:
+    """Take a column of file names for the images' ids where nothing else tells a patient's rows apart."""
+    keys = ["arm", "repeat", "fold", "seed", "part", "patient_id", "case_id", "breast", "view"]
+    if "image_id" in roles or not rows.duplicated(keys).any():
+        return rows, []
+    names = [name for name in rows if normalise_name(str(name)) in IMAGES and rows[name].notna().all()]
+    telling = [name for name in names if not rows.duplicated([*keys, name]).any()]
+    if not telling:
+        return rows, []
+    roles["image_id"] = telling[0]
+    return rows.assign(image_id=rows[telling[0]]).drop(columns=telling[0]), [
+        f"Column {telling[0]!r} was taken as image_id: it tells a patient's rows apart."
+    ]
 
 
 def _parts(path: Path, values: pd.Series, column: str) -> pd.Series:
@@ -109,7 +124,10 @@ def cohort_of(
     rows = rows.assign(image_id=_image_ids(rows, roles), outcome=manifest.outcomes(rows["label"]))
     rows = rows.assign(status=manifest.statuses(rows["outcome"], rows["status"], roles["label"]))
     _check_once(path, rows)
-    others = [str(name) for name in rows if name not in (*NEEDED, *OPTIONAL, "row", "outcome", "called")]
+    others = [str(name) for name in rows if name not in OWN]
+    asked = {*data.features, *data.feature_kinds}
+    dropped = [name for name in others if name not in asked and _differs(rows, name)]
+    others = [name for name in others if name not in dropped]
     _check_same(path, rows, ["patient_id", "outcome", "status", "site", *others])
     images = rows.drop_duplicates("image_id")
     features, values, left_out = manifest.clinical_columns(path, images[others], images["patient_id"], data, ())
@@ -122,8 +140,12 @@ def cohort_of(
         features=features,
         positive=manifest.default_positive(listed["outcome"]),
         sides="given",
-        left_out=left_out,
-        notes=tuple(blanks + identifiers.merge_notes(typed, rows["patient_id"])),
+        left_out=(*left_out, *((name, "differs between the predictions of an image") for name in dropped)),
+        notes=(
+            *blanks,
+            *identifiers.merge_notes(typed, rows["patient_id"]),
+            *([_not_used(dropped)] if dropped else []),
+        ),
     )
     listing = replace(listing, notes=(*listing.notes, *persons.doubts(listing)))
     cohort = assemble(listing, data, allow_leaky=allow_leaky)
@@ -143,15 +165,49 @@ def _image_ids(rows: pd.DataFrame, roles: Mapping[str, str]) -> pd.Series:
     return named
 
 
+def _differs(rows: pd.DataFrame, column: str) -> bool:
+    """Whether a column describes predictions, not images: most images with several rows have several values."""
+    groups = rows.groupby("image_id")[column]
+    several = groups.size() > 1
+    return bool(several.any()) and bool((groups.nunique(dropna=False)[several] > 1).mean() > PER_PREDICTION)
+
+
+def _not_used(columns: Sequence[str]) -> str:
+    names = some(map(repr, columns))
+    return f"Columns not used, because they differ between the predictions of an image: {names}."
+
+
 def _check_once(path: Path, rows: pd.DataFrame) -> None:
-    repeated = rows[rows.duplicated(["arm", "repeat", "fold", "seed", "part", "image_id"], keep=False)]
-    if len(repeated):
-        first = repeated[repeated["image_id"] == repeated["image_id"].iloc[0]]
+    """Refuse two predictions of one thing: copies of a row, and rows that contradict each other."""
+    keys = ["arm", "repeat", "fold", "seed", "part", "image_id"]
+    repeated = rows[rows.duplicated(keys, keep=False)]
+    if repeated.empty:
+        return
+    tell = "columns image_id, breast or view tell a patient's images apart, repeat and seed tell runs apart"
+    copied = repeated[repeated.duplicated(list(repeated.columns.drop("row")), keep=False)]
+    differing = repeated[repeated.groupby(keys, dropna=False)["logit"].transform("nunique") > 1]
+    shown = differing if len(differing) else repeated
+    by_thing = shown.groupby(keys, sort=False, dropna=False)["row"]
+    groups = list(dict.fromkeys(some(sorted(set(numbers)), 4) for _, numbers in by_thing))
+    what = f"{shown['image_id'].iloc[0]}, arm {shown['arm'].iloc[0]}"
+    if len(differing):
+        _, first = next(iter(differing.groupby(keys, sort=False, dropna=False)))
+        values = " and ".join(f"{value:.4g}" for value in expit(first["logit"].unique()[:3]))
         raise CohortError(
-            f"{path}: rows {some(first['row'], 4)} predict the same thing ({repeated['image_id'].iloc[0]}, arm"
-            f" {repeated['arm'].iloc[0]}) in the same fold, {len(repeated)} rows are concerned; columns image_id,"
-            " breast or view tell a patient's images apart, repeat and seed tell runs apart"
+            f"{path}: rows {some(groups, 3)} predict the same thing with different values ({what} has the probabilities"
+            f" {values}); {len(differing)} rows are concerned. Which is right? {tell}"
         )
+    if len(copied) == len(repeated):
+        raise CohortError(
+            f"{path}: {copied['row'].nunique() - len(groups)} of {rows['row'].nunique()} rows are exact copies of"
+            " others:"
+            f" {some(f'rows {numbers}' for numbers in groups)}"
+            f" ({what}, and so on). Delete the copies; if they are different images, {tell}"
+        )
+    raise CohortError(
+        f"{path}: rows {some(groups, 3)} predict the same thing ({what}) with the same value, but differ in another"
+        f" column; {len(repeated)} rows are concerned. {tell}"
+    )
 
 
 def _check_same(path: Path, rows: pd.DataFrame, columns: Sequence[str]) -> None:
@@ -187,6 +243,22 @@ def number_runs(rows: pd.DataFrame) -> dict[int, str]:
     return names
 
 
+def missing_folds(folds: pd.Series) -> list[str]:
+    """Say which numbers of folds no row has, of whatever arm."""
+    numbers = to_numbers(folds.drop_duplicates())
+    if numbers.isna().any() or (numbers % 1 != 0).any() or not len(numbers):
+        return []
+    there = {int(number) for number in numbers}
+    first = min(there) if len(there) == 1 else min(1, *there)
+    absent = sorted({*range(first, max(there))} - there) if max(there) < MOST_FOLDS else []
+    if not absent:
+        return []
+    return [
+        f"{CHECK}folds {some(sorted(there), 20)} are there, but no arm has a row of fold {some(absent)}; are"
+        " predictions missing? Whoever was tested there is not in this report."
+    ]
+
+
 def check_pairs(rows: pd.DataFrame, fold_names: Mapping[int, str]) -> None:
     """Refuse arms that were not tested on the same images in the same runs."""
     keys = ["repeat", "seed", "fold", "part", "image_id"]
@@ -199,7 +271,16 @@ def check_pairs(rows: pd.DataFrame, fold_names: Mapping[int, str]) -> None:
         str(arm): set(map(tuple, of_arm[keys].to_numpy().tolist())) for arm, of_arm in rows.groupby("arm", sort=False)
     }
     reference = next(iter(sets))
+    patients = {str(arm): set(of_arm["patient_id"]) for arm, of_arm in rows.groupby("arm", sort=False)}
     for arm, tested in sets.items():
+        if patients[arm] != patients[reference]:
+            alone = {a: sorted(patients[a] - patients[b]) for a, b in ((reference, arm), (arm, reference))}
+            shown = "; ".join(f"{len(who)} in {a} alone: {some(who, 5)}" for a, who in alone.items() if who)
+            raise StudyError(
+                f"arms {reference} and {arm} have different patients ({len(patients[reference])} and"
+                f" {len(patients[arm])}; {shown}). Arms are compared in pairs: give every arm the same patients, or"
+                " report each arm from a table of its own"
+            )
         differing = sets[reference] ^ tested
         if differing:
             shown = some(map(named, sorted(differing)), 3)

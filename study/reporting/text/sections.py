@@ -5,6 +5,7 @@ import pandas as pd
 from mmbc.data.tables.labels import CONTRALATERAL
 from mmbc.data.tables.target_leakage import TELLING
 from study.design.study_file import BASELINE
+from study.evaluation.doubts import doubts
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.misclassification import errors_by_unit
 from study.records.python_call import typed
@@ -257,7 +258,8 @@ def _parameters(counted: pd.Series) -> str:
 def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     """Return everything a reviewer should know before quoting a number, the weightiest first."""
     protocol = study.settings.protocol
-    points = [*evaluation.gaps, *optimism_warning(study), *(note for note in study.cohort.notes if TELLING in note)]
+    points = [*doubts(study, evaluation), *evaluation.gaps, *optimism_warning(study)]
+    points += [*(note for note in study.cohort.notes if TELLING in note)]
     points += label_limitations(study)
     if study.imported:
         points.append(
