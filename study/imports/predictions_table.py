@@ -73,7 +73,8 @@ def _with_images(rows: pd.DataFrame, roles: dict[str, str]) -> tuple[pd.DataFram
     keys = ["arm", "repeat", "fold", "seed", "part", "patient_id", "case_id", "breast", "view"]
     if "image_id" in roles or not rows.duplicated(keys).any():
         return rows, []
-    names = [name for name in rows if normalise_name(str(name)) in IMAGES and rows[name].notna().all()]
+    filled = rows.columns[rows.notna().all()]
+    names = [str(name) for name in filled if normalise_name(str(name)) in IMAGES]
     telling = [name for name in names if not rows.duplicated([*keys, name]).any()]
     if not telling:
         return rows, []

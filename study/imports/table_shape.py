@@ -293,6 +293,7 @@ def _unused(
         complement = any(np.allclose(numbers + score, 1, atol=2e-3) for score in known if numbers.notna().all())
         by_name = plain in EXTRA or plain.startswith(("y_", "unnamed")) or plain in twins
         division = plain in PARTS and table[name].str.lower().isin(list(PART_WORDS)).all()
-        if name not in asked and (by_name or division or complement):
+        another = "prob" not in roles and bool(re.search(r"(?:^|[\W_])prob(?:a|ability)?(?:[\W_]|$)", name, re.I))
+        if name not in asked and (by_name or division or complement or another):
             unused.append(name)
     return unused

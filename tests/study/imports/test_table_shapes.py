@@ -76,6 +76,8 @@ def test_what_could_be_a_model_and_a_clinical_share_is_asked_about(read):
         read(unclear)
     rows, _, _ = read(unclear, models=("prob_cnn", "fusion"))
     assert list(rows["arm"].unique()) == ["cnn", "fusion"] and "ki67" in rows
+    rows, _, notes = read(WIDE.rename(columns={"cnn": "prob_cnn", "fusion": "prob_fusion"}), models=("prob_cnn",))
+    assert "prob_fusion" not in rows and "not used: 'prob_fusion'" in notes, "a model left aside is no clinical column"
     with pytest.raises(CohortError, match="'prob', 'prob_cnn' could each be"):
         read(SINGLE.assign(prob_cnn=PROB["cnn"]))
     with pytest.raises(CohortError, match="--models other: .* no such column"):
