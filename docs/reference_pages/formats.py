@@ -7,7 +7,7 @@ from mmbc.documents import Document
 from reference_pages.markdown import prose, table
 from reference_pages.settings import words_of
 from study.design.search_results import TRIAL_COLUMNS
-from study.imports.predictions_table import NEEDED, OPTIONAL
+from study.imports.table_shape import OPTIONAL, ROLES
 from study.records.cell_records import HISTORY_COLUMNS, PREDICTION_COLUMNS
 
 INTRODUCTION = """# File formats
@@ -25,7 +25,7 @@ SECTIONS = (
     ("A search: results/NAME/search", "study.design.search_results", {"trials.parquet": TRIAL_COLUMNS}),
     ("An archive of predictions: reports/NAME/study", "study.records.stored_study", {}),
     ("A report: reports/NAME", "study.reporting.pack", {}),
-    ("A table of predictions from elsewhere", "study.imports.imported_study", {"needed": NEEDED, "optional": OPTIONAL}),
+    ("A table of predictions from elsewhere", "study.imports.imported_study", {"needed": ROLES, "optional": OPTIONAL}),
     ("The fold certificate", "study.checks.certificate", {}),
     ("The clean list", "study.checks.clean_list", {}),
     ("A ledger: results/NAME/ledger", "study.leaks.optimism", {}),

@@ -12,7 +12,7 @@ from study.console.json_output import write_facts
 from study.evaluation.doubts import doubts
 from study.evaluation.evaluation import Evaluation, evaluate
 from study.records.stored_study import StoredStudy, load_study
-from study.reporting.pack import Options, write_pack
+from study.reporting.pack import Options, letters_lacking, write_pack
 from study.reporting.tables.audit import remains
 from study.reporting.text.answer import comparisons_lines, missing_for_verdicts, unfinished_cells
 from study.reporting.text.quick_try import quick_try
@@ -35,8 +35,9 @@ def write_report(
     show_evaluation(console, evaluation, stored.cohort.notice)
     for doubt in doubts(stored, evaluation):
         console.print(f"- {doubt}", highlight=False, markup=False)
-    if left := remains(stored):
-        console.print(f"- {left}", highlight=False, markup=False)
+    for said in (remains(stored), letters_lacking(stored)):
+        if said:
+            console.print(f"- {said}", highlight=False, markup=False)
     write_facts(json_file, evaluation_facts(stored, evaluation))
     console.print(f"Report: {report}", soft_wrap=True)
 
@@ -54,7 +55,7 @@ def show_report(terminal: Terminal, stored: StoredStudy, evaluation: Evaluation)
     """Print missing cells, notes, the summary, and the settings that verdicts would need."""
     if missing := unfinished_cells(stored):
         terminal.say(f"{missing}.")
-    for note in stored.cohort.notes if stored.imported else ():
+    for note in (*(stored.cohort.notes if stored.imported else ()), *filter(None, [letters_lacking(stored)])):
         terminal.say(f"- {note}")
     show_evaluation(terminal.console, evaluation, stored.cohort.notice)
     for doubt in doubts(stored, evaluation):

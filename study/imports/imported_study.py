@@ -36,6 +36,7 @@ from study.records.cell_records import CELL_COLUMNS, PREDICTION_COLUMNS, CellRec
 from study.records.environment import Environment, Imported, describe
 from study.records.stored_study import StoredStudy, load_study, planned_cells, write_archive
 from study.records.study_folder import set_aside
+from study.text.notices import printable
 from study.training.baseline import fit_baseline
 
 
@@ -86,7 +87,7 @@ def import_predictions(request: Import) -> StoredStudy:
     rows, roles, notes = read_predictions(request.path, data, scale=request.scale, models=request.models)
     cohort, rows = cohort_of(request.path, rows, roles, data, request.allow_leaky)
     notes += [*missing_folds(rows["fold"]), *_renaming_notes(rows)]
-    cohort = replace(cohort, notice=request.notice, notes=(*cohort.notes, *notes))
+    cohort = replace(cohort, notice=printable(request.notice), notes=(*cohort.notes, *notes))
     fold_names = number_runs(rows)
     folds = _folds(rows, fold_names)
     arms = list(dict.fromkeys(rows["arm"]))
@@ -245,7 +246,9 @@ def _with_baseline(
 
 
 def _environment(request: Import, roles: Mapping[str, str], cohort: Cohort, n_rows: int) -> Environment:
-    about = Imported(file=request.path.name, sha256=file_digest(request.path), n_rows=n_rows, columns=dict(roles))
+    known = dict.fromkeys(("patient_id", "label", "fold", "arm", "prob", *roles))
+    columns = {role: roles[role] for role in known if role in roles}
+    about = Imported(file=request.path.name, sha256=file_digest(request.path), n_rows=n_rows, columns=columns)
     environment = describe(command=list(request.command), cohort_digest=cohort.digest, store_digest=None, device="none")
     return environment.changed(imported=about)
 

@@ -95,7 +95,7 @@ def from_here(word: str) -> str:
 
 def _path_start(word: str) -> int | None:
     """Return where an absolute path begins in a word, at its start or behind `key=` or `kind:`."""
-    start = min((at for mark in ("/", "~") if (at := word.find(mark)) >= 0), default=-1)
+    start = min((at for mark in ("../", "/", "~") if (at := word.find(mark)) >= 0), default=-1)
     return None if start < 0 or (start > 0 and word[start - 1] not in "=:") else start
 
 

@@ -10,6 +10,8 @@ from mmbc.files import read_json, reading, write_atomically, write_json
 from study.design.search_results import FOLDER, IMPORTANCE_COLUMNS, TRIAL_COLUMNS, Chosen, Searched
 from study.records.stored_frame import read_frame
 
+MEASURED = ("repeat", "fold", "number", "value", "seconds", "wave_seconds")
+"""Columns of trials that hold numbers."""
 FILES = ("trials.parquet", "importances.csv", "chosen.json")
 
 
@@ -31,7 +33,7 @@ def read_searched(folder: Path) -> Searched | None:
     place = folder / FOLDER
     if not (place / "chosen.json").exists():
         return None
-    trials = read_frame(place / "trials.parquet", TRIAL_COLUMNS)
+    trials = read_frame(place / "trials.parquet", TRIAL_COLUMNS, numbers=MEASURED)
     importances = read_frame(place / "importances.csv", IMPORTANCE_COLUMNS)
     with reading(place / "chosen.json"):
         chosen = TypeAdapter(tuple[Chosen, ...]).validate_python(read_json(place / "chosen.json"))

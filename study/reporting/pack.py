@@ -16,6 +16,7 @@ Everything but the figures is a function of the predictions alone, so `study.rep
 
 import hashlib
 import platform
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -48,7 +49,7 @@ from study.reporting.facts import bibliography
 from study.reporting.figures.catalogue import Drawing, catalogue
 from study.reporting.figures.journals import JOURNALS
 from study.reporting.figures.parts import FigureAndData
-from study.reporting.figures.style import journal_style, save
+from study.reporting.figures.style import journal_style, missing_letters, save
 from study.reporting.html.page import page
 from study.reporting.methods import chapter
 from study.reporting.methods.macros import macros
@@ -156,11 +157,24 @@ def html(content: Content, figures: Mapping[str, bytes]) -> bytes:
 
 def draw_all(content: Content, folder: Path, options: Options) -> list[str]:
     """Draw and save every figure below the folder of a report, and return their files."""
-    for name, drawing in content.drawings.items():
-        figure, data = draw(drawing, options)
-        with journal_style(options.journal):
-            save(figure, data, folder / "figures", name, content.notice)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # `letters_lacking` says so once
+        for name, drawing in content.drawings.items():
+            figure, data = draw(drawing, options)
+            with journal_style(options.journal):
+                save(figure, data, folder / "figures", name, content.notice)
     return [f"figures/{name}.{suffix}" for name in content.drawings for suffix in (*DRAWN, "csv")]
+
+
+def letters_lacking(study: StoredStudy) -> str:
+    """Say which letters of the arms' names figures show as boxes; '' where there are none."""
+    lacking = missing_letters([*study.arms, *study.settings.arms])
+    if not lacking:
+        return ""
+    return (
+        f"The font of the figures lacks {lacking}: these letters are boxes there. Name the arms in Latin letters, or"
+        " install Arial or Helvetica with them."
+    )
 
 
 def draw(drawing: Drawing, options: Options) -> FigureAndData:

@@ -47,7 +47,12 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
         path = Path(url.removeprefix(JOURNAL))
         if not path.parent.is_dir():
             raise StudyError(f"--storage {url}: there is no folder {path.parent}")
-        return JournalStorage(JournalFileBackend(str(path)))
+        try:  # a last line that cannot be read is forgiven once, as if it was just being written
+            storage = JournalStorage(JournalFileBackend(str(path)))
+            storage.get_all_studies()
+            return storage
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StudyError(f"--storage {url}: is no journal of Optuna, or is damaged; name another file") from error
     return _connected(_with_driver(url))
 
 

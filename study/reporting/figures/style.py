@@ -6,7 +6,7 @@ drawn at its printed size, never below 5 pt.
 
 import io
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from mmbc.errors import ConfigError, nearest
 from mmbc.files import write_atomically
@@ -166,6 +167,13 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
         write_atomically(folder / f"{name}.svg", small_svg(svg.decode()).encode())
     table = csv(data, notice)
     write_atomically(folder / f"{name}.csv", table.encode())
+
+
+@journal_style()
+def missing_letters(texts: Iterable[str]) -> str:
+    """Return the letters of some texts that the font of the figures does not have, each once."""
+    known = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(dict.fromkeys(letter for text in texts for letter in text if ord(letter) not in known))
 
 
 @journal_style()

@@ -69,9 +69,9 @@ def excess(result: pd.DataFrame, mode: str, view: str) -> float:
 
 
 @pytest.mark.parametrize("mode", ["keep", "inpaint"])
-def test_outlines_that_stay_or_are_only_filled_in_are_caught(result, mode):
+def test_outlines_that_stay_or_are_only_filled_in_are_caught(result, cohort, mode):
     assert excess(result, mode, "mask") > 0.95
-    subject = seen(pd.DataFrame(), traces=result, n_outlined=20)
+    subject = seen(cohort[2], traces=result, n_outlined=20)
     found = annotations.traces(replace(subject, data=DataConfig(outlines=mode)))
     assert (found.code, found.status) == ("A12", "FAILED")
     assert "AUC" in found.evidence and found.rows

@@ -20,7 +20,7 @@ from study.reporting import document
 from study.reporting.figures import compression, curves, folds, forests, overview
 from study.reporting.figures.catalogue import ORDER, catalogue
 from study.reporting.figures.flow import flow
-from study.reporting.figures.style import JOURNALS, journal_style, look, looks, save
+from study.reporting.figures.style import JOURNALS, journal_style, look, looks, missing_letters, save
 from study.text.format import interval
 
 FOUR = ["image", "tabular", "concat", "attention"]
@@ -423,3 +423,8 @@ def test_the_flow_fits_its_canvas_whatever_its_names(n_statuses):
 def test_every_figure_has_a_place_in_the_text():
     source = inspect.getsource(document)
     assert [name for name in ORDER if f'"{name}"' not in source] == []
+
+
+def test_letters_that_the_font_lacks_are_named_once():
+    assert missing_letters(["image", "Mammographie à plat", "µ"]) == ""
+    assert missing_letters(["乳腺 image", "乳"]) == "乳腺"

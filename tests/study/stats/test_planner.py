@@ -225,7 +225,10 @@ class TestCommand:
         [
             (("--prevalence", "1.5"), "error ConfigError: --prevalence is 1.5; it must be between 0 and 1"),
             (("--patients", "10"), "error ConfigError: --patients is 10; 5 folds at prevalence 0.37 need at least 14"),
-            (("--json", "/nowhere/plan.json"), "error ConfigError: --json /nowhere/plan.json: No such file"),
+            (
+                ("--json", "/nowhere/plan.json"),
+                "error ConfigError: --json /nowhere/plan.json: cannot be written (No such file",
+            ),
         ],
     )
     def test_errors_are_one_line(self, flags, told):
