@@ -1,6 +1,7 @@
 """Storage of trials: SQLite beside the study, a database server, or a journal file on a network disk."""
 
 import importlib.util
+import json
 import random
 import time
 from pathlib import Path
@@ -47,13 +48,20 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
         path = Path(url.removeprefix(JOURNAL))
         if not path.parent.is_dir():
             raise StudyError(f"--storage {url}: there is no folder {path.parent}")
-        try:  # a last line that cannot be read is forgiven once, as if it was just being written
-            storage = JournalStorage(JournalFileBackend(str(path)))
-            storage.get_all_studies()
-            return storage
+        try:
+            _check_lines(path)
+            return JournalStorage(JournalFileBackend(str(path)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StudyError(f"--storage {url}: is no journal of Optuna, or is damaged; name another file") from error
     return _connected(_with_driver(url))
+
+
+def _check_lines(path: Path) -> None:
+    """Read every finished line of a journal: Optuna forgives the last one, and fails once another follows it."""
+    if path.is_file():
+        with path.open("rb") as lines:
+            for line in lines:
+                json.loads(line if line.endswith(b"\n") else "{}")
 
 
 def open_own_storage(folder: Path, url: str | None) -> BaseStorage:

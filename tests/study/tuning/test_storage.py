@@ -23,7 +23,7 @@ def storage(request, tmp_path):
     )
 
 
-@pytest.mark.parametrize("content", [b"garbage line\n", b"[]\n", b'{"op_code": 0}\n', b"3\n"])
+@pytest.mark.parametrize("content", [b"garbage line\n", b"[]\n", b'{"op_code": 0}\n', b"\xff\xfe\x00\n", b"3\n"])
 def test_a_journal_that_is_none_is_refused(content, tmp_path):
     (tmp_path / "j.log").write_bytes(content)
     with pytest.raises(StudyError, match=r"j\.log: is no journal of Optuna"):
