@@ -172,8 +172,8 @@ def letters_lacking(study: StoredStudy) -> str:
     if not lacking:
         return ""
     return (
-        f"The font of the figures lacks {lacking}: these letters are boxes there. Name the arms in Latin letters, or"
-        " install Arial or Helvetica with them."
+        f"The font of the figures lacks {lacking}: these letters are boxes there. Give the arms names in Latin letters"
+        " for print."
     )
 
 
