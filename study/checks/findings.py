@@ -12,7 +12,7 @@ from study.records.stored_study import StoredStudy
 
 
 def findings_of(subject: Subject, checks: Sequence[Check] = CHECKS) -> list[Finding]:
-    """Return the findings of the checks that concern a subject, by code; users' own look last, at copies."""
+    """Return the findings of the checks that concern a subject, by code; users' checks come last and get copies."""
     chosen = sorted((one for one in checks if one.concerns(subject)), key=lambda one: (one.file is not None, one.code))
     findings = [_by_design(one, subject) if one.file is None else run_user_check(one, subject) for one in chosen]
     return sorted(findings, key=lambda finding: finding.code)

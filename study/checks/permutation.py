@@ -1,4 +1,4 @@
-"""Labels permuted over patients, which nothing can predict: a check of the folds, measured in images."""
+"""Check of the folds, measured in images: labels that were permuted over patients must not be predictable."""
 
 import math
 from collections.abc import Sequence

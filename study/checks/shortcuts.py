@@ -79,7 +79,7 @@ def file_sizes(subject: Subject) -> Outcome:
     needs=("pixels",),
 )
 def borders(subject: Subject) -> Outcome:
-    """The frame along the edges of the image, without the inside of the breast."""
+    """A thin frame along the edges of the image; the inside of the breast is left out."""
     return probe_verdict("The frame along the edges", given(subject.pixels).appearance.border, subject)
 
 
@@ -197,7 +197,7 @@ def rims(subject: Subject) -> Outcome:
     needs=("pixels",),
 )
 def permutations(subject: Subject) -> Outcome:
-    """Labels permuted over patients, which nothing can predict unless a patient is on both sides of a fold."""
+    """Prediction of labels that were permuted over patients: possible only if a patient is on both sides of a fold."""
     return permuted_labels(subject.images, given(subject.pixels).appearance, _folds_of_images(subject))
 
 

@@ -13,7 +13,7 @@ OPTIMISTIC = "optimistic: hyper-parameters were chosen on these patients"
 
 
 def patient_digests(cohort: str, images: pd.DataFrame) -> list[str]:
-    """Return 8 hex digits for each patient of a cohort: enough to find her again, too little to tell who she is."""
+    """Return 8 hex digits for each patient of a cohort: enough to find one again, too little to tell who it is."""
     ids = sorted(images["patient_id"].unique())
     return [hashlib.sha256(f"{cohort}|{patient}".encode()).hexdigest()[:8] for patient in ids]
 

@@ -9,7 +9,7 @@ from mmbc.config import Config, apply_changes, flatten
 from study.design.cells import Cell
 
 LABEL = "leaky by design"
-"""Label of every number of a leaky protocol wherever it is written down."""
+"""Label that every number of a leaky protocol carries, in every file."""
 REFERENCE = "honest reference of an optimism ledger"
 """Label in the record of an honest cell of the ledger: its rows are those of the ledger, not of a study."""
 

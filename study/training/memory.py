@@ -34,7 +34,7 @@ class Memory:
 
     @property
     def n_live(self) -> int:
-        """Number of fits that can live together, at least one."""
+        """Number of fits that fit into memory at the same time, at least one."""
         room = SAFE_SHARE * self.free - self.shared
         return min(self.n_cells, max(1, int(room // max(self.per_fit, 1))))
 
