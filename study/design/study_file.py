@@ -153,6 +153,8 @@ class StudyFile(Config):
     """Where the settings come from, when they were searched."""
     audit: Audit | None = None
     """Checks of the user's own; they change no number of a study."""
+    names: Annotated[dict[str, str], Later("0.2.0", counts=False)] = {}
+    """What reports call arms, by their names; of arms that are not named here the built-in names hold."""
 
     @model_validator(mode="after")
     def _names(self) -> Self:

@@ -324,7 +324,7 @@ def _study_toml(study: StoredStudy) -> str:
     if not study.imported:
         return to_toml(_settings_without_paths(study.settings))
     known = study.settings.model_dump(
-        mode="json", exclude_none=True, include={"preset": True, "arms": True, "protocol": True}
+        mode="json", exclude_none=True, include={"preset": True, "arms": True, "protocol": True, "names": True}
     )
     data = study.settings.data
     asked = {} if data.conflicts == "stop" else {"conflicts": data.conflicts}

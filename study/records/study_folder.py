@@ -84,6 +84,7 @@ def continued(folder: Path, asked: StudyFile) -> StudyFile:
         "arms": {**stored.arms, **asked.arms},
         "protocol": protocol,
         "audit": asked.audit or stored.audit,
+        "names": {**stored.names, **asked.names},
         "data": asked.data.model_copy(update={"image_name": asked.data.image_name or stored.data.image_name}),
     }
     return asked.model_copy(update=changed)
@@ -118,7 +119,7 @@ def differences(stored: StudyFile, asked: StudyFile) -> dict[str, tuple[Any, Any
 
 
 def _comparable(study: StudyFile) -> Mapping[str, Any]:
-    compared = flatten(study.model_copy(update={"arms": {}, "audit": None}))
+    compared = flatten(study.model_copy(update={"arms": {}, "audit": None, "names": {}}))
     return {key: value for key, value in compared.items() if key not in (*EXTENDS, *REPORTS)}
 
 

@@ -84,6 +84,11 @@ def listed(items: list[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "none"
 
 
+def start(text: str) -> str:
+    """Return a text with its first letter as a capital, as a sentence begins."""
+    return text[:1].upper() + text[1:]
+
+
 def characteristic(n: int, share: float, mean: float, sd: float) -> str:
     """Return a cell of Table 1: `57.1 (11.2)` for a mean, `12 (31.6)` for a share, else the count."""
     if not math.isnan(mean):

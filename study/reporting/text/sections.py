@@ -10,6 +10,7 @@ from study.evaluation.evaluation import Evaluation
 from study.evaluation.misclassification import errors_by_unit
 from study.records.python_call import typed
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.prose import render
 from study.reporting.facts.search_facts import calibrated_on, is_nested
 from study.reporting.facts.sentences import configs
 from study.reporting.text.label_limits import label_limitations
@@ -25,90 +26,35 @@ EVALUATED_WITH = ("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "ma
 
 def cohort(study: StoredStudy, *, brief: bool = False) -> str:
     """Return where the rows come from and, unless brief, everything known to be wrong with them."""
-    images = study.cohort.images
-    negative = sorted(images.loc[images["label"] == 0, "status"].unique())
-    rows = f"{count(len(images), 'image')} of " if len(images) > study.cohort.n_patients else ""
-    statuses = study.cohort.images.sort_values("label", ascending=False, kind="stable").drop_duplicates("patient_id")[
-        "status"
-    ]
-    by_status = {str(status): int(n) for status, n in statuses.value_counts().items()}
-    classes = {
-        "positive": [name for name in by_status if name not in negative],
-        "negative": [name for name in negative if name in by_status],
-    }
-    shown = "; ".join(
-        f"{side}: {listed([f'{by_status[name]} {name}' for name in names])}" for side, names in classes.items()
-    )
-    columns = listed([feature.name for feature in study.cohort.features])
-    head = (
-        f"Cohort {study.cohort.name}: {rows}{count(study.cohort.n_patients, 'patient')} ({shown}). Clinical columns:"
-        f" {columns}. {_unit(study)}{_left_out(study)}"
-    )
-    uses_images = not study.imported and any(study.settings.arm_config(arm).uses_images for arm in study.settings.arms)
-    outlined, outlines = study.cohort.n_outlined, study.settings.data.outlines
-    treatment = f"\n\n{OUTLINES[outlines].format(n=outlined)}" if uses_images and outlined else ""
-    if brief:  # what makes the numbers optimistic belongs into every report
-        return head + (treatment if outlines != "sham" else "")
-    notes = "".join(f"\n- {note}" for note in study.cohort.notes)
-    return head + treatment + (f"\n{notes}" if notes else "")
-
-
-LEFT_OUT = {"duplicate": "duplicates", "other class": "of a class that is not compared"}
-
-
-def _left_out(study: StoredStudy) -> str:
-    """Return how many listed images are not used, and why."""
-    totals = study.cohort.flow.groupby("step", sort=False)["n_images"].sum()
-    lost = {str(step): int(n) for step, n in totals.items() if step not in ("listed", "used") and n}
-    if not lost:
-        return ""
-    reasons = listed([f"{n} as {LEFT_OUT.get(step, step)}" for step, n in lost.items()])
-    return f" Of {totals['listed']} listed images some were left out: {reasons}."
-
-
-def _unit(study: StoredStudy) -> str:
-    """Return what the label belongs to, and therefore what is counted."""
-    pooled = study.settings.data.conflicts == "any"
-    if study.settings.unit == "patient" and pooled:
-        trained = "" if study.imported else "; in training every image has its own label"
-        return (
-            "The patient is the unit of analysis, positive if any of the patient's images is (--conflicts any)"
-            f"{trained}."
-        )
-    if study.settings.unit == "patient":
-        return (
-            "One label a case: all of its images carry it, those of a healthy breast too. The patient is the unit of"
-            " analysis."
-        )
-    any_image = " A breast is positive if any of its images is (--conflicts any)." if pooled else ""
-    images = study.cohort.images
+    images, flow, settings = study.cohort.images, study.cohort.flow, study.settings
+    first = images.sort_values("label", ascending=False, kind="stable").drop_duplicates("patient_id")
+    negative = set(images.loc[images["label"] == 0, "status"])
+    statuses = first["status"].value_counts()
     breasts = images.drop_duplicates(["patient_id", "case_id", "breast"])
-    opposite = int((breasts["status"] == CONTRALATERAL).sum())
-    healthy = (
-        f", {opposite} of them the healthy opposite breast of a positive case ({CONTRALATERAL})" if opposite else ""
+    totals = flow.groupby("step", sort=False)["n_images"].sum()
+    uses_images = not study.imported and any(settings.arm_config(arm).uses_images for arm in settings.arms)
+    return render(
+        "cohort",
+        brief=brief,
+        name=study.cohort.name,
+        imported=study.imported,
+        n_images=len(images),
+        n_patients=study.cohort.n_patients,
+        positive=[f"{n} {name}" for name, n in statuses.items() if name not in negative],
+        negative=[f"{statuses[name]} {name}" for name in sorted(negative) if name in statuses],
+        columns=[feature.name for feature in study.cohort.features],
+        unit=settings.unit,
+        pooled=settings.data.conflicts == "any",
+        n_breasts=len(breasts),
+        n_positive_breasts=int(breasts["label"].sum()),
+        n_opposite=int((breasts["status"] == CONTRALATERAL).sum()),
+        contralateral=CONTRALATERAL,
+        n_listed=int(totals["listed"]),
+        lost={str(step): int(n) for step, n in totals.items() if step not in ("listed", "used") and n},
+        outlined=study.cohort.n_outlined if uses_images else 0,
+        outlines=settings.data.outlines,
+        notes=study.cohort.notes,
     )
-    return (
-        f"The label belongs to the breast, so the breast is the unit of analysis: {count(len(breasts), 'breast')}, "
-        f"{int(breasts['label'].sum())} positive{healthy}.{any_image} Patients are never split, and"
-        " intervals resample patients."
-    )
-
-
-OUTLINES = {
-    "sham": (
-        "Lesion outlines burned into the pixels of {n} images were filled in, together with outlines of donor images"
-        " placed on the same tissue, so that every image lost one outline of each size class and the trace of filling"
-        " in does not tell which images had one."
-    ),
-    "inpaint": (
-        "Lesion outlines burned into the pixels of {n} images were inpainted. The trace this leaves still tells which"
-        " images had one: expect optimistic numbers."
-    ),
-    "keep": (
-        "**Lesion outlines burned into the pixels of {n} images were kept. They give the answer away: the image arms'"
-        " numbers are not evidence.**"
-    ),
-}
 
 
 def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = False) -> str:

@@ -1,0 +1,92 @@
+"""Prose of a report: templates that a writer can mend (`study/reporting/templates/`), filled with computed facts.
+
+The lines of a paragraph are joined by one space, a blank line separates paragraphs, and a line that begins with `- ` is
+an item of a list. A line that holds nothing but a Jinja statement leaves no trace. A fact that a template names and is
+not given is an error (`StrictUndefined`).
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2.ext import Extension
+
+from study.text import format as shown
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+STATEMENTS = re.compile(r"\s*(\{%.*?%\}\s*)+")
+BULLET = "- "
+FILTERS = (
+    shown.count,
+    shown.listed,
+    shown.percent,
+    shown.percentage,
+    shown.difference,
+    shown.signed,
+    shown.p_value,
+    shown.p_equals,
+    shown.plain,
+    shown.whole,
+    shown.tenths,
+    shown.start,
+)
+"""Functions of `study.text.format` that templates use as filters, by their own names; their first argument is piped."""
+
+
+class _LinesWithText(Extension):
+    """Keeps the end of a line of text that ends with a statement, which `trim_blocks` would take away."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        """Return the source with a blank behind such a line."""
+        lines = source.split("\n")
+        return "\n".join(
+            f"{line} " if line.endswith("%}") and not STATEMENTS.fullmatch(line) else line for line in lines
+        )
+
+
+def _one_line(value: Any) -> Any:
+    """Return a fact without line breaks, which would begin a paragraph or a list."""
+    return " ".join(value.split()) if isinstance(value, str) and "\n" in value else value
+
+
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    extensions=[_LinesWithText],
+    undefined=StrictUndefined,
+    finalize=_one_line,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=select_autoescape(["html.j2"]),
+)
+ENVIRONMENT.filters |= {function.__name__: function for function in FILTERS}
+
+
+def render(template: str, **facts: Any) -> str:
+    """Return the paragraphs of a template; '' where it has nothing to say.
+
+    Args:
+        template: its name, `cohort` for `cohort.md.j2`.
+        facts: everything that the template names.
+
+    Raises:
+        jinja2.UndefinedError: a fact is missing.
+    """
+    text = ENVIRONMENT.get_template(f"{template}.md.j2").render(facts)
+    return "\n\n".join(filter(None, map(_paragraph, re.split(r"\n\s*\n", text))))
+
+
+def render_items(template: str, **facts: Any) -> list[str]:
+    """Return the items of a template that is a list, without their bullets."""
+    lines = render(template, **facts).splitlines()
+    return [line.removeprefix(BULLET) for line in lines if line.startswith(BULLET)]
+
+
+def _paragraph(text: str) -> str:
+    lines: list[str] = []
+    for line in filter(None, (" ".join(line.split()) for line in text.splitlines())):
+        if lines and not line.startswith(BULLET):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)

@@ -1,0 +1,160 @@
+"""Templates of prose: the rules of white space, facts that are missing, and every template with facts of studies."""
+
+import dataclasses
+import re
+
+import jinja2
+import pytest
+
+from study.design.study_file import BASELINE, load
+from study.evaluation.evaluation import evaluate
+from study.records.environment import Imported
+from study.reporting.document import report, supplement
+from study.reporting.facts import prose
+from study.reporting.facts.arm_names import contrast_name, display_name, display_names
+from study.reporting.pack import Options, gather_content
+from tests.study.reporting.test_pack import with_seeds
+
+TEXT = """\
+{# A comment. #}
+First {% if many %}and second{% endif %}
+line.
+{% if many %}
+Only with many.
+{% endif %}
+
+- one
+  goes on
+{% for name in names %}
+- {{ name }}
+{% endfor %}
+"""
+
+
+@pytest.fixture
+def template(monkeypatch):
+    loader = jinja2.DictLoader({"try.md.j2": TEXT})
+    monkeypatch.setattr(prose, "ENVIRONMENT", prose.ENVIRONMENT.overlay(loader=loader))
+
+
+def test_lines_are_joined_and_statements_leave_no_trace(template):
+    said = prose.render("try", many=True, names=["two", "a name\n\n- on lines"])
+    assert said == "First and second line. Only with many.\n\n- one goes on\n- two\n- a name - on lines"
+    assert prose.render("try", many=False, names=[]) == "First line.\n\n- one goes on"
+    assert prose.render_items("try", many=False, names=["two"]) == ["one goes on", "two"]
+
+
+def test_a_missing_fact_is_an_error(template):
+    with pytest.raises(jinja2.UndefinedError, match="names"):
+        prose.render("try", many=True)
+
+
+def holdout(stored):
+    keep = [name for name in stored.planned if ".r0.f0." in name]
+    first = [fold for fold in stored.folds.folds if fold.place == (0, 0)]
+    rows = stored.predictions.query("repeat == 0 and fold == 0")
+    return dataclasses.replace(
+        with_protocol(stored, repeats=1, holdout=0.3),
+        folds=stored.folds.changed(kind="holdout", n_folds=1, repeats=1, folds=first),
+        records={name: record for name, record in stored.records.items() if name in keep},
+        planned=tuple(keep),
+        predictions=rows,
+    )
+
+
+def with_protocol(stored, **values):
+    protocol = stored.settings.protocol.model_copy(update=values)
+    return dataclasses.replace(stored, settings=stored.settings.model_copy(update={"protocol": protocol}))
+
+
+def half(stored):
+    records = {name: record for name, record in stored.records.items() if not name.startswith("image.r1")}
+    rows = stored.predictions.query("not (arm == 'image' and repeat == 1)")
+    return dataclasses.replace(stored, records=records, predictions=rows)
+
+
+def imported(stored):
+    about = Imported(file="mine.csv", sha256="0" * 64, n_rows=12, columns={})
+    return dataclasses.replace(
+        stored, environment=stored.environment.changed(imported=about), history=stored.history.iloc[:0]
+    )
+
+
+def nothing(stored):
+    return dataclasses.replace(
+        stored, records={}, predictions=stored.predictions.iloc[:0], history=stored.history.iloc[:0]
+    )
+
+
+STUDIES = {
+    "one seed": lambda stored: stored,
+    "three seeds": lambda stored: with_seeds(stored, 3, gain=8.0),
+    "worse": lambda stored: with_seeds(stored, 3, gain=-8.0),
+    "prevalence": lambda stored: with_protocol(stored, prevalence=0.05),
+    "holdout": holdout,
+    "half": half,
+    "imported": imported,
+    "nothing": nothing,
+}
+
+
+@pytest.fixture(scope="module")
+def documents(evaluated):
+    """Every template that was rendered, and the documents of each study, large enough and too small to be ranked."""
+    used, texts, original = set(), {}, jinja2.Environment.get_template
+
+    def spied(environment, name, *args, **options):
+        if environment is prose.ENVIRONMENT:
+            used.add(name)
+        return original(environment, name, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jinja2.Environment, "get_template", spied)
+        for name, change in STUDIES.items():
+            study = change(evaluated[0])
+            content = gather_content(study, evaluate(study, n_replicates=100), Options(figures=False))
+            texts[name] = report(content), supplement(content)
+    return used, texts
+
+
+@pytest.mark.slow
+def test_every_template_has_its_facts(documents):
+    used, _ = documents
+    assert used == {path.name for path in prose.TEMPLATES.glob("*.md.j2")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_sentences_are_whole(documents, name):
+    for text in documents[1][name]:
+        prosaic = [line for line in text.splitlines() if line and line[0] not in "|#!"]
+        for line in prosaic:
+            assert not re.search(r"  | [.;,](\s|$)|\( ", line), line
+            assert "{{" not in line and "None" not in line and "nan" not in line.split(), line
+
+
+def test_arms_have_names_that_a_reader_understands(stored):
+    assert display_name(stored, "concat") == "Images + clinical data, concatenated"
+    assert display_name(stored, BASELINE) == "Logistic regression" and display_name(stored, "mine") == "mine"
+    named = load("tiny", None, ['names.concat="Both"', 'names.logistic="LR"'])
+    other = dataclasses.replace(stored, settings=named)
+    assert display_names(other) == {
+        "image": "Images alone",
+        "tabular": "Clinical data alone",
+        "concat": "Both",
+        "attention": "Images + clinical data, attention",
+        "logistic": "LR",
+    }
+    changed = dataclasses.replace(stored, settings=load("tiny", None, ['arms.image.set={"model.inputs"=["tabular"]}']))
+    assert display_name(changed, "image") == "image", "an arm of one's own is not called what it is not"
+    assert display_name(imported(stored), "concat") == "concat"
+
+
+def test_contrasts_say_what_is_added(stored):
+    assert contrast_name(stored, "concat", "tabular") == "Adding mammograms to clinical data"
+    assert contrast_name(stored, "concat", "image") == "Adding clinical data to mammograms"
+    assert contrast_name(stored, "attention", "concat") == "Attention instead of concatenation"
+    assert contrast_name(stored, "image", "tabular") == "Images alone minus Clinical data alone"
+    both = with_protocol(stored, contrasts=(("concat", BASELINE), ("concat", "tabular")))
+    assert contrast_name(both, "concat", BASELINE) == "Adding mammograms to clinical data (logistic regression)"
+    assert contrast_name(both, "concat", "tabular") == "Adding mammograms to clinical data (network)"
