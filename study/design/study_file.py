@@ -14,6 +14,8 @@ SHARED = ("data.", "run.", "protocol.")
 """Settings that all arms of a study have in common: the same images, processed the same way."""
 BASELINE = "logistic"
 """The logistic regression on the clinical columns that every study computes beside its arms."""
+CONTRASTS_0_1 = (("concat", "tabular"), ("concat", "image"), ("attention", "concat"))
+"""The default contrasts of version 0.1; a study that was begun with them keeps them."""
 
 
 class Arm(Section):
@@ -53,8 +55,9 @@ class Protocol(Section):
     """The first of the training seeds; `--seed` sets it together with the seeds of splits and search."""
     prevalence_tolerance: float = Field(0.1, gt=0)
     """Largest difference of a part's share of positive patients from the cohort's, beyond rounding."""
-    contrasts: tuple[tuple[str, str], ...] = (("concat", "tabular"), ("concat", "image"), ("attention", "concat"))
-    """Pairs of arms whose difference (first minus second) is declared before the run."""
+    contrasts: tuple[tuple[str, str], ...] = (("concat", BASELINE), *CONTRASTS_0_1)
+    """Pairs of arms whose difference (first minus second) is declared before the run; `logistic` is the baseline, the
+    better clinical model as a rule, against which it is said what images add."""
     pool_views: Literal["mean", "max"] = "mean"
     """How the logits of a breast's views become hers."""
     pool_breasts: Literal["max", "mean", "noisy-or"] = "max"
