@@ -31,8 +31,9 @@ def pair_of(rows: Aligned, first: str, second: str) -> Pair:
 
 def declared(study: StoredStudy) -> list[tuple[str, str]]:
     """Return the contrasts whose arms are both planned; the baseline is not where predictions come without columns."""
-    planned = {name.split(".r")[0] for name in study.planned} | set(study.arms)
-    return [pair for pair in study.contrasts if planned.issuperset(pair)]
+    baseline = any(name.startswith(f"{BASELINE}.r") for name in study.planned)
+    known = {*study.settings.arms, *([BASELINE] if baseline else [])}
+    return [pair for pair in study.contrasts if known.issuperset(pair)]
 
 
 def compare_arms(
