@@ -184,8 +184,8 @@ def variance_table(evaluation: Evaluation) -> PaperTable:
     shown = data[["what"]].rename(columns={"what": "AUC of"}).assign(**texts)
     caption = (
         "Standard deviations of the AUC by where they come from. One training: of the mean over folds, from one"
-        " training seed to the next; a study with one seed has it in every number. n/a with one seed or one repeat alone, 0"
-        " between splits where repeats differ no more than their seeds explain, and 0 between seeds for an arm that"
-        " draws nothing at random. A difference smaller than that between seeds may be the seed's."
+        " training seed to the next; a study with one seed has it in every number. n/a with one seed or one repeat"
+        " alone, 0 between splits where repeats differ no more than their seeds explain, and 0 between seeds for an arm"
+        " that draws nothing at random. A difference smaller than that between seeds may be the seed's."
     )
     return PaperTable("variance", "Where the variation comes from", caption, data, shown)
