@@ -30,7 +30,7 @@ from mmbc.errors import ConfigError, StudyError, nearest, some
 from mmbc.files import RESTORE, file_digest, read_json, reading, write_atomically, write_json
 from study.design.folds import Folds, split_digest
 from study.design.search_results import FOLDER as SEARCH
-from study.design.search_results import Searched, arm_configs
+from study.design.search_results import SearchResult, arm_configs
 from study.design.study_file import BASELINE, Protocol, StudyFile
 from study.design.study_name import with_name
 from study.records.cell_records import (
@@ -104,7 +104,7 @@ class StoredStudy:
     records: dict[str, CellRecord]
     predictions: pd.DataFrame
     history: pd.DataFrame
-    searched: Searched | None = None
+    searched: SearchResult | None = None
     findings: tuple[Finding, ...] = ()
     archived: bool = False
     chosen_contrasts: tuple[tuple[str, str], ...] | None = None
@@ -178,7 +178,7 @@ def _read_study(folder: Path) -> StoredStudy:
             f" or {folder / 'study'} where the report was written with its predictions"
         )
     if not (folder / "study.toml").is_file():
-        raise StudyError(f"{folder}: is no study (it has no study.toml); studies lie below results/")
+        raise StudyError(f"{folder}: is not a study (it has no study.toml); studies lie below results/")
     settings, folds = read_settings(folder), Folds.read(folder / "folds.json")
     cohort, cohort_digest = read_cohort(folder)
     planned, searched = planned_cells(settings, folds), read_searched(folder)
@@ -219,7 +219,7 @@ class _Membership:
     """Checks that cells are of their study: same cohort, configuration, split and labels, no deliberate leak."""
 
     def __init__(
-        self, settings: StudyFile, searched: Searched | None, folds: Folds, cohort: Cohort, cohort_digest: str
+        self, settings: StudyFile, searched: SearchResult | None, folds: Folds, cohort: Cohort, cohort_digest: str
     ) -> None:
         self.nested = folds.nested
         self.cohort_digest = cohort_digest

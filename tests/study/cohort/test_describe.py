@@ -58,7 +58,7 @@ def test_the_full_lists_need_no_image(real_data, tmp_path):
 
 
 def test_a_folds_file_is_read_as_a_run_reads_it(tmp_path):
-    for content, reason in (("[]", "--folds"), ('{"folds": []}', "there are no folds"), ("{", "is no JSON")):
+    for content, reason in (("[]", "--folds"), ('{"folds": []}', "there are no folds"), ("{", "is not JSON")):
         (tmp_path / "f.json").write_text(content)
         flags = ["--data", "phantom", "--preset", "tiny", "--folds", f"{tmp_path}/f.json"]
         facts, text = describe(tmp_path, *flags)
