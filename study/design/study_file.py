@@ -31,7 +31,7 @@ class Arm(Section):
     @model_validator(mode="before")
     @classmethod
     def _has_question(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("question"):
+        if isinstance(values, dict) and "question" not in values:
             raise ValueError('write the question that the arm answers: question = "Does a smaller classifier do?"')
         return values
 
@@ -250,7 +250,7 @@ def load(
         for where, values in steps:  # the source that brought the fault in is the one to name
             parse(StudyFile, values, where)
         raise
-    _check_questions(study, steps[0][1].get("arms", {}), sources)
+    _check_questions(study, steps[0][1].get("arms", {}), sources[base is None :])  # the first is the preset
     for name in study.arms:
         study.arm_config(name)
     known = [*study.arms, BASELINE]
