@@ -53,7 +53,7 @@ def test_problems_are_collected_and_nothing_stops(tmp_path):
 
 def test_own_arms_are_shown_with_their_question_and_differences(tmp_path):
     (tmp_path / "study.toml").write_text(
-        '[arms.small]\nquestion = "Is a small head enough?"\nset = { "model.inputs" = ["image"], "model.dropout" = 0.1 }'
+        '[arms.small]\nquestion = "Is a small one enough?"\nset = { "model.inputs" = ["image"], "model.dropout" = 0.1 }'
     )
     arguments = [
         "--data",
@@ -74,7 +74,7 @@ def test_own_arms_are_shown_with_their_question_and_differences(tmp_path):
         },
         {
             "arm": "small",
-            "question": "Is a small head enough?",
+            "question": "Is a small one enough?",
             "differs in": "model.inputs = ['image'], model.dropout = 0.1",
         },
     ]
