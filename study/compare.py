@@ -40,7 +40,7 @@ class Compare(Command):
         report = write_comparison(joined, evaluation, self.reports / (self.name or fitting(joined.study.name)))
         for note in joined.notes:
             terminal.console.print(f"- {note}", highlight=False, markup=False)
-        show_evaluation(terminal.console, evaluation, joined.study.cohort.notice)
+        show_evaluation(terminal.console, joined.study, evaluation)
         terminal.console.print(f"Report: {report}", soft_wrap=True)
 
 

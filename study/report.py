@@ -3,7 +3,7 @@
 Needs no torch, no GPU and no images.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from study.records.stored_study import StoredStudy
 
 
+OF_ADDITIONS = (
+    *("study", "add_predictions", "config", "set_", "columns", "positive", "merge_ids", "distinct_ids"),
+    *("scale", "models", "name", "reports", "json_file", "figures", "with_predictions", "replicates", "journal"),
+)
+"""Options that have an effect with `--add-predictions`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
     """Turn a study's predictions into text, tables, figures, numbers and checklists."""
@@ -34,6 +41,13 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
     study: Annotated[Path | None, typer.Argument(help="Folder of a study, finished or not: results/NAME.")] = None
     predictions: Annotated[
         Path | None, table_option("A table of predictions of models trained anywhere, instead of a study.")
+    ] = None
+    add_predictions: Annotated[
+        Path | None,
+        table_option(
+            "A table of predictions to show beside a study's arms, marked as not verified to be out of fold; no number"
+            " of the study changes."
+        ),
     ] = None
     notice: Annotated[
         str, table_option("A warning that every table and figure carries, for predictions that are no evidence.")
@@ -49,7 +63,12 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
     ] = None
     replicates: Replicates = 2000
     config: Annotated[Path | None, comparison_option("Study file (TOML) with the sections data and protocol.")] = None
-    name: Annotated[str, place_option("Name of the study made of a table. Default: the file's.")] = ""
+    name: Annotated[
+        str,
+        place_option(
+            "Name of the study made of a table, or of the report with an added one. Default: the file's, the study's."
+        ),
+    ] = ""
     journal: Annotated[str, place_option(f"Whose column widths figures have: {', '.join(JOURNALS)}.")] = "nature"
 
     def run(self, terminal: Terminal) -> None:
@@ -70,7 +89,11 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
             )
         if self.journal not in JOURNALS:
             raise ConfigError(f"--journal {self.journal!r}; {nearest(self.journal, JOURNALS)}")
+        if self.add_predictions is not None:
+            self.check_addition()
         stored = load_study(self.study) if self.study is not None else self.imported(terminal)
+        if self.add_predictions is not None:
+            stored = self.added(stored, self.add_predictions)
         evaluation = evaluate(stored, n_replicates=self.replicates)
         pack = Options(journal=self.journal, figures=self.figures, archive=self.with_predictions)
         folder = write_pack(stored, evaluation, self.reports / stored.name, pack)
@@ -78,6 +101,25 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
         facts = report_screen.evaluation_facts(stored, evaluation)
         write_facts(self.json_file, {**facts, "gaps": list(evaluation.gaps)})
         terminal.console.print(f"Report: {folder}", soft_wrap=True)
+
+    def check_addition(self) -> None:
+        """Refuse options that mean nothing for a table that is added."""
+        from study.console import requests
+
+        if self.study is None:
+            raise ConfigError("--add-predictions shows a table beside a study: name the study, results/NAME")
+        requests.refuse(self, [type(self)], "means nothing with --add-predictions", but=OF_ADDITIONS)
+
+    def added(self, stored: "StoredStudy", table: Path) -> "StoredStudy":
+        """Return the study with a table of predictions beside its arms, under `--name` where one is given."""
+        from study.console import requests
+        from study.design.study_file import named
+        from study.imports.added_table import Addition, add_predictions
+
+        assignments = [*(self.set_ or []), *requests.label_settings(self)]
+        request = Addition(table, self.config, assignments, self.scale, named(self.models) or ())
+        with_table = add_predictions(stored, request)
+        return replace(with_table, folder=stored.folder.with_name(self.name)) if self.name else with_table
 
     def imported(self, terminal: Terminal) -> "StoredStudy":
         """Return the study made of the table of predictions."""

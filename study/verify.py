@@ -14,7 +14,8 @@ from mmbc.command import Command, Terminal
 class Verify(Command):
     """Say which numbers of a report do not follow from its predictions.
 
-    Exit code 0: all do; 1: some do not; 2: it could not be checked.
+    Exit code 0: all do, and every file is as it was written; 1: some do not, or a file was edited, deleted or added;
+    2: nothing could be checked.
     """
 
     report: Annotated[Path, typer.Argument(help="Folder of a report: reports/NAME.")]

@@ -188,6 +188,16 @@ class Result:
         return frame[[column for column in VERDICT_COLUMNS if column in frame]]
 
     @property
+    def added(self) -> pd.DataFrame:
+        """Metrics of predictions that were added to the study (`note`: not verified to be out of fold), E1."""
+        return self.evaluation.added
+
+    @property
+    def added_contrasts(self) -> pd.DataFrame:
+        """Each added arm minus each arm of the study: exploratory, E1, not adjusted, without a verdict."""
+        return self.evaluation.added_contrasts
+
+    @property
     def calibration(self) -> pd.DataFrame:
         """The lines of `summary` that are about calibration, at the level of the primary unit."""
         frame = self.summary

@@ -37,7 +37,6 @@ def describe(request: Request, observer: Observer) -> Description:
         listing.notice,
         study.unit,
         listing.extent,
-        arms=summaries.arms(study, listing.name),
         left_out=listing.left_out,
         notes=[*listing.notes],
     )

@@ -11,9 +11,11 @@ from mmbc.command import Terminal
 from study.console.json_output import write_facts
 from study.evaluation.doubts import doubts
 from study.evaluation.evaluation import Evaluation, evaluate
+from study.records.added_predictions import UNVERIFIED
 from study.records.stored_study import StoredStudy, load_study
 from study.reporting.pack import Options, letters_lacking, write_pack
 from study.reporting.tables.audit import remains
+from study.reporting.text.added import added_lines
 from study.reporting.text.answer import comparisons_lines, missing_for_verdicts, unfinished_cells
 from study.reporting.text.quick_try import quick_try
 from study.text.format import NAMES, interval
@@ -32,7 +34,7 @@ def write_report(
     report = write_pack(stored, evaluation, reports / stored.name, options)
     if tried := quick_try(stored):
         console.print(tried, highlight=False, markup=False, soft_wrap=True)
-    show_evaluation(console, evaluation, stored.cohort.notice)
+    show_evaluation(console, stored, evaluation)
     for doubt in doubts(stored, evaluation):
         console.print(f"- {doubt}", highlight=False, markup=False)
     for said in (remains(stored), letters_lacking(stored)):
@@ -48,6 +50,11 @@ def evaluation_facts(stored: StoredStudy, evaluation: Evaluation) -> dict[str, A
         "study": stored.name,
         "summary": evaluation.summary.to_dict("records"),
         "comparisons": evaluation.comparisons.to_dict("records"),
+        **{
+            name: frame.to_dict("records")
+            for name, frame in (("added", evaluation.added), ("added_contrasts", evaluation.added_contrasts))
+            if stored.added is not None
+        },
     }
 
 
@@ -57,7 +64,9 @@ def show_report(terminal: Terminal, stored: StoredStudy, evaluation: Evaluation)
         terminal.say(f"{missing}.")
     for note in (*(stored.cohort.notes if stored.imported else ()), *filter(None, [letters_lacking(stored)])):
         terminal.say(f"- {note}")
-    show_evaluation(terminal.console, evaluation, stored.cohort.notice)
+    show_evaluation(terminal.console, stored, evaluation)
+    for line in added_lines(stored, evaluation):
+        terminal.say(f"- {line}")
     for doubt in doubts(stored, evaluation):
         if not stored.imported or doubt not in stored.cohort.notes:
             terminal.say(f"- {doubt}")
@@ -65,28 +74,30 @@ def show_report(terminal: Terminal, stored: StoredStudy, evaluation: Evaluation)
         terminal.say(hint)
 
 
-def show_evaluation(console: Console, evaluation: Evaluation, notice: str) -> None:
+def show_evaluation(console: Console, stored: StoredStudy, evaluation: Evaluation) -> None:
     """Print the summary, and a sentence on each declared contrast."""
-    console.print(summary_table(evaluation, notice))
+    console.print(summary_table(stored, evaluation))
     for line in comparisons_lines(evaluation):
         console.print(f"- {line}", highlight=False, markup=False)
 
 
-def summary_table(evaluation: Evaluation, notice: str = "") -> Table:
+def summary_table(stored: StoredStudy, evaluation: Evaluation) -> Table:
     """Return the summary at the level of the primary unit, with intervals."""
-    title = f"{evaluation.unit.capitalize()} level, out of fold, 95 % interval over patients (E1)"
+    tested = "on one test part" if stored.folds.holdout else "out of fold"
+    title = f"{evaluation.unit.capitalize()} level, {tested}, 95 % interval over patients (E1)"
+    notice = stored.cohort.notice
     table = Table(
         box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, title=f"{title} ({notice})" if notice else title
     )
     table.add_column("arm", no_wrap=True)
     for metric in SHOWN:
         table.add_column(NARROW.get(metric, NAMES[metric]))
-    if evaluation.summary.empty:
-        return table
     units = evaluation.summary[evaluation.summary["level"] == evaluation.unit]
-    for arm, lines in units.groupby("arm", sort=False):
-        values = lines.set_index("metric")[["value", "low", "high"]]
-        table.add_row(
-            str(arm), *(interval(metric, *values.loc[metric]) if metric in values.index else "n/a" for metric in SHOWN)
-        )
+    for rows, mark in ((units, ""), (evaluation.added, "*")):
+        for arm, lines in rows.groupby("arm", sort=False):
+            values = lines.set_index("metric")[["value", "low", "high"]]
+            cells = (interval(metric, *values.loc[metric]) if metric in values.index else "n/a" for metric in SHOWN)
+            table.add_row(f"{arm}{mark}", *cells)
+    if len(evaluation.added):
+        table.caption = f"* added; {UNVERIFIED}, exploratory"
     return table

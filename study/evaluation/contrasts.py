@@ -9,12 +9,10 @@ import pandas as pd
 from study.design.study_file import BASELINE
 from study.evaluation.units import Aligned
 from study.evaluation.verdicts import disagreement, sentence
-from study.records.stored_study import StoredStudy
 from study.stats import auc
 from study.stats.auc import t_interval, t_p
 from study.stats.comparison import Comparison, Pair, compare, fold_areas, judge
 from study.stats.corrected_t import spread
-from study.stats.procedure import training_sd
 
 
 def pair_of(rows: Aligned, first: str, second: str) -> Pair:
@@ -27,13 +25,6 @@ def pair_of(rows: Aligned, first: str, second: str) -> Pair:
         rows.patients,
         *(np.unique(frame[key], return_inverse=True)[1] for key in ("fold", "repeat", "seed")),
     )
-
-
-def declared(study: StoredStudy) -> list[tuple[str, str]]:
-    """Return the contrasts whose arms are both planned; the baseline is not where predictions come without columns."""
-    baseline = any(name.startswith(f"{BASELINE}.r") for name in study.planned)
-    known = {*study.settings.arms, *([BASELINE] if baseline else [])}
-    return [pair for pair in study.contrasts if known.issuperset(pair)]
 
 
 def compare_arms(
@@ -72,7 +63,7 @@ def by_class(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFram
         compared = rows.where((rows.labels == 1) | (rows.rows["status"] == status).to_numpy()).with_both_classes()
         if not len(compared.rows):
             continue
-        for line in _differences(compared, contrasts):
+        for line in paired_differences(compared, contrasts):
             lines.append({"first": line["first"], "second": line["second"], "against": status} | line)
     return pd.DataFrame(lines)
 
@@ -84,10 +75,16 @@ def by_patient(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFr
     not.
     """
     rows = rows.with_both_classes()
-    return pd.DataFrame(_differences(rows, contrasts) if len(rows.rows) else [])
+    return pd.DataFrame(paired_differences(rows, contrasts) if len(rows.rows) else [])
 
 
-def _differences(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> list[dict[str, object]]:
+def paired_differences(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> list[dict[str, object]]:
+    """Return the difference of each pair of arms that are there, with its E1 interval and p, not adjusted.
+
+    Args:
+        rows: units of test parts with both classes.
+        contrasts: pairs of arms, first minus second.
+    """
     lines: list[dict[str, object]] = []
     for first, second in contrasts:
         if first in rows.arms and second in rows.arms:
@@ -123,9 +120,9 @@ def against_baseline(rows: Aligned, declared: Sequence[tuple[str, str]], but: Co
 def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Return where the variance of each arm's AUC and of each contrast comes from: seeds, splits, patients.
 
-    Columns: what; the standard deviations seed_sd (of one fold, between seeds), training_sd (of the mean over folds,
-    between seeds), split_sd (of one repeat) and patient_sd (of the mean); and the variances of the reported mean that
-    come from each: seed_part, split_part, patient_part; NaN where there is one seed or one repeat alone.
+    Columns: what, seed_sd, split_sd, patient_sd (standard deviations of one fold, one repeat and the mean), and the
+    variances of the reported mean that come from each: seed_part, split_part, patient_part; NaN where there is one seed
+    or one repeat alone.
     """
     rows = rows.with_both_classes()
     pairs = [(first, second) for first, second in contrasts if first in rows.arms and second in rows.arms]
@@ -145,7 +142,6 @@ def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.Da
             {
                 "what": first if second is None else f"{first} minus {second}",
                 "seed_sd": parts.seed**0.5,
-                "training_sd": training_sd(scores),
                 "split_sd": parts.split**0.5,
                 "patient_sd": parts.patients**0.5,
                 **dict(zip(("seed_part", "split_part", "patient_part"), parts.of_mean, strict=True)),

@@ -14,14 +14,15 @@ import pandas as pd
 
 from study.design.study_file import BASELINE
 from study.evaluation import contrasts, groups
+from study.evaluation.added_arms import added_frames
 from study.evaluation.arm_metrics import AREAS, COUNTED, METRICS, MIN_SPECIFICITY, RESTATED, summarise
+from study.evaluation.draws import draws
 from study.evaluation.frames import EVALUATION
 from study.evaluation.misclassification import errors_by_arm
 from study.evaluation.units import LEVELS, Aligned, align, all_units, cell_units, hard_arms, pool
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
 from study.stats import metrics
-from study.stats.bootstrap import patient_weights
 
 __all__ = ["LEVELS", "METRICS", "RESTATED", "Evaluation", "cell_units", "evaluate", "pool"]
 
@@ -59,6 +60,8 @@ class Evaluation:
     confusion: pd.DataFrame = field(default_factory=pd.DataFrame)
     errors: pd.DataFrame = field(default_factory=pd.DataFrame)
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+    added: pd.DataFrame = field(default_factory=pd.DataFrame)
+    added_contrasts: pd.DataFrame = field(default_factory=pd.DataFrame)
     gaps: tuple[str, ...] = ()
     unit: str = "patient"
     n_replicates: int = N_REPLICATES
@@ -96,16 +99,25 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     scores = units.drop(columns=["called", "flagged", "cleared", "n_images"])
     complete = [arm for arm in study.arms if not any(gap.startswith(f"{arm}, ") for gap in gaps)]
     per_fold = _per_fold(units)
+    added, added_contrasts, added_gaps = added_frames(study, units, complete, n_replicates=n_replicates, seed=seed)
+    gaps += added_gaps
     if not complete:
         return Evaluation(
-            per_fold=per_fold, scores=scores, gaps=tuple(gaps), unit=unit, n_replicates=n_replicates, seed=seed
+            per_fold=per_fold,
+            scores=scores,
+            added=added,
+            gaps=tuple(gaps),
+            unit=unit,
+            n_replicates=n_replicates,
+            seed=seed,
         )
-    patients, weights = _draws(study, n_replicates, seed)
+    patients, weights = draws(study, n_replicates, seed)
     levels = {level: align(units, complete, level, patients) for level in known}
     intervals = pd.DataFrame(
         [line for rows in levels.values() for line in summarise(rows, weights, protocol.prevalence)]
     )
-    primary, declared = levels[unit], contrasts.declared(study)
+    primary, arms = levels[unit], {*study.settings.arms, BASELINE}
+    declared = [pair for pair in study.contrasts if arms.issuperset(pair)]
     hard = hard_arms(study.predictions) if study.imported else set()
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
     return Evaluation(
@@ -135,6 +147,8 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
         confusion=_confusion(levels),
         errors=errors_by_arm(primary),
         scores=scores,
+        added=added,
+        added_contrasts=added_contrasts,
         gaps=tuple(gaps),
         unit=unit,
         n_replicates=n_replicates,
@@ -168,17 +182,6 @@ def _no_validation(study: StoredStudy) -> list[str]:
         " calibration, and there is no operating point at 90 % specificity or sensitivity, whose threshold would have"
         " to come from such rows."
     ]
-
-
-def _draws(study: StoredStudy, n_replicates: int, seed: int) -> tuple[pd.Index, np.ndarray]:
-    """Return the tested patients and their weights (1 + n_replicates, n_patients); row 0 is the data as they are."""
-    fold_of = study.folds.test_fold_of()
-    labels = study.cohort.images.groupby("patient_id")["label"].max()
-    patients = pd.Index(sorted({patient for fold in study.folds.folds for patient in fold.test}))
-    groups = np.array([2 * fold_of.get(patient, 0) + int(labels[patient]) for patient in patients])
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0])))
-    drawn = patient_weights(groups, n_replicates, rng)
-    return patients, np.vstack([np.ones(len(patients)), drawn])
 
 
 def _with_pooled(primary: pd.DataFrame, levels: dict[str, Aligned]) -> pd.DataFrame:

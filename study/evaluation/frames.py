@@ -197,7 +197,6 @@ EVALUATION: Mapping[str, Frame] = {
         (
             *columns("what", TEXT, "the arm, or `FIRST minus SECOND`"),
             *columns("seed_sd", NUMBER, "standard deviation of one fold's value between training seeds"),
-            *columns("training_sd", NUMBER, "standard deviation of one training: the mean over folds between seeds"),
             *columns("split_sd", NUMBER, "of a repeat's mean between repeats, without the seeds' share"),
             *columns("patient_sd", NUMBER, "of the mean over test patients (E1)"),
             *columns("seed_part split_part patient_part", NUMBER, "what each adds to the variance of the mean"),
@@ -260,6 +259,14 @@ EVALUATION: Mapping[str, Frame] = {
             *columns("mean_prob", NUMBER, "calibrated probability, mean over repeats and seeds"),
             *columns("wrong", NUMBER, "share of the runs with the probability on the other side of 0.5 than the label"),
         ),
+    ),
+    "added": Frame(
+        "A metric of predictions that a user added to the study, at the unit of analysis; no other frame has them.",
+        (*INTERVALS, *NOTE),
+    ),
+    "added_contrasts": Frame(
+        "An added arm minus an arm of the study, on the units that both have: exploratory, no verdict, not adjusted.",
+        (*PAIR, *columns("n_patients", WHOLE, "patients that both arms were tested on"), *NOTE),
     ),
     "scores": Frame("A test unit of one finished cell, at one level, with its out-of-fold score.", SCORES),
 }

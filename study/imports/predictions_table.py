@@ -31,7 +31,12 @@ PER_PREDICTION = 0.5
 
 
 def read_predictions(
-    path: Path, data: DataConfig, *, scale: str = "probability", models: Sequence[str] = ()
+    path: Path,
+    data: DataConfig,
+    *,
+    scale: str = "probability",
+    models: Sequence[str] = (),
+    needed: Sequence[str] = tuple(ROLES),
 ) -> tuple[pd.DataFrame, dict[str, str], list[str]]:
     """Return the table with its roles under their own names (typed), which column had which role, and notes.
 
@@ -40,10 +45,11 @@ def read_predictions(
         data: how tables are read.
         scale: of the scores (`study.imports.score_scale`).
         models: columns that hold the scores of a model each; empty to find out.
+        needed: roles that must be filled.
     """
     told_by = [data.columns.get(key, key) for key in ("patient_id", "label")]
     table = read_table(path, sheet=data.sheet, missing=data.missing_values, needed=told_by)
-    shaped = shape(path, table, data, scale=scale, models=models)
+    shaped = shape(path, table, data, scale=scale, models=models, needed=needed)
     roles, notes = shaped.roles, shaped.notes
     rows = shaped.rows.assign(row=shaped.rows.index)
     for key in OPTIONAL:
@@ -122,9 +128,9 @@ def cohort_of(
     examinations = rows["case_id"].fillna("") if "case_id" in roles else None
     rows = rows.assign(case_id=manifest.cases(rows["patient_id"], examinations, data))
     identifiers.check(str(path), rows, data)
-    rows = rows.assign(image_id=_image_ids(rows, roles), outcome=manifest.outcomes(rows["label"]))
+    rows = rows.assign(image_id=image_ids(rows, roles), outcome=manifest.outcomes(rows["label"]))
     rows = rows.assign(status=manifest.statuses(rows["outcome"], rows["status"], roles["label"]))
-    _check_once(path, rows)
+    check_once(path, rows)
     others = [str(name) for name in rows if name not in OWN]
     asked = {*data.features, *data.feature_kinds}
     dropped = [name for name in others if name not in asked and _differs(rows, name)]
@@ -155,7 +161,7 @@ def cohort_of(
     return cohort, rows.assign(label=rows["image_id"].map(label))
 
 
-def _image_ids(rows: pd.DataFrame, roles: Mapping[str, str]) -> pd.Series:
+def image_ids(rows: pd.DataFrame, roles: Mapping[str, str]) -> pd.Series:
     """Return what identifies a row's image: its id, else patient, case, breast and view."""
     if "image_id" in roles:
         return rows["image_id"].where(rows["image_id"].notna(), rows["patient_id"])
@@ -178,7 +184,7 @@ def _not_used(columns: Sequence[str]) -> str:
     return f"Columns not used, because they differ between the predictions of an image: {names}."
 
 
-def _check_once(path: Path, rows: pd.DataFrame) -> None:
+def check_once(path: Path, rows: pd.DataFrame) -> None:
     """Refuse two predictions of one thing: copies of a row, and rows that contradict each other."""
     keys = ["arm", "repeat", "fold", "seed", "part", "image_id"]
     repeated = rows[rows.duplicated(keys, keep=False)]

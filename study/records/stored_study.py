@@ -6,13 +6,13 @@
       history.parquet       one row per (cell, epoch); absent where there is none
       records.json          the planned cells, and what is known of each finished one
       audit.json            what the audit found at the start of the study, and in its records
+      added.parquet, added.json    predictions that a user added (`study.records.added_predictions`); absent without
       search/               of a search: trials.parquet, importances.csv, chosen.json (`study.design.search_results`)
       archive.json          digests of the other files (last)
 
 An archive holds what every number of a report is made of, and no model. Nothing here imports torch.
 """
 
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,18 +23,22 @@ import tomli_w
 from pydantic import TypeAdapter
 
 from mmbc.calibration import apply_platt
-from mmbc.config import digest, parse, to_toml
+from mmbc.config import parse, to_toml
 from mmbc.data.cohort import Cohort
 from mmbc.documents import Document
 from mmbc.errors import ConfigError, StudyError, nearest, some
 from mmbc.files import RESTORE, file_digest, read_json, reading, write_atomically, write_json
-from study.design.folds import Folds, split_digest
+from study.design.folds import Folds
 from study.design.search_results import FOLDER as SEARCH
-from study.design.search_results import SearchResult, arm_configs
+from study.design.search_results import Searched
 from study.design.study_file import BASELINE, Protocol, StudyFile
 from study.design.study_name import with_name
+from study.records.added_predictions import FILES as ADDED
+from study.records.added_predictions import Added, read_added, write_added
+from study.records.cell_membership import Membership
 from study.records.cell_records import (
     CELL_COLUMNS,
+    CHECKPOINT,
     HISTORY_COLUMNS,
     PREDICTION_COLUMNS,
     CellRecord,
@@ -47,7 +51,7 @@ from study.records.finding import Finding, read_findings, write_findings
 from study.records.search_archive import FILES as SEARCH_FILES
 from study.records.search_archive import read_searched, write_searched
 from study.records.stored_cohort import read_cohort, write_cohort
-from study.records.stored_frame import read_frame
+from study.records.stored_frame import read_frame, write_frame
 
 ARCHIVED = (
     *("study.toml", "cohort.parquet", "cohort.json", "folds.json", "environment.json"),
@@ -56,6 +60,7 @@ ARCHIVED = (
     "records.json",
     FINDINGS,
     *(f"{SEARCH}/{name}" for name in SEARCH_FILES),
+    *ADDED,
 )
 
 COMPACT = (*CELL_COLUMNS, "image_id", "part", "logit")
@@ -92,6 +97,8 @@ class StoredStudy:
             (`study.checks.findings.with_findings`).
         archived: whether it was read from an archive.
         chosen_contrasts: pairs of arms chosen after the run, in place of the declared ones; None for these.
+        added: predictions of models trained elsewhere that a user put beside the study's; no number of the study
+            depends on them.
     """
 
     folder: Path
@@ -104,10 +111,11 @@ class StoredStudy:
     records: dict[str, CellRecord]
     predictions: pd.DataFrame
     history: pd.DataFrame
-    searched: SearchResult | None = None
+    searched: Searched | None = None
     findings: tuple[Finding, ...] = ()
     archived: bool = False
     chosen_contrasts: tuple[tuple[str, str], ...] | None = None
+    added: Added | None = None
 
     def __repr__(self) -> str:
         return f"<stored study {self.name!r}: {len(self.records)} of {len(self.planned)} cells finished>"
@@ -178,11 +186,11 @@ def _read_study(folder: Path) -> StoredStudy:
             f" or {folder / 'study'} where the report was written with its predictions"
         )
     if not (folder / "study.toml").is_file():
-        raise StudyError(f"{folder}: is not a study (it has no study.toml); studies lie below results/")
+        raise StudyError(f"{folder}: is no study (it has no study.toml); studies lie below results/")
     settings, folds = read_settings(folder), Folds.read(folder / "folds.json")
     cohort, cohort_digest = read_cohort(folder)
     planned, searched = planned_cells(settings, folds), read_searched(folder)
-    membership = _Membership(settings, searched, folds, cohort, cohort_digest)
+    membership = Membership(settings, searched, folds, cohort, cohort_digest)
     records, predictions, history = {}, [], []
     for name in planned:
         place = folder / "cells" / name
@@ -215,64 +223,6 @@ def _read_study(folder: Path) -> StoredStudy:
     )
 
 
-class _Membership:
-    """Checks that cells are of their study: same cohort, configuration, split and labels, no deliberate leak."""
-
-    def __init__(
-        self, settings: StudyFile, searched: SearchResult | None, folds: Folds, cohort: Cohort, cohort_digest: str
-    ) -> None:
-        self.nested = folds.nested
-        self.cohort_digest = cohort_digest
-        self.splits = folds.splits
-        self.split_digests = {place: split_digest(split) for place, split in self.splits.items()}
-        configs = arm_configs(settings, searched, list(self.splits))
-        self.configs = {place: digest(config) for place, config in configs.items()}
-        self.baseline = digest(settings.config)
-        self.labels = cohort.images.set_index("image_id")[["patient_id", "label"]]
-
-    def check_record(self, place: Path, record: CellRecord) -> None:
-        """Refuse a cell trained with a leak on purpose, one of an optimism ledger, and one of another study."""
-        if record.leak:
-            raise StudyError(
-                f"{place}: was trained with the deliberate leak {record.leak!r}; it cannot be reported beside honest"
-                " cells"
-            )
-        if record.ledger:
-            raise StudyError(
-                f"{place}: belongs to an optimism ledger, not to a study; delete it and run the study again"
-            )
-        config = self.baseline if record.arm == BASELINE else self.configs.get((record.arm, *record.place))
-        expected = {
-            "cohort_digest": self.cohort_digest,
-            "config_digest": config,
-            "split_digest": self.split_digests[record.place],
-        }
-        other = [key.removesuffix("_digest") for key, value in expected.items() if getattr(record, key) != value]
-        if other:
-            raise StudyError(
-                f"{place}: belongs to another study (other {' and '.join(other)}); studies are never mixed. Delete the"
-                " folder and run the study again, or compare two studies with study.compare"
-            )
-
-    def check_rows(self, place: Path, record: CellRecord, rows: pd.DataFrame) -> None:
-        """Refuse predictions that are not of the split's patients, or carry other labels than the cohort."""
-        split = self.splits[record.place]
-        for part in ("validation", "test"):
-            # after a nested search all training rows have a prediction out of the inner folds, to calibrate on
-            side = "train" if self.nested and part == "validation" else part
-            wanted = self.labels[self.labels["patient_id"].isin(getattr(split, side))]
-            predicted = rows[rows["part"] == part].set_index("image_id")[["patient_id", "label"]]
-            if len(predicted) != len(wanted) or not predicted.reindex(wanted.index).equals(wanted):
-                differing = set(predicted.index) ^ set(wanted.index) or {
-                    image for image in wanted.index if not predicted.loc[image].equals(wanted.loc[image])
-                }
-                raise StudyError(
-                    f"{place}: its {part} rows are not those of the cohort and the split (patients or labels differ, or"
-                    f" rows are missing): {some(sorted(map(str, differing)), 3)}. Delete the folder and run the study"
-                    " again"
-                )
-
-
 def _joined(frames: list[pd.DataFrame], columns: tuple[str, ...]) -> pd.DataFrame:
     ordered = [*CELL_COLUMNS, *columns]
     return pd.concat(frames, ignore_index=True)[ordered] if frames else pd.DataFrame(columns=ordered)
@@ -290,10 +240,10 @@ def write_archive(study: StoredStudy, folder: Path) -> None:
     study.environment.without_paths().write(folder / "environment.json")
     compact = study.predictions[list(COMPACT)]
     compact = compact.astype({"arm": "category", "image_id": "category", "part": "category"})
-    _write_parquet(folder / "predictions.parquet", compact)
+    write_frame(folder / "predictions.parquet", compact)
     (folder / "history.parquet").unlink(missing_ok=True)
     if not study.history.empty:
-        _write_parquet(folder / "history.parquet", study.history.astype({"arm": "category"}))
+        write_frame(folder / "history.parquet", study.history.astype({"arm": "category"}))
     records = {name: record.without(*OF_MODELS) for name, record in study.records.items()}
     ArchivedCells(planned=study.planned, records=records).write(folder / "records.json")
     write_findings(folder, study.findings)
@@ -301,22 +251,9 @@ def write_archive(study: StoredStudy, folder: Path) -> None:
         (folder / SEARCH / name).unlink(missing_ok=True)
     if study.searched is not None:
         write_searched(folder, study.searched)
+    write_added(folder, study.added)
     there = [name for name in ARCHIVED if (folder / name).exists()]
     write_json(folder / "archive.json", {name: file_digest(folder / name) for name in there})
-
-
-def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    buffer = io.BytesIO()
-    numbers = list(frame.select_dtypes("float").columns)
-    frame.to_parquet(
-        buffer,
-        index=False,
-        compression="zstd",
-        compression_level=9,
-        use_byte_stream_split=numbers,
-        use_dictionary=[name for name in frame.columns if name not in numbers],
-    )
-    write_atomically(path, buffer.getvalue())
 
 
 def _study_toml(study: StoredStudy) -> str:
@@ -373,7 +310,16 @@ def read_archive(folder: Path) -> StoredStudy:
         searched=read_searched(folder),
         findings=read_findings(folder),
         archived=True,
+        added=read_added(folder, digests),
     )
+
+
+def source_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a study or an archive that a report follows from, by its path below it."""
+    named = [folder / name for name in (*ARCHIVED, "archive.json")]
+    within = [path for name in ("cells", "shared") for path in sorted((folder / name).rglob("*"))]
+    files = [path for path in (*named, *within) if path.is_file() and path.name != CHECKPOINT]
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
 
 
 def _completed(rows: pd.DataFrame, cohort: Cohort, records: Mapping[str, CellRecord]) -> pd.DataFrame:

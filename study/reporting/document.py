@@ -96,7 +96,10 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
         "Answer": [said.answer(study, evaluation), remains(study)],
         "Cohort": [sections.cohort(study, brief=True), audit_paragraphs.automatic_changes(study)],
         "Performance": [*content.table("main"), sections.chance(evaluation), *content.figure("main", brief=True)],
-        "Differences between arms": content.figure("contrasts", brief=True) or content.table("comparisons"),
+        "Differences between arms": [
+            *(content.figure("contrasts", brief=True) or content.table("comparisons")),
+            *content.table("added_contrasts"),
+        ],
         "Calibration": [sections.calibration(study, evaluation, brief=True)],
         "Subgroups": [sections.subgroups(evaluation)],
         "Audit": [audit_paragraphs.audit_summary(study)],
@@ -156,7 +159,9 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
         ],
         "Differences between arms": [
             *forest,
-            *content.table("comparisons", "comparisons_by_patient", "comparisons_by_class", "variance"),
+            *content.table(
+                "comparisons", "added_contrasts", "comparisons_by_patient", "comparisons_by_class", "variance"
+            ),
         ],
         "Calibration": [
             sections.calibration(study, evaluation),

@@ -9,30 +9,32 @@
       figures/                   each as .png, .pdf, .svg, and the numbers behind it as .csv
       checklists/                TRIPOD+AI and CLAIM
       study/                     the predictions themselves, where asked for
-      pack.json                  what it was made from and with, and the digest of every file
+      pack.json                  what it was made from and with, and the digest of every file, this one included
 
 Everything but the figures is a function of the predictions alone, so `study.reporting.verification` can recompute it.
 """
 
 import hashlib
+import json
 import platform
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
+import pandas as pd
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 import mmbc
 from mmbc.errors import MmbcError, StudyError, nearest, some
-from mmbc.files import RESTORE, read_json, reading, write_atomically, write_json
+from mmbc.files import RESTORE, file_digest, read_json, reading, write_atomically, write_json
 from study.checks.findings import with_findings
 from study.design.study_name import check_name
 from study.evaluation.evaluation import Evaluation
-from study.records.stored_study import StoredStudy, write_archive
+from study.records.stored_study import StoredStudy, source_digests, write_archive
 from study.reporting import numbers
 from study.reporting.checklists import forms
 from study.reporting.document import (
@@ -82,27 +84,33 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
     Raises:
         StudyError: a file is there that is not of an older pack and would be lost.
     """
+    # added predictions are nowhere else, and a report that has its predictions does not lose them
+    kept = study.added is not None or (folder / ARCHIVE / "archive.json").is_file()
+    options = replace(options, archive=options.archive or kept)
     content = gather_content(study, evaluation, options)
     study = content.study
     old = _previous_files(folder)
     files = text_files(content)
+    facts = manifest(study, evaluation, options)
     if not (folder / MANIFEST).exists():
         _refuse_other_files(folder, [*files, "report.html"])
-        write_json(folder / MANIFEST, manifest(study, evaluation, options) | {"files": {}})
+        write_json(folder / MANIFEST, facts | {"files": {}})
     for name, data in files.items():
         write_atomically(folder / name, data)
     drawn = draw_all(content, folder, options)
     shown = {name: (folder / "figures" / f"{name}.svg").read_bytes() for name in content.drawings}
     write_atomically(folder / "report.html", html(content, shown))
+    digests = {name: file_digest(folder / name) for name in [*files, *drawn, "report.html"]}
     if options.archive:
         write_archive(study, folder / ARCHIVE)
-    digests = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in [*files, *drawn, "report.html"]
-    }
+        digests |= {f"{ARCHIVE}/{name}": digest for name, digest in source_digests(folder / ARCHIVE).items()}
     for name in set(old) - set(digests):
         if (folder / name).resolve().is_relative_to(folder.resolve()):  # the manifest may have been edited
             (folder / name).unlink(missing_ok=True)
-    write_json(folder / MANIFEST, manifest(study, evaluation, options) | {"files": dict(sorted(digests.items()))})
+    facts |= {"files": dict(sorted(digests.items()))}
+    if not options.archive and study.folder.is_dir():
+        facts["sources"] = source_digests(study.folder)
+    write_atomically(folder / MANIFEST, sealed(facts))
     return folder / REPORT
 
 
@@ -186,6 +194,7 @@ def draw(drawing: Drawing, options: Options) -> FigureAndData:
 def manifest(study: StoredStudy, evaluation: Evaluation, options: Options) -> dict[str, Any]:
     """Return what a pack was made from and with."""
     chosen = {} if study.chosen_contrasts is None else {"chosen_contrasts": study.chosen_contrasts}
+    added = {} if study.added is None else {"added_digest": rows_digest(study.added.rows)}
     made = {"n_replicates": evaluation.n_replicates, "seed": evaluation.seed}
     return {
         "study": study.name,
@@ -193,8 +202,16 @@ def manifest(study: StoredStudy, evaluation: Evaluation, options: Options) -> di
         "predictions_digest": predictions_digest(study),
         "options": made | asdict(options),
         **chosen,
+        **added,
         "made_with": made_with(),
     }
+
+
+def sealed(facts: Mapping[str, Any]) -> bytes:
+    """Return the bytes of pack.json: the facts, and a digest of them, so that no edit of this file goes unseen."""
+    plain = {key: value for key, value in facts.items() if key != "digest"}
+    seal = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    return (json.dumps(plain | {"digest": seal}, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def made_with() -> dict[str, str]:
@@ -205,8 +222,12 @@ def made_with() -> dict[str, str]:
 
 def predictions_digest(study: StoredStudy) -> str:
     """Return 16 hex digits over what every number follows from: the logits, and which rows they belong to."""
-    columns = ["arm", "repeat", "fold", "seed", "part", "image_id", "label", "logit"]
-    rows = study.predictions[columns]
+    return rows_digest(study.predictions)
+
+
+def rows_digest(predictions: pd.DataFrame) -> str:
+    """Return the digest of some predictions; see `predictions_digest`."""
+    rows = predictions[["arm", "repeat", "fold", "seed", "part", "image_id", "label", "logit"]]
     state = hashlib.sha256(rows.drop(columns="logit").to_csv(index=False).encode())
     state.update(rows["logit"].to_numpy(dtype="<f8").tobytes())
     return state.hexdigest()[:16]
@@ -240,6 +261,8 @@ class _Manifest(TypedDict):
     chosen_contrasts: NotRequired[tuple[tuple[str, str], ...] | None]
     made_with: dict[str, str]
     files: dict[str, str]
+    sources: NotRequired[dict[str, str]]
+    added_digest: NotRequired[str]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

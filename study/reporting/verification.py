@@ -1,13 +1,13 @@
 """A report checked against its predictions: every number recomputed, every disagreement named."""
 
-import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mmbc.errors import StudyError
+from mmbc.errors import MmbcError, StudyError
+from mmbc.files import file_digest
 from study.evaluation.evaluation import evaluate
 from study.records.stored_study import StoredStudy, load_study
 from study.reporting.differences import Disagreement, differences
@@ -24,9 +24,19 @@ from study.reporting.pack import (
     made_with,
     predictions_digest,
     read_manifest,
+    rows_digest,
+    sealed,
     text_files,
 )
 from study.text.notices import csv
+
+WHOLE = "the whole file"
+OF_A_REPORT = ("report.md", "report.html", "numbers.json", "supplement.md", f"{ARCHIVE}/archive.json")
+"""Files that tell a report that has lost its `pack.json` from any other folder."""
+OF_COMMANDS = ("cohort.md", "audit.md", "duplicates.png")
+"""Files that `--describe` and the audit of a cohort of the same name write beside a report; they are no part of it."""
+OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""Files that opening a folder on a desktop leaves in it."""
 
 
 def verify(
@@ -34,8 +44,8 @@ def verify(
 ) -> list[Disagreement]:
     """Recompute a report and return where it disagrees with its predictions; an empty list where it does not.
 
-    Text, tables, macros and the numbers behind figures are made again from the predictions. The drawings themselves are
-    compared with the digests in the report's `pack.json`.
+    Text, tables, macros and the numbers behind figures are made again from the predictions. Every file, of the report
+    and of the study it was made from, is compared with its digest in the report's `pack.json` too.
 
     Args:
         folder: of the report.
@@ -45,29 +55,84 @@ def verify(
         redraw: draw the figures again and compare their bytes, which takes the versions the report was made with.
 
     Raises:
-        StudyError: no report, no predictions for it, or predictions that were changed.
+        StudyError: no report, no predictions for one that is as it was written, or other versions than `redraw` needs.
     """
     if not (folder / MANIFEST).is_file():
-        raise StudyError(f"{folder}: is no report of this program (it has no {MANIFEST}); make it with study.report")
-    facts = read_manifest(folder)
-    study = load_study(study_folder or _predictions_of(folder, facts, results))
+        if not any((folder / name).exists() for name in OF_A_REPORT):
+            raise StudyError(
+                f"{folder}: is no report of this program (it has no {MANIFEST}); make it with study.report"
+            )
+        return [Disagreement(MANIFEST, WHOLE, "missing", "the record of what the report was made from")]
+    try:
+        facts = read_manifest(folder)
+    except StudyError as error:
+        return [Disagreement(MANIFEST, WHOLE, f"cannot be read ({error})", "a readable file")]
+    edited = [*_edited_manifest(folder, facts), *_other_bytes(folder, facts)]
+    place = study_folder or _predictions_of(folder, facts, results)
+    if place is None and edited:
+        return edited
+    if place is None:
+        raise StudyError(
+            f"{folder}: its predictions are not here; looked for {folder / ARCHIVE} and"
+            f" {results / str(facts['study'])}. Say where the study lies with --study FOLDER"
+        )
+    edited += _other_sources(place, facts)
     made = dict(facts["options"])
-    study = study.with_contrasts(facts.get("chosen_contrasts"))
-    evaluation = evaluate(study, n_replicates=made.pop("n_replicates"), seed=made.pop("seed"))
-    options, named = Options(**made), _rename(study, facts)
+    try:
+        study = load_study(place)
+        evaluation_of = study.with_contrasts(facts.get("chosen_contrasts"))
+        evaluation = evaluate(evaluation_of, n_replicates=made.pop("n_replicates"), seed=made.pop("seed"))
+    except MmbcError as error:
+        if not place.is_dir():
+            raise
+        return [*edited, Disagreement(str(place), WHOLE, f"cannot be evaluated ({error})", "the predictions as before")]
+    options, named = Options(**made), _rename(evaluation_of, facts)
     content = gather_content(named, evaluation, options)
-    disagreements = [*_other_predictions(study, facts), *_compare(folder, facts, content, options)]
+    differing = [*_other_predictions(study, facts), *_compare(folder, content, options)]
+    found = {disagreement.file for disagreement in differing}
+    disagreements = [*(one for one in edited if one.file not in found), *differing]
     return [*disagreements, *_redraw(folder, facts, content, options)] if redraw else disagreements
 
 
-def _predictions_of(folder: Path, facts: Mapping[str, Any], results: Path) -> Path:
-    for place in (folder / ARCHIVE, results / str(facts["study"])):
-        if place.is_dir():
-            return place
-    raise StudyError(
-        f"{folder}: its predictions are not here; looked for {folder / ARCHIVE} and {results / str(facts['study'])}."
-        " Say where the study lies with --study FOLDER"
-    )
+def _edited_manifest(folder: Path, facts: Mapping[str, Any]) -> Iterator[Disagreement]:
+    if (folder / MANIFEST).read_bytes() != sealed(facts):
+        found = "was edited" if "digest" in facts else "has no digest of itself, as packs before mmbc 0.2 have none"
+        yield Disagreement(MANIFEST, WHOLE, found, "the file as it was written; make the report again")
+
+
+def _other_bytes(folder: Path, facts: Mapping[str, Any]) -> Iterator[Disagreement]:
+    """Yield files of the report that are not as they were written, that are missing, or that are not of it."""
+    yield from _digests(folder, facts["files"], "")
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
+    for name in sorted(there - {MANIFEST, *OF_COMMANDS, *facts["files"]}):
+        if Path(name).name not in OF_DESKTOPS:
+            yield Disagreement(name, WHOLE, "a file", "nothing: it is not of this report")
+
+
+def _other_sources(place: Path, facts: Mapping[str, Any]) -> list[Disagreement]:
+    """Return files of the study that are not as they were when the report was made from it.
+
+    An archive in place of the study has other files; its predictions are compared all the same.
+    """
+    sources = facts.get("sources", {})
+    if not place.is_dir() or (place / "archive.json").is_file() != ("archive.json" in sources):
+        return []
+    return list(_digests(place, sources, f"{place}/"))
+
+
+def _digests(folder: Path, digests: Mapping[str, str], below: str) -> Iterator[Disagreement]:
+    for name, expected in digests.items():
+        path = folder / name
+        inside = path.resolve().is_relative_to(folder.resolve())  # the manifest may have been edited
+        found = file_digest(path) if inside and path.is_file() else "missing"
+        if found != expected:
+            yield Disagreement(f"{below}{name}", WHOLE, found[:16], f"{expected[:16]} ({MANIFEST})")
+
+
+def _predictions_of(folder: Path, facts: Mapping[str, Any], results: Path) -> Path | None:
+    """Return where the predictions of a report lie; None where they are in neither place."""
+    places = (folder / ARCHIVE, results / str(facts["study"]))
+    return next((place for place in places if place.is_dir()), None)
 
 
 def _rename(study: StoredStudy, facts: Mapping[str, Any]) -> StoredStudy:
@@ -76,7 +141,12 @@ def _rename(study: StoredStudy, facts: Mapping[str, Any]) -> StoredStudy:
 
 
 def _other_predictions(study: StoredStudy, facts: Mapping[str, Any]) -> Iterator[Disagreement]:
-    digests = {"predictions_digest": predictions_digest(study), "cohort_digest": study.cohort_digest}
+    added = None if study.added is None else rows_digest(study.added.rows)
+    digests = {
+        "predictions_digest": predictions_digest(study),
+        "cohort_digest": study.cohort_digest,
+        "added_digest": added,
+    }
     for key, now in digests.items():
         if facts.get(key) != now:
             yield Disagreement(
@@ -84,7 +154,7 @@ def _other_predictions(study: StoredStudy, facts: Mapping[str, Any]) -> Iterator
             )
 
 
-def _compare(folder: Path, facts: Mapping[str, Any], content: Content, options: Options) -> Iterator[Disagreement]:
+def _compare(folder: Path, content: Content, options: Options) -> Iterator[Disagreement]:
     expected = text_files(content)
     for name, drawing in content.drawings.items():
         expected[f"figures/{name}.csv"] = csv(draw(drawing, options)[1], content.notice).encode()
@@ -92,13 +162,13 @@ def _compare(folder: Path, facts: Mapping[str, Any], content: Content, options: 
         if (folder / name).is_file():
             yield from differences(name, (folder / name).read_bytes(), data)
         else:
-            yield Disagreement(name, "the whole file", "missing", "a file")
-    drawings = [f"figures/{name}.{suffix}" for name in content.drawings for suffix in DRAWN]
-    yield from _drawings(folder, drawings, facts["files"])
-    for name in sorted(set(facts["files"]) - set(expected) - set(drawings) - {"report.html"}):
-        yield Disagreement(name, "the whole file", "a file", "nothing: the predictions give no such file")
-    for name in _extra_files(folder, {*expected, *drawings}):
-        yield Disagreement(name, "the whole file", "a file", "nothing: it is not of this report")
+            yield Disagreement(name, WHOLE, "missing", "a file")
+    drawn = {f"figures/{name}.{suffix}" for name in content.drawings for suffix in DRAWN}
+    for name in sorted(name for name in drawn if not (folder / name).is_file()):
+        yield Disagreement(name, WHOLE, "missing", "a file")
+    for name in _files_of_text(folder):
+        if name not in {*expected, *drawn}:
+            yield Disagreement(name, WHOLE, "a file", "nothing: the predictions give no such file")
     shown = {name: folder / "figures" / f"{name}.svg" for name in content.drawings}
     if all(path.is_file() for path in shown.values()):
         page = html(content, {name: path.read_bytes() for name, path in shown.items()})
@@ -106,18 +176,12 @@ def _compare(folder: Path, facts: Mapping[str, Any], content: Content, options: 
         yield from differences("report.html", there.read_bytes() if there.is_file() else b"", page)
 
 
-def _extra_files(folder: Path, known: set[str]) -> list[str]:
-    """Return files in the report's own folders that the report does not have."""
-    places = [path for name in ("tables", "figures", "checklists") for path in (folder / name).glob("*")]
-    return sorted({str(path.relative_to(folder)) for path in places} - known)
-
-
-def _drawings(folder: Path, names: list[str], digests: Mapping[str, str]) -> Iterator[Disagreement]:
-    for name in names:
-        path = folder / name
-        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
-        if digest != digests.get(name):
-            yield Disagreement(name, "the whole file", digest[:16], f"{digests.get(name, 'nothing')[:16]} ({MANIFEST})")
+def _files_of_text(folder: Path) -> list[str]:
+    """Return the files in the folders that a report has for itself."""
+    places = [path for name in ("tables", "figures", "checklists") for path in (folder / name).rglob("*")]
+    return sorted(
+        path.relative_to(folder).as_posix() for path in places if not path.is_dir() and path.name not in OF_DESKTOPS
+    )
 
 
 def _redraw(folder: Path, facts: Mapping[str, Any], content: Content, options: Options) -> Iterator[Disagreement]:
@@ -133,4 +197,4 @@ def _redraw(folder: Path, facts: Mapping[str, Any], content: Content, options: O
     with tempfile.TemporaryDirectory() as place:
         for name in draw_all(content, Path(place), options):
             if (folder / name).is_file() and (folder / name).read_bytes() != (Path(place) / name).read_bytes():
-                yield Disagreement(name, "the whole file", "another drawing", "the drawing of these predictions")
+                yield Disagreement(name, WHOLE, "another drawing", "the drawing of these predictions")

@@ -1,5 +1,6 @@
 """What README and documentation tell people to type works as they say."""
 
+import json
 import re
 import subprocess
 import sys
@@ -91,6 +92,21 @@ def test_your_own_predictions(reader, page):
     text = (reader.place(page) / "reports/synthetic/report.md").read_text()
     assert text.count("synthetic predictions, not clinical evidence") >= 2
     assert "fusion is better than" in text and "cnn" in text
+
+
+@pytest.mark.slow
+def test_five_shapes_of_predictions_and_one_beside_a_study(reader):
+    """The shapes are made of one table, so the same model has the same AUC in each that has all folds."""
+    reader.read("how-to/own-predictions.md")
+    reports = reader.place("how-to/own-predictions.md") / "reports"
+    names = {"long": "fusion", "wide": "fusion", "single": "model", "percent": "model"}
+    values = {
+        name: json.loads((reports / name / "numbers.json").read_text())[f"auc.{arm}"]["value"]
+        for name, arm in names.items()
+    }
+    assert values["long"] == values["wide"] == values["single"] == pytest.approx(values["percent"], abs=0.005)
+    assert "tested on one test part" in (reports / "test_set" / "report.md").read_text()
+    assert "out-of-fold status not verified" in (reports / "trained-and-mine" / "report.md").read_text()
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ def methods(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         analysis.scores(study),
         analysis.measures(study, evaluation),
         analysis.contrasts(study, evaluation),
+        analysis.added(study),
         analysis.subgroups(study, evaluation),
         analysis.utility(study),
         analysis.description(),

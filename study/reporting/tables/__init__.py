@@ -7,6 +7,7 @@ import pandas as pd
 
 from study.evaluation.evaluation import LEVELS, Evaluation
 from study.records.stored_study import StoredStudy
+from study.reporting.tables.added import added_contrasts_table
 from study.reporting.tables.audit import audit_table
 from study.reporting.tables.base import ABSENT, PaperTable
 from study.reporting.tables.calibration import calibration_table, decision_table, reliability_table, subgroups_table
@@ -56,6 +57,7 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
         tables += [
             main_table(study, evaluation),
             comparisons_table(study, evaluation),
+            added_contrasts_table(study, evaluation),
             comparisons_by_patient_table(evaluation),
             by_estimand_table(study, evaluation),
             by_class_table(evaluation),

@@ -4,8 +4,10 @@ import pandas as pd
 
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
+from study.records.added_predictions import UNVERIFIED
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import calibrated_on
+from study.reporting.tables.added import marked
 from study.reporting.tables.audit import remains
 from study.reporting.tables.base import (
     ABSENT,
@@ -35,7 +37,7 @@ def main_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The arms by AUC, AUC within sites and against one negative status, sensitivity, calibration and Brier score.
 
     Its data has one row per arm with value, `_low` and `_high` of each. An arm without a summary has a row that says
-    why.
+    why. Added predictions come last, and are marked.
     """
     if evaluation.summary.empty:
         return empty_table("main")
@@ -51,6 +53,11 @@ def main_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         extra = {metric: rows.get(arm) for metric, rows in further.items()}
         shown.append({"Arm": arm} | (_absent(further, missing[arm]) if arm in missing else _shown(numbers, extra)))
         data.append({"arm": arm, "state": missing.get(arm, "finished")} | _data(numbers, extra))
+    nothing: dict[str, Triple | None] = dict.fromkeys(further)
+    for added, lines in evaluation.added.groupby("arm", sort=False):
+        numbers = lines.set_index("metric")
+        shown.append({"Arm": marked(str(added))} | _shown(numbers, nothing))
+        data.append({"arm": str(added), "state": f"added; {UNVERIFIED}"} | _data(numbers, nothing))
     title = f"Performance of the arms, {evaluation.unit} level"
     return PaperTable(
         "main", title, _caption(study, evaluation, list(further)), pd.DataFrame(data), pd.DataFrame(shown)
@@ -148,6 +155,11 @@ def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> 
         " Calibration slope 1 and intercept 0 are ideal (clustered logistic regression).",
         f" Brier score of the prevalence alone: {number('brier', _of_prevalence(study, evaluation))}.",
         f" {BASELINE}: logistic regression on the clinical columns alone." if _has_baseline(study, evaluation) else "",
+        (
+            f" Added: predictions from {study.added.facts.file}, {UNVERIFIED}, exploratory."
+            if study.added is not None
+            else ""
+        ),
         averaging_note(study),
         f" {remains(study)}" if remains(study) else "",
     ]

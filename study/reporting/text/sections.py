@@ -13,6 +13,7 @@ from study.records.stored_study import StoredStudy
 from study.reporting.facts.prose import render
 from study.reporting.facts.search_facts import calibrated_on, is_nested
 from study.reporting.facts.sentences import configs
+from study.reporting.text.added import added_limitation, added_provenance
 from study.reporting.text.label_limits import label_limitations
 from study.reporting.text.search_results import optimism_warning, search_limitations
 from study.text.format import count, interval, listed, number, p_value, span
@@ -204,7 +205,7 @@ def _parameters(counted: pd.Series) -> str:
 def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     """Return everything a reviewer should know before quoting a number, the weightiest first."""
     protocol = study.settings.protocol
-    points = [*doubts(study, evaluation), *evaluation.gaps, *optimism_warning(study)]
+    points = [*added_limitation(study), *doubts(study, evaluation), *evaluation.gaps, *optimism_warning(study)]
     points += [*(note for note in study.cohort.notes if TELLING in note)]
     points += label_limitations(study)
     if study.imported:
@@ -276,5 +277,5 @@ def provenance(study: StoredStudy) -> str:
         f"{program}; Python {e.python}; {versions}. {e.platform}, {e.processor}, {e.cores} cores,"
         f" {e.memory_gib} GiB, device {e.device}, {study.settings.run.threads} threads. Cohort digest"
         f" {e.cohort_digest}, image digest {e.images_digest or 'none (no image was opened)'}. Command:"
-        f" `{command}`."
-    )
+        f" `{command}`. {added_provenance(study)}"
+    ).rstrip()

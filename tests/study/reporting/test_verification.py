@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import openpyxl
 import pandas as pd
@@ -12,9 +13,10 @@ from typer.testing import CliRunner
 from mmbc.errors import StudyError
 from mmbc.files import file_digest
 from study import verify as command
+from study.records.stored_study import load_study
 from study.reporting import verification
 from study.reporting.differences import differences, same
-from study.reporting.pack import Options, write_pack
+from study.reporting.pack import Options, sealed, write_pack
 from study.reporting.verification import verify
 
 FIGURES_DRAWN = ("main", "contrasts")
@@ -265,13 +267,25 @@ def test_the_exit_code_says_what_happened(copy, expected):
     assert done.exit_code == 1 and "tables/main.csv, row 4, column 'roc_auc': 0." in " ".join(done.output.split())
     (copy / "study" / "folds.json").write_text("{}")
     done = CliRunner().invoke(command.app, [str(copy)])
-    assert done.exit_code == 2 and "was changed after the archive was written" in " ".join(done.output.split())
-    shutil.rmtree(copy / "study")
-    done = CliRunner().invoke(command.app, [str(copy)])
+    said = " ".join(done.output.split())
+    assert done.exit_code == 1 and "was changed after the archive was written" in said and "- study/folds.json," in said
+
+
+def test_nothing_to_verify_is_told_apart_from_what_differs(finished_study, evaluated, tmp_path):
+    folder = tmp_path / "finished"
+    write_pack(*evaluated, folder, Options(figures=False))
+    done = CliRunner().invoke(command.app, [str(folder), "--results", str(tmp_path / "none")])
     assert done.exit_code == 2 and "Say where the study lies with --study FOLDER" in " ".join(done.output.split())
-    (copy / "pack.json").unlink()
-    with pytest.raises(StudyError, match="is no report of this program"):
-        verify(copy)
+    (folder / "methods.md").unlink()
+    done = CliRunner().invoke(command.app, [str(folder), "--results", str(tmp_path / "none")])
+    assert done.exit_code == 1 and "methods.md" in done.output, "the files can be compared all the same"
+    for content in (b"{}", b"no JSON", None):
+        (folder / "pack.json").unlink() if content is None else (folder / "pack.json").write_bytes(content)
+        assert [d.file for d in verify(folder)] == ["pack.json"]
+    (tmp_path / "empty").mkdir()
+    for place in ("empty", "nowhere"):
+        with pytest.raises(StudyError, match="is no report of this program"):
+            verify(tmp_path / place)
 
 
 @pytest.mark.slow
@@ -285,6 +299,8 @@ def test_figures_are_drawn_again_where_asked(copy, expected):
     facts = json.loads((copy / "pack.json").read_text())
     facts["files"]["figures/main.png"] = facts["files"]["figures/contrasts.png"]
     (copy / "pack.json").write_text(json.dumps(facts))
+    assert {d.file for d in verify(copy, redraw=True)} == {"figures/main.png", "pack.json"}
+    (copy / "pack.json").write_bytes(sealed(facts))
     assert {d.file for d in verify(copy, redraw=True)} == {"figures/main.png"}
     facts["made_with"]["matplotlib"] = "1.0"
     (copy / "pack.json").write_text(json.dumps(facts))
@@ -299,3 +315,83 @@ def test_cells_are_the_same_up_to_the_last_digits_of_full_precision():
     assert [(d.where, d.found, d.expected) for d in lines] == [("line 2", "the AUC was 0.71", "the AUC was 0.61")]
     (broken,) = differences("x.xlsx", b"no zip", b"neither")
     assert broken.where == "the whole file" and "cannot be read" in broken.found
+
+
+def files_of(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def without_predictions(monkeypatch):
+    """Let no predictions be read: what is named then was found by the files alone."""
+
+    def nothing(place):
+        raise StudyError("not read here")
+
+    monkeypatch.setattr(verification, "load_study", nothing)
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_an_edit_of_any_file_of_a_report_is_found_and_names_it(copy, monkeypatch):
+    without_predictions(monkeypatch)
+    names, place = files_of(copy), str(copy / "study")
+    assert {"pack.json", "report.html", "figures/main.pdf", "study/cohort.parquet", "study/archive.json"} < set(names)
+    assert {d.file for d in verify(copy)} == {place}
+    for name in names:
+        kept = (copy / name).read_bytes()
+        for edit in (flip, Path.unlink, lambda path: path.write_bytes(path.read_bytes() + b"\n")):
+            edit(copy / name)
+            found = {d.file for d in verify(copy)}
+            assert name in found and (name == "pack.json" or found <= {name, place}), name
+            (copy / name).write_bytes(kept)
+    for folder in {Path(name).parent for name in names} | {Path("new")}:
+        (copy / folder).mkdir(exist_ok=True)
+        for name in ("foreign.csv", ".hidden"):
+            (copy / folder / name).write_text("x")
+            assert {d.file for d in verify(copy)} == {(folder / name).as_posix(), place}
+            (copy / folder / name).unlink()
+    done = CliRunner().invoke(command.app, [str(copy)])
+    assert done.exit_code == 1, "predictions that cannot be evaluated do not pass"
+
+
+def test_a_number_of_any_table_is_found_even_where_all_digests_are_put_right(copy, expected):
+    """Whoever writes new digests has only the predictions left to agree with."""
+    changed = {}
+    for path in sorted((copy / "tables").glob("*.csv")):
+        frame = pd.read_csv(path)
+        numbers = [c for c in frame.select_dtypes("float") if frame[c].notna().any()]
+        if numbers:
+            place = (frame[numbers[0]].first_valid_index(), numbers[0])
+            frame.loc[place] += 0.01
+            frame.to_csv(path, index=False)
+            changed[f"tables/{path.name}"] = place
+    facts = json.loads((copy / "pack.json").read_text())
+    facts["files"] |= {name: file_digest(copy / name) for name in changed}
+    (copy / "pack.json").write_bytes(sealed(facts))
+    assert len(changed) > 10 and {d.file for d in verify(copy)} == set(changed)
+
+
+@pytest.mark.slow
+def test_an_edit_of_any_file_of_the_study_is_found_and_names_it(evaluated, finished_study, tmp_path, monkeypatch):
+    place = shutil.copytree(finished_study.folder, tmp_path / "results" / "finished")
+    (place / ".lock").touch()
+    study = load_study(place)
+    write_pack(study, evaluated[1], tmp_path / "finished", Options(figures=False))
+    assert verify(tmp_path / "finished", place) == []
+    (place / "cohort.json").write_text((place / "cohort.json").read_text() + "\n")
+    assert f"{place}/cohort.json" in {d.file for d in verify(tmp_path / "finished", place)}
+    shutil.copy(finished_study.folder / "cohort.json", place)
+    without_predictions(monkeypatch)
+    names = [name for name in files_of(place) if name != ".lock"]
+    assert {"study.toml", "audit.json", "cells/concat.r0.f0.s0/model.safetensors"} < set(names)
+    for name in names:
+        kept = (place / name).read_bytes()
+        for edit in (flip, Path.unlink):
+            edit(place / name)
+            found = {d.file for d in verify(tmp_path / "finished", results=tmp_path / "results")}
+            assert found == {f"{place}/{name}", str(place)}
+            (place / name).write_bytes(kept)
