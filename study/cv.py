@@ -29,18 +29,19 @@ class CrossValidate(CrossValidationOptions, Command):
         from study.cohort.description import write_description
         from study.cohort.inspection import describe
         from study.console import plan_screen, requests
+        from study.console.interruption import interrupted
         from study.console.json_output import write_facts
         from study.console.live_view import View
         from study.console.report_screen import write_report
         from study.reporting.pack import Options
-        from study.training.preparation import Planned, prepare
+        from study.training.preparation import prepare
         from study.training.run import carry_out
 
         console = terminal.console
-        planned: Planned | None = None
-        terminal.if_interrupted = lambda: plan_screen.interrupted(planned)
+        view = View(console)
+        terminal.if_interrupted = lambda: interrupted(view, "study.cv", terminal.words)
         request = requests.cross_validation(self)
-        with View(console) as view:
+        with view:
             if self.describe:
                 description = describe(request, view)
                 plan_screen.show_description(console, description)
@@ -57,8 +58,6 @@ class CrossValidate(CrossValidationOptions, Command):
                 plan_screen.show_forecast(console, planned, request)
                 write_facts(self.json_file, plan_screen.plan_facts(planned))
                 return
-            left = planned.unfinished(planned.cells)
-            view.expect(left, len(planned.cells) - len(left))
             command = ["python", "-m", "study.cv", *terminal.words]
             carry_out(planned, request, view, command=command, findings=findings)
         pack = Options(figures=self.figures, archive=self.with_predictions)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 from mmbc import command
 from mmbc.command import Command, Terminal
 from mmbc.errors import ConfigError, some
-from study.console.options import ArmOptions, CheckpointOptions, CohortSettings, StudyOptions, comparison_option
+from study.console.options import (
+    ArmOptions,
+    CheckpointOptions,
+    CohortSettings,
+    StudyOptions,
+    TrackOptions,
+    comparison_option,
+)
 from study.design.request import CANDIDATES, Request
 
 if TYPE_CHECKING:
@@ -19,7 +26,7 @@ USUAL = ("image", "concat")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ledger(StudyOptions, ArmOptions, CheckpointOptions, Command):
+class Ledger(StudyOptions, ArmOptions, CheckpointOptions, TrackOptions, Command):
     """Commit each leak on purpose, alone and all together, and measure what it is worth; this trains models.
 
     Writes reports/NAME-audit: the ledger as table and figure, labelled as leaky by design. Running the same command
@@ -37,15 +44,17 @@ class Ledger(StudyOptions, ArmOptions, CheckpointOptions, Command):
     def run(self, terminal: Terminal) -> None:
         """Train every protocol, honest and leaky, and write what each leak is worth."""
         from mmbc.files import read_json
+        from study.console.interruption import interrupted
         from study.console.json_output import write_facts
         from study.console.live_view import View
         from study.leaks import optimism
         from study.leaks.ledger_report import NOTICE, ledger_table
 
         console = terminal.console
-        terminal.if_interrupted = lambda: "Interrupted. Cells that are finished are kept; the same command continues."
+        view = View(console)
+        terminal.if_interrupted = lambda: interrupted(view, "study.ledger", terminal.words)
         self.check()
-        with View(console) as view:
+        with view:
             ledger = optimism.run(self.request(), view, n_candidates=self.candidates)
         written = optimism.write(ledger, self.reports / f"{ledger.name}-audit")
         console.print(f"[bold red]{NOTICE}[/]", highlight=False)
@@ -87,7 +96,7 @@ class Ledger(StudyOptions, ArmOptions, CheckpointOptions, Command):
             folder = with_name(self.study)
             options = replace(self, name=folder.name, out=folder.parent)
         request = requests.request(options, requests.with_arms(settings, self.ablation or _usual(settings)))
-        return replace(request, checkpoint_every=self.checkpoint_every)
+        return replace(request, checkpoint_every=self.checkpoint_every, track=requests.tracker(self))
 
 
 def _usual(settings: "StudyFile") -> str:

@@ -26,7 +26,9 @@ class SearchSettings(SearchRunOptions, Command):
         from study.checks.study_start import start_findings
         from study.checks.user_checks import checks_of
         from study.console import plan_screen, requests, search_screen
+        from study.console.interruption import search_interrupted
         from study.console.json_output import write_facts
+        from study.console.live_view import View
         from study.console.report_screen import write_report
         from study.reporting.pack import Options
         from study.training.preparation import Planned, prepare
@@ -39,9 +41,11 @@ class SearchSettings(SearchRunOptions, Command):
             search_screen.serve_dashboard(terminal, self.out, self.name, self.storage, self.port)
             return
         planned: Planned | None = None
-        terminal.if_interrupted = lambda: search_screen.interrupted(planned)
+        view = View(console)
+        words = self.typed(terminal)[3:]
+        terminal.if_interrupted = lambda: search_interrupted(view, planned, "study.search", words)
         request, work = requests.search(self), SearchWork(self.storage, self.wave)
-        with search_screen.WaveView(console) as view:
+        with view:
             checks_of(request.study)  # a file of checks that cannot be is refused before any work
             if self.dry_run:
                 plan_screen.show_outline(console, prepare(request, view, open_files=False))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mmbc.command import options_of
-from study.design.request import CACHE_GIB, CHECKPOINT_EVERY, WAVE
+from study.design.request import CACHE_GIB, CHECKPOINT_EVERY, TRACKERS, WAVE
 
 cohort_option = options_of("Cohort and labels")
 comparison_option = options_of("Comparison")
@@ -208,6 +208,15 @@ class CheckpointOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackOptions:
+    """A tracker beside the program's own view."""
+
+    track: Annotated[
+        str | None, work_option(f"Send the curves of training to {', '.join(TRACKERS[:-1])} or {TRACKERS[-1]}.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DryRunOptions:
     """A look at the plan."""
 
@@ -235,7 +244,7 @@ class SeedOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CrossValidationOptions(
-    StudyOptions, ArmOptions, SeedOptions, ReportOptions, JobOptions, CheckpointOptions, DryRunOptions
+    StudyOptions, ArmOptions, SeedOptions, ReportOptions, JobOptions, CheckpointOptions, TrackOptions, DryRunOptions
 ):
     """A study of fixed settings."""
 
@@ -287,7 +296,9 @@ class SearchOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchRunOptions(SearchOptions, StudyOptions, ArmOptions, SeedOptions, ReportOptions, DryRunOptions):
+class SearchRunOptions(
+    SearchOptions, StudyOptions, ArmOptions, SeedOptions, ReportOptions, TrackOptions, DryRunOptions
+):
     """A study that searches its settings."""
 
     executor: Annotated[str, work_option("lockstep; or sequential, one fit after the other, which prunes nothing.")] = (

@@ -1,4 +1,4 @@
-"""Screen before a run: the cohort, its flow, folds and cells; and the sentence after an interrupt."""
+"""Screen before a run: the cohort, its flow, folds and cells."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -84,14 +84,6 @@ def plan_facts(planned: Planned) -> dict[str, Any]:
         "cells": [cell.name for cell in planned.cells],
         "to_train": [cell.name for cell in planned.unfinished(planned.cells)],
     }
-
-
-def interrupted(planned: Planned | None) -> str:
-    """Return what an interrupted run left, and how to go on; `planned` is None before it was planned."""
-    if planned is None:
-        return "Interrupted before training; nothing of the study was begun."
-    n = len(planned.cells) - len(planned.unfinished(planned.cells))
-    return f"Interrupted. {n} of {len(planned.cells)} cells are finished and kept; the same command continues."
 
 
 def flow_table(cohort: Cohort) -> Table:

@@ -1,5 +1,6 @@
 """Settings of a study and a request for one, made of options as typed."""
 
+import importlib.util
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -25,8 +26,9 @@ from study.console.options import (
     SettingsOptions,
     StudyOptions,
     ToleranceOptions,
+    TrackOptions,
 )
-from study.design.request import EXECUTORS, Request, Tolerance
+from study.design.request import EXECUTORS, TRACKERS, Request, Tolerance
 from study.design.search_space import read_space
 from study.design.study_file import Search, StudyFile, chosen_arms, column_roles, load, named
 from study.design.study_name import check_name
@@ -76,7 +78,8 @@ def cross_validation(options: CrossValidationOptions) -> Request:
         )
     force = options.force and not options.dry_run
     asked = request(options, with_arms(study, options.ablation))
-    return replace(asked, jobs=options.jobs, checkpoint_every=options.checkpoint_every, force=force)
+    every, track = options.checkpoint_every, tracker(options)
+    return replace(asked, jobs=options.jobs, checkpoint_every=every, force=force, track=track)
 
 
 def _seeds(options: SeedOptions) -> dict[str, int | None]:
@@ -87,7 +90,21 @@ def _seeds(options: SeedOptions) -> dict[str, int | None]:
 def search(options: SearchRunOptions) -> Request:
     """Return what is asked for; a dry run starts nothing over, whatever `--force` says."""
     asked = request(options, with_arms(searched_study_file(options), options.ablation))
-    return replace(asked, checkpoint_every=0, force=options.force and not options.dry_run)
+    return replace(asked, checkpoint_every=0, force=options.force and not options.dry_run, track=tracker(options))
+
+
+def tracker(options: TrackOptions) -> str:
+    """Return the tracker asked for, or ''.
+
+    Raises:
+        ConfigError: an unknown one, or one that is not installed, with the command that installs it.
+    """
+    name = options.track or ""
+    if name and name not in TRACKERS:
+        raise ConfigError(f"--track {name!r}; {nearest(name, TRACKERS)}")
+    if name and importlib.util.find_spec(name) is None:
+        raise ConfigError(f"--track {name}: {name} is not installed: pip install 'mmbc[{name}]'")
+    return name
 
 
 def searched_study_file(options: SearchRunOptions) -> StudyFile:

@@ -13,7 +13,7 @@ from mmbc.command import Terminal
 from mmbc.config import flatten
 from mmbc.errors import ConfigError, some
 from study.console.forecast import in_bytes
-from study.console.live_view import View, duration
+from study.console.live_view import duration
 from study.console.plan_screen import flow_table, fold_table, show_audit, titled
 from study.design.request import Request
 from study.design.search_results import FOLDER, WHOLE, Searched
@@ -21,7 +21,6 @@ from study.design.search_space import holes_of
 from study.design.study_name import check_name
 from study.design.tuning_provenance import OPTIMISTIC
 from study.records.finding import Finding
-from study.records.progress import FitProgress
 from study.records.search_archive import read_searched
 from study.text.format import count
 from study.text.image_name import worded
@@ -32,24 +31,6 @@ from study.tuning.forecast import trials_together, wave_memory
 from study.tuning.search import SearchWork
 from study.tuning.storage import DATABASE, artifacts_folder, hide_password, open_own_storage
 from study.tuning.targets import Target
-
-
-class WaveView(View):
-    """Live view of a wave: fits while they train, and no line for each that ends, of which there are hundreds."""
-
-    def epoch_ended(self, progress: FitProgress) -> None:
-        """Count the epoch; say nothing of single fits where there is no terminal."""
-        if self.console.is_terminal:
-            super().epoch_ended(progress)
-
-    def finished(self, progress: FitProgress) -> None:
-        """Take the cell off the view."""
-        self.n_done += 1
-        self._fits.pop(progress.name, None)
-
-    def begun(self, names: Sequence[str]) -> None:
-        """Begin a group of cells."""
-        self.n_done, self.n_cells = 0, len(names)
 
 
 def show(
@@ -161,15 +142,6 @@ def plan_facts(planned: Planned, targets: Sequence[Target]) -> dict[str, Any]:
         "space": {hole.key: hole.described() for hole in holes_of(planned.study)},
         "fits": len(targets) * search.trials * len(targets[0].splits),
     }
-
-
-def interrupted(planned: Planned | None) -> str:
-    """Return what an interrupted search left, and how to go on; `planned` is None before it was planned."""
-    if planned is None:
-        return "Interrupted before the search; nothing was begun."
-    searched = read_searched(planned.folder)
-    n = len(searched.trials) if searched is not None else 0
-    return f"Interrupted. {n} trials are finished and kept, those at work were handed back; the same command continues."
 
 
 def show_places(terminal: Terminal, planned: Planned, storage: str | None) -> None:

@@ -16,6 +16,8 @@ WAVE = 5
 """Trials of an arm in a fold that a search asks for at once."""
 CANDIDATES = 8
 """Configurations that the ledger's leak of tuning on test parts compares."""
+TRACKERS = ("tensorboard", "mlflow", "wandb")
+"""What `--track` names: packages, and the extras that install them."""
 CACHE = ".cache"
 """Folder below `--out` that holds what can be made again: stored pixels, clean features, phantom images."""
 
@@ -47,6 +49,7 @@ class Request:
         checkpoint_every: epochs after which unfinished fits are kept; 0 for never.
         cache_gib: how much the clean features may take on disk, in GiB.
         force: start over.
+        track: a tracker that gets the curves of training, of `TRACKERS`; empty for none.
     """
 
     source: "Source"
@@ -61,6 +64,7 @@ class Request:
     checkpoint_every: int = CHECKPOINT_EVERY
     cache_gib: float = CACHE_GIB
     force: bool = False
+    track: str = ""
 
     @property
     def cache(self) -> Path:

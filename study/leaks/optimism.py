@@ -41,6 +41,7 @@ from study.stats.comparison import SEEDS_NEEDED
 from study.text.format import count, number
 from study.training.lockstep import execute
 from study.training.preparation import check_features, with_resolved_run
+from study.training.tracking import tracked
 from study.training.workspace import Workspace
 
 FOLDER = "ledger"
@@ -111,7 +112,8 @@ def run(
         study_folder.set_aside(place, holds="ledger.json")
     with study_folder.lock(place):
         _begin(place, study, rows)
-        _train(distinct_cells(entries), rows, fit_encoders(entries, rows), place, request, observer)
+        with tracked(observer, request, place, f"{whole.name} ({FOLDER})") as told:
+            _train(distinct_cells(entries), rows, fit_encoders(entries, rows), place, request, told)
     configs = {arm: study.arm_config(arm) for arm in study.arms}
     measuring = Measurer(study, rows, folds, place, n_replicates)
     lines = table(entries, measuring, lambda entry: why_nothing(entry.leak, configs[entry.arm], rows, folds))
@@ -188,7 +190,7 @@ def _train(
 ) -> None:
     """Train the unfinished cells: all of one image variant in one call, so that they share its trunk."""
     waiting = [cell for cell in cells if not finished(place / "cells" / cell.name, cell.key)]
-    observer.expect(waiting, len(cells) - len(waiting))
+    observer.expect(waiting, len(cells) - len(waiting), place)
     for outlines, store in rows.stores.items():
         of_variant = [cell for cell in waiting if cell.config.data.outlines == outlines]
         workspace = replace(Workspace.of(request, rows.cohort, store, place), keep_models=False, encoders=fitted)

@@ -171,12 +171,12 @@ def write_cell(
     record.changed(files=digests).write(folder / "record.json")
 
 
-def write_checkpoint(folder: Path, key: Mapping[str, Any], state: bytes) -> None:
-    """Keep the state of an unfinished cell, in place of an older one.
+def write_checkpoint(folder: Path, key: Mapping[str, Any], state: bytes, *, epoch: int) -> None:
+    """Keep the state of an unfinished cell after an epoch, in place of an older one.
 
-    The file is one line of JSON (the cell's key and the digest of what follows) and the state.
+    The file is one line of JSON (the cell's key, the epoch and the digest of what follows) and the state.
     """
-    head = {**key, "sha256": hashlib.sha256(state).hexdigest()}
+    head = {**key, "epoch": epoch, "sha256": hashlib.sha256(state).hexdigest()}
     write_atomically(folder / CHECKPOINT, json.dumps(head).encode() + b"\n" + state)
 
 
@@ -197,6 +197,15 @@ def read_checkpoint(folder: Path, key: Mapping[str, Any]) -> bytes | None:
     if not isinstance(facts, dict) or facts.get("sha256") != hashlib.sha256(state).hexdigest():
         raise StudyError(f"{path}: is damaged; delete it, and the cell is trained from its first epoch")
     return state if {name: facts.get(name) for name in key} == dict(key) else None
+
+
+def kept_epochs(folder: Path) -> int:
+    """Return the epochs of an unfinished cell that are kept; 0 where none are, or they cannot be told."""
+    try:
+        with (folder / CHECKPOINT).open("rb") as file:
+            return int(json.loads(file.readline())["epoch"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def delete_checkpoint(folder: Path) -> None:

@@ -1,7 +1,9 @@
 """Progress of a run, in a form that can travel between processes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,11 +61,17 @@ class Observer:
     def preparing(self, what: str, done: int, total: int) -> None:
         """A step before training has come this far."""
 
-    def expect(self, cells: Sequence[Cell], n_done: int) -> None:
-        """These cells are still to train, and so many are already done."""
+    def expect(self, cells: Sequence[Cell], n_done: int, folder: Path) -> None:
+        """These cells of a study's folder are still to train, and so many are already done."""
+
+    def wave_begun(self, number: int, trials: Mapping[str, Sequence[Cell]], n_done: int, n_total: int) -> None:
+        """A search trains these trials, name -> fits, as its wave of this number; so many of all are done."""
 
     def begun(self, names: Sequence[str]) -> None:
         """These cells train together from now on."""
+
+    def restored(self, name: str, epoch: int) -> None:
+        """A fit continues after this epoch, where an earlier run left it."""
 
     def advanced(self, epoch: int, done: int, total: int) -> None:
         """So many of the cohort's images have passed by in this epoch."""
@@ -73,3 +81,28 @@ class Observer:
 
     def finished(self, progress: FitProgress) -> None:
         """A cell's record is written."""
+
+    def dropped(self, name: str) -> None:
+        """A fit has diverged and leaves no record."""
+
+    def noted(self, text: str) -> None:
+        """A sentence for the user."""
+
+
+class Observers(Observer):
+    """Several observers, each of which is told everything."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self.observers = observers
+
+
+def _told_to_all(method: str) -> Callable[..., None]:
+    def tell(self: Observers, *arguments: Any) -> None:
+        for observer in self.observers:
+            getattr(observer, method)(*arguments)
+
+    return tell
+
+
+for _method in [name for name in vars(Observer) if not name.startswith("_")]:
+    setattr(Observers, _method, _told_to_all(_method))

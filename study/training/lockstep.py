@@ -145,6 +145,7 @@ class _LockstepRun:
         state = read_checkpoint(self.workspace.cell_folder(cell.name), cell.key)
         if state is not None:
             fit.restore(torch.load(io.BytesIO(state), map_location="cpu", weights_only=True))
+            self.observer.restored(cell.name, fit.epoch)
         return CellFit(cell, fit, encoder, rows, clean)
 
     def _clean_features(self, cells: Sequence[Cell]) -> dict[int, CleanFeatures]:
@@ -192,7 +193,9 @@ class _LockstepRun:
 
     def _leave(self, one: CellFit) -> None:
         """Write the output of a fit that has stopped, and let it go."""
-        if one.fit.stopped != DIVERGED:
+        if one.fit.stopped == DIVERGED:
+            self.observer.dropped(one.cell.name)
+        else:
             write_output(one, self.backbone, self.workspace)
             self.observer.finished(_progress(one.fit))
         for kind, took in one.fit.seconds.items():
@@ -203,7 +206,8 @@ class _LockstepRun:
         """Keep the state of a live fit every few epochs, for a run that is continued."""
         every = self.workspace.checkpoint_every
         if every and one.fit.epoch % every == 0:
-            write_checkpoint(self.workspace.cell_folder(one.cell.name), one.cell.key, _packed(one.fit.state()))
+            folder, state = self.workspace.cell_folder(one.cell.name), _packed(one.fit.state())
+            write_checkpoint(folder, one.cell.key, state, epoch=one.fit.epoch)
 
 
 def _part(images: pd.DataFrame, encoder: TabularEncoder) -> Part:

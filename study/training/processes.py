@@ -7,7 +7,8 @@ processes. On CUDA process i uses GPU i modulo their number.
 import multiprocessing
 import queue
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -44,6 +45,9 @@ class _Reporter(Observer):
     def begun(self, names: Sequence[str]) -> None:
         self.channel.put(_Message("begun", (list(names),)))
 
+    def restored(self, name: str, epoch: int) -> None:
+        self.channel.put(_Message("restored", (name, epoch)))
+
     def epoch_ended(self, progress: FitProgress) -> None:
         self.channel.put(_Message("epoch_ended", (progress,)))
 
@@ -71,14 +75,25 @@ def execute_in_processes(cells: Sequence[Cell], workspace: Workspace, observer: 
         for number, share in enumerate(deal(cells, n_processes))
     ]
     try:
-        for process in processes:
-            process.start()
+        with _interrupt_held():
+            for process in processes:
+                process.start()
         _listen(processes, channel, observer)
     finally:
-        for process in processes:
+        for process in [process for process in processes if process.pid is not None]:
             if process.is_alive():
                 process.terminate()
             process.join()
+
+
+@contextmanager
+def _interrupt_held() -> Iterator[None]:
+    """Hold Ctrl-C back: processes inherit that and leave it to this one, which gets it when the block ends."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listen(processes: list[SpawnProcess], channel: Any, observer: Observer) -> None:
@@ -106,7 +121,6 @@ def _listen(processes: list[SpawnProcess], channel: Any, observer: Observer) -> 
 
 def _work(cells: list[Cell], workspace: Workspace, number: int, channel: Any) -> None:
     """Train cells in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its processes
     try:
         choose_gpu(cells[0].config.run.device, number)
         execute(cells, workspace, observer=_Reporter(channel))

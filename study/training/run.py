@@ -11,6 +11,7 @@ from study.training.baseline import run_baseline
 from study.training.lockstep import execute
 from study.training.preparation import Planned, workspace_of
 from study.training.processes import execute_in_processes
+from study.training.tracking import tracked
 
 
 def begin(planned: Planned, command: list[str], findings: Sequence[Finding]) -> None:
@@ -52,7 +53,9 @@ def carry_out(
         run_baseline(planned.unfinished(planned.baseline), planned.cohort, planned.folder / "cells")
         cells = planned.unfinished(planned.cells)
         workspace = workspace_of(planned, request)
-        if request.jobs > 1 and len(cells) > 1:
-            execute_in_processes(cells, workspace, observer, n_processes=request.jobs)
-        else:
-            execute(cells, workspace, observer=observer)
+        with tracked(observer, request, planned.folder, planned.folder.name) as told:
+            told.expect(cells, len(planned.cells) - len(cells), planned.folder)
+            if request.jobs > 1 and len(cells) > 1:
+                execute_in_processes(cells, workspace, told, n_processes=request.jobs)
+            else:
+                execute(cells, workspace, observer=told)

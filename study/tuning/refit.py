@@ -25,7 +25,7 @@ from study.tuning.winners import best_toml, search_results
 
 
 def refit_winners(
-    planned: Planned, target_studies: Sequence[TargetStudy], workspace: Workspace, *, observer: Observer | None = None
+    planned: Planned, target_studies: Sequence[TargetStudy], workspace: Workspace, *, observer: Observer
 ) -> Searched:
     """Write the winners of a finished search, train them again and test each once; what is there already is kept.
 
@@ -40,7 +40,9 @@ def refit_winners(
     nested = study.search is not None and study.search.mode == "nested"
     inner = {fold.place: inner_splits(fold.inner) for fold in planned.folds.folds} if nested else None
     run_baseline(planned.unfinished(planned.baseline), planned.cohort, planned.folder / "cells", inner)
-    cells = planned.unfinished(plan(study, tuple(study.arms), splits, results))
+    everything = plan(study, tuple(study.arms), splits, results)
+    cells = planned.unfinished(everything)
+    observer.expect(cells, len(everything) - len(cells), planned.folder)
     predicted: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     if nested and cells:
         winners = [
@@ -78,7 +80,7 @@ def winner_cells(target_study: TargetStudy, winner: Chosen) -> list[TrialCell]:
 
 
 def _out_of_fold(
-    winners: Sequence[tuple[TargetStudy, Chosen]], workspace: Workspace, observer: Observer | None
+    winners: Sequence[tuple[TargetStudy, Chosen]], workspace: Workspace, observer: Observer
 ) -> dict[tuple[str, int, int], tuple[np.ndarray, np.ndarray]]:
     """Return (arm, repeat, fold) -> rows (n,) and logits (n,) by the winners' inner fits.
 

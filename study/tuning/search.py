@@ -15,6 +15,7 @@ from study.records.search_archive import write_searched
 from study.reporting.figures.inner_roc import inner_roc
 from study.training.preparation import Planned, workspace_of
 from study.training.run import begin
+from study.training.tracking import tracked
 from study.tuning import dashboard
 from study.tuning.dashboard_notes import target_note, value_name
 from study.tuning.forecast import trials_together, wave_memory
@@ -80,10 +81,11 @@ def run_search(
         with study_folder.lock(planned.folder, wait=PATIENCE):
             begin(planned, command, findings)
             target_studies = _join(planned, storage)
-        _search(planned, request, work, target_studies, storage, observer, say)
-        say("every target has its trials; the winners are trained and tested")
-        with study_folder.lock(planned.folder, wait=PATIENCE):
-            return _refit(planned, request, target_studies, observer)
+        with tracked(observer, request, planned.folder, planned.folder.name) as told:
+            _search(planned, request, work, target_studies, storage, told, say)
+            say("every target has its trials; the winners are trained and tested")
+            with study_folder.lock(planned.folder, wait=PATIENCE):
+                return _refit(planned, request, target_studies, told)
     finally:
         close_storage(storage)
 

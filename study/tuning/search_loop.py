@@ -10,6 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from study.records.progress import Observer
+from study.text.format import count
 from study.training.workspace import Workspace
 from study.tuning.heartbeat import Heartbeat
 from study.tuning.target_study import WORKER, TargetStudy
@@ -40,7 +41,7 @@ class SearchLoop:
     heartbeat: Heartbeat
     wave: int
     most: int
-    observer: Observer | None = None
+    observer: Observer = field(default_factory=Observer)
     say: Callable[[str], None] = lambda text: None
     after_wave: Callable[[Sequence[TargetStudy]], None] = lambda target_studies: None
     n_waves: int = field(default=0, init=False)
@@ -91,6 +92,10 @@ class SearchLoop:
         began = time.perf_counter()
         name = f"{self.heartbeat.short}-{self.n_waves}"
         self.n_waves += 1
+        trials = {f"{plan.target.name} trial {plan.number}": plan.cells for _, plan in wave}
+        n_done = sum(len(one.finished_trials()) for one in self.target_studies)
+        n_total = sum(one.target.search.trials for one in self.target_studies)
+        self.observer.wave_begun(self.n_waves, trials, n_done, n_total)
         try:
             results = train_wave([plan for _, plan in wave], self.workspace, observer=self.observer)
         except BaseException:
@@ -148,4 +153,5 @@ def _wave_line(number: int, wave: Sequence[TrialPlan], results: Sequence[TrialRe
         if result.state == "complete":
             best[plan.target.arm] = max(best.get(plan.target.arm, 0.0), result.value)
     values = ", ".join(f"{arm} {value:.3f}" for arm, value in best.items())
-    return f"wave {number}: {len(wave)} trials{others} in {took:.0f} s; its best validation ROC-AUC: {values or 'none'}"
+    trials = count(len(wave), "trial")
+    return f"wave {number}: {trials}{others} in {took:.0f} s; its best validation ROC-AUC: {values or 'none'}"

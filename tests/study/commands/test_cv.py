@@ -27,11 +27,11 @@ def test_a_study_end_to_end_then_again(tmp_path):
     assert first.exit_code == 0, first.output
     text = " ".join(first.output.split())
     assert "synthetic phantom cohort, not clinical evidence" in text
-    assert "Report:" in text and "phantom-tiny" in text and "8 of 8 cells done" in text
+    assert "Report:" in text and "phantom-tiny" in text and "8 of 8 models finished" in text
     facts = json.loads((tmp_path / "out.json").read_text())
     assert {row["arm"] for row in facts["summary"]} == {"image", "tabular", "concat", "attention", "logistic"}
     again = invoke(tmp_path, "--ablation", "image")
-    assert again.exit_code == 0 and "finished: best" not in again.output
+    assert again.exit_code == 0 and "at work" not in again.output
     written = RUN.invoke(
         report.app,
         [f"{tmp_path}/results/phantom-tiny", "--reports", f"{tmp_path}/again", "--replicates", "200", "--no-figures"],
@@ -150,10 +150,11 @@ def test_an_interrupt_says_how_to_continue(tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("study.training.run.carry_out", interrupted)
+    monkeypatch.setattr("study.training.run.execute", interrupted)
     done = invoke(tmp_path)
     assert done.exit_code == 130
-    assert "0 of 8 cells are finished and kept; the same command continues" in " ".join(done.output.split())
+    text = " ".join(done.output.split())
+    assert "0 of 8 models are finished and kept; they begin with epoch 1. To continue: python -m study.cv" in text
 
 
 def test_real_lists_run_without_images(real_data, tmp_path):

@@ -28,4 +28,4 @@ def test_an_interrupt_says_how_to_continue(tmp_path, monkeypatch):
 
     monkeypatch.setattr("study.leaks.optimism.run", interrupted)
     done = CliRunner().invoke(ledger.app, ["--data", "phantom", "--preset", "tiny", "--out", str(tmp_path)])
-    assert done.exit_code == 130 and "the same command continues" in " ".join(done.output.split())
+    assert done.exit_code == 130 and "To continue: python -m study.ledger --data" in " ".join(done.output.split())
