@@ -21,13 +21,16 @@ class ContestOptions:
     contenders: Annotated[
         str,
         contest_option(
-            "Of naive, careful, sequential, lockstep, repeat, tenfold, separated by commas.",
+            "Any of naive, careful, sequential, lockstep, repeat, tenfold, separated by commas.",
             show_default="the first four",
         ),
     ] = "naive,careful,sequential,lockstep"
-    replicate: Annotated[int, contest_option("Repeat a small cohort so often under new patient ids.", min=1)] = 1
+    replicate: Annotated[int, contest_option("Copies of a small cohort, each under new patient ids.", min=1)] = 1
     cells_per_arm: Annotated[
-        int, contest_option("Cells of an arm that the slow contenders train; the rest is scaled.", min=1)
+        int,
+        contest_option(
+            "Cells of each arm that the slow contenders train; the time of the others is scaled from them.", min=1
+        ),
     ] = 1
 
 
@@ -36,8 +39,8 @@ class CoverageOptions:
     """How many studies are simulated, and how."""
 
     replicates: Annotated[int, coverage_option("Simulated studies in each of the 36 settings.", min=20)] = 500
-    jobs: Annotated[int, coverage_option("Processes.", min=1)] = 2
-    seed: Annotated[int, coverage_option("Of all random numbers.", min=0)] = 0
+    jobs: Annotated[int, coverage_option("Number of processes.", min=1)] = 2
+    seed: Annotated[int, coverage_option("Seed of all random numbers.", min=0)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +58,13 @@ class Bench(SettingsOptions, ArmOptions, ContestOptions, CoverageOptions, Comman
     ] = False
     statistics: Annotated[bool, kind_option("The patient bootstrap, on simulated scores.", "--statistics")] = False
     pack: Annotated[bool, kind_option("The paper pack, on simulated predictions of 9684 images.", "--pack")] = False
-    coverage: Annotated[bool, kind_option("Not the time: intervals against known truths.", "--coverage")] = False
+    coverage: Annotated[
+        bool, kind_option("No timing: coverage of the intervals in simulated studies.", "--coverage")
+    ] = False
     epochs: Annotated[int, contest_option("Epochs of every fit, also of --search.", min=1)] = 2
     limit_patients: Annotated[int, cohort_option("Patients of the cohort that are used; 0 for all.", min=0)] = 40
-    out: Annotated[Path, place_option("Where it may write while it runs.")] = Path("results")
-    json_file: Annotated[Path | None, place_option("Write the numbers, for machines.", "--json")] = None
+    out: Annotated[Path, place_option("Folder for what it writes while it runs.")] = Path("results")
+    json_file: Annotated[Path | None, place_option("Write the numbers as JSON, for other programs.", "--json")] = None
 
     def run(self, terminal: Terminal) -> None:
         """Measure one thing and print it."""

@@ -30,11 +30,11 @@ class Cache(Command):
 
     out: Annotated[Path, typer.Option(help="Where studies lie.")] = Path("results")
     clear: Annotated[
-        str, typer.Option(help=f"Delete these: 'all', or of {', '.join(MEANING)}, separated by commas.")
+        str, typer.Option(help=f"Delete these: 'all', or any of {', '.join(MEANING)}, separated by commas.")
     ] = ""
-    keep_gib: Annotated[float | None, typer.Option(min=0, help="Delete the longest unused until so much is left.")] = (
-        None
-    )
+    keep_gib: Annotated[
+        float | None, typer.Option(min=0, help="Delete what was unused longest, until no more than this is left.")
+    ] = None
 
     def run(self, terminal: Terminal) -> None:
         """Delete what is asked for and show what is left."""

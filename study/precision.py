@@ -24,12 +24,14 @@ class Precision(Command):
     images_per_patient: Annotated[float, typer.Option(help="Mean number of images of a patient.")] = 4
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5
     repeats: Annotated[int, typer.Option(help="Repeats of the cross-validation.")] = 1
-    correlation: Annotated[float, typer.Option(help="Correlation of the AUC estimates of two ablations.")] = 0.6
+    correlation: Annotated[float, typer.Option(help="Correlation of the AUC estimates of two arms.")] = 0.6
     icc: Annotated[float, typer.Option(help="Correlation of the placement values of a patient's images.")] = 0.5
-    delta: Annotated[float, typer.Option(help="Differences in AUC up to this are practically none.")] = 0.02
-    power: Annotated[float, typer.Option(help="Probability with which a difference is to be found.")] = 0.8
-    half_width: Annotated[float, typer.Option(help="Half the width wanted of the 95 % interval (E1).")] = 0.05
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write what was printed, for machines.")] = None
+    delta: Annotated[float, typer.Option(help="Largest difference in AUC without practical meaning (δ).")] = 0.02
+    power: Annotated[float, typer.Option(help="Wanted probability of finding a difference that exists.")] = 0.8
+    half_width: Annotated[float, typer.Option(help="Wanted half width of the 95 % interval (E1).")] = 0.05
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write what was printed as JSON, for other programs.")
+    ] = None
 
     def run(self, terminal: Terminal) -> None:
         """Plan, and print the table and what it means."""

@@ -96,7 +96,7 @@ def assemble(
         raise CohortError(f"{listing.name}: the usable images have one class only; see --describe")
     if listing.left_out:
         reasons = "; ".join(f"{name} ({reason})" for name, reason in listing.left_out)
-        account.notes.append(f"Columns that are no features: {reasons}.")
+        account.notes.append(f"Columns that are not used as features: {reasons}.")
     account.notes += target_leakage.check(used, listing.features, data.label_level, allow_leaky, listing.name)
     accounted = account.rows[["image_id", "patient_id", "status"]].assign(step=account.step, reason=account.reason)
     return Cohort(

@@ -77,7 +77,7 @@ def choose_features(listing: Listing, data: DataConfig) -> Listing:
             chosen.append(Feature(feature.name, "ordinal", kind))
         else:
             if kind == "numeric" and not pd.api.types.is_numeric_dtype(listing.images[feature.name]):
-                raise CohortError(f"{listing.name}: column {feature.name!r} is said to be numeric and holds text")
+                raise CohortError(f"{listing.name}: column {feature.name!r} is declared numeric but holds text")
             chosen.append(Feature(feature.name, kind))
     return replace(listing, features=tuple(chosen))
 

@@ -93,7 +93,7 @@ def _state(name: str, weights: str, device: str) -> tuple[dict[str, Tensor], str
         path = Path(weights.removeprefix("file:"))
         return _file_state(path, device), str(path)
     if weights != "none":
-        raise ConfigError(f"model.weights: {weights!r} is no source; known: {', '.join(SOURCES)}")
+        raise ConfigError(f"model.weights: {weights!r} is not a source of weights; known: {', '.join(SOURCES)}")
     return None
 
 

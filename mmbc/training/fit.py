@@ -213,7 +213,8 @@ class Fit:
         row |= _scores("val", logits, self.validation.labels)
         if not np.isfinite([row["train_loss"], *([row["val_loss"]] if len(logits) else [])]).all():
             raise FitDivergedError(
-                f"{self.name}: the loss is no number in epoch {self.epoch + 1}; lower train.lr and train.head_lr"
+                f"{self.name}: the loss is not a number (NaN) in epoch {self.epoch + 1};"
+                " lower train.lr and train.head_lr"
             )
         self.schedule.step()
         self._took("evaluation", began)

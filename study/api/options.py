@@ -65,7 +65,7 @@ def options_of(group: type[Options], arguments: Mapping[str, Any], *, settings: 
     known = {RENAMED.get(name, name): name for name in names if name in RENAMED or name not in NOT_IN_PYTHON}
     for name in arguments:
         if name in NOT_IN_PYTHON:
-            raise ConfigError(f"{name} is no argument here: {NOT_IN_PYTHON[name]}")
+            raise ConfigError(f"{name} is not an argument here: {NOT_IN_PYTHON[name]}")
         if name not in known:
             raise ConfigError(f"there is no argument {name!r}; {nearest(name, known)}")
     given = {name: value for name, value in arguments.items() if value is not None}
@@ -148,7 +148,7 @@ def settings_of(
 
 def _toml(key: str, value: Any) -> str:
     if value is None:
-        raise ConfigError(f"settings: {key}: None is no value; leave the key out for the default")
+        raise ConfigError(f"settings: {key}: None is not a value; leave the key out for the default")
     try:
         return json.dumps(value, ensure_ascii=False, default=_plain)
     except (TypeError, AttributeError):

@@ -25,7 +25,7 @@ from study.benchmarks.simulation import (
 )
 from study.stats import auc
 from study.stats.bootstrap import logit_t_interval, patient_weights, percentile_interval
-from study.stats.comparison import Pair, compare, fold_areas, judge
+from study.stats.comparison import SMALL_GAIN, Pair, compare, fold_areas, judge
 from study.stats.corrected_t import CorrectedMean
 from study.stats.kernel import mean_areas
 from study.stats.metrics import average_precision
@@ -235,5 +235,5 @@ def coverage(lines: pd.DataFrame) -> pd.DataFrame:
 def verdict_rates(lines: pd.DataFrame) -> dict[str, float]:
     """Return how often each verdict was reached, and how often the naive paired t over folds found a difference."""
     shares = lines["verdict"].value_counts(normalize=True)
-    names = ("better", "worse", "equivalent", "non-inferior", "inconclusive")
+    names = ("better", "worse", "equivalent", "non-inferior", SMALL_GAIN, "inconclusive")
     return {name: float(shares.get(name, 0.0)) for name in names} | {"naive paired t": float(lines["naive_t"].mean())}

@@ -28,7 +28,8 @@ STRAY_CURVES = 0.02
     group=GROUP,
     question="Are there saturated colours in grey images? How well does their number alone tell the classes apart?",
     meaning="Somebody drew the diagnosis into the image, and a network reads it.",
-    remedy="Get the images without. In Mini-DDSM version 1 outlines are removed by default (`--outlines sham`).",
+    remedy="Get the images without annotations. In Mini-DDSM version 1 outlines are removed by default"
+    " (`--outlines sham`).",
     needs=("pixels",),
 )
 def colours(subject: Subject) -> Outcome:
@@ -54,8 +55,9 @@ def colours(subject: Subject) -> Outcome:
     "drawn curves",
     group=GROUP,
     question="Are there thin closed curves of even grey? How well does their number alone tell the classes apart?",
-    meaning="As A09, in black and white.",
-    remedy="Look at the images that are named; get them without, or leave them out.",
+    meaning="Somebody may have drawn the diagnosis into the image in black or white (as in A09), and a network"
+    " reads it.",
+    remedy="Look at the images that are named; get them without the drawing, or leave them out.",
     needs=("pixels",),
 )
 def curves(subject: Subject) -> Outcome:
@@ -81,7 +83,7 @@ def markers(subject: Subject) -> Outcome:
 
 
 def counted(what: str, counts: np.ndarray, subject: Subject, stray: float) -> Outcome:
-    """Return what a count (n_images,) amounts to: FAILED where it tells classes apart, WARNING where there are some.
+    """Outcome for a count (n_images,): FAILED where it tells classes apart, WARNING where there are some.
 
     Args:
         what: the images have, in words.
@@ -108,8 +110,8 @@ def counted(what: str, counts: np.ndarray, subject: Subject, stray: float) -> Ou
     if worst[0] >= TELLING:
         return failed(f"{evidence}: their number alone has {worst[1]}.", rows=rows)
     if (n_with <= stray * n).all():
-        return passed(f"{evidence}; so few are found where none were drawn.", rows=rows)
-    because = "their number does not tell the classes apart" if rows else "too few patients to say more"
+        return passed(f"{evidence}; as many are found by chance in images without any drawing.", rows=rows)
+    because = "their number does not tell the classes apart" if rows else "there are too few patients to say more"
     return warning(f"{evidence}; {because}.", rows=rows)
 
 

@@ -70,7 +70,7 @@ class Audit:
         return folder / "audit.md"
 
     def _pairs(self) -> pd.DataFrame:
-        """Return the near-duplicates, where they were looked for."""
+        """Return the pairs of near-duplicates; none where the audit did not search for them."""
         looked = any(finding.code == "A04" for finding in self.findings) and self.subject.pixels is not None
         return given(self.subject.pixels).pairs if looked else pd.DataFrame()
 

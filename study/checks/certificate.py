@@ -116,8 +116,8 @@ def _statement(
     elif apart:
         yield (
             f"BUT {count(apart, 'cluster')} of images that look like one exposure, under several patient keys,"
-            f" {'lies' if apart == 1 else 'lie'} on two sides of a split: if these keys are one person, she is in two"
-            " parts."
+            f" {'lies' if apart == 1 else 'lie'} on two sides of a split: if these keys are one person,"
+            " that person is in two parts."
         )
 
 

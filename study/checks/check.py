@@ -102,7 +102,7 @@ class Check(Description):
         if self.severity not in (WARNING, FAILED):
             raise ConfigError(f"check {self.code}: severity is {self.severity!r}; WARNING or FAILED")
         if not callable(self.look):
-            raise ConfigError(f"check {self.code}: {self.look!r} is no function of a subject")
+            raise ConfigError(f"check {self.code}: {self.look!r} is not a function of a subject")
         if "pixels" in self.needs:
             object.__setattr__(self, "fast", False)
 

@@ -29,7 +29,7 @@ COLUMNS = {
     "breast_undecided": "why it is not known which breast of a positive case is meant",
     "sha256": "digest of the file",
     "pixels_sha256": "digest of the decoded pixels",
-    "fold": "canonical test fold (repeat 0) of her patient, empty for rows that are not used",
+    "fold": "canonical test fold (repeat 0) of the patient, empty for rows that are not used",
 }
 """Columns of the list, and what they hold."""
 

@@ -61,7 +61,7 @@ def separation(subject: Subject) -> Outcome:
             f" alone). AUC alone: {text}."
         )
         if set(sure) <= set(subject.tolerance.allow_leaky):
-            return warning(evidence, "allowed, and said among the limitations", rows)
+            return warning(evidence, "allowed, and named among the limitations", rows)
         return failed(evidence, rows=rows)
     if strong:
         verb = "tells" if len(strong) == 1 else "tell"

@@ -16,7 +16,7 @@ GROUP = "files and copies"
     "missing or unreadable files",
     group=GROUP,
     question="Is every listed file there, and can it be decoded to its end?",
-    meaning="What is absent is rarely absent at random; results are about what was left.",
+    meaning="Images are rarely missing at random; the results describe those that are left.",
     remedy="Complete the download. To go on with the rest: `--allow-missing-images`, `--max-unreadable`; the flow table"
     " counts.",
     needs=("list", "files"),
@@ -79,7 +79,7 @@ def same_pixels(subject: Subject) -> Outcome:
         return outcome
     names = given(subject.listing).images["image_id"]
     pairs = some(f"{names[one]} and {names[other]}" for one, other in conflicts)
-    evidence = f"{outcome.evidence} Copies carry different labels, no study can be made of them: {pairs}."
+    evidence = f"{outcome.evidence} These copies carry different labels and stop every study: {pairs}."
     return failed(evidence, rows=outcome.rows)
 
 
@@ -150,5 +150,5 @@ def near_duplicates(subject: Subject) -> Outcome:
     rows = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
     if people:
         return failed(evidence, rows=rows)
-    handled = "her images are in one part of every split; each counts as an image of its own"
+    handled = "the patient's images are in one part of every split; each counts as an image of its own"
     return warning(evidence, handled, rows)

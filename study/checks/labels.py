@@ -139,7 +139,7 @@ def opposite_breasts(subject: Subject) -> Outcome:
     cases = breasts.groupby("case_id")["annotated"].agg(["size", "sum"])
     one_sided = cases[(cases["size"] == 2) & (cases["sum"] == 1)]
     if one_sided.empty:
-        return passed(f"Annotations of {len(cases)} positive cases leave no breast out.")
+        return passed(f"No positive case of {len(cases)} has an annotation in one of its two breasts only.")
     n_images = int(
         (
             ~positive.groupby(["case_id", "breast"])["annotated"].transform("any")
@@ -147,9 +147,9 @@ def opposite_breasts(subject: Subject) -> Outcome:
         ).sum()
     )
     return warning(
-        f"Labels are per case: in {len(one_sided)} of {len(cases)} positive cases one breast alone is annotated, and "
+        f"Labels are per case: in {len(one_sided)} of {len(cases)} positive cases only one breast is annotated, and "
         f"{n_images} of {len(positive)} positive images show the other one.",
-        "patients are the unit of analysis: the patient's higher breast counts",
+        "patients are the unit of analysis; the breast with the higher score counts",
     )
 
 

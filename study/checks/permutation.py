@@ -31,7 +31,7 @@ def permuted_labels(
     seed: int = 0,
     n_permutations: int = N_PERMUTATIONS,
 ) -> Outcome:
-    """Return what permuted labels amount to: nothing predicts them unless a patient is on both sides of a fold.
+    """Result of the check with permuted labels: nothing predicts them unless a patient is on both sides of a fold.
 
     Given the training labels, those of the other patients are in random order: the expected AUC within a fold is 0.5
     exactly.
@@ -89,7 +89,7 @@ def neighbours(features: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.
     """Return for every image the nearest images of the other folds and their weights, both (n_images, 10).
 
     Who is near is not learned from labels, so that it serves all permutations; and nothing knows another image of the
-    same patient as well as her nearest neighbours do.
+    same patient as well as it knows the nearest neighbours.
     """
     n_near = min(N_NEIGHBOURS, min(int((folds != fold).sum()) for fold in np.unique(folds)))
     index, weight = np.zeros((len(folds), n_near), dtype=int), np.zeros((len(folds), n_near))

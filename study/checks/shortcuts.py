@@ -191,8 +191,8 @@ def rims(subject: Subject) -> Outcome:
     "A21",
     "permuted labels",
     group=GROUP,
-    question="With labels permuted over patients, do nearest neighbours in everything measured come out at 0.5?",
-    meaning="It must: anything else says that patients are on two sides or that the evaluation itself leaks.",
+    question="With labels permuted over patients, does a nearest-neighbour probe have an AUC of 0.5?",
+    meaning="Any other value says that patients are on two sides of a fold, or that the evaluation itself leaks.",
     remedy="Look at A25 and A04 first.",
     needs=("pixels",),
 )
@@ -213,7 +213,7 @@ def _folds_of_images(subject: Subject) -> np.ndarray | None:
     "A33",
     "polarity",
     group=GROUP,
-    question="Do some images have a bright background beside others with a dark one?",
+    question="Do some images have a bright background and others a dark one?",
     meaning="Some are negatives (MONOCHROME1, white is zero): tissue is dark in one and bright in the other. Where that"
     " goes with the class, a network reads the class from it.",
     remedy="Invert the images of the rarer kind, or get all of them from one export.",
@@ -225,7 +225,7 @@ def polarity(subject: Subject) -> Outcome:
     n_bright, n_dark = int((kinds > 0).sum()), int((kinds < 0).sum())
     if not n_bright or not n_dark:
         seen = f"{n_bright} bright" if n_bright else f"{n_dark} dark"
-        return passed(f"All backgrounds that can be told are of one kind: {seen}, of {len(kinds)} images.")
+        return passed(f"All backgrounds that can be recognised are of one kind: {seen}, of {len(kinds)} images.")
     rarer = 1 if n_bright <= n_dark else -1
     words = ("bright", "dark") if rarer > 0 else ("dark", "bright")
     return counted(f"a {words[0]} background beside {words[1]} ones", (kinds == rarer).astype(int), subject, 0.0)

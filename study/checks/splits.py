@@ -30,9 +30,9 @@ BOUND = f"beyond ±{LARGE:g} and {BEYOND:g} standard errors"
     "A25",
     "patients on two sides",
     group=GROUP,
-    question="Is a patient (under one key, or two that differ in spelling alone), or a copy of an image of hers, in two"
-    " parts of one split?",
-    meaning="Test images of a woman who was trained on: the most frequent leak in this field.",
+    question="Is a patient in two parts of one split, under one key or under two that differ in spelling alone? Is a"
+    " copy of one of the patient's images in another part?",
+    meaning="The model is then tested on patients it was trained on: the most frequent leak in this field.",
     remedy="Split by patient (the default here), with keys that name persons.",
     needs=("folds",),
 )
@@ -199,20 +199,20 @@ def _refusal(subject: Subject) -> str:
     "A27",
     "rows tested once",
     group=GROUP,
-    question="Is every row tested exactly once in each repeat, and every patient in some part of every split?",
-    meaning="Rows that are never or twice tested make pooled numbers about another cohort.",
+    question="Is every patient tested exactly once in each repeat, and is every patient in a part of every split?",
+    meaning="If some patients are never tested, or tested twice, the pooled numbers describe another cohort.",
     remedy="Correct the folds file.",
     needs=("folds",),
 )
 def tested_once(subject: Subject) -> Outcome:
-    """Rows that are never tested, or twice in a repeat; patients in no part of a split, or in a split alone."""
+    """Patients who are never tested or tested twice in a repeat, who are in no part of a split, or in a split alone."""
     folds, images = given(subject.folds), subject.images
     known = set(images["patient_id"])
     strangers, nowhere = not_in_cohort(folds, images), in_no_part(folds, images)
     if strangers or nowhere:
-        faults = [(strangers, "of the splits not in the cohort"), (nowhere, "in no part of a split")]
+        faults = [(strangers, "in the splits but not in the cohort"), (nowhere, "in no part of a split")]
         text = "; ".join(f"{count(len(ids), 'patient')} {what} ({some(ids, 3)})" for ids, what in faults if ids)
-        return failed(f"{text}.")
+        return failed(f"Found {text}.")
     if folds.holdout:
         return passed("One held-out test part, as declared: nobody else is tested.")
     never: set[str] = set()

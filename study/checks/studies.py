@@ -102,7 +102,7 @@ def epochs(subject: Subject) -> Outcome:
     "settings at the edge of the space",
     group=GROUP,
     question="Do searches choose values at an end of the range that was searched?",
-    meaning="Better values may lie beyond; arms are then not compared at their best.",
+    meaning="Better values may lie outside the range; arms are then not compared at their best.",
     remedy="Widen the range in the search space.",
     needs=("study",),
     severity=WARNING,
@@ -133,7 +133,7 @@ def edges(subject: Subject) -> Outcome:
                 for row in often
             ]
         )
-        return warning(f"Chosen again and again at an end of the range: {names}.", rows=rows)
+        return warning(f"Often chosen at an end of the range: {names}.", rows=rows)
     return passed(f"No setting of {len(holes)} ranges was mostly chosen at an end.", rows=rows)
 
 
@@ -151,10 +151,10 @@ def _at(value: float, end: float, ends: tuple[Any, ...], kind: str) -> bool:
     "A31",
     "folds with too few positives",
     group=GROUP,
-    question="Has every test and validation part enough patients of both classes, and is none empty?",
-    meaning="Fold values jump and their intervals lean on approximations.",
-    remedy="Correct a file of folds that has empty parts; else use fewer folds or more patients (`study.precision` says"
-    " what to expect).",
+    question="Does every test and validation part have enough patients of both classes, and is no part empty?",
+    meaning="The values of single folds then vary strongly, and their intervals rest on approximations.",
+    remedy="If a file of folds has empty parts, correct it. Otherwise use fewer folds or more patients"
+    " (`study.precision` says what to expect).",
     needs=("folds",),
 )
 def few_positives(subject: Subject) -> Outcome:
@@ -197,9 +197,9 @@ def few_positives(subject: Subject) -> Outcome:
     "A32",
     "ablation contract",
     group=GROUP,
-    question="Do arms differ in nothing but the keys they declare: same splits, seeds, settings and search budget?",
-    meaning="A difference between arms is then also a difference of something else.",
-    remedy="Declare the key in the arm, and give all arms the same folds, seeds and trials.",
+    question="Do arms differ only in the settings they declare, with the same splits, seeds and search budget?",
+    meaning="If not, a difference between arms may come from something else.",
+    remedy="Declare the setting in the arm, and give all arms the same folds, seeds and trials.",
     needs=("training",),
 )
 def contract(subject: Subject) -> Outcome:
@@ -211,13 +211,13 @@ def contract(subject: Subject) -> Outcome:
     unfinished = len(study.planned) - len(study.records)
     if unfinished:
         return warning(
-            f"Arms are not compared yet on the same cells: {unfinished} of {len(study.planned)} are not finished."
+            f"Arms cannot be compared on the same cells yet: {unfinished} of {len(study.planned)} are not finished."
         )
     declared = "; ".join(
         f"{name}: {', '.join(arm.set) or 'the reference'}" for name, arm in study.settings.arms.items()
     )
     budget = f", {study.settings.search.trials} trials each" if study.settings.search is not None else ""
-    return passed(f"Same rows, splits, seeds{budget}; arms differ in what they declare alone ({declared}).")
+    return passed(f"Same rows, splits, seeds{budget}; arms differ only in what they declare ({declared}).")
 
 
 def _undeclared(study: StoredStudy) -> Iterator[dict[str, str]]:

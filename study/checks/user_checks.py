@@ -51,7 +51,7 @@ def read_checks(path: Path) -> list[Check]:
         raise ConfigError(f"{path}: there is no such file of checks; `audit.checks` is relative to the study file")
     spec = spec_from_file_location(f"user_checks_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"{path}: is no Python file; give it the ending .py")
+        raise ConfigError(f"{path}: is not a Python file; give it the ending .py")
     module = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -25,7 +25,8 @@ class Description:
         views: images that can be used by breast and view.
         sites: patients by site and status; empty where there is one site at most.
         features: one row per clinical column: kind, values, share missing (all, positive, negative), AUC alone.
-        left_out: columns that are no features, with the reason.
+        arms: one row per arm: its question, and its differences from the reference configuration.
+        left_out: columns that are not used as features, with the reason.
         images: one row per size and mode; None where no file was opened.
         excluded: one row per step and reason: images, patients.
         folds: one row per test part; empty where the cohort cannot be split.
@@ -44,6 +45,7 @@ class Description:
     views: pd.DataFrame = field(default_factory=pd.DataFrame)
     sites: pd.DataFrame = field(default_factory=pd.DataFrame)
     features: pd.DataFrame = field(default_factory=pd.DataFrame)
+    arms: pd.DataFrame = field(default_factory=pd.DataFrame)
     left_out: tuple[tuple[str, str], ...] = ()
     images: pd.DataFrame | None = None
     excluded: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -56,12 +58,13 @@ class Description:
         shown = {
             "Classes: images (patients)": self.classes,
             "Clinical columns": self.features,
-            "Columns that are no features": pd.DataFrame(self.left_out, columns=["column", "reason"]),
+            "Columns that are not used as features": pd.DataFrame(self.left_out, columns=["column", "reason"]),
             "Images by view": self.views,
             "Patients by site": self.sites,
             "Image files": self.images if self.images is not None else pd.DataFrame(),
             "Left out": self.excluded,
             "Test parts: patients": self.folds,
+            "Arms": self.arms,
         }
         return {title: table.astype(str) for title, table in shown.items() if len(table)}
 

@@ -37,6 +37,7 @@ def describe(request: Request, observer: Observer) -> Description:
         listing.notice,
         study.unit,
         listing.extent,
+        arms=summaries.arms(study, listing.name),
         left_out=listing.left_out,
         notes=[*listing.notes],
     )

@@ -8,9 +8,19 @@ from mmbc.data.listing import Listing
 from mmbc.data.tables import target_leakage
 from mmbc.data.tables.columns import Feature, find_unknown_codes
 from mmbc.errors import some
+from study.design.study_file import StudyFile
+from study.text.image_name import worded
 
 SHOWN_VALUES, SHOWN_SIZES, SHOWN_SITES = 6, 3, 12
 COPY = "pixel-identical to another image of the patient"
+
+
+def arms(study: StudyFile, cohort: str) -> pd.DataFrame:
+    """Return each arm's question, and its differences from the reference configuration."""
+    rows = [
+        (name, worded(arm.question, cohort, study.data.image_name), arm.differences) for name, arm in study.arms.items()
+    ]
+    return pd.DataFrame(rows, columns=["arm", "question", "differs in"])
 
 
 def listed_classes(listing: Listing) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from study.console.live_view import duration
+from study.stats.comparison import SMALL_GAIN
 
 Facts = Mapping[str, Any]
 
@@ -120,7 +121,7 @@ def _coverage_table(coverage: pd.DataFrame) -> Table:
 
 def _verdict_table(verdicts: pd.DataFrame) -> Table:
     """Return how often each verdict is reached, by size and true difference at AUC 0.8."""
-    names = ("better", "worse", "equivalent", "non-inferior", "inconclusive", "naive paired t")
+    names = ("better", "worse", "equivalent", "non-inferior", SMALL_GAIN, "inconclusive", "naive paired t")
     table = Table("n", "prevalence", "true difference", *names, title="Verdicts at AUC 0.8, % of studies (δ = 0.02)")
     at_08 = verdicts[verdicts["area"] == 0.8].sort_values(["n_patients", "prevalence", "difference"])
     for row in at_08.to_dict("records"):

@@ -63,7 +63,7 @@ def precision(planned: Planned) -> str:
             delta=protocol.delta,
         )
     except ValueError as error:
-        return f"No plan of what can be shown: {error}."
+        return f"What the study can show could not be estimated: {error}."
     result = plan(inputs)
     return (
         f"If the AUC is {EXPECTED_AUC:g}: 95 % interval {result.e1_patient.low:.3f} to {result.e1_patient.high:.3f},"

@@ -37,7 +37,9 @@ class LabelOptions:
             " and identical images out). Default: stop."
         ),
     ] = None
-    columns: Annotated[str | None, cohort_option("Columns of your table: image=File,label=Outcome.")] = None
+    columns: Annotated[
+        str | None, cohort_option("Which columns of your table are meant: image=File,label=Outcome.")
+    ] = None
     merge_ids: Annotated[
         bool, cohort_option("Patient keys that differ in spelling alone (P01 and p01) are one patient.", "--merge-ids")
     ] = False
@@ -53,7 +55,7 @@ class LabelOptions:
 class CohortSettings(LabelOptions):
     """Settings of a cohort, as the section [data] of a study file has them."""
 
-    outlines: Annotated[str | None, cohort_option("keep, inpaint or sham.")] = None
+    outlines: Annotated[str | None, cohort_option("Lesion outlines in the pixels: keep, inpaint or sham.")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,8 @@ class LeakyColumnOptions:
     """Clinical columns that may tell the label."""
 
     allow_leaky_column: Annotated[
-        list[str] | None, cohort_option("A clinical column that may nearly determine the label; may be repeated.")
+        list[str] | None,
+        cohort_option("Use this clinical column even if it nearly determines the label; may be repeated."),
     ] = None
 
 
@@ -107,11 +110,11 @@ class PredictionOptions(LabelOptions, LeakyColumnOptions, ConfigOptions):
         str, table_option("What the scores are: probability, percent (38.3, 38.3%) or logit (any unbounded score).")
     ] = "probability"
     models: Annotated[
-        str | None, table_option("Columns with the scores of a model each, separated by commas. Default: found.")
+        str | None, table_option("Columns with scores, one for each model, separated by commas. Default: recognised.")
     ] = None
 
 
-Replicates = Annotated[int, comparison_option("Bootstrap draws.", min=100)]
+Replicates = Annotated[int, comparison_option("Bootstrap samples.", min=100)]
 """Draws of the bootstrap."""
 
 
@@ -127,9 +130,7 @@ class ProtocolOptions(ConfigOptions):
         str | None, comparison_option("Rows of one locked test part, for example \"site == 'B'\".")
     ] = None
     repeats: Annotated[int | None, comparison_option("Repeats of the cross-validation.")] = None
-    seeds: Annotated[
-        int | None, comparison_option("How many training seeds (a number of them; --seed fixes which).")
-    ] = None
+    seeds: Annotated[int | None, comparison_option("Number of training seeds; --seed says which is the first.")] = None
     preset: Annotated[
         str | None, comparison_option("default, demo, paper or tiny. Default: demo for the phantom, else default.")
     ] = None
@@ -149,7 +150,9 @@ class PlaceOptions:
     name: Annotated[str, place_option("Name of the study. Default: cohort and preset.")] = ""
     out: Annotated[Path, place_option("Where studies lie.")] = Path("results")
     reports: Annotated[Path, place_option("Where reports lie.")] = Path("reports")
-    json_file: Annotated[Path | None, place_option("Write what was printed, for machines.", "--json")] = None
+    json_file: Annotated[Path | None, place_option("Write what was printed as JSON, for other programs.", "--json")] = (
+        None
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,9 +186,12 @@ class WorkOptions(DeviceOptions):
 
     executor: Annotated[str, work_option("lockstep or sequential; the results are the same.")] = "lockstep"
     max_live_fits: Annotated[
-        int | None, work_option("Cells that train together at most. Default: as many as fit into memory.", min=1)
+        int | None,
+        work_option("Largest number of cells that train together. Default: as many as fit into memory.", min=1),
     ] = None
-    cache_gib: Annotated[float, work_option("GiB that features kept between runs may take.", min=0.001)] = CACHE_GIB
+    cache_gib: Annotated[
+        float, work_option("Disk space in GiB for features that are kept between runs.", min=0.001)
+    ] = CACHE_GIB
     force: Annotated[bool, work_option("Start over; the old study is kept aside.", "--force")] = False
 
 
@@ -194,7 +200,7 @@ class JobOptions:
     """Processes that share the work."""
 
     jobs: Annotated[
-        int, work_option("Processes the cells are dealt out over (one a GPU); the results are the same.", min=1)
+        int, work_option("Processes that share the cells, one for each GPU; the results are the same.", min=1)
     ] = 1
 
 
@@ -203,7 +209,7 @@ class CheckpointOptions:
     """Checkpoints of unfinished fits."""
 
     checkpoint_every: Annotated[
-        int, work_option("Epochs after which unfinished fits are kept; 0 for never.", min=0)
+        int, work_option("Keep unfinished models every so many epochs; 0 for never.", min=0)
     ] = CHECKPOINT_EVERY
 
 
@@ -238,7 +244,7 @@ class SeedOptions:
     """The seed of a study."""
 
     seed: Annotated[
-        int | None, comparison_option("Seed of all that is random: splits, training, search. Default: 0.", min=0)
+        int | None, comparison_option("Seed of everything random: splits, training, search. Default: 0.", min=0)
     ] = None
 
 
@@ -278,7 +284,7 @@ class SearchOptions:
         search_option("Search on the whole cohort too, for best.toml. Default: yes.", "--best-toml/--no-best-toml"),
     ] = None
     wave: Annotated[
-        int, search_option("Trials of an arm in a fold that are asked for at once, and train together.", min=1)
+        int, search_option("Trials of an arm in a fold that are drawn at once and train together.", min=1)
     ] = WAVE
     storage: Annotated[
         str | None,
@@ -292,7 +298,7 @@ class SearchOptions:
         bool,
         search_option("Open Optuna's dashboard on a search (--name or --storage) instead of searching.", "--dashboard"),
     ] = False
-    port: Annotated[int, search_option("Of the dashboard; 0 for any that is free.", min=0, max=65535)] = 8080
+    port: Annotated[int, search_option("Port of the dashboard; 0 takes any free one.", min=0, max=65535)] = 8080
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,7 +319,7 @@ class LookOptions:
     write_clean_list: Annotated[
         Path | None, audit_option("Write facts about the cohort's files to this CSV, to publish.")
     ] = None
-    quick: Annotated[bool, audit_option("Only the checks that need no look into pixels.", "--quick")] = False
+    quick: Annotated[bool, audit_option("Only the checks that do not look into pixels.", "--quick")] = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,9 @@ from study.records.finding import FAILED, WARNING, Finding
 from study.text.image_name import worded
 from study.training.preparation import Planned
 
+LONG_TEXTS = ("Arms", "Columns that are not used as features")
+"""Tables of a description that need the whole width."""
+
 
 def show(console: Console, planned: Planned, request: Request, findings: Sequence[Finding], audit: str) -> None:
     """Print a planned study: cohort, flow, folds, arms, notes, and what it takes of the memory."""
@@ -112,13 +115,12 @@ def fold_table(folds: Folds, images: pd.DataFrame, notice: str) -> Table:
 def arm_table(planned: Planned) -> Table:
     """Return the arms with their questions, differences and cells."""
     left = {cell.name for cell in planned.unfinished(planned.cells)}
-    table = Table("arm", "question", "differs in", "cells", "to train", title="Ablations")
+    table = Table("arm", "question", "differs in", "cells", "to train", title="Arms")
     for name, arm in planned.study.arms.items():
         cells = [cell for cell in planned.cells if cell.arm == name]
-        differs = ", ".join(f"{key} = {value}" for key, value in arm.set.items())
         to_train = sum(cell.name in left for cell in cells)
         question = worded(arm.question, planned.cohort.name, planned.study.data.image_name)
-        table.add_row(name, question, differs, str(len(cells)), str(to_train))
+        table.add_row(*map(escape, (name, question, arm.differences)), str(len(cells)), str(to_train))
     return table
 
 
@@ -144,7 +146,7 @@ def _parts(description: Description) -> Iterator[RenderableType]:
         table = Table(*map(escape, content.columns), title=title, title_justify="left", box=None, header_style="dim")
         for line in content.to_numpy().tolist():
             table.add_row(*map(escape, line))
-        if len(content.columns) < 5 and title != "Columns that are no features":
+        if len(content.columns) < 5 and title not in LONG_TEXTS:
             narrow.append(table)
         else:
             yield table

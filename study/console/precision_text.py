@@ -1,6 +1,5 @@
 """Expected precision in words: for `study.precision` and the dry run."""
 
-import math
 from dataclasses import asdict
 from typing import Any
 
@@ -8,7 +7,7 @@ from rich.table import Table
 
 from study.stats.planner import Interval, Plan, PlanResult, SampleSize
 from study.stats.procedure import CORRECTED, PROCEDURE
-from study.text.format import count, interval, number
+from study.text.format import count, interval, number, two_digits
 
 
 def lines(result: PlanResult) -> list[tuple[str, str]]:
@@ -115,6 +114,4 @@ def _patients(needed: SampleSize) -> str:
     """Return a number of patients to two significant digits: more would pretend."""
     if needed.n_patients is None:
         return needed.reason
-    digits = max(len(str(needed.n_patients)) - 2, 0)
-    rounded = math.ceil(needed.n_patients / 10**digits) * 10**digits
-    return f"about {rounded:,} patients" + (f" ({needed.reason})" if needed.reason else "")
+    return f"about {two_digits(needed.n_patients)} patients" + (f" ({needed.reason})" if needed.reason else "")

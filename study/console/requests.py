@@ -249,7 +249,7 @@ def check_audit(options: AuditOptions) -> None:
     """
     check_places(options)
     if options.write_clean_list is not None and options.write_clean_list.suffix != ".csv":
-        raise ConfigError(f"--write-clean-list {options.write_clean_list}: is a CSV file; give it that ending")
+        raise ConfigError(f"--write-clean-list {options.write_clean_list}: has to be a CSV file, with the ending .csv")
     if options.write_clean_list is not None:
         check_place(options.write_clean_list.parent, "--write-clean-list")
     if options.study is None:

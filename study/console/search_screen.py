@@ -16,7 +16,7 @@ from study.console.forecast import in_bytes
 from study.console.live_view import duration
 from study.console.plan_screen import flow_table, fold_table, show_audit, titled
 from study.design.request import Request
-from study.design.search_results import FOLDER, WHOLE, Searched
+from study.design.search_results import FOLDER, WHOLE, SearchResult
 from study.design.search_space import holes_of
 from study.design.study_name import check_name
 from study.design.tuning_provenance import OPTIMISTIC
@@ -57,7 +57,7 @@ def show(
 
 
 def _arms(planned: Planned, targets: Sequence[Target]) -> Table:
-    table = Table("arm", "question", "searched", title=titled("Ablations", planned.cohort.notice))
+    table = Table("arm", "question", "searched", title=titled("Arms", planned.cohort.notice))
     for arm in planned.study.arms:
         question = worded(planned.study.arms[arm].question, planned.cohort.name, planned.study.data.image_name)
         table.add_row(arm, question, _times([one for one in targets if one.arm == arm]))
@@ -179,7 +179,7 @@ def _only_search(out: Path, storage: str | None) -> Path:
     raise ConfigError(f"--dashboard: which search below {out}? {known}")
 
 
-def winners_table(searched: Searched, arms: Sequence[str], notice: str) -> Table:
+def winners_table(searched: SearchResult, arms: Sequence[str], notice: str) -> Table:
     """Return the winners by arm and fold."""
     keys = searched.keys
     nested = any(one.epochs is not None for one in searched.chosen)
@@ -207,7 +207,7 @@ def _short(value: object) -> str:
     return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
-def trials_line(searched: Searched) -> str:
+def trials_line(searched: SearchResult) -> str:
     """Return the number of trials by outcome, and their time."""
     trials = searched.trials
     counts = trials["state"].value_counts()

@@ -9,7 +9,7 @@ import numpy as np
 from mmbc.config import Config, digest
 from mmbc.data.splits import Split
 from study.design.folds import split_digest
-from study.design.search_results import Searched, arm_configs
+from study.design.search_results import SearchResult, arm_configs
 from study.design.study_file import BASELINE, StudyFile
 
 ROLES = ("fit", "stream")
@@ -111,7 +111,7 @@ def derived_seed(seed: int, repeat: int, fold: int, role: str, *inner: int) -> i
 
 
 def plan(
-    study: StudyFile, arms: Sequence[str], splits: Mapping[tuple[int, int], Split], searched: Searched | None = None
+    study: StudyFile, arms: Sequence[str], splits: Mapping[tuple[int, int], Split], searched: SearchResult | None = None
 ) -> list[Cell]:
     """Return the cells of some arms: every split of the first `repeats` repeats, every seed, in a stable order.
 

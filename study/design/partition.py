@@ -183,7 +183,7 @@ def read_own(path: Path, images: pd.DataFrame | None = None, data: DataConfig = 
             f"--folds {path}: cannot be read ({error.strerror}); give a number, column:NAME or a file"
         ) from None
     except ValueError as error:
-        raise SplitError(f"--folds {path}: is no JSON ({error}); {FORMAT_SHOWN}") from None
+        raise SplitError(f"--folds {path}: is not JSON ({error}); {FORMAT_SHOWN}") from None
     try:
         folds = Folds.of(values, f"--folds {path}")
     except SplitError as error:

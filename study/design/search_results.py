@@ -62,7 +62,7 @@ PARAMETER = "param."
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenSettings:
     """The winner of one search.
 
     Attributes:
@@ -98,7 +98,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Searched:
+class SearchResult:
     """A search read back.
 
     Attributes:
@@ -108,7 +108,7 @@ class Searched:
     """
 
     trials: pd.DataFrame
-    chosen: tuple[Chosen, ...]
+    chosen: tuple[ChosenSettings, ...]
     importances: pd.DataFrame
 
     @property
@@ -116,13 +116,13 @@ class Searched:
         """The keys that were searched, in the order of the space."""
         return [c.removeprefix(PARAMETER) for c in self.trials.columns if c.startswith(PARAMETER)]
 
-    def winner(self, arm: str, repeat: int, fold: int) -> Chosen | None:
+    def winner(self, arm: str, repeat: int, fold: int) -> ChosenSettings | None:
         """Return the winner of one search, or None as long as there is none."""
         return next((one for one in self.chosen if (one.arm, one.repeat, one.fold) == (arm, repeat, fold)), None)
 
 
 def arm_configs(
-    study: StudyFile, searched: Searched | None, places: Sequence[tuple[int, int]]
+    study: StudyFile, searched: SearchResult | None, places: Sequence[tuple[int, int]]
 ) -> dict[tuple[str, int, int], Config]:
     """Return (arm, repeat, fold) -> configuration, for the arms and folds whose configuration is known.
 

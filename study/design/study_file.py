@@ -12,8 +12,12 @@ from mmbc.errors import ConfigError, nearest, some
 PRESETS = Path(__file__).parent / "presets"
 SHARED = ("data.", "run.", "protocol.")
 """Settings that all arms of a study have in common: the same images, processed the same way."""
+MEANING = ("model.inputs", "model.fusion")
+"""Settings that the questions of the built-in arms are about."""
 BASELINE = "logistic"
 """The logistic regression on the clinical columns that every study computes beside its arms."""
+CONTRASTS_0_1 = (("concat", "tabular"), ("concat", "image"), ("attention", "concat"))
+"""The default contrasts of version 0.1; a study that was begun with them keeps them."""
 
 
 class Arm(Section):
@@ -24,10 +28,22 @@ class Arm(Section):
     set: dict[str, Any] = {}
     """Dotted configuration keys and their values in this arm; nested tables are read as dotted keys too."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_question(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "question" not in values:
+            raise ValueError('write the question that the arm answers: question = "Does a smaller classifier do?"')
+        return values
+
     @field_validator("set", mode="before")
     @classmethod
     def _dotted(cls, value: Any) -> Any:
         return flatten(value) if isinstance(value, dict) else value
+
+    @property
+    def differences(self) -> str:
+        """The arm's differences from the reference configuration, in words."""
+        return ", ".join(f"{key} = {value}" for key, value in self.set.items()) or "none: the reference configuration"
 
 
 class Protocol(Section):
@@ -53,13 +69,14 @@ class Protocol(Section):
     """The first of the training seeds; `--seed` sets it together with the seeds of splits and search."""
     prevalence_tolerance: float = Field(0.1, gt=0)
     """Largest difference of a part's share of positive patients from the cohort's, beyond rounding."""
-    contrasts: tuple[tuple[str, str], ...] = (("concat", "tabular"), ("concat", "image"), ("attention", "concat"))
-    """Pairs of arms whose difference (first minus second) is declared before the run."""
+    contrasts: tuple[tuple[str, str], ...] = (("concat", BASELINE), *CONTRASTS_0_1)
+    """Pairs of arms whose difference (first minus second) is declared before the run; `logistic` is the baseline, the
+    better clinical model as a rule, against which it is said what images add."""
     pool_views: Literal["mean", "max"] = "mean"
-    """How the logits of a breast's views become hers."""
+    """How the logits of a breast's views become the breast's."""
     pool_breasts: Literal["max", "mean", "noisy-or"] = "max"
-    """How her breasts' logits become the patient's; `noisy-or` (1 minus the product of 1 minus the probabilities) needs
-    labels per breast."""
+    """How the logits of a patient's breasts become the patient's; `noisy-or` (1 minus the product of 1 minus the
+    probabilities) needs labels per breast."""
     delta: float = Field(0.02, gt=0, le=0.5)
     """Half width of the region of practical equivalence, in AUC."""
     prevalence: float | None = Field(None, gt=0, lt=1)
@@ -233,12 +250,32 @@ def load(
         for where, values in steps:  # the source that brought the fault in is the one to name
             parse(StudyFile, values, where)
         raise
+    _check_questions(study, steps[0][1].get("arms", {}), sources[base is None :])  # the first is the preset
     for name in study.arms:
         study.arm_config(name)
     known = [*study.arms, BASELINE]
     for arm in (arm for pair in study.protocol.contrasts for arm in pair if arm not in known):
         raise ConfigError(f"protocol.contrasts: there is no arm {arm!r}; {nearest(arm, known)}")
     return study
+
+
+def _check_questions(study: StudyFile, built_in: dict[str, Any], sources: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Refuse a built-in arm that was given other inputs or another fusion under its old question.
+
+    Raises:
+        ConfigError: names the source and the arm.
+    """
+    changes = [(where, name, arm) for where, change in sources for name, arm in change.get("arms", {}).items()]
+    asked = {name for _, name, arm in changes if "question" in arm}
+    for where, name, _ in changes:
+        if name not in built_in or name in asked:
+            continue
+        was, now = flatten(built_in[name].get("set", {})), study.arms[name].set
+        if other := [key for key in MEANING if was.get(key) != now.get(key)]:
+            raise ConfigError(
+                f"{where}: arm {name!r} has another {some(other)} than the built-in arm, but its question"
+                f" ({study.arms[name].question!r}); write its own question, or give the arm another name"
+            )
 
 
 def _with_places(values: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def check_name(name: str, option: str = "--name") -> str:
         if len(name.encode()) > LONGEST
         else "has nothing but blanks"
         if name and not name.strip()
-        else "is no such name"
+        else "is a path, or begins with a dot"
         if "/" in name or "\\" in name or name.startswith(".")
         else ""
     )

@@ -9,10 +9,12 @@ import pandas as pd
 from study.design.study_file import BASELINE
 from study.evaluation.units import Aligned
 from study.evaluation.verdicts import disagreement, sentence
+from study.records.stored_study import StoredStudy
 from study.stats import auc
 from study.stats.auc import t_interval, t_p
 from study.stats.comparison import Comparison, Pair, compare, fold_areas, judge
 from study.stats.corrected_t import spread
+from study.stats.procedure import training_sd
 
 
 def pair_of(rows: Aligned, first: str, second: str) -> Pair:
@@ -25,6 +27,13 @@ def pair_of(rows: Aligned, first: str, second: str) -> Pair:
         rows.patients,
         *(np.unique(frame[key], return_inverse=True)[1] for key in ("fold", "repeat", "seed")),
     )
+
+
+def declared(study: StoredStudy) -> list[tuple[str, str]]:
+    """Return the contrasts whose arms are both planned; the baseline is not where predictions come without columns."""
+    baseline = any(name.startswith(f"{BASELINE}.r") for name in study.planned)
+    known = {*study.settings.arms, *([BASELINE] if baseline else [])}
+    return [pair for pair in study.contrasts if known.issuperset(pair)]
 
 
 def compare_arms(
@@ -120,9 +129,9 @@ def against_baseline(rows: Aligned, declared: Sequence[tuple[str, str]], but: Co
 def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Return where the variance of each arm's AUC and of each contrast comes from: seeds, splits, patients.
 
-    Columns: what, seed_sd, split_sd, patient_sd (standard deviations of one fold, one repeat and the mean), and the
-    variances of the reported mean that come from each: seed_part, split_part, patient_part; NaN where there is one seed
-    or one repeat alone.
+    Columns: what; the standard deviations seed_sd (of one fold, between seeds), training_sd (of the mean over folds,
+    between seeds), split_sd (of one repeat) and patient_sd (of the mean); and the variances of the reported mean that
+    come from each: seed_part, split_part, patient_part; NaN where there is one seed or one repeat alone.
     """
     rows = rows.with_both_classes()
     pairs = [(first, second) for first, second in contrasts if first in rows.arms and second in rows.arms]
@@ -142,6 +151,7 @@ def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.Da
             {
                 "what": first if second is None else f"{first} minus {second}",
                 "seed_sd": parts.seed**0.5,
+                "training_sd": training_sd(scores),
                 "split_sd": parts.split**0.5,
                 "patient_sd": parts.patients**0.5,
                 **dict(zip(("seed_part", "split_part", "patient_part"), parts.of_mean, strict=True)),

@@ -116,8 +116,7 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     intervals = pd.DataFrame(
         [line for rows in levels.values() for line in summarise(rows, weights, protocol.prevalence)]
     )
-    primary, arms = levels[unit], {*study.settings.arms, BASELINE}
-    declared = [pair for pair in study.contrasts if arms.issuperset(pair)]
+    primary, declared = levels[unit], contrasts.declared(study)
     hard = hard_arms(study.predictions) if study.imported else set()
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
     return Evaluation(

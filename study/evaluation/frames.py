@@ -197,6 +197,7 @@ EVALUATION: Mapping[str, Frame] = {
         (
             *columns("what", TEXT, "the arm, or `FIRST minus SECOND`"),
             *columns("seed_sd", NUMBER, "standard deviation of one fold's value between training seeds"),
+            *columns("training_sd", NUMBER, "standard deviation of one training: the mean over folds between seeds"),
             *columns("split_sd", NUMBER, "of a repeat's mean between repeats, without the seeds' share"),
             *columns("patient_sd", NUMBER, "of the mean over test patients (E1)"),
             *columns("seed_part split_part patient_part", NUMBER, "what each adds to the variance of the mean"),

@@ -1,10 +1,11 @@
 """Verdicts on declared contrasts in words (docs/explanation/estimands.md, "Verdicts")."""
 
 import numpy as np
+import pandas as pd
 
-from study.stats.comparison import ALPHA, SEEDS_NEEDED, Comparison
+from study.stats.comparison import ALPHA, POWER, SEEDS_NEEDED, SMALL_GAIN, Comparison
 from study.stats.procedure import CORRECTED, PROCEDURE
-from study.text.format import difference, listed, p_equals
+from study.text.format import difference, listed, p_equals, patients
 
 
 def sentence(c: Comparison, delta: float) -> str:
@@ -42,10 +43,16 @@ def sentence(c: Comparison, delta: float) -> str:
             f"{c.first} is not worse than {c.second} by {delta:g} or more: AUC difference {e1}; E2 90 % interval "
             f"{_span(c.e2_low_90, c.e2_high_90)}. That it is better was not shown."
         )
-    needed = c.n_patients * ((c.e2_high - c.e2_low) / 2 / delta) ** 2
+    if verdict == SMALL_GAIN:
+        return (
+            f"Any gain of {c.first} over {c.second} is below {delta:g}: AUC difference {e1}; E2 90 % interval "
+            f"{_span(c.e2_low_90, c.e2_high_90)}. A loss was not ruled out."
+        )
+    needed = patients_needed(c)
     about = (
-        f"; about {_round_up(needed)} patients would narrow that interval to ±{delta:g}"
-        if needed > c.n_patients
+        f"; if the two do not differ, {needed} would be needed to show equivalence within ±{delta:g} (power"
+        f" {100 * POWER:.0f} %)"
+        if needed
         else ""
     )
     return (
@@ -53,6 +60,26 @@ def sentence(c: Comparison, delta: float) -> str:
         f"{difference(c.e2_low)} to {difference(c.e2_high)} ({e2.partition(' interval')[0]}, Holm-adjusted "
         f"{p_equals(c.e2_p_holm)}){about}."
     )
+
+
+def e2_methods(comparisons: pd.DataFrame) -> str:
+    """Return by which method the E2 intervals of contrasts were made, each with its contrasts where they differ."""
+    pairs = comparisons["first"] + " minus " + comparisons["second"]
+    by_method = pairs.groupby(comparisons["e2_method"], sort=False)
+    if by_method.ngroups == 1:
+        return str(comparisons["e2_method"].iloc[0])
+    return "; ".join(f"{method}: {listed(list(names))}" for method, names in by_method)
+
+
+def patients_needed(c: Comparison) -> str:
+    """Return how many patients would show equivalence, in words, or '' where these are enough or it is not known.
+
+    A variance of few degrees of freedom gives a range.
+    """
+    if not c.patients_needed > c.n_patients:
+        return ""
+    text = patients(c.patients_needed, c.patients_low, c.patients_high)
+    return text if text.startswith("more") else f"about {text}"
 
 
 def size(e1: tuple[float, float], e2: tuple[float, float], delta: float) -> str:
@@ -89,9 +116,3 @@ def disagreement(c: Comparison) -> str:
 
 def _span(low: float, high: float) -> str:
     return f"{difference(low)} to {difference(high)}"
-
-
-def _round_up(n: float) -> str:
-    """Round up to two digits: more would pretend."""
-    step = 10 ** max(len(str(int(n))) - 2, 0)
-    return f"{int(np.ceil(n / step) * step):,}"

@@ -94,8 +94,9 @@ def import_predictions(request: Import) -> StoredStudy:
     check_pairs(rows, fold_names)
     predictions, records = _cells(rows, cohort)
     hard = hard_arms(predictions)
-    study = _settings(request, arms, folds, hard, n_seeds=int(rows["seed"].max()) + 1)
-    if cohort.features and folds.n_folds > 1:
+    baseline = bool(cohort.features) and folds.n_folds > 1
+    study = _settings(request, arms, folds, hard, n_seeds=int(rows["seed"].max()) + 1, baseline=baseline)
+    if baseline:
         predictions, records = _with_baseline(predictions, records, folds, cohort)
     stored = StoredStudy(
         folder=request.out / (request.name or fitting(manifest.cohort_name(request.path))),
@@ -182,13 +183,20 @@ def _renaming_notes(rows: pd.DataFrame) -> list[str]:
     return [f"Arms are named as files and macros need it: {', '.join(changed)}."] if changed else []
 
 
-def default_contrasts(arms: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return the usual contrasts between the arms that are there; else every other arm minus the first one."""
-    usual = tuple(pair for pair in Protocol().contrasts if set(pair) <= set(arms))
-    return usual or tuple((arm, arms[0]) for arm in arms[1:])
+def default_contrasts(arms: Sequence[str], *, baseline: bool = False) -> tuple[tuple[str, str], ...]:
+    """Return the usual contrasts between the arms that are there; else every other arm minus the first one.
+
+    Those with the baseline are among the usual ones where clinical columns make one.
+    """
+    if not any(set(pair) <= set(arms) for pair in Protocol().contrasts):
+        return tuple((arm, arms[0]) for arm in arms[1:])
+    known = {*arms, *([BASELINE] if baseline else [])}
+    return tuple(pair for pair in Protocol().contrasts if set(pair) <= known)
 
 
-def _settings(request: Import, arms: Sequence[str], folds: Folds, hard: Collection[str], n_seeds: int) -> StudyFile:
+def _settings(
+    request: Import, arms: Sequence[str], folds: Folds, hard: Collection[str], *, n_seeds: int, baseline: bool
+) -> StudyFile:
     """Return the settings; arms that give classes are not contrasted with arms that give scores.
 
     Raises:
@@ -196,7 +204,7 @@ def _settings(request: Import, arms: Sequence[str], folds: Folds, hard: Collecti
     """
     names = list(arms)
     kinds = [[arm for arm in names if arm not in hard], [arm for arm in names if arm in hard]]
-    alike = [pair for kind in kinds for pair in default_contrasts(kind)]
+    alike = [*default_contrasts(kinds[0], baseline=baseline), *default_contrasts(kinds[1])]
     pairs = [[arm_name(arm) for arm in pair] for pair in request.contrasts or alike]
     base = {"arms": {arm: {"question": ""} for arm in names}, "protocol": {"contrasts": pairs}}
     asked = [f"protocol.contrasts={pairs!r}"] if request.contrasts else []

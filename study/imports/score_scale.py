@@ -45,7 +45,7 @@ def read_scores(path: Path, values: pd.Series, column: str, scale: str) -> tuple
         )
     if scale == "logit":
         if percent.any():
-            raise CohortError(f"{where}: has percent signs, so these are no logits; say --scale percent")
+            raise CohortError(f"{where}: has percent signs, so these are not logits; say --scale percent")
         notes = [f"All values of {column!r} lie between 0 and 1; as asked, they were read as logits."]
         return numbers, notes if numbers.between(0, 1).all() else []
     top = 100 if scale == "percent" else 1

@@ -32,7 +32,8 @@ PART_WORDS |= {"testing": "test", "training": "train"}
 SCORE = r"(?:y[\W_]+)?(prob|proba|probability|score|p|pred|prediction)"
 AFFIXED = (re.compile(rf"{SCORE}[\W_]+(?P<model>.+)", re.I), re.compile(rf"(?P<model>.+?)[\W_]+{SCORE}", re.I))
 NO_FOLDS = (
-    f"{CHECK}no column is 'fold': all rows were taken as one test set, with no cross-validation, so every interval is"
+    f"{CHECK}the table has no column 'fold': all rows were taken as one test set, with no cross-validation, so"
+    " every interval is"
     " about these fitted models (E1) alone. If the predictions are out of fold, name the column of the folds (--columns"
     " fold=NAME): scores of different folds' models are on different scales."
 )

@@ -232,7 +232,7 @@ def _notes(lines: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates
             f" intervals do not show; a small one means little below {SEEDS_NEEDED} seeds (--seeds)."
         )
     for row in lines[lines["leak"].isin([TUNED, RECIPE])].to_dict("records"):
-        notes.append(f"{row['arm']}, {row['title'].lower()}: chosen was {row['chosen']}.")
+        notes.append(f"{row['arm']}, {row['title'].lower()}: {row['chosen']} was chosen.")
     return notes + [luck for arm in study.arms if (luck := _luck(lines, arm))]
 
 

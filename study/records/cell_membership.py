@@ -8,7 +8,7 @@ from mmbc.config import digest
 from mmbc.data.cohort import Cohort
 from mmbc.errors import StudyError, some
 from study.design.folds import Folds, split_digest
-from study.design.search_results import Searched, arm_configs
+from study.design.search_results import SearchResult, arm_configs
 from study.design.study_file import BASELINE, StudyFile
 from study.records.cell_records import CellRecord
 
@@ -17,7 +17,7 @@ class Membership:
     """Checks that cells are of their study: same cohort, configuration, split and labels, no deliberate leak."""
 
     def __init__(
-        self, settings: StudyFile, searched: Searched | None, folds: Folds, cohort: Cohort, cohort_digest: str
+        self, settings: StudyFile, searched: SearchResult | None, folds: Folds, cohort: Cohort, cohort_digest: str
     ) -> None:
         self.nested = folds.nested
         self.cohort_digest = cohort_digest

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from mmbc.files import read_json, reading, write_atomically, write_json
-from study.design.search_results import FOLDER, IMPORTANCE_COLUMNS, TRIAL_COLUMNS, Chosen, Searched
+from study.design.search_results import FOLDER, IMPORTANCE_COLUMNS, TRIAL_COLUMNS, ChosenSettings, SearchResult
 from study.records.stored_frame import read_frame
 
 MEASURED = ("repeat", "fold", "number", "value", "seconds", "wave_seconds")
@@ -15,7 +15,7 @@ MEASURED = ("repeat", "fold", "number", "value", "seconds", "wave_seconds")
 FILES = ("trials.parquet", "importances.csv", "chosen.json")
 
 
-def write_searched(folder: Path, searched: Searched) -> None:
+def write_searched(folder: Path, searched: SearchResult) -> None:
     """Write a search below a study's (or an archive's) folder."""
     buffer = io.BytesIO()
     searched.trials.to_parquet(buffer, index=False)
@@ -24,7 +24,7 @@ def write_searched(folder: Path, searched: Searched) -> None:
     write_json(folder / FOLDER / "chosen.json", [asdict(one) for one in searched.chosen])
 
 
-def read_searched(folder: Path) -> Searched | None:
+def read_searched(folder: Path) -> SearchResult | None:
     """Read what `write_searched` wrote; None where no trial has been written yet.
 
     Raises:
@@ -36,5 +36,5 @@ def read_searched(folder: Path) -> Searched | None:
     trials = read_frame(place / "trials.parquet", TRIAL_COLUMNS, numbers=MEASURED)
     importances = read_frame(place / "importances.csv", IMPORTANCE_COLUMNS)
     with reading(place / "chosen.json"):
-        chosen = TypeAdapter(tuple[Chosen, ...]).validate_python(read_json(place / "chosen.json"))
-    return Searched(trials, chosen, importances)
+        chosen = TypeAdapter(tuple[ChosenSettings, ...]).validate_python(read_json(place / "chosen.json"))
+    return SearchResult(trials, chosen, importances)

@@ -30,7 +30,7 @@ from mmbc.errors import ConfigError, StudyError, nearest, some
 from mmbc.files import RESTORE, file_digest, read_json, reading, write_atomically, write_json
 from study.design.folds import Folds
 from study.design.search_results import FOLDER as SEARCH
-from study.design.search_results import Searched
+from study.design.search_results import SearchResult
 from study.design.study_file import BASELINE, Protocol, StudyFile
 from study.design.study_name import with_name
 from study.records.added_predictions import FILES as ADDED
@@ -111,7 +111,7 @@ class StoredStudy:
     records: dict[str, CellRecord]
     predictions: pd.DataFrame
     history: pd.DataFrame
-    searched: Searched | None = None
+    searched: SearchResult | None = None
     findings: tuple[Finding, ...] = ()
     archived: bool = False
     chosen_contrasts: tuple[tuple[str, str], ...] | None = None
@@ -186,7 +186,7 @@ def _read_study(folder: Path) -> StoredStudy:
             f" or {folder / 'study'} where the report was written with its predictions"
         )
     if not (folder / "study.toml").is_file():
-        raise StudyError(f"{folder}: is no study (it has no study.toml); studies lie below results/")
+        raise StudyError(f"{folder}: is not a study (it has no study.toml); studies lie below results/")
     settings, folds = read_settings(folder), Folds.read(folder / "folds.json")
     cohort, cohort_digest = read_cohort(folder)
     planned, searched = planned_cells(settings, folds), read_searched(folder)

@@ -11,7 +11,7 @@ from mmbc.data.cohort import Cohort
 from mmbc.errors import StudyError
 from mmbc.files import write_atomically
 from study.design.folds import Folds
-from study.design.study_file import BASELINE, Search, StudyFile
+from study.design.study_file import BASELINE, CONTRASTS_0_1, Protocol, Search, StudyFile
 from study.records.cell_records import delete_checkpoint, read_settings
 from study.records.environment import Environment
 from study.records.stored_cohort import read_facts, write_cohort
@@ -63,6 +63,10 @@ def continued(folder: Path, asked: StudyFile) -> StudyFile:
     if not (folder / "study.toml").exists():
         return asked
     stored = read_settings(folder)
+    if asked.protocol.contrasts == Protocol().contrasts and stored.protocol.contrasts == CONTRASTS_0_1:
+        # what was declared before the run stays, though the default has changed since
+        kept = asked.protocol.model_copy(update={"contrasts": stored.protocol.contrasts})
+        asked = asked.model_copy(update={"protocol": kept})
     if stored.search is not None and asked.search is not None:
         asked = asked.model_copy(update={"search": _with_budget(folder, stored.search, asked.search)})
     changes = differences(stored, asked)

@@ -13,13 +13,13 @@ from typing import Any
 
 import pandas as pd
 
+from study.evaluation.arm_metrics import leading_e2
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.groups import AROUND
 from study.records.added_predictions import UNVERIFIED
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.counts import counts
 from study.reporting.facts.search_facts import is_nested, value_name, winners
-from study.stats.procedure import BOUNDED, CORRECTED, PROCEDURE
 from study.text.format import (
     NAMES,
     difference,
@@ -27,6 +27,7 @@ from study.text.format import (
     interval,
     number,
     p_value,
+    patients,
     per_thousand,
     probability,
 )
@@ -36,8 +37,6 @@ Entries = Iterator[tuple[str, Entry]]
 
 SHORT = {"roc_auc": "auc"}
 """Metrics whose key is another word; every other one keeps its name."""
-TRAINED_AGAIN = (PROCEDURE, BOUNDED, CORRECTED)
-"""Methods of the interval about the procedure (E2) of an AUC, the one to quote first."""
 TIMES = dict(zip(AROUND, ("half", "equal", "twice", "fivefold"), strict=True))
 """Thresholds of net benefit, as multiples of the declared prevalence, in words."""
 P_VALUES = {
@@ -170,11 +169,10 @@ def _procedure(evaluation: Evaluation) -> Entries:
     rows = evaluation.intervals
     if rows.empty:
         return
-    areas = rows[(rows["metric"] == "roc_auc") & (rows["level"] == evaluation.unit) & (rows["estimand"] == "E2")]
-    for arm, lines in areas.groupby("arm", sort=False):
-        by_method = {row["method"]: row for row in _lines(lines)}
-        row = next(by_method[method] for method in TRAINED_AGAIN if method in by_method)
-        yield key("auc", arm, "e2"), _estimate(row, "roc_auc", f"ROC-AUC of {arm}, the procedure trained again")
+    areas = rows[(rows["metric"] == "roc_auc") & (rows["level"] == evaluation.unit)]
+    for row in _lines(leading_e2(areas)):
+        about = f"ROC-AUC of {row['arm']}, the procedure trained again"
+        yield key("auc", row["arm"], "e2"), _estimate(row, "roc_auc", about)
 
 
 def _by_class(evaluation: Evaluation) -> Entries:
@@ -205,6 +203,12 @@ def _contrasts(evaluation: Evaluation) -> Entries:
         for field, about in PROBABILITIES.items():
             about = f"probability that {what} lies {about}, Bayesian correlated t"
             yield key("contrast", name, field), _entry(float(row[field]), probability(row[field]), about)
+        needed = float(row["patients_needed"])
+        text = (
+            "n/a" if math.isnan(needed) else patients(needed, float(row["patients_low"]), float(row["patients_high"]))
+        )
+        about = f"{what}: patients that would show equivalence within ±δ with 80 % power, if there is no difference"
+        yield key("contrast", name, "patients_needed"), _entry(needed, text, about)
         for field in ("verdict", "sentence"):
             yield key("contrast", name, field), _entry(None, row[field], f"{what}: {field}")
 
@@ -295,6 +299,7 @@ def _spread(evaluation: Evaluation) -> Entries:
     for row in _lines(evaluation.variance):
         for field, about in (
             ("seed_sd", "between seeds, one fold"),
+            ("training_sd", "between seeds, mean over folds"),
             ("split_sd", "between splits, one repeat"),
             ("patient_sd", "over patients, of the mean"),
         ):

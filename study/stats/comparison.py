@@ -5,8 +5,9 @@ The rules are those of docs/explanation/estimands.md ("Comparing arms" and "Verd
 There are two E2 estimates of a difference: Nadeau and Bengio's, whose variance comes from the fold scores, and the
 procedure's, whose variance comes from the patients. Either alone can be too small by chance where models are weak and
 patients few (`python -m study.bench --coverage`), so the wider of the two is the E2 interval, and the larger p value
-the E2 p. With one repeat the procedure's lacks its variance between repeats and only keeps Nadeau and Bengio's, of a
-handful of fold scores, from being narrower than the patients allow.
+the E2 p. With one repeat the procedure's lacks its variance between repeats; patients, training sets and seeds then
+are a floor (`study.stats.procedure.floor`) that keeps Nadeau and Bengio's, of a handful of fold scores, from being
+narrower than they allow.
 """
 
 from collections.abc import Sequence
@@ -19,13 +20,16 @@ from study.stats.auc import t_interval, t_p
 from study.stats.bootstrap import percentile_interval
 from study.stats.kernel import mean_areas
 from study.stats.permutation import exchange_contributions, permutation_p
-from study.stats.procedure import BOUNDED, CORRECTED, PROCEDURE, fold_mean, lower_bound, procedure, wider
+from study.stats.planner import patients_for_equivalence
+from study.stats.procedure import CORRECTED, FLOOR, PROCEDURE, floor, fold_mean, procedure, training_sd, wider
 
 ALPHA = 0.05
 SEEDS_NEEDED = 3
 """Fewer training seeds leave the procedure's own chance unmeasured: no verdict."""
-WIDER = f"the wider of {CORRECTED} and {PROCEDURE}"
-VERDICTS = ("not assessed", "better", "worse", "equivalent", "non-inferior", "inconclusive")
+SMALL_GAIN = "any gain is below δ"
+VERDICTS = ("not assessed", "better", "worse", "equivalent", "non-inferior", SMALL_GAIN, "inconclusive")
+POWER = 0.8
+"""With which the patients that are said to be needed would show equivalence."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,11 @@ class Comparison:
         e1_low, e1_high, e1_p: these fitted models on new patients: fold-stratified clustered DeLong, Student's t.
         e2_low, e2_high, e2_p: trained again on another such cohort: the wider of the two intervals below, the larger p.
         e2_low_90, e2_high_90: 90 % E2 interval, for equivalence.
-        e2_method: how the E2 interval was made: `WIDER` with several repeats, else `BOUNDED`.
+        e2_method: which of the two the E2 interval is: `CORRECTED`, or `PROCEDURE` (several repeats) or `FLOOR` (one).
+        training_sd: SD of one training: of the difference's mean over folds, between seeds; NaN with one seed.
+        patients_needed, patients_low, patients_high: patients with which equivalence within ±delta would be shown with
+            a power of 80 %, if there is no difference and the E2 variance of these data is right; and the range of that
+            (80 %) which the uncertainty of this variance leaves. The observed difference is not used.
         corrected_low, corrected_high, corrected_p: Nadeau and Bengio's corrected t.
         procedure_low, procedure_high, procedure_p: variance over patients and between repeats
             (`study.stats.procedure`); NaN with one repeat.
@@ -91,6 +99,10 @@ class Comparison:
     e2_low_90: float
     e2_high_90: float
     e2_method: str
+    training_sd: float
+    patients_needed: float
+    patients_low: float
+    patients_high: float
     corrected_low: float
     corrected_high: float
     corrected_p: float
@@ -138,11 +150,12 @@ def compare(
     change = scores[0] - scores[1]
     folds, repeated = fold_mean(change), procedure(change, se**2, areas.df)
     one_repeat = np.isnan(repeated.se)
-    bound = lower_bound(change, se**2, areas.df) if one_repeat else repeated
+    other = floor(change, se**2, areas.df) if one_repeat else repeated
+    lead, lead_90 = (wider(folds, other, level) for level in (0.95, 0.9))
+    n_patients = len(np.unique(pair.patients))
     drawn = mean_areas(weights, pair.labels, pair.scores, pair.patients, pair.parts)
     contributions = exchange_contributions(pair.labels, pair.scores[0], pair.scores[1], pair.patients, pair.parts)
     e1 = _clip(t_interval(difference, se, areas.df))
-    e2, wide = (_clip(wider(folds.interval(level), bound.interval(level))) for level in (0.95, 0.9))
     worse, same, better = folds.probabilities(delta)
     boot = percentile_interval(drawn[0] - drawn[1])
     return Comparison(
@@ -151,10 +164,12 @@ def compare(
         difference,
         *e1,
         t_p(difference, se, areas.df),
-        *e2,
-        float(np.maximum(folds.p, bound.p)),
-        *wide,
-        BOUNDED if one_repeat else WIDER,
+        *_clip(lead.interval()),
+        float(np.maximum(folds.p, other.p)),
+        *_clip(lead_90.interval(0.9)),
+        CORRECTED if lead is folds else FLOOR if one_repeat else PROCEDURE,
+        training_sd(change),
+        *patients_for_equivalence(lead_90.se, lead_90.df, n_patients, delta=delta, power=POWER),
         *folds.interval(),
         folds.p,
         *repeated.interval(),
@@ -164,7 +179,7 @@ def compare(
         better,
         *boot,
         permutation_p(contributions, n_permutations, rng),
-        len(np.unique(pair.patients)),
+        n_patients,
         folds.n_scores,
         len(np.unique(pair.seeds)),
     )
@@ -219,4 +234,6 @@ def _verdict(c: Comparison, delta: float) -> str:
         return "equivalent"
     if c.e2_low_90 > -delta:
         return "non-inferior"
+    if c.e2_high_90 < delta:
+        return SMALL_GAIN
     return "inconclusive"

@@ -24,6 +24,11 @@ class CorrectedMean:
     se: float
     n_scores: int
 
+    @property
+    def df(self) -> int:
+        """Degrees of freedom."""
+        return self.n_scores - 1
+
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return value ± t SE."""
         if np.isnan(self.se):

@@ -243,12 +243,41 @@ def _sd_ratios(df: float) -> np.ndarray:
     return np.ones(1) if math.isinf(df) else np.sqrt(2 * special.gammaincinv(df / 2, QUANTILES) / df)
 
 
+@cache
 def _effect_for(power: Callable[[float, float], float], df: float, wanted: float) -> float:
     """Number of standard errors at which an increasing power function reaches the wanted power."""
     high = 1.0
     while power(high, df) < wanted:
         high *= 2
     return float(optimize.brentq(lambda effect: power(effect, df) - wanted, 0.0, high))
+
+
+def patients_for_equivalence(
+    se: float, df: float, n_patients: int, *, delta: float, power: float
+) -> tuple[float, float, float]:
+    """Patients with whom the 90 % E2 interval of a true difference of 0 lies within ±delta, and the range of that.
+
+    The one answer to "how many would be needed", before a study and after it: `plan` gives an expected standard error,
+    a report the one of its contrast.
+
+    Args:
+        se: E2 standard error of the difference with `n_patients`; it falls with the root of their number.
+        df: its degrees of freedom, which a study of the same design has again.
+        n_patients: patients it is of.
+        delta: half width of the region of practical equivalence.
+        power: wanted probability.
+
+    Returns:
+        The number of patients, and its 80 % range from the uncertainty of the variance se² (chi-square with df); NaN
+        without a standard error.
+    """
+    if math.isnan(se):
+        return (math.nan,) * 3
+    needed = n_patients * (_effect_for(equivalence_power, df, power) * se / delta) ** 2
+    if math.isinf(df):
+        return (needed,) * 3
+    low, high = (needed * df / float(special.chdtri(df, upper)) for upper in (0.1, 0.9))
+    return needed, low, high
 
 
 def fewest_patients(inputs: Plan) -> int:
@@ -278,7 +307,6 @@ def plan(inputs: Plan) -> PlanResult:
     df = inputs.df
     effect_e1 = float(special.ndtri(0.975) + special.ndtri(inputs.power))
     effect_e2 = _effect_for(difference_power, df, inputs.power)
-    margin = _effect_for(equivalence_power, df, inputs.power)
     se_e1, se_e2 = _se_difference_e1(inputs), _se_difference_e2(inputs)
     half_width = t_quantile(df, 0.95) * se_e2
     e1 = {level: logit_interval(inputs.auc, se_fitted(inputs, level)) for level in ("patient", "image")}
@@ -302,8 +330,13 @@ def plan(inputs: Plan) -> PlanResult:
         ),
         patients_difference_e1=patients_needed(inputs, lambda p: effect_e1 * _se_difference_e1(p) <= p.delta),
         patients_difference_e2=patients_needed(inputs, lambda p: effect_e2 * _se_difference_e2(p) <= p.delta),
-        patients_equivalence=patients_needed(inputs, lambda p: margin * _se_difference_e2(p) <= p.delta),
+        patients_equivalence=patients_needed(inputs, _shows_equivalence),
     )
+
+
+def _shows_equivalence(p: Plan) -> bool:
+    needed, _, _ = patients_for_equivalence(_se_difference_e2(p), p.df, p.n_patients, delta=p.delta, power=p.power)
+    return needed <= p.n_patients
 
 
 def _se_difference_e1(inputs: Plan) -> float:

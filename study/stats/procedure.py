@@ -11,6 +11,14 @@ whose first term keeps Nadeau and Bengio's allowance for training sets and whose
 seeds that averaging left. Its quantile is Student's with the degrees of freedom of the patients' variance. In the
 simulation (`python -m study.bench --coverage`) it covers an AUC as it should and is narrower than theirs; for
 differences between arms `comparison` takes the wider of the two.
+
+One repeat has no variance between repeats. What another training seed would have changed is known all the same, and E2
+is about the mean over seeds, so that
+
+    Var = (patients' variance of the mean) K / (K - 1)  +  (variance between the seeds' means) / (number of seeds)
+
+is a floor under Nadeau and Bengio's interval (`floor`). Its degrees of freedom are Satterthwaite's (1946), as those of
+its two parts differ widely.
 """
 
 from dataclasses import dataclass
@@ -23,7 +31,7 @@ from study.stats.corrected_t import CorrectedMean, corrected_mean
 
 PROCEDURE = "patients, training and repeats"
 CORRECTED = "Nadeau-Bengio corrected t"
-BOUNDED = f"{CORRECTED}, not narrower than patients and training allow"
+FLOOR = "patients, training sets and seeds"
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,9 @@ class Procedure:
         return float("nan") if np.isnan(self.se) else auc.t_p(self.value, self.se, self.df)
 
 
+Estimate = Procedure | CorrectedMean
+
+
 def procedure(scores: np.ndarray, patient_variance: float, df: float) -> Procedure:
     """Estimate the procedure's mean score, or difference of two.
 
@@ -71,15 +82,36 @@ def patients_and_training(patient_variance: float, n_folds: int) -> float:
     return patient_variance * n_folds / (n_folds - 1) if n_folds > 1 else float("nan")
 
 
-def lower_bound(scores: np.ndarray, patient_variance: float, df: float) -> Procedure:
-    """Return a lower bound for one repeat, whose splits are not known to add anything; arguments as `procedure`."""
-    variance = patients_and_training(patient_variance, scores.shape[1])
-    return Procedure(float(scores.mean()), float(np.sqrt(variance)), df)
+def floor(scores: np.ndarray, patient_variance: float, df: float) -> Procedure:
+    """Return a lower bound for one repeat, whose splits are not known to add anything; arguments as `procedure`.
+
+    With one seed it is given that seed: nothing is known of what others would add.
+    """
+    n_seeds = scores.shape[2]
+    patients = patients_and_training(patient_variance, scores.shape[1])
+    seeds = float(scores.mean(axis=(0, 1)).var(ddof=1)) / n_seeds if n_seeds > 1 else 0.0
+    df = satterthwaite((patients, df), (seeds, n_seeds - 1))
+    return Procedure(float(scores.mean()), float(np.sqrt(patients + seeds)), df)
 
 
-def wider(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
-    """Return the wider of two intervals, the first where one is NaN."""
-    return second if second[1] - second[0] > first[1] - first[0] else first
+def satterthwaite(*parts: tuple[float, float]) -> float:
+    """Return the degrees of freedom of a sum of independent variances (variance, df) (Satterthwaite 1946)."""
+    total = sum(variance for variance, _ in parts)
+    below = sum(variance**2 / df for variance, df in parts if variance)
+    return total**2 / below if below else parts[0][1]
+
+
+def training_sd(scores: np.ndarray) -> float:
+    """Return the SD of one training: of the mean over folds, between the seeds of a repeat; NaN with one seed."""
+    by_run = scores.mean(axis=1)  # (n_repeats, n_folds, n_seeds) -> (n_repeats, n_seeds)
+    return float(np.sqrt(by_run.var(axis=1, ddof=1).mean())) if scores.shape[2] > 1 else float("nan")
+
+
+def wider(first: Estimate, second: Estimate, level: float = 0.95) -> Estimate:
+    """Return the estimate with the wider interval, the first where one has none."""
+    low, high = first.interval(level)
+    other_low, other_high = second.interval(level)
+    return second if other_high - other_low > high - low else first
 
 
 def fold_mean(scores: np.ndarray) -> CorrectedMean:

@@ -140,6 +140,30 @@ def whole(n: float) -> str:
     return "n/a" if math.isnan(n) else f"{n:,.0f}"
 
 
+SHARP = 1.5
+"""Ends of a range that differ by less than this factor are not told apart."""
+MILLION = 1_000_000
+
+
+def patients(needed: float, low: float, high: float) -> str:
+    """Return a number of patients that would be needed: `3,900 patients`, or the range `2,700 to 6,700 patients`.
+
+    Two significant digits, rounded up: more would pretend.
+    """
+    if low > MILLION:
+        return "more than a million patients"
+    if high < SHARP * low:
+        return f"{two_digits(needed)} patients"
+    upper = "more than a million" if high > MILLION else two_digits(high)
+    return f"{two_digits(low)} to {upper} patients"
+
+
+def two_digits(n: float) -> str:
+    """Return a count rounded up to two significant digits: 8,900."""
+    step = 10 ** max(len(str(math.ceil(n))) - 2, 0)
+    return f"{math.ceil(n / step) * step:,}"
+
+
 def span(low: float, high: float) -> str:
     """Return the range of a count: `3 to 8`, or `8` where it is always the same."""
     return whole(low) if low == high or math.isnan(low) else f"{whole(low)} to {whole(high)}"

@@ -163,9 +163,9 @@ def server(storage: str | BaseStorage, artifacts: Path, *, host: str = "127.0.0.
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise StudyError(
-                    f"{host}:{tried}: cannot be listened at ({error.strerror}); choose another --port"
+                    f"the dashboard cannot be opened at {host}:{tried} ({error.strerror}); choose another --port"
                 ) from None
-    raise StudyError(f"{host}: the ports from {port} on are all taken; choose another --port")
+    raise StudyError(f"{host}: all ports from {port} on are in use; choose another --port")
 
 
 def serve(

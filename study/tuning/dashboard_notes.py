@@ -47,7 +47,7 @@ def rules(target: Target) -> list[str]:
     search = target.search
     pruning = {
         "median": (
-            "A trial is pruned whose mean over the folds is below the median of the completed trials at the same epoch."
+            "A trial is pruned if its mean over the folds is below the median of completed trials at the same epoch."
         ),
         "halving": "Trials are pruned by asynchronous successive halving on their mean over the folds, epoch by epoch.",
         "none": "No trial is pruned.",
@@ -105,8 +105,8 @@ OPTIMISTIC_NOTE = (
     " this fault."
 )
 NOBODY = (
-    "nobody. This search finds settings for new data; it does not say how well they perform, for which patients are"
-    " needed that took no part in it."
+    "nobody. This search finds settings for new data. How well they perform can only be tested on patients who took no"
+    " part in it."
 )
 READING = """\
 - The **value** of a trial is the mean, over the folds of the search, of the ROC-AUC on each fold's validation part.

@@ -9,7 +9,7 @@ import pandas as pd
 from mmbc.files import write_atomically
 from study.design.cells import TrialCell, plan
 from study.design.folds import inner_splits
-from study.design.search_results import FOLDER, WHOLE, Chosen, Searched
+from study.design.search_results import FOLDER, WHOLE, ChosenSettings, SearchResult
 from study.design.tuning_provenance import stamp
 from study.records.cell_records import PREDICTION_COLUMNS, finished
 from study.records.progress import Observer
@@ -26,7 +26,7 @@ from study.tuning.winners import best_toml, search_results
 
 def refit_winners(
     planned: Planned, target_studies: Sequence[TargetStudy], workspace: Workspace, *, observer: Observer
-) -> Searched:
+) -> SearchResult:
     """Write the winners of a finished search, train them again and test each once; what is there already is kept.
 
     After a nested search a winner is trained on the whole training part of its fold for the median of its inner best
@@ -56,12 +56,12 @@ def refit_winners(
     return results
 
 
-def _winner(target_study: TargetStudy, results: Searched) -> Chosen | None:
+def _winner(target_study: TargetStudy, results: SearchResult) -> ChosenSettings | None:
     target = target_study.target
     return results.winner(target.arm, target.repeat, target.fold)
 
 
-def _write_best(planned: Planned, results: Searched) -> None:
+def _write_best(planned: Planned, results: SearchResult) -> None:
     """Write `best.toml` with every arm, and one file for each arm."""
     winners = [one for one in results.chosen if one.fold == WHOLE]
     if not winners:
@@ -73,14 +73,14 @@ def _write_best(planned: Planned, results: Searched) -> None:
         write_atomically(place / name, best_toml(planned.study, chosen, mark).encode())
 
 
-def winner_cells(target_study: TargetStudy, winner: Chosen) -> list[TrialCell]:
+def winner_cells(target_study: TargetStudy, winner: ChosenSettings) -> list[TrialCell]:
     """Return the fits of a winner."""
     target = target_study.target
     return target.cells(winner.number, target.config(winner.set))
 
 
 def _out_of_fold(
-    winners: Sequence[tuple[TargetStudy, Chosen]], workspace: Workspace, observer: Observer
+    winners: Sequence[tuple[TargetStudy, ChosenSettings]], workspace: Workspace, observer: Observer
 ) -> dict[tuple[str, int, int], tuple[np.ndarray, np.ndarray]]:
     """Return (arm, repeat, fold) -> rows (n,) and logits (n,) by the winners' inner fits.
 

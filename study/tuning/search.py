@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from optuna.storages import BaseStorage
 
 from study.design.request import WAVE, Request
-from study.design.search_results import FOLDER, Searched
+from study.design.search_results import FOLDER, SearchResult
 from study.evaluation.units import pool
 from study.records import study_folder
 from study.records.finding import Finding
@@ -57,7 +57,7 @@ def run_search(
     say: Callable[[str], None],
     command: list[str],
     findings: Sequence[Finding],
-) -> Searched:
+) -> SearchResult:
     """Search until every target has its trials, then refit and test the winners.
 
     Several processes may do this at once with one storage; each returns when all is done.
@@ -83,7 +83,7 @@ def run_search(
             target_studies = _join(planned, storage)
         with tracked(observer, request, planned.folder, planned.folder.name) as told:
             _search(planned, request, work, target_studies, storage, told, say)
-            say("every target has its trials; the winners are trained and tested")
+            say("all trials are finished; the winners are trained and tested now")
             with study_folder.lock(planned.folder, wait=PATIENCE):
                 return _refit(planned, request, target_studies, told)
     finally:
@@ -132,7 +132,9 @@ def _keep_up(planned: Planned, target_studies: Sequence[TargetStudy], changed: S
         dashboard.draw_figures(one.study)
 
 
-def _refit(planned: Planned, request: Request, target_studies: Sequence[TargetStudy], observer: Observer) -> Searched:
+def _refit(
+    planned: Planned, request: Request, target_studies: Sequence[TargetStudy], observer: Observer
+) -> SearchResult:
     """Train and test the winners; show each on the dashboard."""
     results = refit_winners(planned, target_studies, workspace_of(planned, request), observer=observer)
     for one in target_studies:
@@ -141,7 +143,7 @@ def _refit(planned: Planned, request: Request, target_studies: Sequence[TargetSt
     return results
 
 
-def _show_roc(target_study: TargetStudy, results: Searched, planned: Planned, request: Request) -> None:
+def _show_roc(target_study: TargetStudy, results: SearchResult, planned: Planned, request: Request) -> None:
     """Show the ROC curves of a winner's inner folds on the dashboard."""
     target = target_study.target
     winner = results.winner(target.arm, target.repeat, target.fold)

@@ -70,7 +70,7 @@ class SearchLoop:
                 if self.heartbeat.is_dead(trial.user_attrs.get(WORKER)) and target_study.give_up(trial):
                     self._forget(target_study.target, trial)
                     lost = f"trial {trial.number} of {target_study.target.name}"
-                    self.say(f"{lost} was lost with its process; it is made again")
+                    self.say(f"{lost} was lost with its process and will be run again")
 
     def _forget(self, target: Target, trial: FrozenTrial) -> None:
         for place in (self.workspace.folder / "cells").glob(f"{target.record(trial.number)}.*"):

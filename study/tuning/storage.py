@@ -52,7 +52,9 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
             _check_lines(path)
             return JournalStorage(JournalFileBackend(str(path)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StudyError(f"--storage {url}: is no journal of Optuna, or is damaged; name another file") from error
+            raise StudyError(
+                f"--storage {url}: is not a journal of Optuna, or is damaged; name another file"
+            ) from error
     return _connected(_with_driver(url))
 
 
@@ -92,7 +94,7 @@ def _with_driver(url: str) -> str:
         parsed = make_url(url)
     except ArgumentError:
         raise ConfigError(
-            f"--storage {url!r}: is no address; write postgresql://USER:PASSWORD@HOST/DATABASE, mysql://..., "
+            f"--storage {url!r}: is not an address; write postgresql://USER:PASSWORD@HOST/DATABASE, mysql://..., "
             "sqlite:///FILE or journal:FILE"
         ) from None
     kind, _, driver = parsed.drivername.partition("+")

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mmbc.config import flatten
 from mmbc.errors import StudyError
-from study.design.search_results import PARAMETER, TRIAL_COLUMNS, Chosen, Searched
+from study.design.search_results import PARAMETER, TRIAL_COLUMNS, ChosenSettings, SearchResult
 from study.design.study_file import StudyFile, Tuned
 from study.tuning.importance import importances
 from study.tuning.target_study import MARK, REFERENCE, WORKER, TargetStudy
@@ -50,7 +50,7 @@ def _cost(trial: FrozenTrial) -> tuple[int, int]:
     return int(trial.user_attrs["n_trainable"]), trial.number
 
 
-def choose_winner(target_study: TargetStudy) -> Chosen:
+def choose_winner(target_study: TargetStudy) -> ChosenSettings:
     """Return the winner of a finished search.
 
     Raises:
@@ -66,7 +66,7 @@ def choose_winner(target_study: TargetStudy) -> Chosen:
         ) from None
     best_epochs = [int(epoch) for epoch in trial.user_attrs["best_epochs"]]
     assert trial.value is not None
-    return Chosen(
+    return ChosenSettings(
         arm=target.arm,
         repeat=target.repeat,
         fold=target.fold,
@@ -87,7 +87,7 @@ def decode(target: Target, params: Mapping[str, Any]) -> dict[str, Any]:
     return {hole.key: hole.decoded(params[hole.key]) for hole in target.holes if hole.key in params}
 
 
-def search_results(target_studies: Sequence[TargetStudy], *, finished: bool) -> Searched:
+def search_results(target_studies: Sequence[TargetStudy], *, finished: bool) -> SearchResult:
     """Return what there is to report of a search; importances, which take a while, when it is finished."""
     rows = [row for one in target_studies for row in _rows(one)]
     keys = dict.fromkeys(hole.key for one in target_studies for hole in one.target.holes)
@@ -98,7 +98,7 @@ def search_results(target_studies: Sequence[TargetStudy], *, finished: bool) -> 
         if finished
         for key, share in importances(one.study).items()
     ]
-    return Searched(
+    return SearchResult(
         trials=trials.sort_values(["arm", "repeat", "fold", "order"], kind="stable", ignore_index=True),
         chosen=tuple(choose_winner(one) for one in target_studies if one.is_done),
         importances=pd.DataFrame(important, columns=["arm", "repeat", "fold", "key", "importance"]),
@@ -140,7 +140,7 @@ def _plain(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
-def best_toml(study: StudyFile, winners: Sequence[Chosen], stamp: Tuned) -> str:
+def best_toml(study: StudyFile, winners: Sequence[ChosenSettings], stamp: Tuned) -> str:
     """Return a study file with the winners' settings, for new data: `python -m study.cv --config best.toml --data NEW`.
 
     An arm keeps its question and its own settings; the searched ones are added. Epochs are left to early stopping,

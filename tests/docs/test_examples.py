@@ -1,5 +1,7 @@
-"""The code that the contributing pages show: a reader and a figure that do what the text says."""
+"""The code that the contributing pages show does what the text says, and the glossary has the words of the help."""
 
+import inspect
+import re
 from importlib.util import module_from_spec, spec_from_file_location
 
 import numpy as np
@@ -11,9 +13,10 @@ from mmbc.data import readers
 from mmbc.data.cohort import assemble
 from mmbc.data.readers import Reader
 from mmbc.errors import CohortError
+from study.cv import CrossValidate
 from study.design.study_file import BASELINE
 from study.reporting.figures.style import looks
-from tests.docs.conftest import blocks
+from tests.docs.conftest import PAGES, blocks
 
 
 def module(page, folder):
@@ -69,3 +72,12 @@ def test_the_figure_is_drawn(evaluated, tmp_path):
     figure, data = example.units_by_fold(evaluation.per_fold, known, evaluation.unit)
     assert len(data) and set(data["arm"]) == set(known)
     assert sum(len(dots.get_offsets()) for dots in figure.axes[0].collections) == len(data)
+
+
+def test_words_that_help_explains_are_in_the_glossary():
+    headings = re.findall(r"(?m)^### (.*)$", PAGES["reference/glossary.md"].read_text(encoding="utf-8"))
+    assert headings == list(dict.fromkeys(headings))
+    words = inspect.getdoc(CrossValidate).split("Words:")[1]
+    explained = re.findall(r"\b(?:an?|A) (\w+) (?:is|divides)\b", words)
+    assert set(explained) == {"arm", "fold", "repeat", "seed", "cell"}
+    assert {word.capitalize() for word in explained} <= set(headings)

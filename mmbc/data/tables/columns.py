@@ -254,7 +254,7 @@ def _no_numbers(wrong: pd.Series, n_known: int) -> str:
     """Return which values are no numbers, and what to do where thousands separators are the reason."""
     shown = some((f"row {row}: {value!r}" for row, value in wrong.items()), 5)
     if not _fits(wrong, SEPARATED).any():
-        return f"{len(wrong)} of {n_known} values are no numbers: {shown}"
+        return f"{len(wrong)} of {n_known} values are not numbers: {shown}"
     return (
         f"{len(wrong)} of {n_known} values may have thousands separators: {shown}; write 1007 for a thousand and seven,"
         " or say which sign is the decimal mark of all numbers: --set data.decimal_mark=. (then 1,007 is 1007) or"

@@ -133,7 +133,7 @@ def _numbers(name: str, values: pd.Series, order: tuple[str, ...] = ()) -> np.nd
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
     wrong = np.isnan(numbers) & given.notna().to_numpy()
     if wrong.any():
-        what = f"outside the order {', '.join(order)}" if order else "that are no numbers"
+        what = f"outside the order {', '.join(order)}" if order else "that are not numbers"
         raise CohortError(f"clinical column {name!r} holds values {what}: {some(given[wrong].unique())}")
     return numbers
 

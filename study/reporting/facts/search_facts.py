@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from study.design.search_results import PARAMETER, WHOLE, Chosen, Searched
+from study.design.search_results import PARAMETER, WHOLE, ChosenSettings, SearchResult
 from study.design.search_space import Hole, parsed
 from study.records.stored_study import StoredStudy
 from study.stats.effort import best_so_far, expected_best
@@ -94,7 +94,7 @@ def by_fold(frame: pd.DataFrame) -> pd.DataFrame:
     return folds if len(folds) else frame
 
 
-def winners(searched: Searched, arm: str) -> list[Chosen]:
+def winners(searched: SearchResult, arm: str) -> list[ChosenSettings]:
     """Return an arm's winners in the folds, or the one of a flat search."""
     of_arm = [one for one in searched.chosen if one.arm == arm]
     return [one for one in of_arm if one.fold != WHOLE] or of_arm

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from study.evaluation.verdicts import e2_methods
 from study.reporting.figures.caption_facts import CaptionFacts
 from study.reporting.figures.curves import MOST_LINES, has_lines
 from study.reporting.figures.parts import FEW
@@ -49,7 +50,7 @@ def roc_pr(f: CaptionFacts) -> str:
 
 def contrasts(f: CaptionFacts, comparisons: pd.DataFrame, delta: float) -> str:
     """Caption of the forest plot of contrasts."""
-    methods = listed(list(dict.fromkeys(comparisons["e2_method"])))
+    methods = e2_methods(comparisons)
     e2 = (
         f" Thin: 95 % interval of E2 ({E2.partition(': ')[2]}; {methods})."
         if comparisons["e2_low"].notna().any()

@@ -16,7 +16,7 @@ from study.evaluation.groups import SMALLEST_CELL
 from study.evaluation.verdicts import size
 from study.reporting.figures.parts import FigureAndData, Looks, arms_of, columns_of, extent, small_multiples
 from study.reporting.figures.style import DARK, FAINT, GUIDE, MM, NORMAL, SMALL, canvas, journal_style
-from study.stats.comparison import SEEDS_NEEDED
+from study.stats.comparison import SEEDS_NEEDED, SMALL_GAIN
 from study.text.format import difference_interval
 
 THICK, THIN = 2.8, 0.8
@@ -86,6 +86,8 @@ def verdict(row: Mapping[Hashable, Any], delta: float) -> str:
         return f"not assessed\n({n_seeds} of {SEEDS_NEEDED} seeds)" if few else "not assessed\n(one split)"
     if said in ("better", "worse"):
         return f"{said},\n{size((row['e1_low'], row['e1_high']), (row['e2_low'], row['e2_high']), delta)}"
+    if said == SMALL_GAIN:
+        return f"any gain\nbelow {delta:g}"
     return f"{said}\n(±{delta:g})" if said == "equivalent" else said
 
 

@@ -113,7 +113,7 @@ def importance(importances: pd.DataFrame, looks: Looks) -> FigureAndData:
     A dot is an outer fold, the bar their mean, a diamond the whole cohort.
 
     Args:
-        importances: `Searched.importances`.
+        importances: `SearchResult.importances`.
         looks: of all arms.
 
     Returns:
@@ -174,7 +174,7 @@ def slices(
     """Value of every trial against each setting, a row of panels for each arm; the winners are ringed.
 
     Args:
-        trials: `Searched.trials`.
+        trials: `SearchResult.trials`.
         chosen: arm, repeat, fold, number of the winners.
         looks: of all arms.
         declared: the space that was searched, by key.

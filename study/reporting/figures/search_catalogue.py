@@ -5,7 +5,7 @@ from functools import partial
 
 import pandas as pd
 
-from study.design.search_results import WHOLE, Searched
+from study.design.search_results import WHOLE, SearchResult
 from study.records.stored_study import StoredStudy
 from study.reporting.facts import search_facts
 from study.reporting.figures import search
@@ -45,7 +45,7 @@ def drawings(study: StoredStudy, known: Looks) -> Named:
         yield "search_effort", draw, "Expected best by number of trials", effort(study, reached), False
 
 
-def _places(searched: Searched) -> pd.DataFrame:
+def _places(searched: SearchResult) -> pd.DataFrame:
     return pd.DataFrame(
         [(one.arm, one.repeat, one.fold, one.number) for one in searched.chosen],
         columns=["arm", "repeat", "fold", "number"],

@@ -1,14 +1,14 @@
 """Methods: what was done with the predictions, whoever made them."""
 
-from study.design.study_file import BASELINE
 from study.evaluation.arm_metrics import LEDELL, N_BINS
+from study.evaluation.contrasts import declared as possible_contrasts
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.groups import SMALLEST_CELL
 from study.records.added_predictions import UNVERIFIED
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import is_nested
 from study.reporting.facts.sentences import fill, paragraph
-from study.stats.comparison import ALPHA, SEEDS_NEEDED
+from study.stats.comparison import ALPHA, POWER, SEEDS_NEEDED
 from study.text.format import count, listed
 
 N_PERMUTATIONS = 10_000
@@ -61,10 +61,13 @@ def _calibration(study: StoredStudy) -> str:
     )
     its = "the refit's" if is_nested(study) else "its"
     return (
-        f"On the pooled logits of {whose} a slope, not below 0, and an intercept were fitted (Platt scaling"
-        " [@platt1999]), and thresholds were chosen for a specificity of 90 % and for a sensitivity of 90 %. Both were"
-        f" applied to {its} test {unit}s; elsewhere a {unit} was called positive at a calibrated probability of at"
-        " least 0.5."
+        f"On the pooled logits of {whose} a slope, not below 0, and an intercept were fitted by maximum likelihood with"
+        f" smoothed targets in place of 1 and 0, (P + 1)/(P + 2) and 1/(N + 2) for P positive and N negative {unit}s"
+        f" (Platt scaling [@platt1999]). Thresholds were chosen on the same logits: for a specificity of 90 %, the"
+        f" smallest logit of a negative {unit} that at least 90 % of the negative ones do not exceed; for a sensitivity"
+        f" of 90 %, the greatest logit that at least 90 % of the positive {unit}s exceed. Both were applied to {its}"
+        f" test {unit}s, of which those above the threshold count as called positive; elsewhere a {unit} was called"
+        " positive at a calibrated probability of at least 0.5."
     )
 
 
@@ -124,10 +127,20 @@ def _estimands(study: StoredStudy) -> str:
         if study.settings.protocol.repeats > 1
         else (
             "the corrected t interval of Nadeau and Bengio [@nadeau2003; @bouckaert2004] over fold values, or, if that"
-            f" is wider, {enlarged}"
+            f" is wider, {enlarged}{_seeds_part(study)}"
         )
     )
     return f"{first} Intervals about the procedure, trained again on another such cohort (E2), use {second}."
+
+
+def _seeds_part(study: StoredStudy) -> str:
+    """What several training seeds add to the E2 variance of a single repeat."""
+    if study.settings.protocol.seeds == 1:
+        return ""
+    return (
+        ", plus the variance between the seeds' means over their number, with Satterthwaite's degrees of freedom"
+        " [@satterthwaite1946]"
+    )
 
 
 def _other_measures(study: StoredStudy, n_replicates: int) -> str:
@@ -150,16 +163,9 @@ WHEN = {True: "declared before the run", False: "chosen after the run and theref
 """When contrasts were chosen, by whether they are the study's own."""
 
 
-def pairs(study: StoredStudy) -> list[tuple[str, str]]:
-    """Return the contrasts whose arms are planned or there."""
-    planned = {name.split(".r")[0] for name in study.planned}
-    known = {*study.settings.arms, *([BASELINE] if BASELINE in planned | set(study.arms) else [])}
-    return [(first, second) for first, second in study.contrasts if {first, second} <= known]
-
-
 def contrasts(study: StoredStudy, evaluation: Evaluation) -> str:
     """Comparison of the arms, and the rules of the verdicts."""
-    declared = pairs(study)
+    declared = possible_contrasts(study)
     if not declared:
         return paragraph(
             "Differences between arms",
@@ -201,10 +207,11 @@ def _bayes(study: StoredStudy) -> str:
     """Probabilities with the region of practical equivalence."""
     delta = study.settings.protocol.delta
     region = f"δ = {delta:g} AUC was the largest difference without practical meaning"
+    why = fill("why a difference of this size would change nothing in practice.")
     if _n_folds(study) < 2:
-        return f"{region}."
+        return f"{region}. {why}"
     return (
-        f"{region}; probabilities below −δ, within ±δ and above δ are from the Bayesian correlated t test"
+        f"{region}. {why} Probabilities below −δ, within ±δ and above δ are from the Bayesian correlated t test"
         " [@benavoli2017]."
     )
 
@@ -224,7 +231,10 @@ def _verdicts(study: StoredStudy) -> str:
     return (
         f"An arm was called better or worse if the adjusted E2 p value was below {ALPHA:g} and the E1 interval excluded"
         " 0; else equivalent if the 90 % E2 interval lay within ±δ (two one-sided tests [@schuirmann1987]); else"
-        " non-inferior if it lay above −δ; else the comparison was called inconclusive."
+        " non-inferior if it lay above −δ; else any gain was said to be below δ if it lay below δ; else the comparison"
+        " was called inconclusive. The number of patients that would be needed is for equivalence with a power of"
+        f" {100 * POWER:.0f} % if there is no difference, from the E2 variance of the contrast; where this has few"
+        " degrees of freedom it is a range (80 %)."
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Mapping
 import pandas as pd
 
 from study.evaluation.evaluation import Evaluation
+from study.evaluation.verdicts import e2_methods
 from study.records.stored_study import StoredStudy
 from study.reporting.tables.base import ABSENT, PaperTable, empty_table, sample, unfinished_arms
 from study.text.format import count, difference, difference_interval, interval, number, p_value, probability
@@ -94,14 +95,14 @@ def _caption(study: StoredStudy, evaluation: Evaluation) -> str:
     if len(data):
         first = data.iloc[0]
         who += f"; {count(int(first['n_scores']), 'fold score')}, {count(int(first['n_seeds']), 'training seed')}"
-        method = f" ({first['e2_method']})"
+        method = f" ({e2_methods(data)})"
     return (
         f"{who}. {about} E1: these fitted models on new patients (clustered DeLong, 95 %"
         f" interval). E2: the procedure, trained again on another such cohort{method}. p adjusted by Holm, the"
         " permutation's is not. P: Bayesian correlated t test, equivalent being within ±δ. Verdict: better or worse"
         " where the adjusted E2 p is below .05 and the E1 interval excludes 0; else equivalent where the E2 90 %"
-        " interval lies within ±δ; else non-inferior where it lies above −δ; else inconclusive; not assessed with"
-        " fewer than three training seeds or a single split."
+        " interval lies within ±δ; else non-inferior where it lies above −δ; else any gain is below δ where it lies"
+        " below δ; else inconclusive; not assessed with fewer than three training seeds or a single split."
     )
 
 
@@ -174,6 +175,7 @@ def variance_table(evaluation: Evaluation) -> PaperTable:
     if data.empty:
         return empty_table("variance")
     columns = {
+        "training_sd": "One training (between seeds)",
         "seed_sd": "Between seeds, one fold",
         "split_sd": "Between splits, one repeat",
         "patient_sd": "Patients, of the mean",
@@ -181,8 +183,9 @@ def variance_table(evaluation: Evaluation) -> PaperTable:
     texts = {name: [number("roc_auc", value) for value in data[column]] for column, name in columns.items()}
     shown = data[["what"]].rename(columns={"what": "AUC of"}).assign(**texts)
     caption = (
-        "Standard deviations of the AUC by where they come from; n/a with one seed or one repeat alone, 0 between"
-        " splits where repeats differ no more than their seeds explain, and 0 between seeds for an arm that draws"
-        " nothing at random. A difference smaller than that between seeds may be the seed's."
+        "Standard deviations of the AUC by where they come from. One training: of the mean over folds, from one"
+        " training seed to the next; a study with one seed has it in every number. n/a with one seed or one repeat"
+        " alone, 0 between splits where repeats differ no more than their seeds explain, and 0 between seeds for an arm"
+        " that draws nothing at random. A difference smaller than that between seeds may be the seed's."
     )
     return PaperTable("variance", "Where the variation comes from", caption, data, shown)

@@ -1,7 +1,7 @@
 r"""Tables as LaTeX with booktabs rules.
 
 A table needs the packages booktabs, longtable and adjustbox, and pdfLaTeX with its usual UTF-8 input. `\ref{tab:NAME}`
-refers to it.
+refers to it. In a document of two columns, a table over several pages begins a page of one column.
 """
 
 import re
@@ -17,6 +17,12 @@ LONG_WIDE, LONG_WIDEST = 112, 128
 """The same for tables over several pages, which cannot be scaled to fit."""
 LONGEST = 45
 """Lines of a table that still fits on one page with its caption."""
+
+ONE_COLUMN = r"""\makeatletter
+\if@twocolumn\onecolumn\let\mmbccolumns\twocolumn\else\let\mmbccolumns\relax\fi
+\makeatother
+"""
+"""Before a table over several pages, which a page of two columns cannot have; `mmbccolumns` ends it."""
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -138,10 +144,10 @@ def _tabular(grid: Grid) -> str:
 def _long(table: PaperTable, panels: Sequence[Grid], size: str, note: str) -> str:
     blocks = [_longtable(grid, table, first=number == 0) for number, grid in enumerate(panels)]
     return (
-        f"\\begingroup\n{size}\n\\setlength{{\\tabcolsep}}{{4pt}}\n"
+        f"{ONE_COLUMN}\\begingroup\n{size}\n\\setlength{{\\tabcolsep}}{{4pt}}\n"
         + "\n".join(blocks)
         + f"\n\\noindent\\begin{{minipage}}{{\\linewidth}}\n\\footnotesize\n{note}\n\\end{{minipage}}\n"
-        + "\\par\\endgroup\n"
+        + "\\par\\endgroup\n\\mmbccolumns\n"
     )
 
 

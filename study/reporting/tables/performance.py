@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from study.evaluation.arm_metrics import leading_e2
 from study.evaluation.evaluation import LEVELS, RESTATED, Evaluation
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import calibrated_on
@@ -19,7 +20,7 @@ from study.reporting.tables.base import (
     prediction_kind,
     sample,
 )
-from study.stats.procedure import BOUNDED, PROCEDURE
+from study.stats.procedure import CORRECTED, FLOOR
 from study.text.format import interval, number
 
 SHOWN = (
@@ -134,8 +135,7 @@ def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The AUC of every arm for both estimands."""
     data = at_unit(evaluation.intervals, evaluation)
     data = data[data["metric"] == "roc_auc"]
-    leading = PROCEDURE if (data["method"] == PROCEDURE).any() else BOUNDED
-    fitted, trained = data[data["primary"]], data[data["method"] == leading]
+    fitted, trained = data[data["primary"]], leading_e2(data)
     if trained.empty:
         return empty_table("auc_by_estimand")
     e1, e2 = (
@@ -153,6 +153,9 @@ def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         ]
     )
     given = "" if study.settings.protocol.seeds > 1 else ", given this training seed"
+    leading = " or ".join(dict.fromkeys(trained["method"]))
+    if study.settings.protocol.repeats == 1:
+        leading = f"the wider of two for each arm ({CORRECTED}; {FLOOR})"
     caption = (
         f"ROC-AUC, {evaluation.unit} level, 95 % intervals. E1: fold-stratified clustered DeLong. E2: {leading}{given}."
         " Which one to quote depends on what the sentence is about: models that exist, or a way to make them."

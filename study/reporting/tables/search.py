@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from study.design.search_results import WHOLE, Chosen, Searched
+from study.design.search_results import WHOLE, ChosenSettings, SearchResult
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
@@ -48,7 +48,7 @@ def chosen_table(study: StoredStudy) -> PaperTable:
     return PaperTable("search_chosen", "Chosen hyper-parameters", _chosen_caption(study), data, shown, n_keys=n_keys)
 
 
-def _winner(study: StoredStudy, one: Chosen, keys: Sequence[str]) -> dict[str, Any]:
+def _winner(study: StoredStudy, one: ChosenSettings, keys: Sequence[str]) -> dict[str, Any]:
     values = {
         key: value_text(one.set[key]) if isinstance(one.set.get(key), list | tuple) else one.set.get(key)
         for key in keys
@@ -68,7 +68,7 @@ def _winner(study: StoredStudy, one: Chosen, keys: Sequence[str]) -> dict[str, A
     }
 
 
-def _shown(study: StoredStudy, one: Chosen, keys: Sequence[str], *, several: bool) -> dict[str, str]:
+def _shown(study: StoredStudy, one: ChosenSettings, keys: Sequence[str], *, several: bool) -> dict[str, str]:
     row = {"Arm": one.arm} | ({"Repeat": ABSENT if one.fold == WHOLE else str(one.repeat)} if several else {})
     row |= {"Fold": place(study, one.fold), "Optuna trial": str(one.number)}
     row |= {label(key): value_text(one.set.get(key)) for key in keys}
@@ -156,7 +156,7 @@ def _trials(study: StoredStudy) -> int:
     return study.settings.search.trials if study.settings.search is not None else 0
 
 
-def _agreement(study: StoredStudy, searched: Searched, arm: str, key: str) -> dict[str, Any] | None:
+def _agreement(study: StoredStudy, searched: SearchResult, arm: str, key: str) -> dict[str, Any] | None:
     """Return how often an arm's folds chose each value of a key; None if it was not searched or nothing is chosen."""
     values = [one.set[key] for one in winners(searched, arm) if one.fold != WHOLE and key in one.set]
     if not values:

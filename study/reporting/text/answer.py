@@ -12,7 +12,7 @@ from study.reporting.facts.counts import n_positive
 from study.reporting.facts.search_facts import is_nested
 from study.reporting.text.added import added_paragraph
 from study.reporting.text.search_results import search_clause
-from study.stats.comparison import ALPHA, SEEDS_NEEDED
+from study.stats.comparison import ALPHA, SEEDS_NEEDED, SMALL_GAIN
 from study.text.format import count, difference_interval, interval, listed
 from study.text.image_name import image_name
 
@@ -185,6 +185,7 @@ def lead(study: StoredStudy, row: Mapping[Any, Any]) -> str:
             "worse": f"Adding {what} to {to} made predictions worse.",
             "equivalent": f"Adding {what} to {to} makes no difference beyond {delta}.",
             "non-inferior": f"Adding {what} to {to} does no harm beyond {delta}; a gain was not shown.",
+            SMALL_GAIN: f"Any gain from adding {what} to {to} is below {delta[1:]}.",
             "inconclusive": f"Whether {what} add to {to} is not settled.",
             "shown here": f"In these fitted models {what} {'add' if better else 'do harm'} to {to}.",
             "not shown here": f"No difference from adding {what} to {to} could be shown, even in these fitted models.",
@@ -196,6 +197,7 @@ def lead(study: StoredStudy, row: Mapping[Any, Any]) -> str:
         "worse": f"{against}: worse.",
         "equivalent": f"{against}: no difference beyond {delta}.",
         "non-inferior": f"{against}: not worse beyond {delta}; that it is better was not shown.",
+        SMALL_GAIN: f"{against}: any gain is below {delta[1:]}.",
         "inconclusive": f"{against}: not settled.",
         "shown here": f"{against}, in these fitted models: {'better' if better else 'worse'}.",
         "not shown here": f"{against}: no difference could be shown, even in these fitted models.",

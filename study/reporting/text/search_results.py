@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from study.design.search_results import WHOLE, Searched
+from study.design.search_results import WHOLE, SearchResult
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import by_fold, is_flat, is_nested, n_planned_searches, value_name, winners
 from study.reporting.methods.search import OPTIMISTIC
@@ -24,7 +24,7 @@ def results(study: StoredStudy) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _progress(study: StoredStudy, searched: Searched) -> str:
+def _progress(study: StoredStudy, searched: SearchResult) -> str:
     n, asked = len(searched.chosen), n_planned_searches(study)
     if n >= asked:
         return ""
@@ -34,7 +34,7 @@ def _progress(study: StoredStudy, searched: Searched) -> str:
     )
 
 
-def _ends(searched: Searched) -> str:
+def _ends(searched: SearchResult) -> str:
     trials = searched.trials
     n_searches = len(trials[["arm", "repeat", "fold"]].drop_duplicates())
     states = trials["state"].value_counts()
@@ -45,7 +45,7 @@ def _ends(searched: Searched) -> str:
 ENDED = {"complete": "complete", "pruned": "pruned", "diverged": "without a finite loss (diverged)"}
 
 
-def _references(study: StoredStudy, searched: Searched) -> str:
+def _references(study: StoredStudy, searched: SearchResult) -> str:
     """Say in how many searches nothing was better than the reference configuration."""
     chosen = [one for one in searched.chosen if is_flat(study) or one.fold != WHOLE]
     n = sum(one.default for one in chosen)
@@ -55,7 +55,7 @@ def _references(study: StoredStudy, searched: Searched) -> str:
     return f"The reference configuration was chosen in {n or 'none'} of {len(chosen)} {where}."
 
 
-def _gains(study: StoredStudy, searched: Searched) -> str:
+def _gains(study: StoredStudy, searched: SearchResult) -> str:
     """Say how far winners lie above the reference in the measure that chose them."""
     trials = by_fold(searched.trials)
     reference = trials[trials["default"].astype(bool)].set_index(["arm", "repeat", "fold"])["value"]

@@ -20,7 +20,7 @@ from study.imports.example_table import predictions
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"dry_run": True}, "dry_run is no argument here: .*python -m study.cv .*--dry-run"),
+        ({"dry_run": True}, "dry_run is not an argument here: .*python -m study.cv .*--dry-run"),
         ({"describe": True}, "describe .*python -m study.cv --describe"),
         ({"reports": "r"}, r"reports .*study.evaluate\(...\).write\(folder"),
         ({"figures": False}, r"figures .*write\(folder"),
@@ -114,7 +114,7 @@ def test_what_cannot_be_evaluated_says_why(tmp_path, monkeypatch):
         study.evaluate({"a": 1})
     with pytest.raises(ConfigError, match="nope.csv: No such file"):
         study.evaluate(tmp_path / "nope.csv")
-    with pytest.raises(StudyError, match="is no study"):
+    with pytest.raises(StudyError, match="is not a study"):
         study.open(tmp_path)
     mixed = pd.DataFrame({"patient_id": [1, "a"]})
     with pytest.raises(CohortError, match="^the table: "):

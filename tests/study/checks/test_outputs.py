@@ -159,7 +159,7 @@ def test_a_failed_check_is_an_exit_code_unless_it_is_ignored(place, tmp_path):
 def test_folds_that_cannot_be_read_stop_the_audit(place, tmp_path):
     entry = '{"repeat": 0, "fold": 0, "train": ["a"], "validation": [], "test": ["b"]}'
     for text, said in (
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         (f'{{"folds": [{entry}, {entry}]}}', "repeat 0, fold 0 occurs twice"),
         ('{"folds": [' + entry.replace('["a"]', '"a"') + "]}", "train is 'a'"),
         ('{"folds": [3]}', "study's folds.json"),
@@ -187,7 +187,7 @@ def test_options_without_effect_are_refused(finished_study, tmp_path):
         ([*study, "--quick"], "--quick"),
         ([*study, "--limit-patients", "8"], "--limit-patients"),
         ([*study, "--name", "../x"], "--name"),
-        ([*SMALL, "--write-clean-list", "clean.xlsx"], "is a CSV file"),
+        ([*SMALL, "--write-clean-list", "clean.xlsx"], "has to be a CSV file"),
         ([*SMALL, "--ledger", "--candidates", "2"], "python -m study.ledger"),
     ):
         done = run(tmp_path, *options)

@@ -9,7 +9,7 @@ import pytest
 from study.checks import columns, studies
 from study.checks.findings import findings_of, with_findings
 from study.checks.subject import subject_of_study
-from study.design.search_results import Chosen, Searched
+from study.design.search_results import ChosenSettings, SearchResult
 from study.design.study_file import Search
 from study.records.environment import Environment, Imported
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING
@@ -68,14 +68,14 @@ def with_search(stored, values, n_trials=(4, 4)):
     """The study as if dropout had been searched from 0.2 to 0.6 in two folds."""
     search = Search(trials=4, space={"model.dropout": {"range": [0.2, 0.6]}})
     chosen = tuple(
-        Chosen("image", 0, fold, 1, f"image.t{fold}", 0.7, (0.7,), (1,), 1, 10, False, {"model.dropout": value})
+        ChosenSettings("image", 0, fold, 1, f"image.t{fold}", 0.7, (0.7,), (1,), 1, 10, False, {"model.dropout": value})
         for fold, value in enumerate(values)
     )
     trials = pd.DataFrame(
         [{"arm": "image", "repeat": 0, "fold": fold} for fold, n in enumerate(n_trials) for _ in range(n)]
     )
     settings = stored.settings.model_copy(update={"search": search})
-    return replace(stored, settings=settings, searched=Searched(trials, chosen, pd.DataFrame()))
+    return replace(stored, settings=settings, searched=SearchResult(trials, chosen, pd.DataFrame()))
 
 
 def test_values_at_the_edge_of_the_space_are_found(stored):

@@ -51,6 +51,35 @@ def test_problems_are_collected_and_nothing_stops(tmp_path):
     assert left_out["step"].tolist() == ["missing", "unreadable"]
 
 
+def test_own_arms_are_shown_with_their_question_and_differences(tmp_path):
+    (tmp_path / "study.toml").write_text(
+        '[arms.small]\nquestion = "Is a small one enough?"\nset = { "model.inputs" = ["image"], "model.dropout" = 0.1 }'
+    )
+    arguments = [
+        "--data",
+        "phantom",
+        "--preset",
+        "tiny",
+        "--config",
+        f"{tmp_path}/study.toml",
+        "--ablation",
+        "image,small",
+    ]
+    facts, _ = describe(tmp_path, *arguments)
+    assert facts["tables"]["Arms"] == [
+        {
+            "arm": "image",
+            "question": "How well do the mammograms alone tell?",
+            "differs in": "model.inputs = ['image']",
+        },
+        {
+            "arm": "small",
+            "question": "Is a small one enough?",
+            "differs in": "model.inputs = ['image'], model.dropout = 0.1",
+        },
+    ]
+
+
 def test_the_full_lists_need_no_image(real_data, tmp_path):
     facts, _ = describe(tmp_path, "--data", f"{real_data}/MINI-DDSM-Complete-JPEG-8", "--ablation", "tabular")
     assert facts["totals"]["images"] == 7808 and facts["totals"]["positive"] == 679
@@ -58,7 +87,7 @@ def test_the_full_lists_need_no_image(real_data, tmp_path):
 
 
 def test_a_folds_file_is_read_as_a_run_reads_it(tmp_path):
-    for content, reason in (("[]", "--folds"), ('{"folds": []}', "there are no folds"), ("{", "is no JSON")):
+    for content, reason in (("[]", "--folds"), ('{"folds": []}', "there are no folds"), ("{", "is not JSON")):
         (tmp_path / "f.json").write_text(content)
         flags = ["--data", "phantom", "--preset", "tiny", "--folds", f"{tmp_path}/f.json"]
         facts, text = describe(tmp_path, *flags)

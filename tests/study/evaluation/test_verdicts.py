@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from study.evaluation.verdicts import disagreement, sentence
-from study.stats.comparison import Comparison, judge
+from study.stats.comparison import SMALL_GAIN, Comparison, judge
 from study.stats.procedure import CORRECTED, PROCEDURE
 
 
@@ -20,6 +20,10 @@ def a_comparison(**changed):
         "e2_low_90": 0.01,
         "e2_high_90": 0.05,
         "e2_method": CORRECTED,
+        "training_sd": 0.01,
+        "patients_needed": 3900.0,
+        "patients_low": 2650.0,
+        "patients_high": 6720.0,
         "corrected_low": 0.005,
         "corrected_high": 0.055,
         "corrected_p": 0.02,
@@ -57,6 +61,11 @@ def a_comparison(**changed):
             "inconclusive",
             "compatible with −0.040 to +0.080",
         ),
+        (
+            {"e2_p": 0.4, "e2_low_90": -0.05, "e2_high_90": 0.019},
+            SMALL_GAIN,
+            "Any gain of concat over image is below 0.02",
+        ),
         ({"difference": -0.03, "e1_low": -0.05, "e1_high": -0.01}, "worse", "concat is worse than image"),
     ],
 )
@@ -64,6 +73,25 @@ def test_verdicts_in_their_order_and_their_words(changed, verdict, words):
     found = judge([a_comparison(**changed)], delta=0.02)[0]
     assert found.verdict == verdict and words in sentence(found, 0.02)
     assert "no difference" not in sentence(found, 0.02)
+
+
+def test_patients_that_would_be_needed_are_a_range_where_the_variance_is_poorly_known():
+    open_ = {"e2_p": 0.4, "e2_low_90": -0.03, "e2_high_90": 0.06}
+    said = {
+        "to show equivalence within ±0.02 (power 80 %)": {},
+        "about 2,700 to 6,800 patients": {},
+        "about 3,900 patients": {"patients_low": 3500.0, "patients_high": 4300.0},
+        "about 2,700 to more than a million patients": {"patients_high": 2e6},
+        "more than a million patients would be needed": {
+            "patients_low": 1.1e6,
+            "patients_needed": 2e6,
+            "patients_high": 9e6,
+        },
+    }
+    for words, changed in said.items():
+        assert words in sentence(judge([a_comparison(**open_, **changed)], delta=0.02)[0], 0.02)
+    enough = judge([a_comparison(**open_, patients_needed=299.0)], delta=0.02)[0]
+    assert "needed" not in sentence(enough, 0.02)
 
 
 def test_an_unfinished_contrast_counts_for_holm():

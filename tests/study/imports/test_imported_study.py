@@ -186,6 +186,9 @@ def test_bad_tables_are_refused_by_row_and_column(table, read, case):
 
 def test_contrasts_are_declared_or_the_usual_ones(table, read):
     assert default_contrasts(["image", "tabular", "concat"]) == (("concat", "tabular"), ("concat", "image"))
+    with_columns = default_contrasts(["tabular", "concat"], baseline=True)
+    assert with_columns == (("concat", "logistic"), ("concat", "tabular"))
+    assert default_contrasts(["a", "concat"], baseline=True) == (("concat", "a"),)
     assert default_contrasts(["a", "b", "c"]) == (("b", "a"), ("c", "a"))
     study = read(table, contrasts=[("CNN (image)", "fusion")])
     assert study.settings.protocol.contrasts == (("CNN-image", "fusion"),), "by the names of the table"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from study.design.search_results import WHOLE, Chosen, Searched
+from study.design.search_results import WHOLE, ChosenSettings, SearchResult
 from study.design.search_space import Hole, parsed
 from study.design.study_file import Arm, Search, Tuned
 from study.evaluation.evaluation import Evaluation, evaluate
@@ -100,7 +100,7 @@ def searched(
                     for key, share in zip(mine, shares, strict=True)
                 ]
     columns = ["arm", "repeat", "fold", "key", "importance"]
-    return Searched(pd.DataFrame(rows), tuple(chosen), pd.DataFrame(importances, columns=columns))
+    return SearchResult(pd.DataFrame(rows), tuple(chosen), pd.DataFrame(importances, columns=columns))
 
 
 def _trial(rng, arm, repeat, fold, number, mine, keys, n_fits, n_workers):
@@ -151,7 +151,7 @@ def _winner(row, mine, flat):
     values = {key: row[f"param.{key}"] for key in mine}
     values = {key: json.loads(value) if isinstance(value, str) else value for key, value in values.items()}
     epochs = None if flat else int(np.median(row["best_epochs"]))
-    return Chosen(
+    return ChosenSettings(
         row["arm"],
         row["repeat"],
         row["fold"],
@@ -566,7 +566,7 @@ def test_settings_of_an_earlier_search(plain, options, there):
 
 def begun(found, n):
     """The same search after a few trials of each, without a winner."""
-    return Searched(found.trials[found.trials["order"] < n], (), found.importances.iloc[:0])
+    return SearchResult(found.trials[found.trials["order"] < n], (), found.importances.iloc[:0])
 
 
 UNFINISHED = {

@@ -139,6 +139,18 @@ def test_latex_compiles(table, tmp_path):
     assert "Overfull" not in log and "Missing character" not in log
 
 
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("columns", ["onecolumn", "twocolumn"])
+def test_tables_need_the_three_packages_alone_in_documents_of_one_and_two_columns(table, tmp_path, columns):
+    tables = [PaperTable("long", "Long", "Long.", table.data, wide(2, 90).shown), table, wide()]
+    body = "Text.\n\n".join(latex(one, NOTICE) for one in tables)
+    head = rf"\documentclass[{columns}]{{article}}\usepackage{{booktabs,longtable,adjustbox}}"
+    (tmp_path / "paper.tex").write_text(f"{head}\n\\begin{{document}}\nText.\n\n{body}\n\\end{{document}}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+
+
 def test_latex_document_inputs_each_table(table):
     text = latex_document([table, wide()], NOTICE, "A & B")
     assert r"\input{hand.tex}" in text and r"\input{wide.tex}" in text and r"\title{A \& B}" in text

@@ -169,7 +169,7 @@ def test_an_unfinished_arm_keeps_its_row(whole_study):
         contrasts["concat minus image"] == f"image {state}" and "not finished" not in contrasts["concat minus tabular"]
     )
     assert len(contrasts) == len(found["comparisons"].data) == len(stored.settings.protocol.contrasts)
-    assert "adjusted over 2 contrasts alone" in found["comparisons"].caption
+    assert "adjusted over 3 contrasts alone" in found["comparisons"].caption
     assert found["compute"].shown.set_index("Arm").loc["image", "Fits"] == f"{n_planned - 1} of {n_planned}"
 
 

@@ -13,12 +13,12 @@ from sklearn.metrics import roc_auc_score
 from study.evaluation.verdicts import sentence
 from study.stats import auc, calibration, metrics, proportions
 from study.stats.bootstrap import logit_t_interval, patient_weights, percentile_interval
-from study.stats.comparison import BOUNDED, WIDER, Pair, compare, fold_areas, judge
+from study.stats.comparison import Pair, compare, fold_areas, judge
 from study.stats.corrected_t import corrected_mean, spread
 from study.stats.decision import at_prevalence, net_benefit, predictive_values, treat_all
 from study.stats.kernel import areas, kernel, mean_areas
 from study.stats.permutation import exchange_contributions, permutation_p
-from study.stats.procedure import fold_mean, on_logit_scale, procedure
+from study.stats.procedure import CORRECTED, FLOOR, PROCEDURE, floor, fold_mean, on_logit_scale, procedure, training_sd
 from study.stats.thresholds import threshold_at_sensitivity
 
 
@@ -255,6 +255,8 @@ def test_a_comparison_swaps_its_signs_and_finds_a_planted_gain():
     turned = replace(found, scores=found.scores[::-1])
     other = compare("b", "a", turned, weights, rng, delta=0.02, n_permutations=500)
     assert (one.e1_low, one.e2_high, one.p_better) == pytest.approx((-other.e1_high, -other.e2_low, other.p_worse))
+    assert one.patients_needed == pytest.approx(other.patients_needed)
+    assert one.patients_low < one.patients_needed < one.patients_high
     better, worse = judge([one], delta=0.02)[0], judge([other], delta=0.02)[0]
     assert (better.verdict, worse.verdict) == ("better", "worse")
     assert "a is better than b, by more than 0.02" in sentence(better, 0.02)
@@ -269,10 +271,11 @@ def test_one_split_has_no_e2_and_one_repeat_has_the_corrected_t():
         for name, data in (("whole", whole), ("single", single), ("repeated", pair(1)))
     }
     assert np.isnan(found["whole"].e2_p) and np.isnan(found["whole"].e2_low)
-    assert found["single"].e2_method == BOUNDED and found["single"].e2_p >= found["single"].corrected_p
+    assert found["single"].e2_method in (CORRECTED, FLOOR) and found["single"].e2_p >= found["single"].corrected_p
     assert np.isnan(found["single"].procedure_p)
     c = found["repeated"]
-    assert c.e2_method == WIDER and c.e2_p == max(c.corrected_p, c.procedure_p) and c.corrected_p != c.procedure_p
+    widest = max((c.corrected_high - c.corrected_low, CORRECTED), (c.procedure_high - c.procedure_low, PROCEDURE))
+    assert c.e2_method == widest[1] and c.e2_p == max(c.corrected_p, c.procedure_p) and c.corrected_p != c.procedure_p
     assert c.e2_high - c.e2_low == max(c.corrected_high - c.corrected_low, c.procedure_high - c.procedure_low)
     assert c.e2_low < c.e2_low_90 < c.e2_high_90 < c.e2_high
 
@@ -284,6 +287,34 @@ def test_an_e2_interval_of_a_difference_is_never_narrower_than_the_patients_allo
         c = compare("a", "b", pair(seed, n_repeats=1, n_seeds=1), weights, rng, delta=0.02, n_permutations=10)
         widths = c.e1_high - c.e1_low, c.corrected_high - c.corrected_low
         assert c.e2_high - c.e2_low >= max(np.sqrt(5 / 4) * widths[0], widths[1]) - 1e-12
+
+
+SEEDS = np.array([-0.035, 0.012, 0.014])
+"""Differences of three training seeds, mean over folds."""
+
+
+def test_the_floor_contains_the_spread_between_seeds():
+    """Their mean is what E2 is about: ±0.045 from patients and training sets alone becomes ±0.058."""
+    scores = np.broadcast_to(SEEDS, (1, 5, 3))
+    patients = (0.045 / scipy.stats.t.ppf(0.975, 75)) ** 2
+    found = floor(scores, patients * 4 / 5, 75)
+    assert found.se**2 == pytest.approx(patients + SEEDS.var(ddof=1) / 3)
+    assert found.df == pytest.approx(found.se**4 / (patients**2 / 75 + (SEEDS.var(ddof=1) / 3) ** 2 / 2))
+    assert np.subtract(*found.interval()[::-1]) / 2 == pytest.approx(0.058, abs=1e-3)
+    alone = floor(scores[:, :, :1], patients * 4 / 5, 75)
+    assert np.subtract(*alone.interval()[::-1]) / 2 == pytest.approx(0.045, abs=1e-9), "given this seed"
+    assert training_sd(scores) == pytest.approx(SEEDS.std(ddof=1)) and np.isnan(training_sd(scores[:, :, :1]))
+
+
+def test_an_interval_is_named_after_what_made_it():
+    """Folds that agree leave the floor, which is not Nadeau and Bengio's."""
+    weights, rng = np.ones((20, 200)), np.random.default_rng(0)
+    data = [pair(seed, n_repeats=1) for seed in range(12)]
+    found = [compare("a", "b", one, weights, rng, delta=0.02, n_permutations=10) for one in data]
+    for c in found:
+        is_floor = c.e2_high - c.e2_low > c.corrected_high - c.corrected_low
+        assert c.e2_method == (FLOOR if is_floor else CORRECTED) and c.training_sd > 0
+    assert {c.e2_method for c in found} == {CORRECTED, FLOOR}
 
 
 def test_intervals_of_a_difference_stay_where_differences_can_be():

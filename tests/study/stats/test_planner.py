@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from study import precision
 from study.console import precision_text
 from study.stats import planner
-from study.stats.planner import Plan, plan
+from study.stats.planner import Plan, patients_for_equivalence, plan
 
 BASE = Plan(n_patients=300, prevalence=0.37, auc=0.8, images_per_patient=4, folds=5)
 SHIFT = math.sqrt(2) * stats.norm.ppf(0.8)
@@ -152,6 +152,23 @@ class TestPatientsNeeded:
             assert n == planner.fewest_patients(inputs) or not reached(
                 plan(replace(inputs, n_patients=n - max(1, n // 1000)))
             )
+
+    def test_a_report_and_the_planner_give_one_answer(self):
+        """Given the same standard error: the planner's is expected, a report's that of its contrast."""
+        large = plan(replace(BASE, n_patients=20_000))
+        needed, low, high = patients_for_equivalence(
+            large.se_difference_e2, large.inputs.df, 20_000, delta=BASE.delta, power=BASE.power
+        )
+        assert needed == pytest.approx(large.patients_equivalence.n_patients, rel=0.01)
+        assert low < needed < high
+        nowhere = patients_for_equivalence(math.nan, 4, 100, delta=0.02, power=0.8)
+        assert all(math.isnan(value) for value in nowhere), "a single split has no E2 variance"
+
+    def test_the_range_is_that_of_an_estimated_variance(self):
+        true = patients_for_equivalence(0.02, 6, 300, delta=0.02, power=0.8)[0]
+        drawn = np.sqrt(0.02**2 * np.random.default_rng(3).chisquare(6, 400) / 6)
+        ranges = [patients_for_equivalence(se, 6, 300, delta=0.02, power=0.8) for se in drawn]
+        assert 0.75 < np.mean([low <= true <= high for _, low, high in ranges]) < 0.85
 
     def test_more_than_ten_million_is_a_reason_and_no_number(self):
         needed = plan(replace(BASE, delta=0.0001)).patients_equivalence

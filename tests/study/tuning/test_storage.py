@@ -26,14 +26,14 @@ def storage(request, tmp_path):
 @pytest.mark.parametrize("content", [b"garbage line\n", b"[]\n", b'{"op_code": 0}\n', b"\xff\xfe\x00\n", b"3\n"])
 def test_a_journal_that_is_none_is_refused(content, tmp_path):
     (tmp_path / "j.log").write_bytes(content)
-    with pytest.raises(StudyError, match=r"j\.log: is no journal of Optuna"):
+    with pytest.raises(StudyError, match=r"j\.log: is not a journal of Optuna"):
         open_storage(f"journal:{tmp_path / 'j.log'}", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("url", "kind", "text"),
     [
-        ("nonsense", ConfigError, "is no address"),
+        ("nonsense", ConfigError, "is not an address"),
         ("oracle://host/db", ConfigError, "not supported"),
         ("journal:/no/such/folder/x.log", StudyError, "there is no folder"),
         ("postgresql://me:secret@127.0.0.1:1/none", StudyError, "cannot be used"),

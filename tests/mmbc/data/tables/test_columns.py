@@ -105,7 +105,7 @@ def test_few_patients_have_no_identifiers():
 
 
 def test_misprints_are_named_by_row():
-    with pytest.raises(MixedError, match=r"'Age': 2 of 5 values are no numbers: row 4: '6O', row 6: 'sixty'"):
+    with pytest.raises(MixedError, match=r"'Age': 2 of 5 values are not numbers: row 4: '6O', row 6: 'sixty'"):
         kind("Age", ["50", "61", "6O", "70", "sixty"])
 
 
@@ -171,5 +171,5 @@ def test_a_kind_given_by_the_user_is_checked():
     assert convert_column("d", column(["a", "b"]), ("a", "b")).tolist() == ["a", "b"]
     with pytest.raises(MixedError, match="values outside the order.*row 3: 'e'"):
         convert_column("d", column(["a", "e"]), ("a", "b"))
-    with pytest.raises(MixedError, match="is to be numeric, but 1 of 2 values are no numbers: row 3: 'x'"):
+    with pytest.raises(MixedError, match="is to be numeric, but 1 of 2 values are not numbers: row 3: 'x'"):
         convert_column("d", column(["1", "x"]), "numeric")
