@@ -17,6 +17,7 @@ from study.console import forecast
 from study.design.folds import Folds
 from study.design.request import Request
 from study.records.finding import FAILED, WARNING, Finding
+from study.text.format import count
 from study.text.image_name import worded
 from study.training.preparation import Planned
 
@@ -54,13 +55,17 @@ def show_outline(console: Console, listed: Planned) -> None:
     )
     weights = [f"weights of {backbone}: {where}" for backbone, where in listed.weights.items()]
     console.print("; ".join([f"Device: {listed.study.run.device}", *weights]), highlight=False, markup=False)
-    console.print(
-        f"{len(listed.cells)} cells: {len(listed.study.arms)} arms, {len(listed.folds.until(protocol.repeats))} splits,"
-        f" {protocol.seeds} training seeds",
-        highlight=False,
+    parts = (
+        count(len(listed.study.arms), "arm"),
+        count(len(listed.folds.until(protocol.repeats)), "split"),
+        count(protocol.seeds, "training seed"),
     )
+    cells = f"{count(len(listed.cells), 'cell')}: " if listed.cells else ""  # those of a search follow from its winners
+    console.print(f"{cells}{', '.join(parts)}", highlight=False)
     console.print(fold_table(listed.folds, cohort.images, cohort.notice), arm_table(listed))
-    console.print("Files are opened and checked next; the estimates follow.", highlight=False)
+    opens = any(listed.study.arm_config(arm).uses_images for arm in listed.study.arms)
+    files = "Files are opened and checked next" if opens else "No arm uses images, so none is opened"
+    console.print(f"{files}; the estimates follow.", highlight=False)
 
 
 def show_audit(console: Console, findings: Sequence[Finding], audit: str) -> None:

@@ -57,7 +57,7 @@ def test_weights_are_checked_before_any_image(tmp_path, monkeypatch):
 def test_a_dry_run_says_first_what_needs_no_image(tmp_path):
     text = " ".join(invoke(tmp_path, "--dry-run").output.split())
     first, later = text.index("before any image is opened"), text.index("Cohort flow")
-    assert first < text.index("8 cells: 4 arms, 2 splits, 1 training seeds") < later < text.index("8 cells to train")
+    assert first < text.index("8 cells: 4 arms, 2 splits, 1 training seed") < later < text.index("8 cells to train")
     assert "weights of tf_efficientnet_lite0: installed" in text[first:later]
 
 
