@@ -33,6 +33,8 @@ EXTRA = {
     "decision_function",
 }
 """Columns that tables of predictions have beside the score; they are no clinical ones."""
+PERSONS = _names("case case_id caseid case_no identifier id name group groups mrn accession study_id")
+"""Names of a column that may say who the patient is, or something else; asked about."""
 PARTS = _names("split subset partition phase set dataset")
 """Names of a column that may say which part a row is of."""
 IMAGES = _names("image images image_name img img_id file filename file_name image_path path")

@@ -36,7 +36,9 @@ def read_scores(path: Path, values: pd.Series, column: str, scale: str) -> tuple
     numbers = to_numbers(values.str.replace(r"\s*%$", "", regex=True))
     where = f"{path}: column {column!r} (prob)"
     if numbers.isna().any():
-        raise CohortError(f"{where}: must hold numbers; {_not(values, numbers.isna())}")
+        several = values[numbers.isna()].str.match(r"\s*(\[|\(|tensor|array)", case=False).all()
+        one = ". One number a row is needed, that of the positive class: in Python float(score[1])" if several else ""
+        raise CohortError(f"{where}: must hold numbers; {_not(values, numbers.isna())}{one}")
     if percent.any() and not percent.all():
         fewer = percent if percent.sum() <= (~percent).sum() else ~percent
         raise CohortError(

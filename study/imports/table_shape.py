@@ -4,6 +4,7 @@ Names are taken for what they usually mean only where one column fits, and it is
 """
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from mmbc.data.tables.columns import to_numbers
 from mmbc.data.tables.text_table import assign_roles, normalise_name
 from mmbc.errors import CohortError, nearest, some
 from study.evaluation.doubts import CHECK
-from study.imports.column_names import EXTRA, LESSER, LOGITS, PARTS, SYNONYMS
+from study.imports.column_names import EXTRA, IMAGES, LESSER, LOGITS, PARTS, PERSONS, SYNONYMS
 from study.imports.score_scale import read_scores
 
 ROLES = {
@@ -85,7 +86,7 @@ def shape(
     for role in SYNONYMS:
         free = [column for column in columns if column not in roles.values()]
         wanted = role not in roles and not (models and role == "prob")
-        if wanted and (column := _synonym(path, table, role, free)):
+        if wanted and (column := _synonym(path, table, role, free)) and not _is_class(table, column, free):
             roles[role], taken[column] = column, role
     notes = []
     if "part" not in roles and (column := _part(table, roles)):
@@ -146,6 +147,13 @@ def _synonym(path: Path, table: pd.DataFrame, role: str, columns: Sequence[str])
         if fitting:
             return fitting[0]
     return None
+
+
+def _is_class(table: pd.DataFrame, column: str, others: Sequence[str]) -> bool:
+    """Whether a column called `pred` or the like holds classes, and another one the scores behind them."""
+    if normalise_name(column) not in LESSER["prob"] or not to_numbers(table[column]).isin([0, 1]).all():
+        return False
+    return any(pattern.fullmatch(name) and _fraction(table[name]) for name in others for pattern in AFFIXED)
 
 
 def _part(table: pd.DataFrame, roles: Mapping[str, str]) -> str | None:
@@ -247,7 +255,16 @@ def _positive_class(path: Path, table: pd.DataFrame, found: Sequence[str], data:
     fitting = [name for name, end in ends.items() if end in positive or re.fullmatch(r"[a-z]+1", end)]
     if len(found) == 2 and len(fitting) == 1:
         return fitting[0]
-    how = "--columns prob=NAME" if len(found) == 2 else "add up those of the positive classes in one column 'prob'"
+    named = [name for name, end in ends.items() if end in {word.lower() for word in data.positive}]
+    if len(named) == 1:
+        return named[0]
+    how = (
+        "--columns prob=NAME, or --positive with the word that its name ends with"
+        if len(found) == 2
+        else "--positive with the word that its name ends with; or, where several classes are positive, add up their"
+        " probabilities in one column 'prob' (or the table is of several classes, and each question needs a report of"
+        " its own)"
+    )
     raise CohortError(
         f"{path}: {some(map(repr, found))} add up to 1 in every row, as the probabilities of classes do, not of models;"
         f" the one of the positive class is needed: {how}"
@@ -260,6 +277,17 @@ def _refuse(path: Path, columns: Sequence[str], absent: Sequence[str]) -> None:
     also = ""
     if "prob" in absent:
         also += "; if each model has a column of its own: --models NAME,NAME"
+        pair = [column for column in columns if re.fullmatch(r"logits?[\W_]*\w+", column, re.I)]
+        if len(pair) > 1:
+            also += (
+                f"; of {some(map(repr, pair))} as logits of classes no single one is the score: put the positive"
+                " class's minus the other's in one column 'logit'"
+            )
+    persons = [column for column in columns if normalise_name(column) in (*PERSONS, *IMAGES)]
+    if "patient_id" in absent and persons:
+        also += (
+            f"; if {persons[0]!r} is another one for every patient: --columns {shlex.quote(f'patient_id={persons[0]}')}"
+        )
     if "patient_id" in absent and "Unnamed: 0" in columns:
         also += '; if every row is another patient: --columns "patient_id=Unnamed: 0"'
     raise CohortError(

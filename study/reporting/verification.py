@@ -33,8 +33,8 @@ from study.text.notices import csv
 WHOLE = "the whole file"
 OF_A_REPORT = ("report.md", "report.html", "numbers.json", "supplement.md", f"{ARCHIVE}/archive.json")
 """Files that tell a report that has lost its `pack.json` from any other folder."""
-OF_COMMANDS = ("cohort.md", "audit.md", "duplicates.png")
-"""Files that `--describe` and the audit of a cohort of the same name write beside a report; they are no part of it."""
+OF_COMMANDS = ("cohort.md",)
+"""What `--describe` of a cohort of the same name writes beside a report; it is no part of it."""
 OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")
 """Files that opening a folder on a desktop leaves in it."""
 

@@ -95,8 +95,12 @@ def test_probabilities_of_classes_are_not_models(read):
         read(named)
     assert read(named, columns={"prob": "prob_malignant"})[0].columns.tolist().count("prob_benign") == 0
     three = two.drop(columns="p1").assign(p1=SINGLE["prob"] / 2, p2=SINGLE["prob"] / 2)
-    with pytest.raises(CohortError, match="add up those of the positive classes"):
+    with pytest.raises(CohortError, match=r"--positive with the word .* add up their probabilities"):
         read(three)
+    words = three.rename(columns={"p0": "prob_normal", "p1": "prob_benign", "p2": "prob_cancer"})
+    rows, _, notes = read(words, positive=("cancer",))
+    np.testing.assert_allclose(logits(rows), logits_of(PROB["fusion"] / 2), rtol=1e-12)
+    assert "not used: 'prob_normal', 'prob_benign'" in notes and rows["arm"].nunique() == 1
 
 
 def test_columns_that_predictions_come_with_are_no_clinical_ones(read):
@@ -277,3 +281,25 @@ def test_a_fold_that_no_arm_has_and_arms_of_different_patients_are_said_aloud(st
     )
     whole = study(four.assign(fold=four["fold"] + 1), name="from-1")
     assert not any("no arm has a row" in note for note in whole.cohort.notes)
+
+
+def test_what_people_export_is_read_or_asked_about_with_the_option(read, tmp_path):
+    classes = SINGLE.rename(columns={"prob": "prob_fg"}).assign(pred=(SINGLE["prob"] > 0.5).astype(int))
+    rows, roles, _ = read(classes)
+    assert roles["prob"] == "prob_fg" and logits(rows, "fg").tolist() == logits_of(PROB["fusion"]).tolist()
+    for name in ("case", "Case ID", "identifier", "groups", "filename"):
+        with pytest.raises(CohortError, match=rf"if '{name}' is another one .* --columns '?patient_id={name}"):
+            read(SINGLE.rename(columns={"patient_id": name}))
+    pair = SINGLE.drop(columns="prob").assign(logit_0=-1.0, logit_1=np.linspace(-1, 1, N))
+    with pytest.raises(CohortError, match="'logit_0', 'logit_1' as logits of classes .* the positive class.s minus"):
+        read(pair, scale="logit")
+    for text in ("[{0:.3f}, {1:.3f}]", "[{0:.3f} {1:.3f}]", "tensor({1:.3f})"):
+        with pytest.raises(CohortError, match="One number a row is needed, that of the positive class"):
+            read(SINGLE.assign(prob=[text.format(1 - p, p) for p in SINGLE["prob"]]))
+    SINGLE.to_csv(tmp_path / "de.csv", index=False, sep=";", decimal=",", encoding="utf-8-sig")
+    rows, _, _ = read_predictions(tmp_path / "de.csv", DataConfig())
+    np.testing.assert_allclose(logits(rows), logits_of(PROB["fusion"]), rtol=1e-12)
+    sheet = SINGLE.rename(columns={"patient_id": "PatientID", "prob": "Score"})
+    sheet.assign(Score=[f"{100 * p:.1f} %" for p in sheet["Score"]]).to_excel(tmp_path / "t.xlsx", index=False)
+    rows, roles, _ = read_predictions(tmp_path / "t.xlsx", DataConfig(), scale="percent")
+    assert roles["patient_id"] == "PatientID" and np.corrcoef(logits(rows), logits_of(PROB["fusion"]))[0, 1] > 0.999
