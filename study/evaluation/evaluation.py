@@ -57,7 +57,10 @@ class Evaluation:
     expected_ece: pd.DataFrame = field(default_factory=pd.DataFrame)
     decision: pd.DataFrame = field(default_factory=pd.DataFrame)
     subgroups: pd.DataFrame = field(default_factory=pd.DataFrame)
+    subgroup_contrasts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    subgroup_performance: pd.DataFrame = field(default_factory=pd.DataFrame)
     confusion: pd.DataFrame = field(default_factory=pd.DataFrame)
+    cross_tabulation: pd.DataFrame = field(default_factory=pd.DataFrame)
     errors: pd.DataFrame = field(default_factory=pd.DataFrame)
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     added: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -140,10 +143,11 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
             if protocol.prevalence is None
             else groups.decision_curves(primary, weights, protocol.prevalence)
         ),
-        subgroups=groups.subgroups(
-            levels, unit, groups.subgroup_columns(study.cohort, protocol.subgroups), study.cohort, weights
-        ),
         confusion=_confusion(levels),
+        cross_tabulation=_cross_tabulation(levels),
+        **groups.subgroups(
+            levels, unit, groups.subgroup_columns(study.cohort, protocol.subgroups), study.cohort, weights, declared
+        ),
         errors=errors_by_arm(primary),
         scores=scores,
         added=added,
@@ -244,4 +248,16 @@ def _confusion(levels: dict[str, Aligned]) -> pd.DataFrame:
             count = metrics.counts(np.ones((1, len(units.rows))), units.labels, units.calls["called"][arm])
             cells = dict(zip(("tp", "fp", "fn", "tn"), count[:, 0].astype(int), strict=True))
             rows.append({"arm": name, "level": level} | cells)
+    return pd.DataFrame(rows)
+
+
+def _cross_tabulation(levels: dict[str, Aligned]) -> pd.DataFrame:
+    """Return the calls of every arm at every threshold, mean over runs, so that they add up to the units."""
+    rows = []
+    for level, units in levels.items():
+        for threshold, called in units.calls.items():
+            for arm, name in enumerate(units.arms):
+                count = metrics.counts(np.ones((1, len(units.rows))), units.labels, called[arm])[:, 0] / units.n_runs
+                cells = dict(zip(("tp", "fp", "fn", "tn"), map(float, count), strict=True))
+                rows.append({"arm": name, "level": level, "threshold": threshold, **cells, "n_runs": units.n_runs})
     return pd.DataFrame(rows)

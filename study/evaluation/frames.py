@@ -126,6 +126,12 @@ PAIR = (
 PROB = columns(
     "prob_calibrated", NUMBER, "probability after Platt scaling on validation units; as given where none are"
 )
+SUBGROUP = columns("column group", TEXT, "column of the cohort, and the subgroup's value of it")
+SIZES = (
+    *columns("n_patients", NUMBER, "patients; NaN for fewer than 10"),
+    *columns("n_positive", NUMBER, "positive patients; NaN where suppressed"),
+    *columns("suppressed", TRUTH, "whether it has too few patients of a class to be analysed"),
+)
 IDS = (
     *columns("patient_id", TEXT, "patient"),
     *columns("case_id", TEXT, "case, at breast and image level", required=False),
@@ -238,13 +244,42 @@ EVALUATION: Mapping[str, Frame] = {
         "The ROC-AUC of an arm in one subgroup.",
         (
             *ARM,
-            *columns("column group", TEXT, "column of the cohort, and the subgroup's value of it"),
+            *SUBGROUP,
             *LEVEL,
-            *columns("n_patients n_positive", NUMBER, "patients, and positive ones; NaN where suppressed"),
-            *columns("suppressed", TRUTH, "whether it has too few patients of a class to be analysed"),
+            *SIZES,
             *columns("value", NUMBER, "over pairs of the same test part and subgroup; NaN where suppressed"),
             *ENDS,
             *columns("interaction_p", NUMBER, "of equal values in all subgroups of the column"),
+        ),
+    ),
+    "subgroup_contrasts": Frame(
+        "A declared contrast in one subgroup: the difference of the ROC-AUCs of two arms (E1, exploratory).",
+        (
+            *columns("first second", TEXT, "names of the arms"),
+            *SUBGROUP,
+            *LEVEL,
+            *SIZES,
+            *columns("difference", NUMBER, "first minus second, over pairs of the same test part and subgroup"),
+            *ENDS,
+            *columns("interaction_p", NUMBER, "of equal differences in all subgroups of the column"),
+        ),
+    ),
+    "subgroup_performance": Frame(
+        "Sensitivity, specificity or calibration of an arm in one subgroup, at the threshold that all have in common.",
+        (*ARM, *SUBGROUP, *LEVEL, *METRIC, *columns("value", NUMBER, "the metric"), *ENDS),
+    ),
+    "cross_tabulation": Frame(
+        "The calls of an arm at one threshold, at one level, mean over repeats and seeds: they add up to the units.",
+        (
+            *ARM,
+            *LEVEL,
+            *columns(
+                "threshold",
+                TEXT,
+                "`called` (probability 0.5), `flagged` (90 % specificity) or `cleared` (90 % sensitivity)",
+            ),
+            *columns("tp fp fn tn", NUMBER, "true and false positive, false and true negative units"),
+            *columns("n_runs", WHOLE, "repeats times seeds"),
         ),
     ),
     "confusion": Frame(

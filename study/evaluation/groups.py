@@ -14,7 +14,7 @@ from study.evaluation.arm_metrics import BOOTSTRAP, DELONG, N_BINS, NO_INTERVAL,
 from study.evaluation.units import UNIT_KEYS, Aligned
 from study.stats import auc
 from study.stats.bootstrap import percentile_interval
-from study.stats.calibration import EDGE, bin_numbers, expected_ece
+from study.stats.calibration import EDGE, bin_numbers, expected_ece, in_the_large
 from study.stats.decision import at_prevalence, net_benefit, treat_all
 from study.stats.kernel import kernel, pair_sums
 from study.stats.metrics import ratio
@@ -126,23 +126,48 @@ def _categories(column: pd.Series, name: str) -> pd.Series:
 
 
 def subgroups(
-    levels: dict[str, Aligned], unit: str, columns: dict[str, pd.Series], cohort: Cohort, weights: np.ndarray
-) -> pd.DataFrame:
-    """Return the AUC of every arm in each subgroup, and a test whether it differs between them.
+    levels: dict[str, Aligned],
+    unit: str,
+    columns: dict[str, pd.Series],
+    cohort: Cohort,
+    weights: np.ndarray,
+    contrasts: Sequence[tuple[str, str]] = (),
+) -> dict[str, pd.DataFrame]:
+    """Return what is known of each subgroup: `subgroups`, `subgroup_contrasts`, `subgroup_performance`.
 
     A column that varies within a case (the view, the side) is analysed by image. Otherwise a unit with several values,
-    such as a patient's age at two cases, has that of most of its images. AUC over pairs of the same test part and
-    subgroup; interval and the interaction's Wald test from the patient bootstrap.
+    such as a patient's age at two cases, has that of most of its images. AUCs and their differences over pairs of the
+    same test part and subgroup; intervals and the interaction's Wald test from the patient bootstrap. Sensitivity,
+    specificity and calibration in the large at the threshold and with the calibration that all subgroups have in
+    common.
 
-    Columns: arm, column, group, level, n_patients, n_positive, value, low, high, suppressed, interaction_p.
+    Args:
+        levels: units by level.
+        unit: of analysis.
+        columns: `subgroup_columns`.
+        cohort: whose images they are of.
+        weights: (1 + n_replicates, n_patients), ones in the first row.
+        contrasts: declared ones, whose differences are given too.
+
+    Returns:
+        Frames by their name in `Evaluation`.
     """
-    lines: list[dict[str, object]] = []
+    frames: dict[str, list[dict[str, object]]] = {
+        name: [] for name in ("subgroups", "subgroup_contrasts", "subgroup_performance")
+    }
     for name, values in columns.items():
         level, group_of = group_by_unit(cohort.images, values, unit)
         rows = levels[level]
         groups = rows.rows[UNIT_KEYS[level]].merge(group_of, on=UNIT_KEYS[level], how="left")["group"]
-        lines += _by_group(rows, name, groups.fillna(UNKNOWN), weights)
-    return pd.DataFrame(lines)
+        parts = _parts(rows, name, groups.fillna(UNKNOWN))
+        draws = {group: _drawn_areas(inside, weights) for group, (inside, line) in parts.items() if inside is not None}
+        lines = {group: line for group, (_, line) in parts.items()}
+        frames["subgroups"] += _areas(rows.arms, lines, draws)
+        frames["subgroup_contrasts"] += _differences(rows.arms, lines, draws, contrasts)
+        for inside, line in parts.values():
+            where = {key: line[key] for key in ("column", "group", "level")}
+            frames["subgroup_performance"] += [where | found for found in _performance(inside)] if inside else []
+    return {name: pd.DataFrame(lines) for name, lines in frames.items()}
 
 
 def group_by_unit(images: pd.DataFrame, values: pd.Series, unit: str) -> tuple[str, pd.DataFrame]:
@@ -156,34 +181,93 @@ def group_by_unit(images: pd.DataFrame, values: pd.Series, unit: str) -> tuple[s
     return level, sizes.index.to_frame(index=False).drop_duplicates(UNIT_KEYS[level])
 
 
-def _by_group(rows: Aligned, column: str, groups: pd.Series, weights: np.ndarray) -> list[dict[str, object]]:
-    draws: dict[str, np.ndarray] = {}
-    lines: dict[str, dict[str, object]] = {}
+def _parts(rows: Aligned, column: str, groups: pd.Series) -> dict[str, tuple[Aligned | None, dict[str, object]]]:
+    """Return group -> (its rows, or None where they are too few to analyse; its line without numbers)."""
+    parts: dict[str, tuple[Aligned | None, dict[str, object]]] = {}
     for group in groups.cat.remove_unused_categories().cat.categories:
         inside = rows.where((groups == group).to_numpy())
         people = inside.rows.groupby("patient_id")["label"].agg(["max", "min"])
         n_positive, n_negative = int((people["max"] == 1).sum()), int((people["min"] == 0).sum())
         small = min(n_positive, n_negative) < SMALLEST_CELL
-        lines[group] = {
+        line = {
             "column": column,
             "group": group,
             "level": rows.level,
-            "n_patients": np.nan if small else len(people),
+            "n_patients": len(people) if len(people) >= SMALLEST_CELL else np.nan,
             "n_positive": np.nan if small else n_positive,
             "suppressed": small,
         }
-        if not small:
-            concordant, pairs = _pairs_within(inside, np.zeros(len(inside.rows)), weights)
-            draws[group] = np.stack([ratio(row, pairs) for row in concordant])
-    by_arm = []
-    for arm, name in enumerate(rows.arms):
+        parts[group] = (None if small else inside, line)
+    return parts
+
+
+def _drawn_areas(inside: Aligned, weights: np.ndarray) -> np.ndarray:
+    """Return the AUC of every arm in every draw (n_arms, n_draws), over pairs of the same test part."""
+    concordant, pairs = _pairs_within(inside, np.zeros(len(inside.rows)), weights)
+    return np.stack([ratio(row, pairs) for row in concordant])
+
+
+def _areas(
+    arms: Sequence[str], lines: dict[str, dict[str, object]], draws: dict[str, np.ndarray]
+) -> Iterator[dict[str, object]]:
+    for arm, name in enumerate(arms):
         p = _interaction([drawn[arm] for drawn in draws.values()])
         for group, line in lines.items():
-            value, low, high = float("nan"), float("nan"), float("nan")
-            if group in draws:
-                value, (low, high) = float(draws[group][arm, 0]), percentile_interval(draws[group][arm, 1:])
-            by_arm.append({"arm": name, **line, "value": value, "low": low, "high": high, "interaction_p": p})
-    return by_arm
+            value, low, high = _of_draws(draws[group][arm]) if group in draws else NOTHING
+            yield {"arm": name, **line, "value": value, "low": low, "high": high, "interaction_p": p}
+
+
+def _differences(
+    arms: Sequence[str],
+    lines: dict[str, dict[str, object]],
+    draws: dict[str, np.ndarray],
+    contrasts: Sequence[tuple[str, str]],
+) -> Iterator[dict[str, object]]:
+    for pair in contrasts:
+        if not set(pair) <= set(arms):
+            continue
+        first, second = (arms.index(arm) for arm in pair)
+        apart = {group: drawn[first] - drawn[second] for group, drawn in draws.items()}
+        p = _interaction(list(apart.values()))
+        for group, line in lines.items():
+            value, low, high = _of_draws(apart[group]) if group in apart else NOTHING
+            named = {"first": pair[0], "second": pair[1], **line}
+            yield named | {"difference": value, "low": low, "high": high, "interaction_p": p}
+
+
+NOTHING = (float("nan"),) * 3
+
+
+def _of_draws(draws: np.ndarray) -> tuple[float, float, float]:
+    """Return the value, which is the first draw, and the percentile interval of the others."""
+    return (float(draws[0]), *percentile_interval(draws[1:]))
+
+
+def _performance(inside: Aligned) -> Iterator[dict[str, object]]:
+    """Yield sensitivity, specificity and calibration in the large of every arm: arm, metric, value, low, high.
+
+    At the threshold for 90 % specificity, or at a probability of 0.5 where there is none.
+    """
+    at, names = ("flagged", ("sensitivity_at_90_specificity", "specificity_achieved"))
+    if at not in inside.calls:
+        at, names = "called", ("sensitivity", "specificity")
+    n_patients, positive = int(inside.patients.max()) + 1, inside.labels == 1
+    for arm, name in enumerate(inside.arms):
+        called = inside.calls[at][arm]
+        for metric, side, right in zip(names, (positive, ~positive), (called, ~called), strict=True):
+            above, below = (
+                np.bincount(inside.patients, rows, n_patients) / inside.n_runs for rows in (side & right, side)
+            )
+            share = clustered_ratio(above, below)
+            low, high = clustered_wilson(share)
+            yield {"arm": name, "metric": metric, "value": share.value, "low": low, "high": high}
+        fits = [
+            in_the_large(inside.labels[run], inside.prob[arm, run], inside.patients[run])
+            for run in (inside.runs == number for number in range(inside.n_runs))
+        ]
+        value, se = np.mean(fits, axis=0)
+        low, high = auc.normal_interval(float(value), float(se))
+        yield {"arm": name, "metric": "calibration_in_the_large", "value": float(value), "low": low, "high": high}
 
 
 def _interaction(draws: list[np.ndarray]) -> float:

@@ -169,11 +169,15 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.table("calibration", "reliability"),
         ],
         "Operating points": [
-            *content.table("operating_points"),
+            *content.table("operating_points", "cross_tabulation"),
             *content.figure("confusion", "decision"),
             *content.table("decision"),
         ],
-        "Subgroups": [sections.subgroups(evaluation), *content.figure("subgroups"), *content.table("subgroups")],
+        "Subgroups": [
+            sections.subgroups(evaluation),
+            *content.figure("subgroups"),
+            *content.table("subgroups", "subgroup_contrasts", "subgroup_performance"),
+        ],
         "Errors": [sections.errors(study, evaluation), *content.table("errors_by_class", "errors")],
         "Training": [
             sections.training(study),

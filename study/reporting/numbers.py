@@ -25,6 +25,7 @@ from study.text.format import (
     difference,
     difference_interval,
     interval,
+    mean_count,
     number,
     p_value,
     patients,
@@ -309,15 +310,15 @@ def _spread(evaluation: Evaluation) -> Entries:
 
 
 def _confusion(evaluation: Evaluation) -> Entries:
-    """Counts at a calibrated probability of 0.5, summed over repeats and seeds."""
-    frame = evaluation.confusion
-    for row in _lines(frame[frame["level"] == evaluation.unit]) if len(frame) else []:
+    """Counts at a calibrated probability of 0.5, mean over repeats and seeds."""
+    frame = evaluation.cross_tabulation
+    chosen = (frame["level"] == evaluation.unit) & (frame["threshold"] == "called")
+    for row in _lines(frame[chosen]):
         for field, about in (
             ("tp", "true positives"),
             ("fp", "false positives"),
             ("fn", "false negatives"),
             ("tn", "true negatives"),
         ):
-            n = int(row[field])
-            about = f"{about} of {row['arm']} at probability 0.5, all repeats and seeds"
-            yield key("confusion", row["arm"], field), _entry(n, str(n), about)
+            about = f"{about} of {row['arm']} at probability 0.5, mean over repeats and seeds"
+            yield key("confusion", row["arm"], field), _entry(row[field], mean_count(row[field]), about)

@@ -1,6 +1,7 @@
 """Format of numbers in text and tables: the only place where anything is rounded."""
 
 import math
+from decimal import ROUND_HALF_UP, Decimal
 
 NAMES = {
     "roc_auc": "ROC-AUC",
@@ -162,6 +163,25 @@ def two_digits(n: float) -> str:
     """Return a count rounded up to two significant digits: 8,900."""
     step = 10 ** max(len(str(math.ceil(n))) - 2, 0)
     return f"{math.ceil(n / step) * step:,}"
+
+
+def mean_count(n: float) -> str:
+    """Return a count that is a mean over runs: `52` where it is whole, else `52.3`."""
+    return f"{n:.0f}" if abs(n - round(n)) < 1e-9 else f"{half_up(n, 1):.1f}"
+
+
+def mean_counts(first: float, second: float) -> tuple[str, str]:
+    """Return two counts that add up to a whole number, so that what is shown adds up to it too."""
+    shown = mean_count(first)
+    return shown, mean_count(round(first + second) - float(shown))
+
+
+def half_up(value: float, digits: int) -> float:
+    """Return a value rounded to so many decimals, halves away from 0, as a reader does it by hand.
+
+    The decimal digits that are seen count: 0.285 is 0.29, though the nearest binary number lies below.
+    """
+    return float(Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
 def span(low: float, high: float) -> str:

@@ -10,7 +10,7 @@ from study.records.stored_study import StoredStudy
 from study.reporting.tables.added import added_contrasts_table
 from study.reporting.tables.audit import audit_table
 from study.reporting.tables.base import ABSENT, PaperTable
-from study.reporting.tables.calibration import calibration_table, decision_table, reliability_table, subgroups_table
+from study.reporting.tables.calibration import calibration_table, decision_table, reliability_table
 from study.reporting.tables.cohort import flow_table, folds_table, table_one
 from study.reporting.tables.comparisons import (
     by_class_table,
@@ -25,6 +25,7 @@ from study.reporting.tables.markup import markdown, to_csv
 from study.reporting.tables.misclassification import errors_by_class_table, errors_table
 from study.reporting.tables.performance import (
     by_estimand_table,
+    cross_tabulation_table,
     levels_table,
     methods_table,
     operating_points_table,
@@ -33,6 +34,7 @@ from study.reporting.tables.performance import (
 )
 from study.reporting.tables.search import agreement_table, chosen_table, cost_table, nested_table
 from study.reporting.tables.setup import compute_table, settings_table
+from study.reporting.tables.subgroups import subgroup_contrasts_table, subgroup_performance_table, subgroups_table
 from study.reporting.tables.word import word
 from study.reporting.tables.workbook import workbook
 
@@ -63,8 +65,11 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
             by_class_table(evaluation),
             comparisons_by_class_table(evaluation),
             operating_points_table(study, evaluation),
+            cross_tabulation_table(study, evaluation),
             calibration_table(study, evaluation),
             subgroups_table(evaluation),
+            subgroup_contrasts_table(evaluation),
+            subgroup_performance_table(evaluation),
             decision_table(study, evaluation),
             levels_table(study, evaluation),
             *(summary_table(study, evaluation, level) for level in LEVELS),

@@ -1,4 +1,4 @@
-"""Probabilities: calibration, reliability and net benefit; and the AUC by subgroup."""
+"""Probabilities: calibration, reliability and net benefit."""
 
 import pandas as pd
 
@@ -6,7 +6,6 @@ from study.evaluation.evaluation import Evaluation
 from study.evaluation.groups import AROUND
 from study.records.stored_study import StoredStudy
 from study.reporting.tables.base import (
-    ABSENT,
     PaperTable,
     at_unit,
     averaging_note,
@@ -17,7 +16,7 @@ from study.reporting.tables.base import (
     metric_name,
     one_split,
 )
-from study.text.format import interval, listed, number, p_value, per_thousand, percentage
+from study.text.format import interval, number, per_thousand, percentage
 
 CALIBRATION = (
     "calibration_slope",
@@ -101,40 +100,3 @@ def decision_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         " Recalling nobody is 0. It assumes that sensitivity and specificity carry over to that prevalence."
     )
     return PaperTable("decision", "Net benefit", caption, around.reset_index(drop=True), pd.DataFrame(rows))
-
-
-def subgroups_table(evaluation: Evaluation) -> PaperTable:
-    """AUC by subgroup."""
-    data = evaluation.subgroups
-    if data.empty or data["value"].notna().sum() == 0:
-        return empty_table("subgroups")
-    rows = []
-    for (column, group), lines in data.groupby(["column", "group"], sort=False):
-        first = lines.iloc[0]
-        few = "fewer than 10 of a class"
-        size = few if first["suppressed"] else f"{first['n_patients']:.0f} ({first['n_positive']:.0f})"
-        values = {
-            row["arm"]: interval("roc_auc", row["value"], row["low"], row["high"]) for row in lines.to_dict("records")
-        }
-        rows.append({"Subgroup": f"{column} {group}", "Patients (positive)": size} | values)
-    rows += _tests(data)
-    by_image = [str(column) for column in data.loc[data["level"] == "image", "column"].unique()]
-    levels = f"{evaluation.unit.capitalize()} level" + f", {listed(by_image)} by image" * bool(by_image)
-    caption = (
-        f"{levels}. ROC-AUC over pairs of the same test part and subgroup, 95 % patient-bootstrap interval (E1). A"
-        f" {evaluation.unit} with several values counts under that of most of its images. Subgroups with fewer than 10"
-        " positive or negative patients are not analysed. p: difference between the subgroups of a column, Wald test,"
-        " not adjusted."
-    )
-    return PaperTable("subgroups", "Subgroups", caption, data, pd.DataFrame(rows).fillna(ABSENT), n_keys=2)
-
-
-def _tests(data: pd.DataFrame) -> list[dict[str, str]]:
-    """Return a row of interaction p values for each column that was tested."""
-    tests = data.drop_duplicates(["column", "arm"])
-    return [
-        {"Subgroup": f"{column}, p of a difference", "Patients (positive)": ""}
-        | {row["arm"]: p_value(row["interaction_p"]) for row in lines.to_dict("records")}
-        for column, lines in tests.groupby("column", sort=False)
-        if lines["interaction_p"].notna().any()
-    ]

@@ -21,7 +21,7 @@ from study.reporting.tables.base import (
     sample,
 )
 from study.stats.procedure import CORRECTED, FLOOR
-from study.text.format import interval, number
+from study.text.format import count, interval, mean_counts, number
 
 SHOWN = (
     "roc_auc",
@@ -178,20 +178,17 @@ COUNTS = ("tp", "fp", "fn", "tn")
 
 
 def operating_points_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
-    """Sensitivity and specificity at both thresholds and at probability 0.5, with the counts at 0.5."""
+    """Sensitivity and specificity at both thresholds and at probability 0.5; the CSV has the mean counts at 0.5."""
     data = at_unit(evaluation.summary, evaluation)
     data = data[data["metric"].isin(AT_POINTS)]
     if data.empty:
         return empty_table("operating_points")
-    counts = at_unit(evaluation.confusion, evaluation).set_index("arm")
+    counts = at_unit(evaluation.cross_tabulation, evaluation)
+    counts = counts[counts["threshold"] == "called"].set_index("arm")
     known = {metric: name for metric, name in AT_POINTS.items() if metric in set(data["metric"])}
     rows = []
     for arm, lines in data.groupby("arm", sort=False):
         row = {"Arm": arm} | {name: cell(lines.set_index("metric"), metric) for metric, name in known.items()}
-        there = arm in counts.index
-        row["TP / FP / FN / TN at 0.5"] = (
-            " / ".join(map(str, counts.loc[[arm], list(COUNTS)].to_numpy()[0])) if there else ABSENT
-        )
         rows.append(row)
     shown = pd.DataFrame(rows)
     shown = shown[[*shown.columns.drop(["PPV", "NPV"], errors="ignore"), *(c for c in ("PPV", "NPV") if c in shown)]]
@@ -205,11 +202,10 @@ def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str,
     thresholds = (
         f" Thresholds for 90 % specificity and for 90 % sensitivity come from {whose} {calibrated_on(study)}, so what"
         " they achieve in the test patients is given beside them; 0.5 is a calibrated probability."
+        " The counts are in the cross-tabulation."
         if chosen
         else " No validation predictions: no threshold could be chosen without the test patients."
     )
-    runs = p.repeats * p.seeds
-    summed = f", summed over {runs} runs of the same patients" if runs > 1 else ""
     declared = (
         f" PPV and NPV: at the threshold for 90 % specificity, for the declared prevalence of {100 * p.prevalence:g} %."
         if p.prevalence is not None and "ppv" in known
@@ -219,9 +215,33 @@ def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str,
     people = sample(evaluation, evaluation.unit).text(evaluation.unit)
     return (
         f"{evaluation.unit.capitalize()} level, {prediction_kind(study)} predictions of {people}{pooled}; 95 %"
-        f" intervals (E1), Wilson with the patients' design effect.{thresholds} TP / FP / FN / TN: true and false"
-        f" positives, false and true negatives{summed}.{declared}"
+        f" intervals (E1), Wilson with the patients' design effect.{thresholds}{declared}"
     )
+
+
+THRESHOLDS = {"flagged": "90 % specificity", "cleared": "90 % sensitivity", "called": "probability 0.5"}
+
+
+def cross_tabulation_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
+    """The calls against the truth at each threshold: counts that add up to the units of one run."""
+    data = at_unit(evaluation.cross_tabulation, evaluation)
+    if data.empty:
+        return empty_table("cross_tabulation")
+    rows = []
+    for threshold, name in THRESHOLDS.items():
+        for row in data[data["threshold"] == threshold].to_dict("records"):
+            (tp, fn), (fp, tn) = mean_counts(row["tp"], row["fn"]), mean_counts(row["fp"], row["tn"])
+            shown = {"Threshold": name, "Arm": row["arm"], "True positive": tp, "False negative": fn}
+            rows.append(shown | {"False positive": fp, "True negative": tn})
+    n = sample(evaluation, evaluation.unit)
+    runs = int(data["n_runs"].iloc[0])
+    mean = f" Means over {count(runs, 'run')} (repeats and seeds) of the same {evaluation.unit}s." if runs > 1 else ""
+    of_cleared = " Thresholds come from validation rows; every fold has its own." * has_validation(evaluation)
+    caption = (
+        f"{evaluation.unit.capitalize()} level, {prediction_kind(study)} calls of {n.text(evaluation.unit)}: true"
+        f" positives and false negatives add up to the positive, the others to the negative ones.{mean}{of_cleared}"
+    )
+    return PaperTable("cross_tabulation", "Calls against the truth", caption, data, pd.DataFrame(rows), n_keys=2)
 
 
 def per_fold_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:

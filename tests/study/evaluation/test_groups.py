@@ -83,6 +83,42 @@ def test_subgroups_are_cut_suppressed_and_tested(stored):
     assert tested["interaction_p"].between(0, 1).all()
 
 
+def test_what_is_known_of_a_subgroup(stored, aligned, monkeypatch):
+    """Contrasts and the common threshold in each, computed by hand; the size of what is too small to analyse."""
+    monkeypatch.setattr(groups, "SMALLEST_CELL", 5)
+    columns = groups.subgroup_columns(stored.cohort, ["site"])
+    weights = np.vstack([ones(aligned), np.random.default_rng(0).multinomial(32, np.full(32, 1 / 32), 60)])
+    found = groups.subgroups({"patient": aligned}, "patient", columns, stored.cohort, weights, [("concat", "logistic")])
+    areas = found["subgroups"].set_index(["arm", "group"])["value"]
+    contrasts = found["subgroup_contrasts"].set_index("group")
+    for group in contrasts.index[~contrasts["suppressed"]]:
+        assert contrasts.loc[group, "difference"] == pytest.approx(areas["concat", group] - areas["logistic", group])
+        assert contrasts.loc[group, "low"] < contrasts.loc[group, "difference"] < contrasts.loc[group, "high"]
+        inside = aligned.where((aligned.rows["site"] == group).to_numpy())
+        lines = found["subgroup_performance"].query("arm == 'concat' and group == @group").set_index("metric")["value"]
+        arm, positive = aligned.arms.index("concat"), inside.labels == 1
+        assert lines["sensitivity_at_90_specificity"] == pytest.approx(inside.calls["flagged"][arm][positive].mean())
+        assert lines["specificity_achieved"] == pytest.approx(1 - inside.calls["flagged"][arm][~positive].mean())
+    assert contrasts["interaction_p"].nunique() == 1 and not contrasts["suppressed"].all()
+
+
+def test_a_subgroup_that_is_too_small_has_its_size_unless_that_names_people(stored, aligned):
+    some = pd.Series(np.where(stored.cohort.images["patient_id"] < "P0005", "few", "many"), stored.cohort.images.index)
+    values = {"ward": groups._categories(some, "ward")}
+    found = groups.subgroups({"patient": aligned}, "patient", values, stored.cohort, ones(aligned, 3))["subgroups"]
+    sizes = found.drop_duplicates("group").set_index("group")
+    n_few = stored.cohort.images.loc[some == "few", "patient_id"].nunique()
+    assert 0 < n_few < 10 and np.isnan(sizes.loc["few", "n_patients"]) and sizes.loc["few", "suppressed"]
+    assert sizes.loc["many", "n_patients"] == 32 - n_few
+
+
+def test_calls_add_up_to_the_units_of_one_run(stored, aligned):
+    found = evaluate(stored, n_replicates=20).cross_tabulation.query("level == 'patient'")
+    counts = found[["tp", "fp", "fn", "tn"]]
+    assert set(found["threshold"]) == {"called", "flagged", "cleared"} and (found["n_runs"] == 2).all()
+    assert np.allclose(counts.sum(axis=1), 32) and np.allclose(found["tp"] + found["fn"], aligned.labels.sum() / 2)
+
+
 def test_a_patient_is_in_the_subgroup_of_most_of_her_images():
     """Two ages in one patient do not turn the analysis into one of images; views do."""
     images = pd.DataFrame(

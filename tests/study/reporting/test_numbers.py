@@ -175,7 +175,15 @@ def test_frames_of_one_arm_without_baseline(evaluated):
     stored, evaluation = evaluated
     alone = {
         name: frame[frame["arm"] == "image"]
-        for name in ("summary", "intervals", "contrasts_by_class", "subgroups", "expected_ece", "decision", "confusion")
+        for name in (
+            "summary",
+            "intervals",
+            "contrasts_by_class",
+            "subgroups",
+            "expected_ece",
+            "decision",
+            "cross_tabulation",
+        )
         if len(frame := getattr(evaluation, name))
     }
     empty = pd.DataFrame()

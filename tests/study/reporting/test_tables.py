@@ -52,6 +52,9 @@ def with_protocol(stored, **values):
     return dataclasses.replace(stored, settings=stored.settings.model_copy(update={"protocol": protocol}))
 
 
+SUBGROUPS = ("subgroups", "subgroup_contrasts", "subgroup_performance")
+
+
 def test_the_order_is_that_of_a_paper(tables):
     expected = [
         "flow",
@@ -63,8 +66,9 @@ def test_the_order_is_that_of_a_paper(tables):
         "auc_by_class",
         "comparisons_by_class",
         "operating_points",
+        "cross_tabulation",
         "calibration",
-        "subgroups",
+        *SUBGROUPS,
         "levels",
         "summary_patient",
         "summary_breast",
@@ -80,7 +84,7 @@ def test_the_order_is_that_of_a_paper(tables):
         "audit",
     ]
     assert [name for name in expected if name in tables] == list(tables)
-    assert set(expected) - set(tables) <= {"subgroups", "auc_by_class", "comparisons_by_class"}
+    assert set(expected) - set(tables) <= {*SUBGROUPS, "auc_by_class", "comparisons_by_class"}
 
 
 def test_every_cell_is_text_and_no_number_is_a_nan(tables):
@@ -142,9 +146,11 @@ def test_levels_stand_beside_each_other(tables):
 
 def test_counts_at_the_operating_point_add_up(whole_study, tables):
     _, evaluation = whole_study
-    for text in tables["operating_points"].shown["TP / FP / FN / TN at 0.5"]:
-        counts = [int(part) for part in text.split(" / ")]
-        assert sum(counts) == 2 * sample(evaluation, "patient").n_units, "two repeats"
+    who, shown = sample(evaluation, "patient"), tables["cross_tabulation"].shown
+    assert list(shown["Threshold"].unique()) == ["90 % specificity", "90 % sensitivity", "probability 0.5"]
+    for row in shown.set_index(["Threshold", "Arm"]).astype(float).to_dict("records"):
+        assert row["True positive"] + row["False negative"] == pytest.approx(who.n_positive), "not twice: two repeats"
+        assert sum(row.values()) == pytest.approx(who.n_units)
 
 
 def test_predictive_values_only_where_a_prevalence_is_declared(whole_study, tables):

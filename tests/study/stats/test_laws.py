@@ -317,6 +317,16 @@ def test_an_interval_is_named_after_what_made_it():
     assert {c.e2_method for c in found} == {CORRECTED, FLOOR}
 
 
+def test_calibration_in_the_large_by_itself_is_that_of_the_recalibration():
+    rng = np.random.default_rng(5)
+    prob, patients = rng.uniform(0.02, 0.9, 300), rng.integers(0, 120, 300)
+    labels = (rng.random(300) < expit(logit(prob) + 0.4)).astype(int)
+    both = calibration.recalibration(labels, prob, patients)
+    expected = (both.in_the_large, both.in_the_large_se)
+    assert calibration.in_the_large(labels, prob, patients) == pytest.approx(expected, rel=1e-6)
+    assert np.isnan(calibration.in_the_large(np.ones(300), prob, patients)).all()
+
+
 def test_intervals_of_a_difference_stay_where_differences_can_be():
     scores = np.array([[[0.1], [0.9]], [[0.9], [0.1]]])
     low, high = fold_mean(scores - scores[::-1]).interval()
