@@ -24,6 +24,7 @@ SECTIONS = (
     ("Splits: folds.json", "study.design.folds", {}),
     ("A search: results/NAME/search", "study.design.search_results", {"trials.parquet": TRIAL_COLUMNS}),
     ("An archive of predictions: reports/NAME/study", "study.records.stored_study", {}),
+    ("Predictions added to a report (--add-predictions)", "study.records.added_predictions", {}),
     ("A report: reports/NAME", "study.reporting.pack", {}),
     ("A table of predictions from elsewhere", "study.imports.imported_study", {"needed": ROLES, "optional": OPTIONAL}),
     ("The fold certificate", "study.checks.certificate", {}),

@@ -35,6 +35,8 @@ def page() -> str:
     for title, kind in sections():
         parts.append(f"## {title}\n\n{prose(kind.__doc__)}\n\n{table(HEAD, list(rows(kind, title)))}\n")
     parts.append(f"## arms.NAME\n\n{prose(Arm.__doc__)}\n\n{table(HEAD, list(rows(Arm, 'arms.NAME')))}\n")
+    own = [row for row in rows(StudyFile, "") if row[0] not in (key("preset"), key("arms"))]
+    parts.append(f"## Of the whole study\n\n{table(HEAD, own)}\n")
     parts.append("## Presets\n\nWhat a preset does not name has the default above.\n")
     for name in sorted(presets(), key=lambda name: (name != "default", name)):
         text = (PRESETS / f"{name}.toml").read_text(encoding="utf-8").strip()
@@ -68,7 +70,11 @@ def rows(kind: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
     """Yield key, value with default, and meaning of every setting of a section itself."""
     for name, field in kind.model_fields.items():
         if _section_of(field.annotation) is None:
-            yield key(f"{prefix}.{name}"), f"{_values(field)}<br>{_default(field)}", field.description or ""
+            yield (
+                key(f"{prefix}.{name}".removeprefix(".")),
+                f"{_values(field)}<br>{_default(field)}",
+                field.description or "",
+            )
 
 
 def _values(field: FieldInfo) -> str:
