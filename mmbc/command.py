@@ -25,6 +25,7 @@ printed here and end with 2, Ctrl-C and SIGTERM with 130, errors that no check f
 
 import inspect
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -46,6 +47,10 @@ WORDS = "mmbc.command.words"
 """Key of a context's `meta`: the arguments as they were typed."""
 DEBUG = "MMBC_DEBUG"
 """Environment variable; if it is set, an error that no check foresaw ends with its traceback."""
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, which a terminal obeys, and bytes that are no UTF-8 text."""
+LONG_WORD = re.compile(r"\S{400,}")
+CORRECT = "correct it, or rename the file"
 
 
 @dataclass
@@ -92,6 +97,12 @@ def app(command: type[Command]) -> typer.Typer:
                 if word in args:
                     show_error(Console(), ConfigError(f"{word}: {sentence}"))
                     raise typer.Exit(2)
+            for word in filter(UNPRINTABLE.search, args):
+                show_error(
+                    Console(),
+                    ConfigError(f"{word}: holds a control character, or bytes that are no UTF-8 text; {CORRECT}"),
+                )
+                raise typer.Exit(2)
             ctx.meta[WORDS] = tuple(args)
             return super().parse_args(ctx, args)
 
@@ -119,7 +130,14 @@ def options_of(panel: str) -> Callable[..., Any]:
 
 def show_error(console: Console, error: MmbcError) -> None:
     """Print an error: its kind, and what to do about it."""
-    console.print(Text.assemble(("error", "bold red"), f" {type(error).__name__}: {error}"), soft_wrap=True)
+    text = printable(f" {type(error).__name__}: {error}")
+    console.print(Text.assemble(("error", "bold red"), text), soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Return text with codes in place of characters that a terminal obeys or lacks, and with long words cut."""
+    text = UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+    return LONG_WORD.sub(lambda found: f"{found[0][:100]}...{found[0][-20:]}", text)
 
 
 def flag(name: str) -> str:
@@ -176,7 +194,7 @@ def _unexpected(error: Exception, terminal: Terminal) -> int:
     with suppress(OSError), tempfile.NamedTemporaryFile("w", prefix="mmbc-", suffix=".log", delete=False) as log:
         log.write("".join(traceback.format_exception(error)))
         kept = f"the details are in {log.name}"
-    what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    what = printable(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
     terminal.say(
         f"error This is a fault of mmbc, please report it ({what}). Nothing that was finished is lost; {kept}."
     )

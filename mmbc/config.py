@@ -21,10 +21,17 @@ Modality = Literal["image", "tabular"]
 FeatureKind = Literal["numeric", "ordinal", "categorical"]
 
 
+MANY = 1_000_000
+"""More epochs, trials or patients than anybody waits for: a slip of the finger, which would seem to hang."""
+LARGEST_SEED = 2**32 - 1
+Width = Annotated[int, Field(ge=1, le=65536)]
+"""Units of a layer."""
+
+
 class Section(BaseModel):
     """A frozen group of settings that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -46,19 +53,19 @@ class Later:
 class PhantomConfig(Section):
     """The synthetic cohort (`--data phantom`): number of patients and strength of each planted signal."""
 
-    n_patients: int = Field(120, ge=4)
+    n_patients: int = Field(120, ge=4, le=MANY)
     """Number of patients."""
     prevalence: float = Field(0.4, gt=0, lt=1)
     """Share of patients with cancer."""
-    seed: int = Field(7, ge=0)
+    seed: int = Field(7, ge=0, le=LARGEST_SEED)
     """Another seed, other patients."""
     height: int = Field(192, ge=32, le=4096)
     """Height of the rendered images in pixels; the width is three quarters of it."""
-    image_strength: float = Field(1.0, ge=0)
+    image_strength: float = Field(1.0, ge=0, le=1000)
     """Contrast of the lesions in cancers; 0 draws none."""
-    table_strength: float = Field(1.0, ge=0)
+    table_strength: float = Field(1.0, ge=0, le=1000)
     """How strongly age and density raise the log odds of cancer."""
-    interaction_strength: float = Field(1.0, ge=0)
+    interaction_strength: float = Field(1.0, ge=0, le=1000)
     """How strongly a texture seen in the image raises the log odds in older and lowers it in younger women."""
 
 
@@ -97,7 +104,7 @@ class DataConfig(Section):
     thousands. Empty: told from each column, and doubtful ones are an error."""
     outlines: Literal["sham", "inpaint", "keep"] = "sham"
     """Treatment of lesion outlines that are burned into the pixels (see mmbc.data.images.outlines)."""
-    image_size: int = Field(224, ge=32)
+    image_size: int = Field(224, ge=32, le=65536)
     """Side of the square network input in pixels."""
     image_name: Annotated[str, Later("0.2.0", counts=False)] = ""
     """What reports call the images, in the plural, for example `ultrasound images`; empty for `mammograms` in the
@@ -134,9 +141,9 @@ class AugmentConfig(Section):
     """Probability of a horizontal flip."""
     rotation: float = Field(10.0, ge=0, le=180)
     """Largest rotation in degrees, either way."""
-    brightness: float = Field(0.15, ge=0)
+    brightness: float = Field(0.15, ge=0, le=10)
     """Largest change of brightness, either way, as a share of the full range."""
-    contrast: float = Field(0.15, ge=0)
+    contrast: float = Field(0.15, ge=0, le=10)
     """Largest change of contrast, either way, as a share of it."""
     erase: float = Field(0.25, ge=0, le=1)
     """Probability that a rectangle is erased."""
@@ -161,13 +168,13 @@ class ModelConfig(Section):
     """Number of the backbone's last stages that are trained; with 0 the head convolution is frozen too."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Share of units that is dropped in each hidden layer of the classifier."""
-    tabular_hidden: tuple[int, ...] = (64, 64, 32)
+    tabular_hidden: tuple[Width, ...] = (64, 64, 32)
     """Widths of the layers that encode the clinical columns."""
-    classifier_hidden: tuple[int, ...] = (128, 32)
+    classifier_hidden: tuple[Width, ...] = (128, 32)
     """Widths of the hidden layers of the classifier."""
-    attention_heads: int = Field(4, ge=1)
+    attention_heads: int = Field(4, ge=1, le=1024)
     """Heads of the attention from the clinical columns to the image."""
-    attention_dim: int = Field(128, ge=1)
+    attention_dim: int = Field(128, ge=1, le=65536)
     """Width of that attention, a multiple of the heads."""
     gradient_checkpointing: bool = False
     """Trade time for memory in the fine-tuned blocks, for small GPUs."""
@@ -196,21 +203,21 @@ class TrainConfig(Section):
     """How far the training labels 0 and 1 are moved towards a half: 0.1 makes them 0.05 and 0.95."""
     clip_norm: float = Field(1.0, gt=0)
     """Largest norm of the gradient."""
-    restart_epochs: int = Field(10, ge=1)
+    restart_epochs: int = Field(10, ge=1, le=MANY)
     """Length of the first cosine period in epochs (Loshchilov and Hutter 2017)."""
-    restart_factor: int = Field(2, ge=1)
+    restart_factor: int = Field(2, ge=1, le=MANY)
     """Each later cosine period is this many times as long."""
-    max_epochs: int = Field(100, ge=1)
+    max_epochs: int = Field(100, ge=1, le=MANY)
     """Epochs at most."""
-    patience: int = Field(20, ge=1)
+    patience: int = Field(20, ge=1, le=MANY)
     """Epochs without a better monitored value before a fit stops."""
     keep: Literal["best", "last"] = "best"
     """Whose weights a fit ends with: those of the best epoch, or, with a fixed number of epochs, of the last one."""
     monitor: Literal["log_loss", "auc"] = "log_loss"
     """The validation value that decides on early stopping and on the best epoch."""
-    monitor_window: int = Field(3, ge=1)
+    monitor_window: int = Field(3, ge=1, le=MANY)
     """The monitored value is the mean over this many last epochs, because one epoch's is noisy."""
-    batch_size: int = Field(32, ge=2)
+    batch_size: int = Field(32, ge=2, le=MANY)
     """Images of a training batch."""
     class_weighting: Literal["none", "balanced"] = "none"
     """Whether the loss weighs both classes alike; this shifts the probabilities before calibration."""
@@ -221,11 +228,11 @@ class RunConfig(Section):
 
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `mps`."""
-    threads: int = Field(0, ge=0)
+    threads: int = Field(0, ge=0, le=4096)
     """Threads of one process; 0 means one per core of this machine and is resolved before the run."""
-    chunk_size: int = Field(256, ge=16)
+    chunk_size: int = Field(256, ge=16, le=MANY)
     """Images in a chunk of the stream; it bounds the memory, whatever the size of the cohort."""
-    trunk_batch: int = Field(16, ge=2)
+    trunk_batch: int = Field(16, ge=2, le=MANY)
     """Images that go through the trunk together inside a chunk."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """`auto` is bfloat16 autocast on CUDA and float32 elsewhere."""

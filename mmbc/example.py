@@ -15,8 +15,8 @@ class ExampleCohort(Command):
     """Write the example cohort (synthetic, not clinical evidence)."""
 
     folder: Annotated[Path, typer.Argument(help="Where to write images/ and synthetic.csv.")]
-    patients: Annotated[int, typer.Option(min=20, help="Number of patients.")] = 60
-    seed: Annotated[int, typer.Option(help="Another seed, other patients.")] = 11
+    patients: Annotated[int, typer.Option(min=20, max=100_000, help="Number of patients.")] = 60
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Another seed, other patients.")] = 11
 
     def run(self, terminal: Terminal) -> None:
         """Draw and write the images and the table."""

@@ -38,9 +38,11 @@ class ContestOptions:
 class CoverageOptions:
     """How many studies are simulated, and how."""
 
-    replicates: Annotated[int, coverage_option("Simulated studies in each of the 36 settings.", min=20)] = 500
+    replicates: Annotated[
+        int, coverage_option("Simulated studies in each of the 36 settings.", min=20, max=1_000_000)
+    ] = 500
     jobs: Annotated[int, coverage_option("Number of processes.", min=1)] = 2
-    seed: Annotated[int, coverage_option("Seed of all random numbers.", min=0)] = 0
+    seed: Annotated[int, coverage_option("Seed of all random numbers.", min=0, max=2**32 - 1)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)

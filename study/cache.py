@@ -33,7 +33,8 @@ class Cache(Command):
         str, typer.Option(help=f"Delete these: 'all', or any of {', '.join(MEANING)}, separated by commas.")
     ] = ""
     keep_gib: Annotated[
-        float | None, typer.Option(min=0, help="Delete what was unused longest, until no more than this is left.")
+        float | None,
+        typer.Option(min=0, max=1_000_000, help="Delete what was unused longest, until no more than this is left."),
     ] = None
 
     def run(self, terminal: Terminal) -> None:

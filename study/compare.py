@@ -21,7 +21,7 @@ class Compare(Command):
     studies: Annotated[list[Path], typer.Argument(help="Folders of finished studies; each is compared with the first.")]
     name: Annotated[str, typer.Option(help="Name of the report. Default: A-vs-B.")] = ""
     reports: Annotated[Path, typer.Option(help="Where reports lie.")] = Path("reports")
-    replicates: Annotated[int, typer.Option(min=100, help="Bootstrap draws.")] = 2000
+    replicates: Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap draws.")] = 2000
 
     def run(self, terminal: Terminal) -> None:
         """Evaluate the studies as one, and write its report."""

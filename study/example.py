@@ -17,8 +17,8 @@ class Example(Command):
     """Write synthetic predictions of three models, as they could come from any program; not clinical evidence."""
 
     file: Annotated[Path, typer.Argument(help="Where to write the table (CSV).")]
-    patients: Annotated[int, typer.Option(min=60, help="Number of patients.")] = 240
-    seeds: Annotated[int, typer.Option(min=1, help="Training seeds.")] = 3
+    patients: Annotated[int, typer.Option(min=60, max=100_000, help="Number of patients.")] = 240
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Training seeds.")] = 3
 
     def run(self, terminal: Terminal) -> None:
         """Draw and write the table."""

@@ -37,7 +37,7 @@ class Ledger(StudyOptions, ArmOptions, CheckpointOptions, TrackOptions, Command)
         Path | None, ledger_option("A study's folder (results/NAME): its settings and folds are the honest ones.")
     ] = None
     candidates: Annotated[
-        int, ledger_option("Configurations that the leak of tuning on test parts compares.", min=2)
+        int, ledger_option("Configurations that the leak of tuning on test parts compares.", min=2, max=1000)
     ] = CANDIDATES
     ablation: Annotated[str, comparison_option(f"Arms the ledger is kept for. Default: {','.join(USUAL)}.")] = ""
 

@@ -31,15 +31,27 @@ class Split:
 
 
 def patient_table(images: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per patient, sorted by id: `patient_id`, `label` (any positive), `status`, `site`, `n_images`.
+    """Return one row per patient, sorted by id: `patient_id`, `label` (any positive), `both`, `status`, `site`, images.
 
-    The status is that of a positive row where there is one, so that it agrees with the label.
+    Their number is `n_images`.
+    The status is that of a positive row where there is one, so that it agrees with the label. Where every patient is
+    positive, `both` says who has a negative breast too: such a patient brings both classes into a part.
     """
     ordered = images.sort_values(["patient_id", "label", "image_id"], ascending=[True, False, True])
     table = ordered.groupby("patient_id", sort=True).agg(
-        label=("label", "max"), status=("status", "first"), site=("site", "first"), n_images=("image_id", "size")
+        label=("label", "max"),
+        both=("label", "nunique"),
+        status=("status", "first"),
+        site=("site", "first"),
+        n_images=("image_id", "size"),
     )
+    table["both"] = (table["both"] > 1) & bool((table["label"] == 1).all())
     return table.reset_index()
+
+
+def has_both_classes(patients: pd.DataFrame) -> bool:
+    """Whether some of the patients (rows of `patient_table`) have both classes between them."""
+    return patients["label"].nunique() == 2 or bool(patients["both"].any())
 
 
 def strata(patients: pd.DataFrame, at_least: int) -> np.ndarray:
@@ -126,18 +138,17 @@ def _shuffle_split(
     if sizes.min() > 1 and len(sizes) <= min(n_held, len(rows) - n_held):
         splitter = StratifiedShuffleSplit(1, test_size=n_held, random_state=_state(rng))
         kept, held = next(splitter.split(groups, groups))
-        labels = among["label"].to_numpy()
-        if len(set(labels[kept])) == len(set(labels[held])) == 2:
+        if has_both_classes(among.iloc[kept]) and has_both_classes(among.iloc[held]):
             return rows[kept], rows[held]
-    return _by_label(among["label"].to_numpy(), rows, share, rng)
+    return _by_label(among, rows, share, rng)
 
 
 def _by_label(
-    labels: np.ndarray, rows: np.ndarray, share: float, rng: np.random.Generator
+    among: pd.DataFrame, rows: np.ndarray, share: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Divide a few rows by label alone, at least one of each class on either side."""
-    held = np.zeros(len(rows), dtype=bool)
-    for label in (0, 1):
+    labels, held = among["label"].to_numpy(), np.zeros(len(rows), dtype=bool)
+    for label in (1,) if among["both"].any() else (0, 1):
         members = rng.permutation(np.flatnonzero(labels == label))
         if len(members) < 2:
             raise SplitError(
@@ -150,11 +161,11 @@ def _by_label(
 
 
 def _enough(patients: pd.DataFrame, n: int, what: str = "folds (--folds)") -> None:
-    counts = patients["label"].value_counts()
+    counts = {0: int(((patients["label"] == 0) | patients["both"]).sum()), 1: int((patients["label"] == 1).sum())}
     for label in (0, 1):
-        if counts.get(label, 0) < n:
+        if counts[label] < n:
             raise SplitError(
-                f"{counts.get(label, 0)} patients have label {label}, but every one of {n} parts needs at least one; "
+                f"{counts[label]} patients have label {label}, but every one of {n} parts needs at least one; "
                 f"use fewer {what} or more patients"
             )
 
@@ -192,10 +203,10 @@ def check(
         )
     if known - used:
         raise SplitError(f"{where}: patients in no part: {some(sorted(known - used))}")
-    labels = patients.set_index("patient_id")["label"]
+    by_id = patients.set_index("patient_id")
     for part in parts:
-        ids = split.parts()[part]
-        _check_part(f"{where}, {part} part", labels.reindex(list(ids)), float(labels.mean()), tolerance)
+        chosen = by_id.loc[list(split.parts()[part])]
+        _check_part(f"{where}, {part} part", chosen, float(by_id["label"].mean()), tolerance)
 
 
 def _spelled(strangers: Sequence[str], known: set[str]) -> str:
@@ -211,8 +222,9 @@ def _spelled(strangers: Sequence[str], known: set[str]) -> str:
     )
 
 
-def _check_part(where: str, labels: pd.Series, prevalence: float, tolerance: float | None) -> None:
-    if labels.nunique() < 2:
+def _check_part(where: str, patients: pd.DataFrame, prevalence: float, tolerance: float | None) -> None:
+    labels = patients["label"]
+    if not has_both_classes(patients):
         raise SplitError(f"{where}: {len(labels)} patients, not both classes; found labels {sorted(set(labels))}")
     if tolerance is None:
         return

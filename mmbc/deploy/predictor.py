@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mmbc.calibration import apply_platt
@@ -18,6 +19,7 @@ from mmbc.data.tables.encoding import TabularEncoder
 from mmbc.errors import MmbcError
 from mmbc.model.backbone import Backbone
 from mmbc.model.network import Network
+from mmbc.model.weights import check_finite
 from mmbc.training.stream import normalise, to_tensor
 
 
@@ -117,8 +119,10 @@ def load(folder: str | Path) -> Predictor:
         pool = OutlinePool.load(folder / model["outlines"])
     network = Network(config.model, backbone, encoder.n_outputs)
     try:
-        network.load_state_dict(load_file(folder / "model.safetensors"))
-    except (OSError, RuntimeError) as error:
+        state = load_file(folder / "model.safetensors")
+        network.load_state_dict(state)
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder / 'model.safetensors'}: cannot be loaded ({error})") from error
+    check_finite(state, str(folder / "model.safetensors"))
     calibration = record["calibration"]
     return Predictor(config, network, backbone, encoder, pool, (calibration["slope"], calibration["intercept"]))

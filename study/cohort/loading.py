@@ -9,6 +9,7 @@ from mmbc.data.images.facts import read_images
 from mmbc.data.images.store import ImageStore, open_store
 from mmbc.data.listing import Listing, label_rows, labels_need_pixels, sample_patients
 from mmbc.data.readers import read
+from mmbc.data.tables import identifiers
 from study.design import partition
 from study.design.request import Request
 from study.records.progress import Observer
@@ -31,9 +32,9 @@ class Opened:
     store: ImageStore | None
 
 
-def list_images(request: Request, observer: Observer, *, needs_images: bool) -> Listing:
-    """Read what the cohort lists; no file of it is opened."""
-    listing = read(
+def read_listing(request: Request, observer: Observer, *, needs_images: bool) -> Listing:
+    """Read all that the cohort lists; no file of it is opened."""
+    return read(
         request.source,
         request.study.data,
         cache=request.cache,
@@ -41,8 +42,24 @@ def list_images(request: Request, observer: Observer, *, needs_images: bool) -> 
         aside=partition.columns_used(request.study.protocol),
         progress=observer.preparing,
     )
+
+
+def sampled(listing: Listing, request: Request) -> Listing:
+    """Return the patients that are used: all, or the sample asked for."""
     limit = request.tolerance.limit_patients
     return listing if limit is None else sample_patients(listing, limit)
+
+
+def list_images(request: Request, observer: Observer, *, needs_images: bool) -> Listing:
+    """Read what the cohort lists of the patients that are used.
+
+    Raises:
+        CohortError: of the whole cohort, keys in several spellings: a sample may have one of them alone.
+    """
+    listing = read_listing(request, observer, needs_images=needs_images)
+    if request.tolerance.limit_patients is not None:
+        identifiers.check(listing.name, listing.images, request.study.data)
+    return sampled(listing, request)
 
 
 def open_images(listing: Listing, request: Request, observer: Observer) -> pd.DataFrame:

@@ -12,6 +12,30 @@ from study.design.study_file import StudyFile
 from study.text.image_name import worded
 
 SHOWN_VALUES, SHOWN_SIZES, SHOWN_SITES = 6, 3, 12
+UNKNOWN_WORDS = frozenset(
+    [
+        "?",
+        ".",
+        "..",
+        "--",
+        "nil",
+        "nd",
+        "n.d.",
+        "nr",
+        "k.a.",
+        "unk",
+        "unknown",
+        "unbekannt",
+        "inconnu",
+        "missing",
+        "empty",
+        "leer",
+        "null",
+        "not known",
+        "not available",
+    ]
+)
+"""Words of a category, in lower case, that may mean 'not known'."""
 COPY = "pixel-identical to another image of the patient"
 
 
@@ -149,9 +173,15 @@ def _questions(values: pd.Series, feature: Feature) -> list[str]:
         words = known.astype(str).drop_duplicates()
         folded = words.str.casefold()
         twins = sorted(words[folded.duplicated(keep=False)])
-        return (
-            [f"{feature.name}: {some(twins)} differ in upper and lower case alone; are they the same?"] if twins else []
-        )
+        questions = [f"{feature.name}: {some(twins)} differ in upper and lower case alone; are they the same?"]
+        unknown = sorted(words[folded.str.strip("()").isin(UNKNOWN_WORDS)])
+        return [
+            *(questions if twins else []),
+            *(
+                f"{feature.name}: does {word!r} mean 'not known'? Then say --set 'data.missing_values=[\"{word}\"]'."
+                for word in unknown
+            ),
+        ]
     codes = find_unknown_codes(feature.name, values, feature.kind, feature.order)
     return [
         f"{feature.name}: is {code:g} a code for 'not known'? Then say --set 'data.missing_values=[\"{code:g}\"]'."

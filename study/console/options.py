@@ -114,7 +114,7 @@ class PredictionOptions(LabelOptions, LeakyColumnOptions, ConfigOptions):
     ] = None
 
 
-Replicates = Annotated[int, comparison_option("Bootstrap samples.", min=100)]
+Replicates = Annotated[int, comparison_option("Bootstrap samples.", min=100, max=100_000)]
 """Draws of the bootstrap."""
 
 
@@ -190,7 +190,7 @@ class WorkOptions(DeviceOptions):
         work_option("Largest number of cells that train together. Default: as many as fit into memory.", min=1),
     ] = None
     cache_gib: Annotated[
-        float, work_option("Disk space in GiB for features that are kept between runs.", min=0.001)
+        float, work_option("Disk space in GiB for features that are kept between runs.", min=0.001, max=1_000_000)
     ] = CACHE_GIB
     force: Annotated[bool, work_option("Start over; the old study is kept aside.", "--force")] = False
 

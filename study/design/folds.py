@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import ConfigDict, model_validator
 
 from mmbc.config import digest
-from mmbc.data.splits import PARTS, Split, patient_table
+from mmbc.data.splits import PARTS, Split, has_both_classes, patient_table
 from mmbc.data.splits import check as check_split
 from mmbc.data.tables.identifiers import normal_form
 from mmbc.documents import Document
@@ -167,7 +167,7 @@ class Folds(Document):
 
     def _check_inner(self, patients: pd.DataFrame) -> None:
         """Check that inner folds are a partition of their training part, each with both classes."""
-        labels = patients.set_index("patient_id")["label"]
+        by_id = patients.set_index("patient_id")
         places = [(f"repeat {fold.repeat}, fold {fold.fold}", fold.inner, fold.train) for fold in self.folds]
         for where, inner, train in [*places, ("the whole cohort", self.whole, tuple(patients["patient_id"]))]:
             listed = Counter(patient for part in inner for patient in part)
@@ -176,7 +176,7 @@ class Folds(Document):
                 raise LeakageError(
                     f"{where}: inner folds do not divide the training part; wrong: {some(sorted(wrong))}"
                 )
-            if any(labels.reindex(list(part)).nunique() < 2 for part in inner):
+            if not all(has_both_classes(by_id.loc[list(part)]) for part in inner):
                 raise SplitError(f"{where}: an inner fold has one class alone; use fewer inner folds")
 
     def table(self, images: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mmbc.config import DataConfig
-from mmbc.data.splits import Split, cross_validation, holdout, inner_folds, patient_table, predefined
+from mmbc.data.splits import Split, cross_validation, has_both_classes, holdout, inner_folds, patient_table, predefined
 from mmbc.errors import LeakageError, SplitError, nearest, some
 from study.design.folds import Fold, Folds
 from study.design.study_file import Protocol
@@ -145,7 +145,7 @@ def _both_classes(patients: pd.DataFrame, tested: set[str], where: str) -> None:
     """Check that the test part and the rest have positive and negative patients."""
     inside = patients["patient_id"].isin(tested)
     for part, chosen in (("test part", patients[inside]), ("rest", patients[~inside])):
-        if chosen["label"].nunique() < 2:
+        if not has_both_classes(chosen):
             raise SplitError(
                 f"{where}: the {part} has {len(chosen)} patients, not both classes ({int(chosen['label'].sum())}"
                 " positive); join small values in a column of your own"
@@ -209,6 +209,13 @@ def for_study(
     Raises:
         SplitError: the user's own folds differ from those the study has already begun with.
     """
+    patients = patient_table(images)
+    if data.label_level == "case" and patients["both"].any():
+        raise SplitError(
+            f"every one of {len(patients)} patients is positive, so patients cannot be compared;"
+            f" {patients['both'].sum()} have negative images too. If labels belong to breasts, compare breasts:"
+            " --label-level breast (with a column 'breast')"
+        )
     own = read_own(given, images, data) if given is not None else None
     if own is not None and (n_inner is not None) != own.nested:
         own.check(images, protocol)

@@ -6,7 +6,20 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mmbc.config import Config, DataConfig, Later, Section, apply_changes, assignment, flatten, merge, parse, read_toml
+from mmbc.config import (
+    LARGEST_SEED,
+    MANY,
+    Config,
+    DataConfig,
+    Later,
+    Section,
+    apply_changes,
+    assignment,
+    flatten,
+    merge,
+    parse,
+    read_toml,
+)
 from mmbc.errors import ConfigError, nearest, some
 
 PRESETS = Path(__file__).parent / "presets"
@@ -49,7 +62,7 @@ class Arm(Section):
 class Protocol(Section):
     """How the arms are compared: splits, repeats, seeds, contrasts."""
 
-    folds: int = Field(5, ge=2)
+    folds: int = Field(5, ge=2, le=1000)
     """Folds of the cross-validation."""
     holdout: float | None = Field(None, gt=0, lt=1)
     """Share of the patients in the test part of a single split; replaces the folds."""
@@ -57,15 +70,15 @@ class Protocol(Section):
     """A column of the cohort whose every value is one test fold (a fold number, a site, a year); replaces the folds."""
     test_where: str = ""
     """Which rows are the locked test part of a single split, for example `site == 'B'`; replaces the folds."""
-    repeats: int = Field(1, ge=1)
+    repeats: int = Field(1, ge=1, le=1000)
     """Repeats of the cross-validation, each with folds of its own."""
-    seeds: int = Field(1, ge=1)
+    seeds: int = Field(1, ge=1, le=1000)
     """Number of training seeds, on the same folds; which ones `first_seed` says."""
     validation: float = Field(0.2, gt=0, lt=1)
     """Share of each training part's patients that early stopping, calibration and thresholds use."""
-    split_seed: int = Field(0, ge=0)
+    split_seed: int = Field(0, ge=0, le=LARGEST_SEED)
     """Of the splits of the patients."""
-    first_seed: Annotated[int, Later("0.2.0")] = Field(0, ge=0)
+    first_seed: Annotated[int, Later("0.2.0")] = Field(0, ge=0, le=LARGEST_SEED)
     """The first of the training seeds; `--seed` sets it together with the seeds of splits and search."""
     prevalence_tolerance: float = Field(0.1, gt=0)
     """Largest difference of a part's share of positive patients from the cohort's, beyond rounding."""
@@ -115,9 +128,9 @@ class Search(Section):
     """`nested`: inside the training part of every fold, on inner folds of its own, so that the test parts estimate the
     whole procedure. `flat`: once for each arm, on the validation parts of the study's folds, whose patients other folds
     test."""
-    trials: int = Field(50, ge=1)
+    trials: int = Field(50, ge=1, le=MANY)
     """Trials of every arm in every fold; the pruned ones count, the ones that were lost with their process do not."""
-    inner_folds: int = Field(3, ge=2)
+    inner_folds: int = Field(3, ge=2, le=1000)
     """Parts that a nested search divides each training part into, by patient."""
     space: dict[str, Any] = {}
     """Dotted configuration keys and what is tried of each (see study.design.search_space)."""
@@ -127,7 +140,7 @@ class Search(Section):
     """The trial with the best mean, or the cheapest one within a standard error of it."""
     whole: bool = True
     """Whether the same search is made on the whole cohort too, for `best.toml`."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     """Of what the sampler draws."""
 
 

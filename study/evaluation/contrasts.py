@@ -141,7 +141,8 @@ def variance_parts(rows: Aligned, contrasts: Sequence[tuple[str, str]]) -> pd.Da
         areas = auc.cross_validated_delong(pair.labels, pair.scores, pair.patients, pair.folds, pair.runs)
         by_arm = fold_areas(pair)
         if second is None:
-            scores, variance = by_arm[0], float(areas.covariance[0, 0])
+            # rounding can leave the variance of a constant score just below 0
+            scores, variance = by_arm[0], max(float(areas.covariance[0, 0]), 0.0)
         else:
             scores, variance = by_arm[0] - by_arm[1], areas.difference(0, 1)[1] ** 2
         if np.isnan(scores).any():

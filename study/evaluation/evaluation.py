@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from mmbc.data.splits import patient_table
 from study.design.study_file import BASELINE
 from study.evaluation import contrasts, groups
 from study.evaluation.added_arms import added_frames
@@ -92,9 +93,8 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     Raises:
         StudyError: arms that were not tested on the same rows with the same labels.
     """
-    units, gaps = all_units(study)
     known = levels_of(study)
-    units = units[units["level"].isin(known)].reset_index(drop=True) if len(units) else units
+    units, gaps = all_units(study, known)
     unit, protocol = study.settings.unit, study.settings.protocol
     gaps = _missing_cells(study) + gaps + _no_validation(study)
     if units.empty:
@@ -160,8 +160,15 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
 
 
 def levels_of(study: StoredStudy) -> tuple[str, ...]:
-    """Return the levels to report: all three, or the unit of analysis alone where every patient has one image."""
-    return LEVELS if len(study.cohort.images) > study.cohort.n_patients else (study.settings.unit,)
+    """Return the levels to report: all three, or the unit of analysis alone where every patient has one image.
+
+    Breasts can be compared where every patient has a cancer; then patients cannot.
+    """
+    if len(study.cohort.images) == study.cohort.n_patients:
+        return (study.settings.unit,)
+    if study.settings.unit == "breast" and patient_table(study.cohort.images)["both"].any():
+        return tuple(level for level in LEVELS if level != "patient")
+    return LEVELS
 
 
 def _missing_cells(study: StoredStudy) -> list[str]:

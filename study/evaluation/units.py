@@ -171,8 +171,8 @@ class _Groups:
         return np.add.reduceat(ordered, self._starts) / self._sizes
 
 
-def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
-    """Return the test units of every finished cell at every level, and the gaps found on the way.
+def all_units(study: StoredStudy, levels: Sequence[str] = LEVELS) -> tuple[pd.DataFrame, list[str]]:
+    """Return the test units of every finished cell at some levels, and the gaps found on the way.
 
     Raises:
         StudyError: a stored logit that is no finite number.
@@ -188,7 +188,7 @@ def all_units(study: StoredStudy) -> tuple[pd.DataFrame, list[str]]:
     frames: list[pd.DataFrame] = []
     gaps = []
     protocol, keys = study.settings.protocol, list(CELL_COLUMNS)
-    for level in LEVELS if len(study.predictions) else ():
+    for level in levels if len(study.predictions) else ():
         pooled = pool(study.predictions, level, protocol.pool_views, protocol.pool_breasts, by=[*keys, "part"])
         parts = {cell: rows.drop(columns=[*keys, "part"]) for cell, rows in pooled.groupby([*keys, "part"], sort=False)}
         for coordinates in study.predictions[keys].drop_duplicates().itertuples(index=False, name=None):

@@ -133,3 +133,14 @@ def test_a_full_disk_is_said_with_the_file():
         2,
         "error StudyError: results/x.bin: No space left on device; nothing written before is lost\n",
     )
+
+
+@pytest.mark.parametrize("word", ["a\0b", "\x1b[31m", "\ud800", "\x07"])
+def test_characters_that_a_terminal_obeys_are_refused_and_shown_as_codes(word):
+    code, text = run("hello", "--name", word)
+    assert code == 2 and text.startswith("error ConfigError: ") and "control character" in text
+    assert command.UNPRINTABLE.search(text) is None and text.count("\n") == 1
+
+
+def test_long_words_are_cut():
+    assert command.printable(f"x {'y' * 5000} z") == f"x {'y' * 100}...{'y' * 20} z"

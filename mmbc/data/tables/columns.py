@@ -58,6 +58,9 @@ HUNDREDS = 100
 CODES = (9, 99, 999, 9999, 99999)
 """Extreme values that often stand for 'not known'."""
 
+WITH_UNIT = re.compile(r"[<>\u2264\u2265~=]{0,2}\s?\d+([.,]\d+)?\s?[^\W\d_]{0,12}\.?")
+"""Numbers with a unit or a sign of comparison: 45 y, 045Y, >89."""
+
 BIRADS = re.compile(r"dens|bi-?rads", re.IGNORECASE)
 ID_NAME = re.compile(r"(^|[_\W])(id|uid|uuid|nr|no|number|index|accession|mrn)([_\W]|$)|ID$|^Unnamed", re.IGNORECASE)
 
@@ -221,6 +224,9 @@ def recognise_column(
     if (is_number | _fits(known, SEPARATED) | _fits(known, DECIMAL_COMMA) | _fits(known, DECIMAL_POINT)).mean() > 0.5:
         raise MixedError(f"column {name!r}: {_no_numbers(known[~is_number], len(known))}")
     different, longest = known.nunique(), int(known.str.len().max())
+    if different > MOST_ORDINAL and (with_unit := _fits(known, WITH_UNIT)).mean() > 0.5:
+        shown = some((f"row {row}: {value!r}" for row, value in known[with_unit & ~is_number].items()), 5)
+        raise MixedError(f"column {name!r}: numbers with a unit or a sign are no numbers: {shown}; write 45 for '45 y'")
     if different > MOST_CATEGORIES or longest > LONG_TEXT or different == len(known):
         what = "id-like: nearly every patient has a value of their own" if _is_id_like(known, patients) else "free text"
         return ColumnContent(values, None, f"{what} ({different} different values)")

@@ -63,8 +63,16 @@ def read_table(path: Path, *, sheet: str = "", missing: Sequence[str] = (), need
     return table
 
 
+ERROR_VALUE = r"#(REF|DIV/0|VALUE|NAME\?|NUM|NULL|SPILL|CALC)!?"
+"""What Excel shows in a cell whose formula failed; `#N/A` is taken as not known."""
+
+
 def _check_text(path: Path, name: str, values: pd.Series) -> None:
-    """Refuse control characters, which only damaged cells have."""
+    """Refuse control characters, which only damaged cells have, and values of formulas that failed."""
+    failed = values[values.str.fullmatch(ERROR_VALUE).fillna(False).astype(bool)]
+    if len(failed):
+        shown = some((f"row {row}: {value!r}" for row, value in failed.items()), 5)
+        raise CohortError(f"{path}: column {name!r} holds errors of Excel: {shown}. Correct the formulas or the cells")
     damaged = values[values.str.contains(delimited.CONTROL, na=False)]
     if len(damaged):
         shown = some((f"row {row}: {value!r}" for row, value in damaged.items()), 5)

@@ -87,7 +87,58 @@ def _given_once(frame, draw):
     return frame
 
 
-DAMAGE = {"value on one row of a patient": (_given_once, "never an error")}
+def _with_age(change):
+    """Return damage to the ages of some patients; `change` is of one age."""
+
+    def damage(frame, draw):
+        rows = draw(st.lists(st.sampled_from(range(N_PATIENTS)), min_size=1, unique=True))
+        return frame.assign(age=[change(age) if n // 2 in rows else age for n, age in enumerate(frame["age"])])
+
+    return damage
+
+
+def _with_columns(change):
+    return lambda frame, draw: frame.rename(columns=change)
+
+
+def _with_row(*cells, at_top=False):
+    """Return a table with a row that belongs to no image: a total, a signature, a second header."""
+
+    def damage(frame, draw):
+        row = pd.DataFrame([cells], columns=frame.columns)
+        return pd.concat([row, frame] if at_top else [frame, row], ignore_index=True)
+
+    return damage
+
+
+AGES = {
+    "years": lambda age: f"{age} y",
+    "Jahre": lambda age: f"{age} Jahre",
+    "DICOM": lambda age: f"0{age}Y",
+    "above": lambda age: f">{age}",
+    "months": lambda age: f"{12 * int(age)}M",
+    "error of Excel": lambda age: "#REF!",
+    "unknown": lambda age: "unknown",
+    "formula": lambda age: f"=2020-{2020 - int(age)}",
+    "range": lambda age: f"{age}-{int(age) + 5}",
+    "minus sign": lambda age: f"\u2212{age}",
+}
+HARMLESS = {
+    "decimal point": lambda age: f"{age}.0",
+    "blanks around": lambda age: f" {age}\u00a0",
+    "plus": lambda age: f"+{age}",
+}
+DAMAGE = {f"age, {name}": (_with_age(change), r"column 'age'.*row \d+") for name, change in AGES.items()}
+DAMAGE |= {f"age, {name}": (_with_age(change), "never an error") for name, change in HARMLESS.items()}
+DAMAGE |= {
+    "a total below": (_with_row("Total", "", "24", "", ""), "is empty in rows 50"),
+    "a signature below": (_with_row("Created on 1.1.2020", "", "", "", ""), "is empty in rows 50"),
+    "a row of units": (_with_row("", "", "", "years", "a-d", at_top=True), "is empty in rows 2"),
+    "a second header": (_with_row("file", "key", "0/1", "years", "a-d", at_top=True), "column 'age'.*row 2: 'years'"),
+    "one name twice": (_with_columns({"density": "age"}), "names a column twice: age"),
+    "one name twice, blanks": (_with_columns({"density": "age "}), "names a column twice: age"),
+}
+DAMAGE |= {"value on one row of a patient": (_given_once, "never an error")}
 DAMAGE |= {
     f"key, {name}": (_respelled(change), r"several spellings: .*--merge-ids") for name, change in SPELLINGS.items()
 }
@@ -150,6 +201,43 @@ def test_blanks_that_nothing_fills_are_counted_in_table_1(tmp_path):
     shown = table_one(cohort_of(tmp_path, frame)).shown.set_index("")["All"]
     assert shown["age missing, n"] == "0" and shown["age missing in images, n (%)"] == "24 (50.0)"
     assert "age missing in images, n (%)" not in set(table_one(cohort_of(tmp_path, clean())).shown[""])
+
+
+FORMS = {
+    "byte order mark": lambda text: text.encode("utf-8-sig"),
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "CR alone": lambda text: text.replace("\n", "\r").encode(),
+    "CR LF": lambda text: text.replace("\n", "\r\n").encode(),
+    "semicolons": lambda text: text.replace(",", ";").encode(),
+    "tabs": lambda text: text.replace(",", "\t").encode(),
+    "vertical bars": lambda text: text.replace(",", "|").encode(),
+    "empty columns at the end": lambda text: text.replace("\n", ",,\n").encode(),
+    "empty rows": lambda text: text.replace("\n", "\n,,,,\n").encode(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_table_in_any_form_is_the_same_table(tmp_path, form):
+    expected = facts(cohort_of(tmp_path, clean()))
+    (tmp_path / "t.csv").write_bytes(FORMS[form](clean().to_csv(index=False)))
+    pd.testing.assert_frame_equal(
+        facts(assemble(manifest.read(tmp_path / "t.csv", DataConfig()), DataConfig())), expected
+    )
+
+
+@pytest.mark.parametrize("change", [lambda age: f"{age} y", lambda age: f"0{age}Y", lambda age: f"<{age}"])
+def test_ages_with_a_unit_throughout_are_no_categories(tmp_path, change):
+    with pytest.raises(CohortError, match=r"column 'age': numbers with a unit or a sign.*row 2"):
+        cohort_of(tmp_path, clean().assign(age=clean()["age"].map(change)))
+
+
+@pytest.mark.parametrize("words", [("ja", "nein"), ("oui", "non"), ("yes", "no"), ("positiv", "negativ")])
+def test_labels_in_words_are_asked_about_and_then_read(tmp_path, words):
+    frame = clean().assign(label=clean()["label"].map(dict(zip("10", words, strict=True))))
+    with pytest.raises(CohortError, match=r"which labels are positive\? Say --positive"):
+        cohort_of(tmp_path, frame)
+    found = cohort_of(tmp_path, frame, positive=words[:1])
+    pd.testing.assert_frame_equal(facts(found), facts(cohort_of(tmp_path, clean())))
 
 
 def test_examinations_in_two_spellings(tmp_path):

@@ -42,7 +42,7 @@ def test_one_pass_is_tapped_at_several_depths(lite):
 
 def test_package_weights_are_imagenet_weights(lite):
     """Renamed exactly: the head of the whole network still names ImageNet classes with confidence."""
-    state = {k: v for k, v in weights._package_state(LITE, "cpu").items() if k.startswith("classifier")}
+    state = {k: v for k, v in weights._package_state(LITE).items() if k.startswith("classifier")}
     assert state["classifier.weight"].shape == (1000, 1280)
     assert lite.normalisation.mean == (0.5, 0.5, 0.5)
     images = torch.rand(8, 3, 96, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -70,6 +70,18 @@ def test_weights_that_do_not_fit_name_the_keys(lite, tmp_path):
         Backbone(LITE, f"file:{tmp_path / 'absent.pth'}")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_weights_that_are_no_numbers_are_not_blamed_on_the_learning_rate(lite, tmp_path, value, name):
+    state = {key: tensor.clone().contiguous() for key, tensor in lite.timm_state.items()}
+    state["bn1.weight"][3] = value
+    (save_file if name.endswith("safetensors") else torch.save)(state, tmp_path / name)
+    with pytest.raises(WeightsError, match=rf"{name}: holds NaN or infinite weights in 1 of \d+ .*bn1.weight"):
+        check_model(ModelConfig(backbone=LITE, weights=f"file:{tmp_path / name}"))
+    with pytest.raises(WeightsError, match=name):
+        Backbone(LITE, f"file:{tmp_path / name}")
+
+
 def test_an_unreachable_hub_names_the_alternatives(monkeypatch):
     def refuse(*_, **__):
         raise OSError("no connection")
@@ -79,7 +91,7 @@ def test_an_unreachable_hub_names_the_alternatives(monkeypatch):
         weights.load_backbone("efficientnet_b0", "hub")
 
 
-def test_weights_are_checked_without_their_values(lite, tmp_path, monkeypatch):
+def test_weights_are_checked_before_they_are_used(lite, tmp_path, monkeypatch):
     state = {k: v.contiguous() for k, v in lite.timm_state.items()}
     save_file(state, tmp_path / "w.safetensors")
     torch.save(state, tmp_path / "w.pth")

@@ -172,3 +172,37 @@ def test_the_command_that_keeps_what_was_left_out():
     assert with_any(["cv", "--conflicts=exclude"]) == "cv --conflicts=any"
     assert with_any(["cv", "--set", "data.conflicts=exclude"]) == "cv --set data.conflicts=any"
     assert with_any(["cv", "--config", "s.toml"]) == "cv --config s.toml --conflicts any"
+
+
+def test_breasts_can_be_compared_where_every_patient_has_a_cancer(tmp_path):
+    rng, rows = np.random.default_rng(3), []
+    for n in range(24):
+        for side in "LR":
+            label = int((side == "L") == (n % 2 == 0))
+            rows += [(f"p{n}{side}{view}.png", f"P{n:02d}", side, label, 40 + n % 7) for view in ("CC", "MLO")]
+    table = pd.DataFrame(rows, columns=["image", "patient_id", "breast", "label", "age"])
+    for image in table["image"]:
+        save(tmp_path / image, rng)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    where = ["--out", f"{tmp_path}/results", "--reports", f"{tmp_path}/reports", "--name", "all-positive"]
+    words = [*QUICK, "--data", f"{tmp_path}/t.csv", *where]
+    for options in ([], ["--conflicts", "any"]):
+        refused = RUN.invoke(cv.app, [*words, *options])
+        assert refused.exit_code == 2 and "--label-level breast" in refused.output, refused.output
+    done = RUN.invoke(cv.app, [*words, "--label-level", "breast"])
+    assert done.exit_code == 0, done.output
+    evaluation = evaluate(load_study(tmp_path / "results" / "all-positive"), n_replicates=50)
+    areas = evaluation.summary.query("metric == 'roc_auc'").set_index("level")["value"]
+    assert set(areas.index) == {"image", "breast"} and areas.notna().all() and not evaluation.gaps
+
+
+def test_keys_are_compared_over_the_whole_cohort_when_a_sample_is_used(folder, tmp_path):
+    table = pd.read_csv(folder / "mias" / "mias.csv").assign(image=lambda t: [f"i{n}.png" for n in t.index])
+    table["label"] = (table.groupby("patient_id")["label"].transform("nunique") > 1).astype(int)
+    table.loc[table["patient_id"].duplicated(), "patient_id"] = table["patient_id"].str.upper()
+    table.to_csv(tmp_path / "t.csv", index=False)
+    where = ["--out", f"{tmp_path}/results", "--reports", f"{tmp_path}/reports"]
+    words = [*QUICK, "--data", f"{tmp_path}/t.csv", "--limit-patients", "20", *where]
+    for extra in (["--dry-run"], ["--describe"]):
+        text = RUN.invoke(cv.app, [*words, *extra]).output
+        assert "30 keys occur in several spellings" in " ".join(text.split()), text
