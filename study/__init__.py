@@ -45,7 +45,8 @@ COMMANDS = {
     "report": "from Python, study.evaluate(...).write(folder) writes a report",
     "cv": "from Python, study.cross_validate(...) does the same",
     **dict.fromkeys(
-        ("bench", "cache", "compare", "example", "ledger", "precision", "verify"), "it has no function in Python"
+        ("bench", "cache", "clean", "compare", "example", "ledger", "precision", "verify"),
+        "it has no function in Python",
     ),
 }
 """Commands that are no functions, with what to do instead."""

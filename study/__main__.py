@@ -9,7 +9,20 @@ from typer.main import get_command
 
 from mmbc.errors import nearest
 
-COMMANDS = ("cv", "search", "report", "verify", "compare", "audit", "ledger", "precision", "cache", "bench", "example")
+COMMANDS = (
+    "cv",
+    "search",
+    "report",
+    "verify",
+    "compare",
+    "audit",
+    "ledger",
+    "precision",
+    "cache",
+    "clean",
+    "bench",
+    "example",
+)
 """Modules of this package, in the order in which `--help` lists them."""
 
 

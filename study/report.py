@@ -3,6 +3,7 @@
 Needs no torch, no GPU and no images.
 """
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -85,7 +86,7 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
         if self.study is not None and self.study.is_file():
             raise ConfigError(
                 f"{self.study}: is a file, not the folder of a study; a table of predictions is given with"
-                f" --predictions {self.study}"
+                f" --predictions {shlex.quote(str(self.study))}"
             )
         if self.journal not in JOURNALS:
             raise ConfigError(f"--journal {self.journal!r}; {nearest(self.journal, JOURNALS)}")

@@ -15,6 +15,7 @@ from study.console.options import Replicates, comparison_option
 from study.evaluation.evaluation import N_REPLICATES, Evaluation
 from study.evaluation.evaluation import evaluate as numbers_of
 from study.records.cell_records import CellRecord
+from study.records.progress import models_finished
 from study.records.stored_study import StoredStudy, load_study
 
 if TYPE_CHECKING:
@@ -148,8 +149,8 @@ class Study:
         return Result(Study(stored), numbers_of(stored, n_replicates=n_replicates, seed=checked("seed", seed, SEED)))
 
     def __repr__(self) -> str:
-        done, planned = len(self.stored.records), len(self.stored.planned)
-        return f"<study {self.name!r}: arms {', '.join(self.arms) or 'none'}; {done} of {planned} cells finished>"
+        done = models_finished(self.stored.planned, self.stored.records)
+        return f"<study {self.name!r}: arms {', '.join(self.arms) or 'none'}; {done}>"
 
 
 class Result:

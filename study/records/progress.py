@@ -1,6 +1,6 @@
 """Progress of a run, in a form that can travel between processes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from study.design.cells import Cell
+from study.design.study_file import BASELINE
+from study.text.format import count
 
 DIVERGED = "diverged"
 """Why a fit stopped that left no record: its loss was no number any more."""
@@ -53,6 +55,12 @@ class FitSnapshot:
     best_epoch: int
     validation_logits: np.ndarray
     stopped: str
+
+
+def models_finished(planned: Iterable[str], finished: Container[str]) -> str:
+    """Return `4 of 6 models finished`, of names of cells; the baseline, which is fitted in passing, does not count."""
+    models = [name for name in planned if not name.startswith(f"{BASELINE}.")]
+    return f"{sum(name in finished for name in models)} of {count(len(models), 'model')} finished"
 
 
 class Observer:

@@ -48,6 +48,7 @@ from study.records.cell_records import (
 from study.records.environment import Environment, last_part
 from study.records.finding import FILE as FINDINGS
 from study.records.finding import Finding, read_findings, write_findings
+from study.records.progress import models_finished
 from study.records.search_archive import FILES as SEARCH_FILES
 from study.records.search_archive import read_searched, write_searched
 from study.records.stored_cohort import read_cohort, write_cohort
@@ -118,7 +119,7 @@ class StoredStudy:
     added: Added | None = None
 
     def __repr__(self) -> str:
-        return f"<stored study {self.name!r}: {len(self.records)} of {len(self.planned)} cells finished>"
+        return f"<stored study {self.name!r}: {models_finished(self.planned, self.records)}>"
 
     @property
     def contrasts(self) -> tuple[tuple[str, str], ...]:

@@ -272,7 +272,8 @@ def command(study: StoredStudy, flag: str, value: str, *, whole_paths: bool = Fa
     words = list(environment.command)
     if is_call(words):
         return with_argument(words[0], flag.removeprefix("--").replace("-", "_"), int(value))
-    words = [word for word in words if not word.startswith(f"{flag}=")]
+    # what extends a study never starts it over
+    words = [word for word in words if not word.startswith(f"{flag}=") and word != "--force"]
     if flag in words:
         at = words.index(flag)
         del words[at : at + 2]
