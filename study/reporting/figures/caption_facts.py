@@ -9,6 +9,7 @@ from study.evaluation.evaluation import Evaluation
 from study.evaluation.units import UNIT_KEYS
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import calibrated_on
+from study.reporting.figures.parts import FEW
 from study.text.format import count, listed
 
 
@@ -30,6 +31,7 @@ class CaptionFacts:
         declared: whether the contrasts were declared before the run.
         baseline: whether the logistic regression is among the arms.
         negatives: statuses that count as negative.
+        few: with more arms than this, curves have no bands.
     """
 
     unit: str
@@ -46,6 +48,12 @@ class CaptionFacts:
     declared: bool
     baseline: bool
     negatives: tuple[str, ...]
+    few: int = FEW
+
+    @property
+    def mean(self) -> str:
+        """The origin of a mean curve, in words."""
+        return f": mean over {self.parts}" if self.n_parts > 1 else f" on {self.parts}"
 
     @property
     def probabilities(self) -> str:
@@ -62,7 +70,7 @@ class CaptionFacts:
     @property
     def within(self) -> str:
         """The kind of mean that an AUC is, or ''."""
-        return ": mean of within-fold values" if self.n_parts > 1 else ""
+        return " (mean of the folds' values)" if self.n_parts > 1 else ""
 
     @property
     def runs(self) -> str:
@@ -79,7 +87,7 @@ class CaptionFacts:
 
     @property
     def _one_seed(self) -> str:
-        return f" (the baseline, {BASELINE}, has one seed)" if self.n_seeds > 1 and self.baseline else ""
+        return " (the logistic regression has one seed)" if self.n_seeds > 1 and self.baseline else ""
 
 
 def caption_facts(study: StoredStudy, evaluation: Evaluation) -> CaptionFacts:

@@ -8,8 +8,10 @@ import pandas as pd
 
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
+from study.evaluation.units import UNIT_KEYS
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.arm_names import contrast_name, display_names
 from study.reporting.figures import (
     captions,
     curves,
@@ -22,10 +24,10 @@ from study.reporting.figures import (
     training,
 )
 from study.reporting.figures.caption_facts import CaptionFacts, caption_facts
-from study.reporting.figures.flow import flow
+from study.reporting.figures.flow import ENDS, flow
 from study.reporting.figures.parts import FEW, FigureAndData, Looks
 from study.reporting.figures.style import looks
-from study.text.format import count
+from study.text.format import count, listed, span
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ class Drawing:
 def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
     """Return every figure that a study has the numbers for, by file name, in the order a paper would show them.
 
-    Arms that lack cells are in the study's grid and the learning curves alone.
+    Arms that lack cells are in the learning curves alone.
     """
-    known = looks([*study.settings.arms, BASELINE])
+    known = looks([*study.settings.arms, BASELINE], display_names(study))
     drawings: dict[str, Drawing] = {}
     if not evaluation.summary.empty:
         f = caption_facts(study, evaluation)
@@ -58,19 +60,11 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
         drawings |= dict(_comparison(study, evaluation, known, f))
         drawings |= dict(_probabilities(study, evaluation, known, f))
     if not study.history.empty and not study.imported:
-        drawings |= dict(_training(study, known))
+        drawings |= dict(_training(study, evaluation, known))
     for name, draw, title, caption, wide in search_catalogue.drawings(study, known):
         drawings[name] = Drawing(draw, title, caption, wide=wide)
-    counts, n_patients = study.cohort.flow, study.cohort.n_patients
-    if {"listed", "used"} <= set(counts["step"]):
-        drawings["flow"] = Drawing(
-            partial(flow, counts, n_patients, "row" if study.imported else "image"),
-            "Cohort flow",
-            captions.FLOW,
-            wide=False,
-        )
-    if study.planned:
-        drawings["study_grid"] = _grid(study, evaluation, known)
+    if {"listed", "used"} <= set(study.cohort.flow["step"]):
+        drawings["flow"] = _flow(study)
     return {name: drawings[name] for name in ORDER if name in drawings}
 
 
@@ -88,11 +82,11 @@ ORDER = (
     "loss_accuracy",
     "f1_auc",
     "generalisation_gap",
+    "comprehensive_results",
     "search_history",
     "search_effort",
     "search_importance",
     "search_slice",
-    "study_grid",
 )
 """File names of all figures."""
 
@@ -110,7 +104,7 @@ def _performance(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Ca
     yield "roc_pr", Drawing(pairs, "ROC and precision-recall curves", captions.roc_pr(f), wide=several)
     if f.n_parts > 1:
         dots = partial(folds.fold_dots, evaluation.per_fold, summary, known, unit)
-        wide = summary["arm"].nunique() > FEW
+        wide = summary["arm"].nunique() > folds.MOST_NARROW
         yield "auc_by_fold", Drawing(dots, "ROC-AUC by test fold", captions.auc_by_fold(f), wide=wide)
 
 
@@ -125,8 +119,9 @@ def main_arms(study: StoredStudy, summary: pd.DataFrame) -> list[str]:
 def _comparison(study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts) -> Named:
     comparisons, delta = evaluation.comparisons, study.settings.protocol.delta
     if len(comparisons):
-        title = "Declared contrasts" if study.chosen_contrasts is None else "Contrasts chosen after the run"
-        forest = partial(forests.contrasts, comparisons, evaluation.per_fold, evaluation.unit, delta)
+        title = "Declared comparisons" if study.chosen_contrasts is None else "Comparisons chosen after the run"
+        names = [contrast_name(study, *pair) for pair in comparisons[["first", "second"]].to_numpy()]
+        forest = partial(forests.contrasts, comparisons, evaluation.per_fold, names, evaluation.unit, delta)
         yield "contrasts", Drawing(forest, title, captions.contrasts(f, comparisons, delta), wide=True)
     groups = evaluation.subgroups
     if len(groups) and groups["value"].notna().any():
@@ -148,47 +143,71 @@ def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: 
     prevalence = study.settings.protocol.prevalence
     if len(evaluation.decision) and prevalence is not None:
         drawing = partial(decisions.decision_curves, evaluation.decision, known, prevalence)
-        yield "decision", Drawing(drawing, "Decision curves", captions.decision(f, prevalence), wide=several)
+        ends = float(evaluation.decision["threshold"].min()), float(evaluation.decision["threshold"].max())
+        yield "decision", Drawing(drawing, "Decision curves", captions.decision(f, prevalence, ends), wide=True)
     if len(evaluation.confusion):
-        drawing = partial(decisions.confusion_matrices, evaluation.confusion, known, unit)
+        drawing = partial(decisions.confusion_matrices, evaluation.confusion, known, unit, n_units(evaluation))
         wide = evaluation.summary["arm"].nunique() > 2
         yield "confusion", Drawing(drawing, "Confusion matrices", captions.confusion(f), wide=wide)
 
 
-def _training(study: StoredStudy, known: Looks) -> Named:
+def n_units(evaluation: Evaluation) -> int:
+    """Return how many units of analysis one run tests."""
+    level = evaluation.scores[evaluation.scores["level"] == evaluation.unit]
+    return len(level.drop_duplicates(UNIT_KEYS[evaluation.unit]))
+
+
+def _training(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Named:
     history = study.history
     sizes = history[list(CELL_COLUMNS)].drop_duplicates().groupby("arm").size()
     n = count(int(sizes.max()), "fit") if sizes.nunique() == 1 else f"{sizes.min()} to {sizes.max()} fits"
-    n, wide = f"{n} an arm", len(sizes) > 1
+    n, wide = f"{n} of a model", len(sizes) > 1
     names = {"loss_accuracy": "Loss and accuracy by epoch", "f1_auc": "F1 and ROC-AUC by epoch"}
     validated = training.has_validation(history)
     for which, title in names.items():
         draw = partial(training.training_curves, history, known, which)
-        yield which, Drawing(draw, title, captions.training(which, n, len(sizes), validated=validated), wide=wide)
+        yield which, Drawing(draw, title, captions.training(which, n, validated=validated), wide=wide)
     if not validated:
         return
     draw = partial(training.generalisation_gap, history, known)
     yield (
         "generalisation_gap",
-        Drawing(draw, "Generalisation gap", captions.training("generalisation_gap", n, len(sizes)), wide=wide),
+        Drawing(draw, "Generalisation gap", captions.training("generalisation_gap", n), wide=wide),
     )
+    if arm := _reference(study, evaluation):
+        where, look = (arm, evaluation.unit, n_units(evaluation)), known[arm]
+        frames = (evaluation.scores, evaluation.summary, evaluation.confusion)
+        caption = captions.comprehensive(caption_facts(study, evaluation), look.name, f"{int(sizes[arm])} fits")
+        draw = partial(overview.comprehensive, history, *frames, look, where)
+        yield "comprehensive_results", Drawing(draw, f"{look.name}: all results", caption, wide=True)
 
 
-def _grid(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Drawing:
-    cells = planned_cells(study, evaluation)
-    written = cells["fold"].nunique() <= folds.MOST_WRITTEN
-    caption = captions.study_grid(cells, evaluation.unit, written=written, imported=study.imported)
-    return Drawing(
-        partial(folds.study_grid, cells, known, evaluation.unit), "ROC-AUC by arm and fold", caption, wide=True
-    )
+def _reference(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Return the arm that gets an overview of its own: the first of the declared contrasts that is finished, or ''."""
+    finished = set(evaluation.summary["arm"]) & set(study.history["arm"])
+    order = [*(arm for pair in study.contrasts for arm in pair), *study.settings.arms]
+    return next((arm for arm in order if arm in finished), "")
 
 
-def planned_cells(study: StoredStudy, evaluation: Evaluation) -> pd.DataFrame:
-    """Return the planned cells: arm, repeat, fold, seed, finished, value (the ROC-AUC at the unit's level, or NaN)."""
-    names = pd.Series(study.planned).str.extract(r"^(?P<arm>.+)\.r(?P<repeat>\d+)\.f(?P<fold>\d+)\.s(?P<seed>\d+)$")
-    cells = names.astype({"repeat": int, "fold": int, "seed": int})
-    cells["finished"] = [name in study.records for name in study.planned]
-    if evaluation.per_fold.empty:
-        return cells.assign(value=float("nan"))
-    areas = evaluation.per_fold.query("level == @evaluation.unit and metric == 'roc_auc'")
-    return cells.merge(areas[[*CELL_COLUMNS, "value"]], on=list(CELL_COLUMNS), how="left")
+def _flow(study: StoredStudy) -> Drawing:
+    row, images = "row" if study.imported else "image", study.cohort.images
+    positive = tuple(images.loc[images["label"] == 1, "status"].astype(str).unique())
+    counts = study.cohort.flow
+    out = bool(counts.loc[~counts["step"].isin(ENDS), "n_images"].any())
+    draw = partial(flow, counts, study.cohort.n_patients, positive, tested(study), row)
+    return Drawing(draw, "Flow of patients", captions.flow(out=out, row=row), wide=False)
+
+
+def tested(study: StoredStudy) -> list[str]:
+    """Return the last box of the flow diagram: how the models were tested, and how many patients each part has."""
+    folds, protocol = study.folds, study.settings.protocol
+    runs = [count(n, name) for n, name in ((protocol.repeats, "repeat"), (protocol.seeds, "training seed")) if n > 1]
+    heading = "Held-out test" if folds.holdout else f"{folds.n_folds}-fold cross-validation by patient"
+    sizes: dict[str, list[int]] = {}
+    for fold in folds.folds:
+        for part, ids in fold.split.parts().items():
+            sizes.setdefault(part, []).append(len(ids))
+    words = {"train": "to train", "validation": "to validate", "test": "to test"}
+    parts = [f"{span(min(n), max(n))} {words.get(part, part)}" for part, n in sizes.items() if max(n)]
+    each = "Patients" if folds.holdout else "Patients in each fold"
+    return [heading, *([f"Mean over {listed(runs)}"] if runs else []), f"{each}: {', '.join(parts)}"]

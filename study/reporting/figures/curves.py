@@ -1,16 +1,20 @@
-"""ROC and precision-recall curves: of every test part, their mean and their spread, without smoothing."""
+"""ROC and precision-recall curves: their mean over the test parts, a band over patients, and operating points."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import norm
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from study.reporting.figures.parts import (
     CELL,
-    FEW,
+    FOOT,
+    MARGIN,
+    Entries,
     FigureAndData,
     Looks,
     arms_of,
@@ -19,26 +23,31 @@ from study.reporting.figures.parts import (
     fit,
     panel_width,
     small_multiples,
+    unit_square,
 )
-from study.reporting.figures.parts import unit_square as square
-from study.reporting.figures.style import GUIDE, NORMAL, journal_style
+from study.reporting.figures.style import DARK, GUIDE, NORMAL, Look, journal_style
+from study.stats.bootstrap import patient_weights
+from study.stats.curve_errors import GRID, curve_errors
 from study.text.format import interval
 
 MOST_POINTS = 101
 """Points of a mean curve; with fewer distinct values it is exact."""
 MOST_COLUMNS = 7
-MOST_CORNERS = 80
-MOST_LINES = 10
-"""With more test parts the band is their 10th to 90th percentile instead of their range, and folds have no lines."""
+N_REPLICATES = 200
+"""Resamples behind a band: the standard error is then known to 5 %."""
 Curve = tuple[np.ndarray, np.ndarray]
 Between = Callable[[Curve, np.ndarray], np.ndarray]
+POINTS = {
+    "threshold for 90 % specificity": ("sensitivity_at_90_specificity", "specificity_achieved", "^"),
+    "threshold for 90 % sensitivity": ("sensitivity_achieved", "specificity_at_90_sensitivity", "v"),
+    "probability 0.5": ("sensitivity", "specificity", "o"),
+}
+"""Operating points: the metrics they lie at, and their markers."""
 
 
-def test_parts(scores: pd.DataFrame, arm: str, level: str, *, one_run: bool = False) -> Iterator[pd.DataFrame]:
-    """Yield the units of each test part of an arm that has both classes; with `one_run` of its first run alone."""
+def test_parts(scores: pd.DataFrame, arm: str, level: str) -> Iterator[pd.DataFrame]:
+    """Yield the units of each test part of an arm that has both classes."""
     chosen = scores[(scores["arm"] == arm) & (scores["level"] == level)]
-    if one_run:
-        chosen = chosen[(chosen["repeat"] == chosen["repeat"].min()) & (chosen["seed"] == chosen["seed"].min())]
     for _, part in chosen.groupby(CELL):
         if part["label"].nunique() == 2:
             yield part
@@ -70,32 +79,25 @@ def _step_values(curve: Curve, at: np.ndarray) -> np.ndarray:
     return np.stack([curve[1][np.minimum(place, len(curve[1]) - 1)] for place in (below, above)])
 
 
-def average(curves: list[Curve], between: Between, ends: tuple[float, float] = (0, 100)) -> pd.DataFrame:
-    """Return the mean of curves over their ordinates at equal abscissae, and their spread.
-
-    The area under the mean is the mean of the areas.
+def average(curves: list[Curve], between: Between) -> pd.DataFrame:
+    """Return the mean of curves over their ordinates at equal abscissae; the area under it is the mean of the areas.
 
     Args:
         curves: of the test parts.
         between: returns a curve's values below and above each abscissa.
-        ends: percentiles of the spread.
 
     Returns:
-        x (each value twice: before and after a jump), mean, low, high.
+        x (each value twice: before and after a jump), mean.
     """
     at = np.unique(np.concatenate([[0.0, 1.0], *(curve[0] for curve in curves)]))
     if len(at) > MOST_POINTS:
         at = np.linspace(0, 1, MOST_POINTS)
-    values = np.stack([between(curve, at) for curve in curves])  # (n_curves, 2, n)
-    low, high = np.percentile(values, ends, axis=0)
-    columns = {"x": np.repeat(at, 2)} | {
-        name: value.T.ravel() for name, value in (("mean", values.mean(axis=0)), ("low", low), ("high", high))
-    }
-    return pd.DataFrame(columns)
+    mean = np.mean([between(curve, at) for curve in curves], axis=0)  # (2, n)
+    return pd.DataFrame({"x": np.repeat(at, 2), "mean": mean.T.ravel()})
 
 
 def mean_roc(scores: pd.DataFrame, arm: str, level: str) -> pd.DataFrame:
-    """Return the mean ROC curve of an arm: x (false positive rate), mean, low, high."""
+    """Return the mean ROC curve of an arm: x (false positive rate), mean."""
     return average([roc_of(part) for part in test_parts(scores, arm, level)], _linear_values)
 
 
@@ -105,9 +107,30 @@ KINDS: dict[str, tuple[Callable[[pd.DataFrame], Curve], Between, str]] = {
 }
 
 
+def with_bands(scores: pd.DataFrame, arm: str, level: str) -> dict[str, pd.DataFrame]:
+    """Return the mean curves of an arm by kind, each with a pointwise 95 % band over patients: x, mean, low, high."""
+    parts = list(test_parts(scores, arm, level))
+    units = pd.concat(parts)
+    people = units.groupby("patient_id", sort=True).agg(label=("label", "max"), fold=("fold", "first"))
+    rng = np.random.Generator(np.random.PCG64(0))
+    weights = patient_weights((2 * people["fold"] + people["label"]).to_numpy(), N_REPLICATES, rng)
+    arrays = (
+        (part["label"].to_numpy(), part["logit"].to_numpy(), people.index.get_indexer(part["patient_id"]))
+        for part in parts
+    )
+    curves = {}
+    for kind, errors in zip(KINDS, curve_errors(arrays, weights), strict=True):
+        curve_of, between, _ = KINDS[kind]
+        mean = average([curve_of(part) for part in parts], between)
+        half = norm.ppf(0.975) * np.interp(mean["x"], GRID, errors)
+        low, high = (np.clip(mean["mean"] + sign * half, 0, 1) for sign in (-1, 1))
+        curves[kind] = mean.assign(low=low, high=high)
+    return curves
+
+
 @journal_style()
 def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
-    """ROC and precision-recall curves, two panels for each arm: test parts thin, mean thick, a band of their spread.
+    """ROC and precision-recall curves, two panels for each arm: mean over test parts, band, operating points.
 
     Args:
         scores: units of `Evaluation.scores`.
@@ -116,47 +139,70 @@ def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str
         level: of the units.
 
     Returns:
-        Data: arm, curve, x, mean, low, high; x is the false positive rate, or the sensitivity.
+        Data: arm, curve, what (curve, or the operating point), x, mean, low, high; x is the false positive rate, or
+        the sensitivity.
     """
     arms = arms_of(summary, looks)
-    texts = {(arm, kind): _area(summary, arm, level, kind, len(arms)) for arm in arms for kind in KINDS}
-    figure, panels = _pairs(arms, texts)
-    n_parts = max(len(list(test_parts(scores, arm, level))) for arm in arms)
-    ends = (10, 90) if n_parts > MOST_LINES else (0, 100)
+    texts = {(arm, kind): area(summary, arm, level, kind, len(arms)) for arm in arms for kind in KINDS}
+    shown = {what for arm in arms for what in operating_points(summary, arm, level)["what"]}
+    entries = [(what, _mark(marker)) for what, (*_, marker) in POINTS.items() if what in shown]
+    figure, panels = _pairs(arms, texts, looks, entries)
+    share = share_positive(scores[scores["level"] == level])
     rows = []
-    for (arm, kind), axes in panels.items():
-        curve_of, between, _ = KINDS[kind]
-        curves = [curve_of(part) for part in test_parts(scores, arm, level)]
-        mean = average(curves, between, ends)
-        colour = looks[arm].colour
-        if len(curves) > 1:
-            axes.fill_between(mean["x"], mean["low"], mean["high"], color=colour, alpha=0.15, linewidth=0)
-        lines = [curve_of(part) for part in test_parts(scores, arm, level, one_run=True)]
-        for curve in lines if has_lines(len(lines), len(arms)) else []:
-            axes.plot(*thin(curve, kind), color=colour, alpha=0.5, linewidth=0.35)
-        axes.plot(mean["x"], mean["mean"], color=colour, linewidth=1.3)
-        _guide(axes, kind, scores[scores["level"] == level])
-        rows.append(mean.assign(arm=arm, curve=kind))
-    return figure, pd.concat(rows, ignore_index=True)[["arm", "curve", "x", "mean", "low", "high"]]
+    for arm in arms:
+        points = operating_points(summary, arm, level)
+        for kind, curve in with_bands(scores, arm, level).items():
+            axes = panels[arm, kind]
+            draw_curve(axes, curve, looks[arm])
+            if kind == "roc":
+                diagonal(axes)
+            else:
+                axes.axhline(share, color=GUIDE, linewidth=0.6, zorder=0)
+            at = mark_points(axes, points, kind, share)
+            rows += [curve.assign(arm=arm, curve=kind, what="curve"), at.assign(arm=arm, curve=kind)]
+    return figure, pd.concat(rows, ignore_index=True)[["arm", "curve", "what", "x", "mean", "low", "high"]]
 
 
-def has_lines(n_folds: int, n_arms: int) -> bool:
-    """Whether the curves of one run's folds are drawn: if they are several, but not too many for the panel."""
-    return 1 < n_folds <= MOST_LINES and n_arms <= FEW
+def draw_curve(axes: Axes, curve: pd.DataFrame, look: Look) -> None:
+    """Draw a mean curve with its band."""
+    axes.fill_between(curve["x"], curve["low"], curve["high"], color=look.colour, alpha=0.18, linewidth=0)
+    axes.plot(curve["x"], curve["mean"], color=look.colour, linewidth=1.2)
 
 
-def thin(curve: Curve, kind: str) -> Curve:
-    """Return the corners of a curve as it is drawn thin, at most `MOST_CORNERS` steps of it."""
-    x, y = curve
-    if kind == "roc" and len(x) > 2:
-        turns = np.r_[True, np.diff(x[:-1]) * np.diff(y[1:]) != np.diff(y[:-1]) * np.diff(x[1:]), True]
-        x, y = x[turns], y[turns]
-    chosen = np.unique(np.linspace(0, len(x) - 1, MOST_CORNERS).round().astype(int))
-    x, y = x[chosen], y[chosen]
-    return (x, y) if kind == "roc" else (np.r_[0, np.repeat(x, 2)[:-1]], np.repeat(y, 2))
+def operating_points(summary: pd.DataFrame, arm: str, level: str) -> pd.DataFrame:
+    """Return what, sensitivity and specificity of an arm's operating points, as the tables have them."""
+    values = summary[(summary["arm"] == arm) & (summary["level"] == level)].set_index("metric")["value"]
+    rows = [(what, values.get(one, np.nan), values.get(other, np.nan)) for what, (one, other, _) in POINTS.items()]
+    return pd.DataFrame(rows, columns=["what", "sensitivity", "specificity"]).dropna()
 
 
-def _area(summary: pd.DataFrame, arm: str, level: str, kind: str, n_arms: int) -> str:
+def _mark(marker: str) -> dict[str, Any]:
+    return {
+        "marker": marker,
+        "linestyle": "none",
+        "color": DARK,
+        "markersize": 3.8,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.5,
+    }
+
+
+def mark_points(axes: Axes, points: pd.DataFrame, kind: str, share: float) -> pd.DataFrame:
+    """Mark operating points in a panel and return where they lie: what, x, mean.
+
+    The precision at a point is that of the cohort's share of positives.
+    """
+    sensitivity, alarms = points["sensitivity"], 1 - points["specificity"]
+    called = sensitivity * share + alarms * (1 - share)
+    precision = (sensitivity * share).divide(called.where(called > 0))
+    x, y = (alarms, sensitivity) if kind == "roc" else (sensitivity, precision)
+    at = pd.DataFrame({"what": points["what"], "x": x, "mean": y})
+    for one in at.itertuples():
+        axes.plot(one.x, one.mean, zorder=5, clip_on=False, **_mark(POINTS[str(one.what)][2]))
+    return at
+
+
+def area(summary: pd.DataFrame, arm: str, level: str, kind: str, n_arms: int = 1) -> str:
     """Return the table's area with its interval, on two lines where panels are narrow."""
     chosen = (summary["arm"] == arm) & (summary["level"] == level) & (summary["metric"] == KINDS[kind][2])
     value, low, high = summary.loc[chosen, ["value", "low", "high"]].to_numpy()[0]
@@ -166,20 +212,31 @@ def _area(summary: pd.DataFrame, arm: str, level: str, kind: str, n_arms: int) -
 
 AREAS = {"roc": "AUC", "precision-recall": "PR-AUC"}
 WIDE_ENOUGH = 4
+LABELS = {"roc": ("1 − specificity", "Sensitivity"), "precision-recall": ("Sensitivity (recall)", "Precision (PPV)")}
 
 
-def _pairs(arms: list[str], texts: dict[tuple[str, str], str]) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+def _pairs(
+    arms: list[str], texts: dict[tuple[str, str], str], looks: Looks, entries: Entries
+) -> tuple[Figure, dict[tuple[str, str], Axes]]:
     """Return panels by arm and kind: ROC above precision-recall, or beside it where there are one or two arms."""
     if len(arms) <= 2:
-        names = [(arm, kind) for arm in arms for kind in KINDS]
-        n_columns, below = len(names), [texts[name] for name in names]
-        side = panel_width(n_columns, wide=len(arms) > 1)
-        figure, panels = small_multiples([arm for arm, _ in names], [side], wide=len(arms) > 1, below=below)
-        axes_of = {name: axes for name, (axes,) in zip(names, panels, strict=True)}
+        keys = [(arm, kind) for arm in arms for kind in KINDS]
+        n_columns, below = len(keys), [texts[one] for one in keys]
+        where: dict[str, Any] = {"wide": len(arms) > 1, "apart": MARGIN}
+        side, names = panel_width(n_columns, **where), [looks[arm].name for arm, _ in keys]
+        figure, panels = small_multiples(names, [side], below=below, entries=entries, **where)
+        axes_of = {one: axes for one, (axes,) in zip(keys, panels, strict=True)}
     else:
         n_columns, below = columns_of(len(arms), MOST_COLUMNS), [texts[arm, "roc"] for arm in arms]
-        side = panel_width(n_columns)
-        figure, panels = small_multiples(arms, [side, side], most=MOST_COLUMNS, below=below, between=15)
+        side, names = panel_width(n_columns), [looks[arm].name for arm in arms]
+        figure, panels = small_multiples(
+            names,
+            [side, side],
+            most=MOST_COLUMNS,
+            below=below,
+            between=FOOT + 3 * (below[0].count("\n") + 1),
+            entries=entries,
+        )
         axes_of = {
             (arm, kind): pair[row] for arm, pair in zip(arms, panels, strict=True) for row, kind in enumerate(KINDS)
         }
@@ -188,19 +245,10 @@ def _pairs(arms: list[str], texts: dict[tuple[str, str], str]) -> tuple[Figure, 
             axes_of[arm, "precision-recall"].set_title(text, fontsize=fit(text, side, NORMAL))
     for number, ((_, kind), axes) in enumerate(axes_of.items()):
         first = len(arms) <= 2 or (number // 2) % n_columns == 0
-        square(axes)
+        unit_square(axes, box=False)  # its sides are equal already
         axes.tick_params(labelbottom=True, labelleft=first)
-        axes.set_xlabel("1 − specificity" if kind == "roc" else "Sensitivity (recall)")
-        axes.set_ylabel(("Sensitivity" if kind == "roc" else "Precision (PPV)") if first else "")
+        axes.set(xlabel=LABELS[kind][0], ylabel=LABELS[kind][1] if first else "")
     return figure, axes_of
-
-
-def _guide(axes: Axes, kind: str, units: pd.DataFrame) -> None:
-    """Draw what a score without information would give: the diagonal, or the cohort's share of positives."""
-    if kind == "roc":
-        diagonal(axes)
-    else:
-        axes.axhline(share_positive(units), color=GUIDE, linewidth=0.6, zorder=0)
 
 
 def share_positive(units: pd.DataFrame) -> float:

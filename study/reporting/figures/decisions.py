@@ -1,8 +1,13 @@
 """Figures of calls and their consequences: confusion matrices and decision curves."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from study.reporting.figures.parts import (
@@ -11,61 +16,79 @@ from study.reporting.figures.parts import (
     Looks,
     arms_of,
     columns_of,
-    key,
     panel_width,
     small_multiples,
+    wrapped,
 )
-from study.reporting.figures.style import FAINT, GUIDE, NORMAL, SMALL, journal_style
+from study.reporting.figures.style import GUIDE, NORMAL, OKABE_ITO, SMALL, canvas, journal_style
+from study.text.format import tenths, whole
+
+RIGHT, WRONG = OKABE_ITO[0], OKABE_ITO[1]
+"""Colours of the cells of a confusion matrix."""
+EVERYBODY: dict[str, Any] = {"color": "black", "linewidth": 0.8, "linestyle": (0, (4, 2))}
+NOBODY: dict[str, Any] = {"color": GUIDE, "linewidth": 1.2}
+NAMES = 62.0
+"""Millimetres beside the decision curves for the names of the arms."""
 
 
 @journal_style()
-def confusion_matrices(confusion: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
-    """Confusion matrices at calibrated probability 0.5: counts, and shares of the true class.
+def confusion_matrices(confusion: pd.DataFrame, looks: Looks, level: str, n_units: int) -> FigureAndData:
+    """Confusion matrices at calibrated probability 0.5: units of one run, mean over runs, and shares of the true class.
 
     Args:
-        confusion: lines of `Evaluation.confusion`.
+        confusion: lines of `Evaluation.confusion`, summed over runs.
         looks: of all arms.
         level: of the units.
+        n_units: tested in one run; the cells of a matrix add up to it.
 
     Returns:
-        Data: the lines of `confusion` at this level.
+        Data: arm, level, n_runs, tp, fp, fn, tn: means over runs.
     """
-    chosen = confusion[confusion["level"] == level].set_index("arm")
-    arms = arms_of(chosen.reset_index(), looks)
-    chosen = chosen.loc[arms]
+    data = per_run(confusion, level, n_units)
+    arms = arms_of(data, looks)
     n_columns = columns_of(len(arms))
     side = min(panel_width(max(n_columns, 2)), 42)
-    figure, panels = small_multiples(arms, [0.8 * side], wide=len(arms) > 2)
+    names, as_text = [looks[arm].name for arm in arms], tenths if (data["n_runs"] > 1).any() else whole
+    figure, panels = small_multiples(names, [0.8 * side], wide=len(arms) > 2)
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
-        row = chosen.loc[arm]
-        _matrix(axes, np.array([[row["tn"], row["fp"]], [row["fn"], row["tp"]]], dtype=float))
-        first = number % n_columns == 0
-        axes.set_xticks([0, 1], ["negative", "positive"], fontsize=SMALL)
-        axes.set_yticks(
-            [0, 1], ["negative", "positive"] if first else ["", ""], fontsize=SMALL, rotation=90, va="center"
-        )
-        axes.set(xlabel="Called", ylabel="True" if first else "")
-    return figure, chosen.reset_index()
+        matrix(axes, data[data["arm"] == arm], first=number % n_columns == 0, as_text=as_text)
+    return figure, data
 
 
-def _matrix(axes: Axes, matrix: np.ndarray) -> None:
-    """Draw counts (2, 2), true by called, shaded by the share of the true class."""
-    totals = matrix.sum(axis=1, keepdims=True)
-    shares = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (i, j), n in np.ndenumerate(matrix):
-        text = f"{n:.0f}\n{100 * shares[i, j]:.0f} %" if totals[i, 0] else "0"
-        colour = "white" if shares[i, j] > 0.55 else "black"
+def per_run(confusion: pd.DataFrame, level: str, n_units: int) -> pd.DataFrame:
+    """Return the confusion counts of one level as means over runs: arm, level, n_runs, tp, fp, fn, tn."""
+    chosen = confusion[confusion["level"] == level].reset_index(drop=True)
+    counts = chosen[["tp", "fp", "fn", "tn"]]
+    n_runs = (counts.sum(axis=1) / n_units).round().astype(int)
+    return pd.concat([chosen[["arm", "level"]], n_runs.rename("n_runs"), counts.div(n_runs, axis=0)], axis=1)
+
+
+def matrix(axes: Axes, line: pd.DataFrame, *, first: bool = True, as_text: Callable[[float], str] = tenths) -> None:
+    """Draw one arm's mean counts, true by called: what is right in blue, what is wrong in orange, by its share."""
+    row = line.iloc[0]
+    counts = np.array([[row["tp"], row["fn"]], [row["fp"], row["tn"]]], dtype=float)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
+    full = np.array([[to_rgb(RIGHT), to_rgb(WRONG)], [to_rgb(WRONG), to_rgb(RIGHT)]])
+    axes.imshow(1 - (0.08 + 0.92 * shares[..., None]) * (1 - full), aspect="auto")
+    for (i, j), n in np.ndenumerate(counts):
+        text = f"{as_text(n)}\n({100 * shares[i, j]:.0f} %)" if totals[i, 0] else "0"
+        colour = "white" if shares[i, j] > 0.6 else "black"
         axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=NORMAL)
+    axes.axhline(0.5, color="white", linewidth=1)
+    axes.axvline(0.5, color="white", linewidth=1)
+    axes.set_xticks([0, 1], ["positive", "negative"], fontsize=SMALL)
+    axes.set_yticks([0, 1], ["positive", "negative"] if first else ["", ""], fontsize=SMALL, rotation=90, va="center")
+    axes.set(xlabel="Predicted", ylabel="True" if first else "")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 
 
 @journal_style()
 def decision_curves(decision: pd.DataFrame, looks: Looks, prevalence: float) -> FigureAndData:
-    """Net benefit by threshold at the declared prevalence, a panel for each arm, with recalling everybody and nobody.
+    """Net benefit of all arms by threshold at the declared prevalence, with recalling everybody and nobody.
 
-    Vickers and Elkin 2006. The other arms stand behind in grey.
+    Vickers and Elkin 2006.
 
     Args:
         decision: lines of `Evaluation.decision`.
@@ -76,36 +99,31 @@ def decision_curves(decision: pd.DataFrame, looks: Looks, prevalence: float) -> 
         Data: the lines of `decision`.
     """
     arms = arms_of(decision, looks)
-    n_columns = columns_of(len(arms))
-    height = min(0.9 * panel_width(max(n_columns, 2)), 55)
-    figure, panels = small_multiples(arms, [height], wide=len(arms) > 1, extra=5)
-    for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
-        for other in arms:
-            if other != arm and len(arms) <= FEW:
-                line = decision[decision["arm"] == other]
-                axes.plot(100 * line["threshold"], 1000 * line["value"], color=FAINT, linewidth=0.5, zorder=1)
-        _net_benefit(axes, decision[decision["arm"] == arm], looks[arm].colour)
-        least = min(0.0, float(decision["value"].min()))
-        axes.set_ylim(1000 * max(1.15 * least, -0.35 * prevalence) - 30 * prevalence, 1080 * prevalence)
-        _thresholds(axes)
-        axes.set_xlabel("Threshold (%)")
-        if number % n_columns == 0:
-            axes.set_ylabel("Net benefit (per 1000)")
-    others: list[tuple[str, dict[str, object]]] = [("other arms", {"color": FAINT})] if 1 < len(arms) <= FEW else []
-    everybody: tuple[str, dict[str, object]] = (
-        "recall everybody",
-        {"color": "black", "linewidth": 0.7, "linestyle": (0, (4, 2))},
-    )
-    key(figure, [everybody, ("recall nobody", {"color": GUIDE, "linewidth": 0.7}), *others])
+    labels = [wrapped(looks[arm].name, NAMES - 14, NORMAL) for arm in arms]
+    height = max(64.0, 22 + sum(3.2 + 2.4 * label.count("\n") for label in labels))
+    figure = canvas(height, wide=True)
+    axes = figure.subplots()
+    first = decision[decision["arm"] == arms[0]]
+    axes.axhline(0, zorder=1, **NOBODY)
+    axes.plot(100 * first["threshold"], 1000 * first["treat_all"], zorder=2, **EVERYBODY)
+    for arm in arms:
+        line, (colour, dash, *_) = decision[decision["arm"] == arm], looks[arm]
+        x = 100 * line["threshold"]
+        if len(arms) <= FEW:
+            axes.fill_between(x, 1000 * line["low"], 1000 * line["high"], color=colour, alpha=0.08, linewidth=0)
+        axes.plot(x, 1000 * line["value"], color=colour, linestyle=dash, linewidth=1.3, zorder=3)
+    least = min(0.0, float(decision["value"].min()))
+    axes.set_ylim(1000 * max(1.15 * least, -0.35 * prevalence) - 30 * prevalence, 1080 * prevalence)
+    _thresholds(axes)
+    axes.set_xlabel("Threshold: probability from which people are recalled (%)")
+    axes.set_ylabel("Net benefit (true positives per 1000 people)")
+    handles = [
+        Line2D([], [], color=looks[arm].colour, linestyle=looks[arm].dash, linewidth=1.3, label=label)
+        for arm, label in zip(arms, labels, strict=True)
+    ]
+    others = [Line2D([], [], label="Recall everybody", **EVERYBODY), Line2D([], [], label="Recall nobody", **NOBODY)]
+    figure.legend(handles=[*handles, *others], loc="outside right upper", handlelength=3.4, labelspacing=0.7)
     return figure, decision
-
-
-def _net_benefit(axes: Axes, line: pd.DataFrame, colour: str) -> None:
-    x = 100 * line["threshold"]
-    axes.axhline(0, color=GUIDE, linewidth=0.7, zorder=0)
-    axes.plot(x, 1000 * line["treat_all"], color="black", linewidth=0.7, linestyle=(0, (4, 2)), zorder=2)
-    axes.fill_between(x, 1000 * line["low"], 1000 * line["high"], color=colour, alpha=0.18, linewidth=0)
-    axes.plot(x, 1000 * line["value"], color=colour, linewidth=1.2, zorder=3)
 
 
 def _thresholds(axes: Axes) -> None:
@@ -113,6 +131,6 @@ def _thresholds(axes: Axes) -> None:
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= tick <= high]
-    axes.set_xticks(ticks[:: 1 + len(ticks) // 5])
+    axes.set_xticks(ticks)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())

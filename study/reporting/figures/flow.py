@@ -1,104 +1,165 @@
-"""The cohort flow diagram: listed, left out and why, used."""
+"""The flow diagram of STARD: listed, left out and why, used by status, and how the models were tested."""
 
-from textwrap import wrap
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.patches import Rectangle
 
-from study.reporting.figures.parts import FigureAndData, fit
+from study.reporting.figures.parts import FigureAndData, wrapped
 from study.reporting.figures.style import NORMAL, NOTICE, canvas, journal_style, width
 from study.text.format import count
 
-BOXES, LINES = 4, 6
+BOXES, LINES = 3, 6
 """Statuses shown side by side; more of them are listed in one box, and of those no more than `LINES`."""
-LINE, PAD, GAP = 2.9, 1.8, 5.5
-"""Millimetres: height of a line of text, room around the text of a box, length of an arrow."""
-LETTER, BOLD = 1.5, 1.15
-"""Millimetres of a bold letter of the normal size, and how much wider bold text is."""
-Content = tuple[list[str], list[str]]
-"""Lines of a box: the bold ones, the others."""
+LINE, PAD, GAP, MARGIN = 2.7, 1.8, 6.0, 1.0
+"""Millimetres: height of a line of text, room around the text of a box, length of an arrow, around the diagram."""
+TRUNK, ASIDE = 0.47, 0.45
+"""Parts of the width that the boxes of the trunk and those beside it take."""
+ENDS = ("listed", "used")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box of the diagram.
+
+    Attributes:
+        wide: in mm.
+        bold, plain: its lines.
+    """
+
+    wide: float
+    bold: list[str]
+    plain: list[str]
+
+    @classmethod
+    def of(cls, wide: float, title: str, lines: Sequence[str]) -> "Box":
+        """Return a box whose text is broken to fit its width."""
+        broken = [line for text in lines for line in wrapped(text, wide - 3, NORMAL).split("\n")]
+        return cls(wide, wrapped(title, wide - 3, NORMAL).split("\n"), broken)
+
+    @property
+    def tall(self) -> float:
+        """Height in mm."""
+        return LINE * (len(self.bold) + len(self.plain)) + 2 * PAD
 
 
 @journal_style()
-def flow(counts: pd.DataFrame, n_patients: int, row: str = "image") -> FigureAndData:
-    """Cohort flow diagram: listed, what was left out, used by status.
+def flow(
+    counts: pd.DataFrame, n_patients: int, positive: Sequence[str] = (), tested: Sequence[str] = (), row: str = "image"
+) -> FigureAndData:
+    """Flow diagram: listed, what was left out and why, used by status, tested.
 
     Args:
         counts: `Cohort.flow`: step, status, n_images, n_patients; with the steps `listed` and `used`.
         n_patients: of the cohort used.
+        positive: statuses that count as positive.
+        tested: lines on the test of the models: a heading, then what there is to say.
         row: what a row of the cohort is.
 
     Returns:
         Data: `counts`.
     """
-    totals = counts.groupby("step", sort=False)["n_images"].sum()
-    lost = [f"{step}: {count(int(n), row)}" for step, n in totals.items() if step not in ("listed", "used") and n]
-    left_out: Content = ["Left out"], [line for text in lost for line in wrap(text, 26)] or ["nothing"]
-    listed: Content = ["Listed"], [count(int(totals["listed"]), row)]
-    used: Content = ["Used"], [f"{count(int(totals['used']), row)} of {count(n_patients, 'patient')}"]
-    whole = width(wide=False)
-    groups = _groups(counts[counts["step"] == "used"], whole, row)
-    branch = max(GAP, _height(left_out) / 2 + 1)
-    total = 2 * _height(listed) + 2 * branch + GAP + max(_height(group) for group in groups)
-    figure = canvas(total + 3 + NOTICE, wide=False, laid_out=False)
+    whole = width(wide=False) - 2 * MARGIN
+    totals = counts.groupby("step", sort=False)[["n_images", "n_patients"]].sum()
+
+    def size(step: str, patients: int | None = None) -> str:
+        n_rows, n = totals.loc[step]
+        return f"{count(int(n_rows), row)} of {count(int(n) if patients is None else patients, 'patient')}"
+
+    trunk = TRUNK * whole
+    lost = [step for step in totals.index if step not in ENDS and totals.loc[step, "n_images"]]
+    listed = Box.of(trunk, "Listed", [size("listed")])
+    out = Box.of(ASIDE * whole, "Left out", [f"{step}: {size(step)}" for step in lost] or ["nothing"])
+    used = Box.of(trunk, "Used", [size("used", n_patients)])
+    statuses = _statuses(counts[counts["step"] == "used"], whole, set(positive), row)
+    last = [Box.of(whole if len(statuses) > 1 else 0.7 * whole, tested[0], tested[1:])] if tested else []
+    branch = out.tall + GAP
+    tall = listed.tall + branch + used.tall + 2 * GAP + max(box.tall for box in statuses)
+    tall += sum(box.tall + (2 * GAP if len(statuses) > 1 else GAP) for box in last)
+    tall -= GAP if len(statuses) == 1 else 0
+    height = tall + 2 * MARGIN + NOTICE
+    figure = canvas(height, wide=False, laid_out=False)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, whole), ylim=(-(total + 1.5 + NOTICE), 1.5))
+    axes.set(xlim=(-MARGIN, whole + MARGIN), ylim=(-(tall + MARGIN + NOTICE), MARGIN))
     axes.axis("off")
-    left, right = 0.32 * whole, 0.8 * whole
-    middle = _box(axes, (left, 0), 0.5 * whole, listed) - branch
-    _arrow(axes, (left, middle + branch), (left, middle - branch))
-    _box(axes, (right, middle + _height(left_out) / 2), 0.36 * whole, left_out)
-    _arrow(axes, (left, middle), (right - 0.18 * whole, middle))
-    _statuses(axes, groups, (left, _box(axes, (left, middle - branch), 0.5 * whole, used)), whole)
+    middle = trunk / 2
+    y = _draw(axes, (middle, 0), listed)
+    _arrow(axes, (middle, y), (middle, y - branch))
+    side = whole - out.wide
+    _arrow(axes, (middle, y - branch / 2), (side, y - branch / 2))
+    _draw(axes, (side + out.wide / 2, y - GAP / 2), out)
+    y = _draw(axes, (middle, y - branch), used)
+    y = _branches(axes, (middle, y), statuses, whole, bool(last))
+    if last:
+        _draw(axes, (middle if len(statuses) == 1 else whole / 2, y), last[0])
     return figure, counts
 
 
-def _groups(used: pd.DataFrame, whole: float, row: str) -> list[Content]:
-    """Return the content of the lowest boxes: one for each status, or one for all where they are many."""
+def _statuses(used: pd.DataFrame, whole: float, positive: set[str], row: str) -> list[Box]:
+    """Return the boxes of the statuses: one for each, or one for all where they are many."""
     rows = used.to_dict("records")
     sizes = [[count(line["n_images"], row), count(line["n_patients"], "patient")] for line in rows]
-    names = [str(row["status"]) for row in rows]
+    names = [
+        f"{line['status']} ({'positive' if line['status'] in positive else 'negative'})"
+        if positive
+        else str(line["status"])
+        for line in rows
+    ]
     if len(rows) <= BOXES:
-        letters = max(int((_share(len(rows), whole) - 4) / LETTER), 8)
-        return [(wrap(name, letters), size) for name, size in zip(names, sizes, strict=True)]
+        share = (whole - 2 * (len(rows) - 1)) / len(rows) if len(rows) > 1 else 0.47 * whole
+        boxes = [Box.of(share, name, lines) for name, lines in zip(names, sizes, strict=True)]
+        most = max(len(box.bold) for box in boxes)
+        return [Box(box.wide, box.bold + [""] * (most - len(box.bold)), box.plain) for box in boxes]
     lines = [f"{name}: {', '.join(size)}" for name, size in zip(names[:LINES], sizes[:LINES], strict=True)]
-    return [(["By status"], [*lines, f"and {len(rows) - LINES} more"] if len(rows) > LINES else lines)]
+    more = [f"and {len(rows) - LINES} more"] if len(rows) > LINES else []
+    return [Box.of(0.7 * whole, "By status", [*lines, *more])]
 
 
-def _share(n: int, whole: float) -> float:
-    """Return the width of each of n boxes side by side, in mm."""
-    return (whole - 4) / n - 2
+def _branches(axes: Axes, start: tuple[float, float], boxes: list[Box], whole: float, joined: bool) -> float:
+    """Draw the boxes of the statuses below a point, and lines to where they join again; return where these end."""
+    x, y = start
+    if len(boxes) == 1:
+        _arrow(axes, start, (x, y - GAP))
+        left = max(x, boxes[0].wide / 2)
+        end = _draw(axes, (left, y - GAP), boxes[0])
+        if joined:
+            _arrow(axes, (x, end), (x, end - GAP))
+        return end - GAP
+    places = [box.wide / 2 + number * (box.wide + 2) for number, box in enumerate(boxes)]
+    ends = []
+    _line(axes, start, (x, y - GAP))
+    _line(axes, (places[0], y - GAP), (places[-1], y - GAP))
+    for place, box in zip(places, boxes, strict=True):
+        _arrow(axes, (place, y - GAP), (place, y - 2 * GAP))
+        ends.append(_draw(axes, (place, y - 2 * GAP), box))
+    low = min(ends) - GAP
+    if joined:
+        for place, end in zip(places, ends, strict=True):
+            _line(axes, (place, end), (place, low))
+        _line(axes, (places[0], low), (places[-1], low))
+        _arrow(axes, (whole / 2, low), (whole / 2, low - GAP))
+    return low - GAP
 
 
-def _statuses(axes: Axes, groups: list[Content], start: tuple[float, float], whole: float) -> None:
-    one = len(groups) == 1
-    share = 0.6 * whole if one else _share(len(groups), whole)
-    places = [start[0]] if one else 2 + (share + 2) * (np.arange(len(groups)) + 0.5)
-    for place, content in zip(places, groups, strict=True):
-        _box(axes, (float(place), start[1] - GAP), share, content)
-        _arrow(axes, start, (float(place), start[1] - GAP))
-
-
-def _height(content: Content) -> float:
-    return LINE * sum(map(len, content)) + 2 * PAD
-
-
-def _box(axes: Axes, top: tuple[float, float], wide: float, content: Content) -> float:
-    """Draw a box of so many mm width below a point and return where it ends."""
-    (x, y), (bold, plain) = top, content
-    tall = _height(content)
-    axes.add_patch(Rectangle((x - wide / 2, y - tall), wide, tall, facecolor="white", edgecolor="black"))
-    for number, text in enumerate([*bold, *plain]):
-        is_bold = number < len(bold)
-        size = fit(text, (wide - 2) / (BOLD if is_bold else 1), NORMAL)
+def _draw(axes: Axes, top: tuple[float, float], box: Box) -> float:
+    """Draw a box below a point and return where it ends."""
+    x, y = top
+    axes.add_patch(
+        Rectangle((x - box.wide / 2, y - box.tall), box.wide, box.tall, facecolor="white", edgecolor="black")
+    )
+    for number, text in enumerate([*box.bold, *box.plain]):
+        weight = "bold" if number < len(box.bold) else "normal"
         place = (x, y - PAD - LINE * (number + 0.5))
-        axes.text(*place, text, ha="center", va="center", fontsize=size, fontweight="bold" if is_bold else "normal")
-    return y - tall
+        axes.text(*place, text, ha="center", va="center", fontsize=NORMAL, fontweight=weight)
+    return y - box.tall
+
+
+def _line(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    axes.plot([start[0], end[0]], [start[1], end[1]], color="black", linewidth=0.6, solid_capstyle="projecting")
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    arrow = FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=5, linewidth=0.6, shrinkA=0, shrinkB=0)
-    arrow.set_color("black")
-    axes.add_patch(arrow)
+    arrow = {"arrowstyle": "-|>", "mutation_scale": 5, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0, "color": "black"}
+    axes.annotate("", end, start, arrowprops=arrow)

@@ -1,6 +1,6 @@
 """Forest plots: the declared contrasts, and the areas in subgroups."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
@@ -12,54 +12,116 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from study.evaluation.groups import SMALLEST_CELL
 from study.evaluation.verdicts import size
-from study.reporting.figures.parts import FigureAndData, Looks, arms_of, columns_of, extent, small_multiples
-from study.reporting.figures.style import DARK, FAINT, GUIDE, MM, NORMAL, SMALL, canvas, journal_style
+from study.reporting.figures.parts import FigureAndData, Looks, arms_of, columns_of, extent, small_multiples, wrapped
+from study.reporting.figures.style import DARK, FAINT, GUIDE, MM, NORMAL, NOTICE, SMALL, canvas, journal_style, width
 from study.stats.comparison import SEEDS_NEEDED, SMALL_GAIN
-from study.text.format import difference_interval
+from study.text.format import difference, p_value
 
 THICK, THIN = 2.8, 0.8
-ONE_LINE = 40.0
-"""A contrast whose label would be wider than this (mm) is written on two lines."""
+LABEL, APART = 44.0, 3.0
+"""Millimetres that the names of contrasts take at most, and between columns of text."""
+DOT: dict[str, Any] = {
+    "marker": "o",
+    "linestyle": "none",
+    "color": "#0072B2",
+    "markersize": 2.6,
+    "markerfacecolor": "none",
+    "markeredgewidth": 0.7,
+}
+"""A training seed; hollow, so that those at one place are seen."""
+LEVELS = 3
+"""Heights that the dots of seeds alternate between."""
 
 
 @journal_style()
-def contrasts(comparisons: pd.DataFrame, per_fold: pd.DataFrame, level: str, delta: float) -> FigureAndData:
-    """Forest plot of the declared contrasts: E1 thick, E2 thin, ±δ shaded, a dot for each training seed.
+def contrasts(
+    comparisons: pd.DataFrame, per_fold: pd.DataFrame, names: Sequence[str], level: str, delta: float
+) -> FigureAndData:
+    """Forest plot of the declared contrasts: E1 thick, E2 thin, ±δ shaded, a dot for each training seed, and columns.
 
     Args:
         comparisons: lines of `Evaluation.comparisons`.
         per_fold: lines of `Evaluation.per_fold`.
+        names: what each contrast is called.
         level: of the units.
         delta: half width of the region of practical equivalence, in AUC.
 
     Returns:
-        Data: first, second, what (difference or seed), seed, value, e1_low, e1_high, e2_low, e2_high, verdict.
+        Data: first, second, what (difference or seed), seed, value, e1_low, e1_high, e2_low, e2_high, p, verdict.
     """
     rows = comparisons.to_dict("records")
-    labels = [_label(row["first"], row["second"]) for row in rows]
-    pitch = 8.0 if any("\n" in label for label in labels) else 6.0
-    figure = canvas(pitch * len(rows) + 21, wide=True)
-    axes = figure.subplots()
+    labels = [wrapped(name, LABEL, NORMAL) for name in names]
+    seeds = [seed_differences(per_fold, row["first"], row["second"], level) for row in rows]
+    e2 = bool(comparisons["e2_low"].notna().any())
+    columns = _columns(rows, delta, e2=e2)
+    figure, axes = _layout(labels, columns)
     axes.axvspan(-delta, delta, color=FAINT, alpha=0.7, linewidth=0, zorder=0)
     axes.axvline(0, color=GUIDE, linewidth=0.6, zorder=0)
-    seeds = [seed_differences(per_fold, row["first"], row["second"], level) for row in rows]
     for place, (row, dots) in enumerate(zip(rows, seeds, strict=True)):
         axes.plot([row["e2_low"], row["e2_high"]], [place] * 2, color=DARK, linewidth=THIN, solid_capstyle="butt")
         axes.plot([row["e1_low"], row["e1_high"]], [place] * 2, color=DARK, linewidth=THICK, solid_capstyle="butt")
         axes.plot(
             row["difference"], place, "D", color="white", markeredgecolor=DARK, markersize=3.6, markeredgewidth=0.8
         )
-        axes.plot(dots, [place + 0.27] * len(dots), "o", color="#0072B2", markersize=2.4, markeredgewidth=0, alpha=0.85)
+        axes.plot(dots, place + 0.22 + 0.09 * (np.arange(len(dots)) % LEVELS), **DOT)
     axes.set_yticks(range(len(rows)), labels)
-    axes.set(ylim=(len(rows) - 0.45, -0.55), xlabel="Difference in ROC-AUC (above 0: first arm higher)")
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel="Difference in ROC-AUC")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    intervals = [difference_interval(row["difference"], row["e1_low"], row["e1_high"]) for row in rows]
-    _columns(axes, [("Difference (E1 95 % interval)", intervals), ("Verdict", [verdict(row, delta) for row in rows])])
-    _legend(figure, delta, several=max(map(len, seeds)) > 1, e2=bool(comparisons["e2_low"].notna().any()))
+    axes.margins(x=0.04)
+    axes.locator_params(axis="x", nbins=6)
+    for x, side, text in ((0, "left", "← lower"), (1, "right", "higher →")):
+        where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
+        axes.annotate(text, (x, 0), xytext=(0, -13.5), ha=side, fontsize=NORMAL, color="#5F5F5F", **where)
+    _legend(figure, delta, several=max(map(len, seeds)) > 1, e2=e2)
     return figure, _data(comparisons, seeds)
+
+
+Columns = list[tuple[str, list[str]]]
+"""Headings with the text of every line."""
+
+
+def _columns(rows: list[dict[Hashable, Any]], delta: float, *, e2: bool) -> Columns:
+    """Return what stands beside the plot: difference, intervals, adjusted p, verdict."""
+    columns: Columns = [
+        ("Difference", [difference(row["difference"]) for row in rows]),
+        ("95 % interval,\nthese models", [_ends(row, "e1") for row in rows]),
+    ]
+    if e2:
+        columns.append(("95 % interval,\ntrained again", [_ends(row, "e2") for row in rows]))
+    columns.append(("p,\nadjusted", [p_value(adjusted_p(row)) for row in rows]))
+    return [*columns, ("Verdict", [verdict(row, delta) for row in rows])]
+
+
+def _ends(row: Mapping[Hashable, Any], which: str) -> str:
+    low, high = row[f"{which}_low"], row[f"{which}_high"]
+    return "n/a" if np.isnan(low) else f"{difference(low)} to {difference(high)}"
+
+
+def adjusted_p(row: Mapping[Hashable, Any]) -> float:
+    """Return the p value that goes with a verdict, adjusted (Holm): that of E2, or of E1 where there is no E2."""
+    return float(row["e1_p_holm"] if np.isnan(row["e2_low"]) else row["e2_p_holm"])
+
+
+def _layout(labels: Sequence[str], columns: Columns) -> tuple[Figure, Axes]:
+    """Return a figure with room for labels at the left and columns at the right, whose text it has."""
+    widths = [max(1.06 * extent(text, NORMAL) for text in [heading, *texts]) + APART for heading, texts in columns]
+    n_lines = max(text.count("\n") + 1 for text in [*labels, *columns[-1][1]])
+    whole, pitch = width(wide=True), max(7.5, 2.6 * n_lines + 2.5)
+    left, top, bottom = max(extent(label, NORMAL) for label in labels) + 3, 12.0, 9.0 + NOTICE
+    plot, tall = whole - left - sum(widths), pitch * len(labels)
+    height = top + tall + bottom
+    figure = canvas(height, wide=True, laid_out=False)
+    axes = figure.add_axes((left / whole, bottom / height, plot / whole, tall / height))
+    at = left + plot + APART
+    for (heading, texts), wide in zip(columns, widths, strict=True):
+        offset = (at - left - plot) * MM * 72
+        _beside(axes, -0.6, heading, offset, fontsize=NORMAL, fontweight="bold", va="bottom")
+        for place, text in enumerate(texts):
+            _beside(axes, place, text, offset, fontsize=NORMAL, linespacing=1.05)
+        at += wide
+    return figure, axes
 
 
 def seed_differences(per_fold: pd.DataFrame, first: str, second: str, level: str) -> pd.Series:
@@ -91,21 +153,6 @@ def verdict(row: Mapping[Hashable, Any], delta: float) -> str:
     return f"{said}\n(±{delta:g})" if said == "equivalent" else said
 
 
-def _label(first: str, second: str) -> str:
-    text = f"{first} − {second}"
-    return text if extent(text, NORMAL) <= ONE_LINE else f"{first}\n− {second}"
-
-
-def _columns(axes: Axes, columns: list[tuple[str, list[str]]]) -> None:
-    """Write columns of text to the right of a forest plot, their headings above."""
-    offset = 6.0
-    for heading, texts in columns:
-        _beside(axes, -0.75, heading, offset, fontsize=SMALL, fontweight="bold", va="baseline")
-        for place, text in enumerate(texts):
-            _beside(axes, place, text, offset, fontsize=NORMAL, linespacing=1.05)
-        offset += max(extent(text, NORMAL) for text in ["n" + heading, *texts]) * MM * 72 + 11
-
-
 def _beside(axes: Axes, place: float, text: str, offset: float, **look: Any) -> None:
     """Write text to the right of a plot, at a place on its ordinate, so many points away."""
     at: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
@@ -113,72 +160,85 @@ def _beside(axes: Axes, place: float, text: str, offset: float, **look: Any) -> 
 
 
 def _legend(figure: Figure, delta: float, *, several: bool, e2: bool) -> None:
-    handles: list[Artist] = [Line2D([], [], color=DARK, linewidth=THICK, label="E1 95 % interval")]
+    handles: list[Artist] = [Line2D([], [], color=DARK, linewidth=THICK, label="95 % interval, these models")]
     if e2:
-        handles.append(Line2D([], [], color=DARK, linewidth=THIN, label="E2 95 % interval"))
-    handles.append(Patch(color=FAINT, alpha=0.7, label=f"±δ = {delta:g}"))
-    dots = {"marker": "o", "linestyle": "", "color": "#0072B2", "markersize": 2.4}
-    handles.append(Line2D([], [], label="each training seed" if several else "the one training seed", **dots))  # type: ignore[arg-type]
-    figure.legend(handles=handles, loc="outside upper left", ncols=4, borderpad=0.2, columnspacing=1.4)
+        handles.append(Line2D([], [], color=DARK, linewidth=THIN, label="95 % interval, trained again"))
+    handles.append(Patch(color=FAINT, alpha=0.7, label=f"unimportant: ±{delta:g}"))
+    handles.append(Line2D([], [], label="each training seed" if several else "the one training seed", **DOT))
+    figure.legend(handles=handles, loc="upper left", ncols=4, borderpad=0.2, columnspacing=1.4, borderaxespad=0.1)
 
 
 def _data(comparisons: pd.DataFrame, seeds: list[pd.Series]) -> pd.DataFrame:
     ends = ["e1_low", "e1_high", "e2_low", "e2_high"]
     whole = comparisons[["first", "second", "difference", *ends, "verdict"]].rename(columns={"difference": "value"})
-    rows = [whole.assign(what="difference")]
+    p = [adjusted_p(row) for row in comparisons.to_dict("records")]
+    rows = [whole.assign(what="difference", p=p)]
     for (first, second), dots in zip(comparisons[["first", "second"]].to_numpy(), seeds, strict=True):
-        rows.append(
-            pd.DataFrame(
-                {"first": first, "second": second, "what": "seed", "seed": dots.index, "value": dots.to_numpy()}
-            )
-        )
+        seen = {"first": first, "second": second, "what": "seed", "seed": dots.index, "value": dots.to_numpy()}
+        rows.append(pd.DataFrame(seen))
     data = pd.concat(rows, ignore_index=True)
-    return data[["first", "second", "what", "seed", "value", *ends, "verdict"]]
+    return data[["first", "second", "what", "seed", "value", *ends, "p", "verdict"]]
 
 
 @journal_style()
 def subgroups(lines: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
-    """ROC-AUC by subgroup, a panel for each arm; the overall value is a line, what was not analysed says so.
+    """ROC-AUC by subgroup, a panel for each arm; a dashed line is the arm's value overall, at the level of the rows.
 
     Args:
-        lines: of `Evaluation.subgroups`.
+        lines: of `Evaluation.subgroups`; those that were too small to be analysed are not drawn.
         summary: lines of `Evaluation.summary`.
         looks: of all arms.
-        level: of the units.
+        level: of the units; rows at another level say so.
 
     Returns:
-        Data: the lines, and overall.
+        Data: the lines that were drawn, and overall: the arm's value at their level.
     """
+    lines = lines[~lines["suppressed"].astype(bool)]
+    overall = summary[summary["metric"] == "roc_auc"][["arm", "level", "value"]].rename(columns={"value": "overall"})
+    lines = lines.merge(overall, on=["arm", "level"], how="left")
     arms = arms_of(lines, looks)
     groups = lines.drop_duplicates(["column", "group"])
     n_columns = columns_of(len(arms))
-    pitch = float(np.clip(230 / (-(-len(arms) // n_columns) * (len(groups) + 3)), 2.4, 3.6))
+    pitch = float(np.clip(230 / (-(-len(arms) // n_columns) * (len(groups) + 3)), 2.8, 4.2))
     labels = _group_labels(groups, level)
-    margin = max(extent(label, SMALL) for label in labels) + extent("patients (positive)", SMALL) + 8
-    figure, panels = small_multiples(arms, [pitch * len(groups) + 2], wide=True, margin=margin)
-    overall = summary[(summary["level"] == level) & (summary["metric"] == "roc_auc")].set_index("arm")["value"]
+    margin, aside = max(extent(label, NORMAL) for label in labels) + 3, extent(SIZES, NORMAL) + 1
+    names = [looks[arm].name for arm in arms]
+    figure, panels = small_multiples(names, [pitch * len(groups) + 2], wide=True, margin=margin, aside=aside)
     ends = lines[["low", "high", "value"]].to_numpy(dtype=float)
     limits = (min(np.nanmin(ends), 0.45) - 0.03, min(np.nanmax(ends) + 0.03, 1.01))
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
-        of_arm = lines[lines["arm"] == arm]
-        _areas(axes, of_arm, looks[arm].colour, looks[arm].marker)
-        axes.axvline(float(overall[arm]), color=DARK, linewidth=0.6, linestyle=(0, (4, 2)), zorder=0)
+        _areas(axes, lines[lines["arm"] == arm], looks[arm].colour, looks[arm].marker)
         axes.axvline(0.5, color=GUIDE, linewidth=0.6, zorder=0)
         axes.set(xlim=limits, ylim=(len(groups) - 0.3, -0.7), xlabel="ROC-AUC")
         axes.set_yticks(range(len(groups)), labels if number % n_columns == 0 else [""] * len(groups))
-        axes.tick_params(axis="y", length=0, labelsize=SMALL if pitch > 2.8 else 5)
+        axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        axes.locator_params(axis="x", nbins=3)
-        _between(axes, groups)
-        if number % n_columns == n_columns - 1:
-            _sizes(axes, groups, small=pitch <= 2.8)
-    return figure, lines.assign(overall=lines["arm"].map(overall))
+        axes.locator_params(axis="x", nbins=4)
+        for place in _breaks(groups, "column"):
+            axes.axhline(place - 0.5, color=FAINT, linewidth=0.4, zorder=0)
+        if number % n_columns == n_columns - 1 or number == len(arms) - 1:
+            _sizes(axes, groups)
+    return figure, lines
+
+
+SIZES = "n (positive)"
 
 
 def _areas(axes: Axes, lines: pd.DataFrame, colour: str, marker: str) -> None:
+    """Draw the rows of one arm, and behind each run of rows at one level the value overall at this level."""
     for place, row in enumerate(lines.to_dict("records")):
         axes.plot([row["low"], row["high"]], [place] * 2, color=colour, linewidth=1, solid_capstyle="butt")
         axes.plot(row["value"], place, marker=marker, color=colour, markersize=2.8, markeredgewidth=0.6)
+    starts = [0, *_breaks(lines, "level")]
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        value = lines["overall"].iloc[start]
+        axes.plot([value] * 2, [start - 0.5, end - 0.5], color=DARK, linewidth=0.7, linestyle=(0, (4, 2)), zorder=0)
+
+
+def _breaks(rows: pd.DataFrame, column: str) -> list[int]:
+    """Return the places of rows whose value of a column differs from that of the row above."""
+    values = rows[column].to_numpy()
+    return [int(place) + 1 for place in np.flatnonzero(values[1:] != values[:-1])]
 
 
 def _group_labels(groups: pd.DataFrame, level: str) -> list[str]:
@@ -188,24 +248,8 @@ def _group_labels(groups: pd.DataFrame, level: str) -> list[str]:
     ]
 
 
-def _between(axes: Axes, groups: pd.DataFrame) -> None:
-    """Draw a faint line between the groups of one column and those of the next."""
-    names = groups["column"].to_numpy()
-    for place in np.flatnonzero(names[1:] != names[:-1]):
-        axes.axhline(place + 0.5, color=FAINT, linewidth=0.4, zorder=0)
-
-
-def _sizes(axes: Axes, groups: pd.DataFrame, *, small: bool) -> None:
-    """Write how many patients, and positive ones, a group has, or that it was too small."""
-    texts = [
-        (
-            f"fewer than {SMALLEST_CELL} of a class"
-            if row["suppressed"]
-            else f"{row['n_patients']:.0f} ({row['n_positive']:.0f})"
-        )
-        for row in groups.to_dict("records")
-    ]
-    size = 5 if small else SMALL
-    _beside(axes, -1, "patients (positive)", 5, fontsize=5)
-    for place, (text, suppressed) in enumerate(zip(texts, groups["suppressed"], strict=True)):
-        _beside(axes, place, text, 5, fontsize=size, color="#7F7F7F" if suppressed else DARK)
+def _sizes(axes: Axes, groups: pd.DataFrame) -> None:
+    """Write how many patients, and positive ones, a group has."""
+    _beside(axes, -1, SIZES, 5, fontsize=SMALL, fontweight="bold")
+    for place, row in enumerate(groups.to_dict("records")):
+        _beside(axes, place, f"{row['n_patients']:.0f} ({row['n_positive']:.0f})", 5, fontsize=NORMAL)

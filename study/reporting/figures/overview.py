@@ -1,118 +1,212 @@
-"""The main figure: discrimination and calibration of every arm, side by side."""
+"""Overviews: discrimination and calibration of every arm side by side, and everything about one arm in one picture."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study.reporting.figures.curves import mean_roc
-from study.reporting.figures.parts import FigureAndData, Looks, arms_of, diagonal, extent, fit, unit_square
-from study.reporting.figures.probabilities import has_enough_units, reach
-from study.reporting.figures.style import NORMAL, SMALL, canvas, journal_style, width
-from study.text.format import interval
+from study.reporting.figures import training
+from study.reporting.figures.curves import (
+    LABELS,
+    area,
+    draw_curve,
+    mark_points,
+    operating_points,
+    share_positive,
+    with_bands,
+)
+from study.reporting.figures.decisions import matrix, per_run
+from study.reporting.figures.parts import (
+    FEW,
+    FigureAndData,
+    Looks,
+    arms_of,
+    diagonal,
+    extent,
+    fit,
+    key,
+    letter,
+    unit_square,
+    wrapped,
+)
+from study.reporting.figures.probabilities import by_class, mirrored, reach, smoothed
+from study.reporting.figures.style import NORMAL, NOTICE, OKABE_ITO, Look, canvas, journal_style, width
+from study.text.format import count, interval, tenths, whole
 
-N_BINS = 50
-ROW = 4.4
+N_BINS = 25
+ROW = 7.2
 """Millimetres of an arm's line in the legend, which is its line of the histogram too."""
+RISE = 0.95
+"""Of its line, what the tallest histogram takes."""
 
 
 @journal_style()
 def main(
     scores: pd.DataFrame, summary: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, level: str
 ) -> FigureAndData:
-    """Two panels: one ROC curve per arm with the table's AUC, and each arm's calibration above its predictions.
+    """Two panels: each arm's ROC curve with the table's AUC, and its smoothed calibration above its predictions.
 
     Args:
         scores: units of `Evaluation.scores`.
         summary: lines of `Evaluation.summary`.
-        reliability: lines of `Evaluation.reliability`; those after scaling are drawn.
+        reliability: lines of `Evaluation.reliability`, for the extent of the axes.
         looks: of all arms.
         level: of the units.
 
     Returns:
-        Data: panel (roc, calibration, histogram), arm, x, y: false positive rate and sensitivity, mean predicted and
-        observed share, middle of a bin and its share of the units.
+        Data: panel (roc, calibration, histogram), arm, label, x, y, low, high: false positive rate and sensitivity with
+        its band, predicted and observed share, middle of a bin and its share of the units.
     """
     arms, units = arms_of(summary, looks), scores[scores["level"] == level]
     upper = reach(units, reliability)
-    figure, (left, right, names, strips) = _layout(len(arms))
+    figure, (left, right, names, strips), side = _layout(len(arms))
     diagonal(left)
     diagonal(right, upper)
-    rows = []
-    for place, arm in enumerate(arms):
-        roc = mean_roc(scores, arm, level)
-        rows.append(pd.DataFrame({"panel": "roc", "arm": arm, "x": roc["x"], "y": roc["mean"]}))
-        left.plot(roc["x"], roc["mean"], color=looks[arm].colour, linestyle=looks[arm].dash, linewidth=1.2)
-        rows.append(_calibration(right, reliability, arm, looks))
-        rows.append(_strip(strips, units, arm, looks, place, upper))
-    _legend(names, summary, arms, looks, level)
-    unit_square(left)
-    unit_square(right, upper)
+    rows, histograms = [], []
+    for arm in arms:
+        look, of_arm = looks[arm], units[units["arm"] == arm]
+        roc = with_bands(scores, arm, level)["roc"]
+        if len(arms) <= FEW:
+            left.fill_between(roc["x"], roc["low"], roc["high"], color=look.colour, alpha=0.09, linewidth=0)
+        left.plot(roc["x"], roc["mean"], color=look.colour, linestyle=look.dash, linewidth=1.3)
+        curve = smoothed(of_arm)
+        right.plot(curve["x"], curve["y"], color=look.colour, linestyle=look.dash, linewidth=1.3)
+        rows.append(roc.rename(columns={"mean": "y"}).assign(panel="roc", arm=arm))
+        rows.append(curve.assign(panel="calibration", arm=arm))
+        histograms.append(by_class(of_arm, upper, N_BINS).assign(arm=arm))
+    tops = [bins.groupby("label")["share"].max() for bins in histograms]
+    most = max(float(top.sum()) for top in tops)
+    for place, (arm, bins, top) in enumerate(zip(arms, histograms, tops, strict=True)):
+        base = place + RISE * (top[1] - top[0]) / most / 2
+        mirrored(strips, bins, looks[arm].colour, at=base, per=-RISE / most)
+        middle = (bins["low"] + bins["high"]) / 2
+        rows.append(bins[["arm", "label"]].assign(panel="histogram", x=middle, y=bins["share"]))
+    _legend(names, summary, looks, level, arms)
+    left.text(0.98, 0.03, _sample(units, level), ha="right", fontsize=NORMAL)
+    unit_square(left, side=side)
+    unit_square(right, upper, side=side)
     left.set(xlabel="1 − specificity", ylabel="Sensitivity")
     right.set(ylabel="Observed share of positives")
     right.tick_params(labelbottom=False)
-    strips.set(xlim=right.get_xlim(), ylim=(len(arms) - 0.4, -1), xlabel="Predicted probability")
+    strips.set(xlim=right.get_xlim(), ylim=(len(arms) - 0.4, -0.6), xlabel="Predicted probability")
     strips.set_xticks(right.get_xticks(), [f"{tick:g}" for tick in right.get_xticks()])
     strips.set_yticks([])
     strips.spines["left"].set_visible(False)
-    return figure, pd.concat(rows, ignore_index=True)
+    return figure, pd.concat(rows, ignore_index=True)[["panel", "arm", "label", "x", "y", "low", "high"]]
 
 
-def _layout(n_arms: int) -> tuple[Figure, list[Axes]]:
-    """Return the axes of ROC, calibration, legend and histograms, the lower ones as wide as those above them."""
-    whole, left, gap, top, bottom = width(wide=True), 10.0, 15.0, 5.0, 11.0
-    side, lines = (whole - left - gap - 2) / 2, ROW * (n_arms + 0.6)
-    between = 10.0
+def _sample(units: pd.DataFrame, level: str) -> str:
+    """Return how many units were tested, and how many are positive."""
+    ids = [column for column in ("patient_id", "case_id", "breast") if column in units and level != "patient"]
+    tested = units.drop_duplicates(ids or ["patient_id"])
+    return f"{count(len(tested), level)}, {int(tested['label'].sum())} positive"
+
+
+def _layout(n_arms: int) -> tuple[Figure, list[Axes], float]:
+    """Return the axes of ROC, calibration, legend and histograms, the lower ones as wide as those above, and a side."""
+    whole, left, gap, top, bottom = width(wide=True), 10.0, 15.0, 5.0, 8.0 + NOTICE
+    side, lines = (whole - left - gap - 2) / 2, ROW * (n_arms + 0.2)
+    between = 12.5
     height = top + side + between + lines + bottom
     figure = canvas(height, wide=True, laid_out=False)
     panels = []
     for y, tall in ((bottom + lines + between, side), (bottom, lines)):
         for x in (left, left + side + gap):
             panels.append(figure.add_axes((x / whole, y / height, side / whole, tall / height)))
-    for x, letter in ((1.0, "a"), (left + side + gap - 9, "b")):
-        figure.text(x / whole, 1 - 1 / height, letter, fontweight="bold", fontsize=8, va="top")
-    return figure, panels
+    for x, name in ((1.0, "a"), (left + side + gap - 9, "b")):
+        figure.text(x / whole, 1 - 0.5 / height, name, fontweight="bold", fontsize=8, va="top")
+    return figure, panels, side
 
 
-def _calibration(axes: Axes, reliability: pd.DataFrame, arm: str, looks: Looks) -> pd.DataFrame:
-    after = reliability[(reliability["arm"] == arm) & (reliability["stage"] == "after")].sort_values("mean_prob")
-    after = after[has_enough_units(after)]
-    colour, dash, marker = looks[arm]
-    axes.plot(
-        after["mean_prob"],
-        after["observed"],
-        color=colour,
-        linestyle=dash,
-        linewidth=0.9,
-        markersize=3,
-        marker=marker,
-        markeredgewidth=0.6,
-    )
-    return pd.DataFrame({"panel": "calibration", "arm": arm, "x": after["mean_prob"], "y": after["observed"]})
-
-
-def _strip(axes: Axes, units: pd.DataFrame, arm: str, looks: Looks, place: int, upper: float) -> pd.DataFrame:
-    """Draw an arm's histogram of predicted probabilities as one line of its own, scaled to its highest bin."""
-    probs = units.loc[units["arm"] == arm, "prob_calibrated"].dropna()
-    n, edges = np.histogram(probs, bins=N_BINS, range=(0, upper))
-    share = n / max(n.sum(), 1)
-    tops = place + 0.4 - 0.8 * share / max(share.max(), 1e-12)
-    axes.stairs(tops, edges, baseline=place + 0.4, fill=True, color=looks[arm].colour, linewidth=0)
-    axes.plot([0, upper], [place + 0.4] * 2, color=looks[arm].colour, linewidth=0.4)
-    return pd.DataFrame({"panel": "histogram", "arm": arm, "x": (edges[1:] + edges[:-1]) / 2, "y": share})
-
-
-def _legend(axes: Axes, summary: pd.DataFrame, arms: list[str], looks: Looks, level: str) -> None:
+def _legend(axes: Axes, summary: pd.DataFrame, looks: Looks, level: str, arms: list[str]) -> None:
     """Write each arm's line, name and AUC with its interval in the line of its histogram."""
     axes.axis("off")
     full = axes.get_position().width * width(wide=True)  # mm
-    axes.set(xlim=(0, full), ylim=(len(arms) - 0.4, -1))
+    axes.set(xlim=(0, full), ylim=(len(arms) - 0.4, -0.6))
     chosen = summary[(summary["level"] == level) & (summary["metric"] == "roc_auc")].set_index("arm")
-    right = full - extent("0.000 (0.000 to 0.000)", NORMAL)
-    axes.text(right, -0.75, "ROC-AUC (95 % interval)", fontsize=SMALL, va="center")
+    start, values = 10.0, extent("0.000 (0.000 to 0.000)", NORMAL)
+    longest = max(extent(looks[arm].name, NORMAL) for arm in arms)
+    right = min(start + longest + 4, full - values)
+    axes.text(right, -0.75, "AUC (95 % interval)", fontsize=NORMAL, va="center", fontweight="bold")
     for place, arm in enumerate(arms):
-        colour, dash, marker = looks[arm]
-        axes.plot([0, 5, 10], [place] * 3, color=colour, linestyle=dash, marker=marker, markevery=[1], markersize=3)
-        axes.text(12, place, arm, fontsize=fit(arm, right - 14, NORMAL), va="center")
+        colour, dash, _, called = looks[arm]
+        axes.plot([0, start - 2], [place] * 2, color=colour, linestyle=dash, linewidth=1.3)
+        name = wrapped(called, right - start - 2, NORMAL)
+        axes.text(start, place, name, fontsize=fit(name, right - start - 2, NORMAL), va="center", linespacing=1)
         value, low, high = chosen.loc[[arm], ["value", "low", "high"]].to_numpy(dtype=float)[0]
         axes.text(right, place, interval("roc_auc", value, low, high), fontsize=NORMAL, va="center")
+
+
+@journal_style()
+def comprehensive(
+    history: pd.DataFrame,
+    scores: pd.DataFrame,
+    summary: pd.DataFrame,
+    confusion: pd.DataFrame,
+    look: Look,
+    where: tuple[str, str, int],
+) -> FigureAndData:
+    """Six panels about one arm: loss, accuracy, F1 and AUC over epochs, generalisation gap, confusion matrix, ROC.
+
+    Args:
+        history: `StoredStudy.history`.
+        scores: units of `Evaluation.scores`.
+        summary: lines of `Evaluation.summary`.
+        confusion: lines of `Evaluation.confusion`.
+        look: of the arm.
+        where: the arm, the level of the units, and how many are tested in one run.
+
+    Returns:
+        Data: panel, what, x, y, low, high; of the confusion matrix x is absent and y the mean count of a run.
+    """
+    arm, level, n_units = where
+    fits = history[history["arm"] == arm]
+    figure = canvas(112, wide=True)
+    figure.text(0.005, 0.993, look.name, fontsize=8, fontweight="bold", va="top")
+    panels = figure.subplots(2, 3)
+    titles = ("Loss", "Accuracy", "AUC and F1, validation", "Generalisation gap", "Confusion matrix", "ROC curve")
+    for axes, name, title in zip(panels.flat, "abcdef", titles, strict=True):
+        letter(axes, name, title)
+    loss, accuracy, scored, gap, cells, roc = panels.flat
+    rows = [found.assign(panel="a") for found in training.both_parts(loss, fits, "loss", look.colour)]
+    rows += [found.assign(panel="b") for found in training.both_parts(accuracy, fits, "accuracy", look.colour)]
+    second = OKABE_ITO[1] if look.colour != OKABE_ITO[1] else OKABE_ITO[0]
+    for measure, colour, dash in (("auc", look.colour, "-"), ("f1", second, (0, (4, 1.2)))):
+        found = training.band(fits, f"val_{measure}")
+        training.draw(scored, found, {"color": colour, "linestyle": dash, "linewidth": 1.1})
+        rows.append(found.assign(panel="c", measure=f"val_{measure}"))
+        name = "AUC" if measure == "auc" else "F1"
+        scored.annotate(
+            name,
+            (1, found["median"].iloc[-1]),
+            xycoords=scored.get_yaxis_transform(),
+            xytext=(3, 0),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            annotation_clip=False,
+        )
+    found = training.gap(fits)
+    gap.axhline(0, color="#7F7F7F", linewidth=0.6, zorder=0)
+    training.draw(gap, found, {"color": look.colour, "linewidth": 1.1})
+    rows.append(found.assign(panel="d", measure="gap"))
+    labels = ("Log loss", "Accuracy", "AUC, F1 at 0.5", training.GAP)
+    for axes, label in zip((loss, accuracy, scored, gap), labels, strict=True):
+        training.epochs(axes, label)
+        axes.set_xlabel("Epoch")
+    counts = per_run(confusion[confusion["arm"] == arm], level, n_units)
+    matrix(cells, counts, as_text=tenths if counts["n_runs"].iloc[0] > 1 else whole)
+    curve = with_bands(scores, arm, level)["roc"]
+    draw_curve(roc, curve, look)
+    mark_points(roc, operating_points(summary, arm, level), "roc", share_positive(scores[scores["level"] == level]))
+    diagonal(roc)
+    unit_square(roc, box=False)
+    roc.set(xlabel=LABELS["roc"][0], ylabel=LABELS["roc"][1])
+    roc.text(0.98, 0.04, area(summary, arm, level, "roc", n_arms=99), ha="right", fontsize=NORMAL)
+    key(figure, [("training", training.TRAINING), ("validation", {"color": look.colour, "linewidth": 1.1})])
+    epochs = pd.concat(rows).rename(
+        columns={"measure": "what", "epoch": "x", "median": "y", "lower": "low", "upper": "high"}
+    )
+    cells_ = counts[["tp", "fp", "fn", "tn"]].iloc[0].rename("y").rename_axis("what").reset_index().assign(panel="e")
+    points = curve.rename(columns={"mean": "y"}).assign(panel="f", what="roc")
+    data = pd.concat([epochs, cells_, points], ignore_index=True)
+    return figure, data[["panel", "what", "x", "y", "low", "high"]]

@@ -1,8 +1,12 @@
 """Predicted probabilities: how well they are calibrated, and how they lie in each class."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
 
 from study.reporting.figures.parts import (
     FigureAndData,
@@ -10,17 +14,23 @@ from study.reporting.figures.parts import (
     arms_of,
     columns_of,
     diagonal,
-    key,
     panel_width,
+    same_limits,
     small_multiples,
     unit_square,
 )
-from study.reporting.figures.style import DARK, FAINT, GUIDE, SMALL, journal_style
+from study.reporting.figures.style import DARK, FAINT, GUIDE, MM, SMALL, journal_style
+from study.stats.calibration import EDGE
 
 N_BINS = 25
-LEAST_FILLED = 0.02
 CROWDED = 0.5
 """Axes of probabilities end at 1, or, where all of them lie below this, at the next tenth."""
+KNOTS, ENDS, N_POINTS = (0.1, 0.5, 0.9), (0.01, 0.99), 60
+"""Of the smoothed curves: quantiles of the knots, quantiles between which they are drawn, points."""
+FEWEST, LEAST, WEAK = 5, 30, 100.0
+"""Distinct probabilities that a smoothed curve needs, patients of the rarer class that a flexible one needs, and its
+inverse penalty, so that small samples have a curve at all."""
+BEFORE: dict[str, Any] = {"color": DARK, "linewidth": 0.9, "linestyle": (0, (1, 1.2))}
 
 
 def reach(units: pd.DataFrame, reliability: pd.DataFrame) -> float:
@@ -32,83 +42,144 @@ def reach(units: pd.DataFrame, reliability: pd.DataFrame) -> float:
     return 1.0 if greatest > CROWDED else max(np.ceil(10 * greatest) / 10, 0.1)
 
 
+def smooth(probs: pd.Series, labels: pd.Series, *, flexible: bool) -> pd.DataFrame:
+    """Return the calibration curve of probabilities where 98 % of them lie: x, y; empty where they hardly vary.
+
+    Logistic regression of the outcome on the logit, if `flexible` on its restricted cubic spline with three knots
+    (Harrell 2015, section 2.4; Austin and Steyerberg 2014).
+    """
+    known = probs.notna()
+    x, y = logit(np.clip(probs[known].to_numpy(dtype=float), EDGE, 1 - EDGE)), labels[known].to_numpy()
+    if len(np.unique(x)) < FEWEST or len(np.unique(y)) < 2:
+        return pd.DataFrame({"x": [], "y": []})
+    knots, at = (
+        np.quantile(x, KNOTS if flexible else (0, 0, 0)),
+        logit(np.linspace(*expit(np.quantile(x, ENDS)), N_POINTS)),
+    )
+    fitted = LogisticRegression(C=WEAK, max_iter=1000).fit(_spline(x, knots), y)
+    return pd.DataFrame({"x": expit(at), "y": fitted.predict_proba(_spline(at, knots))[:, 1]})
+
+
+def _spline(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Return x and, where the three knots differ, the one further term of its restricted cubic spline: (n, 2)."""
+    low, middle, high = knots
+    if not low < middle < high:
+        return x[:, None]
+    one, two, three = (np.clip(x - knot, 0, None) ** 3 for knot in knots)
+    further = one - two * (high - low) / (high - middle) + three * (middle - low) / (high - middle)
+    return np.stack([x, further / (high - low) ** 2], axis=1)
+
+
+def smoothed(units: pd.DataFrame, stage: str = "after") -> pd.DataFrame:
+    """Return the flexible calibration curve of some units of one arm, before or after Platt scaling."""
+    probs = units["prob_calibrated"] if stage == "after" else pd.Series(expit(units["logit"]), units.index)
+    rarer = units.drop_duplicates("patient_id")["label"].value_counts().min()
+    return smooth(probs, units["label"], flexible=rarer >= LEAST)
+
+
 @journal_style()
 def calibration(scores: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
-    """Observed against predicted share of positives by arm, with intervals, above a histogram of the predictions.
+    """Observed against predicted share of positives by arm: smoothed curve, bins with intervals, histogram by class.
 
     Args:
         scores: units of `Evaluation.scores`.
-        reliability: lines of `Evaluation.reliability`; those before scaling are drawn in grey where they differ.
+        reliability: lines of `Evaluation.reliability`; the curve before scaling is drawn where it differs.
         looks: of all arms.
         level: of the units.
 
     Returns:
-        Data: the lines of `reliability` that were drawn.
+        Data: the lines of `reliability` that were drawn as points.
     """
     arms, units = arms_of(reliability, looks), scores[scores["level"] == level]
-    upper, side = reach(units, reliability), panel_width(columns_of(len(arms)), wide=len(arms) > 1)
-    figure, panels = small_multiples(arms, [min(side, 74), 9], wide=len(arms) > 1, extra=5)
     n_columns = columns_of(len(arms))
-    shown, scaled = [], False
+    upper, side = reach(units, reliability), panel_width(n_columns, wide=len(arms) > 1)
+    names = [looks[arm].name for arm in arms]
+    scaled = {arm for arm in arms if _differ(reliability[reliability["arm"] == arm])}
+    entries = [("smoothed", {"linewidth": 1.4}), ("tenths of the cohort, 95 % interval", POINT)]
+    entries += [("before scaling, smoothed", BEFORE)] if scaled else []
+    figure, panels = small_multiples(names, [min(side, 74), 11], wide=len(arms) > 1, entries=entries)
+    shown = []
     for number, (arm, (axes, below)) in enumerate(zip(arms, panels, strict=True)):
-        lines = reliability[reliability["arm"] == arm].sort_values(["stage", "mean_prob"])
-        after, before = (lines[lines["stage"] == stage] for stage in ("after", "before"))
-        scaled |= _before(axes, before, after)
-        _after(axes, after, looks[arm].colour, looks[arm].marker)
+        of_arm, lines = units[units["arm"] == arm], reliability[reliability["arm"] == arm]
+        after = lines[lines["stage"] == "after"].sort_values("mean_prob")
+        if arm in scaled:
+            curve = smoothed(of_arm, "before")
+            axes.plot(curve["x"], curve["y"], zorder=2, **BEFORE)
+        curve = smoothed(of_arm)
+        axes.plot(curve["x"], curve["y"], color=looks[arm].colour, linewidth=1.4, zorder=3)
+        _bins(axes, after, looks[arm].colour)
         diagonal(axes, upper)
-        unit_square(axes, upper, box=False)  # the histogram below is to be as wide
+        unit_square(axes, upper, box=False, side=side)  # the histogram below is to be as wide
         axes.tick_params(labelbottom=False)
-        _histogram(below, units.loc[units["arm"] == arm, "prob_calibrated"], upper, looks[arm].colour)
-        below.set_xlabel("Predicted probability")
+        mirrored(below, by_class(of_arm, upper), looks[arm].colour)
+        below.set_xticks(axes.get_xticks(), [f"{tick:g}" for tick in axes.get_xticks()])
+        below.set(xlim=axes.get_xlim(), xlabel="Predicted probability")
+        below.locator_params(axis="y", nbins=3)
+        below.yaxis.set_major_formatter(lambda share, _: f"{abs(share):g}")
         if number % n_columns == 0:
-            axes.set_ylabel("Observed share")
-            below.set_ylabel("Share (%)")
-        shown.append(lines)
-    grey = [("before scaling", {"color": GUIDE, "marker": ".", "linewidth": 0.8})] if scaled else []
-    said = "after scaling" if scaled else "observed share"
-    key(figure, [(f"{said}, with 95 % interval", {"marker": "o", "markersize": 3}), *grey])
+            axes.set_ylabel("Observed share of positives")
+            below.set_ylabel("%")
+        shown.append(after)
+    same_limits([below for _, below in panels])
     return figure, pd.concat(shown, ignore_index=True)
 
 
-def has_enough_units(bins: pd.DataFrame) -> pd.Series:
-    """Return which bins hold enough units to be joined by a line: tied predictions leave a bin with hardly any."""
-    return bins["n_units"] >= LEAST_FILLED * bins["n_units"].sum()
+def _differ(lines: pd.DataFrame) -> bool:
+    """Whether an arm's probabilities before scaling are others than those after it."""
+    before, after = (lines.loc[lines["stage"] == stage, "mean_prob"].to_numpy() for stage in ("before", "after"))
+    return bool(len(before)) and not (len(before) == len(after) and np.allclose(before, after))
 
 
-def _before(axes: Axes, before: pd.DataFrame, after: pd.DataFrame) -> bool:
-    """Draw the probabilities before scaling lightly; nothing where there are none or scaling changed none."""
-    same = len(before) == len(after) and np.allclose(before["mean_prob"], after["mean_prob"])
-    if before.empty or same:
-        return False
-    axes.plot(before["mean_prob"], before["observed"], color=GUIDE, linewidth=0.8, marker=".", markersize=2.5, zorder=1)
-    return True
+POINT: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 2.6,
+    "linestyle": "none",
+    "markerfacecolor": "white",
+    "markeredgewidth": 0.7,
+}
 
 
-def _after(axes: Axes, after: pd.DataFrame, colour: str, marker: str) -> None:
+def _bins(axes: Axes, after: pd.DataFrame, colour: str) -> None:
+    """Draw the observed share in each bin with its interval."""
     length = np.stack([after["observed"] - after["low"], after["high"] - after["observed"]])
-    joined = after[has_enough_units(after)]
-    axes.plot(joined["mean_prob"], joined["observed"], color=colour, linewidth=0.9)
-    axes.errorbar(
-        after["mean_prob"],
-        after["observed"],
-        yerr=np.clip(length, 0, None),
-        color=colour,
-        marker=marker,
-        markersize=2.6,
-        linestyle="",
-        elinewidth=0.5,
-        markeredgewidth=0.6,
+    look = POINT | {"color": colour, "elinewidth": 0.5, "zorder": 4, "clip_on": False}
+    axes.errorbar(after["mean_prob"], after["observed"], yerr=np.clip(length, 0, None), **look)
+
+
+def by_class(units: pd.DataFrame, upper: float, n_bins: int = N_BINS) -> pd.DataFrame:
+    """Return the histogram of one arm's probabilities up to `upper`: label, low, high (of the bin), share (of"
+    " all).
+    """
+    found = {
+        label: np.histogram(
+            units.loc[units["label"] == label, "prob_calibrated"].dropna(), bins=n_bins, range=(0, upper)
+        )
+        for label in (1, 0)
+    }
+    return pd.concat(
+        [
+            pd.DataFrame({"label": label, "low": edges[:-1], "high": edges[1:], "share": n / max(len(units), 1)})
+            for label, (n, edges) in found.items()
+        ],
+        ignore_index=True,
     )
 
 
-def _histogram(axes: Axes, probs: pd.Series, upper: float, colour: str) -> None:
-    n, edges = np.histogram(probs.dropna(), bins=N_BINS, range=(0, upper))
-    axes.stairs(100 * n / max(n.sum(), 1), edges, fill=True, color=colour, linewidth=0)
-    axes.set(xlim=(-0.01 * upper, 1.01 * upper), ylim=(0, None))
-    ticks = np.linspace(0, upper, 3)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.locator_params(axis="y", nbins=2)
-    axes.tick_params(labelleft=True)
+def mirrored(axes: Axes, bins: pd.DataFrame, colour: str, *, at: float = 0.0, per: float = 100.0) -> None:
+    """Draw a histogram of `by_class`, positives upwards in colour, negatives downwards in grey.
+
+    Args:
+        axes: where.
+        bins: of one arm.
+        colour: of the positives.
+        at: the base line.
+        per: height of a share of 1; negative where the ordinate points downwards.
+    """
+    for label, fill in ((1, colour), (0, GUIDE)):
+        side = bins[bins["label"] == label]
+        tops = at + (1 if label else -1) * per * side["share"]
+        axes.stairs(tops, [*side["low"], side["high"].iloc[-1]], baseline=at, fill=True, color=fill, linewidth=0)
+    axes.plot([0, bins["high"].max()], [at] * 2, color=DARK, linewidth=0.4)
 
 
 @journal_style()
@@ -128,23 +199,27 @@ def risk(scores: pd.DataFrame, looks: Looks, level: str, *, name: str = "Calibra
     """
     units = scores[(scores["level"] == level) & scores["prob_calibrated"].notna()]
     arms, groups = arms_of(units, looks), _groups(units)
-    upper = (
-        1.0 if units["prob_calibrated"].max() > CROWDED else max(np.ceil(10 * units["prob_calibrated"].max()) / 10, 0.1)
-    )
-    figure, panels = small_multiples(arms, [4 + 7.0 * len(groups)], wide=len(arms) > 1)
-    rows: list[pd.DataFrame] = []
+    greatest = units["prob_calibrated"].max()
+    upper = 1.0 if greatest > CROWDED else max(np.ceil(10 * greatest) / 10, 0.1)
+    places = [(arm, label, status) for arm in arms for label, status in groups]
+    probs = {
+        (arm, label, status): units.loc[
+            (units["arm"] == arm) & (units["label"] == label) & (units["status"] == status), "prob_calibrated"
+        ]
+        for arm, label, status in places
+    }
+    data = pd.concat([_shares(probs[place], upper, *place) for place in places], ignore_index=True)
+    most = float(data["share"].max())
+    names = [looks[arm].name for arm in arms]
+    figure, panels = small_multiples(names, [4 + 8.0 * len(groups)], wide=len(arms) > 1, margin=14, aside=6)
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
-        of_arm = units[units["arm"] == arm]
         for place, (label, status) in enumerate(groups):
-            chosen = of_arm.loc[(of_arm["label"] == label) & (of_arm["status"] == status), "prob_calibrated"]
-            rows.append(
-                _ridge(axes, chosen, place, upper, looks[arm].colour, filled=label == 1).assign(
-                    arm=arm, label=label, status=status
-                )
-            )
+            bins = data[(data["arm"] == arm) & (data["label"] == label) & (data["status"] == status)]
+            _ridge(axes, probs[arm, label, status], bins, place, most, looks[arm].colour, filled=label == 1)
         _ridge_axes(axes, groups, upper, first=number % columns_of(len(arms)) == 0, name=name)
-    data = pd.concat(rows, ignore_index=True)
-    return figure, data[["arm", "label", "status", "low", "high", "share", "n_units"]]
+        if number == len(arms) - 1:
+            _scale_bar(axes, most)
+    return figure, data
 
 
 def _groups(units: pd.DataFrame) -> list[tuple[int, str]]:
@@ -153,13 +228,26 @@ def _groups(units: pd.DataFrame) -> list[tuple[int, str]]:
     return sorted(((int(label), str(status)) for label, status in sizes.index), key=lambda group: -group[0])
 
 
-def _ridge(axes: Axes, probs: pd.Series, place: int, upper: float, colour: str, *, filled: bool) -> pd.DataFrame:
-    """Draw a histogram on its own line, with its median and quartiles below; return its bins."""
+def _shares(probs: pd.Series, upper: float, arm: str, label: int, status: str) -> pd.DataFrame:
     n, edges = np.histogram(probs, bins=N_BINS, range=(0, upper))
-    share, base = n / max(n.sum(), 1), place + 0.3
+    ends = {"low": edges[:-1], "high": edges[1:]}
+    return pd.DataFrame(
+        {"arm": arm, "label": label, "status": status, **ends, "share": n / max(n.sum(), 1), "n_units": int(n.sum())}
+    )
+
+
+RISE = 0.74
+"""Height of the highest bin of all panels, in lines."""
+
+
+def _ridge(
+    axes: Axes, probs: pd.Series, bins: pd.DataFrame, place: int, most: float, colour: str, *, filled: bool
+) -> None:
+    """Draw a histogram on its own line, with its median and quartiles below."""
+    base = place + 0.3
     axes.stairs(
-        base - 0.76 * share / max(share.max(), 1e-12),
-        edges,
+        base - RISE * bins["share"] / max(most, 1e-12),
+        [*bins["low"], bins["high"].iloc[-1]],
         baseline=base,
         fill=True,
         facecolor=colour if filled else FAINT,
@@ -172,7 +260,16 @@ def _ridge(axes: Axes, probs: pd.Series, place: int, upper: float, colour: str, 
         axes.plot(
             middle, base + 0.1, marker="o", color=DARK, markersize=2.2, markerfacecolor="white", markeredgewidth=0.6
         )
-    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "share": share, "n_units": int(n.sum())})
+
+
+def _scale_bar(axes: Axes, most: float) -> None:
+    """Draw the height of a round share at the right, which goes for all panels."""
+    share = max((s for s in (0.5, 0.2, 0.1, 0.05, 0.02) if s <= most), default=most)
+    at: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
+    line = {"arrowstyle": "-", "linewidth": 1, "color": DARK, "shrinkA": 0, "shrinkB": 0}
+    x = 1 + 2.0 / (axes.get_position().width * axes.get_figure().get_size_inches()[0] / MM)  # 2 mm aside
+    axes.annotate("", (x, 0.3), (x, 0.3 - RISE * share / most), axes.get_yaxis_transform(), arrowprops=line)
+    axes.annotate(f"{100 * share:g} %", (x, 0.3), xytext=(2, 0), fontsize=SMALL, annotation_clip=False, **at)
 
 
 def _ridge_axes(axes: Axes, groups: list[tuple[int, str]], upper: float, *, first: bool, name: str) -> None:

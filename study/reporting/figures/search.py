@@ -25,6 +25,7 @@ from study.reporting.figures.parts import (
     panel_width,
     same_limits,
     small_multiples,
+    wrapped,
 )
 from study.reporting.figures.scales import scale
 from study.reporting.figures.style import DARK, FAINT, GUIDE, NORMAL, Look, canvas, journal_style, width
@@ -53,7 +54,10 @@ def history(data: pd.DataFrame, looks: Looks, value: str) -> FigureAndData:
         Data: as given.
     """
     arms = arms_of(data, looks)
-    figure, panels = small_multiples(arms, [34.0], wide=len(arms) > 1, extra=5 if len(arms) > 1 else 9)
+    several = len(data[SEARCH].drop_duplicates()) > len(arms)
+    entries = [*_states(data), ("best so far" + ", mean over folds" * several, {"linewidth": 1.3})]
+    entries += [("one fold", {"linewidth": 0.5, "alpha": 0.5})] if several else []
+    figure, panels = small_multiples([looks[arm].name for arm in arms], [34.0], wide=len(arms) > 1, entries=entries)
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
         of_arm, colour = data[data["arm"] == arm], looks[arm].colour
         for _, one in of_arm.groupby(SEARCH, sort=False):
@@ -70,10 +74,6 @@ def history(data: pd.DataFrame, looks: Looks, value: str) -> FigureAndData:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4, steps=[1, 2, 5, 10], min_n_ticks=1))
         axes.locator_params(axis="y", nbins=5)
     same_limits([axes for (axes,) in panels])
-    several = len(data[SEARCH].drop_duplicates()) > len(arms)
-    entries = [*_states(data), ("best so far" + ", mean over folds" * several, {"linewidth": 1.3})]
-    entries += [("one fold", {"linewidth": 0.5, "alpha": 0.5})] if several else []
-    key(figure, entries, columns=None if len(arms) > 1 else 3)
     return figure, data
 
 
@@ -126,7 +126,14 @@ def importance(importances: pd.DataFrame, looks: Looks) -> FigureAndData:
     most = 1 if len(arms) == 1 else 3 if len(arms) in (3, 5, 6) else 4
     margin = max(extent(name, NORMAL) for name in names) + 4
     height = sum(3.4 + 2.6 * name.count("\n") + 1.6 for name in names) + 2
-    figure, panels = small_multiples(arms, [height], most=most, wide=len(arms) > 1, margin=margin, extra=5)
+    titles = [looks[arm].name for arm in arms]
+    entries: list[tuple[str, dict[str, Any]]] = [("one fold" if several else "one search", COMPLETE)]
+    entries += [("mean over folds", {"marker": "|", "markersize": 7, "linestyle": "none"})] if several else []
+    if len(folds) < len(importances):
+        hollow = {"markerfacecolor": "white", "markeredgewidth": 0.6, "markeredgecolor": DARK}
+        entries.append(("whole cohort", REFERENCE | hollow))
+    look: dict[str, Any] = {"most": most, "wide": len(arms) > 1, "margin": margin, "entries": entries}
+    figure, panels = small_multiples(titles, [height], **look)
     for arm, (axes,) in zip(arms, panels, strict=True):
         _importances(
             axes, importances[importances["arm"] == arm], folds[folds["arm"] == arm], keys, looks[arm], several=several
@@ -135,13 +142,6 @@ def importance(importances: pd.DataFrame, looks: Looks) -> FigureAndData:
         axes.set(ylim=(len(keys) - 0.5, -0.5), xlim=(-0.03, 1.03), xlabel="Importance")
         axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         axes.tick_params(axis="y", length=0)
-    entries = [("one fold" if several else "one search", COMPLETE)]
-    entries += [("mean over folds", {"marker": "|", "markersize": 7, "linestyle": "none"})] if several else []
-    if len(folds) < len(importances):
-        entries.append(
-            ("whole cohort", REFERENCE | {"markerfacecolor": "white", "markeredgewidth": 0.6, "markeredgecolor": DARK})
-        )
-    key(figure, entries)
     return figure, importances
 
 
@@ -195,7 +195,7 @@ def slices(
     grid = figure.subplots(len(arms), len(keys), squeeze=False)
     available = panel_width(len(keys), wide=wide)
     for row, arm in enumerate(arms):
-        entitle(grid[row, 0], arm, "", available * len(keys))
+        entitle(grid[row, 0], looks[arm].name, "", available * len(keys))
         for column, each in enumerate(keys):
             axes, trials_shown = grid[row, column], data[(data["arm"] == arm) & (data["key"] == each)]
             scales[each].apply(axes, available, lowest=row == len(arms) - 1)
@@ -207,7 +207,7 @@ def slices(
                 axes.set_xlabel(name, fontsize=fit(name, available, 6.5))
     same_limits([axes for axes in grid.flat if axes.lines])
     figure.supylabel(value, fontsize=6.5)
-    key(figure, [*_states(data), ("chosen", WINNER)], columns=None if wide else 3)
+    key(figure, [*_states(data), ("chosen", WINNER)])
     return figure, data
 
 
@@ -247,10 +247,13 @@ def effort(data: pd.DataFrame, looks: Looks, value: str) -> FigureAndData:
         Data: as given.
     """
     arms = arms_of(data, looks)
-    figure = canvas(58 + 3.2 * -(-len(arms) // 3), wide=False)
+    n_columns = 2 if len(arms) > 3 else 1
+    room = width(wide=False) / n_columns - 14
+    names = {looks[arm]: wrapped(looks[arm].name, room, NORMAL) for arm in arms}
+    figure = canvas(56 + 2.7 * sum(name.count("\n") + 1.2 for name in names.values()) / n_columns, wide=False)
     axes = figure.subplots()
     for arm in arms:
-        of_arm, (colour, dash, marker) = data[data["arm"] == arm], looks[arm]
+        of_arm, (colour, dash, marker, _) = data[data["arm"] == arm], looks[arm]
         axes.plot(
             of_arm["n"],
             of_arm["mean"],
@@ -258,13 +261,11 @@ def effort(data: pd.DataFrame, looks: Looks, value: str) -> FigureAndData:
             linestyle=dash,
             marker=marker if len(of_arm) == 1 else "",
             markersize=3,
-            label=arm,
         )
         if len(arms) == 1:
             axes.fill_between(of_arm["n"], of_arm["least"], of_arm["greatest"], color=colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="Trials of every search", ylabel=f"Expected best\n{value[0].lower() + value[1:]}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10], min_n_ticks=1))
-    handles = [Line2D([], [], color=looks[arm].colour, linestyle=looks[arm].dash, label=arm) for arm in arms]
-    size = fit("".join(arms) + "mmmm" * len(arms), width(wide=False) * max(1, -(-len(arms) // 3)), NORMAL)
-    figure.legend(handles=handles, loc="outside upper right", ncols=min(len(arms), 3), fontsize=size)
+    handles = [Line2D([], [], color=look.colour, linestyle=look.dash, label=name) for look, name in names.items()]
+    figure.legend(handles=handles, loc="outside upper left", ncols=n_columns, columnspacing=1.2)
     return figure, data

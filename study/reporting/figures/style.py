@@ -1,21 +1,24 @@
 """One look for every figure: journal widths, 6-7 pt text, Okabe-Ito colours with a second channel, editable fonts.
 
 Widths are those the publishers ask for: Nature 89 and 183 mm, Elsevier 90 and 190 mm, IEEE 3.5 and 7.16 in. Text is
-drawn at its printed size, never below 5 pt.
+drawn at its printed size, never below 5 pt, in Arial or in a font of the same metrics; letters that it lacks come from
+DejaVu Sans, which matplotlib brings along.
 """
 
 import io
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager, get_font
 
 from mmbc.errors import ConfigError, nearest
 from mmbc.files import write_atomically
@@ -27,9 +30,9 @@ from study.text.notices import csv
 MM = 1 / 25.4
 """Inches in a millimetre."""
 DPI = 300
-NOTICE, NOTICE_LINE = 3.6, 2.6
+NOTICE, NOTICE_LINE = 3.2, 2.3
 """Millimetres that a notice takes at the foot of a figure, and those of every further line."""
-LETTER = 1.1
+LETTER = 1.0
 """Millimetres that a letter of a notice takes, on the safe side."""
 SMALL, NORMAL, LARGE = 5.5, 6.0, 7.0
 """Text sizes in points."""
@@ -42,9 +45,13 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d")
 FIXED = {"image": 0, "tabular": 1, "concat": 2, "attention": 3}
 """The four arms of the default study keep their looks in every figure of every study."""
 
+FONTS = ("Arial", "Liberation Sans", "Arimo")
+"""Of the same metrics, which journals ask for."""
+FONT_FILES = ("Arial.", "Arial-", "LiberationSans-", "Arimo-", "Arimo[")
+"""How their files begin."""
 SETTINGS: Any = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["Arial", "Helvetica", "DejaVu Sans"],
+    "font.family": ["sans-serif", "DejaVu Sans"],
+    "font.sans-serif": [*FONTS, "Helvetica", "DejaVu Sans"],
     "font.size": 6.5,
     "axes.titlesize": LARGE,
     "axes.labelsize": 6.5,
@@ -87,14 +94,15 @@ _journal: ContextVar[str] = ContextVar("journal", default="nature")
 
 
 class Look(NamedTuple):
-    """Look of an arm: colour, dash of its lines, marker of its points."""
+    """Look of an arm: colour, dash of its lines, marker of its points, and what figures call it."""
 
     colour: str
     dash: Any
     marker: str
+    name: str
 
 
-BASELINE_LOOK = Look("#7F7F7F", (0, (1, 2.2)), "x")
+BASELINE_STYLE = ("#7F7F7F", (0, (1, 1.4)), "x")
 
 
 @contextmanager
@@ -111,12 +119,22 @@ def journal_style(journal: str | None = None) -> Iterator[None]:
     """
     if journal is not None and journal not in JOURNALS:
         raise ConfigError(f"unknown journal {journal!r}; {nearest(journal, JOURNALS)}")
+    _find_fonts()
     before = _journal.set(journal or _journal.get())
     try:
         with mpl.rc_context(SETTINGS):
             yield
     finally:
         _journal.reset(before)
+
+
+@cache
+def _find_fonts() -> None:
+    """Make fonts known that were installed after matplotlib made its list of them."""
+    if {font.name for font in fontManager.ttflist}.isdisjoint(FONTS):
+        for path in findSystemFonts():
+            if Path(path).name.startswith(FONT_FILES):
+                fontManager.addfont(path)
 
 
 def width(wide: bool) -> float:
@@ -129,23 +147,29 @@ def canvas(height: float, *, wide: bool, laid_out: bool = True) -> Figure:
     return Figure(figsize=(width(wide) * MM, height * MM), layout="constrained" if laid_out else None)
 
 
-def look(arm: str, arms: Sequence[str]) -> Look:
-    """Return how an arm is drawn among all arms of its study: the same in every figure.
+def look(arm: str, arms: Sequence[str], name: str = "") -> Look:
+    """Return how an arm is drawn among all arms of its study, the same in every figure, and what it is called.
 
     Colours recur after seven arms, with another dash and another marker.
     """
     if arm == BASELINE:
-        return BASELINE_LOOK
+        return Look(*BASELINE_STYLE, name or arm)
     others = [name for name in arms if name not in FIXED and name != BASELINE]
     taken = {FIXED[name] for name in arms if name in FIXED}
     free = [place for place in range(len(FIXED) + len(others)) if place not in taken]
     place = FIXED[arm] if arm in FIXED else free[others.index(arm)] if arm in others else len(FIXED)
-    return Look(OKABE_ITO[place % len(OKABE_ITO)], DASHES[place % len(DASHES)], MARKERS[place % len(MARKERS)])
+    colour, dash, marker = (kinds[place % len(kinds)] for kinds in (OKABE_ITO, DASHES, MARKERS))
+    return Look(colour, dash, marker, name or arm)
 
 
-def looks(arms: Sequence[str]) -> dict[str, Look]:
-    """Return the looks of all arms of a study, in their order: what the drawing functions take."""
-    return {arm: look(arm, arms) for arm in arms}
+def looks(arms: Sequence[str], names: Mapping[str, str] = MappingProxyType({})) -> dict[str, Look]:
+    """Return the looks of all arms of a study, in their order: what the drawing functions take.
+
+    Args:
+        arms: of the study.
+        names: arm -> what figures call it; those that are absent are called by their own names.
+    """
+    return {arm: look(arm, arms, names.get(arm, "")) for arm in arms}
 
 
 def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: str) -> None:
@@ -162,7 +186,9 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
     """
     with journal_style():
         write_atomically(folder / f"{name}.png", png(figure, notice))
-        write_atomically(folder / f"{name}.pdf", _render(figure, "pdf", {"CreationDate": None}))
+        write_atomically(
+            folder / f"{name}.pdf", _render(figure, "pdf", {"CreationDate": None, "Subject": notice or None})
+        )
         svg = _render(figure, "svg", {"Date": None, "Creator": None})
         write_atomically(folder / f"{name}.svg", small_svg(svg.decode()).encode())
     table = csv(data, notice)
@@ -171,8 +197,9 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
 
 @journal_style()
 def missing_letters(texts: Iterable[str]) -> str:
-    """Return the letters of some texts that the font of the figures does not have, each once."""
-    known = get_font(findfont(FontProperties())).get_charmap()
+    """Return the letters of some texts that the fonts of the figures do not have, each once."""
+    fonts = [get_font(findfont(FontProperties(family=[name]))) for name in mpl.rcParams["font.family"]]
+    known = {letter for font in fonts for letter in font.get_charmap()}
     return "".join(dict.fromkeys(letter for text in texts for letter in text if ord(letter) not in known))
 
 
@@ -202,8 +229,8 @@ def _warn(figure: Figure, notice: str) -> None:
     elif grown:
         _raise(figure, grown)
     figure.set_size_inches(wide, tall)
-    style: Any = {"fontsize": NORMAL, "color": "#B00000", "ha": "center", "va": "bottom"}
-    figure.text(0.5, 0.15 * NOTICE * MM / tall, "\n".join(lines), **style)
+    style: Any = {"fontsize": 5, "color": "#B00000", "ha": "right", "va": "bottom"}
+    figure.text(1 - 0.02 / wide, 0.15 * NOTICE * MM / tall, "\n".join(lines), **style)
 
 
 def _raise(figure: Figure, by: float) -> None:
