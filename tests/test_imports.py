@@ -53,7 +53,6 @@ ALLOWED = {
     "safetensors": ("study.training.",),
     "optuna": ("study.tuning.",),
     "matplotlib": ("study.reporting.figures.",),
-    "seaborn": ("study.reporting.figures.",),
 }
 """Packages that only some rooms of `study` import."""
 

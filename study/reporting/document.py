@@ -50,24 +50,14 @@ class Content:
         by_name = {table.name: table for table in self.tables}
         return [markdown(by_name[name], self.notice) for name in names if name in by_name]
 
-    def figure(self, *names: str, brief: bool = False) -> list[str]:
-        """Return figures with their captions (or the first sentence of each) as Markdown, as far as they are there."""
+    def figure(self, *names: str) -> list[str]:
+        """Return figures with their captions as Markdown, as far as they are there."""
         notice = f" **{self.notice}.**" if self.notice else ""
         return [
-            f"![{name}](figures/{name}.png)\n\n*{self._caption(name, brief)}*{notice}"
+            f"![{name}](figures/{name}.png)\n\n*{self.drawings[name].caption}*{notice}"
             for name in names
             if name in self.drawings
         ]
-
-    def _caption(self, name: str, brief: bool) -> str:
-        caption = self.drawings[name].caption
-        if not brief:
-            return caption
-        return f"{caption.partition('. ')[0].removesuffix('.')}. Full caption: {SUPPLEMENT}."
-
-    def full_caption(self, name: str) -> list[str]:
-        """Return the whole caption of a figure that stands in the report."""
-        return [f"*Figure {name} of the report: {self.drawings[name].caption}*"] if name in self.drawings else []
 
 
 def title(content: Content) -> str:
@@ -95,9 +85,9 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
     parts = {
         "Answer": [said.answer(study, evaluation), remains(study)],
         "Cohort": [sections.cohort(study, brief=True), audit_paragraphs.automatic_changes(study)],
-        "Performance": [*content.table("main"), sections.chance(evaluation), *content.figure("main", brief=True)],
+        "Performance": [*content.table("main"), sections.chance(evaluation), *content.figure("main")],
         "Differences between arms": [
-            *(content.figure("contrasts", brief=True) or content.table("comparisons")),
+            *(content.figure("contrasts") or content.table("comparisons")),
             *content.table("added_contrasts"),
         ],
         "Calibration": [sections.calibration(study, evaluation, brief=True)],
@@ -136,15 +126,11 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
     study, evaluation = content.study, content.evaluation
     numbering = bibliography.numbering(content.methods)
     points = "\n".join(f"- {point}" for point in sections.limitations(study, evaluation))
-    forest = content.figure("contrasts") if said.too_small(study) else content.full_caption("contrasts")
+    forest = content.figure("contrasts") if said.too_small(study) else []
     others = [f"summary_{level}" for level in LEVELS if level != evaluation.unit]
     return {
         "Cohort": [sections.cohort(study), *content.figure("flow"), *content.table("flow", "table_1")],
-        "Protocol": [
-            chapter.to_markdown(content.methods, numbering),
-            *content.table("settings", "folds"),
-            *content.figure("study_grid"),
-        ],
+        "Protocol": [chapter.to_markdown(content.methods, numbering), *content.table("settings", "folds")],
         "Hyper-parameter search": [
             search_results.results(study),
             *content.table("search_nested", "search_agreement", "search_chosen"),
@@ -152,7 +138,6 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.table("search_cost"),
         ],
         "Performance": [
-            *content.full_caption("main"),
             *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "methods", "auc_by_class"),
             *content.figure("roc_pr", "auc_by_fold", "risk"),
             *content.table("levels", *others, "per_fold"),
@@ -181,7 +166,7 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
         "Errors": [sections.errors(study, evaluation), *content.table("errors_by_class", "errors")],
         "Training": [
             sections.training(study),
-            *content.figure("loss_accuracy", "f1_auc", "generalisation_gap"),
+            *content.figure("comprehensive_results", "loss_accuracy", "f1_auc", "generalisation_gap"),
             *content.table("compute"),
         ],
         "Audit": content.table("audit"),

@@ -158,7 +158,6 @@ def html(content: Content, figures: Mapping[str, bytes]) -> bytes:
     """Return both documents as one HTML page around the given figures."""
     second = supplement(content).split("\n\n", 1)
     body = report(content).replace(f"[{SUPPLEMENT}]({SUPPLEMENT})", "below")
-    body = body.replace(f"Full caption: {SUPPLEMENT}.", "The caption in full is in the supplement below.")
     together = "\n\n".join([body.strip(), "# Supplement", *second[1:]])
     return page(title(content), together, figures, content.notice).encode()
 

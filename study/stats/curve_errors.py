@@ -39,4 +39,4 @@ def curve_errors(parts: Iterable[Part], weights: np.ndarray) -> tuple[np.ndarray
         sensitivities += found
         precisions += precision.ravel()[np.minimum(place, precision.size - 1)].reshape(found.shape)
         n_parts += 1
-    return tuple(total.std(axis=0, ddof=1) / n_parts for total in (sensitivities, precisions))  # type: ignore[return-value]
+    return tuple(total.std(axis=0, ddof=1) / n_parts for total in (sensitivities, precisions))

@@ -31,8 +31,8 @@ def main(f: CaptionFacts, chosen: Sequence[str]) -> str:
 def roc_pr(f: CaptionFacts) -> str:
     """Caption of the ROC and precision-recall curves."""
     points = (
-        " Marks: operating points as in the tables, over all folds, which need not lie on the mean curve; precision is at"
-        " the cohort's share of positives."
+        " Marks: operating points as in the tables, over all folds, which need not lie on the mean curve; precision is"
+        " at the cohort's share of positives."
     )
     return (
         f"ROC and precision-recall curves, {f.unit} level, {f.tested} ({f.n}). Line{f.mean}, not smoothed. Shaded:"

@@ -194,11 +194,11 @@ def _flow(study: StoredStudy) -> Drawing:
     positive = tuple(images.loc[images["label"] == 1, "status"].astype(str).unique())
     counts = study.cohort.flow
     out = bool(counts.loc[~counts["step"].isin(ENDS), "n_images"].any())
-    draw = partial(flow, counts, study.cohort.n_patients, positive, tested(study), row)
+    draw = partial(flow, counts, study.cohort.n_patients, positive, how_tested(study), row)
     return Drawing(draw, "Flow of patients", captions.flow(out=out, row=row), wide=False)
 
 
-def tested(study: StoredStudy) -> list[str]:
+def how_tested(study: StoredStudy) -> list[str]:
     """Return the last box of the flow diagram: how the models were tested, and how many patients each part has."""
     folds, protocol = study.folds, study.settings.protocol
     runs = [count(n, name) for n, name in ((protocol.repeats, "repeat"), (protocol.seeds, "training seed")) if n > 1]

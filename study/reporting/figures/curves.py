@@ -115,7 +115,7 @@ def with_bands(scores: pd.DataFrame, arm: str, level: str) -> dict[str, pd.DataF
     rng = np.random.Generator(np.random.PCG64(0))
     weights = patient_weights((2 * people["fold"] + people["label"]).to_numpy(), N_REPLICATES, rng)
     arrays = (
-        (part["label"].to_numpy(), part["logit"].to_numpy(), people.index.get_indexer(part["patient_id"]))
+        (part["label"].to_numpy(), part["logit"].to_numpy(), people.index.get_indexer(pd.Index(part["patient_id"])))
         for part in parts
     )
     curves = {}
@@ -197,8 +197,8 @@ def mark_points(axes: Axes, points: pd.DataFrame, kind: str, share: float) -> pd
     precision = (sensitivity * share).divide(called.where(called > 0))
     x, y = (alarms, sensitivity) if kind == "roc" else (sensitivity, precision)
     at = pd.DataFrame({"what": points["what"], "x": x, "mean": y})
-    for one in at.itertuples():
-        axes.plot(one.x, one.mean, zorder=5, clip_on=False, **_mark(POINTS[str(one.what)][2]))
+    for what, place, height in zip(at["what"], at["x"], at["mean"], strict=True):
+        axes.plot(place, height, zorder=5, clip_on=False, **_mark(POINTS[what][2]))
     return at
 
 

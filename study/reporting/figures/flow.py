@@ -62,14 +62,14 @@ def flow(
         Data: `counts`.
     """
     whole = width(wide=False) - 2 * MARGIN
-    totals = counts.groupby("step", sort=False)[["n_images", "n_patients"]].sum()
+    totals = counts.groupby("step", sort=False)[["n_images", "n_patients"]].sum().astype(int)
 
     def size(step: str, patients: int | None = None) -> str:
-        n_rows, n = totals.loc[step]
-        return f"{count(int(n_rows), row)} of {count(int(n) if patients is None else patients, 'patient')}"
+        n_rows, n = totals["n_images"][step], totals["n_patients"][step] if patients is None else patients
+        return f"{count(n_rows, row)} of {count(n, 'patient')}"
 
     trunk = TRUNK * whole
-    lost = [step for step in totals.index if step not in ENDS and totals.loc[step, "n_images"]]
+    lost = [step for step in totals.index if step not in ENDS and totals["n_images"][step]]
     listed = Box.of(trunk, "Listed", [size("listed")])
     out = Box.of(ASIDE * whole, "Left out", [f"{step}: {size(step)}" for step in lost] or ["nothing"])
     used = Box.of(trunk, "Used", [size("used", n_patients)])

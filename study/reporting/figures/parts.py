@@ -176,8 +176,13 @@ def key(figure: Figure, entries: Entries) -> None:
     columns = key_columns(entries, figure.get_size_inches()[0] / MM)
     handles = [Line2D([], [], label=label, **{"color": DARK, **look}) for label, look in entries]
     outside = "outside " if figure.get_layout_engine() is not None else ""
-    look: dict[str, Any] = {"borderpad": 0.2, "columnspacing": 1.4, "borderaxespad": 0.2}
-    figure.legend(handles=handles, loc=f"{outside}upper right", ncols=columns, **look)
+    look: dict[str, Any] = {
+        "loc": f"{outside}upper right",
+        "borderpad": 0.2,
+        "columnspacing": 1.4,
+        "borderaxespad": 0.2,
+    }
+    figure.legend(handles=handles, ncols=columns, **look)
 
 
 def letter(axes: Axes, name: str, title: str) -> None:

@@ -19,7 +19,7 @@ from study.reporting.figures.parts import (
     small_multiples,
     unit_square,
 )
-from study.reporting.figures.style import DARK, FAINT, GUIDE, MM, SMALL, journal_style
+from study.reporting.figures.style import DARK, DPI, FAINT, GUIDE, MM, SMALL, journal_style
 from study.stats.calibration import EDGE
 
 N_BINS = 25
@@ -52,10 +52,9 @@ def smooth(probs: pd.Series, labels: pd.Series, *, flexible: bool) -> pd.DataFra
     x, y = logit(np.clip(probs[known].to_numpy(dtype=float), EDGE, 1 - EDGE)), labels[known].to_numpy()
     if len(np.unique(x)) < FEWEST or len(np.unique(y)) < 2:
         return pd.DataFrame({"x": [], "y": []})
-    knots, at = (
-        np.quantile(x, KNOTS if flexible else (0, 0, 0)),
-        logit(np.linspace(*expit(np.quantile(x, ENDS)), N_POINTS)),
-    )
+    knots = np.quantile(x, KNOTS if flexible else (0, 0, 0))
+    low, high = expit(np.quantile(x, ENDS))
+    at = logit(np.linspace(low, high, N_POINTS))
     fitted = LogisticRegression(C=WEAK, max_iter=1000).fit(_spline(x, knots), y)
     return pd.DataFrame({"x": expit(at), "y": fitted.predict_proba(_spline(at, knots))[:, 1]})
 
@@ -147,9 +146,7 @@ def _bins(axes: Axes, after: pd.DataFrame, colour: str) -> None:
 
 
 def by_class(units: pd.DataFrame, upper: float, n_bins: int = N_BINS) -> pd.DataFrame:
-    """Return the histogram of one arm's probabilities up to `upper`: label, low, high (of the bin), share (of"
-    " all).
-    """
+    """Return the histogram of an arm's probabilities up to `upper`: label, low, high (of the bin), share (of all)."""
     found = {
         label: np.histogram(
             units.loc[units["label"] == label, "prob_calibrated"].dropna(), bins=n_bins, range=(0, upper)
@@ -267,7 +264,7 @@ def _scale_bar(axes: Axes, most: float) -> None:
     share = max((s for s in (0.5, 0.2, 0.1, 0.05, 0.02) if s <= most), default=most)
     at: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
     line = {"arrowstyle": "-", "linewidth": 1, "color": DARK, "shrinkA": 0, "shrinkB": 0}
-    x = 1 + 2.0 / (axes.get_position().width * axes.get_figure().get_size_inches()[0] / MM)  # 2 mm aside
+    x = 1 + 2.0 / (axes.get_window_extent().width / DPI / MM)  # 2 mm aside
     axes.annotate("", (x, 0.3), (x, 0.3 - RISE * share / most), axes.get_yaxis_transform(), arrowprops=line)
     axes.annotate(f"{100 * share:g} %", (x, 0.3), xytext=(2, 0), fontsize=SMALL, annotation_clip=False, **at)
 

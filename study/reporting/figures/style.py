@@ -49,9 +49,8 @@ FONTS = ("Arial", "Liberation Sans", "Arimo")
 """Of the same metrics, which journals ask for."""
 FONT_FILES = ("Arial.", "Arial-", "LiberationSans-", "Arimo-", "Arimo[")
 """How their files begin."""
+FALLBACK = "DejaVu Sans"
 SETTINGS: Any = {
-    "font.family": ["sans-serif", "DejaVu Sans"],
-    "font.sans-serif": [*FONTS, "Helvetica", "DejaVu Sans"],
     "font.size": 6.5,
     "axes.titlesize": LARGE,
     "axes.labelsize": 6.5,
@@ -119,22 +118,26 @@ def journal_style(journal: str | None = None) -> Iterator[None]:
     """
     if journal is not None and journal not in JOURNALS:
         raise ConfigError(f"unknown journal {journal!r}; {nearest(journal, JOURNALS)}")
-    _find_fonts()
     before = _journal.set(journal or _journal.get())
     try:
-        with mpl.rc_context(SETTINGS):
+        with mpl.rc_context(SETTINGS | {"font.family": list(fonts())}):
             yield
     finally:
         _journal.reset(before)
 
 
 @cache
-def _find_fonts() -> None:
-    """Make fonts known that were installed after matplotlib made its list of them."""
+def fonts() -> tuple[str, ...]:
+    """Return the fonts of figures: the first of `FONTS` that the system has, if any, and where its letters lack.
+
+    A font that was installed after matplotlib made its list of them is found too.
+    """
     if {font.name for font in fontManager.ttflist}.isdisjoint(FONTS):
         for path in findSystemFonts():
             if Path(path).name.startswith(FONT_FILES):
                 fontManager.addfont(path)
+    known = {font.name for font in fontManager.ttflist}
+    return (*[name for name in FONTS if name in known][:1], FALLBACK)
 
 
 def width(wide: bool) -> float:
@@ -189,8 +192,11 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
         write_atomically(
             folder / f"{name}.pdf", _render(figure, "pdf", {"CreationDate": None, "Subject": notice or None})
         )
-        svg = _render(figure, "svg", {"Date": None, "Creator": None})
-        write_atomically(folder / f"{name}.svg", small_svg(svg.decode()).encode())
+        svg = _render(figure, "svg", {"Date": None, "Creator": None}).decode()
+        families = ", ".join(f"'{family}'" for family in fonts())
+        anywhere = ", ".join(f"'{family}'" for family in (*FONTS, "Helvetica", FALLBACK))
+        svg = small_svg(svg.replace(families, f"{anywhere}, sans-serif"))  # other machines have other fonts
+        write_atomically(folder / f"{name}.svg", svg.encode())
     table = csv(data, notice)
     write_atomically(folder / f"{name}.csv", table.encode())
 
@@ -198,8 +204,7 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
 @journal_style()
 def missing_letters(texts: Iterable[str]) -> str:
     """Return the letters of some texts that the fonts of the figures do not have, each once."""
-    fonts = [get_font(findfont(FontProperties(family=[name]))) for name in mpl.rcParams["font.family"]]
-    known = {letter for font in fonts for letter in font.get_charmap()}
+    known = {letter for name in fonts() for letter in get_font(findfont(FontProperties(family=[name]))).get_charmap()}
     return "".join(dict.fromkeys(letter for text in texts for letter in text if ord(letter) not in known))
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+from types import SimpleNamespace
 
 import matplotlib.colors
 import numpy as np
@@ -17,10 +18,10 @@ from study.records.cell_records import CellRecord
 from study.records.environment import Imported
 from study.records.stored_study import planned_cells
 from study.reporting import document
-from study.reporting.figures import compression, curves, folds, forests, overview
-from study.reporting.figures.catalogue import ORDER, catalogue
+from study.reporting.figures import compression, curves, forests, overview, probabilities, style
+from study.reporting.figures.catalogue import ORDER, catalogue, how_tested
 from study.reporting.figures.flow import flow
-from study.reporting.figures.style import JOURNALS, journal_style, look, looks, missing_letters, save
+from study.reporting.figures.style import JOURNALS, fonts, journal_style, look, looks, missing_letters, save
 from study.text.format import interval
 
 FOUR = ["image", "tabular", "concat", "attention"]
@@ -127,7 +128,7 @@ CASES = {
     "breasts": breasts,
     "all": with_prevalence,
 }
-ALWAYS = {"flow", "study_grid"}
+ALWAYS = {"flow"}
 PLAIN = ALWAYS | {"main", "roc_pr", "calibration", "risk", "confusion"}
 EXPECTED = {
     "one arm": PLAIN | {"auc_by_fold"},
@@ -138,7 +139,16 @@ EXPECTED = {
     "nothing": ALWAYS,
     "imported": PLAIN | {"auc_by_fold", "contrasts"},
     "breasts": PLAIN | {"auc_by_fold", "contrasts"},
-    "all": PLAIN | {"auc_by_fold", "contrasts", "decision", "loss_accuracy", "f1_auc", "generalisation_gap"},
+    "all": PLAIN
+    | {
+        "auc_by_fold",
+        "contrasts",
+        "decision",
+        "loss_accuracy",
+        "f1_auc",
+        "generalisation_gap",
+        "comprehensive_results",
+    },
 }
 
 
@@ -154,12 +164,12 @@ def test_every_figure_of_every_kind_of_study(case, study, tmp_path):
         assert figure.get_size_inches()[0] * 25.4 == pytest.approx(JOURNALS["nature"][drawing.wide]), name
         assert len(data) and drawing.title and drawing.caption.endswith("."), name
         assert "nan" not in drawing.caption and "  " not in drawing.caption and ".." not in drawing.caption, name
-        figure.draw_without_rendering()
         assert overhang(figure) < 1, name
 
 
 def overhang(figure):
     """How far anything drawn leaves the canvas, in points."""
+    figure.draw_without_rendering()
     box, (wide, tall) = figure.get_tightbbox(), figure.get_size_inches()
     return 72 * max(-box.x0, -box.y0, box.x1 - wide, box.y1 - tall)
 
@@ -179,6 +189,7 @@ def test_the_files_are_fit_for_print_and_the_same_twice(study, evaluation, tmp_p
         pdf = (tmp_path / "once" / f"{name}.pdf").read_bytes()
         assert b"/FontFile2" in pdf and b"/Type3" not in pdf and b"CreationDate" not in pdf
         svg = (tmp_path / "once" / f"{name}.svg").read_text()
+        assert "'Arial', 'Liberation Sans'" in svg and "sans-serif" in svg
         assert "<text" in svg and "a notice" in svg and len(svg) < 150_000 and "<dc:date>" not in svg
         assert not re.search(r' d="[^"]*\.\d{3}', svg), "coordinates of 2 decimals"
         assert pd.read_csv(tmp_path / "once" / f"{name}.csv").columns[-1] == "notice: a notice"
@@ -210,18 +221,72 @@ def test_the_legend_has_the_table_s_auc(study, evaluation):
     areas = evaluation.summary.query("level == 'patient' and metric == 'roc_auc'")
     for line in areas.itertuples():
         assert interval("roc_auc", line.value, line.low, line.high) in texts_of(figure)
-    histogram = data[data["panel"] == "histogram"].groupby("arm")["y"].sum()
-    assert histogram.to_numpy() == pytest.approx(1)
+    assert set(data["panel"]) == {"roc", "calibration", "histogram"}
 
 
 def test_areas_under_the_mean_curves_are_the_table_s(study, evaluation):
     known = looks([*study.settings.arms, BASELINE])
     _, data = curves.roc_pr(evaluation.scores, evaluation.summary, known, "patient")
     table = evaluation.summary.query("level == 'patient'").set_index(["arm", "metric"])["value"]
-    for (arm, curve), line in data.groupby(["arm", "curve"]):
+    for (arm, curve), line in data[data["what"] == "curve"].groupby(["arm", "curve"]):
         area = np.trapezoid(line["mean"], line["x"])
         assert area == pytest.approx(table[arm, "roc_auc" if curve == "roc" else "pr_auc"], abs=1e-9)
         assert (line["low"] <= line["mean"] + 1e-12).all() and (line["mean"] <= line["high"] + 1e-12).all()
+
+
+def test_operating_points_are_the_table_s(study, evaluation):
+    known = looks([*study.settings.arms, BASELINE])
+    _, data = curves.roc_pr(evaluation.scores, evaluation.summary, known, "patient")
+    table = evaluation.summary.query("level == 'patient'").set_index(["arm", "metric"])["value"]
+    points = data[data["what"] != "curve"].set_index(["arm", "curve", "what"])
+    at = points.loc[("image", "roc", "threshold for 90 % specificity")]
+    assert at["mean"] == table["image", "sensitivity_at_90_specificity"]
+    assert 1 - at["x"] == pytest.approx(table["image", "specificity_achieved"])
+    counted = evaluation.confusion.query("arm == 'image' and level == 'patient'").iloc[0]
+    precision = points.loc[("image", "precision-recall", "probability 0.5"), "mean"]
+    assert precision == pytest.approx(counted["tp"] / (counted["tp"] + counted["fp"]))
+
+
+def test_a_smoothed_calibration_curve_follows_the_truth():
+    rng = np.random.default_rng(0)
+    truth = pd.Series(rng.uniform(0.02, 0.98, 40_000))
+    labels = (pd.Series(rng.random(len(truth))) < truth).astype(int)
+    exact = probabilities.smooth(truth, labels, flexible=True)
+    assert exact["y"].to_numpy() == pytest.approx(exact["x"].to_numpy(), abs=0.02)
+    shifted = probabilities.smooth(truth**2, labels, flexible=True)
+    assert shifted["y"].to_numpy() == pytest.approx(np.sqrt(shifted["x"]), abs=0.04)
+    assert probabilities.smooth(pd.Series([0.4] * 9), pd.Series([0, 1, 0] * 3), flexible=True).empty
+
+
+def test_histograms_have_one_scale_and_add_up(study, evaluation):
+    _, data = catalogue(study, evaluation)["main"].draw()
+    histogram = data[data["panel"] == "histogram"].groupby("arm")["y"].sum()
+    assert histogram.to_numpy() == pytest.approx(1)
+    figure, shares = catalogue(study, evaluation)["risk"].draw()
+    tallest = {axes: max(np.ptp(patch.get_path().vertices[:, 1]) for patch in axes.patches) for axes in figure.axes}
+    by_arm = shares.groupby("arm", sort=False)["share"].max()
+    assert np.array(list(tallest.values())) / by_arm.to_numpy() == pytest.approx(max(tallest.values()) / by_arm.max())
+
+
+def test_the_cells_of_a_confusion_matrix_add_up_to_the_patients(study):
+    chosen = three_seeds(study)
+    found = evaluate(chosen, n_replicates=50)
+    _, data = catalogue(chosen, found)["confusion"].draw()
+    assert data[["tp", "fp", "fn", "tn"]].sum(axis=1).to_numpy() == pytest.approx(study.cohort.n_patients)
+    assert data.set_index("arm")["n_runs"].to_dict() == dict.fromkeys([*FOUR, BASELINE], 6)
+
+
+def test_folds_are_numbered_from_1(study, evaluation):
+    _, data = catalogue(study, evaluation)["auc_by_fold"].draw()
+    assert set(data["fold"]) == {1, 2}
+
+
+def test_what_an_arm_is_called_stands_in_every_figure(study, evaluation):
+    drawings = catalogue(study, evaluation)
+    for name in ("main", "roc_pr", "calibration", "risk", "confusion", "auc_by_fold"):
+        shown = " ".join(texts_of(drawings[name].draw()[0])).replace("\n", " ")
+        assert "Images alone" in shown and "image " not in f"{shown} ", name
+    assert "Adding" in " ".join(texts_of(drawings["contrasts"].draw()[0]))
 
 
 def test_ties_and_jumps_of_a_roc_curve_by_hand():
@@ -248,7 +313,7 @@ def test_dots_per_seed_by_hand():
 def test_the_mean_of_the_dots_is_the_difference(study):
     chosen = three_seeds(study)
     found = evaluate(chosen, n_replicates=50)
-    _, data = forests.contrasts(found.comparisons, found.per_fold, "patient", 0.02)
+    _, data = forests.contrasts(found.comparisons, found.per_fold, ["a", "b", "c"], "patient", 0.02)
     for _, lines in data.groupby(["first", "second"]):
         seeds = lines.loc[lines["what"] == "seed", "value"]
         whole = lines.loc[lines["what"] == "difference", "value"]
@@ -275,56 +340,28 @@ def test_verdicts_in_a_few_words(row, said):
     assert forests.verdict({"e2_low": row["e1_low"], "e2_high": row["e1_high"], **row}, 0.02) == said
 
 
-def test_the_grid_marks_what_is_missing(study):
-    half = half_finished(study)
-    found = evaluate(half, n_replicates=50)
-    figure, data = catalogue(half, found)["study_grid"].draw()
-    table = data.set_index(["arm", "fold"])
-    assert table.loc[("attention", 0), "n_finished"] == 0 and np.isnan(table.loc[("attention", 0), "value"])
-    assert table.loc[("concat", 1), ["n_finished", "n_planned"]].tolist() == [1, 2]
-    assert texts_of(figure).count("missing") == 2 and sum("1 of 2" in text for text in texts_of(figure)) == 2
-    mean = found.per_fold.query("arm == 'image' and fold == 0 and level == 'patient' and metric == 'roc_auc'")
-    assert table.loc[("image", 0), "value"] == pytest.approx(mean["value"].mean())
-
-
-def test_a_fold_without_both_classes_is_not_a_missing_cell():
-    cells = pd.DataFrame(
-        {"arm": "image", "repeat": 0, "fold": [0, 1], "seed": 0, "finished": True, "value": [0.7, np.nan]}
-    )
-    figure, _ = folds.study_grid(cells, looks(["image"]), "patient")
-    assert "n/a" in texts_of(figure) and "missing" not in texts_of(figure)
-
-
-def test_suppressed_subgroups_say_so():
-    lines = {"arm": "image", "column": "age", "level": "patient", "interaction_p": 0.5}
+def test_subgroups_are_compared_at_their_own_level():
+    """Rows by image stand against the value by image, and what was too small is named in words instead of a row."""
+    known = {"arm": "image", "interaction_p": 0.5, "n_patients": 40.0, "n_positive": 12.0, "low": 0.6, "high": 0.8}
+    small = dict.fromkeys(("n_patients", "n_positive", "value", "low", "high"), np.nan)
     found = pd.DataFrame(
         [
-            lines
-            | {
-                "group": "< 50",
-                "n_patients": 40.0,
-                "n_positive": 12.0,
-                "value": 0.7,
-                "low": 0.6,
-                "high": 0.8,
-                "suppressed": False,
-            },
-            lines
-            | {
-                "group": "unknown",
-                "n_patients": np.nan,
-                "n_positive": np.nan,
-                "value": np.nan,
-                "low": np.nan,
-                "high": np.nan,
-                "suppressed": True,
-            },
+            known | {"column": "age", "group": "< 50", "level": "patient", "value": 0.7, "suppressed": False},
+            known | {"column": "age", "group": "unknown", "level": "patient", "suppressed": True} | small,
+            known | {"column": "view", "group": "CC", "level": "image", "value": 0.61, "suppressed": False},
         ]
     )
-    summary = pd.DataFrame([{"arm": "image", "level": "patient", "metric": "roc_auc", "value": 0.72}])
+    summary = pd.DataFrame(
+        [
+            {"arm": "image", "level": level, "metric": "roc_auc", "value": value}
+            for level, value in (("patient", 0.72), ("image", 0.62))
+        ]
+    )
     figure, data = forests.subgroups(found, summary, looks(["image"]), "patient")
-    assert {"40 (12)", "fewer than 10 of a class"} <= set(texts_of(figure))
-    assert data["overall"].tolist() == [0.72, 0.72]
+    assert data["overall"].tolist() == [0.72, 0.62] and data["group"].tolist() == ["< 50", "CC"]
+    dashed = [line for line in figure.axes[0].lines if line.get_linestyle() == "--"]
+    assert [(line.get_xdata()[0], *line.get_ydata()) for line in dashed] == [(0.72, -0.5, 0.5), (0.62, 0.5, 1.5)]
+    assert "40 (12)" in texts_of(figure)
 
 
 def test_arms_differ_in_colour_dash_and_marker():
@@ -368,8 +405,10 @@ def test_captions_say_what_the_numbers_rest_on(study, evaluation):
     for name in ("main", "roc_pr", "contrasts", "auc_by_fold", "calibration", "risk", "confusion"):
         assert n in captions[name] and "patient level" in captions[name], name
     for name in ("main", "roc_pr", "contrasts", "auc_by_fold", "calibration"):
-        assert "E1" in captions[name] and "95 %" in captions[name], name
-    assert "image level" in captions["loss_accuracy"] and "no confidence band" in captions["roc_pr"]
+        assert "for these fitted models" in captions[name] and "95 %" in captions[name], name
+    assert "image level" in captions["loss_accuracy"] and "trained again" in captions["contrasts"]
+    assert "(a)" in captions["main"] and "(b)" in captions["main"]
+    assert not any(word in caption for caption in captions.values() for word in ("E1", "E2", "arm", "cell"))
 
 
 def test_predictions_without_validation_rows_are_not_called_calibrated(study, evaluation):
@@ -420,9 +459,45 @@ def test_the_flow_fits_its_canvas_whatever_its_names(n_statuses):
     assert any("2400 patients" in text for text in texts_of(figure))
 
 
+def test_the_flow_says_why_and_how_it_was_tested(study):
+    counts = pd.DataFrame(
+        [
+            ("listed", "A", 9, 4),
+            ("listed", "B", 5, 3),
+            ("missing", "B", 2, 1),
+            ("used", "A", 9, 4),
+            ("used", "B", 3, 2),
+        ],
+        columns=["step", "status", "n_images", "n_patients"],
+    )
+    figure, _ = flow(counts, 5, positive=["A"], tested=["2-fold cross-validation", "Patients: 3 to test"])
+    said = texts_of(figure)
+    assert {"14 images of 7 patients", "missing: 2 images of 1 patient", "12 images of 5 patients"} <= set(said)
+    assert {"A (positive)", "B (negative)", "Patients: 3 to test"} <= set(said)
+    assert how_tested(study)[0] == "2-fold cross-validation by patient"
+    for line in figure.axes[0].lines:
+        assert np.ptp(line.get_xdata()) == 0 or np.ptp(line.get_ydata()) == 0, "straight lines"
+
+
 def test_every_figure_has_a_place_in_the_text():
     source = inspect.getsource(document)
     assert [name for name in ORDER if f'"{name}"' not in source] == []
+
+
+def test_a_font_of_arial_s_metrics_is_taken_and_missing_ones_are_not_named(monkeypatch):
+    class Known:
+        ttflist = (SimpleNamespace(name="DejaVu Sans"),)
+
+        def addfont(self, path):
+            self.ttflist += (SimpleNamespace(name=path),)
+
+    for there, taken in (([], ()), (["Arimo-Regular.ttf"], ("Arimo-Regular.ttf",))):
+        fonts.cache_clear()
+        monkeypatch.setattr(style, "fontManager", Known())
+        monkeypatch.setattr(style, "findSystemFonts", lambda there=there: there)
+        monkeypatch.setattr(style, "FONTS", ("Arial", "Arimo-Regular.ttf"))
+        assert fonts() == (*taken, "DejaVu Sans")
+    fonts.cache_clear()
 
 
 def test_letters_that_the_font_lacks_are_named_once():

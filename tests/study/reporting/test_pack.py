@@ -89,7 +89,7 @@ def test_everything_is_there_and_listed_with_its_digest(pack):
     ):
         assert name in found
     figures = {name.removeprefix("figures/") for name in found if name.startswith("figures/")}
-    assert {"main.png", "main.pdf", "main.svg", "main.csv", "contrasts.svg", "study_grid.png"} <= figures
+    assert {"main.png", "main.pdf", "main.svg", "main.csv", "contrasts.svg", "flow.png"} <= figures
     assert len(figures) % 4 == 0
     for table in {name.split("/")[1].split(".")[0] for name in found if name.startswith("tables/")} - {"all"}:
         assert {f"tables/{table}.{kind}" for kind in ("md", "csv", "tex")} <= found
