@@ -104,9 +104,24 @@ def stored(evaluated):
     return copy.deepcopy(evaluated[0])
 
 
-@pytest.fixture
-def quick_processes(monkeypatch):
-    """Processes forked from one that has imported everything, where the program starts an interpreter for each."""
+@pytest.fixture(scope="session")
+def forks():
+    """The context of processes forked from one that has imported everything."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["study.benchmarks.contest", "study.benchmarks.pack_speed"])
-    monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: context)
+    context.set_forkserver_preload(
+        [
+            "study.benchmarks.contest",
+            "study.benchmarks.pack_speed",
+            "study.checks.study_start",
+            "study.console.search_screen",
+            "study.console.report_screen",
+            "study.tuning.search",
+        ]
+    )
+    return context
+
+
+@pytest.fixture
+def quick_processes(monkeypatch, forks):
+    """Forked processes, where the program starts an interpreter for each."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method=None: forks)

@@ -185,23 +185,25 @@ class Folds(Document):
         A part without patients has none; ids that the cohort does not have do not count (`check` refuses
         them).
         """
-        labels = patient_table(images).set_index("patient_id")
+        by_patient = images.groupby("patient_id")["label"]
+        labels, n_images = by_patient.max().to_dict(), by_patient.size().to_dict()
         rows = []
         for fold in self.folds:
             for part, ids in fold.split.parts().items():
-                chosen = labels[labels.index.isin(ids)]
-                if chosen.empty:  # no validation part in a nested search
+                known = labels.keys() & set(ids)
+                if not known:  # no validation part in a nested search
                     continue
+                n_positive = sum(int(labels[patient]) for patient in known)
                 rows.append(
                     {
                         "repeat": fold.repeat,
                         "fold": fold.fold,
                         "name": fold.name,
                         "part": part,
-                        "n_patients": len(chosen),
-                        "n_positive": int(chosen["label"].sum()),
-                        "n_images": int(chosen["n_images"].sum()),
-                        "prevalence": float(chosen["label"].mean()),
+                        "n_patients": len(known),
+                        "n_positive": n_positive,
+                        "n_images": sum(n_images[patient] for patient in known),
+                        "prevalence": n_positive / len(known),
                     }
                 )
         return pd.DataFrame(rows, columns=COUNTED)

@@ -8,6 +8,7 @@ arms.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,68 +96,64 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     """
     known = levels_of(study)
     units, gaps = all_units(study, known)
-    unit, protocol = study.settings.unit, study.settings.protocol
     gaps = _missing_cells(study) + gaps + _no_validation(study)
+    facts: dict[str, Any] = {"unit": study.settings.unit, "n_replicates": n_replicates, "seed": seed}
     if units.empty:
-        return Evaluation(gaps=tuple(gaps), unit=unit, n_replicates=n_replicates, seed=seed)
-    scores = units.drop(columns=["called", "flagged", "cleared", "n_images"])
+        return Evaluation(gaps=tuple(gaps), **facts)
+    facts |= {
+        "per_fold": _per_fold(units),
+        "scores": units.drop(columns=["called", "flagged", "cleared", "n_images"]),
+    }
     complete = [arm for arm in study.arms if not any(gap.startswith(f"{arm}, ") for gap in gaps)]
-    per_fold = _per_fold(units)
     added, added_contrasts, added_gaps = added_frames(study, units, complete, n_replicates=n_replicates, seed=seed)
-    gaps += added_gaps
+    facts |= {"added": added, "gaps": (*gaps, *added_gaps)}
     if not complete:
-        return Evaluation(
-            per_fold=per_fold,
-            scores=scores,
-            added=added,
-            gaps=tuple(gaps),
-            unit=unit,
-            n_replicates=n_replicates,
-            seed=seed,
-        )
+        return Evaluation(**facts)
     patients, weights = draws(study, n_replicates, seed)
     levels = {level: align(units, complete, level, patients) for level in known}
+    return Evaluation(**facts, added_contrasts=added_contrasts, **_frames(study, levels, weights, seed))
+
+
+def _frames(study: StoredStudy, levels: dict[str, Aligned], weights: np.ndarray, seed: int) -> dict[str, pd.DataFrame]:
+    """Return the frames that describe and compare complete arms.
+
+    Args:
+        study: with its contrasts and protocol.
+        levels: level -> the units of all complete arms.
+        weights: as `draws` returns them.
+        seed: as `evaluate` takes it.
+    """
+    unit, protocol = study.settings.unit, study.settings.protocol
     intervals = pd.DataFrame(
         [line for rows in levels.values() for line in summarise(rows, weights, protocol.prevalence)]
     )
     primary, declared = levels[unit], contrasts.declared(study)
     hard = hard_arms(study.predictions) if study.imported else set()
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
-    return Evaluation(
-        per_fold=per_fold,
-        intervals=intervals,
-        summary=_with_pooled(intervals[intervals["primary"]], levels),
-        contrasts_by_class=pd.DataFrame(list(groups.by_class(primary, weights))),
-        comparisons=contrasts.compare_arms(primary, declared, weights[1:], delta=protocol.delta, seed=seed),
-        comparisons_by_class=contrasts.by_class(primary, declared),
-        comparisons_by_patient=(
-            contrasts.by_patient(levels["patient"], declared)
-            if unit == "breast" and "patient" in levels
-            else pd.DataFrame()
+    nothing = pd.DataFrame()
+    return {
+        "intervals": intervals,
+        "summary": _with_pooled(intervals[intervals["primary"]], levels),
+        "contrasts_by_class": pd.DataFrame(list(groups.by_class(primary, weights))),
+        "comparisons": contrasts.compare_arms(primary, declared, weights[1:], delta=protocol.delta, seed=seed),
+        "comparisons_by_class": contrasts.by_class(primary, declared),
+        "comparisons_by_patient": (
+            contrasts.by_patient(levels["patient"], declared) if unit == "breast" and "patient" in levels else nothing
         ),
-        against_baseline=contrasts.against_baseline(primary, declared, hard),
-        variance=contrasts.variance_parts(primary, declared),
-        reliability=groups.reliability(primary),
-        expected_ece=groups.expected_errors(primary, rng),
-        decision=(
-            pd.DataFrame()
-            if protocol.prevalence is None
-            else groups.decision_curves(primary, weights, protocol.prevalence)
+        "against_baseline": contrasts.against_baseline(primary, declared, hard),
+        "variance": contrasts.variance_parts(primary, declared),
+        "reliability": groups.reliability(primary),
+        "expected_ece": groups.expected_errors(primary, rng),
+        "decision": (
+            nothing if protocol.prevalence is None else groups.decision_curves(primary, weights, protocol.prevalence)
         ),
-        confusion=_confusion(levels),
-        cross_tabulation=_cross_tabulation(levels),
+        "confusion": _confusion(levels),
+        "cross_tabulation": _cross_tabulation(levels),
         **groups.subgroups(
             levels, unit, groups.subgroup_columns(study.cohort, protocol.subgroups), study.cohort, weights, declared
         ),
-        errors=errors_by_arm(primary),
-        scores=scores,
-        added=added,
-        added_contrasts=added_contrasts,
-        gaps=tuple(gaps),
-        unit=unit,
-        n_replicates=n_replicates,
-        seed=seed,
-    )
+        "errors": errors_by_arm(primary),
+    }
 
 
 def levels_of(study: StoredStudy) -> tuple[str, ...]:

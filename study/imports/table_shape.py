@@ -81,21 +81,42 @@ def shape(
         CohortError: a role that no column fills, or several might; lists the columns and says how to name them.
     """
     columns = list(table.columns)
-    roles = assign_roles(path, columns, (), (*ROLES, *OPTIONAL), data.columns)
-    taken: dict[str, str] = {}
-    for role in SYNONYMS:
-        free = [column for column in columns if column not in roles.values()]
-        wanted = role not in roles and not (models and role == "prob")
-        if wanted and (column := _synonym(path, table, role, free)) and not _is_class(table, column, free):
-            roles[role], taken[column] = column, role
-    notes = []
-    if "part" not in roles and (column := _part(table, roles)):
-        roles["part"], taken[column] = column, "part"
+    roles, taken = _roles(path, table, data, models)
     rest = [column for column in columns if column not in roles.values()]
     scores = _score_columns(path, table, roles, rest, models, data)
     absent = [role for role in needed if role not in roles and not (role == "prob" and scores)]
     if absent:
         _refuse(path, columns, absent)
+    manifest.check_filled(path, {role: table[roles[role]] for role in (*needed, "fold", "arm") if role in roles}, roles)
+    logits, odd = _logits(path, table, scores, scale)
+    others, unused = _clinical(path, table, [column for column in rest if column not in scores], roles, scores, data)
+    kept = [role for role in roles if role != "prob"]
+    rows = table[[*(roles[role] for role in kept), *others]].set_axis([*kept, *others], axis=1)
+    arms = {column: {} if "arm" in roles else {"arm": name} for column, name in scores.items()}
+    rows = pd.concat([rows.assign(logit=logits[column], **arms[column]) for column in scores])
+    notes = [*_taken_notes(taken, roles, scores), *odd, *unused]
+    return Shaped(rows, {**roles, "prob": ", ".join(scores)}, notes)
+
+
+def _roles(
+    path: Path, table: pd.DataFrame, data: DataConfig, models: Sequence[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return role -> column, and column -> role of those that were taken by their names."""
+    roles = assign_roles(path, list(table.columns), (), (*ROLES, *OPTIONAL), data.columns)
+    taken: dict[str, str] = {}
+    for role in SYNONYMS:
+        free = [column for column in table.columns if column not in roles.values()]
+        wanted = role not in roles and not (models and role == "prob")
+        if wanted and (column := _synonym(path, table, role, free)) and not _is_class(table, column, free):
+            roles[role], taken[column] = column, role
+    if "part" not in roles and (column := _part(table, roles)):
+        roles["part"], taken[column] = column, "part"
+    return roles, taken
+
+
+def _taken_notes(taken: Mapping[str, str], roles: Mapping[str, str], scores: Mapping[str, str]) -> list[str]:
+    """Say what was taken for what, and that there are no folds."""
+    notes = []
     if taken:
         named = ", ".join(f"{column!r} as {role}" for column, role in taken.items())
         notes.append(f"Columns taken by their names: {named}. Where that is wrong, say --columns ROLE=NAME.")
@@ -104,32 +125,46 @@ def shape(
             f"Each of these columns was taken as a model: {', '.join(map(repr, scores))}. Where that is wrong, say"
             " --models NAME,NAME."
         )
-    if "fold" not in roles:
-        notes.append(NO_FOLDS)
-    manifest.check_filled(path, {role: table[roles[role]] for role in (*needed, "fold", "arm") if role in roles}, roles)
-    logits = {}
+    return notes if "fold" in roles else [*notes, NO_FOLDS]
+
+
+def _logits(
+    path: Path, table: pd.DataFrame, scores: Mapping[str, str], scale: str
+) -> tuple[dict[str, pd.Series], list[str]]:
+    """Return column -> logits of every column of scores, and notes on what is odd about them."""
+    logits, notes = {}, []
     for column in scores:
         manifest.check_filled(path, {"prob": table[column]}, {"prob": column})
         if scale == "probability" and normalise_name(column) in LOGITS:
             raise CohortError(f"{path}: column {column!r} holds logits, by its name; say --scale logit")
         logits[column], odd = read_scores(path, table[column], column, scale)
         notes += odd
-    others = [column for column in rest if column not in scores]
+    return logits, notes
+
+
+def _clinical(
+    path: Path,
+    table: pd.DataFrame,
+    others: Sequence[str],
+    roles: Mapping[str, str],
+    scores: Mapping[str, str],
+    data: DataConfig,
+) -> tuple[list[str], list[str]]:
+    """Return the clinical ones among the columns without a role, and a note on those that are none.
+
+    Raises:
+        CohortError: a second label that differs, or a column with the name of a role that another one has.
+    """
     _check_labels(path, table, others, roles)
     unused = _unused(table, others, roles, scores, data)
-    if unused:
-        notes.append(f"Columns not used: {', '.join(map(repr, unused))}. --features NAME makes one a clinical column.")
-    others = [column for column in others if column not in unused]
-    clash = [column for column in others if column in (*ROLES, *OPTIONAL)]
+    clinical = [column for column in others if column not in unused]
+    clash = [column for column in clinical if column in (*ROLES, *OPTIONAL)]
     if clash:
         raise CohortError(
             f"{path}: columns {some(clash)} have the names of roles that other columns were given; rename them"
         )
-    kept = [role for role in roles if role != "prob"]
-    rows = table[[*(roles[role] for role in kept), *others]].set_axis([*kept, *others], axis=1)
-    arms = {column: {} if "arm" in roles else {"arm": name} for column, name in scores.items()}
-    rows = pd.concat([rows.assign(logit=logits[column], **arms[column]) for column in scores])
-    return Shaped(rows, {**roles, "prob": ", ".join(scores)}, notes)
+    named = ", ".join(map(repr, unused))
+    return clinical, [f"Columns not used: {named}. --features NAME makes one a clinical column."] if unused else []
 
 
 def _synonym(path: Path, table: pd.DataFrame, role: str, columns: Sequence[str]) -> str | None:

@@ -269,15 +269,11 @@ def clinical_columns(
     left_out: list[tuple[str, str]] = []
     problems: list[str] = []
     for name in names:
-        kind = data.feature_kinds.get(name)
-        asked = name in data.features or (kind is not None and kind != "skip")
+        kind, asked = data.feature_kinds.get(name), _is_asked(name, data)
         if name in aside:
             values[name] = _typed(table[name])
-        if kind == "skip" or (name in aside and not asked) or (data.features and not asked):
-            left_out.append((name, "decides on splits" if name in aside else "left out as asked"))
-            continue
-        if not asked and (reason := find_bookkeeping(name, table[name])):
-            left_out.append((name, f"{reason}; to take it all the same, name it in --features"))
+        if reason := _unwanted(name, table[name], data, aside):
+            left_out.append((name, reason))
             continue
         try:
             column = _recognise(name, table[name], patients, kind, asked, numbers_of)
@@ -304,6 +300,20 @@ def clinical_columns(
             " it out (=skip)"
         )
     return tuple(features), pd.DataFrame(values, index=table.index), tuple(left_out)
+
+
+def _is_asked(name: str, data: DataConfig) -> bool:
+    """Whether a column is named as a feature, or given a kind."""
+    return name in data.features or data.feature_kinds.get(name, "skip") != "skip"
+
+
+def _unwanted(name: str, values: pd.Series, data: DataConfig, aside: tuple[str, ...]) -> str:
+    """Return why a column is left out whatever kind it has, or an empty text."""
+    asked = _is_asked(name, data)
+    if data.feature_kinds.get(name) == "skip" or ((name in aside or data.features) and not asked):
+        return "decides on splits" if name in aside else "left out as asked"
+    reason = "" if asked else find_bookkeeping(name, values)
+    return f"{reason}; to take it all the same, name it in --features" if reason else ""
 
 
 def _varies(values: pd.Series, patients: pd.Series) -> bool:

@@ -21,6 +21,15 @@ def invoke(folder, *arguments, preset="tiny", data="phantom"):
     return RUN.invoke(cv.app, [*where, *arguments])
 
 
+@pytest.fixture(scope="module")
+def dry_run(tmp_path_factory):
+    """What a plan of all arms prints, and its facts."""
+    folder = tmp_path_factory.mktemp("plan")
+    done = invoke(folder, "--dry-run", "--seed", "0", "--json", f"{folder}/plan.json")
+    assert done.exit_code == 0, done.output
+    return done.output, json.loads((folder / "plan.json").read_text())
+
+
 @pytest.mark.slow
 def test_a_study_end_to_end_then_again(tmp_path):
     first = invoke(tmp_path, "--ablation", "all", "--json", f"{tmp_path}/out.json")
@@ -54,8 +63,8 @@ def test_weights_are_checked_before_any_image(tmp_path, monkeypatch):
     assert done.exit_code == 2 and "there is no file absent.pth" in " ".join(done.output.split())
 
 
-def test_a_dry_run_says_first_what_needs_no_image(tmp_path):
-    text = " ".join(invoke(tmp_path, "--dry-run").output.split())
+def test_a_dry_run_says_first_what_needs_no_image(dry_run):
+    text = " ".join(dry_run[0].split())
     first, later = text.index("before any image is opened"), text.index("Cohort flow")
     assert first < text.index("8 cells: 4 arms, 2 splits, 1 training seed") < later < text.index("8 cells to train")
     assert "weights of tf_efficientnet_lite0: installed" in text[first:later]
@@ -72,23 +81,20 @@ def test_the_command_of_the_audit_can_be_pasted(tmp_path):
 
 
 @pytest.mark.parametrize("width", ["40", "80", "200"])
-def test_a_plan_fits_a_terminal_of_any_width(tmp_path, width):
-    done = RUN.invoke(
-        cv.app, ["--data", "phantom", "--preset", "tiny", "--out", str(tmp_path), "--dry-run"], env={"COLUMNS": width}
-    )
-    assert done.exit_code == 0, done.output
-    tables = [line for line in done.output.splitlines() if line[:1] in "┏┃┡│└"]
+def test_a_plan_fits_a_terminal_of_any_width(tmp_path, width, dry_run):
+    words = ["--data", "phantom", "--preset", "tiny", "--out", str(tmp_path), "--dry-run"]
+    text = dry_run[0] if width == "80" else RUN.invoke(cv.app, words, env={"COLUMNS": width}).output
+    assert "8 cells to train" in " ".join(text.split())
+    tables = [line for line in text.splitlines() if line[:1] in "┏┃┡│└"]
     assert tables and max(map(len, tables)) <= int(width)
 
 
-def test_the_seed_is_not_the_number_of_seeds(tmp_path):
-    plans = {}
-    for seed in ("0", "3"):
-        done = invoke(tmp_path, "--dry-run", "--seed", seed, "--json", f"{tmp_path}/plan.json")
-        assert done.exit_code == 0, done.output
-        plans[seed] = json.loads((tmp_path / "plan.json").read_text())
-    assert len(plans["3"]["cells"]) == len(plans["0"]["cells"]) == 8
-    assert plans["0"]["study"] == "phantom-tiny" and plans["3"]["study"] == "phantom-tiny-seed-3"
+def test_the_seed_is_not_the_number_of_seeds(tmp_path, dry_run):
+    done = invoke(tmp_path, "--dry-run", "--seed", "3", "--json", f"{tmp_path}/plan.json")
+    assert done.exit_code == 0, done.output
+    first, third = dry_run[1], json.loads((tmp_path / "plan.json").read_text())
+    assert len(first["cells"]) == len(third["cells"]) == 8
+    assert first["study"] == "phantom-tiny" and third["study"] == "phantom-tiny-seed-3"
     study = requests.cross_validation(cv.CrossValidate(data="phantom", seed=3)).study
     assert (study.protocol.first_seed, study.protocol.split_seed, study.protocol.seeds) == (
         3,

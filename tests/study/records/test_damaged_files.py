@@ -56,11 +56,12 @@ def commands(root: Path, name: str):
 
 
 def said(root, name, file, content, *, only=None):
-    """Write other bytes to a file, run every command, check what each says, and return it."""
+    """Write other bytes to a file, run every command or the first that read it, and return what each says, checked."""
+    first = 1 if file.name == "pack.json" else 0  # which verify reads, and report does not
     kept, texts = file.read_bytes(), []
     file.write_bytes(content)
     try:
-        for app, words in list(commands(root, name))[:only]:
+        for app, words in list(commands(root, name))[first:][:only]:
             done = RUN.invoke(app, words)
             assert done.exit_code in (0, 1, 2), (file, content[:200], words, done.output)
             assert "fault of mmbc" not in done.output, (file, content[:300], words[:2], done.output)
@@ -133,16 +134,12 @@ def test_a_table_of_other_columns_is_called_damaged(places, name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["one", "searched", "imported"])
 def test_a_wrong_value_anywhere_ends_in_a_sentence(places, name):
-    """A random sample of places and values, the same every time."""
+    """A random place and value of each file in turn, the same every time."""
     rng = np.random.default_rng(0)
-    trials = [
-        (file, key, value)
-        for file in files(places, name)
-        if file.suffix == ".json"
-        for key in keys_of(json.loads(file.read_text()))
-        for value in VALUES
-    ]
-    for number in rng.choice(len(trials), SAMPLE, replace=False):
-        file, key, value = trials[number]
-        content = json.dumps(changed(json.loads(file.read_text()), key, value)).encode()
-        said(places, name, file, content, only=2)
+    damaged = [file for file in files(places, name) if file.suffix == ".json"]
+    for number in range(SAMPLE):
+        file = damaged[number % len(damaged)]
+        whole = json.loads(file.read_text())
+        keys = list(keys_of(whole))
+        key, value = keys[rng.integers(len(keys))], VALUES[rng.integers(len(VALUES))]
+        said(places, name, file, json.dumps(changed(whole, key, value)).encode(), only=2)

@@ -21,7 +21,7 @@ from study.training.processes import deal
 from study.training.run import carry_out
 
 ROOT = Path(__file__).resolve().parents[3]
-KILLS = 20
+KILLS = 10
 ZYGOTE = """
 import os, sys, traceback
 from pathlib import Path
@@ -222,7 +222,7 @@ def test_waves_and_processes_change_nothing(tiny, whole):
 
 
 @pytest.mark.slow
-def test_two_processes_change_nothing(tiny, whole):
+def test_two_processes_change_nothing(tiny, whole, quick_processes):
     planned = tiny.run("jobs", arms="image,concat", sets=LONG, jobs=2)
     assert results(planned) == whole
 

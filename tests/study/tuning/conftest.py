@@ -8,6 +8,7 @@ from study.checks.study_start import start_findings
 from study.design.study_file import Search
 from study.records.progress import Observer
 from study.training.preparation import prepare
+from study.tuning import dashboard
 from study.tuning.search import SearchWork, run_search
 
 SPACE = {
@@ -32,16 +33,20 @@ class TinySearch:
     def plan(self, name, **options):
         return prepare(self.request(name, **options), Observer())
 
-    def run(self, name, *, wave=2, storage=None, **options):
+    def run(self, name, *, wave=2, storage=None, figures=False, **options):
         request = self.request(name, **options)
         planned = prepare(request, Observer())
         findings = start_findings(planned, request, Observer())
-        return planned, self.search(planned, request, SearchWork(storage, wave), findings)
+        return planned, self.search(planned, request, SearchWork(storage, wave), findings, figures=figures)
 
-    def search(self, planned, request, work=SearchWork(wave=2), findings=()):
+    def search(self, planned, request, work=SearchWork(wave=2), findings=(), *, figures=False):
+        """Run a search, without the dashboard's figures unless asked: they take longer than the trials."""
         self.said = []
         said = {"observer": Observer(), "say": self.said.append, "command": ["test"]}
-        return run_search(planned, request, work, findings=list(findings), **said)
+        with pytest.MonkeyPatch.context() as patched:
+            if not figures:
+                patched.setattr(dashboard, "draw_figures", lambda study: None)
+            return run_search(planned, request, work, findings=list(findings), **said)
 
 
 @pytest.fixture(scope="session")
@@ -52,4 +57,4 @@ def searching(tiny):
 @pytest.fixture(scope="session")
 def nested_search(searching):
     """A finished nested search of two arms: planned, and what was found."""
-    return searching.run("nested")
+    return searching.run("nested", figures=True)

@@ -3,9 +3,7 @@
 import os
 import pwd
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,8 +15,6 @@ from optuna.trial import TrialState
 from study.records.search_archive import read_searched
 from study.tuning.storage import close_storage, open_storage
 from study.tuning.target_study import MARK
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def program(name):
@@ -55,17 +51,34 @@ def server():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-SETS = ("data.phantom.n_patients=40", "protocol.folds=2")
-LONG = ("train.max_epochs=40", "train.patience=40")
-"""Settings of a search that is still at work when it is killed."""
+PROCESS = """
+import os, sys
+log = os.open({log!r}, os.O_WRONLY | os.O_CREAT)
+os.dup2(log, 1), os.dup2(log, 2)
+os.environ["COLUMNS"] = "200"
+sys.argv = ["search", *{words!r}]
+from study.search import app
+{first}
+app()
+"""
+"""A search in a process of its own."""
+
+STUCK = """
+import time
+from study.tuning import search_loop
+train_wave, waves = search_loop.train_wave, []
+def train_and_wait(wave, *arguments, **options):
+    results = train_wave(wave, *arguments, **options)
+    waves.append(wave)
+    time.sleep(0 if len(waves) == 1 else 1000)
+    return results
+search_loop.train_wave = train_and_wait
+"""
+"""A process that is still at its second wave when it is killed: the cells are there, and no result is stored."""
 
 
-def command(folder, server, *more):
-    sets = [word for text in (*SETS, *more) for word in ("--set", text)]
+def command(folder, server):
     return [
-        sys.executable,
-        "-m",
-        "study.search",
         "--preset",
         "tiny",
         "--data",
@@ -88,14 +101,17 @@ def command(folder, server, *more):
         "--reports",
         str(folder / "reports"),
         "--no-figures",
-        *sets,
+        "--set",
+        "data.phantom.n_patients=40",
+        "--set",
+        "protocol.folds=2",
     ]
 
 
-def started(words, log):
-    with log.open("w") as file:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-        return subprocess.Popen(words, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, env=environment)
+def started(forks, words, log, first=""):
+    process = forks.Process(target=exec, args=(PROCESS.format(log=str(log), words=words, first=first), {}))
+    process.start()
+    return process
 
 
 def trials_by_study(server, folder):
@@ -117,12 +133,12 @@ def wait_for(condition, seconds, what):
 
 
 @pytest.mark.slow
-def test_two_processes_share_a_search_and_one_is_killed(server, tmp_path):
+def test_two_processes_share_a_search_and_one_is_killed(forks, server, tmp_path):
     logs = [tmp_path / "one.log", tmp_path / "two.log"]
-    one = started(command(tmp_path, server, *LONG), logs[0])
+    one = started(forks, command(tmp_path, server), logs[0], STUCK)
 
     def at_work():
-        assert one.poll() is None, logs[0].read_text()
+        assert one.is_alive(), logs[0].read_text()
         trials = [t for trials in trials_by_study(server, tmp_path).values() for t in trials]
         finished = [t for t in trials if t.state == TrialState.COMPLETE]
         running = [t for t in trials if t.state == TrialState.RUNNING and "worker" in t.user_attrs]
@@ -130,11 +146,11 @@ def test_two_processes_share_a_search_and_one_is_killed(server, tmp_path):
 
     wait_for(at_work, 240, "a second wave of the first process")
     before = trials_by_study(server, tmp_path)
-    two = started(command(tmp_path, server, *LONG), logs[1])
+    two = started(forks, command(tmp_path, server), logs[1])
     time.sleep(0.5)
-    one.send_signal(signal.SIGKILL)
-    one.wait()
-    assert two.wait(timeout=300) == 0, logs[1].read_text()
+    one.kill()
+    two.join(timeout=300)
+    assert two.exitcode == 0, logs[1].read_text()
 
     after = trials_by_study(server, tmp_path)
     assert set(after) == {"shared/tabular/fold-0", "shared/tabular/fold-1"}
@@ -165,12 +181,13 @@ def test_two_processes_share_a_search_and_one_is_killed(server, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_at_once_end_with_one_table(server, tmp_path):
+def test_two_processes_at_once_end_with_one_table(forks, server, tmp_path):
     """Both begin on an empty folder at the same moment and both report the same, complete search."""
     words = [word.replace("shared", "at-once") for word in command(tmp_path, server)]
-    both = [started(words, log) for log in (tmp_path / "one.log", tmp_path / "two.log")]
+    both = [started(forks, words, log) for log in (tmp_path / "one.log", tmp_path / "two.log")]
     for process, log in zip(both, ("one.log", "two.log"), strict=True):
-        assert process.wait(timeout=400) == 0, (tmp_path / log).read_text()
+        process.join(timeout=400)
+        assert process.exitcode == 0, (tmp_path / log).read_text()
     found = read_searched(tmp_path / "results" / "at-once")
     assert found.trials.groupby(["arm", "fold"]).size().tolist() == [6] * 2
     assert found.trials.groupby(["arm", "fold"])["default"].sum().tolist() == [1] * 2
