@@ -136,7 +136,9 @@ def check_models(study: StudyFile) -> dict[str, str]:
         MmbcError: a backbone that does not exist, or weights that cannot be had or do not fit.
     """
     configs = [study.arm_config(arm) for arm in study.arms]
-    models = {config.model.model_dump_json(): config.model for config in configs if config.uses_images}
+    models = {}
+    for model in (config.model for config in configs if config.uses_images):
+        models[model.backbone, model.weights, model.fine_tuned_blocks, model.allow_random_trunk] = model
     return {model.backbone: check_model(model) for model in models.values()}
 
 

@@ -142,4 +142,4 @@ def test_a_wrong_value_anywhere_ends_in_a_sentence(places, name):
         whole = json.loads(file.read_text())
         keys = list(keys_of(whole))
         key, value = keys[rng.integers(len(keys))], VALUES[rng.integers(len(VALUES))]
-        said(places, name, file, json.dumps(changed(whole, key, value)).encode(), only=2)
+        said(places, name, file, json.dumps(changed(whole, key, value)).encode(), only=1)
