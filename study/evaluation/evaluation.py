@@ -114,7 +114,7 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     return Evaluation(**facts, added_contrasts=added_contrasts, **_frames(study, levels, weights, seed))
 
 
-def _frames(study: StoredStudy, levels: dict[str, Aligned], weights: np.ndarray, seed: int) -> dict[str, pd.DataFrame]:
+def _frames(study: StoredStudy, levels: dict[str, Aligned], weights: np.ndarray, seed: int) -> dict[str, Any]:
     """Return the frames that describe and compare complete arms.
 
     Args:
