@@ -100,10 +100,7 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     facts: dict[str, Any] = {"unit": study.settings.unit, "n_replicates": n_replicates, "seed": seed}
     if units.empty:
         return Evaluation(gaps=tuple(gaps), **facts)
-    facts |= {
-        "per_fold": _per_fold(units),
-        "scores": units.drop(columns=["called", "flagged", "cleared", "n_images"]),
-    }
+    facts |= {"per_fold": _per_fold(units), "scores": units.drop(columns=["called", "flagged", "cleared", "n_images"])}
     complete = [arm for arm in study.arms if not any(gap.startswith(f"{arm}, ") for gap in gaps)]
     added, added_contrasts, added_gaps = added_frames(study, units, complete, n_replicates=n_replicates, seed=seed)
     facts |= {"added": added, "gaps": (*gaps, *added_gaps)}
