@@ -16,13 +16,16 @@ from study.checks.studies import few_positives
 from study.checks.subject import Subject, given
 from study.design.folds import Folds
 from study.records.finding import FAILED
-from study.text.format import count
+from study.text.format import count, signed
 
 GROUP = "splits"
 LARGE = 0.25
 """A standardised difference from which on groups are called unlike (Stuart 2010), if chance does not explain it."""
 BEYOND = 3.0
 """Standard errors of a standardised difference that chance is taken to explain."""
+VERY_LARGE = 0.5
+"""A standardised difference from which on readers have to know, chance or not: the fold's value may be that of another
+mixture of patients (0.5 is a medium effect by Cohen 1988)."""
 BOUND = f"beyond ±{LARGE:g} and {BEYOND:g} standard errors"
 
 
@@ -151,7 +154,8 @@ def _numbers(values: pd.Series, feature: Feature) -> dict[str, pd.Series]:
     "balance of the folds",
     group=GROUP,
     question="Do prevalence and clinical columns of a test part differ from the rest by more than chance would:"
-    " standardised differences beyond ±0.25 and 3 standard errors? A prevalence that `study.cv` refuses fails.",
+    " standardised differences beyond ±0.25 and 3 standard errors? Is one as large as ±0.5, whatever the reason? A"
+    " prevalence that `study.cv` refuses fails.",
     meaning="Fold values then differ for reasons that are not the model's.",
     remedy="Choose another `protocol.split_seed` before the first run, or more repeats.",
     needs=("folds",),
@@ -174,13 +178,23 @@ def _balance(folds: Folds, images: pd.DataFrame, features: tuple[Feature, ...]) 
     rows = [{str(key): value for key, value in row.items()} for row in ranked]
     worst = table.iloc[int(size.to_numpy().argmax())]
     text = (
-        f"Largest standardised difference {worst['difference']:+.2f} ({worst['variable']}, repeat {worst['repeat']},"
-        f" fold {worst['fold']})"
+        f"Largest standardised difference {signed(worst['difference'])} ({worst['variable']}, repeat"
+        f" {worst['repeat'] + 1}, fold {worst['fold'] + 1})"
     )
-    if unlike.empty:
-        return passed(f"{text}; none of {len(table)} is {BOUND}.", rows=rows)
-    names = some(f"{name} in fold {fold}" for name, fold in unlike[["variable", "fold"]].to_numpy())
-    return warning(f"{len(unlike)} of {len(table)} are {BOUND}: {names}. {text}.", rows=rows)
+    limit = f"Differences below {np.maximum(LARGE, BEYOND * table['se']).max():.2f} were not told from chance"
+    if not unlike.empty:
+        names = some(f"{name} in fold {fold + 1}" for name, fold in unlike[["variable", "fold"]].to_numpy())
+        return warning(f"{len(unlike)} of {len(table)} are {BOUND}: {names}. {text}. {limit}.", rows=rows)
+    large = table[size > LARGE]
+    if round(float(size.max()), 2) >= VERY_LARGE:  # as it is shown
+        return warning(
+            f"{text}: a large difference, though chance may explain it in parts this small ({len(large)} of"
+            f" {len(table)} are beyond ±{LARGE:g}, none is beyond {BEYOND:g} standard errors). {limit}.",
+            rows=rows,
+        )
+    beyond = f"{len(large)} of {len(table)} are beyond ±{LARGE:g}, which chance explains" if len(large) else ""
+    none = beyond or f"none of {len(table)} is beyond ±{LARGE:g}"
+    return passed(f"{text}; {none}. {limit}.", rows=rows)
 
 
 def _refusal(subject: Subject) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from study.checks.check import Outcome, not_checked
+from study.checks.check import Outcome, not_checked, passed
 from study.checks.probes import FEWEST, Comparison, measured, shown
 from study.checks.subject import Subject
 from study.records.finding import FAILED, PASSED, WARNING, Status
@@ -32,6 +32,8 @@ spread 1.42 to 1.50 times as much as that; over 72 and 200 patients of Mini-DDSM
 VERBS = {FAILED: "tells", WARNING: "seems to tell", PASSED: "does not noticeably tell"}
 UNDECIDED = "may or may not tell"
 """In place of the third where so few patients leave a shortcut open as well."""
+POWER = 0.8
+"""Probability with which the AUC that is said to be detectable would have been found."""
 
 CLINICAL = ("age", "density")
 """Columns that explain some of a breast's grey and structure."""
@@ -84,20 +86,44 @@ def probe_verdict(what: str, features: np.ndarray, subject: Subject) -> Outcome:
     estimates = list(measured(features, subject.images, subject.positive))
     if not estimates:
         return not_checked(f"Fewer than {FEWEST} patients of a class.")
+    rows = [row_of(*pair) for pair in estimates]
+    if all(one.low == one.high == 0.5 for _, one in estimates):
+        return passed(f"{what} tells nothing: it is the same in all images that are compared.", rows=rows)
     n = len(estimates)
     together = [(comparison, joint(one, n)) for comparison, one in estimates]
     comparison, worst = max(together, key=lambda pair: lower(pair[1]))
     among = f", the clearest of {n} comparisons; the interval is for all of them" if n > 1 else ""
     status = status_of([estimate for _, estimate in estimates])
-    highest = max((one.high for _, one in together if not math.isnan(one.high)), default=0.0)
-    undecided = status == PASSED and highest >= TELLING
+    widest, highest = max(together, key=lambda pair: 0.0 if math.isnan(pair[1].high) else pair[1].high)
+    undecided = status == PASSED and highest.high >= TELLING
+    if undecided:  # the comparison that leaves a shortcut open is the one to quote
+        comparison, worst = widest, highest
+        among = f", which leaves most open of {n} comparisons; the interval is for all of them" if n > 1 else ""
     verb = UNDECIDED if undecided else VERBS[status]
     evidence = f"{what} alone {verb} the classes apart: AUC {shown(worst)} for {comparison.name}{among}."
     if worst.high < 0.5:
-        evidence += " Below 0.5 the classes are more alike in it than chance would make them."
-    if undecided:
-        evidence += f" So few patients do not rule out {highest:.2f}."
-    return Outcome(status, evidence, rows=[row_of(*pair) for pair in estimates])
+        evidence = (
+            f"{what}: no shortcut was found, but the interval of the AUC lies below 0.5, {shown(worst)} for"
+            f" {comparison.name}{among}. Out of fold that happens where classes are spread over it more evenly than"
+            " chance would do, as in a cohort that was matched or stratified by it; look at the numbers by class."
+        )
+    if status == PASSED:
+        evidence += f" An AUC of {detectable([one for _, one in estimates]):.2f} would probably have been noticed."
+    return Outcome(status, evidence, rows=rows)
+
+
+def detectable(estimates: Sequence[Estimate]) -> float:
+    """Return the AUC from which these patients would have shown a noticeable one, with a power of 80 %.
+
+    The one whose interval's lower end, at the width that was found (on the logit scale, for all comparisons together),
+    lies at `NOTICEABLE` with this probability; of the comparison with the fewest patients, which can show least.
+    """
+    known = [one for one in estimates if not math.isnan(one.low) and one.low < one.high and 0 < one.value < 1]
+    if not known:
+        return 1.0
+    se = max((logit(one.high) - logit(one.low)) / 2 / norm.ppf(0.975) for one in known)
+    reach = norm.ppf(1 - 0.025 / len(estimates)) + norm.ppf(POWER)
+    return float(expit(logit(NOTICEABLE) + reach * se))
 
 
 def row_of(comparison: Comparison, estimate: Estimate) -> dict[str, Any]:

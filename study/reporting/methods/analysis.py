@@ -91,9 +91,13 @@ def _primary(study: StoredStudy, evaluation: Evaluation) -> str:
         if parts > 1
         else " on the test part"
     )
-    runs = (
-        " and averaged over repeats and seeds"
-        if study.settings.protocol.repeats * study.settings.protocol.seeds > 1
+    several_runs = study.settings.protocol.repeats * study.settings.protocol.seeds > 1
+    runs = " and averaged over repeats and seeds" if several_runs else ""
+    averaged = (
+        " Everything was computed in each run (repeat and seed) and averaged over them, in intervals too: a patient's"
+        f" influence on the AUC, and counts and errors of a {unit}, were averaged over runs before a variance over"
+        " patients was taken."
+        if several_runs
         else ""
     )
     methods = set(evaluation.intervals["method"]) if len(evaluation.intervals) else set()
@@ -105,7 +109,8 @@ def _primary(study: StoredStudy, evaluation: Evaluation) -> str:
         f"The primary measure was the area under the ROC curve (AUC) at the {unit} level{several}{runs}. Its 95 %"
         " interval comes from the variance of DeLong et al. [@delong1988; @sun2014] for data clustered in patients"
         f" [@obuchowski1997], {folded}on the logit scale; a test part that gives no variance of its own was given that"
-        f" of Hanley and McNeil [@hanley1982], and an AUC of 0 or 1 the interval of Newcombe [@newcombe2006].{beside}"
+        f" of Hanley and McNeil [@hanley1982], and an AUC of 0 or 1 the interval of Newcombe [@newcombe2006]."
+        f"{averaged}{beside}"
     )
 
 
@@ -151,11 +156,12 @@ def _other_measures(study: StoredStudy, n_replicates: int) -> str:
         f"Proportions ({proportions}) were pooled over folds and have Wilson intervals [@wilson1927] with the number of"
         " rows reduced by the design effect of patients (exact ones at 0 and 100 %), Brier score and log loss"
         " intervals from their variance over patients. Calibration slope, intercept and calibration in the large"
-        " [@cox1958; @vancalster2016; @vancalster2019] come from logistic regression with standard errors clustered in"
-        " patients. For the area under the precision-recall curve, the partial AUC at specificities of 80 to 100 %"
-        f" [@mcclish1989] and the expected calibration error ({N_BINS} bins) intervals use the standard error of"
-        f" {n_replicates:,} bootstrap samples of patients within fold and outcome [@davison1997] on the logit scale;"
-        " F1, the Matthews correlation, balanced accuracy and the scaled Brier score use the bootstrap's percentiles."
+        " [@cox1958; @vancalster2016; @vancalster2019] come from logistic regression of the label on the logit of"
+        " the calibrated probability (in the large: with the slope fixed at 1), with standard errors clustered in"
+        " patients and normal intervals. For the area under the precision-recall curve, the partial AUC at"
+        f" specificities of 80 to 100 % [@mcclish1989] and the expected calibration error ({N_BINS} bins) intervals use"
+        f" the standard error of {n_replicates:,} bootstrap samples of patients within fold and outcome [@davison1997]"
+        " on the logit scale; F1, the Matthews correlation, balanced accuracy and the scaled Brier score use the bootstrap's percentiles."
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from mmbc.config import PhantomConfig
 from mmbc.data.images.appearance import Appearance, measure
 from mmbc.data.synthetic import phantom
-from study.checks import shortcuts
+from study.checks import shortcuts, verdict
 from study.checks.duplicates import near_duplicates
 from study.checks.permutation import permuted_labels
 from study.checks.registry import BY_CODE
@@ -239,3 +239,40 @@ def test_density_is_taken_out_of_grey_and_the_site_left_in():
         assert abs(np.corrcoef(left[known & (site == place)], density[known & (site == place)])[0, 1]) < 0.1
     assert np.corrcoef(left, site)[0, 1] > 0.95
     assert np.array_equal(beyond_clinical(grey[:, None], images[["site"]]), grey[:, None])
+
+
+def an_estimate(value, low, high):
+    return Estimate(value, low, high, "patient", "m", "E1", 100, 400)
+
+
+def a_verdict(monkeypatch, *estimates):
+    """What the rule of all probes says of AUCs, one a comparison."""
+    found = [(SimpleNamespace(name=f"comparison {n}"), one) for n, one in enumerate(estimates, start=1)]
+    monkeypatch.setattr(verdict, "measured", lambda *_: iter(found))
+    return verdict.probe_verdict("The size", np.zeros((2, 1)), SimpleNamespace(images=None, positive=()))
+
+
+def test_an_open_shortcut_quotes_the_comparison_that_leaves_it_open(monkeypatch):
+    """A limit of another comparison than the one that is named was quoted (A14)."""
+    found = a_verdict(monkeypatch, an_estimate(0.55, 0.5, 0.6), an_estimate(0.52, 0.36, 0.68))
+    assert "may or may not tell" in found.evidence and "for comparison 2" in found.evidence
+    assert "0.52 (0.34 to 0.70)" in found.evidence and "0.55" not in found.evidence
+
+
+def test_an_auc_below_chance_is_not_said_to_tell_nothing(monkeypatch):
+    found = a_verdict(monkeypatch, an_estimate(0.43, 0.38, 0.49))
+    assert found.status == "PASSED" and "does not noticeably tell" not in found.evidence
+    assert "lies below 0.5, 0.43 (0.38 to 0.49)" in found.evidence and "matched or stratified" in found.evidence
+
+
+def test_what_does_not_vary_has_no_interval(monkeypatch):
+    found = a_verdict(monkeypatch, an_estimate(0.5, 0.5, 0.5), an_estimate(0.5, 0.5, 0.5))
+    assert found.status == "PASSED" and "the same in all images" in found.evidence and "0.50" not in found.evidence
+
+
+def test_what_could_have_been_detected_follows_the_patients(monkeypatch):
+    wide, narrow = an_estimate(0.5, 0.4, 0.6), an_estimate(0.5, 0.47, 0.53)
+    assert 0.55 < verdict.detectable([narrow]) < 0.62 < verdict.detectable([wide]) < 0.8
+    assert verdict.detectable([wide, narrow]) > verdict.detectable([wide]), "more comparisons, wider intervals"
+    said = a_verdict(monkeypatch, an_estimate(0.5, 0.46, 0.54)).evidence
+    assert "does not noticeably tell" in said and "An AUC of 0.6" in said and "have been noticed" in said
