@@ -161,7 +161,8 @@ def _other_measures(study: StoredStudy, n_replicates: int) -> str:
         " patients and normal intervals. For the area under the precision-recall curve, the partial AUC at"
         f" specificities of 80 to 100 % [@mcclish1989] and the expected calibration error ({N_BINS} bins) intervals use"
         f" the standard error of {n_replicates:,} bootstrap samples of patients within fold and outcome [@davison1997]"
-        " on the logit scale; F1, the Matthews correlation, balanced accuracy and the scaled Brier score use the bootstrap's percentiles."
+        " on the logit scale; F1, the Matthews correlation, balanced accuracy and the scaled Brier score use the"
+        " bootstrap's percentiles."
     )
 
 
