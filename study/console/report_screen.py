@@ -16,7 +16,7 @@ from study.records.stored_study import StoredStudy, load_study
 from study.reporting.pack import Options, letters_lacking, write_pack
 from study.reporting.tables.audit import remains
 from study.reporting.text.added import added_lines
-from study.reporting.text.answer import comparisons_lines, missing_for_verdicts, unfinished_cells
+from study.reporting.text.answer import contrast_lines, missing_for_verdicts, unfinished_cells
 from study.reporting.text.quick_try import quick_try
 from study.text.format import NAMES, interval
 
@@ -77,14 +77,14 @@ def show_report(terminal: Terminal, stored: StoredStudy, evaluation: Evaluation)
 def show_evaluation(console: Console, stored: StoredStudy, evaluation: Evaluation) -> None:
     """Print the summary, and a sentence on each declared contrast."""
     console.print(summary_table(stored, evaluation))
-    for line in comparisons_lines(evaluation):
+    for line in contrast_lines(stored, evaluation):
         console.print(f"- {line}", highlight=False, markup=False)
 
 
 def summary_table(stored: StoredStudy, evaluation: Evaluation) -> Table:
     """Return the summary at the level of the primary unit, with intervals."""
     tested = "on one test part" if stored.folds.holdout else "out of fold"
-    title = f"{evaluation.unit.capitalize()} level, {tested}, 95 % interval over patients (E1)"
+    title = f"{evaluation.unit.capitalize()} level, {tested}, 95 % interval for these fitted models"
     notice = stored.cohort.notice
     table = Table(
         box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, title=f"{title} ({notice})" if notice else title

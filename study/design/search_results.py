@@ -68,7 +68,7 @@ class ChosenSettings:
     Attributes:
         arm, repeat, fold: which search (`fold` may be WHOLE).
         number: Optuna's number of the trial.
-        record: name of the trial, the beginning of its cells' names.
+        record: name of the trial, the beginning of its fits' names.
         value: its mean validation ROC-AUC over inner folds.
         scores: by inner fold.
         best_epochs: of its inner fits.

@@ -170,7 +170,7 @@ def _missing_cells(study: StoredStudy) -> list[str]:
     absent = [name for name in study.planned if name not in study.records]
     arms = {name.split(".r")[0] for name in absent}
     return [
-        f"{arm}, {sum(name.startswith(arm + '.r') for name in absent)} of its cells are not finished; "
+        f"{arm}, {sum(name.startswith(arm + '.r') for name in absent)} of its fits are not finished; "
         "it is left out of the summary until they are."
         for arm in [*study.settings.arms, BASELINE]
         if arm in arms

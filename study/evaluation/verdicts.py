@@ -93,12 +93,12 @@ def size(e1: tuple[float, float], e2: tuple[float, float], delta: float) -> str:
 def disagreement(c: Comparison) -> str:
     """Return where the methods disagree on a difference or on equivalence, in words; '' where they agree."""
     said = {
-        "clustered DeLong (E1)": c.e1_p < ALPHA,
-        "patient bootstrap (E1)": c.bootstrap_low > 0 or c.bootstrap_high < 0,
+        "clustered DeLong (these fitted models)": c.e1_p < ALPHA,
+        "patient bootstrap (these fitted models)": c.bootstrap_low > 0 or c.bootstrap_high < 0,
         "patient permutation": c.permutation_p < ALPHA,
     }
     e2 = {CORRECTED: c.corrected_p, PROCEDURE: c.procedure_p}
-    said |= {f"{name} (E2)": p < ALPHA for name, p in e2.items() if not np.isnan(p)}
+    said |= {f"{name} (trained again)": p < ALPHA for name, p in e2.items() if not np.isnan(p)}
     finding, not_finding = ([name for name, is_found in said.items() if is_found == side] for side in (True, False))
     about = []
     if finding and not_finding:

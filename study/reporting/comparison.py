@@ -13,7 +13,7 @@ from study.reporting.tables import PaperTable, all_tables
 from study.reporting.tables.markup import to_csv
 from study.reporting.tables.word import word
 from study.reporting.tables.workbook import workbook
-from study.reporting.text.answer import comparisons_lines, missing_for_verdicts
+from study.reporting.text.answer import contrast_lines, missing_for_verdicts
 from study.text.format import listed
 
 TABLES = ("main", "comparisons", "comparisons_by_class", "auc_by_class", "auc_by_estimand", "variance", "per_fold")
@@ -73,7 +73,7 @@ def compose(joined: JointStudy, content: Content, title: str) -> str:
         f"# {title}",
         *([f"> **{content.notice}.**"] if content.notice else []),
         "## Answer",
-        "\n".join(f"- {line}" for line in comparisons_lines(evaluation)),
+        "\n".join(f"- {line}" for line in contrast_lines(study, evaluation)),
         f"Each arm of {listed(list(joined.names[1:]))} was compared with that of {joined.names[0]}, on the same"
         " patients in the same folds. Comparisons between studies are chosen after the studies were run: take them as"
         " exploratory, unless they were declared elsewhere. p values are adjusted over the"

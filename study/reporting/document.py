@@ -48,13 +48,12 @@ class Content:
     def table(self, *names: str) -> list[str]:
         """Return tables as Markdown, as far as they are there."""
         by_name = {table.name: table for table in self.tables}
-        return [markdown(by_name[name], self.notice) for name in names if name in by_name]
+        return [markdown(by_name[name]) for name in names if name in by_name]
 
     def figure(self, *names: str) -> list[str]:
         """Return figures with their captions as Markdown, as far as they are there."""
-        notice = f" **{self.notice}.**" if self.notice else ""
         return [
-            f"![{name}](figures/{name}.png)\n\n*{self.drawings[name].caption}*{notice}"
+            f"![{name}](figures/{name}.png)\n\n*{self.drawings[name].caption}*"
             for name in names
             if name in self.drawings
         ]
@@ -85,18 +84,18 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
     parts = {
         "Answer": [said.answer(study, evaluation), remains(study)],
         "Cohort": [sections.cohort(study, brief=True), audit_paragraphs.automatic_changes(study)],
-        "Performance": [*content.table("main"), sections.chance(evaluation), *content.figure("main")],
-        "Differences between arms": [
+        "Performance": [*content.table("main"), sections.chance(study, evaluation), *content.figure("main")],
+        "Differences between models": [
             *(content.figure("contrasts") or content.table("comparisons")),
             *content.table("added_contrasts"),
         ],
         "Calibration": [sections.calibration(study, evaluation, brief=True)],
-        "Subgroups": [sections.subgroups(evaluation)],
+        "Subgroups": [sections.subgroups(study, evaluation)],
         "Audit": [audit_paragraphs.audit_summary(study)],
         "Limitations": ["\n".join(listed)],
     }
     if said.too_small(study):  # what would be read as a ranking
-        del parts["Differences between arms"]
+        del parts["Differences between models"]
     return {name: texts for name, texts in parts.items() if any(texts)}
 
 
@@ -142,8 +141,9 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.figure("roc_pr", "auc_by_fold", "risk"),
             *content.table("levels", *others, "per_fold"),
         ],
-        "Differences between arms": [
+        "Differences between models": [
             *forest,
+            said.disagreements(study, evaluation),
             *content.table(
                 "comparisons", "added_contrasts", "comparisons_by_patient", "comparisons_by_class", "variance"
             ),
@@ -159,7 +159,7 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.table("decision"),
         ],
         "Subgroups": [
-            sections.subgroups(evaluation),
+            sections.subgroups(study, evaluation),
             *content.figure("subgroups"),
             *content.table("subgroups", "subgroup_contrasts", "subgroup_performance"),
         ],

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.sentences import FILL, configs, has_baseline, uses_table
+from study.reporting.facts.prose import FILL
+from study.reporting.facts.sentences import configs, has_baseline, uses_table
 from study.text.format import count
 
 REPORTED, PARTLY, NOT_APPLICABLE = "reported", "partly", "not applicable"

@@ -13,7 +13,7 @@ from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
 from study.reporting.checklists.answers import CLAIM, TRIPOD
 from study.reporting.checklists.facts import NOT_APPLICABLE, Answer, ChecklistFacts, gather_facts
-from study.reporting.facts.sentences import FILL
+from study.reporting.facts.prose import FILL
 from study.text.format import count
 
 REFERENCE = Path(__file__).parent

@@ -14,7 +14,7 @@ from study.reporting.checklists.facts import (
 from study.reporting.facts.search_facts import is_flat, is_nested
 from study.reporting.facts.sentences import configs
 from study.reporting.methods.analysis import has_validation
-from study.reporting.text.search_results import optimism_warning
+from study.reporting.text.search_results import chosen_on
 from study.text.format import count, listed
 
 
@@ -208,7 +208,7 @@ def ensembling(f: ChecklistFacts) -> Answer:
 
 def uncertainty(f: ChecklistFacts) -> Answer:
     """Intervals and what they are about."""
-    return Answer(REPORTED, METHODS, "over patients (E1) and, with more than one fold, over training again (E2)")
+    return Answer(REPORTED, METHODS, "over patients and, with more than one fold, over training again")
 
 
 def robustness(f: ChecklistFacts) -> Answer:
@@ -217,7 +217,7 @@ def robustness(f: ChecklistFacts) -> Answer:
     varied = [count(n, what) for n, what in ((p.repeats, "repeat"), (p.seeds, "training seed")) if n > 1]
     varied += [f"subgroups by {listed(list(f.groups))}"] if f.groups else []
     where = (
-        "supplement.md, Differences between arms",
+        "supplement.md, Differences between models",
         "supplement.md, Subgroups",
         "table subgroups",
         "figure contrasts",
@@ -234,9 +234,7 @@ def internal(f: ChecklistFacts) -> Answer:
         )
     if is_nested(f.study):
         return Answer(REPORTED, (*where, "table search_nested"), "on patients that neither the search nor training saw")
-    chosen = (
-        "; hyper-parameters were chosen on patients of this cohort (optimistic)" if optimism_warning(f.study) else ""
-    )
+    chosen = "; hyper-parameters were chosen on patients of this cohort (optimistic)" if chosen_on(f.study) else ""
     return Answer(REPORTED, where, f"on patients that training never saw{chosen}")
 
 

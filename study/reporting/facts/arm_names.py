@@ -35,6 +35,12 @@ def display_name(study: StoredStudy, arm: str) -> str:
     return name if set(model.inputs) == set(inputs) and fusion in ("", model.fusion) else arm
 
 
+def in_sentence(study: StoredStudy, arm: str) -> str:
+    """Return the name of an arm inside a sentence: a built-in one without its capital letter."""
+    name = display_name(study, arm)
+    return name[0].lower() + name[1:] if name != arm and arm not in study.settings.names else name
+
+
 def display_names(study: StoredStudy) -> dict[str, str]:
     """Return the name of every arm of a study, planned or there, the baseline's among them."""
     return {arm: display_name(study, arm) for arm in dict.fromkeys([*study.settings.arms, *study.arms, BASELINE])}

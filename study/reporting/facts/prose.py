@@ -17,6 +17,8 @@ from study.text import format as shown
 TEMPLATES = Path(__file__).parents[1] / "templates"
 STATEMENTS = re.compile(r"\s*(\{%.*?%\}\s*)+")
 BULLET = "- "
+FILL = "AUTHOR MUST FILL"
+"""Marks what no record can know."""
 FILTERS = (
     shown.count,
     shown.listed,
@@ -32,6 +34,11 @@ FILTERS = (
     shown.start,
 )
 """Functions of `study.text.format` that templates use as filters, by their own names; their first argument is piped."""
+
+
+def fill(what: str) -> str:
+    """Return the mark for what the author has to write."""
+    return f"**{FILL}: {what}**"
 
 
 class _LinesWithText(Extension):
@@ -60,6 +67,8 @@ ENVIRONMENT = Environment(
     autoescape=select_autoescape(["html.j2"]),
 )
 ENVIRONMENT.filters |= {function.__name__: function for function in FILTERS}
+ENVIRONMENT.globals["fill"] = fill
+ENVIRONMENT.filters["difference_interval"] = lambda triple: shown.difference_interval(*triple)
 
 
 def render(template: str, **facts: Any) -> str:
@@ -74,6 +83,11 @@ def render(template: str, **facts: Any) -> str:
     """
     text = ENVIRONMENT.get_template(f"{template}.md.j2").render(facts)
     return "\n\n".join(filter(None, map(_paragraph, re.split(r"\n\s*\n", text))))
+
+
+def paragraphs(template: str, **facts: Any) -> list[str]:
+    """Return the paragraphs of a template one by one."""
+    return [text for text in render(template, **facts).split("\n\n") if text]
 
 
 def render_items(template: str, **facts: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Small tools of generated prose: what only the author knows, and settings that differ between arms."""
+"""Small tools of generated prose: configurations of arms, and settings that differ between them."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -8,20 +8,6 @@ from study.design.study_file import BASELINE
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import is_flat
 from study.text.format import listed
-
-FILL = "AUTHOR MUST FILL"
-"""Marks what no record can know."""
-
-
-def fill(what: str) -> str:
-    """Return the mark for what the author has to write."""
-    return f"**{FILL}: {what}**"
-
-
-def paragraph(title: str, *sentences: str) -> str:
-    """Return a paragraph that begins with its title; '' without a sentence."""
-    said = [sentence for sentence in sentences if sentence]
-    return f"**{title}.** {' '.join(said)}" if said else ""
 
 
 def configs(study: StoredStudy, which: Callable[[Config], bool] = lambda _: True) -> dict[str, Config]:

@@ -28,7 +28,7 @@ CHARACTER, PADDING = 0.56, 0.9
 """Widths of a character and of a cell's two paddings in units of the font size."""
 
 
-def table_html(block: Block, name: str, heading: str, notice: str, env: dict[str, Any]) -> str:
+def table_html(block: Block, name: str, heading: str, env: dict[str, Any]) -> str:
     """Return a table with its title above and its notes below.
 
     A table without a title is announced by the heading it stands under. It is given the font size at which its longest
@@ -45,7 +45,7 @@ def table_html(block: Block, name: str, heading: str, notice: str, env: dict[str
         else f'<figcaption class="title unseen" id="{name}:title">{escape(heading)}: table</figcaption>'
     )
     top = "".join(f'<th scope="col"{css}>{_cell(cell, env)}</th>' for cell, css in zip(head, classes, strict=True))
-    note = _caption(block.note, notice, env)
+    note = _caption(block.note, env)
     return "\n".join(
         [
             f'<figure class="table {kind}{" long" if len(rows) >= LONG else ""}" id="{name}">',
@@ -124,20 +124,17 @@ def _font_size(widths: list[int], page: float) -> float:
     return page / 25.4 * 72 / sum(CHARACTER * width + PADDING for width in widths)
 
 
-def figure_html(block: Block, name: str, notice: str, env: dict[str, Any]) -> str:
+def figure_html(block: Block, name: str, env: dict[str, Any]) -> str:
     """Return a figure with its caption, or a visible note in its place."""
     image = embed(env["figures"].get(block.figure), block.figure, accessible_name(block))
-    caption = _caption(block.note, notice, env)
+    caption = _caption(block.note, env)
     sheet = f'<div class="sheet">{image}</div>'
     return f'<figure class="drawing" id="{name}">\n{sheet}\n<figcaption>{caption}</figcaption>\n</figure>'
 
 
-def _caption(note: SyntaxTreeNode | None, notice: str, env: dict[str, Any]) -> str:
-    """Return the text below a table or figure, with the notice of the report if it lacks it."""
-    said = render(note.children[0], env) if note is not None else ""
-    if notice and (note is None or notice.casefold() not in plain(note).casefold()):
-        said += f" <strong>{escape(sentence(notice))}</strong>"
-    return said.strip()
+def _caption(note: SyntaxTreeNode | None, env: dict[str, Any]) -> str:
+    """Return the text below a table or figure."""
+    return render(note.children[0], env).strip() if note is not None else ""
 
 
 def sentence(notice: str) -> str:

@@ -26,8 +26,8 @@ def page(title: str, markdown: str, figures: Mapping[str, bytes], notice: str = 
     """Return a whole HTML document made of a report's Markdown.
 
     The same input gives the same text. An image whose name (`figures/NAME.png` -> NAME) is not among the figures, or
-    that lies anywhere else, becomes a visible note. A notice that the text does not carry is added on top, and to every
-    table and figure without it.
+    that lies anywhere else, becomes a visible note. A notice that the text does not carry is added on top; it stands at
+    the foot of every printed page.
 
     Args:
         title: of the document; also its first heading where the Markdown has none.
@@ -44,7 +44,7 @@ def page(title: str, markdown: str, figures: Mapping[str, bytes], notice: str = 
     body, heading = _first_heading(title, blocks), title
     for block, name in zip(blocks, ids, strict=True):
         heading = plain(block.node) if block.kind == "heading" else heading
-        body.append(_block(block, name, heading, notice, env))
+        body.append(_block(block, name, heading, env))
     body[1:1] = _warning(notice, blocks)
     script, style = (_asset(name) for name in ("page.js", "style.css"))
     return Template(_asset("page.html")).substitute(
@@ -90,14 +90,14 @@ def _warning(notice: str, blocks: Sequence[Block]) -> list[str]:
     return [f"<blockquote><p><strong>{escape(sentence(notice))}</strong></p></blockquote>"]
 
 
-def _block(block: Block, name: str, heading: str, notice: str, env: dict) -> str:
+def _block(block: Block, name: str, heading: str, env: dict) -> str:
     if block.kind == "heading":
         anchor = f'<a class="anchor" href="#{name}" aria-label="Link to this part">#</a>'
         return f'<{block.node.tag} id="{name}">{render(block.node.children[0], env)} {anchor}</{block.node.tag}>'
     if block.kind == "table":
-        return table_html(block, name, heading, notice, env)
+        return table_html(block, name, heading, env)
     if block.kind == "figure":
-        return figure_html(block, name, notice, env)
+        return figure_html(block, name, env)
     return render(block.node, env)
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.bibliography import CITATION, OWN, SOFTWARE, TRAINING_SOFTWARE
-from study.reporting.facts.sentences import configs, paragraph
+from study.reporting.facts.prose import paragraphs
+from study.reporting.facts.sentences import configs
 from study.reporting.methods import analysis, data, models, search
 from study.reporting.methods.macros import escape
 
@@ -24,45 +25,33 @@ def methods(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         study: finished or not.
         evaluation: of the study.
     """
-    paragraphs = [
-        data.data(study),
-        data.images(study),
-        data.clinical_columns(study),
-        data.partitions(study),
-        models.models(study),
-        models.training(study),
-        search.search(study),
-        models.baseline(study),
-        models.leaks(study),
-        analysis.scores(study),
-        analysis.measures(study, evaluation),
-        analysis.contrasts(study, evaluation),
-        analysis.added(study),
-        analysis.subgroups(study, evaluation),
-        analysis.utility(study),
-        analysis.description(),
-        software(study),
+    return [
+        *data.data(study),
+        *models.models(study),
+        *search.search(study),
+        *models.baseline(study),
+        *analysis.analysis(study, evaluation),
+        *software(study),
     ]
-    return [text for text in paragraphs if text]
 
 
-def software(study: StoredStudy) -> str:
-    """Software, and the reporting guidelines."""
+def software(study: StoredStudy) -> list[str]:
+    """Return the paragraph on software and reporting guidelines."""
     e = study.environment
-    versions = e.packages
     trained = {"torch": "PyTorch", **({"timm": "timm"} if configs(study, lambda c: c.uses_images) else {})}
     trained |= {"optuna": "Optuna"} if study.settings.search is not None else {}
     shown = {} if study.imported else trained
-    names = [_package(name, title, versions, TRAINING_SOFTWARE) for name, title in shown.items()]
-    names += [_package(name, name, versions, SOFTWARE) for name in SOFTWARE]
-    commit = f", commit {e.commit[:12]}" if e.commit else ""
-    python = f", Python {e.python}" if e.python else ""
-    did = "Predictions were evaluated" if study.imported else "Models were trained and evaluated"
-    device = f" (device {e.device})" if e.device and not study.imported else ""
-    return paragraph(
-        "Software and reporting",
-        f"{did}{device} with mmbc {e.mmbc}".rstrip() + f" [@{OWN}]{commit}{python}, {', '.join(names)}.",
-        "Reporting follows TRIPOD+AI [@collins2024] and CLAIM [@tejani2024].",
+    names = [_package(name, title, e.packages, TRAINING_SOFTWARE) for name, title in shown.items()]
+    names += [_package(name, name, e.packages, SOFTWARE) for name in SOFTWARE]
+    return paragraphs(
+        "methods_software",
+        imported=study.imported,
+        device=e.device,
+        version=e.mmbc,
+        own=OWN,
+        commit=e.commit[:12] if e.commit else "",
+        python=e.python,
+        packages=names,
     )
 
 

@@ -1,12 +1,13 @@
 """The tables of a report: frames at full precision, and the same as Markdown, CSV, LaTeX, Excel and Word."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from study.evaluation.evaluation import LEVELS, Evaluation
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.arm_names import contrast_name, display_names
 from study.reporting.tables.added import added_contrasts_table
 from study.reporting.tables.audit import audit_table
 from study.reporting.tables.base import ABSENT, PaperTable
@@ -51,6 +52,10 @@ __all__ = [
 ]
 
 
+NAMED = ("Model", "Contrast", "AUC of")
+"""Columns of names of arms and contrasts."""
+
+
 def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
     """Return every table that the study has numbers for, in the order of a paper."""
     tables = [flow_table(study.cohort, says_opened=not study.imported), table_one(study.cohort), folds_table(study)]
@@ -80,7 +85,21 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
             errors_table(evaluation),
         ]
     tables += [per_fold_table(study, evaluation), settings_table(study), compute_table(study), audit_table(study)]
-    return [replace(table, shown=_texts(table)) for table in tables if not table.shown.empty]
+    names = reader_names(study)
+    return [replace(table, shown=for_readers(_texts(table), names)) for table in tables if not table.shown.empty]
+
+
+def reader_names(study: StoredStudy) -> dict[str, str]:
+    """Return what tables call arms, contrasts and the column of arms, by their short names."""
+    contrasts = {f"{first} minus {second}": contrast_name(study, first, second) for first, second in study.contrasts}
+    return display_names(study) | contrasts
+
+
+def for_readers(shown: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Return the shown cells of a table with the names that a reader understands, of rows and of columns alike."""
+    named = shown.rename(columns=dict(names) | {"Arm": "Model"})
+    rows = [name for name in NAMED if name in named]
+    return named.assign(**{name: named[name].map(lambda cell: names.get(cell, cell)) for name in rows})
 
 
 def _texts(table: PaperTable) -> pd.DataFrame:

@@ -24,14 +24,16 @@ def added_contrasts_table(study: StoredStudy, evaluation: Evaluation) -> PaperTa
     shown = pd.DataFrame(
         {
             "Difference": [f"{marked(first)} minus {display_name(study, second)}" for first, second in pairs],
-            "AUC difference (E1)": [difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()],
+            "AUC difference (95 % CI, these fitted models)": [
+                difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()
+            ],
             "Patients": [str(n) for n in data["n_patients"]],
         }
     )
     caption = (
         f"{evaluation.unit.capitalize()} level. Predictions added from {study.added.facts.file} ({UNVERIFIED}) minus"
-        " each arm of the study, on the patients that both were tested on. Exploratory: 95 % intervals for these"
-        " fitted models on new patients (E1, fold-stratified clustered DeLong, t), not adjusted, without a verdict,"
+        " each model of the study, on the patients that both were tested on. Exploratory: 95 % intervals for these"
+        " fitted models on new patients (fold-stratified clustered DeLong, t), not adjusted, without a verdict,"
         " and not among the declared contrasts."
     )
     title = f"Differences of added predictions, {UNVERIFIED}"

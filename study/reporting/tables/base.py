@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from study.design.study_file import BASELINE
+from study.evaluation.arm_metrics import leading_e2
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
 from study.text.format import NAMES, count, interval
@@ -64,6 +65,13 @@ def metric_name(metric: str) -> str:
 def at_unit(frame: pd.DataFrame, evaluation: Evaluation) -> pd.DataFrame:
     """Return the lines of a frame at the level of the unit of analysis."""
     return frame[frame["level"] == evaluation.unit]
+
+
+def trained_again(evaluation: Evaluation) -> pd.DataFrame:
+    """Return the lines of the AUC of every arm whose intervals are about training again; none of a single split."""
+    data = at_unit(evaluation.intervals, evaluation)
+    data = data[data["metric"] == "roc_auc"]
+    return leading_e2(data)
 
 
 @dataclass(frozen=True)
@@ -134,5 +142,5 @@ def unfinished_arms(study: StoredStudy, evaluation: Evaluation) -> Mapping[str, 
             continue
         finished = sum(name in study.records for name in planned)
         state = "not finished" if finished < len(planned) else "not summarised, see the gaps"
-        reasons[arm] = f"{state} ({finished} of {count(len(planned), 'cell')})"
+        reasons[arm] = f"{state} ({finished} of {count(len(planned), 'fit')})"
     return reasons

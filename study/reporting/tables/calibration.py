@@ -50,7 +50,8 @@ def calibration_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     pooled = "" if one_split(study) else ", pooled over folds"
     caption = (
         f"{evaluation.unit.capitalize()} level, {calibration_word(evaluation)}probabilities{pooled}, 95 % intervals"
-        " (E1). A slope of 1 and an intercept or calibration in the large of 0 are ideal; n/a where probabilities are"
+        " for these fitted models. A slope of 1 and an intercept or calibration in the large of 0 are ideal; n/a"
+        " where probabilities are"
         " all but constant. An ECE is biased upwards: the last column is what perfectly calibrated probabilities would"
         f" show.{averaging_note(study)}"
     )
@@ -76,8 +77,10 @@ def reliability_table(evaluation: Evaluation) -> PaperTable:
     )
     before = " The CSV and the workbook also have the probabilities before calibration." * has_validation(evaluation)
     caption = (
-        f"{evaluation.unit.capitalize()} level. Bins of equal size by {calibration_word(evaluation)}probability;"
-        " observed share of positives with 95 % interval (E1, Wilson with the patients' design effect). Predictions are"
+        f"{evaluation.unit.capitalize()} level. Bins of equal size by"
+        f" {calibration_word(evaluation)}probability;"
+        " observed share of positives with 95 % interval (these fitted models, Wilson with the patients' design"
+        " effect). Predictions are"
         f" counted over all repeats and seeds.{before}"
     )
     return PaperTable("reliability", "Reliability", caption, data, shown, n_keys=2)
@@ -95,8 +98,10 @@ def decision_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         everybody = per_thousand(lines["treat_all"].iloc[0])
         rows.append({"Threshold": percentage(float(str(threshold)))} | values | {"Recall all": everybody})
     caption = (
-        f"Net benefit in true positives per 1000 people at the declared prevalence of {100 * prevalence:g} %, by the"
-        f" probability above which people are recalled, {evaluation.unit} level, 95 % patient-bootstrap interval (E1)."
-        " Recalling nobody is 0. It assumes that sensitivity and specificity carry over to that prevalence."
+        f"Net benefit in true positives per 1000 people at the declared prevalence of {100 * prevalence:g} %, by"
+        " the"
+        f" probability above which people are recalled, {evaluation.unit} level, 95 % interval for these fitted"
+        " models (bootstrap of patients). Recalling nobody is 0. It assumes that sensitivity and specificity"
+        " carry over to that prevalence."
     )
     return PaperTable("decision", "Net benefit", caption, around.reset_index(drop=True), pd.DataFrame(rows))

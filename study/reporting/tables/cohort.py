@@ -18,7 +18,7 @@ def flow_table(cohort: Cohort, *, says_opened: bool = True) -> PaperTable:
     what = "images" if says_opened else "rows"
     shown.insert(len(shown.columns), f"All {what}", data.groupby("step", sort=False)["n_images"].sum().astype(str))
     checked = (
-        "Every listed file was opened." if cohort.images_checked else "No image file was opened: no arm uses images."
+        "Every listed file was opened." if cohort.images_checked else "No image file was opened: no model uses images."
     )
     caption = (
         f"{what.capitalize()} (patients). A patient with two statuses counts under"
@@ -55,7 +55,7 @@ def table_one(cohort: Cohort) -> PaperTable:
         rows, columns=["characteristic", "group", "n", "share", "mean", "sd", "standardised_difference"]
     )
     caption = (
-        f"By patient (n = {len(patients)}); a patient with several statuses counts under that of her positive case."
+        f"By patient (n = {len(patients)}); a patient with several statuses counts under that of the positive case."
         " Mean (SD) or n (% of known values). The standardised difference compares positives with all others (Austin"
         " 2009): above 0.1 in size is usually called an imbalance."
     )
@@ -151,20 +151,22 @@ def folds_table(study: StoredStudy) -> PaperTable:
             [_inner_text(inner, place) for place in shown[["repeat", "fold"]].to_numpy()],
         )
     tested = (
-        "only the test part's patients are tested" if study.folds.holdout else "every patient is tested once a repeat"
+        "only the test part's patients are tested"
+        if study.folds.holdout
+        else "every patient is tested once in each repeat"
     )
     disjoint = "No patient is in two parts of a split"
     if study.imported:  # whom a model was trained on is not known here
         parts = [part for part in parts if part != "train"]
         shown = shown[[*keys, *parts]]
-        disjoint = "No patient is tested in two folds; whom the models were trained on is not known here"
+        disjoint = "No patient is tested in two folds; on whom the models were trained is not known here"
     divided = (
         " Inner folds divide the training part, for the search of hyper-parameters, calibration and thresholds; there"
         " is no validation part."
         if len(inner)
         else ""
     )
-    caption = f"Patients (of them positive). {disjoint}; {tested}.{divided}"
+    caption = f"Number of patients, in brackets the positive ones. {disjoint}; {tested}.{divided}"
     shown = shown.astype(str).rename(columns=lambda name: str(name).capitalize())
     data = (
         pd.concat([data[data["part"].isin(parts)], inner], ignore_index=True)

@@ -7,15 +7,18 @@ import pandas as pd
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.verdicts import e2_methods
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.arm_names import contrast_name
+from study.reporting.facts.prose import render
 from study.reporting.tables.base import ABSENT, PaperTable, empty_table, sample, unfinished_arms
 from study.text.format import count, difference, difference_interval, interval, number, p_value, probability
 
 COLUMNS = (
     "Contrast",
-    "AUC difference (E1)",
-    "p (E1, Holm)",
-    "E2 95 % interval",
-    "p (E2, Holm)",
+    "AUC difference",
+    "95 % CI, trained again",
+    "p, trained again (Holm)",
+    "95 % CI, these fitted models",
+    "p, these fitted models (Holm)",
     "P(worse / equivalent / better)",
     "p (permutation)",
     "Verdict",
@@ -47,7 +50,7 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     if len(shown) > len(by_pair):
         caption += f" p values are adjusted over {count(len(by_pair), 'contrast')} alone until the others are finished."
     return PaperTable(
-        "comparisons", "Differences between arms", caption, data, pd.DataFrame(shown, columns=list(COLUMNS))
+        "comparisons", "Differences between models", caption, data, pd.DataFrame(shown, columns=list(COLUMNS))
     )
 
 
@@ -56,10 +59,11 @@ def _shown(name: str, row: Mapping[Hashable, object]) -> dict[str, str]:
     chances = " / ".join(probability(n[name]) for name in ("p_worse", "p_equivalent", "p_better"))
     cells = (
         name,
-        difference_interval(n["difference"], n["e1_low"], n["e1_high"]),
-        p_value(n["e1_p_holm"]),
+        difference(n["difference"]),
         _span(n["e2_low"], n["e2_high"]),
         p_value(n["e2_p_holm"]),
+        _span(n["e1_low"], n["e1_high"]),
+        p_value(n["e1_p_holm"]),
         ABSENT if pd.isna(n["p_better"]) else chances,
         p_value(n["permutation_p"]),
         str(row["verdict"]),
@@ -85,24 +89,20 @@ def _with_gaps(data: pd.DataFrame, study: StoredStudy, missing: Mapping[str, str
 
 def _caption(study: StoredStudy, evaluation: Evaluation) -> str:
     """Return who was compared and what the columns are."""
-    delta, data = study.settings.protocol.delta, evaluation.comparisons
-    who = f"{evaluation.unit.capitalize()} level, {sample(evaluation, evaluation.unit).text(evaluation.unit)}"
-    # when those of models trained elsewhere were chosen is not known here
-    method, declared = "", " as set for this evaluation" if study.imported else " were declared before the run"
-    about = f"Contrasts and δ = {delta:g}{declared}."
-    if study.chosen_contrasts is not None and not study.imported:
-        about = f"The contrasts were chosen after the run and are exploratory; δ = {delta:g} was declared before it."
-    if len(data):
-        first = data.iloc[0]
-        who += f"; {count(int(first['n_scores']), 'fold score')}, {count(int(first['n_seeds']), 'training seed')}"
-        method = f" ({e2_methods(data)})"
-    return (
-        f"{who}. {about} E1: these fitted models on new patients (clustered DeLong, 95 %"
-        f" interval). E2: the procedure, trained again on another such cohort{method}. p adjusted by Holm, the"
-        " permutation's is not. P: Bayesian correlated t test, equivalent being within ±δ. Verdict: better or worse"
-        " where the adjusted E2 p is below .05 and the E1 interval excludes 0; else equivalent where the E2 90 %"
-        " interval lies within ±δ; else non-inferior where it lies above −δ; else any gain is below δ where it lies"
-        " below δ; else inconclusive; not assessed with fewer than three training seeds or a single split."
+    data = evaluation.comparisons
+    method = e2_methods(data) if len(data) else ""
+    for first, second in sorted(study.contrasts, key=lambda pair: -len("".join(pair))):
+        method = method.replace(f"{first} minus {second}", contrast_name(study, first, second))
+    return render(
+        "table_comparisons",
+        unit=evaluation.unit,
+        people=sample(evaluation, evaluation.unit).text(evaluation.unit),
+        delta=f"{study.settings.protocol.delta:g}",
+        imported=study.imported,
+        afterwards=study.chosen_contrasts is not None,
+        n_scores=int(data["n_scores"].iloc[0]) if len(data) else 0,
+        n_seeds=int(data["n_seeds"].iloc[0]) if len(data) else 0,
+        method=method,
     )
 
 
@@ -122,11 +122,12 @@ def comparisons_by_class_table(evaluation: Evaluation) -> PaperTable:
     )
     shown = text.pivot(index="Contrast", columns="against", values="text").reindex(text["Contrast"].unique())
     caption = (
-        f"{evaluation.unit.capitalize()} level. AUC differences (95 % interval, E1, not adjusted) of the positives"
+        f"{evaluation.unit.capitalize()} level. AUC differences (95 % interval for these fitted models, not"
+        " adjusted) of the positives"
         " against each negative status alone. A gain against one status alone may be about how its images were"
         " acquired."
     )
-    title = "Differences between arms by negative status"
+    title = "Differences between models by negative status"
     return PaperTable("comparisons_by_class", title, caption, data, shown.reset_index().fillna(ABSENT))
 
 
@@ -138,16 +139,20 @@ def comparisons_by_patient_table(evaluation: Evaluation) -> PaperTable:
     shown = pd.DataFrame(
         {
             "Contrast": data["first"] + " minus " + data["second"],
-            "AUC difference (E1)": [difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()],
-            "p (E1)": [p_value(p) for p in data["p"]],
+            "AUC difference (95 % CI, these fitted models)": [
+                difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()
+            ],
+            "p": [p_value(p) for p in data["p"]],
         }
     )
     caption = (
-        f"Patient level, {sample(evaluation, 'patient').text('patient')}; a patient is positive if a breast is. The"
-        " declared contrasts beside those at breast level, 95 % interval (E1), not adjusted. Clinical columns are the"
+        f"Patient level, {sample(evaluation, 'patient').text('patient')}; a patient is positive if a breast is."
+        " The"
+        " declared contrasts beside those at breast level, 95 % interval for these fitted models, not adjusted."
+        " Clinical columns are the"
         " same for both breasts of a patient, which caps what they reach at breast level and not here."
     )
-    return PaperTable("comparisons_by_patient", "Differences between arms by patient", caption, data, shown)
+    return PaperTable("comparisons_by_patient", "Differences between models by patient", caption, data, shown)
 
 
 def by_class_table(evaluation: Evaluation) -> PaperTable:
@@ -159,9 +164,11 @@ def by_class_table(evaluation: Evaluation) -> PaperTable:
     shown = text.pivot(index="arm", columns="metric", values="text")
     shown = shown.reindex(index=data["arm"].unique(), columns=data["metric"].unique()).reset_index().fillna(ABSENT)
     caption = (
-        f"{evaluation.unit.capitalize()} level, ROC-AUC of the positives against each negative status (clustered"
+        f"{evaluation.unit.capitalize()} level, ROC-AUC of the positives against each negative status"
+        " (clustered"
         " DeLong; folds that lack a status are left out) and over pairs of the same site (patient bootstrap), 95 %"
-        " interval (E1). A headline that holds against one negative status alone, or not within sites, may say more"
+        " interval for these fitted models. A headline that holds against one negative status alone, or not"
+        " within sites, may say more"
         " about acquisition than about cancer."
     )
     names = {column: "Arm" if column == "arm" else f"{column[0].upper()}{column[1:]}" for column in shown.columns}
@@ -185,7 +192,8 @@ def variance_table(evaluation: Evaluation) -> PaperTable:
     caption = (
         "Standard deviations of the AUC by where they come from. One training: of the mean over folds, from one"
         " training seed to the next; a study with one seed has it in every number. n/a with one seed or one repeat"
-        " alone, 0 between splits where repeats differ no more than their seeds explain, and 0 between seeds for an arm"
+        " alone, 0 between splits where repeats differ no more than their seeds explain, and 0 between seeds for"
+        " a model"
         " that draws nothing at random. A difference smaller than that between seeds may be the seed's."
     )
     return PaperTable("variance", "Where the variation comes from", caption, data, shown)

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
 from study.records.added_predictions import UNVERIFIED
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.prose import render
 from study.reporting.facts.search_facts import calibrated_on
 from study.reporting.tables.added import marked
 from study.reporting.tables.audit import remains
@@ -20,30 +20,29 @@ from study.reporting.tables.base import (
     one_split,
     prediction_kind,
     sample,
+    trained_again,
     unfinished_arms,
 )
 from study.text.format import interval, number
 
 WITHIN, AGAINST = "within sites", "against "
-PLAIN = {
-    "calibration_slope": "Calibration slope",
-    "calibration_intercept": "Calibration intercept",
-    "brier": "Brier score",
-}
+PLAIN = {"calibration_slope": "Calibration slope", "brier": "Brier score"}
 SENSITIVITY = "Sensitivity at 90 % specificity [specificity achieved]"
+AGAIN = "AUC, trained again"
 
 
 def main_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The arms by AUC, AUC within sites and against one negative status, sensitivity, calibration and Brier score.
 
     Its data has one row per arm with value, `_low` and `_high` of each. An arm without a summary has a row that says
-    why. Added predictions come last, and are marked.
+    why.
     """
     if evaluation.summary.empty:
         return empty_table("main")
     lines = at_unit(evaluation.summary, evaluation)
     by_arm = {str(arm): rows.set_index("metric") for arm, rows in lines.groupby("arm", sort=False)}
     further = _further(study, evaluation)
+    again = {row["arm"]: row for row in trained_again(evaluation).to_dict("records")}
     missing = unfinished_arms(study, evaluation)
     order = [arm for arm in dict.fromkeys([*study.settings.arms, *by_arm, *missing]) if arm in by_arm or arm in missing]
     order.sort(key=lambda arm: arm not in study.settings.arms)  # the baseline last; sorting is stable
@@ -51,17 +50,26 @@ def main_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     for arm in order:
         numbers = by_arm.get(arm, pd.DataFrame(columns=["value", "low", "high"]))
         extra = {metric: rows.get(arm) for metric, rows in further.items()}
-        shown.append({"Arm": arm} | (_absent(further, missing[arm]) if arm in missing else _shown(numbers, extra)))
-        data.append({"arm": arm, "state": missing.get(arm, "finished")} | _data(numbers, extra))
+        ends = tuple(float(again[arm][end]) for end in ("low", "high")) if arm in again else NOWHERE[:2]
+        row = _absent(further, missing[arm]) if arm in missing else _shown(numbers, extra, ends)
+        shown.append({"Arm": arm} | (row if again else _without(row, AGAIN)))
+        trained: dict[str, str | float] = (
+            dict(zip(("roc_auc_again_low", "roc_auc_again_high"), ends, strict=True)) if again else {}
+        )
+        data.append({"arm": arm, "state": missing.get(arm, "finished")} | _data(numbers, extra) | trained)
     nothing: dict[str, Triple | None] = dict.fromkeys(further)
     for added, lines in evaluation.added.groupby("arm", sort=False):
         numbers = lines.set_index("metric")
-        shown.append({"Arm": marked(str(added))} | _shown(numbers, nothing))
+        row = _shown(numbers, nothing, NOWHERE[:2])
+        shown.append({"Arm": marked(str(added))} | (row if again else _without(row, AGAIN)))
         data.append({"arm": str(added), "state": f"added; {UNVERIFIED}"} | _data(numbers, nothing))
-    title = f"Performance of the arms, {evaluation.unit} level"
-    return PaperTable(
-        "main", title, _caption(study, evaluation, list(further)), pd.DataFrame(data), pd.DataFrame(shown)
-    )
+    title = f"Performance of the models, {evaluation.unit} level"
+    caption = _caption(study, evaluation, list(further), again=bool(again))
+    return PaperTable("main", title, caption, pd.DataFrame(data), pd.DataFrame(shown))
+
+
+def _without(row: dict[str, str], column: str) -> dict[str, str]:
+    return {name: text for name, text in row.items() if name != column}
 
 
 Triple = tuple[float, float, float]
@@ -95,8 +103,9 @@ def _header(metric: str) -> str:
     return f"AUC {metric}"
 
 
-def _shown(numbers: pd.DataFrame, extra: dict[str, Triple | None]) -> dict[str, str]:
-    row = {"AUC": cell(numbers, "roc_auc")}
+def _shown(numbers: pd.DataFrame, extra: dict[str, Triple | None], again: tuple[float, ...]) -> dict[str, str]:
+    ends = [number("roc_auc", end) for end in again]
+    row = {"AUC": cell(numbers, "roc_auc"), AGAIN: ABSENT if ABSENT in ends else " to ".join(ends)}
     row |= {
         _header(metric): interval("roc_auc", *estimate) if estimate else ABSENT for metric, estimate in extra.items()
     }
@@ -108,11 +117,11 @@ def _shown(numbers: pd.DataFrame, extra: dict[str, Triple | None]) -> dict[str, 
 
 
 def _absent(further: dict[str, dict[str, Triple]], reason: str) -> dict[str, str]:
-    others = [*map(_header, further), SENSITIVITY, *PLAIN.values()]
+    others = [AGAIN, *map(_header, further), SENSITIVITY, *PLAIN.values()]
     return {"AUC": reason} | dict.fromkeys(others, ABSENT)
 
 
-def _data(numbers: pd.DataFrame, extra: dict[str, Triple | None]) -> dict[str, float]:
+def _data(numbers: pd.DataFrame, extra: dict[str, Triple | None]) -> dict[str, str | float]:
     metrics = ("roc_auc", "sensitivity_at_90_specificity", "specificity_achieved", *PLAIN)
     triples = {metric: _triple(numbers, metric) for metric in metrics}
     areas = {f"roc_auc {metric}": triple or NOWHERE for metric, triple in extra.items()}
@@ -135,35 +144,24 @@ def _triple(numbers: pd.DataFrame, metric: str) -> Triple:
 NOWHERE: Triple = (float("nan"), float("nan"), float("nan"))
 
 
-def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str]) -> str:
-    people = sample(evaluation, evaluation.unit).text(evaluation.unit)
-    area = "area" if one_split(study) else "mean of within-fold areas"
-    parts = [
-        (
-            f"{prediction_kind(study).capitalize()} predictions of {people}. 95 % intervals for these fitted models on"
-            f" new patients (E1), patients as clusters. AUC: {area} under the ROC curve, clustered DeLong"
-        ),
-        "; within sites: over pairs of the same site, patient bootstrap" if WITHIN in further else "",
-        *(f"; {metric}: the positives and these negatives only" for metric in further if metric != WITHIN),
-        (
-            f". Sensitivity: at the threshold for 90 % specificity chosen on {calibrated_on(study)}, Wilson with design"
-            " effect; in square brackets the specificity it achieved, which differs between arms, so that this column"
-            " ranks none."
-            if has_validation(evaluation)
-            else ". Sensitivity at 90 % specificity: n/a, there are no validation predictions to choose a threshold on."
-        ),
-        " Calibration slope 1 and intercept 0 are ideal (clustered logistic regression).",
-        f" Brier score of the prevalence alone: {number('brier', _of_prevalence(study, evaluation))}.",
-        f" {BASELINE}: logistic regression on the clinical columns alone." if _has_baseline(study, evaluation) else "",
-        (
-            f" Added: predictions from {study.added.facts.file}, {UNVERIFIED}, exploratory."
-            if study.added is not None
-            else ""
-        ),
-        averaging_note(study),
-        f" {remains(study)}" if remains(study) else "",
-    ]
-    return "".join(parts)
+def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str], *, again: bool) -> str:
+    p = study.settings.protocol
+    return render(
+        "table_main",
+        kind=prediction_kind(study),
+        people=sample(evaluation, evaluation.unit).text(evaluation.unit),
+        one_split=one_split(study),
+        again=again,
+        n_seeds=p.seeds,
+        within=WITHIN in further,
+        against=[metric.removeprefix(AGAINST) for metric in further if metric != WITHIN],
+        chosen_on=calibrated_on(study) if has_validation(evaluation) else "",
+        brier=number("brier", _of_prevalence(study, evaluation)),
+        added=study.added.facts.file if study.added is not None else "",
+        unverified=UNVERIFIED,
+        averaged=averaging_note(study),
+        remains=remains(study),
+    )
 
 
 def _of_prevalence(study: StoredStudy, evaluation: Evaluation) -> float:
@@ -171,8 +169,3 @@ def _of_prevalence(study: StoredStudy, evaluation: Evaluation) -> float:
     counted = at_unit(evaluation.confusion, evaluation).iloc[0]
     share = (counted["tp"] + counted["fn"]) / counted[["tp", "fp", "fn", "tn"]].sum()
     return float(share * (1 - share))
-
-
-def _has_baseline(study: StoredStudy, evaluation: Evaluation) -> bool:
-    """Whether the rows include the program's own baseline."""
-    return not study.imported and BASELINE in set(evaluation.summary["arm"])

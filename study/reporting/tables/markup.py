@@ -1,16 +1,17 @@
 """Tables as Markdown and as CSV."""
 
 from study.reporting.tables.base import PaperTable
+from study.text.format import start
 from study.text.notices import csv
 
 
-def markdown(table: PaperTable, notice: str) -> str:
-    """Return the table as Markdown: its title, the rounded cells, its caption and the notice."""
+def markdown(table: PaperTable, notice: str = "") -> str:
+    """Return the table as Markdown: a notice, its title, the rounded cells, its caption."""
     head = [str(column) for column in table.shown.columns]
     lines = [head, ["---"] * len(head), *([str(cell) for cell in line] for line in table.shown.to_numpy().tolist())]
     body = "\n".join("| " + " | ".join(map(_escape, line)) + " |" for line in lines)
-    caption = " ".join(part for part in (table.caption, f"**{notice}.**" if notice else "") if part)
-    return f"**{table.title}**\n\n{body}\n\n{caption}\n"
+    warning = f"> **{start(notice)}.**\n\n" if notice else ""
+    return f"{warning}**{table.title}**\n\n{body}\n\n{table.caption}\n"
 
 
 def _escape(cell: str) -> str:

@@ -52,14 +52,15 @@ def errors_table(evaluation: Evaluation) -> PaperTable:
                 "Site": ABSENT if pd.isna(row["site"]) else row["site"],
                 "Label": "positive" if row["label"] == 1 else "negative",
                 "Mean probability": probability(row["mean_prob"]),
-                "Arms wrong in most runs": f"{row['n_wrong']} of {row['n_arms']}",
+                "Models wrong in most runs": f"{row['n_wrong']} of {row['n_arms']}",
             }
             for row in worst.to_dict("records")
         ]
     )
     kind = "calibrated probability" if evaluation.is_calibrated else "probability"
     caption = (
-        f"The {LISTED} positive and {LISTED} negative {evaluation.unit}s whose out-of-fold {kind} (mean over arms but "
-        "the baseline, repeats and seeds) was furthest from the label; all are in the CSV."
+        f"The {LISTED} positive and {LISTED} negative {evaluation.unit}s whose out-of-fold {kind} (mean over"
+        " models but "
+        "the logistic regression, repeats and seeds) was furthest from the label; all are in the CSV."
     )
     return PaperTable("errors", "Worst errors", caption, data, shown, n_keys=len(ids))

@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from study.evaluation.arm_metrics import leading_e2
 from study.evaluation.evaluation import LEVELS, RESTATED, Evaluation
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import calibrated_on
@@ -19,6 +18,7 @@ from study.reporting.tables.base import (
     one_split,
     prediction_kind,
     sample,
+    trained_again,
 )
 from study.stats.procedure import CORRECTED, FLOOR
 from study.text.format import count, interval, mean_counts, number
@@ -39,7 +39,7 @@ SHOWN = (
 SIDE_BY_SIDE = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "brier")
 """Metrics given at all three levels beside each other."""
 FOLD_SHOWN = ("roc_auc", "pr_auc", "sensitivity_at_90_specificity", "specificity_achieved", "accuracy", "f1", "brier")
-ABOUT = {"E1": "these models, new patients", "E2": "trained again on such a cohort"}
+ABOUT = {"E1": "these fitted models, new patients", "E2": "trained again on such a cohort"}
 
 
 def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> PaperTable:
@@ -63,7 +63,7 @@ def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> Pap
     )
     caption = (
         f"{level.capitalize()} level, {prediction_kind(study)} predictions of {tested_here.text(level)}. 95 % intervals"
-        f" for these fitted models on new patients (E1).{pooling} Chance is .5 for ROC-AUC and partial AUC and"
+        f" for these fitted models on new patients.{pooling} Chance is .5 for ROC-AUC and partial AUC and"
         f" {chance}, the share of positives, for the PR-AUC. Accuracy, balanced accuracy, F1 and MCC are at"
         f" {calibration_word(evaluation)}probability 0.5. A value without an interval was the same in every"
         f" replicate.{averaging_note(study)}{other}{_remarks(primary)}"
@@ -100,7 +100,8 @@ def levels_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     sizes = "; ".join(f"{level} level: {sample(evaluation, level).text(level)}" for level in levels)
     caption = (
         f"Unit of analysis: the {evaluation.unit}, which the label belongs to; the other levels are for comparison with"
-        f" published numbers. {sizes}. 95 % intervals (E1), patients as clusters at every level.{averaging_note(study)}"
+        f" published numbers. {sizes}. 95 % intervals for these fitted models, patients as clusters at every"
+        f" level.{averaging_note(study)}"
     )
     return PaperTable("levels", "Patient, breast and image level", caption, rows, shown, n_keys=2)
 
@@ -113,7 +114,6 @@ def methods_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         [
             {
                 "Arm": row["arm"],
-                "Estimand": row["estimand"],
                 "About": ABOUT.get(row["estimand"], ABSENT),
                 "Method": row["method"],
                 "ROC-AUC": interval("roc_auc", row["value"], row["low"], row["high"]),
@@ -123,21 +123,17 @@ def methods_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         ]
     )
     shown = shown.set_index("Arm").loc[data["arm"].unique()].reset_index()
-    given = "" if study.settings.protocol.seeds > 1 else " E2 is given this training seed."
-    caption = (
-        f"{evaluation.unit.capitalize()} level, 95 % intervals of the same AUC. E1: the fitted models on new patients;"
-        f" E2: the procedure, trained again on another such cohort.{given}{averaging_note(study)}"
-    )
+    given = "" if study.settings.protocol.seeds > 1 else " Trained again is given this training seed."
+    caption = f"{evaluation.unit.capitalize()} level, 95 % intervals of the same AUC.{given}{averaging_note(study)}"
     return PaperTable("methods", "ROC-AUC with its interval by method", caption, data, shown)
 
 
 def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The AUC of every arm for both estimands."""
-    data = at_unit(evaluation.intervals, evaluation)
-    data = data[data["metric"] == "roc_auc"]
-    fitted, trained = data[data["primary"]], leading_e2(data)
+    data, trained = at_unit(evaluation.intervals, evaluation), trained_again(evaluation)
     if trained.empty:
         return empty_table("auc_by_estimand")
+    fitted = data[(data["metric"] == "roc_auc") & data["primary"]]
     e1, e2 = (
         {row["arm"]: interval("roc_auc", row["value"], row["low"], row["high"]) for row in rows.to_dict("records")}
         for rows in (fitted, trained)
@@ -146,8 +142,8 @@ def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         [
             {
                 "Arm": arm,
-                "These fitted models, new patients (E1)": text,
-                "Trained again on such a cohort (E2)": e2.get(arm, ABSENT),
+                "These fitted models, new patients": text,
+                "Trained again on such a cohort": e2.get(arm, ABSENT),
             }
             for arm, text in e1.items()
         ]
@@ -155,12 +151,19 @@ def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     given = "" if study.settings.protocol.seeds > 1 else ", given this training seed"
     leading = " or ".join(dict.fromkeys(trained["method"]))
     if study.settings.protocol.repeats == 1:
-        leading = f"the wider of two for each arm ({CORRECTED}; {FLOOR})"
+        leading = f"the wider of two for each model ({CORRECTED}; {FLOOR})"
     caption = (
-        f"ROC-AUC, {evaluation.unit} level, 95 % intervals. E1: fold-stratified clustered DeLong. E2: {leading}{given}."
+        f"ROC-AUC, {evaluation.unit} level, 95 % intervals. These fitted models: fold-stratified clustered DeLong."
+        f" Trained again: {leading}{given}."
         " Which one to quote depends on what the sentence is about: models that exist, or a way to make them."
     )
-    return PaperTable("auc_by_estimand", "ROC-AUC for both estimands", caption, pd.concat([fitted, trained]), shown)
+    return PaperTable(
+        "auc_by_estimand",
+        "ROC-AUC of these fitted models and of the method trained again",
+        caption,
+        pd.concat([fitted, trained]),
+        shown,
+    )
 
 
 AT_POINTS = {
@@ -215,7 +218,7 @@ def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str,
     people = sample(evaluation, evaluation.unit).text(evaluation.unit)
     return (
         f"{evaluation.unit.capitalize()} level, {prediction_kind(study)} predictions of {people}{pooled}; 95 %"
-        f" intervals (E1), Wilson with the patients' design effect.{thresholds}{declared}"
+        f" intervals for these fitted models, Wilson with the patients' design effect.{thresholds}{declared}"
     )
 
 

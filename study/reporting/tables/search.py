@@ -101,7 +101,7 @@ def _chosen_caption(study: StoredStudy) -> str:
     return (
         f"Winner of every search: {rule} {part} ROC-AUC, {study.settings.unit} level, over {judges(study)}. It chose"
         f" the winner and is no estimate of performance.{epochs} Optuna trial: its number in the storage, from 0. n/a:"
-        f" a setting that was not searched for an arm.{_whole(study)}{missing}"
+        f" a setting that was not searched for a model.{_whole(study)}{missing}"
     )
 
 
@@ -238,7 +238,7 @@ def cost_table(study: StoredStudy) -> PaperTable:
         f"The trials that count{searched}. A trial has one fit for each {fold}. Epochs saved: what pruned trials might"
         " have trained yet; early stopping would have ended some of them sooner. Seconds of fits: training and"
         " evaluation behind the shared frozen layers. Seconds of waves: from beginning to end of the trials that ran"
-        f" together, arms and folds alike, the shared layers included{workers}; a wave counts once."
+        f" together, models and folds alike, the shared layers included{workers}; a wave counts once."
     )
     return PaperTable("search_cost", "What the search took", caption, data, shown)
 
@@ -327,11 +327,12 @@ def _nested_caption(study: StoredStudy, data: pd.DataFrame, n: int) -> str:
     absent = " n/a: not finished." if data["roc_auc"].isna().any() else ""
     return (
         f"{study.settings.unit.capitalize()} level. Out of fold: the ROC-AUC of the main table, of models that were"
-        " searched, chosen and refitted without their test patients (95 % interval, E1); it is the estimate of the"
+        " searched, chosen and refitted without their test patients (95 % interval for these fitted models); it"
+        " is the estimate of the"
         " procedure, search included. Inner validation: mean over the outer folds of what judged the trials, over"
         f" {judges(study)}; it chose the winners and their best epochs, and is therefore expected to be too high. The"
         " difference is of other patients and, in the refit, of more training patients too; both rest on few patients"
         " and no interval is given, so that it may have either sign. Reference: the reference configuration, the first"
-        f" trial of every search. Expected best: of {count(n, 'trial')}, which every arm has had in every fold (Dodge"
+        f" trial of every search. Expected best: of {count(n, 'trial')}, which every model has had in every fold (Dodge"
         f" et al. 2019; trials taken for independent draws).{absent}"
     )

@@ -8,6 +8,7 @@ import pandas as pd
 from mmbc.config import Config, TrainConfig
 from study.design.study_file import BASELINE
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.arm_names import display_name
 from study.reporting.facts.search_facts import declared_space, is_flat, is_nested, range_text
 from study.reporting.facts.sentences import configs as chosen_configs
 from study.reporting.tables.base import ABSENT, PaperTable, empty_table
@@ -28,8 +29,8 @@ def settings_table(study: StoredStudy) -> PaperTable:
         differing = {arm: value for arm, value in values.items() if value != usual}
         for arm, value in values.items():
             rows.append({"key": key, "setting": label, "reference": usual, "arm": arm, "value": value})
-        text = "; ".join(f"{arm}: {value}" for arm, value in differing.items())
-        shown.append({"Setting": label, "Key": key, "Reference": usual, "Arms that differ": text})
+        text = "; ".join(f"{value} ({display_name(study, arm)})" for arm, value in differing.items())
+        shown.append({"Setting": label, "Key": key, "Reference": usual, "Other models": text})
         if searched:
             shown[-1]["Searched"] = range_text(searched[key]) if key in searched else ""
     chosen = " or a flat search chose for it" if is_flat(study) else ""
@@ -45,8 +46,8 @@ def settings_table(study: StoredStudy) -> PaperTable:
         else ""
     )
     caption = (
-        f"The reference configuration and what each arm changes{chosen}; keys are those of the study file. Settings"
-        f" that no arm uses are left out.{within}{stopping}"
+        f"The reference configuration and what each model changes{chosen}; keys are those of the study file. Settings"
+        f" that no model uses are left out.{within}{stopping}"
     )
     return PaperTable("settings", "Hyper-parameters", caption, pd.DataFrame(rows), pd.DataFrame(shown), n_keys=2)
 
@@ -152,6 +153,6 @@ def _at_limit(study: StoredStudy) -> str:
         best = [getattr(record, key) for record in study.records.values() if record.arm == arm]
         last = sum(epoch is not None and epoch >= train.max_epochs for epoch in best)
         if last and train.keep == "best":
-            told.append(f"{arm} {last} of {count(len(best), 'fit')}")
+            told.append(f"{display_name(study, arm)} {last} of {count(len(best), 'fit')}")
     what = "Refits lasted as long as was allowed" if is_nested(study) else "The best epoch was the last allowed"
     return f" {what} in: {', '.join(told)}; longer training might change them." if told else ""

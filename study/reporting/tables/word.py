@@ -15,6 +15,7 @@ from docx.text.paragraph import Paragraph
 from study.reporting.tables.base import PaperTable, printable
 from study.reporting.tables.layout import Grid, Lines, grids
 from study.reporting.tables.office_files import without_times
+from study.text.format import start
 
 FONT = "Times New Roman"
 SIZE, SMALL = 8.0, 7.0
@@ -51,7 +52,7 @@ def word(tables: Sequence[PaperTable], notice: str, title: str) -> bytes:
             document.add_section(WD_SECTION.NEW_PAGE)
             _paper(document, landscape=wide)
             landscape = wide
-        _add(document, f"Table {number}. {table.title}", table, panels, size, notice)
+        _add(document, f"Table {number}. {table.title}", table, panels, size)
     out = io.BytesIO()
     document.save(out)
     return without_times(out.getvalue())
@@ -92,11 +93,11 @@ def _styles(document: WordFile) -> None:
 
 
 def _warn(paragraph: Paragraph, notice: str) -> None:
-    run = paragraph.add_run(f"{notice}.")
+    run = paragraph.add_run(f"{start(notice)}.")
     run.bold, run.font.color.rgb = True, RGBColor(0xB0, 0, 0)
 
 
-def _add(document: WordFile, heading: str, table: PaperTable, panels: Sequence[Grid], size: float, notice: str) -> None:
+def _add(document: WordFile, heading: str, table: PaperTable, panels: Sequence[Grid], size: float) -> None:
     """Add a table's heading, its panels and its caption."""
     document.add_heading(heading, level=2)
     for number, grid in enumerate(panels):
@@ -105,9 +106,6 @@ def _add(document: WordFile, heading: str, table: PaperTable, panels: Sequence[G
         document.element.body.insert(len(document.element.body) - 1, parse_xml(_table_xml(grid, size)))
     caption = document.add_paragraph()
     caption.add_run(table.caption.replace("*", "")).font.size = Pt(SIZE)
-    if notice:
-        caption.add_run(" ")
-        _warn(caption, notice)
     _tight(caption, keep=False)
 
 

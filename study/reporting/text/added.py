@@ -19,7 +19,7 @@ def added_paragraph(study: StoredStudy, evaluation: Evaluation, *, compared: boo
     for row in rows.to_dict("records"):
         value = interval("roc_auc", row["value"], row["low"], row["high"])
         text = (
-            f"at the {row['level']} level the ROC-AUC (E1 95 % interval) of {row['arm']} was {value} on"
+            f"at the {row['level']} level the ROC-AUC (95 % interval for these fitted models) of {row['arm']} was {value} on"
             f" {count(int(row['n_patients']), 'patient')}"
         )
         differences = evaluation.added_contrasts[evaluation.added_contrasts["first"] == row["arm"]]
@@ -32,7 +32,7 @@ def added_paragraph(study: StoredStudy, evaluation: Evaluation, *, compared: boo
         texts.append(text)
     return (
         f"{head} {'. Also, '.join(texts)}. These differences are not adjusted, were not declared before, and bear no"
-        " verdict; they do not count among the contrasts above."
+        " verdict; they do not count among the comparisons above."
         if compared
         else f"{head} {'. Also, '.join(texts)}."
     )
@@ -46,7 +46,7 @@ def added_limitation(study: StoredStudy) -> list[str]:
     return [
         f"{arms}: added from `{study.added.facts.file}`, {UNVERIFIED}. Whether a model saw the patients it is tested"
         " on, in training or in the choice of its settings, is not known here; a leak would make it look better than"
-        " the arms that were trained here."
+        " the models that were trained here."
     ]
 
 

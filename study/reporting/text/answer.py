@@ -1,107 +1,94 @@
-"""The opening of a report: the result in words that stay true when the numbers are bad."""
+"""The opening of a report: the answer in a few lines, then on whom, how, and what its intervals are about."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
+from study.checks.registry import description
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
+from study.evaluation.verdicts import patients_needed
+from study.records.finding import FAILED
 from study.records.python_call import is_call, with_argument
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.arm_names import addition, clinical_model, contrast_name, display_name, fusions, in_sentence
 from study.reporting.facts.counts import n_positive
-from study.reporting.facts.search_facts import is_nested
+from study.reporting.facts.prose import render
+from study.reporting.facts.search_facts import is_flat, is_nested
 from study.reporting.text.added import added_paragraph
-from study.reporting.text.search_results import search_clause
-from study.stats.comparison import ALPHA, SEEDS_NEEDED, SMALL_GAIN
-from study.text.format import count, difference_interval, interval, listed
-from study.text.image_name import image_name
+from study.stats.comparison import ALPHA, POWER, SEEDS_NEEDED
+from study.text.format import interval, start
 
 TINY = 20
 """With fewer patients in the smaller class a report warns and ranks nothing."""
-ESTIMANDS = (
-    "E1 intervals are about these fitted models on new patients of this kind, E2 intervals about training again on"
-    " another such cohort. A difference is judged by its paired contrast, never by whether two arms' intervals overlap."
-)
-FUSIONS = {"concat": "concatenation", "attention": "attention"}
+LINES = 5
+"""Lines of the answer: what the audit found, and contrasts."""
+MANY = 1000
+"""From so many patients on an AUC is given with three decimals, else with two."""
 
 
 def answer(study: StoredStudy, evaluation: Evaluation) -> str:
-    """Return what was compared, on whom, and what came out: each declared contrast with its verdict."""
-    arms = [] if evaluation.summary.empty else [a for a in evaluation.summary["arm"].unique() if a != BASELINE]
-    if not arms:
-        return "No arm is finished yet: run the same command again to continue, then this report compares them."
-    parts = [setting(study, evaluation, arms), ESTIMANDS]
-    if too_small(study):
-        parts.insert(0, _too_few(_smaller_class(study)))
-    else:
-        if study.chosen_contrasts is not None and not study.imported:
-            parts.append("The contrasts below were chosen after the run and are exploratory.")
-        parts += ["\n".join(_findings(study, evaluation)), missing_for_verdicts(study, evaluation)]
-    parts.append(added_paragraph(study, evaluation, compared=not too_small(study)))
-    return "\n\n".join(part for part in parts if part)
-
-
-def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> str:
-    """Return who was tested, how, and the AUC of every arm."""
-    images = study.cohort.images
-    rows = (
-        f"{count(len(images), 'image')} of {count(study.cohort.n_patients, 'patient')}"
-        if len(images) > study.cohort.n_patients
-        else count(study.cohort.n_patients, "patient")
+    """Return each declared contrast with its verdict, what the intervals mean, and who was tested and how."""
+    arms = [] if evaluation.summary.empty else [str(arm) for arm in evaluation.summary["arm"].unique()]
+    models = [arm for arm in arms if arm != BASELINE]
+    if not models:
+        return "No model is finished yet: run the same command again to continue, then this report compares them."
+    small, rows = too_small(study), evaluation.comparisons
+    lines = [] if small else contrast_sentences(study, evaluation)
+    faults = failed_checks(study)
+    shown = lines[: LINES - bool(faults)]
+    said = render(
+        "answer",
+        faults=faults,
+        small=small,
+        smallest=_smaller_class(study),
+        lines=shown,
+        n_more=len(lines) - len(shown),
+        afterwards=study.chosen_contrasts is not None and not study.imported,
+        n_contrasts=len(rows),
+        delta=f"{study.settings.protocol.delta:g}",
+        assessed=bool(len(rows)) and bool((rows["verdict"] != "not assessed").any()),
+        missing=[] if small else filter(None, [missing_for_verdicts(study, evaluation)]),
+        **setting(study, evaluation, arms),
     )
-    text = (
-        f"{count(len(arms), 'arm')} {'was evaluated' if len(arms) == 1 else 'were compared'}{_description(study, arms)}"
-        f" on a cohort of {rows} ({n_positive(study.cohort.images)} positive), tested {test_design(study)}. At the"
-        f" {evaluation.unit} level the ROC-AUC (E1 95 % interval) was {listed(_aucs(evaluation, arms))}."
-    )
-    text += search_clause(study)
-    baseline = _aucs(evaluation, [BASELINE])
-    if baseline:
-        what = " on the clinical columns alone" if study.cohort.features else ""
-        text += f" A logistic regression{what}, the baseline to beat, reached {baseline[0].partition(' ')[2]}"
-        text += f".{_over_baseline(evaluation)}"
-    return text
+    return "\n\n".join(filter(None, [said, added_paragraph(study, evaluation, compared=not small)]))
 
 
-def _over_baseline(evaluation: Evaluation) -> str:
-    """Return how far arms lie above or below the baseline where no declared contrast says so, marked as exploratory."""
-    rows = evaluation.against_baseline
-    if rows.empty:
-        return ""
-    values = [
-        f"{r['first']} {difference_interval(r['difference'], r['low'], r['high'])}" for r in rows.to_dict("records")
-    ]
-    return (
-        f" The difference to it was in no declared contrast; exploratory, E1 and not adjusted, it was {listed(values)}."
-    )
+def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> dict[str, Any]:
+    """Return who was tested, how, and the AUC of every model, as facts of a template."""
+    protocol, images = study.settings.protocol, study.cohort.images
+    fold = study.folds.folds[0]
+    search = study.settings.search
+    return {
+        "n_images": len(images),
+        "n_patients": study.cohort.n_patients,
+        "n_positive": n_positive(images),
+        "unit": evaluation.unit,
+        "imported": study.imported,
+        "models": [display_name(study, arm) for arm in arms],
+        "test_where": protocol.test_where,
+        "fold_column": protocol.fold_column,
+        "holdout": study.folds.holdout,
+        "n_folds": study.folds.n_folds,
+        "repeats": protocol.repeats,
+        "seeds": protocol.seeds,
+        "n_tested": len(fold.test),
+        "n_fitted": len(fold.train) + len(fold.validation),
+        "nested": is_nested(study),
+        "flat": is_flat(study),
+        "n_trials": search.trials if search is not None else 0,
+    }
 
 
-def _description(study: StoredStudy, arms: Sequence[str]) -> str:
-    """Return the arms by name, with what they are made of where it was trained here."""
-    if study.imported:
-        return f" ({listed(list(arms))})"
-    models = {arm: study.settings.arm_config(arm).model for arm in arms}
-    texts = [
-        f"{arm} ({' and '.join(_inputs(study)[name].removeprefix('the ') for name in model.inputs)}"
-        f"{f', fused by {FUSIONS.get(model.fusion, model.fusion)}' if len(model.inputs) > 1 else ' alone'})"
-        for arm, model in models.items()
-    ]
-    return f": {listed(texts)}," if len(texts) > 1 else f": {texts[0]},"
-
-
-def _inputs(study: StoredStudy) -> dict[str, str]:
-    images = image_name(study.cohort.name, study.settings.data.image_name)
-    return {"image": f"the {images}", "tabular": "the clinical columns"}
-
-
-def _aucs(evaluation: Evaluation, arms: Sequence[str]) -> list[str]:
+def _areas(evaluation: Evaluation) -> Any:
     rows = evaluation.summary
-    chosen = rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "roc_auc")].set_index("arm")
-    return [
-        f"{arm} {interval('roc_auc', *chosen.loc[arm, ['value', 'low', 'high']])}"
-        for arm in arms
-        if arm in chosen.index
-    ]
+    return rows[(rows["level"] == evaluation.unit) & (rows["metric"] == "roc_auc")].set_index("arm")
+
+
+def failed_checks(study: StoredStudy) -> list[str]:
+    """Return the titles of the checks that the audit failed: they stand before any number."""
+    return [description(finding).title for finding in study.findings if finding.status == FAILED]
 
 
 def too_small(study: StoredStudy) -> bool:
@@ -114,94 +101,80 @@ def _smaller_class(study: StoredStudy) -> int:
     return min(positive, study.cohort.n_patients - positive)
 
 
-def _too_few(smallest: int) -> str:
-    return (
-        f"**This cohort is too small to compare anything**: {count(smallest, 'patient')} in the smaller class. The"
-        " numbers below describe these patients and support no ranking; the contrasts are in the supplement for"
-        " completeness."
-    )
+def contrast_lines(study: StoredStudy, evaluation: Evaluation) -> list[str]:
+    """Return one line for each declared contrast: the sentence on it, and what has to be said with it."""
+    return [" ".join(filter(None, sentences)) for sentences in contrast_sentences(study, evaluation)]
 
 
-def test_design(study: StoredStudy) -> str:
-    """Return how the test parts came about, as in `tested out of fold in 5-fold ...`."""
-    protocol = study.settings.protocol
-    if protocol.test_where:
-        return f"on the locked test part where {protocol.test_where} ({_n_tested(study)})"
-    if protocol.fold_column:
-        return f"out of fold, leaving out one value of {protocol.fold_column} at a time ({study.folds.n_folds} folds)"
-    if study.folds.holdout:
-        return "on one test part" if study.imported else f"on one held-out part ({_n_tested(study)})"
-    repeats = "" if protocol.repeats == 1 else f", on {protocol.repeats} random divisions into folds"
-    repeats += f" with {protocol.seeds} training seeds each" if protocol.seeds > 1 else ""
-    return f"out of fold in {study.folds.n_folds}-fold patient-grouped cross-validation{repeats}"
+def contrast_sentences(study: StoredStudy, evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Return one sentence for each declared contrast, and the negative classes that contradict it or what it takes."""
+    rows = [contrast_facts(study, evaluation, row) for row in evaluation.comparisons.to_dict("records")]
+    return [(render("contrast", **facts), render("contrast_more", **facts)) for facts in rows]
 
 
-def _n_tested(study: StoredStudy) -> str:
-    """Return how many patients a single split trains on and tests."""
-    fold = study.folds.folds[0]
-    n_fitted = len(fold.train) + len(fold.validation)
-    use = "the search and training" if is_nested(study) else "training and validation"
-    return f"{count(len(fold.test), 'patient')}; {n_fitted} others for {use}"
+def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return what the sentence on a contrast is made of: the arms in words, its numbers rounded, its verdict."""
+    first, second = str(row["first"]), str(row["second"])
+    digits = 2 if row["n_patients"] < MANY else 3
+    added, joined = addition(study, first, second), fusions(study, first, second)
+    which = clinical_model(study, first, second)
+    verdict, gain = _shown_verdict(row)
+    areas = _areas(evaluation)["value"]
+    fitted = [name for name in study.records if name.startswith(f"{first}.")]
+
+    def text(value: float, sign: str = "+") -> str:
+        shown = f"{value:{sign}z.{digits}f}".replace("-", "−")
+        return shown if shown.strip("+0.") else shown.removeprefix("+")
+
+    def ends(low: str, high: str) -> str:
+        return f"{text(row[low])} to {text(row[high])}"
+
+    return {
+        "verdict": verdict,
+        "gain": gain,
+        "kind": "addition" if added else "fusion" if joined else "other",
+        "what": added[0] if added else "",
+        "to": (added[1] + (f" ({which})" if which else "")) if added else "",
+        "first": joined[0] if joined else in_sentence(study, first),
+        "first_at_start": start(joined[0]) if joined else display_name(study, first),
+        "second": joined[1] if joined else in_sentence(study, second),
+        "auc_first": text(areas[first], ""),
+        "auc_second": text(areas[second], ""),
+        "difference": text(row["difference"]),
+        "size": text(abs(row["difference"]), ""),
+        "fitted": ends("e1_low", "e1_high"),
+        "fitted_size": " to ".join(sorted(text(abs(row[end]), "") for end in ("e1_low", "e1_high"))),
+        "again": ends("e2_low", "e2_high"),
+        "again_90": ends("e2_low_90", "e2_high_90"),
+        "low": row["e2_low"],
+        "high": row["e2_high"],
+        "loss": text(abs(row["e2_low"]), ""),
+        "most": text(abs(row["e2_high"]), ""),
+        "delta": f"{study.settings.protocol.delta:g}",
+        "significant": row["e2_p_holm"] < ALPHA,
+        "n_contrasts": len(evaluation.comparisons),
+        "n_models": 0 if study.imported else len(fitted),
+        "n_seeds": row["n_seeds"],
+        "holdout": study.folds.holdout,
+        "imported": study.imported,
+        "needed": patients_needed(SimpleNamespace(**row)) if verdict == "inconclusive" else "",  # type: ignore[arg-type]
+        "power": f"{100 * POWER:.0f} %",
+        "opposed": opposed(evaluation, row, text) if verdict in ("better", "worse", "shown") else [],
+    }
 
 
-def _findings(study: StoredStudy, evaluation: Evaluation) -> list[str]:
-    """Return one bullet per declared contrast: the verdict in plain words, the numbers, and those by negative class."""
-    bullets = []
-    for row in evaluation.comparisons.to_dict("records"):
-        text, doubt = _against(evaluation, row)
-        first = lead(study, row)
-        if doubt:
-            first = f"{first.removesuffix('.')} overall; {doubt}."
-        bullets.append(f"- **{first}** {row['sentence']} {row['disagreement']} {text}".replace("  ", " ").rstrip())
-    return bullets
-
-
-def _against(evaluation: Evaluation, row: Mapping[Any, Any]) -> tuple[str, str]:
-    """Return a contrast against each negative class alone, and a doubt where one of them contradicts the whole."""
+def opposed(evaluation: Evaluation, row: Mapping[Any, Any], text: Callable[[float], str]) -> list[tuple[str, str]]:
+    """Return the negative classes against which alone a contrast does not hold, each with difference and interval."""
     lines = evaluation.comparisons_by_class
     if lines.empty:
-        return "", ""
-    by_class = lines[(lines["first"] == row["first"]) & (lines["second"] == row["second"])].to_dict("records")
-    if not by_class:
-        return "", ""
-    values = [f"against {r['against']} {difference_interval(r['difference'], r['low'], r['high'])}" for r in by_class]
-    verdict, better = _shown_verdict(row)
-    opposed = [str(r["against"]) for r in by_class if (r["low"] <= 0 if better else r["high"] >= 0)]
-    claims = verdict in ("better", "worse", "shown here") and opposed
-    which = "no gain" if better else "no loss"
-    doubt = f"against {listed(opposed)} alone {which} was shown" if claims else ""
-    return f"By negative class alone (E1, not adjusted): {listed(values)}.", doubt
-
-
-def lead(study: StoredStudy, row: Mapping[Any, Any]) -> str:
-    """Return what a contrast shows in one plain sentence: what is added to what, or which is compared with which."""
-    delta = f"±{study.settings.protocol.delta:g}"
-    verdict, better = _shown_verdict(row)
-    added = addition(study, str(row["first"]), str(row["second"]))
-    if added is not None:
-        what, to = added
-        return {
-            "better": f"{_start(what)} add to {to}.",
-            "worse": f"Adding {what} to {to} made predictions worse.",
-            "equivalent": f"Adding {what} to {to} makes no difference beyond {delta}.",
-            "non-inferior": f"Adding {what} to {to} does no harm beyond {delta}; a gain was not shown.",
-            SMALL_GAIN: f"Any gain from adding {what} to {to} is below {delta[1:]}.",
-            "inconclusive": f"Whether {what} add to {to} is not settled.",
-            "shown here": f"In these fitted models {what} {'add' if better else 'do harm'} to {to}.",
-            "not shown here": f"No difference from adding {what} to {to} could be shown, even in these fitted models.",
-        }[verdict]
-    one, other = fusions(study, str(row["first"]), str(row["second"]))
-    against = f"{_start(one)} against {other}"
-    return {
-        "better": f"{against}: better.",
-        "worse": f"{against}: worse.",
-        "equivalent": f"{against}: no difference beyond {delta}.",
-        "non-inferior": f"{against}: not worse beyond {delta}; that it is better was not shown.",
-        SMALL_GAIN: f"{against}: any gain is below {delta[1:]}.",
-        "inconclusive": f"{against}: not settled.",
-        "shown here": f"{against}, in these fitted models: {'better' if better else 'worse'}.",
-        "not shown here": f"{against}: no difference could be shown, even in these fitted models.",
-    }[verdict]
+        return []
+    of_pair = lines[(lines["first"] == row["first"]) & (lines["second"] == row["second"])].to_dict("records")
+    gain = float(row["difference"]) > 0
+    return [
+        (str(r["against"]), f"{text(r['difference'])} (95 % CI {text(r['low'])} to {text(r['high'])}")
+        for r in of_pair
+        if (r["low"] <= 0 if gain else r["high"] >= 0)
+    ]
 
 
 def _shown_verdict(row: Mapping[Any, Any]) -> tuple[str, bool]:
@@ -209,35 +182,8 @@ def _shown_verdict(row: Mapping[Any, Any]) -> tuple[str, bool]:
     low, high, p = (float(row[key]) for key in ("e1_low", "e1_high", "e1_p_holm"))
     verdict = str(row["verdict"])
     if verdict == "not assessed":
-        verdict = "shown here" if p < ALPHA and (low > 0 or high < 0) else "not shown here"
+        verdict = "shown" if p < ALPHA and (low > 0 or high < 0) else "not shown"
     return verdict, float(row["difference"]) > 0
-
-
-def _start(text: str) -> str:
-    return text[0].upper() + text[1:] if text.startswith(("the ", "fusion ")) else text
-
-
-def addition(study: StoredStudy, first: str, second: str) -> tuple[str, str] | None:
-    """Return (what the first arm has more, what the second has), or None where they do not differ by an input alone."""
-    if study.imported or BASELINE in (first, second):
-        return None
-    one, other = (study.settings.arm_config(arm).model for arm in (first, second))
-    extra = [name for name in one.inputs if name not in other.inputs]
-    if len(extra) != 1 or not set(other.inputs) < set(one.inputs):
-        return None
-    same = one.model_copy(update={"inputs": other.inputs, "fusion": other.fusion}) == other
-    names = _inputs(study)
-    return (names[extra[0]], " and ".join(names[name] for name in other.inputs)) if same else None
-
-
-def fusions(study: StoredStudy, first: str, second: str) -> tuple[str, str]:
-    """Return the names of two arms, in words where they differ by the fusion alone."""
-    if study.imported or BASELINE in (first, second):
-        return first, second
-    one, other = (study.settings.arm_config(arm).model for arm in (first, second))
-    if one.fusion != other.fusion and one.model_copy(update={"fusion": other.fusion}) == other:
-        first, second = (f"fusion by {FUSIONS.get(model.fusion, model.fusion)}" for model in (one, other))
-    return first, second
 
 
 def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation, *, whole_paths: bool = False) -> str:
@@ -245,24 +191,14 @@ def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation, *, whole_pa
     rows = evaluation.comparisons
     if rows.empty or not (rows["verdict"] == "not assessed").any():
         return ""
-    if study.folds.holdout:
-        again = (
-            "predictions of several folds"
-            if study.imported
-            else "the study again with `--folds 5`, under another `--name`"
-        )
-        return f"One test part cannot tell how much training again would change: that takes {again}."
-    if study.environment.imported is not None and study.environment.imported.studies:
-        return f"Verdicts take at least {SEEDS_NEEDED} training seeds in every study."
-    if study.imported:
-        return (
-            f"**Verdicts are not assessed** for the procedure: they take predictions of at least {SEEDS_NEEDED}"
-            " training seeds (column `seed`)."
-        )
-    again = command(study, "--seeds", str(SEEDS_NEEDED), whole_paths=whole_paths)
-    return (
-        f"**Verdicts are not assessed** for the procedure: that takes at least {SEEDS_NEEDED} training seeds. "
-        f"`{again}` extends this study and writes this report again."
+    about = study.environment.imported
+    return render(
+        "missing_for_verdicts",
+        holdout=study.folds.holdout,
+        imported=study.imported,
+        joined=about is not None and bool(about.studies),
+        needed=SEEDS_NEEDED,
+        command="" if study.imported else command(study, "--seeds", str(SEEDS_NEEDED), whole_paths=whole_paths),
     )
 
 
@@ -281,30 +217,33 @@ def command(study: StoredStudy, flag: str, value: str, *, whole_paths: bool = Fa
 
 
 def unfinished_cells(study: StoredStudy) -> str:
-    """Say at the top that cells are missing, or ''."""
+    """Say at the top that fits are missing, or ''."""
     absent = [name for name in study.planned if name not in study.records]
-    if not absent:
-        return ""
-    return (
-        f"Unfinished: {len(absent)} of {count(len(study.planned), 'cell')} are not there yet, and arms that lack any"
-        " are left out. The command that began the study continues it"
-    )
+    return render("unfinished", n_absent=len(absent), n_planned=len(study.planned)) if absent else ""
 
 
 def short_answer(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     """Return the answer in lines for a screen: the AUC of every arm, then the contrasts unless there are too few."""
-    arms = [] if evaluation.summary.empty else list(evaluation.summary["arm"].unique())
-    areas = [f"ROC-AUC of {area}" for area in _aucs(evaluation, arms)]
-    if arms and too_small(study):
-        return [*areas, _too_few(_smaller_class(study)).partition(" The numbers")[0].replace("**", "")]
-    return [*areas, *comparisons_lines(evaluation)]
+    rows = _areas(evaluation)
+    areas = [f"ROC-AUC of {arm} {interval('roc_auc', *rows.loc[arm, ['value', 'low', 'high']])}" for arm in rows.index]
+    if areas and too_small(study):
+        return [*areas, render("too_small", smallest=_smaller_class(study)).replace("**", "")]
+    return [*areas, *contrast_lines(study, evaluation)]
 
 
-def comparisons_lines(evaluation: Evaluation) -> list[str]:
-    """Return the verdict on each declared contrast, and where methods disagree."""
-    rows = evaluation.comparisons
-    if rows.empty:
-        return []
-    return [
-        f"{sentence} {disagreement}".strip() for sentence, disagreement in rows[["sentence", "disagreement"]].to_numpy()
-    ]
+def disagreements(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Return where methods disagree on a contrast, and what no declared contrast says of the baseline."""
+    rows, baseline = evaluation.comparisons, evaluation.against_baseline
+    return render(
+        "differences",
+        disagreements=[
+            (contrast_name(study, row["first"], row["second"]), row["disagreement"])
+            for row in rows.to_dict("records")
+            if row["disagreement"]
+        ],
+        baseline=in_sentence(study, BASELINE),
+        values=[
+            (display_name(study, row["first"]), (row["difference"], row["low"], row["high"]))
+            for row in baseline.to_dict("records")
+        ],
+    )

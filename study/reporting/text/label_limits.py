@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,21 +11,23 @@ from mmbc.data.readers.manifest import OWN_PATIENTS
 from mmbc.data.tables.contradictions import EXCLUDED, SELECTION
 from study.design.study_file import BASELINE
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.arm_names import display_name
 from study.stats.metrics import roc_auc
-from study.text.format import count, listed, number
+from study.text.format import number
 
 
-def label_limitations(study: StoredStudy) -> list[str]:
-    """Return what labels and patients that were settled by an option mean, one sentence or two each."""
+def label_facts(study: StoredStudy) -> dict[str, Any]:
+    """Return what labels and patients that were settled by an option mean, as facts of the limitations."""
     notes = study.cohort.notes
     lost = [note for note in notes if EXCLUDED in note]
-    points = [note for note in notes if note.startswith(OWN_PATIENTS)] + lost
-    if any(note.endswith(SELECTION) for note in lost):
-        copies = not all(note.endswith(SELECTION) for note in lost)
-        first = " (without the identical images in the table, whose label it cannot decide)" if copies else ""
-        command = with_any(study.environment.without_paths().command)
-        points[-1] += f" For comparison, a run that keeps these breasts{first}: `{command}`."
-    return points + _tabular_ceiling(study)
+    selected = [note for note in lost if note.endswith(SELECTION)]
+    return {
+        "own_patients": [note for note in notes if note.startswith(OWN_PATIENTS)],
+        "lost": lost,
+        "copies": len(selected) < len(lost),
+        "with_any": with_any(study.environment.without_paths().command) if selected else "",
+        **_tabular_ceiling(study),
+    }
 
 
 def with_any(command: Sequence[str]) -> str:
@@ -66,26 +69,25 @@ def ceiling(images: pd.DataFrame, features: list[str]) -> float:
     return float(roc_auc(np.ones((1, len(units))), units["label"].to_numpy(), share.to_numpy())[0])
 
 
-def _tabular_ceiling(study: StoredStudy) -> list[str]:
-    """Say what clinical columns alone can reach where they cannot tell the breasts of a patient apart."""
+def _tabular_ceiling(study: StoredStudy) -> dict[str, Any]:
+    """Return what clinical columns alone can reach where they cannot tell the breasts of a patient apart."""
+    nothing = {"ceiling": "", "n_mixed": 0, "clinical_models": []}
     features = [str(feature.name) for feature in study.cohort.features]
     if study.settings.unit != "breast" or not features:
-        return []
+        return nothing
     images = study.cohort.images
     tested = [
         images[images["patient_id"].isin(fold.test)] for fold in study.folds.until(study.settings.protocol.repeats)
     ]
     highest = float(np.mean([ceiling(rows, features) for rows in tested if rows["label"].nunique() == 2] or [1.0]))
     if highest >= 1:
-        return []
+        return nothing
     breasts = images.groupby(["patient_id", "case_id", "breast"], dropna=False)["label"].max()
-    mixed = int((breasts.groupby("patient_id").nunique() > 1).sum())
     alone = [] if study.imported else [a for a in study.settings.arms if not study.settings.arm_config(a).uses_images]
-    arms = listed([*alone, *([BASELINE] if BASELINE in study.arms else [])])
-    whom = f" ({arms})" if arms else ""
-    return [
-        f"Clinical columns are the same for both breasts of a patient, and in {count(mixed, 'patient')} one breast is"
-        f" positive and the other is not. A model of clinical columns alone{whom} cannot reach a breast-level ROC-AUC"
-        f" above {number('roc_auc', highest)} in these test parts, however good it is, and contrasts with it favour"
-        " images. The contrasts at patient level stand beside (chapter Differences between arms of the supplement)."
-    ]
+    return {
+        "ceiling": number("roc_auc", highest),
+        "n_mixed": int((breasts.groupby("patient_id").nunique() > 1).sum()),
+        "clinical_models": [
+            display_name(study, arm) for arm in [*alone, *([BASELINE] if BASELINE in study.arms else [])]
+        ],
+    }

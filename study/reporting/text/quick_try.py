@@ -1,6 +1,7 @@
 """Sentence on a study that was a quick try: it stands before any number."""
 
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.prose import render
 from study.text.format import count
 
 FEW_EPOCHS = 5
@@ -23,5 +24,10 @@ def quick_try(study: StoredStudy) -> str:
     if not reasons:
         return ""
     totals = study.cohort.flow.groupby("step", sort=False)["n_images"].sum()
-    used = f"{count(len(study.cohort.images), 'image')} of {count(study.cohort.n_patients, 'patient')}"
-    return f"This was a quick try, not a result. {'. '.join(reasons)}. Images listed: {totals['listed']}; used: {used}."
+    return render(
+        "quick_try",
+        reasons=reasons,
+        n_listed=int(totals["listed"]),
+        n_images=len(study.cohort.images),
+        n_patients=study.cohort.n_patients,
+    )

@@ -33,8 +33,8 @@ def test_the_breast_is_the_unit_of_every_headline(breasts, tmp_path):
     assert set(evaluation.contrasts_by_class["level"]) == {"breast"}
     text = write_pack(breasts, evaluation, tmp_path, Options(figures=False)).read_text()
     n_breasts = breasts.cohort.images.drop_duplicates(["patient_id", "case_id", "breast"]).shape[0]
-    assert f"the breast is the unit of analysis: {n_breasts} breasts" in text
-    assert "At the breast level the ROC-AUC" in text and "Performance of the arms, breast level" in text
+    assert f"so breasts are the unit of analysis: {n_breasts} breasts" in text
+    assert "Results are given at the breast level" in text and "Performance of the models, breast level" in text
     assert "Performance, patient level" in (tmp_path / "supplement.md").read_text()
 
 

@@ -116,7 +116,7 @@ def test_mias_runs_by_breast_with_patients_resampled(folder):
     (by_patient,) = evaluation.comparisons_by_patient.to_dict("records")
     patients = evaluation.summary.query("level == 'patient' and metric == 'roc_auc'").set_index("arm")["value"]
     assert np.isclose(by_patient["difference"], patients["image"] - patients["tabular"])
-    assert "Differences between arms by patient" in text and "in 20 patients one breast is positive" in text
+    assert "Differences between models by patient" in text and "in 20 patients one breast is positive" in text
     for fold in study.folds.folds:
         assert not set(fold.train) & set(fold.test)
     numbers = json.loads((folder / "reports" / "mias-tiny-breast" / "numbers.json").read_text())

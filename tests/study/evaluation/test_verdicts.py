@@ -106,8 +106,8 @@ def test_holm_over_the_declared_contrasts_and_disagreement():
     )
     assert [c.e2_p_holm for c in found] == pytest.approx([0.06, 0.08, 0.9])
     assert found[0].verdict != "better", "0.02 alone would have been, three contrasts were declared"
-    assert f"patient permutation and {CORRECTED} (E2) do not" in disagreement(found[2])
-    assert f"{PROCEDURE} (E2) does not" in disagreement(a_comparison(procedure_p=0.06))
+    assert f"patient permutation and {CORRECTED} (trained again) do not" in disagreement(found[2])
+    assert f"{PROCEDURE} (trained again) does not" in disagreement(a_comparison(procedure_p=0.06))
     assert not disagreement(found[0])
 
 

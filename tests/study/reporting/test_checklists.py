@@ -6,7 +6,7 @@ from study.design.study_file import load
 from study.evaluation.evaluation import Evaluation
 from study.records.environment import Environment, Imported
 from study.reporting.checklists.forms import REFERENCE, claim, places, to_markdown, tripod
-from study.reporting.facts.sentences import FILL
+from study.reporting.facts.prose import FILL
 
 ALWAYS = [
     "3a",
@@ -30,7 +30,7 @@ ALWAYS = [
     "27c",
 ]
 STATUSES = {"reported", "partly", "not applicable", FILL}
-HEADINGS = ["Answer", "Cohort", "Performance", "Differences between arms", "Calibration", "Subgroups", "Limitations"]
+HEADINGS = ["Answer", "Cohort", "Performance", "Differences between models", "Calibration", "Subgroups", "Limitations"]
 MORE = ["Protocol", "Errors", "Operating points", "Training", "Provenance", "Checklists"]
 PACK = places(
     {"report.md": HEADINGS, "supplement.md": [*HEADINGS, *MORE]},

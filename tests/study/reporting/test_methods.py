@@ -7,17 +7,18 @@ from typing import get_args
 import pandas as pd
 import pytest
 
-from mmbc.config import Config, ModelConfig
+from mmbc.config import ModelConfig
 from mmbc.data.tables.columns import Feature
 from study.design.study_file import Arm, load
 from study.evaluation.evaluation import Evaluation
 from study.records.environment import Environment, Imported
+from study.reporting.facts.arm_names import FUSIONS
 from study.reporting.facts.bibliography import bibtex, cited_keys, numbering, works
-from study.reporting.facts.sentences import FILL, by_arm
+from study.reporting.facts.prose import FILL, TEMPLATES
+from study.reporting.facts.sentences import by_arm
 from study.reporting.methods import analysis
 from study.reporting.methods.chapter import methods, to_latex, to_markdown
-from study.reporting.methods.models import JOINED, _joining
-from study.reporting.text.answer import FUSIONS
+from study.reporting.methods.models import JOINED
 from study.stats.comparison import compare
 
 
@@ -44,7 +45,7 @@ def test_the_reference_configuration_in_words(evaluated):
         "assigned at random to 2 folds, stratified by status and site",
         "This was done 2 times",
         "20 % of the patients",
-        "The study has 4 arms: image (images alone); tabular (clinical columns alone)",
+        "The study has 4 models: Images alone (`image`); Clinical data alone (`tabular`)",
         (
             "`tf_efficientnet_lite0` of timm [@tan2019; @liu2020; @wightman2019] with pretrained ImageNet weights"
             " [@deng2009]"
@@ -56,7 +57,7 @@ def test_the_reference_configuration_in_words(evaluated):
         "at most 2 epochs; the weights of the epoch with the best validation log loss (mean of the last 3 epochs)",
         "(Platt scaling [@platt1999])",
         "123 bootstrap samples",
-        "concat minus tabular, concat minus image and attention minus concat",
+        "attention instead of concatenation (`attention` minus `concat`)",
         "needs at least 3 training seeds; with 1,",
         "logistic regression [@pedregosa2011]",
         "no prevalence",
@@ -116,10 +117,10 @@ def test_every_citation_is_in_the_bibliography(evaluated):
         (
             ["protocol.pool_views=max", "protocol.pool_breasts=mean"],
             "the greatest logit of its views",
-            "greatest of her",
+            "was the greatest of",
         ),
         (["protocol.prevalence=0.006"], "declared prevalence of 0.6 %", "no prevalence"),
-        (["protocol.seeds=3"], "equivalent if the 90 % E2 interval lay within", "needs at least"),
+        (["protocol.seeds=3"], "equivalent if the 90 % interval of the procedure lay within", "needs at least"),
         (["protocol.repeats=1"], "or, if that is wider", "This was done"),
         (["data.label_level=breast"], "the breast is the unit of analysis", "belongs to the case"),
         (["protocol.delta=0.05"], "δ = 0.05 AUC", "0.02 AUC"),
@@ -162,7 +163,7 @@ def test_arms_that_differ_are_told_apart(evaluated):
     assert "deep (images and clinical columns, joined by concatenation, `model.fine_tuned_blocks` = 3" in text
     assert "its last 3 stages and head convolution" in text and "(deep) or its last stage" in text
     assert "probability 0.25 (deep) or not at all (plain)" in text and "saw the same changes" not in text
-    assert "No contrast between two of the arms was declared" in text and "attention" not in text
+    assert "No contrast between two of the models was declared" in text and "attention" not in text
 
 
 def test_tabular_alone_speaks_of_no_image(evaluated):
@@ -170,7 +171,7 @@ def test_tabular_alone_speaks_of_no_image(evaluated):
     text = said(evaluated[0], arms=arms)
     for word in ("backbone", "augment", "timm", "fine-tuned", "pixels", "frozen", "feature map"):
         assert word not in text, word
-    assert "The study has 1 arm: tabular (clinical columns alone)" in text
+    assert "The study has 1 model: Clinical data alone (`tabular`)" in text
 
 
 def test_no_clinical_column(evaluated):
@@ -260,8 +261,11 @@ def test_pooling_says_what_the_rows_allow(evaluated):
     one = images.drop_duplicates("patient_id")
     assert "Every patient has one score." in pooling(one) and "breasts" not in pooling(one)
     without = pooling(images.assign(breast=pd.NA))
-    assert "A case's score was the mean logit of its images, a patient's the greatest of her cases' logits." in without
-    assert "A breast's score was the mean logit of its views" in pooling(images)
+    assert (
+        "The score of a case was the mean logit of its images; the score of a patient was the greatest of the cases'"
+        in without
+    )
+    assert "The score of a breast was the mean logit of its views" in pooling(images)
 
 
 def test_nothing_finished(evaluated):
@@ -274,7 +278,7 @@ def test_a_deliberate_leak_is_named(evaluated):
     stored = evaluated[0]
     name = next(name for name in stored.records if name.startswith("image."))
     leaky = dataclasses.replace(stored, records={name: stored.records[name].changed(leak="outlines")})
-    assert "Trained with a deliberate leak, to show its effect: image (outlines)" in "\n".join(
+    assert "Trained with a deliberate leak, to show its effect: Images alone (outlines)" in "\n".join(
         methods(leaky, Evaluation())
     )
 
@@ -316,6 +320,5 @@ def test_every_kind_of_fusion_has_words_of_its_own():
     """A kind that has none is left to the author to describe, and never described as another."""
     kinds = set(get_args(ModelConfig.model_fields["fusion"].annotation))
     assert kinds == set(JOINED) == set(FUSIONS)
-    arms = {"one": Config()}
-    assert not any("AUTHOR" in _joining(kind, arms) for kind in kinds)
-    assert "AUTHOR" in _joining("gated", arms)
+    template = (TEMPLATES / "methods_models.md.j2").read_text()
+    assert all(f'kind == "{kind}"' in template for kind in kinds) and "fill(" in template

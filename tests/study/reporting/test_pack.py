@@ -127,14 +127,16 @@ def test_every_link_and_every_pointer_of_a_checklist_leads_somewhere(pack):
             assert status == "AUTHOR MUST FILL" or status == "not applicable" or set(pointers) <= there
 
 
-def test_the_notice_is_on_every_table_figure_and_document(pack):
+def test_the_notice_is_once_in_every_file_of_tables_figures_and_text(pack):
     folder = pack[2]
     for file in [*(folder / "tables").glob("*.csv"), *(folder / "figures").glob("*.csv")]:
         assert pd.read_csv(file).columns[-1] == f"notice: {NOTICE}", file.name
-    for file in [*(folder / "tables").glob("*.md"), *(folder / "tables").glob("*.tex"), folder / "numbers.tex"]:
-        assert NOTICE in file.read_text(), file.name
-    for name in ("report.md", "supplement.md", "report.html"):
-        assert NOTICE in (folder / name).read_text()
+    assert NOTICE in (folder / "numbers.tex").read_text()
+    for file in [*(folder / "tables").glob("*.md"), *(folder / "tables").glob("*.tex")]:
+        assert file.read_text().casefold().count(NOTICE) == 1, file.name
+    for name in ("report.md", "supplement.md"):
+        assert (folder / name).read_text().casefold().count(NOTICE) == 1
+    assert NOTICE in (folder / "report.html").read_text().casefold()
     workbook = openpyxl.load_workbook(folder / "tables.xlsx")
     for sheet in workbook:
         assert any(NOTICE in str(cell.value) for row in sheet.iter_rows(max_row=6) for cell in row), sheet.title
@@ -160,7 +162,7 @@ def test_the_report_says_what_the_numbers_say(pack):
         "Cohort",
         "Protocol",
         "Performance",
-        "Differences between arms",
+        "Differences between models",
         "Calibration",
         "Operating points",
         "Subgroups",
@@ -182,15 +184,16 @@ def test_what_no_contrast_tests_against_the_baseline_is_called_exploratory(pack)
     for arm, row in found.iterrows():
         assert row["difference"] == pytest.approx(value[arm] - value["logistic"], abs=1e-12)
         assert row["low"] < row["difference"] < row["high"]
-    assert "exploratory, E1 and not adjusted" in (folder / "report.md").read_text()
+    text = (folder / "supplement.md").read_text()
+    assert "Not declared beforehand, and therefore exploratory: compared with logistic regression" in text
 
 
 def test_a_tiny_cohort_gets_a_warning_and_no_ranking(pack):
     text = (pack[2] / "report.md").read_text()
     answer = text.split("## Answer")[1].split("## Cohort")[0]
     assert "too small to compare anything" in answer and "13 patients in the smaller class" in answer
-    assert "add to" not in answer and "better" not in answer
-    assert "contrasts.png" not in text and "Differences between arms" not in text
+    assert "Adding" not in answer and "better" not in answer
+    assert "contrasts.png" not in text and "Differences between models" not in text
 
 
 @pytest.fixture
@@ -205,7 +208,8 @@ def large(pack, monkeypatch):
 def test_one_seed_names_the_command_that_adds_what_is_missing(large):
     documents, _ = written(large)
     answer = documents["report.md"].split("## Cohort")[0]
-    assert "In these fitted models" in answer or "even in these fitted models" in answer
+    assert answer.count("n these 4 fitted models") == 3
+    assert "retraining was not assessed" in answer or "one training run cannot say whether this recurs" in answer
     assert "`test --seeds 3` extends this study" in answer
 
 
@@ -215,15 +219,15 @@ def test_verdicts_are_told_in_plain_words(large):
     verdicts = evaluation.comparisons.set_index(["first", "second"])["verdict"]
     answer = documents["report.md"].split("## Cohort")[0]
     assert verdicts["concat", "tabular"] == "better" == verdicts["concat", "image"]
-    assert "**The mammograms add to the clinical columns" in answer
-    assert "**The clinical columns add to the mammograms" in answer
-    assert "not assessed" not in answer
+    assert "**Adding mammograms to age and density raised the AUC from 0." in answer
+    assert "**Adding age and density to mammograms raised the AUC from 0." in answer
+    assert "not assessed" not in answer and "for training again on a similar cohort" in answer
     worse, evaluation = written(with_seeds(large, 3, gain=-8.0))
-    assert "Adding the mammograms to the clinical columns made predictions worse" in worse["report.md"]
+    assert "Adding mammograms to age and density lowered the AUC from 0." in worse["report.md"]
     same, evaluation = written(with_seeds(large, 3))
     for row in evaluation.comparisons.to_dict("records"):
         assert row["verdict"] in ("inconclusive", "better", "worse", "non-inferior")
-        assert row["sentence"] in same["report.md"], "the numbers stand behind the words"
+        assert shown.difference(row["difference"]) in same["tables/comparisons.md"], "numbers stand behind the words"
 
 
 def test_a_study_with_nothing_finished_still_gets_a_pack(pack, tmp_path):
@@ -231,7 +235,7 @@ def test_a_study_with_nothing_finished_still_gets_a_pack(pack, tmp_path):
         pack[0], records={}, predictions=pack[0].predictions.iloc[:0], history=pack[0].history.iloc[:0]
     )
     text = write_pack(stored, evaluate(stored, n_replicates=100), tmp_path).read_text()
-    assert "No arm is finished yet" in text and "**Unfinished: 20 of 20 cells are not there yet" in text
+    assert "No model is finished yet" in text and "**Unfinished: 20 of 20 fits are not there yet" in text
 
 
 def test_a_study_without_one_arm_says_so_at_the_top_and_reports_the_others(pack):
@@ -243,12 +247,9 @@ def test_a_study_without_one_arm_says_so_at_the_top_and_reports_the_others(pack)
     )
     text = written(partial)[0]["report.md"]
     top = text.partition("\n## ")[0].split("\n\n")
-    assert any(part.startswith("> **Unfinished: 2 of 20 cells are not there yet") for part in top)
-    assert (
-        "3 arms were compared: tabular (clinical columns alone), concat (mammograms and clinical columns, fused by"
-        in text
-    )
-    assert re.search(r"\| image \|.*2 of 4 cells", text), "the missing arm keeps its row"
+    assert any(part.startswith("> **Unfinished: 2 of 20 fits are not there yet") for part in top)
+    assert "4 models were compared on" in text
+    assert re.search(r"\| Images alone \|.*2 of 4 fits", text), "the missing arm keeps its row"
     alone = {name: record for name, record in records.items() if name.startswith("logistic")}
     partial = dataclasses.replace(
         stored,
@@ -256,7 +257,7 @@ def test_a_study_without_one_arm_says_so_at_the_top_and_reports_the_others(pack)
         predictions=stored.predictions.query("arm == 'logistic'"),
         history=stored.history.iloc[:0],
     )
-    assert "No arm is finished yet" in written(partial)[0]["report.md"]
+    assert "No model is finished yet" in written(partial)[0]["report.md"]
 
 
 def test_a_declared_prevalence_gives_predictive_values_and_net_benefit(pack):

@@ -13,7 +13,9 @@ from study.reporting.document import report, supplement
 from study.reporting.facts import prose
 from study.reporting.facts.arm_names import contrast_name, display_name, display_names
 from study.reporting.pack import Options, gather_content
+from study.reporting.text import answer
 from tests.study.reporting.test_pack import with_seeds
+from tests.study.reporting.test_search import nested
 
 TEXT = """\
 {# A comment. #}
@@ -89,12 +91,12 @@ def nothing(stored):
 STUDIES = {
     "one seed": lambda stored: stored,
     "three seeds": lambda stored: with_seeds(stored, 3, gain=8.0),
-    "worse": lambda stored: with_seeds(stored, 3, gain=-8.0),
     "prevalence": lambda stored: with_protocol(stored, prevalence=0.05),
     "holdout": holdout,
     "half": half,
     "imported": imported,
     "nothing": nothing,
+    "search": nested,
 }
 
 
@@ -110,6 +112,7 @@ def documents(evaluated):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jinja2.Environment, "get_template", spied)
+        patch.setattr(answer, "TINY", 2)
         for name, change in STUDIES.items():
             study = change(evaluated[0])
             content = gather_content(study, evaluate(study, n_replicates=100), Options(figures=False))
@@ -120,7 +123,29 @@ def documents(evaluated):
 @pytest.mark.slow
 def test_every_template_has_its_facts(documents):
     used, _ = documents
-    assert used == {path.name for path in prose.TEMPLATES.glob("*.md.j2")}
+    assert {path.name for path in prose.TEMPLATES.glob("*.md.j2")} - used == {"too_small.md.j2"}, "included by another"
+
+
+VERDICTS = ("better", "worse", "equivalent", "non-inferior", "any gain is below δ", "inconclusive", "not assessed")
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+@pytest.mark.parametrize("pair", [("concat", "tabular"), ("attention", "concat"), ("image", "tabular")])
+def test_a_contrast_is_one_sentence_of_at_most_30_words(evaluated, verdict, pair):
+    study, evaluation = evaluated
+    row = evaluation.comparisons.iloc[0].to_dict() | dict(zip(("first", "second"), pair, strict=True))
+    ends = {"e2_low": 0.01, "e2_high": 0.2, "e2_low_90": 0.02, "e2_high_90": 0.18}
+    row |= ends | {"difference": -0.1 if verdict == "worse" else 0.1, "verdict": verdict}
+    facts = answer.contrast_facts(study, evaluation, row) | {"opposed": []}
+    said = prose.render("contrast", **facts)
+    assert len(said.replace(" %", "%").split()) <= 30 and said.endswith(".") and said.count(". ") == 0, said
+    assert "E1" not in said and "E2" not in said and "arm" not in said.split()
+    if verdict == "inconclusive":
+        assert "not established after correction for " in said and "a gain of 0.01 to 0.20" in said
+    against = prose.render(
+        "contrast_more", **facts | {"verdict": "better", "opposed": [("Benign", "0.00 (95 % CI −0.1 to 0.1")]}
+    )
+    assert "Against Benign alone, no " in against
 
 
 @pytest.mark.slow

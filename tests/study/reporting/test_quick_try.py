@@ -8,7 +8,7 @@ from mmbc.config import Later, digest
 from study.design.cells import baseline_cells, plan
 from study.design.study_file import load
 from study.reporting import document
-from study.reporting.text.answer import addition
+from study.reporting.facts.arm_names import addition
 from study.reporting.text.quick_try import quick_try
 from study.text.image_name import image_name, worded
 
@@ -53,8 +53,8 @@ def test_images_have_the_name_of_the_cohort(stored):
         "How well do the ultrasound images alone tell?"
     )
     own = with_settings(stored, 'data.image_name="ultrasound images"')
-    assert addition(own, "concat", "tabular") == ("the ultrasound images", "the clinical columns")
-    assert addition(replace(stored, cohort=replace(stored.cohort, name="busi")), "concat", "tabular")[0] == "the images"
+    assert addition(own, "concat", "tabular") == ("ultrasound images", "age and density")
+    assert addition(replace(stored, cohort=replace(stored.cohort, name="busi")), "concat", "tabular")[0] == "images"
 
 
 def test_the_name_of_the_images_is_no_part_of_a_digest():

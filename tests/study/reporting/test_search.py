@@ -250,7 +250,7 @@ def named(study, evaluation):
 def test_the_winners_are_listed_with_that_of_the_whole_cohort_last(evaluated):
     table = named(*evaluated)["search_chosen"]
     assert len(table.data) == 4 * 5 == len(table.shown)
-    mine = table.shown[table.shown["Arm"] == "concat"]
+    mine = table.shown[table.shown["Model"] == "Images + clinical data, concatenated"]
     assert mine["Fold"].tolist() == ["0", "1", "0", "1", "whole cohort"] and mine["Repeat"].tolist()[-1] == "n/a"
     winner = evaluated[0].searched.winner("concat", 1, 0)
     row = table.data[(table.data["arm"] == "concat") & (table.data["repeat"] == 1) & (table.data["fold"] == "0")].iloc[
@@ -258,7 +258,7 @@ def test_the_winners_are_listed_with_that_of_the_whole_cohort_last(evaluated):
     ]
     assert (row["value"], row["epochs"], row["trial"]) == (winner.value, winner.epochs, winner.number)
     assert row["model.dropout"] == winner.set["model.dropout"] and row["best_epochs"] == str(list(winner.best_epochs))
-    tabular = table.shown[table.shown["Arm"] == "tabular"]
+    tabular = table.shown[table.shown["Model"] == "Clinical data alone"]
     assert set(tabular["Learning rate, fine-tuned stages"]) == {"n/a"} and "n/a" not in set(tabular["Dropout"])
     assert "is no estimate of performance" in table.caption
 
@@ -418,7 +418,7 @@ def test_the_methods_of_a_nested_search(documents):
         "Refits on whole training parts lasted the median",
         "Searched were `model.dropout` (0.3 to 0.7)",
         "`train.lr` (1e-06 to 0.001, logarithmic)",
-        "Every search had 20 trials, the same for all arms",
+        "Every search had 20 trials, the same for all models",
         "below the median of the finished trials",
         "each predicted by the chosen trial's inner fit that had not seen the patient",
         "Both were applied to the refit's test patients",
@@ -462,11 +462,13 @@ def test_no_whole_cohort_where_none_was_searched(plain):
 
 def test_the_documents_of_a_nested_study(documents):
     report, supplement = documents["report"], documents["supplement"]
-    assert report.count("Hyper-parameters were searched anew inside every training part (20 trials for each arm)") == 1
+    assert (
+        report.count("Hyper-parameters were searched anew inside every training part (20 trials for each model)") == 1
+    )
     chapters = [line for line in supplement.splitlines() if line.startswith("## ")]
     assert chapters[1:4] == ["## Protocol", "## Hyper-parameter search", "## Performance"]
     chapter = supplement.partition("## Hyper-parameter search")[2].partition("## Performance")[0]
-    assert "400 trials in 20 searches: 280 complete, 100 pruned and 20 without a finite loss" in chapter
+    assert "Of 400 trials in 20 searches, 280 were complete, 100 were stopped early and 20 diverged" in chapter
     assert all(f"**{title}**" in chapter for title in ("Chosen hyper-parameters", "What the search took"))
     assert "Every fold was trained with hyper-parameters of its own" in supplement
     assert "Unfinished" not in chapter
@@ -502,8 +504,8 @@ def test_settings_say_what_was_searched(evaluated, plain):
     winner = study.searched.winner("concat", 0, WHOLE).set["model.dropout"]
     assert configs(study)["concat"].model.dropout == winner
     assert (
-        f"concat: {winner:g}"
-        in named(study, Evaluation())["settings"].shown.set_index("Key").loc["model.dropout", "Arms that differ"]
+        f"{winner:g} (Images + clinical data, concatenated)"
+        in named(study, Evaluation())["settings"].shown.set_index("Key").loc["model.dropout", "Other models"]
     )
 
 

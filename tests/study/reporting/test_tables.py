@@ -14,6 +14,13 @@ from study.reporting.tables.cohort import standardised_difference
 from study.text.format import interval, span, whole
 
 ARMS = ["image", "tabular", "concat", "attention", BASELINE]
+NAMES = [
+    "Images alone",
+    "Clinical data alone",
+    "Images + clinical data, concatenated",
+    "Images + clinical data, attention",
+    "Logistic regression",
+]
 THRESHOLDS = (
     "sensitivity_at_90_specificity",
     "specificity_achieved",
@@ -98,7 +105,7 @@ def test_every_cell_is_text_and_no_number_is_a_nan(tables):
 def test_the_main_table_has_eight_columns_and_the_numbers_of_the_summary(whole_study, tables):
     _, evaluation = whole_study
     main = tables["main"]
-    assert len(main.shown.columns) <= 8 and main.shown["Arm"].tolist() == ARMS == main.data["arm"].tolist()
+    assert len(main.shown.columns) <= 8 and main.shown["Model"].tolist() == NAMES and main.data["arm"].tolist() == ARMS
     summary = evaluation.summary.set_index(["arm", "level", "metric"])
     for row, text in zip(main.data.to_dict("records"), main.shown.to_dict("records"), strict=True):
         for metric in ("roc_auc", "brier", "calibration_slope", "specificity_achieved"):
@@ -134,13 +141,13 @@ def test_the_benign_status_is_the_one_beside_the_headline(whole_study, tables):
 def test_methods_have_their_width_and_what_they_are_about(tables):
     methods = tables["methods"]
     assert (methods.data["width"] == methods.data["high"] - methods.data["low"]).all()
-    assert set(methods.shown["About"]) == {"these models, new patients", "trained again on such a cohort"}
-    assert len(methods.shown) == len(methods.data) and (methods.shown.groupby("Arm").size() >= 3).all()
+    assert set(methods.shown["About"]) == {"these fitted models, new patients", "trained again on such a cohort"}
+    assert len(methods.shown) == len(methods.data) and (methods.shown.groupby("Model").size() >= 3).all()
 
 
 def test_levels_stand_beside_each_other(tables):
     shown = tables["levels"].shown
-    assert shown.columns.tolist() == ["Metric", "Arm", "Patient level", "Breast level", "Image level"]
+    assert shown.columns.tolist() == ["Metric", "Model", "Patient level", "Breast level", "Image level"]
     assert (shown.groupby("Metric").size() == len(ARMS)).all()
 
 
@@ -166,26 +173,29 @@ def test_an_unfinished_arm_keeps_its_row(whole_study):
     n_planned = sum(name.startswith("image.") for name in stored.planned)
     partial = without(stored, ["image.r1.f0.s0"])
     found = named(partial, evaluate(partial, n_replicates=100))
-    row = found["main"].shown.set_index("Arm").loc["image"]
-    state = f"not finished ({n_planned - 1} of {n_planned} cells)"
+    row = found["main"].shown.set_index("Model").loc["Images alone"]
+    state = f"not finished ({n_planned - 1} of {n_planned} fits)"
     assert row["AUC"] == state and set(row.drop("AUC")) == {"n/a"}
     assert found["main"].data.set_index("arm").loc["image", "state"] == state
     contrasts = found["comparisons"].shown.set_index("Contrast")["Verdict"]
     assert (
-        contrasts["concat minus image"] == f"image {state}" and "not finished" not in contrasts["concat minus tabular"]
+        contrasts["Adding clinical data to mammograms"] == f"image {state}"
+        and "not finished" not in contrasts["Adding mammograms to clinical data"]
     )
     assert len(contrasts) == len(found["comparisons"].data) == len(stored.settings.protocol.contrasts)
     assert "adjusted over 3 contrasts alone" in found["comparisons"].caption
-    assert found["compute"].shown.set_index("Arm").loc["image", "Fits"] == f"{n_planned - 1} of {n_planned}"
+    assert found["compute"].shown.set_index("Model").loc["Images alone", "Fits"] == f"{n_planned - 1} of {n_planned}"
 
 
 def test_an_arm_without_any_cell_keeps_its_row_too(whole_study):
     stored, _ = whole_study
     partial = without(stored, [name for name in stored.planned if name.startswith("attention.")])
     found = named(partial, evaluate(partial, n_replicates=100))
-    assert "not finished (0 of" in found["main"].shown.set_index("Arm").loc["attention", "AUC"]
-    assert found["compute"].shown.set_index("Arm").loc["attention", "Seconds a fit"] == "n/a"
-    assert found["main"].shown["Arm"].tolist() == ARMS
+    assert (
+        "not finished (0 of" in found["main"].shown.set_index("Model").loc["Images + clinical data, attention", "AUC"]
+    )
+    assert found["compute"].shown.set_index("Model").loc["Images + clinical data, attention", "Seconds a fit"] == "n/a"
+    assert found["main"].shown["Model"].tolist() == NAMES
 
 
 def test_a_study_with_nothing_finished_has_its_cohort_and_settings(whole_study):
@@ -205,7 +215,9 @@ def test_one_arm_without_a_baseline(whole_study):
     planned = tuple(name for name in stored.planned if name not in others)
     alone = dataclasses.replace(alone, settings=settings, planned=planned)
     found = named(alone, evaluate(alone, n_replicates=100))
-    assert found["main"].shown["Arm"].tolist() == ["concat"] and "comparisons" not in found
+    assert (
+        found["main"].shown["Model"].tolist() == ["Images + clinical data, concatenated"] and "comparisons" not in found
+    )
     assert "clinical columns alone" not in found["main"].caption
 
 
@@ -267,8 +279,8 @@ def test_splits_of_which_only_the_test_parts_are_known(whole_study):
 
 def test_settings_say_which_arm_differs(tables):
     shown = tables["settings"].shown.set_index("Key")
-    assert shown.loc["model.inputs", "Arms that differ"] == "image: image; tabular: tabular"
-    assert shown.loc["model.dropout", "Arms that differ"] == ""
+    assert shown.loc["model.inputs", "Other models"] == "image (Images alone); tabular (Clinical data alone)"
+    assert shown.loc["model.dropout", "Other models"] == ""
     data = tables["settings"].data
     assert set(data["arm"]) == set(ARMS[:-1]) and (data.groupby("key").size() == 4).all()
 
@@ -292,7 +304,7 @@ def test_compute_counts_the_fits(whole_study, tables):
     seconds = [record.seconds for record in stored.records.values() if record.arm == "concat"]
     assert data.loc["concat", "seconds_mean"] == pytest.approx(sum(seconds) / len(seconds), rel=1e-12)
     assert data.loc["concat", "n_fits"] == len(seconds)
-    baseline = tables["compute"].shown.set_index("Arm").loc[BASELINE]
+    baseline = tables["compute"].shown.set_index("Model").loc["Logistic regression"]
     assert baseline["Seconds a fit"] == baseline["Epochs"] == "n/a"
 
 
