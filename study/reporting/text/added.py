@@ -19,7 +19,7 @@ def added_paragraph(study: StoredStudy, evaluation: Evaluation, *, compared: boo
     for row in rows.to_dict("records"):
         value = interval("roc_auc", row["value"], row["low"], row["high"])
         text = (
-            f"at the {row['level']} level the ROC-AUC (95 % interval for these fitted models) of {row['arm']} was {value} on"
+            f"at the {row['level']} level the ROC-AUC (95 % CI, these fitted models) of {row['arm']} was {value} on"
             f" {count(int(row['n_patients']), 'patient')}"
         )
         differences = evaluation.added_contrasts[evaluation.added_contrasts["first"] == row["arm"]]

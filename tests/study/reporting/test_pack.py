@@ -208,7 +208,7 @@ def large(pack, monkeypatch):
 def test_one_seed_names_the_command_that_adds_what_is_missing(large):
     documents, _ = written(large)
     answer = documents["report.md"].split("## Cohort")[0]
-    assert answer.count("n these 4 fitted models") == 3
+    assert answer.count("n these 4 fitted models") == 4
     assert "retraining was not assessed" in answer or "one training run cannot say whether this recurs" in answer
     assert "`test --seeds 3` extends this study" in answer
 
@@ -219,11 +219,11 @@ def test_verdicts_are_told_in_plain_words(large):
     verdicts = evaluation.comparisons.set_index(["first", "second"])["verdict"]
     answer = documents["report.md"].split("## Cohort")[0]
     assert verdicts["concat", "tabular"] == "better" == verdicts["concat", "image"]
-    assert "**Adding mammograms to age and density raised the AUC from 0." in answer
+    assert "**Adding mammograms to age and density (network) raised the AUC from 0." in answer
     assert "**Adding age and density to mammograms raised the AUC from 0." in answer
     assert "not assessed" not in answer and "for training again on a similar cohort" in answer
     worse, evaluation = written(with_seeds(large, 3, gain=-8.0))
-    assert "Adding mammograms to age and density lowered the AUC from 0." in worse["report.md"]
+    assert "Adding mammograms to age and density (network) lowered the AUC from 0." in worse["report.md"]
     same, evaluation = written(with_seeds(large, 3))
     for row in evaluation.comparisons.to_dict("records"):
         assert row["verdict"] in ("inconclusive", "better", "worse", "non-inferior")

@@ -170,13 +170,15 @@ def test_arms_have_names_that_a_reader_understands(stored):
         "attention": "Images + clinical data, attention",
         "logistic": "LR",
     }
-    changed = dataclasses.replace(stored, settings=load("tiny", None, ['arms.image.set={"model.inputs"=["tabular"]}']))
+    changed = dataclasses.replace(stored, settings=load("tiny", None, ['arms.image={question="?",set={"model.inputs"=["tabular"]}}']))
     assert display_name(changed, "image") == "image", "an arm of one's own is not called what it is not"
     assert display_name(imported(stored), "concat") == "concat"
 
 
 def test_contrasts_say_what_is_added(stored):
-    assert contrast_name(stored, "concat", "tabular") == "Adding mammograms to clinical data"
+    assert contrast_name(stored, "concat", "tabular") == "Adding mammograms to clinical data (network)"
+    one = with_protocol(stored, contrasts=(("concat", "tabular"),))
+    assert contrast_name(one, "concat", "tabular") == "Adding mammograms to clinical data"
     assert contrast_name(stored, "concat", "image") == "Adding clinical data to mammograms"
     assert contrast_name(stored, "attention", "concat") == "Attention instead of concatenation"
     assert contrast_name(stored, "image", "tabular") == "Images alone minus Clinical data alone"

@@ -180,7 +180,7 @@ def test_an_unfinished_arm_keeps_its_row(whole_study):
     contrasts = found["comparisons"].shown.set_index("Contrast")["Verdict"]
     assert (
         contrasts["Adding clinical data to mammograms"] == f"image {state}"
-        and "not finished" not in contrasts["Adding mammograms to clinical data"]
+        and "not finished" not in contrasts["Adding mammograms to clinical data (network)"]
     )
     assert len(contrasts) == len(found["comparisons"].data) == len(stored.settings.protocol.contrasts)
     assert "adjusted over 3 contrasts alone" in found["comparisons"].caption
