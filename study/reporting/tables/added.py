@@ -10,6 +10,9 @@ from study.reporting.tables.base import PaperTable, empty_table
 from study.text.format import difference_interval
 
 
+HEADER = "AUC difference (95 % CI, these fitted models)"
+
+
 def marked(arm: str) -> str:
     """Return the name of an added arm as tables show it."""
     return f"{arm} (added; {UNVERIFIED})"
@@ -24,7 +27,7 @@ def added_contrasts_table(study: StoredStudy, evaluation: Evaluation) -> PaperTa
     shown = pd.DataFrame(
         {
             "Difference": [f"{marked(first)} minus {display_name(study, second)}" for first, second in pairs],
-            "AUC difference (95 % CI, these fitted models)": [
+            HEADER: [difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()],
                 difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()
             ],
             "Patients": [str(n) for n in data["n_patients"]],

@@ -53,16 +53,14 @@ def main_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         ends = tuple(float(again[arm][end]) for end in ("low", "high")) if arm in again else NOWHERE[:2]
         row = _absent(further, missing[arm]) if arm in missing else _shown(numbers, extra, ends)
         shown.append({"Arm": arm} | (row if again else _without(row, AGAIN)))
-        trained: dict[str, str | float] = (
-            dict(zip(("roc_auc_again_low", "roc_auc_again_high"), ends, strict=True)) if again else {}
-        )
-        data.append({"arm": arm, "state": missing.get(arm, "finished")} | _data(numbers, extra) | trained)
+        trained = dict(zip(("roc_auc_again_low", "roc_auc_again_high"), ends, strict=True)) if again else {}
+        data.append({"arm": arm, "state": missing.get(arm, "finished"), **_data(numbers, extra), **trained})
     nothing: dict[str, Triple | None] = dict.fromkeys(further)
     for added, lines in evaluation.added.groupby("arm", sort=False):
         numbers = lines.set_index("metric")
         row = _shown(numbers, nothing, NOWHERE[:2])
         shown.append({"Arm": marked(str(added))} | (row if again else _without(row, AGAIN)))
-        data.append({"arm": str(added), "state": f"added; {UNVERIFIED}"} | _data(numbers, nothing))
+        data.append({"arm": str(added), "state": f"added; {UNVERIFIED}", **_data(numbers, nothing)})
     title = f"Performance of the models, {evaluation.unit} level"
     caption = _caption(study, evaluation, list(further), again=bool(again))
     return PaperTable("main", title, caption, pd.DataFrame(data), pd.DataFrame(shown))
@@ -121,7 +119,7 @@ def _absent(further: dict[str, dict[str, Triple]], reason: str) -> dict[str, str
     return {"AUC": reason} | dict.fromkeys(others, ABSENT)
 
 
-def _data(numbers: pd.DataFrame, extra: dict[str, Triple | None]) -> dict[str, str | float]:
+def _data(numbers: pd.DataFrame, extra: dict[str, Triple | None]) -> dict[str, float]:
     metrics = ("roc_auc", "sensitivity_at_90_specificity", "specificity_achieved", *PLAIN)
     triples = {metric: _triple(numbers, metric) for metric in metrics}
     areas = {f"roc_auc {metric}": triple or NOWHERE for metric, triple in extra.items()}

@@ -22,8 +22,9 @@ def subgroups_table(evaluation: Evaluation) -> PaperTable:
     texts = [interval("roc_auc", *values) for values in data[["value", "low", "high"]].to_numpy()]
     shown = _wide(data.assign(text=texts), "arm")
     caption = (
-        f"{_levels(evaluation, data)}. ROC-AUC over pairs of the same test part and subgroup, 95 % patient-bootstrap"
-        f" interval (E1). A {evaluation.unit} with several values counts under that of most of its images. Subgroups"
+        f"{_levels(evaluation, data)}. ROC-AUC over pairs of the same test part and subgroup, 95 % interval for"
+        f" these fitted models (bootstrap of patients). A {evaluation.unit} with several values counts under that"
+        " of most of its images. Subgroups"
         f" with {FEW} positive or negative patients are not analysed. p: difference between the subgroups of a column,"
         f" Wald test, not adjusted. {_number_of_tests(evaluation)}"
     )
@@ -39,10 +40,11 @@ def subgroup_contrasts_table(evaluation: Evaluation) -> PaperTable:
     shown = _wide(data.assign(text=texts, contrast=data["first"] + " minus " + data["second"]), "contrast")
     caption = (
         f"{_levels(evaluation, data)}. Difference of the ROC-AUCs over pairs of the same test part and subgroup, 95 %"
-        " patient-bootstrap interval (E1), exploratory and not adjusted. p: of equal differences in the subgroups of a"
+        " interval for these fitted models (bootstrap of patients), exploratory and not adjusted. p: of equal"
+        " differences in the subgroups of a"
         f" column, Wald test. {_number_of_tests(evaluation)}"
     )
-    title = "Differences between arms by subgroup"
+    title = "Differences between models by subgroup"
     return PaperTable("subgroup_contrasts", title, caption, data, shown.fillna(ABSENT), n_keys=2)
 
 
@@ -63,7 +65,8 @@ def subgroup_performance_table(evaluation: Evaluation) -> PaperTable:
         else "a probability of 0.5"
     )
     caption = (
-        f"{_levels(evaluation, data)}, 95 % interval (E1). Sensitivity and specificity at {threshold} (Wilson with the"
+        f"{_levels(evaluation, data)}, 95 % interval for these fitted models. Sensitivity and specificity at"
+        f" {threshold} (Wilson with the"
         " patients' design effect). Calibration in the large: 0 is ideal, above 0 risks are too low in the subgroup"
         " (cluster-robust). Subgroups that are too small are left out."
     )
@@ -110,6 +113,6 @@ def _number_of_tests(evaluation: Evaluation) -> str:
     if not n_areas + n_contrasts:
         return "No column has two subgroups that are large enough, so nothing was tested."
     return (
-        f"{count(n_areas, 'test')} of areas and {n_contrasts} of differences between arms were made in all; about"
+        f"{count(n_areas, 'test')} of areas and {n_contrasts} of differences between models were made in all; about"
         f" {0.05 * (n_areas + n_contrasts):.0f} of them would be below .05 by chance."
     )

@@ -170,7 +170,9 @@ def test_arms_have_names_that_a_reader_understands(stored):
         "attention": "Images + clinical data, attention",
         "logistic": "LR",
     }
-    changed = dataclasses.replace(stored, settings=load("tiny", None, ['arms.image={question="?",set={"model.inputs"=["tabular"]}}']))
+    changed = dataclasses.replace(
+        stored, settings=load("tiny", None, ['arms.image={question="?",set={"model.inputs"=["tabular"]}}'])
+    )
     assert display_name(changed, "image") == "image", "an arm of one's own is not called what it is not"
     assert display_name(imported(stored), "concat") == "concat"
 
