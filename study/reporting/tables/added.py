@@ -9,7 +9,6 @@ from study.reporting.facts.arm_names import display_name
 from study.reporting.tables.base import PaperTable, empty_table
 from study.text.format import difference_interval
 
-
 HEADER = "AUC difference (95 % CI, these fitted models)"
 
 
@@ -28,8 +27,6 @@ def added_contrasts_table(study: StoredStudy, evaluation: Evaluation) -> PaperTa
         {
             "Difference": [f"{marked(first)} minus {display_name(study, second)}" for first, second in pairs],
             HEADER: [difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()],
-                difference_interval(*v) for v in data[["difference", "low", "high"]].to_numpy()
-            ],
             "Patients": [str(n) for n in data["n_patients"]],
         }
     )
