@@ -15,6 +15,7 @@ from mmbc.data.tables.identifiers import normal_form
 from mmbc.documents import Document
 from mmbc.errors import LeakageError, MmbcError, SplitError, some
 from study.design.study_file import Protocol
+from study.text.format import count
 
 COUNTED = ("repeat", "fold", "name", "part", "n_patients", "n_positive", "n_images", "prevalence")
 """Columns of `Folds.table`."""
@@ -225,8 +226,8 @@ class Folds(Document):
         fewest = counts.loc[counts["part"] == "validation", "n_positive"].min()
         if fewest < FEW_POSITIVE:
             notes.append(
-                f"The smallest validation part has {fewest} positive patients; below {FEW_POSITIVE} early stopping is"
-                " noisy. Fixed epochs avoid it: --set train.keep=last --set train.max_epochs=N."
+                f"The smallest validation part has {count(int(fewest), 'positive patient')}; below {FEW_POSITIVE} early"
+                " stopping is noisy. Fixed epochs avoid it: --set train.keep=last --set train.max_epochs=N."
             )
         return notes
 

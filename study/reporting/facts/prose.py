@@ -15,7 +15,7 @@ from jinja2.ext import Extension
 from study.text import format as shown
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-STATEMENTS = re.compile(r"\s*(\{%.*?%\}\s*)+")
+STATEMENTS = re.compile(r"\s*(\{%((?!%\}).)*%\}\s*)+")
 BULLET = "- "
 FILL = "AUTHOR MUST FILL"
 """Marks what no record can know."""

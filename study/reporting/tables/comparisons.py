@@ -90,7 +90,7 @@ def _with_gaps(data: pd.DataFrame, study: StoredStudy, missing: Mapping[str, str
 def _caption(study: StoredStudy, evaluation: Evaluation) -> str:
     """Return who was compared and what the columns are."""
     data = evaluation.comparisons
-    method = e2_methods(data) if len(data) else ""
+    method = e2_methods(data) if len(data) and data["e2_low"].notna().any() else ""
     for first, second in sorted(study.contrasts, key=lambda pair: -len("".join(pair))):
         method = method.replace(f"{first} minus {second}", contrast_name(study, first, second))
     return render(

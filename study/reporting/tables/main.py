@@ -42,7 +42,8 @@ def main_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     lines = at_unit(evaluation.summary, evaluation)
     by_arm = {str(arm): rows.set_index("metric") for arm, rows in lines.groupby("arm", sort=False)}
     further = _further(study, evaluation)
-    again = {row["arm"]: row for row in trained_again(evaluation).to_dict("records")}
+    several = study.settings.protocol.seeds > 1
+    again = {row["arm"]: row for row in trained_again(evaluation).to_dict("records")} if several else {}
     missing = unfinished_arms(study, evaluation)
     order = [arm for arm in dict.fromkeys([*study.settings.arms, *by_arm, *missing]) if arm in by_arm or arm in missing]
     order.sort(key=lambda arm: arm not in study.settings.arms)  # the baseline last; sorting is stable
@@ -143,14 +144,12 @@ NOWHERE: Triple = (float("nan"), float("nan"), float("nan"))
 
 
 def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str], *, again: bool) -> str:
-    p = study.settings.protocol
     return render(
         "table_main",
         kind=prediction_kind(study),
         people=sample(evaluation, evaluation.unit).text(evaluation.unit),
         one_split=one_split(study),
         again=again,
-        n_seeds=p.seeds,
         within=WITHIN in further,
         against=[metric.removeprefix(AGAINST) for metric in further if metric != WITHIN],
         chosen_on=calibrated_on(study) if has_validation(evaluation) else "",

@@ -204,7 +204,7 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     return render_items(
         "limitations",
         doubts=[*added_limitation(study), *doubts(study, evaluation)],
-        gaps=evaluation.gaps,
+        gaps=[_named_gap(study, gap) for gap in evaluation.gaps],
         optimistic=chosen_on(study),
         telling=[note for note in study.cohort.notes if TELLING in note],
         imported=study.imported,
@@ -218,6 +218,13 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         prevalence=protocol.prevalence,
         **label_facts(study),
     )
+
+
+def _named_gap(study: StoredStudy, gap: str) -> str:
+    """Return a gap of the evaluation with the name that a reader sees, where it is about an arm."""
+    arm, comma, rest = gap.partition(", ")
+    known = comma and arm in {*study.settings.arms, BASELINE}
+    return f"{display_name(study, arm)}: {rest}" if known else gap
 
 
 def _pooled_apart(study: StoredStudy, evaluation: Evaluation) -> list[Mapping[str, str]]:

@@ -24,6 +24,9 @@ line.
 {% if many %}
 Only with many.
 {% endif %}
+{% for name in names %}{{ loop.index }} {% endfor %}
+{% if many %}{% set last = "End." %}{% else %}{% set last = "end." %}{% endif %}
+{{ last }}
 
 - one
   goes on
@@ -41,8 +44,8 @@ def template(monkeypatch):
 
 def test_lines_are_joined_and_statements_leave_no_trace(template):
     said = prose.render("try", many=True, names=["two", "a name\n\n- on lines"])
-    assert said == "First and second line. Only with many.\n\n- one goes on\n- two\n- a name - on lines"
-    assert prose.render("try", many=False, names=[]) == "First line.\n\n- one goes on"
+    assert said == "First and second line. Only with many. 1 2 End.\n\n- one goes on\n- two\n- a name - on lines"
+    assert prose.render("try", many=False, names=[]) == "First line. end.\n\n- one goes on"
     assert prose.render_items("try", many=False, names=["two"]) == ["one goes on", "two"]
 
 
