@@ -17,6 +17,8 @@ from study.text import format as shown
 TEMPLATES = Path(__file__).parents[1] / "templates"
 STATEMENTS = re.compile(r"\s*(\{%((?!%\}).)*%\}\s*)+")
 BULLET = "- "
+BREAK = "\f"
+"""Stands for a blank line of a template, as a line whose facts are empty is no end of a paragraph."""
 FILL = "AUTHOR MUST FILL"
 """Marks what no record can know."""
 FILTERS = (
@@ -42,19 +44,22 @@ def fill(what: str) -> str:
 
 
 class _LinesWithText(Extension):
-    """Keeps the end of a line of text that ends with a statement, which `trim_blocks` would take away."""
+    """Keeps the end of a line of text that ends with a statement, which `trim_blocks` would take away; marks breaks."""
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
-        """Return the source with a blank behind such a line."""
-        lines = source.split("\n")
-        return "\n".join(
-            f"{line} " if line.endswith("%}") and not STATEMENTS.fullmatch(line) else line for line in lines
-        )
+        """Return the source with a blank behind such a line, and a mark in the place of each blank line."""
+        return "\n".join(map(self._line, source.split("\n")))
+
+    @staticmethod
+    def _line(line: str) -> str:
+        if not line.strip():
+            return BREAK
+        return f"{line} " if line.endswith("%}") and not STATEMENTS.fullmatch(line) else line
 
 
 def _one_line(value: Any) -> Any:
     """Return a fact without line breaks, which would begin a paragraph or a list."""
-    return " ".join(value.split()) if isinstance(value, str) and "\n" in value else value
+    return " ".join(value.split()) if isinstance(value, str) and {"\n", BREAK} & set(value) else value
 
 
 ENVIRONMENT = Environment(
@@ -82,7 +87,7 @@ def render(template: str, **facts: Any) -> str:
         jinja2.UndefinedError: a fact is missing.
     """
     text = ENVIRONMENT.get_template(f"{template}.md.j2").render(facts)
-    return "\n\n".join(filter(None, map(_paragraph, re.split(r"\n\s*\n", text))))
+    return "\n\n".join(filter(None, map(_paragraph, text.split(BREAK))))
 
 
 def paragraphs(template: str, **facts: Any) -> list[str]:

@@ -60,7 +60,7 @@ def subgroup_performance_table(evaluation: Evaluation) -> PaperTable:
     shown = shown.reindex(pd.MultiIndex.from_frame(text[keys].drop_duplicates())).rename(columns=metric_name)
     shown = shown.reset_index().rename(columns={"subgroup": "Subgroup", "arm": "Arm"})
     threshold = (
-        "the threshold for 90 % specificity, chosen on validation patients of all subgroups together"
+        "the threshold for 90 % specificity, chosen without the test patients and the same for all subgroups"
         if has_validation(evaluation)
         else "a probability of 0.5"
     )

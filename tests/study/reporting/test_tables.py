@@ -155,7 +155,7 @@ def test_counts_at_the_operating_point_add_up(whole_study, tables):
     _, evaluation = whole_study
     who, shown = sample(evaluation, "patient"), tables["cross_tabulation"].shown
     assert list(shown["Threshold"].unique()) == ["90 % specificity", "90 % sensitivity", "probability 0.5"]
-    for row in shown.set_index(["Threshold", "Arm"]).astype(float).to_dict("records"):
+    for row in shown.set_index(["Threshold", "Model"]).astype(float).to_dict("records"):
         assert row["True positive"] + row["False negative"] == pytest.approx(who.n_positive), "not twice: two repeats"
         assert sum(row.values()) == pytest.approx(who.n_units)
 
