@@ -121,7 +121,7 @@ def _absent(further: dict[str, dict[str, Triple]], reason: str) -> dict[str, str
 
 
 def _data(numbers: pd.DataFrame, extra: dict[str, Triple | None]) -> dict[str, float]:
-    metrics = ("roc_auc", "sensitivity_at_90_specificity", "specificity_achieved", *PLAIN)
+    metrics = ("roc_auc", "sensitivity_at_90_specificity", "specificity_achieved", *PLAIN, "calibration_intercept")
     triples = {metric: _triple(numbers, metric) for metric in metrics}
     areas = {f"roc_auc {metric}": triple or NOWHERE for metric, triple in extra.items()}
     ordered = {"roc_auc": triples.pop("roc_auc")} | areas | triples

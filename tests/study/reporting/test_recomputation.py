@@ -148,8 +148,8 @@ def test_methods_say_what_it_takes(evaluated):
     """Each of these changes the main table: without smoothed targets a slope of 1.20 is 0.51."""
     text = "\n".join(methods(*evaluated))
     for phrase in (
-        "A breast's score was the mean logit of its views, a patient's the greatest of",
-        "(P + 1)/(P + 2) and 1/(N + 2) for P positive and N negative patients",
+        "The score of a breast was the mean logit of its views; the score of a patient was the greatest of",
+        "(P + 1)/(P + 2) and 1/(N + 2), where P and N are the numbers of positive and negative patients",
         "a slope, not below 0",
         "the smallest logit of a negative patient that at least 90 % of the negative ones do not exceed",
         "those above the threshold count as called positive",
