@@ -8,7 +8,6 @@ import pandas as pd
 
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
-from study.evaluation.units import UNIT_KEYS
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import contrast_name, display_names
@@ -145,16 +144,10 @@ def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: 
         drawing = partial(decisions.decision_curves, evaluation.decision, known, prevalence)
         ends = float(evaluation.decision["threshold"].min()), float(evaluation.decision["threshold"].max())
         yield "decision", Drawing(drawing, "Decision curves", captions.decision(f, prevalence, ends), wide=True)
-    if len(evaluation.confusion):
-        drawing = partial(decisions.confusion_matrices, evaluation.confusion, known, unit, n_units(evaluation))
+    if len(evaluation.cross_tabulation):
+        drawing = partial(decisions.confusion_matrices, evaluation.cross_tabulation, known, unit)
         wide = evaluation.summary["arm"].nunique() > 2
         yield "confusion", Drawing(drawing, "Confusion matrices", captions.confusion(f), wide=wide)
-
-
-def n_units(evaluation: Evaluation) -> int:
-    """Return how many units of analysis one run tests."""
-    level = evaluation.scores[evaluation.scores["level"] == evaluation.unit]
-    return len(level.drop_duplicates(UNIT_KEYS[evaluation.unit]))
 
 
 def _training(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Named:
@@ -175,8 +168,8 @@ def _training(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Named
         Drawing(draw, "Generalisation gap", captions.training("generalisation_gap", n), wide=wide),
     )
     if arm := _reference(study, evaluation):
-        where, look = (arm, evaluation.unit, n_units(evaluation)), known[arm]
-        frames = (evaluation.scores, evaluation.summary, evaluation.confusion)
+        where, look = (arm, evaluation.unit), known[arm]
+        frames = (evaluation.scores, evaluation.summary, evaluation.cross_tabulation)
         caption = captions.comprehensive(caption_facts(study, evaluation), look.name, f"{int(sizes[arm])} fits")
         draw = partial(overview.comprehensive, history, *frames, look, where)
         yield "comprehensive_results", Drawing(draw, f"{look.name}: all results", caption, wide=True)

@@ -32,19 +32,18 @@ NAMES = 62.0
 
 
 @journal_style()
-def confusion_matrices(confusion: pd.DataFrame, looks: Looks, level: str, n_units: int) -> FigureAndData:
+def confusion_matrices(calls: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
     """Confusion matrices at calibrated probability 0.5: units of one run, mean over runs, and shares of the true class.
 
     Args:
-        confusion: lines of `Evaluation.confusion`, summed over runs.
+        calls: lines of `Evaluation.cross_tabulation`: means over runs, whose cells add up to the units.
         looks: of all arms.
         level: of the units.
-        n_units: tested in one run; the cells of a matrix add up to it.
 
     Returns:
-        Data: arm, level, n_runs, tp, fp, fn, tn: means over runs.
+        Data: the lines of `calls` that are drawn.
     """
-    data = per_run(confusion, level, n_units)
+    data = at_one_half(calls, level)
     arms = arms_of(data, looks)
     n_columns = columns_of(len(arms))
     side = min(panel_width(max(n_columns, 2)), 42)
@@ -55,12 +54,9 @@ def confusion_matrices(confusion: pd.DataFrame, looks: Looks, level: str, n_unit
     return figure, data
 
 
-def per_run(confusion: pd.DataFrame, level: str, n_units: int) -> pd.DataFrame:
-    """Return the confusion counts of one level as means over runs: arm, level, n_runs, tp, fp, fn, tn."""
-    chosen = confusion[confusion["level"] == level].reset_index(drop=True)
-    counts = chosen[["tp", "fp", "fn", "tn"]]
-    n_runs = (counts.sum(axis=1) / n_units).round().astype(int)
-    return pd.concat([chosen[["arm", "level"]], n_runs.rename("n_runs"), counts.div(n_runs, axis=0)], axis=1)
+def at_one_half(calls: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Return the calls at a probability of 0.5 at one level."""
+    return calls[(calls["level"] == level) & (calls["threshold"] == "called")].reset_index(drop=True)
 
 
 def matrix(axes: Axes, line: pd.DataFrame, *, first: bool = True, as_text: Callable[[float], str] = tenths) -> None:

@@ -14,7 +14,7 @@ from study.reporting.figures.curves import (
     share_positive,
     with_bands,
 )
-from study.reporting.figures.decisions import matrix, per_run
+from study.reporting.figures.decisions import at_one_half, matrix
 from study.reporting.figures.parts import (
     FEW,
     FigureAndData,
@@ -33,7 +33,7 @@ from study.reporting.figures.style import NORMAL, NOTICE, OKABE_ITO, Look, canva
 from study.text.format import count, interval, tenths, whole
 
 N_BINS = 25
-ROW = 7.2
+ROW = 6.6
 """Millimetres of an arm's line in the legend, which is its line of the histogram too."""
 RISE = 0.95
 """Of its line, what the tallest histogram takes."""
@@ -141,9 +141,9 @@ def comprehensive(
     history: pd.DataFrame,
     scores: pd.DataFrame,
     summary: pd.DataFrame,
-    confusion: pd.DataFrame,
+    calls: pd.DataFrame,
     look: Look,
-    where: tuple[str, str, int],
+    where: tuple[str, str],
 ) -> FigureAndData:
     """Six panels about one arm: loss, accuracy, F1 and AUC over epochs, generalisation gap, confusion matrix, ROC.
 
@@ -151,14 +151,14 @@ def comprehensive(
         history: `StoredStudy.history`.
         scores: units of `Evaluation.scores`.
         summary: lines of `Evaluation.summary`.
-        confusion: lines of `Evaluation.confusion`.
+        calls: lines of `Evaluation.cross_tabulation`.
         look: of the arm.
-        where: the arm, the level of the units, and how many are tested in one run.
+        where: the arm, and the level of the units.
 
     Returns:
         Data: panel, what, x, y, low, high; of the confusion matrix x is absent and y the mean count of a run.
     """
-    arm, level, n_units = where
+    arm, level = where
     fits = history[history["arm"] == arm]
     figure = canvas(112, wide=True)
     figure.text(0.005, 0.993, look.name, fontsize=8, fontweight="bold", va="top")
@@ -193,7 +193,7 @@ def comprehensive(
     for axes, label in zip((loss, accuracy, scored, gap), labels, strict=True):
         training.epochs(axes, label)
         axes.set_xlabel("Epoch")
-    counts = per_run(confusion[confusion["arm"] == arm], level, n_units)
+    counts = at_one_half(calls[calls["arm"] == arm], level)
     matrix(cells, counts, as_text=tenths if counts["n_runs"].iloc[0] > 1 else whole)
     curve = with_bands(scores, arm, level)["roc"]
     draw_curve(roc, curve, look)

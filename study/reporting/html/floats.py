@@ -1,7 +1,6 @@
 """Tables and figures of an HTML report, each with its title and caption."""
 
 import re
-from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -10,11 +9,13 @@ from markdown_it.tree import SyntaxTreeNode
 from study.reporting.html.blocks import Block, accessible_name, plain, render
 from study.reporting.html.images import embed
 
-NUMBER = re.compile(r"[\s\d.,()%<>≤≥=±+−/:-]*")
+NUMBER = re.compile(r"[\s\d.,()\[\]%<>≤≥=±+−/:-]*")
 """Characters of a cell of numbers without the words between them."""
 WORDS = re.compile(r"\b(n/a|to|of|vs)\b")
 INTERVAL = re.compile(r"\([^\s()<>]+ to [^()<>]+\)|^[+−]?[\d.,]+ to [+−]?[\d.,]+$")
 """An interval, in brackets behind its estimate or alone in its cell."""
+BRACKETS = re.compile(r"(?<= )\[[\d.,]+ ?%?\]$")
+"""A number in square brackets at the end of its cell."""
 AUTHOR = "AUTHOR MUST FILL"
 """Mark of a checklist for what no record can answer."""
 PHRASE, PROSE, LONG = 12, 60, 24
@@ -22,8 +23,8 @@ PHRASE, PROSE, LONG = 12, 60, 24
 PRINTED = 170.0
 """Width of a printed page's text in mm (A4)."""
 LANDSCAPE = 257.0
-LARGEST, WHOLE, READABLE, LEAST = 8.0, 6.5, 5.5, 3.5
-"""Font sizes of a printed table in points: no larger; intervals broken below this, the page turned, words broken."""
+LARGEST, READABLE, LEAST = 8.0, 5.5, 3.5
+"""Font sizes of a printed table in points: no larger; the page turned below this; words broken below this."""
 CHARACTER, PADDING = 0.56, 0.9
 """Widths of a character and of a cell's two paddings in units of the font size."""
 
@@ -93,31 +94,26 @@ def _row(row: list[SyntaxTreeNode], classes: list[str], env: dict[str, Any]) -> 
 
 
 def _cell(cell: SyntaxTreeNode, env: dict[str, Any]) -> str:
-    """Return what a cell holds; an interval stays on one line, in narrow print on two, the first with 'to'."""
+    """Return what a cell holds; an interval stays on one line."""
     text = render(cell.children[0], env) if cell.children else ""
-    return INTERVAL.sub(lambda match: f'<span class="ci">{match[0].replace(" to ", "&nbsp;to ")}</span>', text)
+    text = INTERVAL.sub(lambda match: f'<span class="ci">{match[0].replace(" to ", "&nbsp;to ")}</span>', text)
+    return BRACKETS.sub(r'<span class="ci">\g<0></span>', text)
 
 
 def _print_size(columns: list[list[str]]) -> tuple[float, str]:
-    """Return the font size in points at which the longest words fit the page's width, and the kind of table.
+    """Return the font size in points at which intervals and the longest words fit the page, and the kind of table.
 
-    Kinds: whole (intervals need not be broken), narrow, broad (a page in landscape), crammed (words are broken too).
+    Kinds: whole, broad (a page in landscape), crammed (words are broken too).
     """
-    whole, narrow = (
-        [max(map(_longest(how), column)) for column in columns] for how in (INTERVAL.pattern, r"\S+ to(?= )")
-    )
-    if (size := _font_size(whole, PRINTED)) >= WHOLE:
+    longest = [max(max(map(len, UNBROKEN.findall(text)), default=0) for text in column) for column in columns]
+    if (size := _font_size(longest, PRINTED)) >= READABLE:
         return min(size, LARGEST), "whole"
-    if (size := _font_size(narrow, PRINTED)) >= READABLE:
-        return min(size, LARGEST), "narrow"
-    size = _font_size(narrow, LANDSCAPE)
+    size = _font_size(longest, LANDSCAPE)
     return max(min(size, LARGEST), LEAST), "broad" if size >= LEAST else "broad crammed"
 
 
-def _longest(unbroken: str) -> Callable[[str], int]:
-    """Return a function: how many characters of a text stay on one line, given the pattern of what is not broken."""
-    parts = re.compile(rf"{unbroken}|[^\s-]+")
-    return lambda text: max((len(part) for part in parts.findall(text)), default=0)
+UNBROKEN = re.compile(rf"{INTERVAL.pattern}|[^\s-]+")
+"""What stays on one line in a printed table."""
 
 
 def _font_size(widths: list[int], page: float) -> float:

@@ -7,8 +7,9 @@ from html import escape
 from urllib.parse import quote
 
 PNG = b"\x89PNG\r\n\x1a\n"
-ENLARGED = 1.4
-"""Journal figures have text of 6 to 7 pt; on a screen they are shown this much larger than they are printed."""
+ENLARGED, LEAST = 1.4, 1.15
+"""Journal figures have text of 6 to 7 pt; on a screen they are shown this much larger than they are printed, and on a
+small one no smaller than this: they scroll in a box of their own."""
 PIXELS = {"pt": 96 / 72, "px": 1.0, "": 1.0, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0}
 """CSS pixels by unit."""
 
@@ -32,7 +33,10 @@ def embed(data: bytes | None, name: str, alternative: str) -> str:
         kind, (width, height) = "svg+xml", _svg_size(data)
     else:
         raise ValueError(f"figure {name!r} is neither SVG nor PNG: it begins with {data[:12]!r}")
-    size = f' width="{ENLARGED * width:.0f}" height="{ENLARGED * height:.0f}"' if width and height else ""
+    size = ""
+    if width and height:
+        least = f"--least: {LEAST * width:.0f}px"
+        size = f' width="{ENLARGED * width:.0f}" height="{ENLARGED * height:.0f}" style="{least}"'
     source = f"{kind};base64,{base64.b64encode(data).decode()}" if kind == "png" else f"{kind},{_quote(data.decode())}"
     return f'<img data-figure="{escape(name)}" alt="{escape(alternative or name)}"{size} src="data:image/{source}">'
 

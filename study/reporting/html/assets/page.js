@@ -42,10 +42,17 @@ function sort(table, head) {
   body.append(...rows.map(({ row }) => row));
 }
 
+function isRanking(table) {
+  // rows of one kind, each with a name of its own, and numbers to rank them by
+  const names = table.rowsAsWritten.map((row) => text(row.cells[0]));
+  return table.querySelector("td.number") && names.every(Boolean) && new Set(names).size === names.length;
+}
+
 function makeSortable(table) {
   table.rowsAsWritten = [...table.tBodies[0].rows];
-  if (table.rowsAsWritten.length < 2) return;
+  if (table.rowsAsWritten.length < 3 || !isRanking(table)) return;
   for (const head of table.tHead.rows[0].cells) {
+    if (head.cellIndex && !head.matches(".number")) continue;
     head.setAttribute("aria-sort", "none");
     const button = make("button", { type: "button", className: "sort" }, ...head.childNodes);
     button.addEventListener("click", () => sort(table, head));
@@ -182,7 +189,7 @@ function driveDialog() {
 
 function driveContents() {
   const contents = document.querySelector("#page-contents > details");
-  const wide = matchMedia("(min-width: 72rem)");
+  const wide = matchMedia("(min-width: 84rem)");
   const follow = () => (contents.open = wide.matches);
   wide.addEventListener("change", follow);
   follow();
