@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
+from study.benchmarks.coverage_of_metrics import METHODS as METRICS
+from study.benchmarks.coverage_of_metrics import metric_intervals
 from study.benchmarks.simulation import (
     FOLDS,
     Setting,
@@ -29,7 +31,7 @@ from study.stats.comparison import SMALL_GAIN, Pair, compare, fold_areas, judge
 from study.stats.corrected_t import CorrectedMean
 from study.stats.kernel import mean_areas
 from study.stats.metrics import average_precision
-from study.stats.procedure import Procedure, fold_mean, on_logit_scale, procedure
+from study.stats.procedure import Procedure, floor, fold_mean, on_logit_scale, procedure, wider
 
 DELTA = 0.02
 N_DRAWS = 400
@@ -50,6 +52,14 @@ METHODS = {
     "e2_lead": ("difference", "E2", "the wider of the two below, 4 repeats x 3 seeds (primary)", "lead"),
     "e2_lead_procedure": ("difference", "E2", "patients, training and repeats, 4 repeats x 3 seeds", "lead"),
     "e2_lead_corrected": ("difference", "E2", "corrected t, 4 repeats x 3 seeds", "lead"),
+    "e2_single": ("AUC", "E2", "the wider of the two below, 1 repeat x 3 seeds (primary)", "e2"),
+    "e2_single_corrected": ("AUC", "E2", "corrected t, 1 repeat x 3 seeds", "e2"),
+    "e2_single_floor": ("AUC", "E2", "patients, training sets and seeds, 1 repeat x 3 seeds", "e2"),
+    "e2_lead_single": ("difference", "E2", "the wider of the two below, 1 repeat x 3 seeds (primary)", "lead"),
+    "e2_lead_single_corrected": ("difference", "E2", "corrected t, 1 repeat x 3 seeds", "lead"),
+    "e2_lead_floor": ("difference", "E2", "patients, training sets and seeds, 1 repeat x 3 seeds", "lead"),
+    "e2_lead_patients": ("difference", "E2", "the same without seeds, 1 repeat x 3 seeds", "lead"),
+    **METRICS,
 }
 """Interval -> (quantity, estimand, method, column of its truth)."""
 
@@ -133,17 +143,23 @@ def _line(study: SimulatedStudy, rng: np.random.Generator) -> dict[str, object]:
     scores = fold_areas(pair)  # (2, R, K, S)
     weights = patient_weights(2 * single.folds + single.labels, N_DRAWS, rng)
     expected, precision_intervals = _average_precision(single, study.truth[1, 0, :, 0], weights, areas.df)
+    measured = metric_intervals(study, single, weights, areas.df)
     comparison = compare("first", "second", pair, weights[:50], rng, delta=DELTA, n_permutations=100)
     intervals = {
         **_area_intervals(study, single, scores[1], areas, weights),
         **precision_intervals,
+        **_one_repeat(pair),
+        **{name: ends for name, (ends, _) in measured.items()},
         "e1_lead_delong": (comparison.e1_low, comparison.e1_high),
         "e2_lead": (comparison.e2_low, comparison.e2_high),
         "e2_lead_procedure": (comparison.procedure_low, comparison.procedure_high),
         "e2_lead_corrected": (comparison.corrected_low, comparison.corrected_high),
     }
     lead = (study.truth[0] - study.truth[1]).mean()
+    once = compare("first", "second", _first_repeat(pair), weights[:50], rng, delta=DELTA, n_permutations=100)
     return {
+        **{f"{name}_truth": truth for name, (_, truth) in measured.items()},
+        "verdict_single": judge([once], delta=DELTA)[0].verdict,
         "e1": study.truth[1, 0, :, 0].mean(),
         "e2": study.truth[1].mean(),
         "lead": lead,
@@ -206,8 +222,40 @@ def _logit(estimate: CorrectedMean | Procedure) -> tuple[float, float]:
     return on_logit_scale(estimate.value, (high - low) / 2)
 
 
+def _one_repeat(pair: Pair) -> dict[str, tuple[float, float]]:
+    """Return E2 intervals of the second arm's AUC and of the difference from the first repeat and all of its seeds."""
+    once = _first_repeat(pair)
+    scores = fold_areas(once)
+    areas = auc.cross_validated_delong(once.labels, once.scores, once.patients, once.folds, once.runs)
+    found: dict[str, tuple[float, float]] = {}
+    for name, values, variance, scaled in (
+        ("e2_single", scores[1], float(areas.covariance[1, 1]), _logit),
+        ("e2_lead_single", scores[0] - scores[1], areas.difference(0, 1)[1] ** 2, _plain),
+    ):
+        folds, bound = fold_mean(values), floor(values, variance, areas.df)
+        short = name.replace("_single", "") if "lead" in name else name
+        found |= {
+            name: scaled(wider(folds, bound)),
+            f"{name}_corrected": scaled(folds),
+            f"{short}_floor": scaled(bound),
+        }
+    found["e2_lead_patients"] = _plain(floor(values.mean(axis=2, keepdims=True), variance, areas.df))
+    return found
+
+
+def _plain(estimate: CorrectedMean | Procedure) -> tuple[float, float]:
+    return estimate.interval()
+
+
+def _first_repeat(pair: Pair) -> Pair:
+    return _chosen(pair, pair.repeats == 0)
+
+
 def _first_run(pair: Pair) -> Pair:
-    chosen = pair.runs == 0
+    return _chosen(pair, pair.runs == 0)
+
+
+def _chosen(pair: Pair, chosen: np.ndarray) -> Pair:
     scores = pair.scores[:, chosen]
     others = (getattr(pair, name)[chosen] for name in ("patients", "folds", "repeats", "seeds"))
     return Pair(pair.labels[chosen], scores, *others)

@@ -64,12 +64,14 @@ class SimulatedStudy:
         truth: true patient-level AUC of every fitted model (2, n_repeats, n_folds, n_seeds).
         images: labels (n,), scores of the second arm (n,), patients (n,) and folds (n,) by image, first run.
         image_truth: true image-level AUC of the second arm's first-run models, mean over folds.
+        scale: standard deviation of a patient's score within a class, of the second arm's first-run models (n_folds,).
     """
 
     pair: Pair
     truth: np.ndarray
     images: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
     image_truth: float
+    scale: np.ndarray
 
 
 def simulate(
@@ -98,6 +100,7 @@ def simulate(
         truth,
         (labels[rows], by_image.ravel(), rows, folds[0][rows]),
         float(_true_area(setting, first, COLUMNS[1], 1.0).mean()),
+        np.linalg.norm(first, axis=-1) * np.sqrt(variance),
     )
 
 

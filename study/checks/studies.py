@@ -21,6 +21,7 @@ from study.design.study_file import BASELINE
 from study.records.cell_records import CellRecord
 from study.records.finding import WARNING
 from study.records.stored_study import StoredStudy
+from study.text.format import place as shown_place
 
 GROUP = "study"
 FEW = 10
@@ -171,7 +172,7 @@ def few_positives(subject: Subject) -> Outcome:
     there = set(counts[["repeat", "fold", "part"]].itertuples(index=False, name=None))
     wanted = [(*place, part) for place in folds.splits for part in needed]
     if empty := [
-        f"{part} of repeat {repeat}, fold {fold}" for repeat, fold, part in wanted if (repeat, fold, part) not in there
+        f"{part} of {shown_place(repeat, fold)}" for repeat, fold, part in wanted if (repeat, fold, part) not in there
     ]:
         return failed(f"Parts without a patient of the cohort: {some(empty, 5)}.")
     counts = counts[counts["part"] != "train"]
@@ -186,7 +187,7 @@ def few_positives(subject: Subject) -> Outcome:
     smallest = counts.iloc[int(counts["rarer"].to_numpy().argmin())]
     text = (
         f"The smallest part has {smallest['rarer']} patients of the rarer class ({smallest['part']}, fold"
-        f" {smallest['fold']})"
+        f" {smallest['fold'] + 1})"
     )
     if smallest["rarer"] >= FEW:
         return passed(f"{text}.", rows=rows)
@@ -254,7 +255,7 @@ def _unpaired(study: StoredStudy) -> Iterator[dict[str, str]]:
         for fact in ("split_digest", "fit_seed", "stream_seed", "cohort_digest", "store_digest"):
             values = {arm: value for arm, record in by_arm.items() if (value := getattr(record, fact)) is not None}
             if len(set(values.values())) > 1:
-                where = "repeat {}, fold {}, seed {}".format(*place)
+                where = shown_place(*place)
                 yield {"cell": where, "what": f"{where}: {fact.replace('_', ' ')} differs between {some(values)}"}
 
 
@@ -265,6 +266,6 @@ def _unequal_budgets(study: StoredStudy) -> Iterator[dict[str, str]]:
     counts = study.searched.trials.groupby(["arm", "repeat", "fold"], sort=False).size()
     most = int(counts.max())
     for row in counts[counts < most].reset_index(name="n").to_dict("records"):
-        where = "whole cohort" if row["fold"] < 0 else f"repeat {row['repeat']}, fold {row['fold']}"
+        where = "whole cohort" if row["fold"] < 0 else shown_place(row["repeat"], row["fold"])
         what = f"{row['arm']} was searched with {row['n']} trials ({where}), others with {most}"
         yield {"cell": f"{row['arm']}, {where}", "what": what}

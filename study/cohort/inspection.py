@@ -112,7 +112,7 @@ def _judge_further(description: Description, request: Request, listing: Listing,
     table = _attempt(description, split)
     if table is not None:
         tests = table[(table["part"] == "test") & (table["repeat"] == 0)]
-        names = [name or f"fold {fold}" for name, fold in zip(tests["name"], tests["fold"], strict=True)]
+        names = [name or f"fold {fold + 1}" for name, fold in zip(tests["name"], tests["fold"], strict=True)]
         description.folds = pd.DataFrame(
             {
                 "test part": names,

@@ -110,10 +110,12 @@ def fold_table(folds: Folds, images: pd.DataFrame, notice: str) -> Table:
     counts = folds.table(images)
     names = [part for part in ("train", "validation", "test") if (counts["part"] == part).any()]
     table = Table("repeat", "fold", *names, title=titled("Patients (positive) by fold", notice))
-    for (repeat, fold), rows in counts.groupby(["repeat", "fold"]):
+    for _, rows in counts.groupby(["repeat", "fold"]):
+        repeat, fold = (int(rows[name].iloc[0]) + 1 for name in ("repeat", "fold"))
         parts = rows.set_index("part")
         shown = [f"{parts.n_patients[part]} ({parts.n_positive[part]})" for part in names]
-        table.add_row(str(repeat), " ".join(filter(None, (str(fold), rows["name"].iloc[0]))), *shown)
+        named = " ".join(filter(None, (str(fold), rows["name"].iloc[0])))
+        table.add_row(str(repeat), named, *shown)
     return table
 
 

@@ -196,7 +196,9 @@ def winners_table(searched: SearchResult, arms: Sequence[str], notice: str) -> T
         padding=(0, 1, 0, 0),
     )
     for one in sorted(searched.chosen, key=lambda one: (arms.index(one.arm), one.repeat, one.fold == WHOLE, one.fold)):
-        where = ("all" if one.fold == WHOLE else str(one.fold)) + (f" (repeat {one.repeat})" if one.repeat else "")
+        where = ("all" if one.fold == WHOLE else str(one.fold + 1)) + (
+            f" (repeat {one.repeat + 1})" if one.repeat else ""
+        )
         values = [_short(one.set[key]) if key in one.set else "-" for key in keys]
         trial = f"{one.number}{'*' if one.default else ''}"
         table.add_row(one.arm, where, *values, str(one.epochs or "-"), f"{one.value:.3f}", trial)

@@ -17,6 +17,7 @@ from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
 from study.stats.metrics import roc_auc
 from study.stats.thresholds import threshold_at_sensitivity, threshold_at_specificity
+from study.text.format import place
 
 LEVELS = ("patient", "breast", "image")
 UNIT_KEYS = {
@@ -198,7 +199,7 @@ def all_units(study: StoredStudy, levels: Sequence[str] = LEVELS) -> tuple[pd.Da
             frames.append(units.assign(level=level, **named))
             if gap:
                 arm, repeat, fold, seed = coordinates
-                gaps.append(f"{arm}, repeat {repeat}, fold {fold}, seed {seed}, {level} level: {gap}; no metric there.")
+                gaps.append(f"{arm}, {place(repeat, fold, seed)}, {level} level: {gap}; no metric there.")
     return UNITS.check(pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(), "units"), gaps
 
 

@@ -51,7 +51,7 @@ def number(metric: str, value: float | None) -> str:
 
 
 def _digits(metric: str, value: float) -> str:
-    return _minus(f"{100 * value:z.1f}" if is_share(metric) else f"{value:z.3f}")
+    return _minus(f"{half_up(100 * value, 1):z.1f}" if is_share(metric) else f"{value:z.3f}")
 
 
 def _minus(text: str) -> str:
@@ -75,6 +75,11 @@ def interval(metric: str, value: float, low: float, high: float) -> str:
     return f"{number(metric, value)} ({' to '.join(ends)})"
 
 
+def place(repeat: int, fold: int, seed: int | None = None) -> str:
+    """Return `repeat 1, fold 3, seed 1` for what files count from 0."""
+    return f"repeat {repeat + 1}, fold {fold + 1}" + ("" if seed is None else f", seed {seed + 1}")
+
+
 def count(n: int, one: str, several: str | None = None) -> str:
     """Return `1 image` or `3 images`."""
     return f"{n} {one if n == 1 else several or one + 's'}"
@@ -94,7 +99,7 @@ def characteristic(n: int, share: float, mean: float, sd: float) -> str:
     """Return a cell of Table 1: `57.1 (11.2)` for a mean, `12 (31.6)` for a share, else the count."""
     if not math.isnan(mean):
         return _minus(f"{mean:z.1f} ({sd:.1f})")
-    return f"{n}" if math.isnan(share) else f"{n} ({100 * share:.1f})"
+    return f"{n}" if math.isnan(share) else f"{n} ({half_up(100 * share, 1):.1f})"
 
 
 def signed(value: float) -> str:
@@ -128,12 +133,12 @@ def per_thousand(value: float, low: float = math.nan, high: float = math.nan) ->
 def p_equals(p: float) -> str:
     """Return `p = 0.012` or `p < 0.001`."""
     text = p_value(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
+    return f"p {text}" if text.startswith(("<", ">")) else f"p = {text}"
 
 
 def p_value(p: float) -> str:
-    """Return a p value with 3 decimals, `< 0.001` below that."""
-    return "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """Return a p value with 3 decimals, `< 0.001` below that and `> 0.99` above: 1.000 would be certainty."""
+    return "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else "> 0.99" if p > 0.99 else f"{p:.3f}"
 
 
 def whole(n: float) -> str:
@@ -201,7 +206,7 @@ def percentage(share: float) -> str:
 
 def percent(share: float) -> str:
     """Return a share as a percentage with 1 decimal: 34.4 %."""
-    return "n/a" if math.isnan(share) else _minus(f"{100 * share:z.1f} %")
+    return "n/a" if math.isnan(share) else _minus(f"{half_up(100 * share, 1):z.1f} %")
 
 
 def probability(p: float) -> str:

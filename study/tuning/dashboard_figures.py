@@ -92,7 +92,7 @@ def fold_scores(trials: Sequence[FrozenTrial], metric: str) -> go.Figure:
     for fold in range(max(len(_scores(trial)) for trial in scored)):
         points = [(trial.number, _scores(trial)[fold]) for trial in scored if fold < len(_scores(trial))]
         marker = {"size": 6, "opacity": 0.75, "color": FOLDS[fold % len(FOLDS)], "symbol": SYMBOLS[fold % len(SYMBOLS)]}
-        _add(figure, points, mode="markers", name=f"fold {fold}", marker=marker)
+        _add(figure, points, mode="markers", name=f"fold {fold + 1}", marker=marker)
     for state, name, colour in ((TrialState.PRUNED, "mean, pruned", PRUNED), (TrialState.COMPLETE, "mean", DARK)):
         means = [(trial.number, sum(_scores(trial)) / len(_scores(trial))) for trial in _ended(scored, state)]
         bar = {"symbol": "line-ew", "size": 13, "line": {"width": 2, "color": colour}}

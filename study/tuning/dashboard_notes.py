@@ -26,11 +26,11 @@ def target_note(target: Target, planned: Planned) -> str:
     )
     n_folds = planned.folds.n_folds
     nested = search.mode == "nested"
-    where = f"the training part of fold {target.fold} of {n_folds}" if target.fold != WHOLE else "the whole cohort"
+    where = f"the training part of fold {target.fold + 1} of {n_folds}" if target.fold != WHOLE else "the whole cohort"
     divided = (
         f"divided into {len(target.splits)} inner folds by patient" if nested else f"its {len(target.splits)} folds"
     )
-    held = "" if target.fold == WHOLE else f"{len(label) - len(seen)} patients: the test part of fold {target.fold}"
+    held = "" if target.fold == WHOLE else f"{len(label) - len(seen)} patients: the test part of fold {target.fold + 1}"
     return note(
         arm=target.arm,
         question=worded(planned.study.arms[target.arm].question, planned.cohort.name, planned.study.data.image_name),

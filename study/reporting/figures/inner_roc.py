@@ -29,7 +29,8 @@ def inner_roc(scores: pd.DataFrame, title: str, notice: str) -> bytes:
     figure = canvas(HEIGHT, wide=False)
     axes = figure.add_subplot()
     areas = []
-    for place, (fold, part) in enumerate(scores.groupby("fold")):
+    for place, number_of_fold in enumerate(sorted(scores["fold"].unique())):
+        fold, part = int(number_of_fold) + 1, scores[scores["fold"] == number_of_fold]
         if part["label"].nunique() < 2:
             axes.plot([], [], " ", label=f"fold {fold}: one class alone")
             continue

@@ -86,7 +86,11 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
         ]
     tables += [per_fold_table(study, evaluation), settings_table(study), compute_table(study), audit_table(study)]
     names = reader_names(study)
-    return [replace(table, shown=for_readers(_texts(table), names)) for table in tables if not table.shown.empty]
+    return [
+        replace(table, shown=for_readers(_texts(table), names), caption=_caption(table))
+        for table in tables
+        if not table.shown.empty
+    ]
 
 
 def reader_names(study: StoredStudy) -> dict[str, str]:
@@ -102,11 +106,24 @@ def for_readers(shown: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     return named.assign(**{name: named[name].map(lambda cell: names.get(cell, cell)) for name in rows})
 
 
+def _caption(table: PaperTable) -> str:
+    return f"{table.caption} {FROM_1}" if set(COUNTED_FROM_0) & {*table.shown.columns} else table.caption
+
+
 def _texts(table: PaperTable) -> pd.DataFrame:
     """Return the cells that are shown as strings, n/a where there is nothing, under plain column names."""
     shown = table.shown.astype(object)
     shown = shown.where(shown.notna(), ABSENT).astype(str).reset_index(drop=True)
-    return shown.set_axis([str(name) for name in table.shown.columns], axis=1)
+    shown = shown.set_axis([str(name) for name in table.shown.columns], axis=1)
+    return shown.assign(**{name: shown[name].map(_from_one) for name in COUNTED_FROM_0 if name in shown})
+
+
+COUNTED_FROM_0 = ("Repeat", "Fold", "Seed")
+FROM_1 = "Folds, repeats and seeds are numbered from 1 here, and from 0 in the CSV and in files of a study."
+
+
+def _from_one(number: str) -> str:
+    return str(int(number) + 1) if number.isdigit() else number
 
 
 def table_files(tables: Sequence[PaperTable], notice: str, title: str) -> dict[str, bytes]:

@@ -230,7 +230,7 @@ PLANTED = [
     (never_tested, "A27", FAILED, "1 patients are never tested"),
     (unknown_patient, "A27", FAILED, "not in the cohort (nobody)"),
     (patient_in_no_part, "A27", FAILED, "1 patient in no part"),
-    (empty_validation, "A31", FAILED, "without a patient of the cohort: validation of repeat 0, fold 0"),
+    (empty_validation, "A31", FAILED, "without a patient of the cohort: validation of repeat 1, fold 1"),
     (refused_prevalence, "A26", FAILED, "A study refuses these splits"),
     (unlike_folds, "A26", WARNING, "age in fold 1"),
     (large_by_chance, "A26", WARNING, "chance may explain it"),

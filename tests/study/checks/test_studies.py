@@ -115,7 +115,7 @@ def test_arms_that_were_not_trained_alike_break_the_contract(stored, fact):
 
 def test_unequal_search_budgets_break_the_contract(stored):
     broken = list(studies._unequal_budgets(with_search(stored, (0.4,), n_trials=(4, 3))))
-    assert [row["what"] for row in broken] == ["image was searched with 3 trials (repeat 0, fold 1), others with 4"]
+    assert [row["what"] for row in broken] == ["image was searched with 3 trials (repeat 1, fold 2), others with 4"]
     assert list(studies._unequal_budgets(with_search(stored, (0.4,)))) == []
 
 

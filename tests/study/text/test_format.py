@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from study.text import format as shown
@@ -17,3 +19,30 @@ from study.text import format as shown
 )
 def test_negative_numbers_have_a_minus_sign_and_zero_has_none(text, expected):
     assert text == expected
+
+
+def test_p_is_never_certainty():
+    assert [shown.p_value(p) for p in (1.0, 0.991, 0.99, 0.0004, math.nan)] == [
+        "> 0.99",
+        "> 0.99",
+        "0.990",
+        "< 0.001",
+        "n/a",
+    ]
+    assert shown.p_equals(1.0) == "p > 0.99" and shown.p_equals(0.05) == "p = 0.050"
+
+
+def test_shares_round_half_up_as_readers_do():
+    """1 of 16 is 6.25 %, and 6.3 and 93.8 are what a reader expects."""
+    assert shown.percent(1 / 16) == "6.3 %" and shown.characteristic(1, 1 / 16, math.nan, math.nan) == "1 (6.3)"
+    assert shown.number("sensitivity", 0.8125) == "81.3 %" and shown.percent(-0.0001) == "0.0 %"
+    assert shown.half_up(0.285, 2) == 0.29 and shown.half_up(-0.285, 2) == -0.29
+
+
+def test_counts_that_are_means_add_up():
+    assert shown.mean_counts(52.25, 27.75) == ("52.3", "27.7") and shown.mean_counts(10.0, 70.0) == ("10", "70")
+    assert shown.mean_counts(157 / 3, 83 / 3) == ("52.3", "27.7")
+
+
+def test_places_are_numbered_from_1():
+    assert shown.place(0, 2) == "repeat 1, fold 3" and shown.place(1, 0, 2) == "repeat 2, fold 1, seed 3"

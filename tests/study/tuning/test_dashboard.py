@@ -37,7 +37,7 @@ TEXT = {
     "arm": "concat",
     "question": "Together?",
     "searched_on": "200 patients in 3 inner folds",
-    "held_out": "100 patients of fold 0",
+    "held_out": "100 patients of fold 1",
     "space": {"train.lr": "1e-5 to 1e-2 | log"},
     "rules": ["20 trials."],
 }
@@ -101,7 +101,7 @@ def test_the_note_says_what_is_searched_on_whom_and_by_which_rules():
         "# concat",
         "*Together?*",
         "200 patients",
-        "100 patients of fold 0",
+        "100 patients of fold 1",
         "| `train.lr` | 1e-5 to 1e-2 \\| log |",
     ):
         assert part in text
