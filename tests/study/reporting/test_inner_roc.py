@@ -30,14 +30,16 @@ def legend(scores, monkeypatch):
 
 def test_the_legend_has_each_fold_s_auc_and_their_mean(scores, monkeypatch):
     areas = [roc_auc_score(part["label"], part["logit"]) for _, part in scores.groupby("fold")]
-    expected = [f"fold {fold}: {area:.3f}" for fold, area in enumerate(areas)] + [f"mean: {np.mean(areas):.3f}"]
+    expected = [f"fold {fold}: {area:.3f}" for fold, area in enumerate(areas, start=1)] + [
+        f"mean: {np.mean(areas):.3f}"
+    ]
     assert legend(scores, monkeypatch) == expected
 
 
 def test_a_fold_with_one_class_has_no_curve_and_is_named(scores, monkeypatch):
     scores.loc[scores["fold"] == 1, "label"] = 0
     found = legend(scores, monkeypatch)
-    assert found[1] == "fold 1: one class alone" and len(found) == 4
+    assert found[1] == "fold 2: one class alone" and len(found) == 4
 
 
 def test_a_single_fold_has_no_mean(scores, monkeypatch):
