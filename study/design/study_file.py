@@ -193,6 +193,8 @@ class StudyFile(Config):
                 raise ValueError(f"arm {name!r}: a name has letters, digits, '-' and '_' alone")
             if name == BASELINE:
                 raise ValueError(f"arm {name!r}: this name is taken by the baseline")
+        if len(set(self.names.values())) < len(self.names):
+            raise ValueError("names: two arms have the same name, which a report could not tell apart")
         if self.protocol.pool_breasts == "noisy-or" and self.data.label_level != "breast":
             raise ValueError("protocol.pool_breasts = 'noisy-or' needs data.label_level = 'breast'")
         return self

@@ -6,6 +6,7 @@ from mmbc.files import write_atomically
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.joint_study import JointStudy
 from study.reporting.document import Content
+from study.reporting.facts.prose import paragraphs
 from study.reporting.figures.catalogue import catalogue
 from study.reporting.html.page import page
 from study.reporting.pack import Options, draw_all
@@ -14,7 +15,7 @@ from study.reporting.tables.markup import to_csv
 from study.reporting.tables.word import word
 from study.reporting.tables.workbook import workbook
 from study.reporting.text.answer import contrast_lines, missing_for_verdicts
-from study.text.format import listed
+from study.text.format import start
 
 TABLES = ("main", "comparisons", "comparisons_by_class", "auc_by_class", "auc_by_estimand", "variance", "per_fold")
 FIGURES = ("contrasts", "main", "auc_by_fold")
@@ -59,29 +60,25 @@ def _settings(joined: JointStudy) -> PaperTable:
 def compose(joined: JointStudy, content: Content, title: str) -> str:
     """Return the report's Markdown."""
     study, evaluation = joined.study, content.evaluation
-    notes = "\n".join(f"- {note}" for note in joined.notes)
-    same = (
-        ""
-        if len(joined.differing)
-        else (
-            "How the models of these predictions differ is not known here: it is for their authors to report."
-            if joined.imported
-            else "No setting differs between the studies: what is found below is chance and versions of the software."
-        )
+    said = paragraphs(
+        "compared",
+        first=joined.names[0],
+        others=list(joined.names[1:]),
+        n_contrasts=len(evaluation.comparisons),
+        missing=missing_for_verdicts(study, evaluation),
+        differ=len(joined.differing) > 0,
+        imported=joined.imported,
     )
     parts = [
         f"# {title}",
-        *([f"> **{content.notice}.**"] if content.notice else []),
+        *([f"> **{start(content.notice)}.**"] if content.notice else []),
         "## Answer",
         "\n".join(f"- {line}" for line in contrast_lines(study, evaluation)),
-        f"Each arm of {listed(list(joined.names[1:]))} was compared with that of {joined.names[0]}, on the same"
-        " patients in the same folds. Comparisons between studies are chosen after the studies were run: take them as"
-        " exploratory, unless they were declared elsewhere. p values are adjusted over the"
-        f" {len(evaluation.comparisons)} contrasts made here (Holm). {missing_for_verdicts(study, evaluation)}".strip(),
+        said[0],
         "## What differs",
-        same,
+        *said[1:],
         *content.table("settings"),
-        notes,
+        "\n".join(f"- {note}" for note in joined.notes),
         "## Differences",
         *content.figure("contrasts"),
         *content.table("comparisons", "comparisons_by_class"),

@@ -28,8 +28,8 @@ def errors_by_class_table(evaluation: Evaluation) -> PaperTable:
         rows.append({"Class": f"{status} ({side})", units: str(of_class["n"].iloc[0])} | cells)
     kind = "calibrated probability" if evaluation.is_calibrated else "probability"
     caption = (
-        f"{units} whose {kind} lay on the other side of 0.5 than their label: mean number over repeats and "
-        "seeds (share of the class). At 0.5 the rarer class shows more errors; it is no operating point."
+        f"Number of {units.lower()} with a {kind} on the wrong side of 0.5, mean over repeats and seeds (share of the"
+        " class). At 0.5 the rarer class shows more errors; it is no operating point."
     )
     return PaperTable("errors_by_class", "Errors by class", caption, data, pd.DataFrame(rows), n_keys=2)
 
@@ -59,8 +59,7 @@ def errors_table(evaluation: Evaluation) -> PaperTable:
     )
     kind = "calibrated probability" if evaluation.is_calibrated else "probability"
     caption = (
-        f"The {LISTED} positive and {LISTED} negative {evaluation.unit}s whose out-of-fold {kind} (mean over"
-        " models but "
-        "the logistic regression, repeats and seeds) was furthest from the label; all are in the CSV."
+        f"The {LISTED} positive and {LISTED} negative {evaluation.unit}s whose out-of-fold {kind} was furthest from the"
+        " label (mean over repeats, seeds and models, the logistic regression left out); all are in the CSV."
     )
     return PaperTable("errors", "Worst errors", caption, data, shown, n_keys=len(ids))
