@@ -6,6 +6,7 @@ import re
 import jinja2
 import pytest
 
+from mmbc.errors import ConfigError
 from study.design.study_file import BASELINE, load
 from study.evaluation.evaluation import evaluate
 from study.records.environment import Imported
