@@ -63,7 +63,9 @@ def edit_report(folder):
 
 def edit_supplement(folder):
     line = next(
-        line for line in (folder / "supplement.md").read_text().splitlines() if line.startswith("| concat | 0 |")
+        line
+        for line in (folder / "supplement.md").read_text().splitlines()
+        if line.startswith("| Images + clinical data, concatenated | 0 |")
     )
     replaced(folder / "supplement.md", line, line.replace("0.", "0.9", 1))
 
