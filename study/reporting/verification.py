@@ -67,7 +67,8 @@ def verify(
         facts = read_manifest(folder)
     except StudyError as error:
         return [Disagreement(MANIFEST, WHOLE, f"cannot be read ({error})", "a readable file")]
-    edited = [*_edited_manifest(folder, facts), *_other_bytes(folder, facts)]
+    elsewhere = study_folder is not None and not (folder / ARCHIVE).is_dir()
+    edited = [*_edited_manifest(folder, facts), *_other_bytes(folder, facts, elsewhere=elsewhere)]
     place = study_folder or _predictions_of(folder, facts, results)
     if place is None and edited:
         return edited
@@ -100,9 +101,13 @@ def _edited_manifest(folder: Path, facts: Mapping[str, Any]) -> Iterator[Disagre
         yield Disagreement(MANIFEST, WHOLE, found, "the file as it was written; make the report again")
 
 
-def _other_bytes(folder: Path, facts: Mapping[str, Any]) -> Iterator[Disagreement]:
-    """Yield files of the report that are not as they were written, that are missing, or that are not of it."""
-    yield from _digests(folder, facts["files"], "")
+def _other_bytes(folder: Path, facts: Mapping[str, Any], *, elsewhere: bool) -> Iterator[Disagreement]:
+    """Yield files of the report that are not as they were written, that are missing, or that are not of it.
+
+    The predictions that went along need not be there where the study itself is given (`elsewhere`).
+    """
+    left_out = f"{ARCHIVE}/" if elsewhere else "\0"
+    yield from _digests(folder, {k: v for k, v in facts["files"].items() if not k.startswith(left_out)}, "")
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
     for name in sorted(there - {MANIFEST, *OF_COMMANDS, *facts["files"]}):
         if Path(name).name not in OF_DESKTOPS:
