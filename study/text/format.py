@@ -75,6 +75,18 @@ def interval(metric: str, value: float, low: float, high: float) -> str:
     return f"{number(metric, value)} ({' to '.join(ends)})"
 
 
+MANY = 1000
+
+
+def auc_digits(n_patients: int) -> int:
+    """Return how many decimals of an AUC, or of a difference of two, a sentence gives: the one rule of a report.
+
+    Two for fewer than 1,000 patients, whose standard error of an AUC is above 0.01, so that a third says nothing; three
+    from there on. Tables give three, so that differences can be checked and numbers found again.
+    """
+    return 2 if n_patients < MANY else 3
+
+
 def place(repeat: int, fold: int, seed: int | None = None) -> str:
     """Return `repeat 1, fold 3, seed 1` for what files count from 0."""
     return f"repeat {repeat + 1}, fold {fold + 1}" + ("" if seed is None else f", seed {seed + 1}")

@@ -18,14 +18,12 @@ from study.reporting.facts.prose import render
 from study.reporting.facts.search_facts import is_flat, is_nested
 from study.reporting.text.added import added_paragraph
 from study.stats.comparison import ALPHA, POWER, SEEDS_NEEDED
-from study.text.format import interval, start
+from study.text.format import auc_digits, interval, start
 
 TINY = 20
 """With fewer patients in the smaller class a report warns and ranks nothing."""
 LINES = 5
 """Lines of the answer: what the audit found, and contrasts."""
-MANY = 1000
-"""From so many patients on an AUC is given with three decimals, else with two."""
 
 
 def answer(study: StoredStudy, evaluation: Evaluation) -> str:
@@ -115,7 +113,7 @@ def contrast_sentences(study: StoredStudy, evaluation: Evaluation) -> list[tuple
 def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return what the sentence on a contrast is made of: the arms in words, its numbers rounded, its verdict."""
     first, second = str(row["first"]), str(row["second"])
-    digits = 2 if row["n_patients"] < MANY else 3
+    digits = auc_digits(int(row["n_patients"]))
     added, joined = addition(study, first, second), fusions(study, first, second)
     which = clinical_model(study, first, second)
     verdict, gain = _shown_verdict(row)

@@ -46,3 +46,7 @@ def test_counts_that_are_means_add_up():
 
 def test_places_are_numbered_from_1():
     assert shown.place(0, 2) == "repeat 1, fold 3" and shown.place(1, 0, 2) == "repeat 2, fold 1, seed 3"
+
+
+def test_decimals_follow_the_patients():
+    assert [shown.auc_digits(n) for n in (60, 999, 1000)] == [2, 2, 3]
