@@ -95,6 +95,9 @@ class Protocol(Section):
     prevalence: float | None = Field(None, gt=0, lt=1)
     """Share of positives among the people the model is meant for; predictive values and net benefit are given there,
     and not at all without it, because a cohort's own share is that of its sampling."""
+    thresholds: Annotated[tuple[float, float] | None, Later("0.2.0", counts=False)] = None
+    """Lowest and highest probability from which people would reasonably be recalled: the range of the decision curves;
+    without it a quarter to 20 times the prevalence, at most 0.5."""
     subgroups: tuple[str, ...] = ()
     """Columns to report subgroups by; empty for age, density, view and site where the cohort has them."""
 
@@ -109,6 +112,13 @@ class Protocol(Section):
                 raise ValueError(f"{first!r} and {second!r} are contrasted twice; Holm would count the pair twice")
             seen.add(frozenset((first, second)))
         return pairs
+
+    @field_validator("thresholds")
+    @classmethod
+    def _ascending(cls, ends: tuple[float, float] | None) -> tuple[float, float] | None:
+        if ends is not None and not 0 < ends[0] < ends[1] < 1:
+            raise ValueError("two probabilities, the lower first, for example [0.01, 0.2]")
+        return ends
 
     @model_validator(mode="after")
     def _one_way_to_split(self) -> Self:

@@ -142,7 +142,9 @@ def _frames(study: StoredStudy, levels: dict[str, Aligned], weights: np.ndarray,
         "reliability": groups.reliability(primary),
         "expected_ece": groups.expected_errors(primary, rng),
         "decision": (
-            nothing if protocol.prevalence is None else groups.decision_curves(primary, weights, protocol.prevalence)
+            nothing
+            if protocol.prevalence is None
+            else groups.decision_curves(primary, weights, protocol.prevalence, protocol.thresholds)
         ),
         "confusion": _confusion(levels),
         "cross_tabulation": _cross_tabulation(levels),

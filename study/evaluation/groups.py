@@ -332,15 +332,30 @@ def expected_errors(rows: Aligned, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def decision_curves(rows: Aligned, weights: np.ndarray, prevalence: float) -> pd.DataFrame:
+def threshold_range(prevalence: float, declared: tuple[float, float] | None) -> tuple[float, float]:
+    """Return the ends of the decision curves: those declared, or a quarter to 20 times the prevalence, at most 0.5."""
+    return declared or (prevalence / 4, max(min(0.5, 20 * prevalence), prevalence))
+
+
+def shown_thresholds(prevalence: float, declared: tuple[float, float] | None) -> list[float]:
+    """Return the thresholds of tables: around the prevalence, within the range, and the ends of a declared one."""
+    low, high = threshold_range(prevalence, declared)
+    return sorted(
+        {*(factor * prevalence for factor in AROUND if low <= factor * prevalence <= high), *(declared or ())}
+    )
+
+
+def decision_curves(
+    rows: Aligned, weights: np.ndarray, prevalence: float, declared: tuple[float, float] | None = None
+) -> pd.DataFrame:
     """Return net benefit by threshold at a declared prevalence: arm, threshold, value, low, high, treat_all.
 
-    Calibrated probabilities are restated from the cohort's prevalence to the declared one before thresholds apply.
+    Thresholds are those of a declared range, or of one around the prevalence (`threshold_range`). Calibrated
+    probabilities are restated from the cohort's prevalence to the declared one before thresholds apply.
     """
     from_prevalence = float(rows.rows.loc[rows.runs == 0, "label"].mean())
-    lowest, highest = prevalence / 4, max(min(0.5, 20 * prevalence), prevalence)
-    around = [factor * prevalence for factor in AROUND if factor * prevalence <= highest]
-    thresholds = np.union1d(np.geomspace(lowest, highest, N_THRESHOLDS), around)
+    grid = np.geomspace(*threshold_range(prevalence, declared), N_THRESHOLDS)
+    thresholds = np.union1d(grid[1:-1] if declared else grid, shown_thresholds(prevalence, declared))
     n_patients, positive = weights.shape[1], rows.labels == 1
     n_positive, n_negative = (weights @ np.bincount(rows.patients, side, n_patients) for side in (positive, ~positive))
     lines = []

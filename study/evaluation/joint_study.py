@@ -12,7 +12,7 @@ from study.records.cell_records import CELL_COLUMNS, CellRecord
 from study.records.environment import Imported
 from study.records.stored_study import StoredStudy
 
-RULES = ("pool_views", "pool_breasts", "delta", "prevalence")
+RULES = ("pool_views", "pool_breasts", "delta", "prevalence", "thresholds")
 """Settings of the protocol that change numbers without changing predictions; they must be the same."""
 SAYS_NOTHING = (
     "preset",

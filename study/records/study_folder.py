@@ -18,7 +18,7 @@ from study.records.stored_cohort import read_facts, write_cohort
 
 EXTENDS = ("protocol.repeats", "protocol.seeds", "search.trials", "preset")
 """Settings that add cells and change none (the name of a preset is a label)."""
-REPORTS = ("protocol.prevalence", "protocol.subgroups", "data.image_name")
+REPORTS = ("protocol.prevalence", "protocol.thresholds", "protocol.subgroups", "data.image_name")
 """Settings of the report alone: they change no cell and no declared comparison; the last ones set hold."""
 
 
@@ -81,6 +81,7 @@ def continued(folder: Path, asked: StudyFile) -> StudyFile:
             "repeats": max(stored.protocol.repeats, asked.protocol.repeats),
             "seeds": max(stored.protocol.seeds, asked.protocol.seeds),
             "prevalence": asked.protocol.prevalence or stored.protocol.prevalence,
+            "thresholds": asked.protocol.thresholds or stored.protocol.thresholds,
             "subgroups": asked.protocol.subgroups or stored.protocol.subgroups,
         }
     )

@@ -89,14 +89,15 @@ def calibration(f: CaptionFacts, *, before: bool) -> str:
     )
 
 
-def decision(f: CaptionFacts, prevalence: float, thresholds: tuple[float, float]) -> str:
+def decision(f: CaptionFacts, prevalence: float, ends: tuple[float, float], *, declared: bool) -> str:
     """Caption of the decision curves."""
     band = f" Shaded: pointwise {FITTED} (bootstrap)." if f.n_arms <= f.few else ""
-    low, high = (percentage(end) for end in thresholds)
+    low, high = (percentage(end) for end in ends)
+    which = "the declared thresholds" if declared else "thresholds"
     return (
         f"Decision curves, {f.unit} level ({f.n}), at the declared prevalence of {100 * prevalence:g} %: net"
         " benefit by"
-        f" the probability from which people are recalled, for thresholds from {low} to {high} (logarithmic axis)."
+        f" the probability from which people are recalled, for {which} from {low} to {high} (logarithmic axis)."
         " Probabilities and sensitivity are the cohort's, restated at that prevalence. A model is of use at a"
         " threshold"
         f" where its curve lies above both recalling everybody and recalling nobody.{band}"

@@ -8,6 +8,7 @@ import pandas as pd
 
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
+from study.evaluation.groups import threshold_range
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import contrast_name, display_names
@@ -142,8 +143,10 @@ def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: 
     prevalence = study.settings.protocol.prevalence
     if len(evaluation.decision) and prevalence is not None:
         drawing = partial(decisions.decision_curves, evaluation.decision, known, prevalence)
-        ends = float(evaluation.decision["threshold"].min()), float(evaluation.decision["threshold"].max())
-        yield "decision", Drawing(drawing, "Decision curves", captions.decision(f, prevalence, ends), wide=True)
+        declared = study.settings.protocol.thresholds
+        ends = threshold_range(prevalence, declared)
+        caption = captions.decision(f, prevalence, ends, declared=declared is not None)
+        yield "decision", Drawing(drawing, "Decision curves", caption, wide=True)
     if len(evaluation.cross_tabulation):
         drawing = partial(decisions.confusion_matrices, evaluation.cross_tabulation, known, unit)
         wide = evaluation.summary["arm"].nunique() > 2

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from study.evaluation.evaluation import Evaluation
-from study.evaluation.groups import AROUND
+from study.evaluation.groups import shown_thresholds
 from study.records.stored_study import StoredStudy
 from study.reporting.tables.base import (
     PaperTable,
@@ -92,7 +92,7 @@ def decision_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     if data.empty or prevalence is None:
         return empty_table("decision")
     rows = []
-    around = data[data["threshold"].isin([factor * prevalence for factor in AROUND])]
+    around = data[data["threshold"].isin(shown_thresholds(prevalence, study.settings.protocol.thresholds))]
     for threshold, lines in around.groupby("threshold"):
         values = {row["arm"]: per_thousand(row["value"], row["low"], row["high"]) for row in lines.to_dict("records")}
         everybody = per_thousand(lines["treat_all"].iloc[0])

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmbc.errors import CohortError, StudyError
+from mmbc.config import digest
+from mmbc.errors import CohortError, ConfigError, StudyError
+from study.design.study_file import load
 from study.evaluation import groups
 from study.evaluation.evaluation import evaluate
 from study.evaluation.units import align, all_units
@@ -201,6 +203,17 @@ def test_predictive_values_and_net_benefit_need_a_declared_prevalence(stored):
     if sensitivity + 1 - specificity > 0:  # both repeats are averaged, so the formula holds about
         expected = sensitivity * 0.05 / (sensitivity * 0.05 + (1 - specificity) * 0.95)
         assert values["image", "ppv"] == pytest.approx(expected, abs=0.1)
+
+
+def test_decision_curves_keep_to_the_declared_thresholds(aligned):
+    weights = ones(aligned)
+    ends = groups.decision_curves(aligned, weights, 0.05, (0.02, 0.2))["threshold"]
+    assert (ends.min(), ends.max()) == (0.02, 0.2) and {0.025, 0.05, 0.1} <= set(ends)
+    assert groups.shown_thresholds(0.05, (0.02, 0.2)) == [0.02, 0.025, 0.05, 0.1, 0.2]
+    assert groups.threshold_range(0.05, None) == (0.0125, 0.5)
+    with pytest.raises(ConfigError, match="the lower first"):
+        load("tiny", None, ["protocol.thresholds=[0.2, 0.02]"])
+    assert digest(load("tiny", None, ["protocol.thresholds=[0.02, 0.2]"]).protocol) == digest(load("tiny").protocol)
 
 
 def test_reliability_bins_hold_every_unit_once(aligned):

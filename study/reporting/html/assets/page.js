@@ -213,6 +213,7 @@ for (const figure of document.querySelectorAll("figure.table")) {
   showMore(figure.querySelector(".scroll"));
 }
 document.querySelectorAll("figure.drawing").forEach(makeZoomable);
+document.querySelectorAll(".sheet").forEach(showMore);
 document.querySelector(".hint").hidden = false;
 driveDialog();
 driveContents();
