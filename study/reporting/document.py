@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -45,6 +46,20 @@ class Content:
         """The warning that everything carries, or ''."""
         return self.study.cohort.notice
 
+    @cached_property
+    def limitations(self) -> list[str]:
+        """Every limitation, the gravest first."""
+        return sections.limitations(self.study, self.evaluation)
+
+    @cached_property
+    def checklists(self) -> dict[str, pd.DataFrame]:
+        """Each checklist, filled, by its title."""
+        there = places(self)
+        return {
+            "TRIPOD+AI (2024)": forms.tripod(self.study, self.evaluation, there),
+            "CLAIM (2024)": forms.claim(self.study, self.evaluation, there),
+        }
+
     def table(self, *names: str) -> list[str]:
         """Return tables as Markdown, as far as they are there."""
         by_name = {table.name: table for table in self.tables}
@@ -70,7 +85,7 @@ def title(content: Content) -> str:
 
 def report(content: Content) -> str:
     """Return `report.md`."""
-    more = len(sections.limitations(content.study, content.evaluation)) - LIMITATIONS_SHOWN
+    more = len(content.limitations) - LIMITATIONS_SHOWN
     rest = f", {more} more limitations" if more > 1 else ", 1 more limitation" if more == 1 else ""
     foot = f"Methods, all tables and figures, errors{rest}, provenance and checklists: [{SUPPLEMENT}]({SUPPLEMENT})."
     return _join([f"# {title(content)}", *_warnings(content), *_chapters(report_chapters(content)), foot])
@@ -79,7 +94,7 @@ def report(content: Content) -> str:
 def report_chapters(content: Content) -> dict[str, list[str]]:
     """Return heading -> parts of the report, as far as they are there."""
     study, evaluation = content.study, content.evaluation
-    points = sections.limitations(study, evaluation)
+    points = content.limitations
     listed = [f"- {point}" for point in points[:LIMITATIONS_SHOWN]]
     parts = {
         "Answer": [said.answer(study, evaluation), remains(study)],
@@ -116,7 +131,7 @@ def supplement(content: Content) -> str:
     head = [f"# Supplement to {title(content)}", *_warnings(content)]
     references = bibliography.references(bibliography.cited_keys(content.methods))
     body = [*head, *_chapters(chapters)]
-    lists = [forms.to_markdown(frame, name) for name, frame in fill_checklists(content).items()]
+    lists = [forms.to_markdown(frame, name) for name, frame in content.checklists.items()]
     return _join([*body, "## Checklists", *lists, "## References", numbered_list(references)])
 
 
@@ -124,7 +139,7 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
     """Return heading -> parts of the supplement, before checklists and references."""
     study, evaluation = content.study, content.evaluation
     numbering = bibliography.numbering(content.methods)
-    points = "\n".join(f"- {point}" for point in sections.limitations(study, evaluation))
+    points = "\n".join(f"- {point}" for point in content.limitations)
     forest = content.figure("contrasts") if said.too_small(study) else []
     others = [f"summary_{level}" for level in LEVELS if level != evaluation.unit]
     return {
@@ -181,15 +196,6 @@ def places(content: Content) -> set[str]:
     headings = {REPORT: list(report_chapters(content)), SUPPLEMENT: supplement_heads}
     names = [table.name for table in content.tables]
     return forms.places(headings, names, content.drawings, ("methods.md", "references.bib", "numbers.json"))
-
-
-def fill_checklists(content: Content) -> dict[str, pd.DataFrame]:
-    """Return each checklist by its title."""
-    there = places(content)
-    return {
-        "TRIPOD+AI (2024)": forms.tripod(content.study, content.evaluation, there),
-        "CLAIM (2024)": forms.claim(content.study, content.evaluation, there),
-    }
 
 
 def numbered_list(references: Sequence[str]) -> str:

@@ -37,16 +37,7 @@ from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy, source_digests, write_archive
 from study.reporting import numbers
 from study.reporting.checklists import forms
-from study.reporting.document import (
-    REPORT,
-    SUPPLEMENT,
-    Content,
-    fill_checklists,
-    numbered_list,
-    report,
-    supplement,
-    title,
-)
+from study.reporting.document import REPORT, SUPPLEMENT, Content, numbered_list, report, supplement, title
 from study.reporting.facts import bibliography
 from study.reporting.figures.catalogue import Drawing, catalogue
 from study.reporting.figures.journals import JOURNALS
@@ -141,7 +132,7 @@ def text_files(content: Content) -> dict[str, bytes]:
         "references.bib": bibliography.bibtex(keys),
         **table_files(tables, notice, title(content)),
     }
-    for name, frame in fill_checklists(content).items():
+    for name, frame in content.checklists.items():
         stem = "checklists/" + name.lower().replace("+", "_").replace(" ", "_").replace("(", "").replace(")", "")
         files |= {f"{stem}.md": forms.to_markdown(frame, name), f"{stem}.csv": frame.to_csv(index=False)}
     return {name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()}

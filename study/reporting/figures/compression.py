@@ -15,9 +15,13 @@ VISIBLE, FEW = 20.0, 1e-3
 """A palette is used where less than this share of the pixels moves by more than this distance in RGB (of 442)."""
 
 
-def small_png(png: bytes, dpi: float) -> bytes:
-    """Return a PNG with a palette, a third of the size, or without one where that would be visible."""
-    drawn = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+def small_png(drawn: np.ndarray, dpi: float) -> bytes:
+    """Return a picture as PNG with a palette, a third of the size, or without one where that would be visible.
+
+    Args:
+        drawn: (height, width, 3) of uint8, red, green and blue.
+        dpi: its resolution.
+    """
     codes = drawn.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
     colours, place, n = np.unique(codes, return_inverse=True, return_counts=True)
     channels = np.stack([colours >> 16 & 255, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8)

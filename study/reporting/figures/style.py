@@ -16,7 +16,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, findSystemFonts, fontManager, get_font
 
@@ -84,6 +86,8 @@ SETTINGS: Any = {
     "svg.hashsalt": "mmbc",
     "figure.dpi": DPI,
     "savefig.dpi": DPI,
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,
     "figure.constrained_layout.w_pad": 0.02,
     "figure.constrained_layout.h_pad": 0.025,
     "axes.unicode_minus": True,
@@ -213,9 +217,12 @@ def png(figure: Figure, notice: str) -> bytes:
     """Return a figure as PNG (300 dpi); the figure then has the notice, if there is one, and a fixed layout."""
     if notice:
         _warn(figure, notice)
-    figure.draw_without_rendering()  # lays out once; each format would do it again
-    figure.set_layout_engine("none")
-    return small_png(_render(figure, "png", {"Software": None}), DPI)
+    if engine := figure.get_layout_engine():  # lays out once; each format would do it again
+        engine.execute(figure)
+    figure.set_layout_engine(None)  # "none" would draw twice
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return small_png(np.asarray(canvas.buffer_rgba())[..., :3], DPI)
 
 
 def _warn(figure: Figure, notice: str) -> None:

@@ -17,7 +17,7 @@ from study.evaluation.evaluation import Evaluation, evaluate
 from study.records.search_archive import read_searched, write_searched
 from study.records.stored_study import load_study
 from study.reporting.checklists import forms
-from study.reporting.document import fill_checklists, report, supplement
+from study.reporting.document import report, supplement
 from study.reporting.facts import search_facts
 from study.reporting.facts.bibliography import cited_keys, needed_keys, works
 from study.reporting.facts.sentences import configs
@@ -234,7 +234,7 @@ def documents(evaluated):
 def documents_of(study, evaluation):
     """Return both documents, the methods and the checklists."""
     content = gather_content(study, evaluation, Options(figures=False))
-    lists = {name: frame.set_index("item")["where"] for name, frame in fill_checklists(content).items()}
+    lists = {name: frame.set_index("item")["where"] for name, frame in content.checklists.items()}
     return {
         "report": report(content),
         "supplement": supplement(content),
