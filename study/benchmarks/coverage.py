@@ -156,10 +156,8 @@ def _line(study: SimulatedStudy, rng: np.random.Generator) -> dict[str, object]:
         "e2_lead_corrected": (comparison.corrected_low, comparison.corrected_high),
     }
     lead = (study.truth[0] - study.truth[1]).mean()
-    once = compare("first", "second", _first_repeat(pair), weights[:50], rng, delta=DELTA, n_permutations=100)
     return {
         **{f"{name}_truth": truth for name, (_, truth) in measured.items()},
-        "verdict_single": judge([once], delta=DELTA)[0].verdict,
         "e1": study.truth[1, 0, :, 0].mean(),
         "e2": study.truth[1].mean(),
         "lead": lead,
