@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from study.evaluation.verdicts import e2_methods
 from study.reporting.figures.caption_facts import CaptionFacts
 from study.text.format import count, listed, percentage
 
@@ -43,9 +42,10 @@ def roc_pr(f: CaptionFacts) -> str:
 
 def contrasts(f: CaptionFacts, comparisons: pd.DataFrame, delta: float) -> str:
     """Caption of the forest plot of contrasts."""
-    methods = e2_methods(comparisons)
+    methods = list(dict.fromkeys(comparisons["e2_method"]))
+    how = " or ".join(methods) + ("; the table says which" if len(methods) > 1 else "")
     trained = (
-        f" Thin line: 95 % interval of the difference if the models were trained again on a similar cohort ({methods})."
+        f" Thin line: 95 % interval of the difference if the models were trained again on a similar cohort ({how})."
         if comparisons["e2_low"].notna().any()
         else " A single split has no spread between folds, so that nothing is said of training again."
     )
@@ -53,8 +53,7 @@ def contrasts(f: CaptionFacts, comparisons: pd.DataFrame, delta: float) -> str:
     baseline = "; the logistic regression has one, which stands for all" if f.baseline and f.n_seeds > 1 else ""
     return (
         f"{'Declared comparisons' if f.declared else 'Comparisons'}: difference of the ROC-AUC, {f.unit} level"
-        f" ({f.n}),"
-        f" the first model minus the second, paired by {f.unit} and test part. Diamond:"
+        f" ({f.n}), the first model minus the second, paired by {f.unit} and test part. Diamond:"
         f" {'mean over' if f.n_parts > 1 else 'difference on'} {f.parts}. Thick line: {FITTED} (fold-stratified"
         f" clustered DeLong).{trained} Intervals are not adjusted for their number; p values and verdicts are (Holm)."
         f" {each}{baseline}. Shaded: ±{delta:g}, {'taken' if f.imported else 'declared'} as unimportant."
