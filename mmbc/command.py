@@ -41,14 +41,12 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperCommand
 
-from mmbc.errors import ConfigError, MmbcError, StudyError
+from mmbc.errors import UNPRINTABLE, ConfigError, MmbcError, StudyError
 
 WORDS = "mmbc.command.words"
 """Key of a context's `meta`: the arguments as they were typed."""
 DEBUG = "MMBC_DEBUG"
 """Environment variable; if it is set, an error that no check foresaw ends with its traceback."""
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters, which a terminal obeys, and bytes that are no UTF-8 text."""
 LONG_WORD = re.compile(r"\S{400,}")
 CORRECT = "correct it, or rename the file"
 
@@ -103,6 +101,9 @@ def app(command: type[Command]) -> typer.Typer:
                     ConfigError(f"{word}: holds a control character, or bytes that are no UTF-8 text; {CORRECT}"),
                 )
                 raise typer.Exit(2)
+            if option := _empty_place(command, args):
+                show_error(Console(), ConfigError(f"{option}: is empty; name a file or folder ('.' is this one)"))
+                raise typer.Exit(2)
             ctx.meta[WORDS] = tuple(args)
             return super().parse_args(ctx, args)
 
@@ -117,6 +118,18 @@ def app(command: type[Command]) -> typer.Typer:
     paragraphs = (inspect.getdoc(command) or "").split("\n\n")
     typed.command(cls=Parser, help="\n\n".join(" ".join(text.split()) for text in paragraphs))(main)
     return typed
+
+
+def _empty_place(command: type[Command], args: list[str]) -> str:
+    """Return the option of a place for which '' was typed, which would be taken for this folder; else ''."""
+    hints = get_type_hints(command)
+    names = {flag("json" if name == "json_file" else name) for name, hint in hints.items() if "Path" in str(hint)}
+    for before, word in zip(["", *args], args, strict=False):
+        if (not word and before in names) or (word.endswith("=") and word[:-1] in names):
+            return word[:-1] or before
+        if not word and (before == "--" or not before.startswith("-")):
+            return "an argument"
+    return ""
 
 
 def options_of(panel: str) -> Callable[..., Any]:

@@ -11,16 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
+from unicodedata import normalize
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from mmbc.errors import ConfigError, nearest
+from mmbc.errors import ConfigError, has_unprintable, nearest
 
 Modality = Literal["image", "tabular"]
 FeatureKind = Literal["numeric", "ordinal", "categorical"]
-
-
 MANY = 1_000_000
 """More epochs, trials or patients than anybody waits for: a slip of the finger, which would seem to hang."""
 LARGEST_SEED = 2**32 - 1
@@ -32,6 +31,17 @@ class Section(BaseModel):
     """A frozen group of settings that refuses keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_declared(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what would pass for a value: true as the number 1, and text that nobody can have typed."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and kind in (int, float, int | None, float | None):
+            raise ValueError("write a number")
+        if has_unprintable(value):
+            raise ValueError("holds a control character, or bytes that are no UTF-8 text")
+        return value
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,9 @@ class DataConfig(Section):
     """Kinds of clinical columns in place of the recognised ones; `skip` leaves one out, a list of values in ascending
     order makes an ordinal column of words."""
     missing_values: tuple[str, ...] = ()
-    """For a manifest: values that mean 'not known', beside empty cells, NA, NaN, null, none and '-'."""
+    """For a manifest: values that mean 'not known' (`age=999`: in that column), beside empty, NA, null and '-'."""
+    real_values: Annotated[tuple[str, ...], Later("0.2.0")] = ()
+    """Values that look like 'not known' or like another spelling, but are real (`age=0`: in that column)."""
     image_root: str = ""
     """For a manifest: folder the images are relative to; empty for the manifest's own."""
     sheet: str = ""
@@ -121,13 +133,16 @@ class DataConfig(Section):
     @classmethod
     def _take_numbers(cls, value: Any) -> Any:
         """Read `2023` as the name of a sheet."""
-        return str(value) if isinstance(value, int) else value
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
-    @field_validator("positive", "negative", "features", "missing_values", mode="before")
+    @field_validator("positive", "negative", "features", "missing_values", "real_values", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
-        """Read `malignant` and `4,5` as lists, as they come from a command line."""
-        return tuple(part.strip() for part in str(value).split(",")) if isinstance(value, str | int) else value
+        """Read `malignant` and `4,5` as lists, as they come from a command line; letters in their usual form (NFC)."""
+        if isinstance(value, bool) or not isinstance(value, str | int | list | tuple):
+            return value
+        parts = str(value).split(",") if isinstance(value, str | int) else value
+        return tuple(normalize("NFC", part.strip()) if isinstance(part, str) else part for part in parts)
 
 
 class AugmentConfig(Section):
@@ -164,7 +179,7 @@ class ModelConfig(Section):
     """`hub`, `package`, `file:PATH` or `none` (see mmbc.model.weights)."""
     allow_random_trunk: bool = False
     """Permit freezing layers that were never trained (`weights = "none"`); for tests of the machinery alone."""
-    fine_tuned_blocks: int = Field(2, ge=0)
+    fine_tuned_blocks: int = Field(2, ge=0, le=1000)
     """Number of the backbone's last stages that are trained; with 0 the head convolution is frozen too."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Share of units that is dropped in each hidden layer of the classifier."""
@@ -193,15 +208,15 @@ class ModelConfig(Section):
 class TrainConfig(Section):
     """Optimiser, schedule and stopping."""
 
-    lr: float = Field(5e-5, gt=0)
+    lr: float = Field(5e-5, gt=0, le=1000)
     """Learning rate of the fine-tuned blocks."""
-    head_lr: float = Field(1e-3, gt=0)
+    head_lr: float = Field(1e-3, gt=0, le=1000)
     """Learning rate of the newly initialised layers."""
-    weight_decay: float = Field(1e-3, ge=0)
+    weight_decay: float = Field(1e-3, ge=0, le=1000)
     """Weight decay of AdamW."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     """How far the training labels 0 and 1 are moved towards a half: 0.1 makes them 0.05 and 0.95."""
-    clip_norm: float = Field(1.0, gt=0)
+    clip_norm: float = Field(1.0, gt=0, le=MANY)
     """Largest norm of the gradient."""
     restart_epochs: int = Field(10, ge=1, le=MANY)
     """Length of the first cosine period in epochs (Loshchilov and Hutter 2017)."""

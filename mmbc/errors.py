@@ -1,10 +1,13 @@
 """Errors that a user can mend: each says what is wrong, where, and what to do."""
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 MANY = 12
 """Longer lists of known names are cut to the closest ones."""
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, which a terminal obeys, and bytes that are no UTF-8 text."""
 
 
 class MmbcError(Exception):
@@ -37,6 +40,15 @@ class WeightsError(MmbcError):
 
 class StudyError(MmbcError):
     """A study folder that is incomplete, damaged or belongs to another configuration."""
+
+
+def has_unprintable(value: object) -> bool:
+    """Whether a text in a value, a list or a mapping of them, keys too, has a character that nobody can have typed."""
+    if isinstance(value, Mapping):
+        return any(map(has_unprintable, (*value.keys(), *value.values())))
+    if isinstance(value, list | tuple):
+        return any(map(has_unprintable, value))
+    return isinstance(value, str) and UNPRINTABLE.search(value) is not None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -17,6 +17,8 @@ from mmbc.errors import ConfigError, MmbcError, StudyError
 
 LONGEST_NAME = 255
 """Bytes that file systems take of a file's name."""
+LONGEST_PLACE = 3500
+"""Bytes of a folder's path below which systems take those of the files in it."""
 RESTORE = "restore it, or delete it and run the command of the study again"
 """The way on from a damaged file."""
 
@@ -44,7 +46,8 @@ def check_place(folder: Path, option: str) -> None:
         ConfigError: they cannot, with the reason.
     """
     try:
-        if any(len(os.fsencode(part)) > LONGEST_NAME for part in folder.parts):
+        n_bytes = [len(os.fsencode(part)) for part in folder.parts]
+        if max(n_bytes, default=0) > LONGEST_NAME or sum(n_bytes) + len(n_bytes) > LONGEST_PLACE:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
         if not there.is_dir():

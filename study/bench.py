@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from mmbc import command
 from mmbc.command import Command, Terminal
 from mmbc.errors import ConfigError
-from study.console.options import ArmOptions, SettingsOptions, cohort_option, place_option
+from study.console.options import MANY, MOST_PROCESSES, ArmOptions, SettingsOptions, cohort_option, place_option
 
 kind_option = command.options_of("What is measured")
 contest_option = command.options_of("Training contest")
@@ -25,11 +25,15 @@ class ContestOptions:
             show_default="the first four",
         ),
     ] = "naive,careful,sequential,lockstep"
-    replicate: Annotated[int, contest_option("Copies of a small cohort, each under new patient ids.", min=1)] = 1
+    replicate: Annotated[
+        int, contest_option("Copies of a small cohort, each under new patient ids.", min=1, max=10_000)
+    ] = 1
     cells_per_arm: Annotated[
         int,
         contest_option(
-            "Cells of each arm that the slow contenders train; the time of the others is scaled from them.", min=1
+            "Cells of each arm that the slow contenders train; the time of the others is scaled from them.",
+            min=1,
+            max=1000,
         ),
     ] = 1
 
@@ -41,7 +45,7 @@ class CoverageOptions:
     replicates: Annotated[
         int, coverage_option("Simulated studies in each of the 36 settings.", min=20, max=1_000_000)
     ] = 500
-    jobs: Annotated[int, coverage_option("Number of processes.", min=1)] = 2
+    jobs: Annotated[int, coverage_option("Number of processes.", min=1, max=MOST_PROCESSES)] = 2
     seed: Annotated[int, coverage_option("Seed of all random numbers.", min=0, max=2**32 - 1)] = 0
 
 
@@ -63,8 +67,10 @@ class Bench(SettingsOptions, ArmOptions, ContestOptions, CoverageOptions, Comman
     coverage: Annotated[
         bool, kind_option("No timing: coverage of the intervals in simulated studies.", "--coverage")
     ] = False
-    epochs: Annotated[int, contest_option("Epochs of every fit, also of --search.", min=1)] = 2
-    limit_patients: Annotated[int, cohort_option("Patients of the cohort that are used; 0 for all.", min=0)] = 40
+    epochs: Annotated[int, contest_option("Epochs of every fit, also of --search.", min=1, max=MANY)] = 2
+    limit_patients: Annotated[
+        int, cohort_option("Patients of the cohort that are used; 0 for all.", min=0, max=MANY)
+    ] = 40
     out: Annotated[Path, place_option("Folder for what it writes while it runs.")] = Path("results")
     json_file: Annotated[Path | None, place_option("Write the numbers as JSON, for other programs.", "--json")] = None
 

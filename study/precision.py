@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 class Precision(Command):
     """Say how precise an AUC will be, which difference between arms can be found, and how many patients it takes."""
 
-    patients: Annotated[int, typer.Option(help="Patients in the cohort.")]
+    patients: Annotated[int, typer.Option(max=10_000_000, help="Patients in the cohort.")]
     prevalence: Annotated[float, typer.Option(help="Share of patients with a positive label.")]
     auc: Annotated[float, typer.Option(help="Expected AUC.")]
-    images_per_patient: Annotated[float, typer.Option(help="Mean number of images of a patient.")] = 4
-    folds: Annotated[int, typer.Option(help="Folds of the cross-validation.")] = 5
-    repeats: Annotated[int, typer.Option(help="Repeats of the cross-validation.")] = 1
+    images_per_patient: Annotated[float, typer.Option(max=1000, help="Mean number of images of a patient.")] = 4
+    folds: Annotated[int, typer.Option(max=1000, help="Folds of the cross-validation.")] = 5
+    repeats: Annotated[int, typer.Option(max=1000, help="Repeats of the cross-validation.")] = 1
     correlation: Annotated[float, typer.Option(help="Correlation of the AUC estimates of two arms.")] = 0.6
     icc: Annotated[float, typer.Option(help="Correlation of the placement values of a patient's images.")] = 0.5
     delta: Annotated[float, typer.Option(help="Largest difference in AUC without practical meaning (δ).")] = 0.02

@@ -33,7 +33,7 @@ class Verify(Command):
             ),
         ),
     ] = False
-    most: Annotated[int, typer.Option(min=1, help="Disagreements to print.")] = 20
+    most: Annotated[int, typer.Option(min=1, max=1_000_000, help="Disagreements to print.")] = 20
 
     def run(self, terminal: Terminal) -> int:
         """Compare and list what differs."""

@@ -12,7 +12,7 @@ import pandas as pd
 from mmbc.config import DataConfig
 from mmbc.data.account import Account, check_copies, check_files, check_labels, count_flow, judge
 from mmbc.data.listing import KEYS, Listing, choose_features
-from mmbc.data.tables import identifiers, target_leakage
+from mmbc.data.tables import identifiers, target_leakage, unknown_values
 from mmbc.data.tables.columns import Feature
 from mmbc.errors import CohortError
 
@@ -81,8 +81,8 @@ def assemble(
         allow_leaky: clinical columns that may nearly determine the label.
 
     Raises:
-        CohortError: rows that do not hold together, keys in several spellings, labels that cannot be known, or a
-            clinical column that nearly determines them.
+        CohortError: rows that do not hold together, keys in several spellings, labels that cannot be known, values that
+            may mean 'not known', or a clinical column that nearly determines the labels.
         ImageError: more missing or unreadable files than permitted; names up to ten.
     """
     listing = choose_features(listing, data)
@@ -97,6 +97,7 @@ def assemble(
     if listing.left_out:
         reasons = "; ".join(f"{name} ({reason})" for name, reason in listing.left_out)
         account.notes.append(f"Columns that are not used as features: {reasons}.")
+    unknown_values.check(listing.name, account.rows[account.used], listing.features, data)
     account.notes += target_leakage.check(used, listing.features, data.label_level, allow_leaky, listing.name)
     accounted = account.rows[["image_id", "patient_id", "status"]].assign(step=account.step, reason=account.reason)
     return Cohort(

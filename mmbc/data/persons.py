@@ -4,17 +4,15 @@ Merged cells and exports that print a value once leave it on one row of a patien
 other rows too, as long as nothing contradicts it.
 """
 
-import re
 from collections.abc import Sequence
 
 import pandas as pd
 
 from mmbc.data.listing import Listing
 from mmbc.data.tables.columns import Feature
+from mmbc.data.tables.unknown_values import is_age
 from mmbc.errors import some
 
-WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-"""Words of a column's name: PatientAge, age_at_exam."""
 YEARS_APART = 10
 """Ages of one patient further apart are hardly two examinations of one person."""
 YEARS_IN_CASE = 1
@@ -61,12 +59,8 @@ def doubts(listing: Listing) -> list[str]:
     rows = listing.images
     names = dict.fromkeys([*(f.name for f in listing.features), *(name for name, _ in listing.left_out)])
     columns = [name for name in names if name in rows and name not in listing.aside]
-    found = [sentence for name in columns if _is_age(name) for sentence in _ages_apart(rows, name)]
+    found = [sentence for name in columns if is_age(name) for sentence in _ages_apart(rows, name)]
     return [*found, *_several_sites(rows, columns)]
-
-
-def _is_age(name: str) -> bool:
-    return "age" in (word.lower() for word in WORDS.findall(name))
 
 
 def _ages_apart(rows: pd.DataFrame, name: str) -> list[str]:

@@ -164,8 +164,9 @@ def _enough(patients: pd.DataFrame, n: int, what: str = "folds (--folds)") -> No
     counts = {0: int(((patients["label"] == 0) | patients["both"]).sum()), 1: int((patients["label"] == 1).sum())}
     for label in (0, 1):
         if counts[label] < n:
+            n_of = "1 patient has" if counts[label] == 1 else f"{counts[label]} patients have"
             raise SplitError(
-                f"{counts[label]} patients have label {label}, but every one of {n} parts needs at least one; "
+                f"{n_of} label {label}, but every one of {n} parts needs at least one; "
                 f"use fewer {what} or more patients"
             )
 

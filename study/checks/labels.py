@@ -4,7 +4,7 @@ import pandas as pd
 
 from mmbc.data import persons
 from mmbc.data.tables import identifiers
-from mmbc.data.tables.columns import find_unknown_codes
+from mmbc.data.tables.unknown_values import find_unknown_codes, is_real
 from mmbc.errors import some
 from study.checks.check import Outcome, check, failed, not_checked, passed, warning
 from study.checks.subject import Subject, given
@@ -180,6 +180,7 @@ def codes(subject: Subject) -> Outcome:
         f"{f.name} {code:g} in {int((pd.to_numeric(rows[f.name], errors='coerce') == code).sum())} rows"
         for f in subject.features
         for code in find_unknown_codes(f.name, rows[f.name], f.kind, f.order)
+        if not is_real(f.name, f"{code:g}", subject.data)
     ]
     if doubts:
         return failed(f"Values that look like codes for 'not known', taken as numbers: {'; '.join(doubts)}.")

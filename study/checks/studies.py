@@ -21,6 +21,7 @@ from study.design.study_file import BASELINE
 from study.records.cell_records import CellRecord
 from study.records.finding import WARNING
 from study.records.stored_study import StoredStudy
+from study.text.format import count
 from study.text.format import place as shown_place
 
 GROUP = "study"
@@ -186,7 +187,7 @@ def few_positives(subject: Subject) -> Outcome:
     ]
     smallest = counts.iloc[int(counts["rarer"].to_numpy().argmin())]
     text = (
-        f"The smallest part has {smallest['rarer']} patients of the rarer class ({smallest['part']}, fold"
+        f"The smallest part has {count(smallest['rarer'], 'patient')} of the rarer class ({smallest['part']}, fold"
         f" {smallest['fold'] + 1})"
     )
     if smallest["rarer"] >= FEW:

@@ -8,7 +8,7 @@ import pandas as pd
 from mmbc.data.account import Account, check_copies, check_files, check_labels, judge
 from mmbc.data.cohort import used_rows
 from mmbc.data.listing import Listing, choose_features, labels_need_pixels
-from mmbc.data.tables import identifiers, target_leakage
+from mmbc.data.tables import identifiers, target_leakage, unknown_values
 from mmbc.errors import MmbcError
 from study.cohort import summaries
 from study.cohort.description import Description
@@ -51,7 +51,7 @@ def describe(request: Request, observer: Observer) -> Description:
         return description
     _attempt(description, lambda: check_copies(account, study.data))
     _attempt(description, lambda: check_labels(account))
-    _summarise(description, listing, account)
+    _summarise(description, request, listing, account)
     _judge_further(description, request, listing, account)
     return description
 
@@ -79,10 +79,10 @@ def _account(
     return _attempt(description, lambda: judge(listing, data, facts))
 
 
-def _summarise(description: Description, listing: Listing, account: Account) -> None:
+def _summarise(description: Description, request: Request, listing: Listing, account: Account) -> None:
     """Count what is there and what can be used."""
     used = used_rows(listing, account)
-    description.notes = [*account.notes, *summaries.column_questions(used, listing.features)]
+    description.notes = [*account.notes, *summaries.column_questions(used, listing.features, request.study.data)]
     description.classes = summaries.classes(account)
     description.totals = summaries.totals(used, description.unit)
     description.views = summaries.views(used)
@@ -101,6 +101,8 @@ def _judge_further(description: Description, request: Request, listing: Listing,
         description.problems.append("The images that can be used have one class only.")
         return
     features, unit, allowed = listing.features, description.unit, tolerance.allow_leaky
+    rows = account.rows[account.used]
+    _attempt(description, lambda: unknown_values.check(listing.name, rows, features, study.data))
     notes = _attempt(description, lambda: target_leakage.check(used, features, unit, allowed, listing.name))
     description.notes += notes or []
 

@@ -3,39 +3,17 @@
 import numpy as np
 import pandas as pd
 
+from mmbc.config import DataConfig
 from mmbc.data.account import Account
 from mmbc.data.listing import Listing
 from mmbc.data.tables import target_leakage
-from mmbc.data.tables.columns import Feature, find_unknown_codes
+from mmbc.data.tables.columns import Feature
+from mmbc.data.tables.unknown_values import codes_to_settle, find_unknown_codes, is_real
 from mmbc.errors import some
 from study.design.study_file import StudyFile
 from study.text.image_name import worded
 
 SHOWN_VALUES, SHOWN_SIZES, SHOWN_SITES = 6, 3, 12
-UNKNOWN_WORDS = frozenset(
-    [
-        "?",
-        ".",
-        "..",
-        "--",
-        "nil",
-        "nd",
-        "n.d.",
-        "nr",
-        "k.a.",
-        "unk",
-        "unknown",
-        "unbekannt",
-        "inconnu",
-        "missing",
-        "empty",
-        "leer",
-        "null",
-        "not known",
-        "not available",
-    ]
-)
-"""Words of a category, in lower case, that may mean 'not known'."""
 COPY = "pixel-identical to another image of the patient"
 
 
@@ -159,33 +137,17 @@ def feature_table(used: pd.DataFrame, features: tuple[Feature, ...], unit: str) 
     return pd.DataFrame(rows)
 
 
-def column_questions(used: pd.DataFrame, features: tuple[Feature, ...]) -> list[str]:
-    """Return questions about clinical columns that the user alone can answer."""
+def column_questions(used: pd.DataFrame, features: tuple[Feature, ...], data: DataConfig) -> list[str]:
+    """Return questions about numbers that the user alone can answer; a run does not stop at them.
+
+    What stops one is in `mmbc.data.tables.unknown_values.check`.
+    """
     patients = patient_values(used, features)
-    return [question for feature in features for question in _questions(patients[feature.name], feature)]
-
-
-def _questions(values: pd.Series, feature: Feature) -> list[str]:
-    known = values.dropna()
-    if known.empty:
-        return []
-    if feature.kind == "categorical":
-        words = known.astype(str).drop_duplicates()
-        folded = words.str.casefold()
-        twins = sorted(words[folded.duplicated(keep=False)])
-        questions = [f"{feature.name}: {some(twins)} differ in upper and lower case alone; are they the same?"]
-        unknown = sorted(words[folded.str.strip("()").isin(UNKNOWN_WORDS)])
-        return [
-            *(questions if twins else []),
-            *(
-                f"{feature.name}: does {word!r} mean 'not known'? Then say --set 'data.missing_values=[\"{word}\"]'."
-                for word in unknown
-            ),
-        ]
-    codes = find_unknown_codes(feature.name, values, feature.kind, feature.order)
     return [
-        f"{feature.name}: is {code:g} a code for 'not known'? Then say --set 'data.missing_values=[\"{code:g}\"]'."
-        for code in codes
+        f"{f.name}: is {code:g} a code for 'not known'? Then say --set 'data.missing_values=[\"{f.name}={code:g}\"]'."
+        for f in features
+        for code in find_unknown_codes(f.name, patients[f.name], f.kind, f.order)
+        if not is_real(f.name, f"{code:g}", data) and code not in codes_to_settle(f.name, patients[f.name], f.kind)
     ]
 
 

@@ -20,6 +20,11 @@ audit_option = options_of("Audit")
 table_option = options_of("A table of predictions")
 search_option = options_of("Search")
 
+MANY = 1_000_000
+"""More of anything than anybody means: a slip of the finger."""
+MOST_PROCESSES = 1024
+"""Most processes of one run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions:
@@ -72,11 +77,13 @@ class LeakyColumnOptions:
 class ToleranceOptions(LeakyColumnOptions):
     """Missing and unreadable files, and a sample of the patients."""
 
-    limit_patients: Annotated[int | None, cohort_option("Use a sample of the patients, for a quick try.", min=4)] = None
+    limit_patients: Annotated[
+        int | None, cohort_option("Use a sample of the patients, for a quick try.", min=4, max=MANY)
+    ] = None
     allow_missing_images: Annotated[
         bool, cohort_option("Go on without listed files that do not exist.", "--allow-missing-images")
     ] = False
-    max_unreadable: Annotated[int, cohort_option("How many unreadable images are tolerated.", min=0)] = 0
+    max_unreadable: Annotated[int, cohort_option("How many unreadable images are tolerated.", min=0, max=MANY)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +194,9 @@ class WorkOptions(DeviceOptions):
     executor: Annotated[str, work_option("lockstep or sequential; the results are the same.")] = "lockstep"
     max_live_fits: Annotated[
         int | None,
-        work_option("Largest number of cells that train together. Default: as many as fit into memory.", min=1),
+        work_option(
+            "Largest number of cells that train together. Default: as many as fit into memory.", min=1, max=MANY
+        ),
     ] = None
     cache_gib: Annotated[
         float, work_option("Disk space in GiB for features that are kept between runs.", min=0.001, max=1_000_000)
@@ -200,7 +209,10 @@ class JobOptions:
     """Processes that share the work."""
 
     jobs: Annotated[
-        int, work_option("Processes that share the cells, one for each GPU; the results are the same.", min=1)
+        int,
+        work_option(
+            "Processes that share the cells, one for each GPU; the results are the same.", min=1, max=MOST_PROCESSES
+        ),
     ] = 1
 
 
@@ -209,7 +221,7 @@ class CheckpointOptions:
     """Checkpoints of unfinished fits."""
 
     checkpoint_every: Annotated[
-        int, work_option("Keep unfinished models every so many epochs; 0 for never.", min=0)
+        int, work_option("Keep unfinished models every so many epochs; 0 for never.", min=0, max=MANY)
     ] = CHECKPOINT_EVERY
 
 
@@ -284,7 +296,7 @@ class SearchOptions:
         search_option("Search on the whole cohort too, for best.toml. Default: yes.", "--best-toml/--no-best-toml"),
     ] = None
     wave: Annotated[
-        int, search_option("Trials of an arm in a fold that are drawn at once and train together.", min=1)
+        int, search_option("Trials of an arm in a fold that are drawn at once and train together.", min=1, max=1000)
     ] = WAVE
     storage: Annotated[
         str | None,

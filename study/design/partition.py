@@ -13,6 +13,7 @@ from mmbc.data.splits import Split, cross_validation, has_both_classes, holdout,
 from mmbc.errors import LeakageError, SplitError, nearest, some
 from study.design.folds import Fold, Folds
 from study.design.study_file import Protocol
+from study.text.format import count
 
 FORMAT_SHOWN = "any study's folds.json shows the format"
 
@@ -106,7 +107,7 @@ def _by_column(images: pd.DataFrame, column: str) -> dict[str, set[str]]:
     values = images[column]
     if values.isna().any():
         empty = images.loc[values.isna(), "patient_id"].unique()
-        raise SplitError(f"--folds {column}: no value for {len(empty)} patients: {some(empty)}; give them one")
+        raise SplitError(f"--folds {column}: no value for {count(len(empty), 'patient')}: {some(empty)}; give them one")
     _undivided(images["patient_id"], values, f"--folds {column}", "values")
     groups = images.groupby(column, sort=True)["patient_id"].agg(set)
     if len(groups) < 2:
@@ -132,7 +133,7 @@ def _where(images: pd.DataFrame, condition: str) -> set[str]:
         if name in table.columns and table[name].isna().any():
             empty = table.loc[table[name].isna(), "patient_id"].unique()
             raise SplitError(
-                f"--test-where {condition!r}: {name!r} is not known for {len(empty)} patients: {some(empty)}"
+                f"--test-where {condition!r}: {name!r} is not known for {count(len(empty), 'patient')}: {some(empty)}"
             )
     _undivided(images["patient_id"], met, f"--test-where {condition!r}", "sides")
     n_met = int(met.sum())
@@ -147,8 +148,8 @@ def _both_classes(patients: pd.DataFrame, tested: set[str], where: str) -> None:
     for part, chosen in (("test part", patients[inside]), ("rest", patients[~inside])):
         if not has_both_classes(chosen):
             raise SplitError(
-                f"{where}: the {part} has {len(chosen)} patients, not both classes ({int(chosen['label'].sum())}"
-                " positive); join small values in a column of your own"
+                f"{where}: the {part} has {count(len(chosen), 'patient')}, not both classes"
+                f" ({int(chosen['label'].sum())} positive); join small values in a column of your own"
             )
 
 

@@ -80,7 +80,7 @@ class Protocol(Section):
     """Of the splits of the patients."""
     first_seed: Annotated[int, Later("0.2.0")] = Field(0, ge=0, le=LARGEST_SEED)
     """The first of the training seeds; `--seed` sets it together with the seeds of splits and search."""
-    prevalence_tolerance: float = Field(0.1, gt=0)
+    prevalence_tolerance: float = Field(0.1, gt=0, le=1)
     """Largest difference of a part's share of positive patients from the cohort's, beyond rounding."""
     contrasts: tuple[tuple[str, str], ...] = (("concat", BASELINE), *CONTRASTS_0_1)
     """Pairs of arms whose difference (first minus second) is declared before the run; `logistic` is the baseline, the

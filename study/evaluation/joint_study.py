@@ -10,6 +10,7 @@ from mmbc.errors import StudyError, some
 from study.design.study_file import BASELINE, Arm
 from study.records.cell_records import CELL_COLUMNS, CellRecord
 from study.records.environment import Imported
+from study.records.progress import models_finished
 from study.records.stored_study import StoredStudy
 
 RULES = ("pool_views", "pool_breasts", "delta", "prevalence", "thresholds")
@@ -82,7 +83,7 @@ def _names(studies: Sequence[StoredStudy]) -> tuple[str, ...]:
         absent = [name for name in study.planned if name not in study.records]
         if absent:
             raise StudyError(
-                f"{study.name}: is not finished ({len(absent)} of {len(study.planned)} cells are missing:"
+                f"{study.name}: is not finished ({models_finished(study.planned, study.records)}; missing:"
                 f" {some(absent, 3)}); the command that began it continues it"
             )
     return names

@@ -36,6 +36,7 @@ from study.records.cell_records import CELL_COLUMNS, PREDICTION_COLUMNS, CellRec
 from study.records.environment import Environment, Imported, describe
 from study.records.stored_study import StoredStudy, load_study, planned_cells, write_archive
 from study.records.study_folder import set_aside
+from study.text.format import count
 from study.text.notices import printable
 from study.training.baseline import fit_baseline
 
@@ -171,8 +172,8 @@ def _check_repeat(repeat: int, tested: pd.DataFrame, everybody: set[str], names:
     for name, labels in tested.groupby(fold_names)["label"]:
         if labels.nunique() < 2:
             raise SplitError(
-                f"repeat {repeat}, fold {name}: {len(labels)} patients, all with label {labels.iloc[0]}; no AUC exists"
-                " there. Join folds, so that each has both classes"
+                f"repeat {repeat}, fold {name}: {count(len(labels), 'patient')}, all with label {labels.iloc[0]}; no"
+                " AUC exists there. Join folds, so that each has both classes"
             )
 
 

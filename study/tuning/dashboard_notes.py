@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from study.design.search_results import WHOLE
 from study.design.tuning_provenance import OPTIMISTIC
+from study.text.format import count
 from study.text.image_name import worded
 from study.training.preparation import Planned
 from study.tuning.targets import Target
@@ -21,8 +22,8 @@ def target_note(target: Target, planned: Planned) -> str:
     label = images.groupby("patient_id")["label"].max()
     seen = label[label.index.isin(searched_ids)]
     people = (
-        f"{len(seen)} patients ({int(seen.sum())} positive, {int(images['patient_id'].isin(searched_ids).sum())}"
-        " images)"
+        f"{count(len(seen), 'patient')} ({int(seen.sum())} positive,"
+        f" {int(images['patient_id'].isin(searched_ids).sum())} images)"
     )
     n_folds = planned.folds.n_folds
     nested = search.mode == "nested"

@@ -80,6 +80,9 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
     roles = _roles(path, list(table.columns), data.columns)
     given = {key: table[column] for key, column in roles.items()}
     check_filled(path, {key: given[key] for key in NEEDED}, roles)
+    identifiers.check_written(path, {roles[key]: given[key] for key in ("patient_id", "case_id") if key in given})
+    for key in {"label", "status"} & set(given):
+        given[key] = given[key].str.normalize("NFC")
     typed = given["patient_id"]
     if data.spellings == "merge":
         given["patient_id"] = identifiers.joined(typed)

@@ -5,7 +5,7 @@ a few words among them is an error, because the words may be misprints or catego
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,13 +55,10 @@ GROUPED = r"[+-]?[1-9]\d{{0,2}}(?:[{marks}]\d{{3}})+"
 SEPARATED = re.compile(GROUPED.format(marks=r".,'\u2019\s") + r"(?:[.,]\d+)?")
 HUNDREDS = 100
 """Size of whole numbers beside which `1.007` may be a thousand and seven."""
-CODES = (9, 99, 999, 9999, 99999)
-"""Extreme values that often stand for 'not known'."""
 
 WITH_UNIT = re.compile(r"[<>\u2264\u2265~=]{0,2}\s?\d+([.,]\d+)?\s?[^\W\d_]{0,12}\.?")
 """Numbers with a unit or a sign of comparison: 45 y, 045Y, >89."""
 
-BIRADS = re.compile(r"dens|bi-?rads", re.IGNORECASE)
 ID_NAME = re.compile(r"(^|[_\W])(id|uid|uuid|nr|no|number|index|accession|mrn)([_\W]|$)|ID$|^Unnamed", re.IGNORECASE)
 
 
@@ -290,24 +287,3 @@ def convert_column(
         n_known = int(values.notna().sum())
         raise MixedError(f"column {name!r} is to be {kind}, but {_no_numbers(wrong, n_known)}")
     return numbers
-
-
-def find_unknown_codes(name: str, values: pd.Series, kind: FeatureKind, order: Sequence[str] = ()) -> list[float]:
-    """Return the extreme values of a numeric or ordinal column that may stand for 'not known'.
-
-    Nines far above all other values, a single negative value, a zero far below all other values, and a zero on the
-    scale of BI-RADS, which begins at one.
-    """
-    if order or kind == "categorical":
-        return []
-    known = pd.to_numeric(values, errors="coerce").dropna()
-    distinct = sorted(set(known))
-    if len(distinct) < 3:
-        return []
-    low, second, below, high = distinct[0], distinct[1], distinct[-2], distinct[-1]
-    codes = []
-    if low < 0 <= second or (low == 0 and second >= (1 if BIRADS.search(name) else 10)):
-        codes.append(low)
-    if high in CODES and high > 2 * below:
-        codes.append(high)
-    return [float(value) for value in codes]

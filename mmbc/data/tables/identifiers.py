@@ -94,6 +94,31 @@ def check(where: str, rows: pd.DataFrame, data: DataConfig) -> None:
         )
 
 
+ROUNDED = re.compile(r"[+-]?\d+(?:[.,]\d+[eE][+-]?|[eE]\+)\d+")
+"""A key as a spreadsheet shows a long number: 1.23457E+11."""
+
+
+def check_written(where: object, keys: dict[str, pd.Series]) -> None:
+    """Refuse keys that a spreadsheet has rounded: several patients may have become one.
+
+    Args:
+        where: the table, for messages.
+        keys: of patients or examinations, by the name of their column; the index is the row in the file.
+
+    Raises:
+        CohortError: there are some; names the column and rows.
+    """
+    for column, values in keys.items():
+        rounded = values[values.str.fullmatch(ROUNDED).fillna(False).astype(bool)]
+        if len(rounded):
+            places = some((f"row {row}: {value!r}" for row, value in rounded.items()), 5)
+            raise CohortError(
+                f"{where}: column {column!r} has keys in scientific notation: {places}. A spreadsheet has rounded long"
+                " numbers, and different patients may have one key now. Format the column as text or as a whole number"
+                " (in Excel: Number, no decimals) and export the table again"
+            )
+
+
 def merge_notes(before: pd.Series, after: pd.Series) -> list[str]:
     """Return a note on the patients whose spellings were joined; none where there is none."""
     changed = pd.DataFrame({"before": before, "after": after})[before != after].drop_duplicates()

@@ -12,6 +12,7 @@ from typing import Literal
 import pandas as pd
 
 from mmbc.data.tables.identifiers import normal_form
+from mmbc.data.tables.unknown_values import means_unknown
 from mmbc.errors import CohortError, nearest, some
 
 Sides = Literal["pixels", "listed", "given", "unknown"]
@@ -59,10 +60,30 @@ def label_classes(
     is_negative = ~is_positive & (outcome.isin(list(negative)) | rows["status"].isin(list(negative)) | (not negative))
     if not is_negative.any() and not (CONTRALATERAL in negative and level == "breast"):
         raise CohortError(f"{where}: every image is labelled {some(positive)}; two classes are needed")
+    if not negative:
+        _check_unknown(outcome[~is_positive], where)
     label = pd.Series(pd.NA, index=rows.index, dtype="Int64").mask(is_positive, 1).mask(is_negative, 0)
     for words in (outcome, rows["status"]):
         _check_spelling(words, label, {*positive, *negative}, where)
     return label
+
+
+CODES = ("9", "99", "999", "-1", "-9", "-99")
+"""Labels that may mean 'not known' beside others."""
+
+
+def _check_unknown(others: pd.Series, where: str) -> None:
+    """Refuse labels that may mean 'not known' and would count as negative, because nobody named the negative ones."""
+    counts = others.value_counts()
+    doubtful = [word for word in counts.index if means_unknown(word) or word in CODES]
+    doubtful += ["2"] if set(counts.index) - set(doubtful) == {"0", "2"} else []
+    rest = [word for word in sorted(counts.index) if word not in doubtful]
+    if doubtful and rest:
+        shown = some(f"{word!r} ({counts[word]} rows)" for word in doubtful)
+        raise CohortError(
+            f"{where}: labels that may mean 'not known' would count as negative: {shown}. Name the negative ones, and"
+            f" images with another label are left out: --negative {','.join(rest)}"
+        )
 
 
 def _check_spelling(words: pd.Series, label: pd.Series, named: set[str], where: str) -> None:

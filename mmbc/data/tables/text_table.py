@@ -26,8 +26,8 @@ def read_table(path: Path, *, sheet: str = "", missing: Sequence[str] = (), need
     Args:
         path: the file; its suffix gives the format.
         sheet: the sheet of an Excel file; empty for the only one that holds a table.
-        missing: further values that mean 'not known', beside `MISSING`.
-        needed: names of columns that tell a table from other sheets.
+        missing: further values that mean 'not known', beside `MISSING`, `age=999` in a column alone; 999 is 999.0 too.
+        needed: names of columns that tell a table from other sheets, and in which `missing` does not count.
 
     Raises:
         CohortError: the file cannot be read, has no header or a second one, repeats a column, or a row has not as many
@@ -42,25 +42,39 @@ def read_table(path: Path, *, sheet: str = "", missing: Sequence[str] = (), need
         table, source = _parquet(path), path.name
     elif suffix in (".xlsx", ".xlsm"):
         chosen, others = workbook.read_sheet(path, sheet, needed)
+        workbook.check_formulas(path, chosen.name)
         table, source = _with_header(path, chosen.rows), f"sheet {chosen.name!r} of {path.name}"
         source += f"; not read: {', '.join(f'sheet {other}' for other in others)}" if others else ""
+        if chosen.n_hidden:
+            source += f"; rows that are hidden there (by a filter?) were read too: {chosen.n_hidden}"
     else:
         rows, n_lines = delimited.read_rows(path)
         table, source = _with_header(path, rows), f"the {n_lines} lines of {path.name}"
     repeated = sorted({name for name in table.columns if list(table.columns).count(name) > 1})
     if repeated:
         raise CohortError(f"{path}: the header names a column twice: {some(repeated)}")
-    unknown = {*MISSING, *(value.strip().lower() for value in missing)}
     for name in table.columns:
         values = table[name].astype("str").str.strip()
         _check_text(path, str(name), values)
-        table[name] = values.mask(values.str.lower().isin(unknown))
+        kept = name in needed or normalise_name(str(name)) in needed
+        declared = () if kept else _declared(str(name), list(table.columns), missing)
+        numbers = pd.to_numeric(pd.Series(declared, dtype="str"), errors="coerce").dropna()
+        is_code = pd.to_numeric(values, errors="coerce").isin(list(numbers)) if len(numbers) else False
+        table[name] = values.mask(values.str.lower().isin({*MISSING, *declared}) | is_code)
     table = table.dropna(how="all")
     if table.empty:
         raise CohortError(f"{path}: has a header but no rows")
     _check_second_header(path, table)
     table.attrs["extent"] = f"{len(table)} rows were read from {source}."
     return table
+
+
+def _declared(name: str, columns: Sequence[str], missing: Sequence[str]) -> tuple[str, ...]:
+    """Return the values, in lower case, that mean 'not known' in a column: those of all columns, and its own."""
+    own = [value.removeprefix(f"{name}=") for value in missing if value.startswith(f"{name}=")]
+    of_others = tuple(f"{column}=" for column in columns)
+    everywhere = [value for value in missing if not value.startswith(of_others)]
+    return tuple(value.strip().lower() for value in (*everywhere, *own))
 
 
 ERROR_VALUE = r"#(REF|DIV/0|VALUE|NAME\?|NUM|NULL|SPILL|CALC)!?"

@@ -2,24 +2,27 @@
 
 import datetime
 import re
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pandas as pd
 
 from mmbc.data.tables.columns import normalise_name
-from mmbc.errors import CohortError, nearest
+from mmbc.errors import CohortError, nearest, some
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet with its cells as text; rows without a value are empty lists."""
+    """A sheet with its cells as text; rows without a value are empty lists; `n_hidden` of those with one are hidden."""
 
     name: str
     hidden: bool
     rows: list[list[str]]
+    n_hidden: int = 0
 
     @property
     def header(self) -> list[str]:
@@ -50,10 +53,7 @@ def read_sheet(path: Path, name: str, needed: Sequence[str]) -> tuple[Sheet, lis
         book = openpyxl.load_workbook(path, data_only=True)
     except Exception as error:
         raise CohortError(f"{path}: cannot be read as Excel: {error}") from None
-    sheets = [
-        Sheet(sheet.title, sheet.sheet_state != "visible", [_cells(row) for row in sheet.iter_rows(values_only=True)])
-        for sheet in book.worksheets
-    ]
+    sheets = [_sheet(sheet) for sheet in book.worksheets]
     if name:
         chosen = [sheet for sheet in sheets if sheet.name == name]
         if not chosen:
@@ -69,6 +69,36 @@ def read_sheet(path: Path, name: str, needed: Sequence[str]) -> tuple[Sheet, lis
             f" --set data.sheet={_quoted(tables[0].name)}; to use them together, put their rows on one sheet"
         )
     return tables[0], [sheet for sheet in filled if sheet is not tables[0]]
+
+
+def _sheet(sheet: Any) -> Sheet:
+    rows = [_cells(row) for row in sheet.iter_rows(values_only=True)]
+    hidden = sum(bool(row) and sheet.row_dimensions[number].hidden for number, row in enumerate(rows, start=1))
+    return Sheet(sheet.title, sheet.sheet_state != "visible", rows, hidden)
+
+
+def check_formulas(path: Path, name: str) -> None:
+    """Refuse formulas whose values are not in the file, because the program that wrote it computes none.
+
+    Raises:
+        CohortError: there are some on the sheet; names the cells.
+    """
+    with zipfile.ZipFile(path) as archive:
+        parts = [part for part in archive.namelist() if part.startswith("xl/worksheets/")]
+        if not any(re.search(rb"<f[ >/]", archive.read(part)) for part in parts):
+            return
+    formulas, values = (openpyxl.load_workbook(path, data_only=known)[name] for known in (False, True))
+    lacking = [
+        cell.coordinate
+        for row in formulas.iter_rows()
+        for cell in row
+        if cell.data_type == "f" and values[cell.coordinate].value is None
+    ]
+    if lacking:
+        raise CohortError(
+            f"{path}: sheet {name!r} has formulas without their values in cells {some(lacking, 5)}; open the file in"
+            " Excel or LibreOffice and save it, or replace the formulas by their values"
+        )
 
 
 def _tables(filled: list[Sheet], needed: Sequence[str]) -> list[Sheet]:

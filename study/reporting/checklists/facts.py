@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from study.evaluation.evaluation import Evaluation
+from study.records.progress import models_finished
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.prose import FILL
 from study.reporting.facts.sentences import configs, has_baseline, uses_table
-from study.text.format import count
 
 REPORTED, PARTLY, NOT_APPLICABLE = "reported", "partly", "not applicable"
 
@@ -95,7 +95,7 @@ def of_results(answer: Callable[[ChecklistFacts], Answer]) -> Callable[[Checklis
         full = answer(f) if f.finished else AUTHOR
         if full.status != REPORTED or not f.n_absent:
             return full
-        missing = f"{f.n_absent} of {count(len(f.study.planned), 'cell')} are not finished"
+        missing = models_finished(f.study.planned, f.study.records)
         return Answer(PARTLY, full.where, "; ".join(filter(None, (full.fact, missing))))
 
     return answered

@@ -31,7 +31,7 @@ def label_facts(study: StoredStudy) -> dict[str, Any]:
 
 
 def with_any(command: Sequence[str]) -> str:
-    """Return a command that leaves rows out as one that keeps them, under a name of its own.
+    """Return a command that leaves rows out as one that keeps them, under a name of its own and without `--force`.
 
     Args:
         command: as typed, with `--conflicts exclude` or `data.conflicts=exclude`, or with neither (a study file's).
@@ -40,6 +40,8 @@ def with_any(command: Sequence[str]) -> str:
     changed = False
     for word in command:
         before = words[-1] if words else ""
+        if word == "--force":
+            continue
         if before == "--conflicts":
             word, changed = "any", True
         elif word.startswith("--conflicts="):

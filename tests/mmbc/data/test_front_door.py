@@ -9,14 +9,18 @@ import re
 import unicodedata
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageCms
 
 from mmbc.config import DataConfig
 from mmbc.data.cohort import Cohort, assemble
+from mmbc.data.images.facts import read_images
 from mmbc.data.readers import manifest
+from mmbc.data.tables.unknown_values import codes_to_settle
 from mmbc.errors import CohortError, MmbcError
 from study.reporting.tables.cohort import table_one
 
@@ -91,10 +95,22 @@ def _with_age(change):
     """Return damage to the ages of some patients; `change` is of one age."""
 
     def damage(frame, draw):
-        rows = draw(st.lists(st.sampled_from(range(N_PATIENTS)), min_size=1, unique=True))
+        rows = draw(st.lists(st.sampled_from(range(N_PATIENTS)), min_size=1, max_size=N_PATIENTS - 4, unique=True))
         return frame.assign(age=[change(age) if n // 2 in rows else age for n, age in enumerate(frame["age"])])
 
     return damage
+
+
+def _with_density(change):
+    """Return damage to the densities of every second patient, and so to each density."""
+    rows = [n for n in range(2 * N_PATIENTS) if n // 2 % 2]
+    return lambda frame, draw: frame.assign(
+        density=[change(d) if n in rows else d for n, d in enumerate(frame["density"])]
+    )
+
+
+def _with_label(word):
+    return lambda frame, draw: frame.assign(label=frame["label"].where(frame.index > 5, word))
 
 
 def _with_columns(change):
@@ -123,14 +139,25 @@ AGES = {
     "range": lambda age: f"{age}-{int(age) + 5}",
     "minus sign": lambda age: f"\u2212{age}",
 }
+CODES = {f"code {code}": (lambda age, code=code: code) for code in ("999", "9999", "999.0", "-1", "-9", "0", "150")}
 HARMLESS = {
     "decimal point": lambda age: f"{age}.0",
     "blanks around": lambda age: f" {age}\u00a0",
     "plus": lambda age: f"+{age}",
 }
 DAMAGE = {f"age, {name}": (_with_age(change), r"column 'age'.*row \d+") for name, change in AGES.items()}
+DAMAGE |= {
+    f"age, {name}": (_with_age(change), r"column 'age' holds '.*missing_values.*real_values")
+    for name, change in CODES.items()
+}
 DAMAGE |= {f"age, {name}": (_with_age(change), "never an error") for name, change in HARMLESS.items()}
 DAMAGE |= {
+    "density, case": (_with_density(str.upper), "column 'density' has one category in several spellings: 'A', 'a'"),
+    "density, numbers": (_with_density(lambda d: f"{'abcd'.index(d) + 1}"), "mixes scales|are not numbers"),
+    "density, Roman": (_with_density(lambda d: ("I", "II", "III", "IV")["abcd".index(d)]), "mixes scales"),
+    "label, unknown": (_with_label("unknown"), "which labels are positive"),
+    "label, 9": (_with_label("9"), "which labels are positive"),
+    "key, rounded": (_respelled(lambda key: "1.23457E+11"), "column 'patient_id' has keys in scientific notation"),
     "a total below": (_with_row("Total", "", "24", "", ""), "is empty in rows 50"),
     "a signature below": (_with_row("Created on 1.1.2020", "", "", "", ""), "is empty in rows 50"),
     "a row of units": (_with_row("", "", "", "years", "a-d", at_top=True), "is empty in rows 2"),
@@ -245,3 +272,104 @@ def test_examinations_in_two_spellings(tmp_path):
     with pytest.raises(CohortError, match=r"24 keys occur in several spellings: examination 'P100/E1' \(row 2\)"):
         cohort_of(tmp_path, frame)
     assert cohort_of(tmp_path, frame, spellings="merge").images["case_id"].nunique() == N_PATIENTS
+
+
+@pytest.mark.parametrize(
+    "word", ["unknown", "UNK", "k.A.", "?", "??", "-", "--", "n/a", "missing", "nicht bekannt", "(unknown)", "."]
+)
+def test_a_word_for_not_known_is_never_a_category(tmp_path, word):
+    frame = clean().assign(density=lambda f: f["density"].where(f.index > 7, word))
+    try:
+        found = cohort_of(tmp_path, frame)
+    except CohortError as error:
+        assert "column 'density' holds" in str(error) and "rows (row 2, row 3" in str(error)
+        found = cohort_of(tmp_path, frame, missing_values=[f"density={word}"])
+        kept = cohort_of(tmp_path, frame, real_values=[f"density={word}"])
+        assert (kept.images["density"][:8] == word).all()
+    assert found.images["density"].isna().sum() == 8
+    assert set(found.images["density"].dropna()) == set("abcd")
+
+
+@pytest.mark.parametrize("code", ["999", "-1", "0"])
+def test_a_code_is_missing_in_its_column_alone_or_real(tmp_path, code):
+    frame = clean().assign(age=lambda f: f["age"].where(f.index > 7, code), parity=lambda f: [code, "1", "2", "5"] * 12)
+    with pytest.raises(
+        CohortError, match=rf"column 'age' holds '{code}' in 8 rows \(row 2, row 3, row 4, row 5, row 6 and"
+    ):
+        cohort_of(tmp_path, frame, real_values=[f"parity={code}"])
+    found = cohort_of(tmp_path, frame, missing_values=[f"age={code}"], real_values=[f"parity={code}"])
+    assert found.images["age"].isna().sum() == 8 and not found.images["label"].isna().any()
+    assert cohort_of(tmp_path, frame, real_values=[code]).images["age"].min() == min(float(code), 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("age", range(18, 100)),
+        ("age", [*range(0, 18), *range(30, 60)]),
+        ("age_months", range(480, 960)),
+        ("parity", [0, 1, 2, 3, 9]),
+        ("size_mm", [0, 12, 15, 30, 99]),
+        ("t_score", [-3.5, -2.5, -1, 0, 1.5]),
+        ("change", [-2, -1, 0, 1, 2]),
+        ("ki67", range(1, 100)),
+        ("outcome_sign", [-1, 1]),
+        ("package", [0, 999.5, 1200, 3000]),
+        ("density", [1, 2, 3, 4]),
+    ],
+)
+def test_no_false_alarm_on_real_numbers(name, values):
+    assert codes_to_settle(name, pd.Series(list(values), dtype="float64"), "numeric") == []
+
+
+@pytest.mark.parametrize(("word", "negative"), [("9", "0"), ("2", "0"), ("unknown", "0"), ("?", "0"), ("-1", "0")])
+def test_labels_that_mean_not_known_are_no_negatives(tmp_path, word, negative):
+    frame = clean().assign(label=lambda f: f["label"].where(f.index > 7, word))
+    with pytest.raises(CohortError, match=r"may mean 'not known' would count as negative.*--negative 0"):
+        cohort_of(tmp_path, frame, positive=["1"])
+    assert cohort_of(tmp_path, frame, positive=["1"], negative=[negative]).n_patients == N_PATIENTS - 4
+
+
+def test_labels_with_accents_are_one_word_in_either_form(tmp_path):
+    words = {"1": unicodedata.normalize("NFD", "malin \u00e9"), "0": "b\u00e9nin"}
+    frame = clean().assign(label=lambda f: f["label"].map(words))
+    found = cohort_of(tmp_path, frame, positive=["malin \u00e9"])
+    pd.testing.assert_frame_equal(facts(found), facts(cohort_of(tmp_path, clean())))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "says"), [("utf-16-le", "line 1 is not UTF-8 text"), ("cp1252", "line 1 is not UTF-8 text")]
+)
+def test_an_encoding_that_can_only_be_guessed_is_refused(tmp_path, encoding, says):
+    text = clean("M\u00fcP{:02d}").rename(columns={"density": "densit\u00e9"}).to_csv(index=False)
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    with pytest.raises(CohortError, match=f"{says}.*CSV UTF-8"):
+        manifest.read(tmp_path / "t.csv", DataConfig())
+
+
+def test_hidden_rows_of_a_workbook_are_said(tmp_path):
+    clean().to_excel(tmp_path / "t.xlsx", index=False)
+    book = openpyxl.load_workbook(tmp_path / "t.xlsx")
+    for row in (3, 4, 9):
+        book.active.row_dimensions[row].hidden = True
+    book.save(tmp_path / "t.xlsx")
+    listing = manifest.read(tmp_path / "t.xlsx", DataConfig())
+    assert len(listing.images) == 48 and "hidden there (by a filter?) were read too: 3" in listing.extent
+
+
+def test_formulas_without_values_are_refused(tmp_path):
+    clean().to_excel(tmp_path / "t.xlsx", index=False)
+    book = openpyxl.load_workbook(tmp_path / "t.xlsx")
+    book.active["D5"] = "=2020-1970"
+    book.save(tmp_path / "t.xlsx")
+    with pytest.raises(CohortError, match=r"formulas without their values in cells D5; open the file in Excel"):
+        manifest.read(tmp_path / "t.xlsx", DataConfig())
+
+
+def test_a_colour_profile_changes_no_pixel(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 40), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "plain.png")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(pixels).save(tmp_path / "profile.png", icc_profile=profile)
+    found = read_images([tmp_path / "plain.png", tmp_path / "profile.png"], cache=tmp_path)
+    assert (found["error"] == "").all() and found["pixel_digest"].nunique() == 1

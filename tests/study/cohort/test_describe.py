@@ -38,13 +38,24 @@ def test_problems_are_collected_and_nothing_stops(tmp_path):
     facts, _ = describe(tmp_path, *flags)
     assert len(facts["problems"]) == 1 and "--positive NAME" in facts["problems"][0]
     facts, _ = describe(tmp_path, *flags, "--positive", "malignant", "--folds", "20")
-    missing, leaky, folds = facts["problems"]
+    missing, doubtful, leaky, folds = facts["problems"]
     assert "1 of 96 listed images are missing" in missing and "--allow-missing-images" in missing
     assert "'Biopsy' (AUC 1.00 alone)" in leaky
     assert "use fewer folds" in folds
-    assert any("Age: is 999 a code" in note for note in facts["notes"])
-    assert any("upper and lower case alone" in note for note in facts["notes"])
-    tolerant = ["--allow-missing-images", "--max-unreadable", "1", "--allow-leaky-column", "Biopsy", "--folds", "2"]
+    assert "column 'Age' holds '999' in" in doubtful
+    assert "'FamilyHistory' has one category in several spellings: 'NO', 'no'" in doubtful
+    real = '["FamilyHistory=NO", "FamilyHistory=no", "FamilyHistory=YES", "FamilyHistory=yes"]'
+    settled = ["--set", 'data.missing_values=["Age=999"]', "--set", f"data.real_values={real}"]
+    tolerant = [
+        *settled,
+        "--allow-missing-images",
+        "--max-unreadable",
+        "1",
+        "--allow-leaky-column",
+        "Biopsy",
+        "--folds",
+        "2",
+    ]
     facts, _ = describe(tmp_path, *flags, "--positive", "malignant", *tolerant)
     assert facts["problems"] == []
     left_out = pd.DataFrame(facts["tables"]["Left out"])

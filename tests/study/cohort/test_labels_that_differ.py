@@ -169,6 +169,7 @@ def test_the_command_that_keeps_what_was_left_out():
         with_any(["mmbc", "cv", "--conflicts", "exclude", "--name", "a b"])
         == "mmbc cv --conflicts any --name 'a b-any'"
     )
+    assert with_any(["cv", "--conflicts", "exclude", "--force", "--seeds", "2"]) == "cv --conflicts any --seeds 2"
     assert with_any(["cv", "--conflicts=exclude"]) == "cv --conflicts=any"
     assert with_any(["cv", "--set", "data.conflicts=exclude"]) == "cv --set data.conflicts=any"
     assert with_any(["cv", "--config", "s.toml"]) == "cv --config s.toml --conflicts any"

@@ -57,7 +57,9 @@ def test_what_does_not_agree_is_refused_with_the_reason(stored):
     missing = dataclasses.replace(
         renamed(stored, "B"), records={k: v for k, v in stored.records.items() if k != "image.r0.f0.s0"}
     )
-    with pytest.raises(StudyError, match=r"B: is not finished \(1 of 20 cells are missing: image\.r0\.f0\.s0\)"):
+    with pytest.raises(
+        StudyError, match=r"B: is not finished \(15 of 16 models finished; missing: image\.r0\.f0\.s0\)"
+    ):
         join_studies([first, missing])
     one, *others = stored.folds.folds
     swapped = stored.folds.changed(folds=[one.changed(test=one.train[:16], train=one.test), *others])
