@@ -99,7 +99,7 @@ def test_contrasts_are_pairs(table, contrasts):
     ("arguments", "text"),
     [
         ({"n_replicates": "x"}, "n_replicates='x': write a whole number"),
-        ({"n_replicates": 10}, "n_replicates=10: write a whole number, at least 100"),
+        ({"n_replicates": 10}, "n_replicates=10: write a whole number, from 100 to 100000"),
         ({"seed": -1}, "seed=-1: write a whole number, at least 0"),
         ({"posive": "1"}, "no argument 'posive'.*positive"),
     ],

@@ -264,7 +264,7 @@ def test_from_python_too(finished_study, table, tmp_path):
     for wrong in ({"name": "x"}, {"notice": "x"}):
         with pytest.raises(ConfigError):
             api.evaluate(finished_study.folder, add_predictions=table, **wrong)
-    with pytest.raises(ConfigError, match="name 'a/b': is no such name; it is the name of a folder"):
+    with pytest.raises(ConfigError, match="name 'a/b': is a path, or begins with a dot; it is the name of a folder"):
         api.evaluate(table, name="a/b")
     with pytest.raises(ConfigError, match="name the study"):
         api.evaluate(table, add_predictions=table)
