@@ -29,7 +29,7 @@ ROOMS = (
 )
 """Folders of `study/`, each of which imports only itself and those after it. The files above them are the commands."""
 
-REPORTING = ("html", "checklists", "text", "methods", "figures", "tables", "facts")
+REPORTING = ("html", "checklists", "text", "methods", "paper", "figures", "tables", "facts")
 """Folders of `study/reporting/`, likewise; the files above them put a report together."""
 
 LIBRARY = (

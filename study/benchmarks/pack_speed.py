@@ -34,7 +34,7 @@ def _measure(n_patients: int) -> dict[str, float]:
         evaluation = evaluate(stored)
         marks.append(time.perf_counter())
         options = Options()
-        text_files(gather_content(stored, evaluation, options))
+        text_files(gather_content(stored, evaluation, options), options)
         marks.append(time.perf_counter())
         write_pack(stored, evaluation, folder / "report", options)
         marks.append(time.perf_counter())

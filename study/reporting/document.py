@@ -68,7 +68,7 @@ class Content:
     def figure(self, *names: str) -> list[str]:
         """Return figures with their captions as Markdown, as far as they are there."""
         return [
-            f"![{name}](figures/{name}.png)\n\n*{self.drawings[name].caption}*"
+            f"![{name}](figures/{name}.png)\n\n{self.drawings[name].numbered_caption}"
             for name in names
             if name in self.drawings
         ]
@@ -152,7 +152,7 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.table("search_cost"),
         ],
         "Performance": [
-            *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "methods", "auc_by_class"),
+            *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "interval_methods", "auc_by_class"),
             *content.figure("roc_pr", "auc_by_fold", "risk"),
             *content.table("levels", *others, "per_fold"),
         ],

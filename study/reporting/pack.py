@@ -6,6 +6,7 @@
       methods.md methods.tex references.bib
       tables/                    each as .md, .csv (full precision) and .tex; all.tex has all
       tables.xlsx tables.docx    all of them
+      paper/                     the tables and figures of a paper with captions: paper.docx and paper.tex
       figures/                   each as .png, .pdf, .svg, and the numbers behind it as .csv
       checklists/                TRIPOD+AI and CLAIM
       study/                     the predictions themselves, where asked for
@@ -46,7 +47,10 @@ from study.reporting.figures.style import journal_style, missing_letters, save
 from study.reporting.html.page import page
 from study.reporting.methods import chapter
 from study.reporting.methods.macros import macros
+from study.reporting.paper.manuscript import LATEX, WORD, paper_latex, paper_word
+from study.reporting.paper.numbering import FIGURES, TABLES, numbered
 from study.reporting.tables import all_tables, table_files
+from study.reporting.text.answer import too_small
 
 MANIFEST = "pack.json"
 ARCHIVE = "study"
@@ -81,17 +85,18 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
     content = gather_content(study, evaluation, options)
     study = content.study
     old = _previous_files(folder)
-    files = text_files(content)
+    files = text_files(content, options)
     facts = manifest(study, evaluation, options)
     if not (folder / MANIFEST).exists():
-        _refuse_other_files(folder, [*files, "report.html"])
+        _refuse_other_files(folder, [*files, "report.html", WORD])
         write_json(folder / MANIFEST, facts | {"files": {}})
     for name, data in files.items():
         write_atomically(folder / name, data)
     drawn = draw_all(content, folder, options)
-    shown = {name: (folder / "figures" / f"{name}.svg").read_bytes() for name in content.drawings}
-    write_atomically(folder / "report.html", html(content, shown))
-    digests = {name: file_digest(folder / name) for name in [*files, *drawn, "report.html"]}
+    around = files_around(content, folder / "figures", options)
+    for name, data in around.items():
+        write_atomically(folder / name, data)
+    digests = {name: file_digest(folder / name) for name in [*files, *drawn, *around]}
     if options.archive:
         write_archive(study, folder / ARCHIVE)
         digests |= {f"{ARCHIVE}/{name}": digest for name, digest in source_digests(folder / ARCHIVE).items()}
@@ -108,17 +113,20 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
 def gather_content(study: StoredStudy, evaluation: Evaluation, options: Options) -> Content:
     """Return everything a pack is written from; nothing is drawn yet."""
     study = with_findings(study)
+    small = too_small(study)
+    tables = {table.name: table for table in all_tables(study, evaluation)}
+    drawings = catalogue(study, evaluation) if options.figures else {}
     return Content(
         study=study,
         evaluation=evaluation,
-        tables=all_tables(study, evaluation),
-        drawings=catalogue(study, evaluation) if options.figures else {},
+        tables=list(numbered(tables, TABLES, too_small=small).values()),
+        drawings=numbered(drawings, FIGURES, too_small=small),
         methods=chapter.methods(study, evaluation),
     )
 
 
-def text_files(content: Content) -> dict[str, bytes]:
-    """Return every file but figures and HTML, by its path below the report's folder."""
+def text_files(content: Content, options: Options) -> dict[str, bytes]:
+    """Return every file but figures and those around them, by its path below the report's folder."""
     study, notice, tables = content.study, content.notice, content.tables
     entries = numbers.numbers(study, content.evaluation)
     keys = sorted({*bibliography.cited_keys(content.methods), *bibliography.needed_keys(study)})
@@ -131,6 +139,7 @@ def text_files(content: Content) -> dict[str, bytes]:
         "methods.tex": chapter.to_latex(content.methods),
         "references.bib": bibliography.bibtex(keys),
         **table_files(tables, notice, title(content)),
+        LATEX: paper_latex(tables, content.drawings, options.journal, notice=notice, title=title(content)),
     }
     for name, frame in content.checklists.items():
         stem = "checklists/" + name.lower().replace("+", "_").replace(" ", "_").replace("(", "").replace(")", "")
@@ -143,6 +152,17 @@ def _methods(content: Content) -> str:
     text = chapter.to_markdown(content.methods, numbering).strip()
     references = bibliography.references(bibliography.cited_keys(content.methods))
     return "\n\n".join(["# Methods", text, "## References", numbered_list(references)]) + "\n"
+
+
+def files_around(content: Content, figures: Path, options: Options) -> dict[str, bytes]:
+    """Return the files that hold figures as they were drawn: the page and the Word file of the paper."""
+    svg, png = (
+        {name: (figures / f"{name}.{kind}").read_bytes() for name in content.drawings} for kind in ("svg", "png")
+    )
+    paper = paper_word(
+        content.tables, content.drawings, png, options.journal, notice=content.notice, title=title(content)
+    )
+    return {"report.html": html(content, svg), WORD: paper}
 
 
 def html(content: Content, figures: Mapping[str, bytes]) -> bytes:

@@ -19,8 +19,8 @@ from study.reporting.pack import (
     Options,
     draw,
     draw_all,
+    files_around,
     gather_content,
-    html,
     made_with,
     predictions_digest,
     read_manifest,
@@ -28,6 +28,7 @@ from study.reporting.pack import (
     sealed,
     text_files,
 )
+from study.reporting.paper.manuscript import WORD
 from study.text.notices import csv
 
 WHOLE = "the whole file"
@@ -160,7 +161,7 @@ def _other_predictions(study: StoredStudy, facts: Mapping[str, Any]) -> Iterator
 
 
 def _compare(folder: Path, content: Content, options: Options) -> Iterator[Disagreement]:
-    expected = text_files(content)
+    expected = text_files(content, options)
     for name, drawing in content.drawings.items():
         expected[f"figures/{name}.csv"] = csv(draw(drawing, options)[1], content.notice).encode()
     for name, data in expected.items():
@@ -172,18 +173,17 @@ def _compare(folder: Path, content: Content, options: Options) -> Iterator[Disag
     for name in sorted(name for name in drawn if not (folder / name).is_file()):
         yield Disagreement(name, WHOLE, "missing", "a file")
     for name in _files_of_text(folder):
-        if name not in {*expected, *drawn}:
+        if name not in {*expected, *drawn, WORD}:
             yield Disagreement(name, WHOLE, "a file", "nothing: the predictions give no such file")
-    shown = {name: folder / "figures" / f"{name}.svg" for name in content.drawings}
-    if all(path.is_file() for path in shown.values()):
-        page = html(content, {name: path.read_bytes() for name, path in shown.items()})
-        there = folder / "report.html"
-        yield from differences("report.html", there.read_bytes() if there.is_file() else b"", page)
+    if all((folder / name).is_file() for name in drawn):
+        for name, data in files_around(content, folder / "figures", options).items():
+            there = folder / name
+            yield from differences(name, there.read_bytes() if there.is_file() else b"", data)
 
 
 def _files_of_text(folder: Path) -> list[str]:
     """Return the files in the folders that a report has for itself."""
-    places = [path for name in ("tables", "figures", "checklists") for path in (folder / name).rglob("*")]
+    places = [path for name in ("tables", "figures", "checklists", "paper") for path in (folder / name).rglob("*")]
     return sorted(
         path.relative_to(folder).as_posix() for path in places if not path.is_dir() and path.name not in OF_DESKTOPS
     )

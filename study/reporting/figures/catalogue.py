@@ -39,12 +39,19 @@ class Drawing:
         title: a few words.
         caption: complete: level, n, estimand of every interval, what lines, bands and dots mean.
         wide: two journal columns.
+        number: in the report and the paper: `2`, or `S3` in the supplement; '' where there is none.
     """
 
     draw: Callable[[], FigureAndData]
     title: str
     caption: str
     wide: bool
+    number: str = ""
+
+    @property
+    def numbered_caption(self) -> str:
+        """The caption behind the figure's number as Markdown."""
+        return f"**Figure {self.number}.** {self.caption}" if self.number else f"*{self.caption}*"
 
 
 def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:

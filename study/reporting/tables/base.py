@@ -25,6 +25,7 @@ class PaperTable:
         data: at full precision, for CSV and Excel.
         shown: rounded text, for Markdown, LaTeX and Word; every cell a string.
         n_keys: how many leading columns of `shown` name its rows; they are repeated where a wide table is broken.
+        number: in the report and the paper: `2`, or `S3` in the supplement; '' where there is none.
     """
 
     name: str
@@ -33,6 +34,12 @@ class PaperTable:
     data: pd.DataFrame
     shown: pd.DataFrame
     n_keys: int = 1
+    number: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The title behind the number, where there is one: `Table S3. Worst errors`."""
+        return f"Table {self.number}. {self.title}" if self.number else self.title
 
 
 def empty_table(name: str) -> PaperTable:

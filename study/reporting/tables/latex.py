@@ -1,22 +1,26 @@
 r"""Tables as LaTeX with booktabs rules.
 
-A table needs the packages booktabs, longtable and adjustbox, and pdfLaTeX with its usual UTF-8 input. `\ref{tab:NAME}`
-refers to it. In a document of two columns, a table over several pages begins a page of one column.
+A table needs the packages booktabs, siunitx, longtable and adjustbox, and pdfLaTeX with its usual UTF-8 input.
+`\ref{tab:NAME}` refers to it. Numbers are aligned at their decimal points by siunitx. A table that fits on a page
+floats, in two columns too; one that does not begins a page of one column there.
 """
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from study.reporting.tables.base import PaperTable
 from study.reporting.tables.layout import Grid, Lines, grids
+from study.text.format import start
 
 NARROW, WIDE, WIDEST = 50, 124, 162
 """Characters that fit a journal's column and its page in footnotesize, and the page in scriptsize."""
 LONG_WIDE, LONG_WIDEST = 112, 128
 """The same for tables over several pages, which cannot be scaled to fit."""
-LONGEST = 45
-"""Lines of a table that still fits on one page with its caption."""
+LONGEST, NOTE = 54, 130
+"""Lines of a table that still fits on one page with its notes, and how many characters of these are a line."""
+NUMBER = re.compile(r"([−+<>]?)\s?(\d[\d,]*)(?:([.·])(\d+))?(?![\d.,·])(.*)")
+"""Sign or comparison, whole digits, decimal mark, decimals and what follows the number of a cell."""
 
 ONE_COLUMN = r"""\makeatletter
 \if@twocolumn\onecolumn\let\mmbccolumns\twocolumn\else\let\mmbccolumns\relax\fi
@@ -103,8 +107,13 @@ def latex(table: PaperTable, notice: str) -> str:
     panels, is_long = _panels(table)
     wide = LONG_WIDE if is_long else WIDE
     size = r"\footnotesize" if max(panel.width for panel in panels) <= wide else r"\scriptsize"
-    compose = _long if is_long else _floating
-    return compose(table, panels, size, _note(table, notice))
+    note = _note(table, notice)
+    if is_long:
+        return _long(table, panels, size, note)
+    if _lines_of(table, panels) <= LONGEST:
+        return _floating(table, panels, size, note)
+    floats = (_floating(table, [panel], size, note, again=place > 0) for place, panel in enumerate(panels))
+    return "\n".join(floats)
 
 
 def _panels(table: PaperTable) -> tuple[list[Grid], bool]:
@@ -112,8 +121,13 @@ def _panels(table: PaperTable) -> tuple[list[Grid], bool]:
     panels = grids(table.shown, table.n_keys, WIDE)
     if len(panels) > 1:
         panels = grids(table.shown, table.n_keys, WIDEST)
-    is_long = sum(panel.n_lines + max(map(len, panel.header)) for panel in panels) > LONGEST
+    is_long = max(_lines_of(table, [panel]) for panel in panels) > LONGEST
     return (grids(table.shown, table.n_keys, LONG_WIDEST) if is_long else panels), is_long
+
+
+def _lines_of(table: PaperTable, panels: Sequence[Grid]) -> int:
+    """Return about how many lines the panels take on a page together, with the table's notes."""
+    return len(table.caption) // NOTE + sum(panel.n_lines + max(map(len, panel.header)) for panel in panels)
 
 
 def _note(table: PaperTable, notice: str) -> str:
@@ -121,11 +135,15 @@ def _note(table: PaperTable, notice: str) -> str:
     return " ".join(part for part in (escape(table.caption), warned) if part)
 
 
-def _floating(table: PaperTable, panels: Sequence[Grid], size: str, note: str) -> str:
+def _floating(table: PaperTable, panels: Sequence[Grid], size: str, note: str, *, again: bool = False) -> str:
+    """Panels as one float; `again` shares the number of the float before it."""
     environment = "table" if max(panel.width for panel in panels) <= NARROW else "table*"
     tabulars = "\n\\par\\medskip\n".join(map(_tabular, panels))
+    title = f"\\caption{{{escape(table.title)}}}\n\\label{{tab:{table.name}}}"
+    if again:
+        title = f"\\addtocounter{{table}}{{-1}}\n\\caption{{{escape(table.title)}, continued}}"
     return (
-        f"\\begin{{{environment}}}[!htbp]\n\\centering\n\\caption{{{escape(table.title)}}}\n\\label{{tab:{table.name}}}\n"
+        f"\\begin{{{environment}}}[!htbp]\n\\centering\n{title}\n"
         f"\\par\\smallskip\n{size}\n\\setlength{{\\tabcolsep}}{{4pt}}\n{tabulars}\n\\par\\smallskip\n"
         f"\\begin{{minipage}}{{\\linewidth}}\n\\footnotesize\n{note}\n\\end{{minipage}}\n\\end{{{environment}}}\n"
     )
@@ -133,10 +151,10 @@ def _floating(table: PaperTable, panels: Sequence[Grid], size: str, note: str) -
 
 def _tabular(grid: Grid) -> str:
     """A grid as a tabular, never wider than the text."""
-    body = _body(grid)
+    columns, head, body = _typeset(grid)
     return (
         "\\begin{adjustbox}{max width=\\linewidth}\n"
-        f"\\begin{{tabular}}{{@{{}}{''.join(grid.alignments)}@{{}}}}\n\\toprule\n{_head(grid)}\n\\midrule\n{body}\n"
+        f"\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule\n{head}\n\\midrule\n{body}\n"
         "\\bottomrule\n\\end{tabular}\n\\end{adjustbox}"
     )
 
@@ -155,30 +173,55 @@ def _longtable(grid: Grid, table: PaperTable, *, first: bool) -> str:
     """A grid over several pages; panels after the first share its number and caption."""
     caption = f"\\caption{{{escape(table.title)}}}\\label{{tab:{table.name}}}\\\\\n" if first else ""
     again = "" if first else "\\addtocounter{table}{-1}\n"
-    head = _head(grid)
-    body = _body(grid)
+    columns, head, body = _typeset(grid)
     continued = (
         f"\\multicolumn{{{len(grid.widths)}}}{{@{{}}l@{{}}}}{{\\emph{{{escape(table.title)}, continued}}}}\\\\\n"
     )
     return (
-        f"{again}\\begin{{longtable}}{{@{{}}{''.join(grid.alignments)}@{{}}}}\n{caption}\\toprule\n{head}\n\\midrule\n\\endfirsthead\n"
+        f"{again}\\begin{{longtable}}{{@{{}}{columns}@{{}}}}\n{caption}\\toprule\n{head}\n\\midrule\n\\endfirsthead\n"
         f"{continued}\\toprule\n{head}\n\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n{body}\n\\end{{longtable}}"
     )
 
 
-def _head(grid: Grid) -> str:
+def _typeset(grid: Grid) -> tuple[str, str, str]:
+    """Return the specification of the columns, the head and all rows; some air between rows of several lines."""
+    columns = [_column(side, cells) for side, cells in zip(grid.alignments, zip(*grid.rows, strict=True), strict=True)]
     sides = ("l" if side == "l" else side for side in grid.alignments)
-    return " & ".join(_cell(lines, side, "b") for lines, side in zip(grid.header, sides, strict=True)) + r" \\"
-
-
-def _body(grid: Grid) -> str:
-    """All rows; some air between those of several lines."""
+    heads = (_cell(lines, side, "b") for lines, side in zip(grid.header, sides, strict=True))
+    head = [f"{{{text}}}" if spec.startswith("S") else text for text, (spec, _) in zip(heads, columns, strict=True)]
     air = "\n\\addlinespace[3pt]\n" if grid.n_lines > len(grid.rows) else "\n"
-    return air.join(map(_row, grid.rows))
+    rows = zip(*(cells for _, cells in columns), strict=True)
+    body = air.join(" & ".join(row) + r" \\" for row in rows)
+    return "".join(spec for spec, _ in columns), " & ".join(head) + r" \\", body
 
 
-def _row(row: Sequence[Lines]) -> str:
-    return " & ".join(_cell(lines, "l" if _is_words(lines) else "c", "t") for lines in row) + r" \\"
+def _column(side: str, cells: Sequence[Lines]) -> tuple[str, list[str]]:
+    """Return a column's specification and its cells: numbers of one line by siunitx, others as the layout says."""
+    found = [NUMBER.fullmatch(lines[0]) if len(lines) == 1 and side != "l" else None for lines in cells]
+    numbers = [match for match in found if match]
+    if not numbers or any(len(lines) > 1 for lines in cells):
+        return side, [_cell(lines, "l" if _is_words(lines) else "c", "t") for lines in cells]
+    before = "".join(sorted({match[1].replace("−", "+").replace(">", "<") for match in numbers}, reverse=True))
+    whole, decimals = (max(len((match[at] or "").replace(",", "")) for match in numbers) for at in (2, 4))
+    after = max((match[5] for match in numbers), key=len)
+    options = [f"table-format={before}{whole}.{decimals}" if decimals else f"table-format={before}{whole}"]
+    options += [f"table-space-text-post={{{_after(after)}}}"] * bool(after)
+    options += ["retain-explicit-plus"] * any(match[1] == "+" for match in numbers)
+    if any("," in match[2] for match in numbers):
+        options += ["group-separator={,}", "group-minimum-digits=4"]
+    options += [r"output-decimal-marker={$\cdot$}"] * any(match[3] == "·" for match in numbers)
+    texts = [
+        f"{match[1].replace('−', '-')}{match[2].replace(',', '')}{'.' + match[4] if match[4] else ''}"
+        + (f" {{{_after(match[5])}}}" if match[5] else "")
+        if match
+        else f"{{{escape(lines[0])}}}"
+        for match, lines in zip(found, cells, strict=True)
+    ]
+    return f"S[{','.join(options)}]", texts
+
+
+def _after(text: str) -> str:
+    return ("~" if text.startswith(" ") else "") + escape(text)
 
 
 def _is_words(lines: Lines) -> bool:
@@ -197,8 +240,9 @@ DOCUMENT = r"""\documentclass[10pt,a4paper]{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
 \usepackage{lmodern}
-\usepackage{booktabs,longtable,adjustbox}
-\usepackage[margin=2cm]{geometry}
+\usepackage{booktabs,siunitx,longtable,adjustbox}
+\sisetup{group-digits=none}
+PREAMBLE\usepackage[margin=2cm]{geometry}
 \usepackage{hyperref}
 \title{TITLE}
 \author{}
@@ -211,9 +255,42 @@ BODY
 
 
 def latex_document(tables: Sequence[PaperTable], notice: str, title: str) -> str:
-    r"""Return an article that inputs `NAME.tex` of every table from its own folder."""
-    warned = f"\\begin{{center}}\\textbf{{{escape(notice)}.}}\\end{{center}}\n" if notice else ""
-    inputs = "\n".join(
-        ("\\clearpage\n" if _panels(table)[1] else "") + f"\\input{{{table.name}.tex}}" for table in tables
+    r"""Return an article that inputs `NAME.tex` of every table from its own folder, each with its own number."""
+    inputs = [
+        ("\\clearpage\n" if _panels(table)[1] else "")
+        + (f"\\renewcommand{{\\thetable}}{{{table.number}}}" if table.number else "")
+        + f"\\input{{{table.name}.tex}}"
+        for table in tables
+    ]
+    return article(title, notice, "\n".join(inputs))
+
+
+def latex_paper(tables: Sequence[PaperTable], figures: Mapping[str, tuple[float, str]], notice: str, title: str) -> str:
+    r"""Return an article with the tables themselves and with figures that lie beside it or in `../figures`.
+
+    Args:
+        tables: numbered by LaTeX in this order.
+        figures: name of a figure's PDF -> its width in mm and its caption; likewise.
+        notice: of the cohort, or ''.
+        title: of the article.
+    """
+    floats = [
+        f"\\begin{{figure}}[!htbp]\n\\centering\n"
+        "\\begin{adjustbox}{max width=\\linewidth}\n"
+        f"\\includegraphics[width={width:g}mm]{{{name}.pdf}}\n\\end{{adjustbox}}\n"
+        f"\\caption{{{escape(caption)}}}\n\\label{{fig:{name}}}\n\\end{{figure}}\n"
+        for name, (width, caption) in figures.items()
+    ]
+    body = "\n".join([*(latex(table, notice) for table in tables), *floats])
+    places = "\\usepackage{graphicx}\n\\graphicspath{{./}{../figures/}}\n"
+    return article(title, notice, body, places)
+
+
+def article(title: str, notice: str, body: str, preamble: str = "") -> str:
+    """Return a document of its own with some body."""
+    warned = f"\\begin{{center}}\\textbf{{{escape(start(notice))}.}}\\end{{center}}\n" if notice else ""
+    return (
+        DOCUMENT.replace("TITLE", escape(title))
+        .replace("PREAMBLE", preamble)
+        .replace("BODY", f"{warned}{body}".rstrip())
     )
-    return DOCUMENT.replace("TITLE", escape(title)).replace("BODY", f"{warned}{inputs}".rstrip())

@@ -11,7 +11,7 @@ def markdown(table: PaperTable, notice: str = "") -> str:
     lines = [head, ["---"] * len(head), *([str(cell) for cell in line] for line in table.shown.to_numpy().tolist())]
     body = "\n".join("| " + " | ".join(map(_escape, line)) + " |" for line in lines)
     warning = f"> **{start(notice)}.**\n\n" if notice else ""
-    return f"{warning}**{table.title}**\n\n{body}\n\n{table.caption}\n"
+    return f"{warning}**{table.heading}**\n\n{body}\n\n{table.caption}\n"
 
 
 def _escape(cell: str) -> str:

@@ -125,7 +125,7 @@ def methods_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     shown = shown.set_index("Arm").loc[data["arm"].unique()].reset_index()
     given = "" if study.settings.protocol.seeds > 1 else " Trained again is given this training seed."
     caption = f"{evaluation.unit.capitalize()} level, 95 % intervals of the same AUC.{given}{averaging_note(study)}"
-    return PaperTable("methods", "ROC-AUC with its interval by method", caption, data, shown)
+    return PaperTable("interval_methods", "ROC-AUC with its interval by method", caption, data, shown)
 
 
 def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:

@@ -1,7 +1,8 @@
-"""All tables as one Word file, with the rules of a printed table: at its top, below its header and at its end."""
+"""Tables and figures as one Word file, with captions that Word numbers, lists and refers to."""
 
 import io
 from collections.abc import Sequence
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from docx import Document
@@ -9,7 +10,7 @@ from docx.document import Document as WordFile
 from docx.enum.section import WD_ORIENT, WD_SECTION
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls, qn
-from docx.shared import Cm, Pt, RGBColor
+from docx.shared import Cm, Mm, Pt, RGBColor
 from docx.text.paragraph import Paragraph
 
 from study.reporting.tables.base import PaperTable, printable
@@ -32,17 +33,35 @@ TWENTIETHS = 20
 SIDES = {"l": "left", "c": "center", "r": "right"}
 
 
-def word(tables: Sequence[PaperTable], notice: str, title: str) -> bytes:
-    """Return a docx file with every table, its title as a heading and its caption; wide ones on landscape pages.
+class Picture(NamedTuple):
+    """A figure as it was drawn, its number and its caption.
 
-    The same tables give the same bytes.
+    Attributes:
+        png: its bytes.
+        width: in mm.
+        number: `2` or `S3`.
+        caption: as plain text.
+    """
+
+    png: bytes
+    width: float
+    number: str
+    caption: str
+
+
+def word(tables: Sequence[PaperTable], notice: str, title: str, pictures: Sequence[Picture] = ()) -> bytes:
+    """Return a docx file with every table below its caption, then every figure above its own.
+
+    Only tables that need it lie on landscape pages. Captions have Word's own style and fields of its numbering, so that
+    its lists of tables and figures and its cross-references find them; they are no headings. The same content gives
+    the same bytes.
     """
     document = Document()
     _styles(document)
     document.core_properties.title, document.core_properties.author = title, "mmbc"
     document.core_properties.comments = ""
     _paper(document, landscape=False)
-    document.add_heading(title, level=0)
+    document.add_paragraph(title, style="Title")
     if notice:
         _warn(document.add_paragraph(), notice)
     landscape = False
@@ -52,7 +71,17 @@ def word(tables: Sequence[PaperTable], notice: str, title: str) -> bytes:
             document.add_section(WD_SECTION.NEW_PAGE)
             _paper(document, landscape=wide)
             landscape = wide
-        _add(document, f"Table {number}. {table.title}", table, panels, size)
+        _caption(document, "Table", table.number or str(number), table.title).paragraph_format.keep_with_next = True
+        _add(document, table, panels, size)
+    if pictures and landscape:
+        document.add_section(WD_SECTION.NEW_PAGE)
+        _paper(document, landscape=False)
+    for picture in pictures:
+        above = document.add_paragraph()
+        _tight(above, keep=True)
+        width = min(Mm(picture.width), Cm(SHORT - 2 * MARGIN))
+        above.add_run().add_picture(io.BytesIO(picture.png), width=width)
+        _caption(document, "Figure", picture.number, picture.caption)
     out = io.BytesIO()
     document.save(out)
     return without_times(out.getvalue())
@@ -79,9 +108,10 @@ def _paper(document: WordFile, *, landscape: bool) -> None:
 
 def _styles(document: WordFile) -> None:
     """One font for all, black headings."""
-    for name, size in (("Normal", 9), ("Title", 16), ("Heading 2", 10)):
+    for name, size in (("Normal", 9), ("Title", 16), ("Caption", 9)):
         style = document.styles[name]
         style.font.name, style.font.size, style.font.color.rgb = FONT, Pt(size), RGBColor(0, 0, 0)
+        style.font.bold = name == "Title"
         fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
         for key in list(fonts.attrib):
             if "heme" in key:  # the template's theme fonts would win over the name
@@ -97,16 +127,34 @@ def _warn(paragraph: Paragraph, notice: str) -> None:
     run.bold, run.font.color.rgb = True, RGBColor(0xB0, 0, 0)
 
 
-def _add(document: WordFile, heading: str, table: PaperTable, panels: Sequence[Grid], size: float) -> None:
-    """Add a table's heading, its panels and its caption."""
-    document.add_heading(heading, level=2)
+def _caption(document: WordFile, kind: str, number: str, text: str) -> Paragraph:
+    """Add `Table S3. Text` in Word's style for captions; those of the supplement are numbered apart."""
+    paragraph = document.add_paragraph(style="Caption")
+    sequence, shown = (f"{kind}_S", number[1:]) if number.startswith("S") else (kind, number)
+    paragraph.add_run(f"{kind} {number[: len(number) - len(shown)]}")
+    marks = '<w:r {}><w:fldChar w:fldCharType="{}"/></w:r>'
+    instruction = (
+        f'<w:r {nsdecls("w")}><w:instrText xml:space="preserve"> SEQ {sequence} \\* ARABIC </w:instrText></w:r>'
+    )
+    paragraph._p.append(parse_xml(marks.format(nsdecls("w"), "begin")))
+    paragraph._p.append(parse_xml(instruction))
+    paragraph._p.append(parse_xml(marks.format(nsdecls("w"), "separate")))
+    paragraph.add_run(shown)
+    paragraph._p.append(parse_xml(marks.format(nsdecls("w"), "end")))
+    paragraph.add_run(". ")
+    paragraph.add_run(printable(text)).bold = kind == "Table"
+    return paragraph
+
+
+def _add(document: WordFile, table: PaperTable, panels: Sequence[Grid], size: float) -> None:
+    """Add a table's panels and its notes."""
     for number, grid in enumerate(panels):
         if number:  # two tables that touch would become one
             _tight(document.add_paragraph(), keep=True)
         document.element.body.insert(len(document.element.body) - 1, parse_xml(_table_xml(grid, size)))
-    caption = document.add_paragraph()
-    caption.add_run(table.caption.replace("*", "")).font.size = Pt(SIZE)
-    _tight(caption, keep=False)
+    note = document.add_paragraph()
+    note.add_run(table.caption.replace("*", "")).font.size = Pt(SIZE)
+    _tight(note, keep=False)
 
 
 def _tight(paragraph: Paragraph, *, keep: bool) -> None:
@@ -133,10 +181,10 @@ def _table_xml(grid: Grid, size: float) -> str:
     widths = [round((points + PADDING) * TWENTIETHS) for points in _points(grid, size)]
     columns = "".join(f'<w:gridCol w:w="{width}"/>' for width in widths)
     last = len(grid.rows) - 1
-    keep = last < 30  # a short table stays on one page
+    keep = last < 30  # a short table stays on one page, and every table's last row with its notes
     rows = [_row_xml(grid.header, grid, widths, size, is_header=True, rules=("top", "bottom"), keep=True)]
     rows += [
-        _row_xml(row, grid, widths, size, rules=("bottom",) if n == last else (), keep=keep and n < last)
+        _row_xml(row, grid, widths, size, rules=("bottom",) if n == last else (), keep=keep or n == last)
         for n, row in enumerate(grid.rows)
     ]
     return (

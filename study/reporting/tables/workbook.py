@@ -1,4 +1,4 @@
-"""All tables as one Excel workbook: numbers at full precision, shown with the digits that fit them."""
+"""All tables as one Excel workbook: first as they are printed, then their numbers at full precision."""
 
 import io
 import math
@@ -12,11 +12,13 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
 from study.reporting.tables.base import ABSENT, PaperTable, printable
+from study.reporting.tables.layout import alignment
 from study.reporting.tables.office_files import without_times
 from study.text.format import is_share
 
 TITLE, CAPTION, HEADER = 1, 3, 5
 """Rows of the title, the caption and the header; the notice is between title and caption."""
+SIDES = {"l": "left", "c": "center", "r": "right"}
 WIDTH_OF_TEXT = 110
 """Characters that a caption is wrapped at; it spans as many columns as that takes."""
 INDEX = "index"
@@ -45,47 +47,56 @@ CONTRASTS = ("e1_low", "e1_high", "e2_low", "e2_high", "e2_low_90", "e2_high_90"
 
 
 def workbook(tables: Sequence[PaperTable], notice: str) -> bytes:
-    """Return an xlsx file: an index, then one sheet a table; the same tables give the same bytes."""
+    """Return an xlsx file: an index, one sheet a table as it is printed, then one with its numbers at full precision.
+
+    The same tables give the same bytes.
+    """
     book = Workbook()
     book.properties.creator = "mmbc"
-    names = {table.name: table.name[:LONGEST_NAME] for table in tables}
-    _index(book.active, tables, names, notice)
+    names = {f"Table {table.number or place}": table for place, table in enumerate(tables, start=1)}
+    _index(book.active, names, notice)
+    for name, table in names.items():
+        sheet = book.create_sheet(name)
+        _head(sheet, table, notice, table.shown)
+        _printed(sheet, table)
     for table in tables:
-        sheet = book.create_sheet(names[table.name])
-        _head(sheet, table, notice)
+        sheet = book.create_sheet(table.name[:LONGEST_NAME])
+        _head(sheet, table, notice, table.data)
         _body(sheet, table.data)
     out = io.BytesIO()
     book.save(out)
     return without_times(out.getvalue())
 
 
-def _index(sheet: Worksheet, tables: Sequence[PaperTable], names: dict[str, str], notice: str) -> None:
+def _index(sheet: Worksheet, names: dict[str, PaperTable], notice: str) -> None:
     sheet.title = INDEX
     sheet["A1"], sheet["A2"] = "Tables", notice or None
     sheet["A1"].font, sheet["A2"].font = Font(bold=True, size=13), Font(bold=True, color="B00000")
-    sheet.cell(
-        3, 1, "Numbers are at full precision; the format of a cell rounds what is seen. n/a: there is no such number."
+    sheet["A3"] = (
+        "First the tables as they are printed, then their numbers at full precision; there the format of a cell rounds"
+        " what is seen. n/a: there is no such number."
     )
-    for column, name in enumerate(("Sheet", "Title", "Rows"), start=1):
+    for column, name in enumerate(("As printed", "Title", "Numbers", "Rows"), start=1):
         _header_cell(sheet, 5, column, name)
-    for row, table in enumerate(tables, start=6):
-        link = sheet.cell(row, 1, names[table.name])
-        link.hyperlink, link.font = f"#'{names[table.name]}'!A1", Font(color="0563C1", underline="single")
+    for row, (name, table) in enumerate(names.items(), start=6):
+        for column, target in ((1, name), (3, table.name[:LONGEST_NAME])):
+            link = sheet.cell(row, column, target)
+            link.hyperlink, link.font = f"#'{target}'!A1", Font(color="0563C1", underline="single")
         sheet.cell(row, 2, table.title)
-        sheet.cell(row, 3, len(table.data))
-    for letter, width in zip("ABC", (24, 60, 10), strict=True):
+        sheet.cell(row, 4, len(table.data))
+    for letter, width in zip("ABCD", (12, 60, 28, 10), strict=True):
         sheet.column_dimensions[letter].width = width
     sheet.freeze_panes = "A6"
 
 
-def _head(sheet: Worksheet, table: PaperTable, notice: str) -> None:
+def _head(sheet: Worksheet, table: PaperTable, notice: str, cells: pd.DataFrame) -> None:
     """Write title, notice and caption above the table."""
-    sheet.cell(TITLE, 1, table.title).font = Font(bold=True, size=13)
+    sheet.cell(TITLE, 1, table.heading).font = Font(bold=True, size=13)
     if notice:
         sheet.cell(TITLE + 1, 1, notice).font = Font(bold=True, color="B00000")
     caption = sheet.cell(CAPTION, 1, table.caption.replace("*", ""))
     caption.alignment = Alignment(wrap_text=True, vertical="top")
-    widths = _widths(table.data)
+    widths = _widths(cells)
     for number, width in enumerate(widths, start=1):
         sheet.column_dimensions[get_column_letter(number)].width = width
     spanned, total = 0, 0.0
@@ -114,7 +125,19 @@ def _header_cell(sheet: Worksheet, row: int, column: int, name: str, side: str =
     cell = sheet.cell(row, column, name)
     cell.font, cell.fill = Font(bold=True), PatternFill("solid", fgColor="E8EDF3")
     cell.border = Border(top=Side("medium"), bottom=Side("thin"))
-    cell.alignment = Alignment(horizontal=side, vertical="bottom")
+    cell.alignment = Alignment(horizontal=side, vertical="bottom", wrap_text=side != "left")
+
+
+def _printed(sheet: Worksheet, table: PaperTable) -> None:
+    """Write the cells as every printed form of the table shows them, each column aligned as there."""
+    for place, name in enumerate(table.shown.columns, start=1):
+        values = table.shown.iloc[:, place - 1].astype(str).tolist()
+        side = SIDES[alignment(values)]
+        _header_cell(sheet, HEADER, place, str(name), side)
+        for row, value in enumerate(values, start=HEADER + 1):
+            _write(sheet, row, place, value, "@")
+            sheet.cell(row, place).alignment = Alignment(horizontal=side, vertical="top", wrap_text=True)
+        sheet.cell(HEADER + len(values), place).border = Border(bottom=Side("medium"))
 
 
 def _body(sheet: Worksheet, data: pd.DataFrame) -> None:

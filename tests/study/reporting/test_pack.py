@@ -3,7 +3,10 @@
 import dataclasses
 import json
 import re
+import shutil
+import subprocess
 
+import docx
 import numpy as np
 import openpyxl
 import pandas as pd
@@ -83,6 +86,8 @@ def test_everything_is_there_and_listed_with_its_digest(pack):
         "tables.xlsx",
         "tables.docx",
         "tables/all.tex",
+        "paper/paper.docx",
+        "paper/paper.tex",
         "checklists/tripod_ai_2024.md",
         "checklists/claim_2024.csv",
         "study/archive.json",
@@ -111,6 +116,41 @@ def test_the_same_study_gives_the_same_bytes_and_stale_files_go(pack, tmp_path, 
     write_pack(stored, evaluation, tmp_path, dataclasses.replace(OPTIONS, figures=False))
     assert not list((tmp_path / "figures").iterdir()) and (tmp_path / "notes.txt").exists()
     assert "figures/" not in (tmp_path / "report.md").read_text()
+
+
+def test_tables_and_figures_are_numbered_alike_everywhere_and_four_of_each_are_the_paper(pack):
+    stored, evaluation, folder = pack
+    content = gather_content(stored, evaluation, OPTIONS)
+    first = [table.name for table in content.tables if not table.number.startswith("S")]
+    assert first == ["table_1", "main", "comparisons", "operating_points"]
+    drawn = [name for name, drawing in content.drawings.items() if not drawing.number.startswith("S")]
+    assert set(drawn) <= {"flow", "contrasts", "main", "decision"} and {"flow", "main"} <= set(drawn)
+    both = (folder / "report.md").read_text() + (folder / "supplement.md").read_text()
+    word = docx.Document(folder / "paper" / "paper.docx")
+    captions = [one.text for one in word.paragraphs if one.style.name == "Caption"]
+    assert len(captions) == len(first) + len(drawn) == len(word.tables) + len(word.inline_shapes)
+    latex = (folder / "paper" / "paper.tex").read_text()
+    for table in content.tables:
+        title = f"Table {table.number}. {table.title}"
+        assert f"**{title}**" in (folder / "tables" / f"{table.name}.md").read_text()
+        assert (title in captions) == (table.name in first) == (rf"\label{{tab:{table.name}}}" in latex)
+    for name, drawing in content.drawings.items():
+        assert f"![{name}](figures/{name}.png)\n\n**Figure {drawing.number}.** " in both
+        assert (
+            (f"Figure {drawing.number}. {drawing.caption}" in captions) == (name in drawn) == (f"{name}.pdf" in latex)
+        )
+    assert not {path.stem for path in folder.glob("*.tex")} & {path.stem for path in (folder / "tables").glob("*.tex")}
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_the_paper_compiles_from_a_flat_upload(pack, tmp_path):
+    folder = pack[2]
+    for path in [folder / "paper" / "paper.tex", *(folder / "figures").glob("*.pdf")]:
+        shutil.copy(path, tmp_path)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+    log = done.stdout.decode(errors="replace")
+    assert done.returncode == 0 and "Overfull" not in log and "Missing character" not in log, log[-2000:]
 
 
 def test_every_link_and_every_pointer_of_a_checklist_leads_somewhere(pack):

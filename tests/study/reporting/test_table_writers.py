@@ -1,6 +1,7 @@
 """Each format of a table, on tables made by hand."""
 
 import csv
+import dataclasses
 import io
 import math
 import shutil
@@ -14,10 +15,12 @@ import pytest
 from docx.oxml.ns import qn
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from study.reporting.tables import PaperTable, latex, latex_document, markdown, table_files, to_csv, word, workbook
 from study.reporting.tables.latex import SPECIAL, escape
 from study.reporting.tables.layout import GAP, alignment, grids
+from study.reporting.tables.word import Picture
 from study.reporting.tables.workbook import HEADER, SHARE, THREE, P, number_format
 
 NOTICE = "synthetic & 100 % made up"
@@ -105,7 +108,9 @@ def test_latex_has_caption_label_rules_and_the_notice(table):
         r"\toprule",
         r"\midrule",
         r"\bottomrule",
-        "$-$0.667",
+        r"S[table-format=+1.3,table-space-text-post={~($-$0.700 to 0.100)}]",
+        r"-0.667 {~($-$0.700 to 0.100)}",
+        r"S[table-format=<1.3]",
         r"\textbf{synthetic \& 100~\% made up.}",
         r"50~\% of n\_1 within $\pm$$\delta$.",
         r"\begin{table*}",
@@ -117,6 +122,8 @@ def test_latex_has_caption_label_rules_and_the_notice(table):
 def test_a_long_table_goes_over_pages_and_a_wide_one_into_panels():
     long = wide(n_columns=2, n_rows=80)
     assert r"\begin{longtable}" in latex(long, "") and r"\endhead" in latex(long, "")
+    turns = latex(wide(n_rows=20), "")
+    assert "longtable" not in turns and turns.count(r"\begin{table*}") == turns.count("continued}") + 1 > 1, "panels"
     text = latex(wide(), "")
     assert text.count(r"\begin{tabular}{@{}l") > 1 and text.count(r"\caption") == 1
     both = latex(wide(n_rows=40), "")
@@ -143,10 +150,10 @@ def test_latex_compiles(table, tmp_path):
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 @pytest.mark.parametrize("columns", ["onecolumn", "twocolumn"])
-def test_tables_need_the_three_packages_alone_in_documents_of_one_and_two_columns(table, tmp_path, columns):
+def test_tables_need_the_four_packages_alone_in_documents_of_one_and_two_columns(table, tmp_path, columns):
     tables = [PaperTable("long", "Long", "Long.", table.data, wide(2, 90).shown), table, wide()]
     body = "Text.\n\n".join(latex(one, NOTICE) for one in tables)
-    head = rf"\documentclass[{columns}]{{article}}\usepackage{{booktabs,longtable,adjustbox}}"
+    head = rf"\documentclass[{columns}]{{article}}\usepackage{{booktabs,siunitx,longtable,adjustbox}}"
     (tmp_path / "paper.tex").write_text(f"{head}\n\\begin{{document}}\nText.\n\n{body}\n\\end{{document}}\n")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
@@ -182,7 +189,11 @@ def test_alignment():
 
 def test_excel_cells_are_the_numbers(table):
     book = openpyxl.load_workbook(io.BytesIO(workbook([table], NOTICE)))
-    assert book.sheetnames == ["index", "hand"] and book["index"]["A6"].value == "hand"
+    assert book.sheetnames == ["index", "Table 1", "hand"]
+    assert [book["index"][cell].value for cell in ("A6", "C6")] == ["Table 1", "hand"]
+    printed = [[cell.value for cell in row] for row in book["Table 1"].iter_rows(min_row=HEADER, max_col=4)]
+    assert printed == [list(table.shown.columns), *table.shown.to_numpy().tolist()]
+    assert book["Table 1"].cell(HEADER + 1, 3).alignment.horizontal == "right"
     sheet = book["hand"]
     assert (sheet["A1"].value, sheet["A2"].value, sheet["A3"].value) == (table.title, NOTICE, table.caption)
     assert [cell.value for cell in sheet[HEADER]][:6] == list(table.data.columns)
@@ -216,6 +227,24 @@ def test_word_cells_are_the_shown_text(table):
         and texts[1].casefold() == f"{NOTICE}.".casefold()
         and "All tables" in texts
     )
+
+
+def test_word_numbers_its_captions_by_fields_and_has_no_heading_for_them(table):
+    tables = [dataclasses.replace(table, number=number) for number in ("1", "S1")]
+    png = io.BytesIO()
+    Image.new("RGB", (30, 20)).save(png, "PNG")
+    document = docx.Document(io.BytesIO(word(tables, "", "t", [Picture(png.getvalue(), 89, "S2", "All of it.")])))
+    captions = [paragraph for paragraph in document.paragraphs if paragraph.style.name == "Caption"]
+    assert [one.text for one in captions] == [
+        "Table 1. By hand_1 & more",
+        "Table S1. By hand_1 & more",
+        "Figure S2. All of it.",
+    ]
+    fields = [element.text.split()[1] for one in captions for element in one._p.iter(qn("w:instrText"))]
+    assert fields == ["Table", "Table_S", "Figure_S"]
+    assert captions[0].paragraph_format.keep_with_next and not captions[2].paragraph_format.keep_with_next
+    assert not [paragraph for paragraph in document.paragraphs if paragraph.style.name.startswith("Heading")]
+    assert round(document.inline_shapes[0].width.mm) == 89
 
 
 def test_wide_word_tables_lie_on_landscape_pages():

@@ -80,7 +80,7 @@ def test_the_order_is_that_of_a_paper(tables):
         "summary_patient",
         "summary_breast",
         "summary_image",
-        "methods",
+        "interval_methods",
         "variance",
         "reliability",
         "errors_by_class",
@@ -139,7 +139,7 @@ def test_the_benign_status_is_the_one_beside_the_headline(whole_study, tables):
 
 
 def test_methods_have_their_width_and_what_they_are_about(tables):
-    methods = tables["methods"]
+    methods = tables["interval_methods"]
     assert (methods.data["width"] == methods.data["high"] - methods.data["low"]).all()
     assert set(methods.shown["About"]) == {"these fitted models, new patients", "trained again on such a cohort"}
     assert len(methods.shown) == len(methods.data) and (methods.shown.groupby("Model").size() >= 3).all()

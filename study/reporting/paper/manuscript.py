@@ -1,0 +1,46 @@
+"""The tables and figures of a paper with their captions: one Word file and one LaTeX file."""
+
+from collections.abc import Mapping, Sequence
+
+from study.reporting.figures.catalogue import Drawing
+from study.reporting.figures.journals import JOURNALS
+from study.reporting.paper.numbering import of_paper
+from study.reporting.tables import PaperTable
+from study.reporting.tables.latex import latex_paper
+from study.reporting.tables.word import Picture, word
+
+WORD, LATEX = "paper/paper.docx", "paper/paper.tex"
+
+
+def paper_word(
+    tables: Sequence[PaperTable],
+    drawings: Mapping[str, Drawing],
+    images: Mapping[str, bytes],
+    journal: str,
+    *,
+    notice: str,
+    title: str,
+) -> bytes:
+    """Return `paper.docx`.
+
+    Args:
+        tables: of the report, numbered; those of the supplement are left out.
+        drawings: likewise.
+        images: PNG of each drawing by its name.
+        journal: whose widths the figures have.
+        notice: of the cohort, or ''.
+        title: of the report.
+    """
+    pictures = [
+        Picture(images[name], JOURNALS[journal][drawing.wide], drawing.number, drawing.caption)
+        for name, drawing in of_paper(drawings).items()
+    ]
+    return word(list(of_paper({table.name: table for table in tables}).values()), notice, title, pictures)
+
+
+def paper_latex(
+    tables: Sequence[PaperTable], drawings: Mapping[str, Drawing], journal: str, *, notice: str, title: str
+) -> str:
+    """Return `paper.tex`, which finds the figures' PDFs beside itself (a flat upload) or in the report's `figures/`."""
+    figures = {name: (JOURNALS[journal][one.wide], one.caption) for name, one in of_paper(drawings).items()}
+    return latex_paper(list(of_paper({table.name: table for table in tables}).values()), figures, notice, title)

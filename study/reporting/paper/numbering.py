@@ -1,0 +1,39 @@
+"""Numbers of tables and figures: those of the paper from 1, those of the supplement from S1."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from study.reporting.figures.catalogue import Drawing
+from study.reporting.tables import PaperTable
+
+TABLES = ("table_1", "main", "comparisons", "operating_points")
+FIGURES = ("flow", "contrasts", "main", "decision")
+"""What a paper shows, at most four of each, in its order.
+
+F1, accuracy, training curves and confusion matrices belong to the supplement (Van Calster et al. 2025).
+"""
+RANKING = ("comparisons", "contrasts")
+"""What would be read as a ranking where there are too few patients to compare anything."""
+
+Float = TypeVar("Float", PaperTable, Drawing)
+
+
+def numbered(floats: Mapping[str, Float], chosen: Sequence[str], *, too_small: bool = False) -> dict[str, Float]:
+    """Return tables or figures by name with their numbers: the chosen ones first, then the others in their order.
+
+    Args:
+        floats: by name.
+        chosen: names of those that a paper shows, as far as they are there.
+        too_small: whether there are too few patients to compare models.
+    """
+    first = [name for name in chosen if name in floats and not (too_small and name in RANKING)]
+    others = [name for name in floats if name not in first]
+    numbers = {name: str(n) for n, name in enumerate(first, start=1)}
+    numbers |= {name: f"S{n}" for n, name in enumerate(others, start=1)}
+    return {name: replace(floats[name], number=number) for name, number in numbers.items()}
+
+
+def of_paper(floats: Mapping[str, Float]) -> dict[str, Float]:
+    """Return those tables or figures that a paper shows, by name."""
+    return {name: one for name, one in floats.items() if not one.number.startswith("S")}
