@@ -52,7 +52,8 @@ function makeSortable(table) {
   table.rowsAsWritten = [...table.tBodies[0].rows];
   if (table.rowsAsWritten.length < 3 || !isRanking(table)) return;
   for (const head of table.tHead.rows[0].cells) {
-    if (head.cellIndex && !head.matches(".number")) continue;
+    // a value beside another in brackets ranks nothing
+    if (head.cellIndex && (!head.matches(".number") || text(head).includes("["))) continue;
     head.setAttribute("aria-sort", "none");
     const button = make("button", { type: "button", className: "sort" }, ...head.childNodes);
     button.addEventListener("click", () => sort(table, head));
