@@ -284,6 +284,8 @@ def check_files(account: Account, *, allow_missing: bool, max_unreadable: int) -
 
 def _hint(paths: list[Path]) -> str:
     """Return what to do about paths of Windows on another system; empty where there are none."""
+    if paths and not any(path.suffix for path in paths):
+        return " The names have no ending such as .png or .jpg: write the files' whole names into the table"
     foreign = os.name != "nt" and any(FOREIGN_PATH.search(path.as_posix()) for path in paths)
     return (
         " Drives (C:) and network shares (//server) are found on Windows alone: give the paths relative to a folder"

@@ -10,7 +10,7 @@ import pandas as pd
 from mmbc.data.images.appearance import GREYS, NOISES
 from mmbc.errors import some
 from study.checks.annotations import counted
-from study.checks.check import Outcome, check, passed
+from study.checks.check import Outcome, check, not_checked, passed
 from study.checks.permutation import permuted_labels
 from study.checks.subject import Subject, given
 from study.checks.verdict import beyond_clinical, probe_verdict
@@ -133,6 +133,8 @@ def origins(subject: Subject) -> Outcome:
     site = images["site"].fillna("").astype(str)
     by_site = bool((site != "").any())
     origin = site if by_site else pd.Series([prefix(Path(path)) for path in images["path"]], index=images.index)
+    if not by_site and bool((origin.str.lower() == images["status"].astype(str).str.lower()).all()):
+        return not_checked("File names begin with the class, so they say nothing about where an image was made.")
     people = images["patient_id"].groupby(origin).nunique()
     origin = origin.where(origin.map(people) >= FEWEST_OF_SITE, OTHER_SITES)
     what = "The site (digitiser, hospital)" if by_site else "The beginning of the file name"

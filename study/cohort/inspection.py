@@ -12,7 +12,7 @@ from mmbc.data.tables import identifiers, target_leakage, unknown_values
 from mmbc.errors import MmbcError
 from study.cohort import summaries
 from study.cohort.description import Description
-from study.cohort.loading import open_images, read_listing, sampled
+from study.cohort.loading import check_features, open_images, read_listing, sampled
 from study.design import partition
 from study.design.request import Request
 from study.records.progress import Observer
@@ -43,6 +43,7 @@ def describe(request: Request, observer: Observer) -> Description:
         notes=[*listing.notes],
     )
     listing = _attempt(description, lambda: choose_features(listing, study.data)) or listing
+    _attempt(description, lambda: check_features(study, listing))
     _attempt(description, lambda: identifiers.check(whole.name, whole.images, study.data))
     account = _account(description, request, listing, needs_images, observer)
     if account is None:

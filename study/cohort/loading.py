@@ -10,8 +10,10 @@ from mmbc.data.images.store import ImageStore, open_store
 from mmbc.data.listing import Listing, label_rows, labels_need_pixels, sample_patients
 from mmbc.data.readers import read
 from mmbc.data.tables import identifiers
+from mmbc.errors import CohortError, some
 from study.design import partition
 from study.design.request import Request
+from study.design.study_file import StudyFile
 from study.records.progress import Observer
 
 
@@ -111,3 +113,14 @@ def open_cohort(request: Request, observer: Observer, *, needs_images: bool) -> 
     paths = list(cohort.images["path"])
     store = open_store(paths, used.reset_index(drop=True), data, cache=request.cache, progress=observer.preparing)
     return Opened(listing, facts, cohort, store)
+
+
+def check_features(study: StudyFile, cohort: Listing | Cohort) -> None:
+    """Refuse arms with a tabular branch for a cohort without a clinical column."""
+    tabular = [arm for arm in study.arms if "tabular" in study.arm_config(arm).model.inputs]
+    if tabular and not cohort.features:
+        images = [arm for arm in study.arms if arm not in tabular]
+        raise CohortError(
+            f"{cohort.name}: has no clinical column, which the arms {some(tabular)} need; "
+            f"use --ablation {','.join(images) or 'image'}, or see --describe for the columns that were left out"
+        )

@@ -14,6 +14,7 @@ import pandas as pd
 from mmbc.config import DataConfig
 from mmbc.data.readers import manifest
 from mmbc.data.tables import identifiers
+from mmbc.data.tables.text_table import read_table
 from mmbc.errors import CohortError, SplitError, StudyError, some
 from mmbc.files import file_digest
 from study.design.study_file import BASELINE, data_settings
@@ -81,7 +82,9 @@ def add_predictions(study: StoredStudy, request: Addition) -> StoredStudy:
     rows, placed = place(path, rows, roles, study.folds)
     rows, matched = _matched(path, rows, roles, study, data)
     check_once(path, rows)
-    checked = _check_labels(path, rows, roles, positive) if "label" in roles else "the study's; the table has none"
+    checked = (
+        _check_labels(path, rows, roles, positive) if "label" in roles else _without_labels(path, data, rows, roles)
+    )
     rows, absent = _complete(rows, study)
     notes += [*renamed, *joined, *placed, *matched, f"Labels: {checked}.", *absent]
     facts = AddedFacts(
@@ -93,6 +96,18 @@ def add_predictions(study: StoredStudy, request: Addition) -> StoredStudy:
     )
     ordered = rows.sort_values([*CELL_COLUMNS, "part"], kind="stable").reset_index(drop=True)
     return replace(study, added=Added(facts, ordered[list(ADDED_COLUMNS)]))
+
+
+def _without_labels(path: Path, data: DataConfig, rows: pd.DataFrame, roles: Mapping[str, str]) -> str:
+    """Return whose labels count where no column is known as them; names columns that could be labels."""
+    taken = {*roles.values(), *rows["called"]}
+    unread = [str(name) for name in read_table(path, sheet=data.sheet).columns if name not in taken]
+    if not unread:
+        return "the study's; the table has none"
+    return (
+        f"the study's; no column of the table is named as a label's. Columns not read:"
+        f" {some(map(repr, unread), 10)}; if one has the labels, --columns label=NAME compares them"
+    )
 
 
 def _named(

@@ -22,6 +22,7 @@ import pandas as pd
 from mmbc.config import parse, read_toml, to_toml
 from mmbc.errors import ConfigError, StudyError
 from mmbc.files import read_json, reading, write_atomically, write_json
+from study.cohort.loading import check_features
 from study.design import partition
 from study.design.folds import Folds
 from study.design.request import CANDIDATES, Request
@@ -40,7 +41,7 @@ from study.records.progress import Observer
 from study.stats.comparison import SEEDS_NEEDED
 from study.text.format import count, number
 from study.training.lockstep import execute
-from study.training.preparation import check_features, with_resolved_run
+from study.training.preparation import with_resolved_run
 from study.training.tracking import tracked
 from study.training.workspace import Workspace
 

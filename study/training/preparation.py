@@ -7,11 +7,11 @@ from pathlib import Path
 from mmbc import SPIN_LIMIT
 from mmbc.data.cohort import Cohort
 from mmbc.data.images.store import ImageStore
-from mmbc.errors import CohortError, ConfigError, some
+from mmbc.errors import ConfigError
 from mmbc.model.backbone import check_model
 from mmbc.training.device import resolve
 from mmbc.training.memory import FLOAT, available_bytes
-from study.cohort.loading import Opened, open_cohort
+from study.cohort.loading import Opened, check_features, open_cohort
 from study.design import partition
 from study.design.cells import Cell, baseline_cells, plan
 from study.design.folds import Folds
@@ -140,17 +140,6 @@ def check_models(study: StudyFile) -> dict[str, str]:
     for model in (config.model for config in configs if config.uses_images):
         models[model.backbone, model.weights, model.fine_tuned_blocks, model.allow_random_trunk] = model
     return {model.backbone: check_model(model) for model in models.values()}
-
-
-def check_features(study: StudyFile, cohort: Cohort) -> None:
-    """Refuse arms with a tabular branch for a cohort without a clinical column."""
-    tabular = [arm for arm in study.arms if "tabular" in study.arm_config(arm).model.inputs]
-    if tabular and not cohort.features:
-        images = [arm for arm in study.arms if arm not in tabular]
-        raise CohortError(
-            f"{cohort.name}: has no clinical column, which the arms {some(tabular)} need; "
-            f"use --ablation {','.join(images) or 'image'}, or see --describe for the columns that were left out"
-        )
 
 
 def _folds(file: Path | None, request: Request, study: StudyFile, cohort: Cohort) -> Folds:

@@ -34,7 +34,11 @@ from mmbc.errors import CohortError, nearest, some
 
 NEEDED = ("image", "patient_id", "label")
 OPTIONAL = ("case_id", "breast", "view", "status", "site")
-BREASTS = {"l": "L", "left": "L", "r": "R", "right": "R"}
+LEFT = ("l", "left", "links", "gauche", "izquierda", "esquerda", "sinistra")
+RIGHT = ("r", "right", "rechts", "droite", "derecha", "direita", "destra")
+BREASTS = {**dict.fromkeys(LEFT, "L"), **dict.fromkeys(RIGHT, "R")}
+MASK = re.compile(r"(.+?)[ _-]mask(?:[ _-]?\d+)?", re.IGNORECASE)
+"""The file name of a mask of a lesion, without its ending: `benign (1)_mask`, `benign (1)_mask_1`."""
 RESERVED = (*KEYS, "label", "outcome", "path", "row", "part", "annotated", "pathology", "pixel_digest")
 """Names of columns that a cohort adds itself, which a clinical column cannot have."""
 
@@ -88,6 +92,7 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
         given["patient_id"] = identifiers.joined(typed)
     images = pd.DataFrame(index=table.index)
     places = _places(path, given["image"], data.image_root)
+    _check_masks(path, places, table.index)
     images["image_id"] = _image_ids(places, path.parent)
     images["patient_id"] = given["patient_id"]
     images["case_id"] = cases(given["patient_id"], given.get("case_id"), data)
@@ -166,13 +171,34 @@ def check_filled(path: Path, needed: dict[str, pd.Series], roles: dict[str, str]
         if values.isna().any()
     ]
     if problems:
-        raise CohortError(f"{path}: {'; '.join(problems)}")
+        raise CohortError(
+            f"{path}: {'; '.join(problems)}. A value counts for its own row alone: fill these cells, or delete the rows"
+        )
 
 
 def _places(path: Path, images: pd.Series, root: str) -> list[Path]:
     """Return the path of each image, absolute or relative to the root; a backslash separates folders too."""
     base = path.parent / root
     return [base / (_posix(text) if "\\" in text else text) for text in images]
+
+
+def _check_masks(path: Path, places: list[Path], rows: pd.Index) -> None:
+    """Refuse masks that are listed beside their images.
+
+    Raises:
+        CohortError: there are some; names their rows.
+    """
+    listed = {(place.parent, place.stem) for place in places}
+    masks = [
+        f"row {row} ({place.name})"
+        for row, place in zip(rows, places, strict=True)
+        if (found := MASK.fullmatch(place.stem)) and (place.parent, found[1]) in listed
+    ]
+    if masks:
+        raise CohortError(
+            f"{path}: {len(masks)} rows list masks of lesions beside their images: {some(masks, 5)}. A mask shows the"
+            " answer and is no image of a patient: leave these rows out of the table"
+        )
 
 
 def _posix(text: str) -> str:
@@ -202,7 +228,9 @@ def breasts(path: Path, values: pd.Series | None, roles: dict[str, str], index: 
     wrong = values[values.notna() & sides.isna()]
     if len(wrong):
         shown = some(f"row {row}: {value!r}" for row, value in wrong.items())
-        raise CohortError(f"{path}: column {roles['breast']!r} (breast) must be L, R, left or right: {shown}")
+        raise CohortError(
+            f"{path}: column {roles['breast']!r} (breast) must be L, R, left or right: {shown}; write L or R there"
+        )
     return sides.astype("str")
 
 

@@ -210,7 +210,8 @@ def recognise_column(
     if known.empty:
         return ColumnContent(values, None, "empty")
     if known.nunique() == 1:
-        return ColumnContent(values, None, f"the same value everywhere: {str(known.iloc[0])[:30]!r}")
+        where = "everywhere" if len(known) == len(values) else f"in {len(known)} of {len(values)} rows, else blank"
+        return ColumnContent(values, None, f"the same value {where}: {str(known.iloc[0])[:30]!r}")
     if known.str.fullmatch(DATE).mean() >= DIFFERENT:
         return ColumnContent(values, None, "a date; compute an age or an interval from it")
     numbers = numbers_of(values)

@@ -44,6 +44,7 @@ def read_table(path: Path, *, sheet: str = "", missing: Sequence[str] = (), need
         chosen, others = workbook.read_sheet(path, sheet, needed)
         workbook.check_formulas(path, chosen.name)
         table, source = _with_header(path, chosen.rows), f"sheet {chosen.name!r} of {path.name}"
+        source += f"; the title above its header was left out: {chosen.title[:60]!r}" if chosen.title else ""
         source += f"; not read: {', '.join(f'sheet {other}' for other in others)}" if others else ""
         if chosen.n_hidden:
             source += f"; rows that are hidden there (by a filter?) were read too: {chosen.n_hidden}"
@@ -184,5 +185,6 @@ def assign_roles(
         raise CohortError(
             f"{path}: no column {' and no column '.join(map(repr, absent))}; say which it is: "
             f"--columns {','.join(f'{key}=NAME' for key in absent)}; columns found: {some(columns, 30)}"
+            + ("; the table has one column: put commas, semicolons or tabs between cells" if len(columns) == 1 else "")
         )
     return result

@@ -6,23 +6,27 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import openpyxl
 import pandas as pd
+from openpyxl.worksheet.worksheet import Worksheet
 
-from mmbc.data.tables.columns import normalise_name
+from mmbc.data.tables.columns import has_decimal_commas, normalise_name
 from mmbc.errors import CohortError, nearest, some
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet with its cells as text; rows without a value are empty lists; `n_hidden` of those with one are hidden."""
+    """A sheet with its cells as text; rows without a value are empty lists; `n_hidden` of those with one are hidden.
+
+    A title above the header is none of its rows: a first row with one cell, above one with at least three.
+    """
 
     name: str
     hidden: bool
     rows: list[list[str]]
     n_hidden: int = 0
+    title: str = ""
 
     @property
     def header(self) -> list[str]:
@@ -71,12 +75,6 @@ def read_sheet(path: Path, name: str, needed: Sequence[str]) -> tuple[Sheet, lis
     return tables[0], [sheet for sheet in filled if sheet is not tables[0]]
 
 
-def _sheet(sheet: Any) -> Sheet:
-    rows = [_cells(row) for row in sheet.iter_rows(values_only=True)]
-    hidden = sum(bool(row) and sheet.row_dimensions[number].hidden for number, row in enumerate(rows, start=1))
-    return Sheet(sheet.title, sheet.sheet_state != "visible", rows, hidden)
-
-
 def check_formulas(path: Path, name: str) -> None:
     """Refuse formulas whose values are not in the file, because the program that wrote it computes none.
 
@@ -118,9 +116,37 @@ def _tables(filled: list[Sheet], needed: Sequence[str]) -> list[Sheet]:
     ]
 
 
-def _cells(row: Sequence[object]) -> list[str]:
-    texts = [cell_text(value) for value in row]
-    return texts if any(text.strip() for text in texts) else []
+def _sheet(sheet: Worksheet) -> Sheet:
+    """Return a sheet: a value of cells merged over rows counts for each of them, and a title is set aside."""
+    grid: list[list[object]] = [list(row) for row in sheet.iter_rows(min_row=1, min_col=1, values_only=True)]
+    for merged in sheet.merged_cells.ranges:
+        if merged.min_col == merged.max_col:
+            for row in range(merged.min_row, min(merged.max_row, len(grid))):
+                grid[row][merged.min_col - 1] = grid[merged.min_row - 1][merged.min_col - 1]
+    columns = [_texts(column) for column in zip(*grid, strict=True)]
+    rows = [list(row) if any(text.strip() for text in row) else [] for row in zip(*columns, strict=True)]
+    filled = [number for number, row in enumerate(rows) if row]
+    title = ""
+    if len(filled) > 1 and _n_filled(rows[filled[0]]) == 1 and _n_filled(rows[filled[1]]) > 2:
+        title = next(text.strip() for text in rows[filled[0]] if text.strip())
+        rows[filled[0]] = []
+    hidden = sum(bool(row) and sheet.row_dimensions[number].hidden for number, row in enumerate(rows, start=1))
+    return Sheet(sheet.title, sheet.sheet_state != "visible", rows, hidden, title)
+
+
+def _n_filled(row: Sequence[str]) -> int:
+    return sum(bool(text.strip()) for text in row)
+
+
+def _texts(column: Sequence[object]) -> list[str]:
+    """Return a column's cells as text; its numbers have a decimal comma where its texts (`24,9`) have one."""
+    texts = [cell_text(value) for value in column]
+    written = [text.strip() for text, value in zip(texts, column, strict=True) if isinstance(value, str)]
+    if not written or not has_decimal_commas(pd.Series(written, dtype="str")):
+        return texts
+    return [
+        text.replace(".", ",") if isinstance(value, float) else text for text, value in zip(texts, column, strict=True)
+    ]
 
 
 def cell_text(value: object) -> str:

@@ -26,6 +26,16 @@ def test_the_phantom_is_understood(tmp_path):
     assert not (tmp_path / "results" / "phantom-tiny").exists(), "nothing is trained or begun"
 
 
+def test_models_of_clinical_columns_without_such_a_column_would_stop(tmp_path):
+    hospital.write(tmp_path / "h", 24, 5)[["File", "PatID", "Outcome"]].to_csv(tmp_path / "h" / "made.csv", index=False)
+    roles = "image=File,patient_id=PatID,label=Outcome"
+    flags = ["--data", f"{tmp_path}/h/made.csv", "--columns", roles, "--positive", "malignant"]
+    facts, text = describe(tmp_path, *flags)
+    assert "use --ablation image" in facts["problems"][0] and "Nothing stands in the way" not in text
+    facts, _ = describe(tmp_path, *flags, "--ablation", "image")
+    assert facts["problems"] == []
+
+
 def test_problems_are_collected_and_nothing_stops(tmp_path):
     table = hospital.write(tmp_path / "h", 24, 5)
     (tmp_path / "h" / table["File"].iloc[0]).unlink()

@@ -133,6 +133,8 @@ def test_labels_are_the_study_s_and_a_table_that_says_otherwise_is_refused(add, 
     words = table.assign(label=table["label"].map({0: "benign", 1: "cancer"}))
     assert add(words).added.rows.equals(add(table).added.rows) and "column 'label'" in notes(add(words))
     assert "Labels: the study's; the table has none." in notes(add(table.drop(columns="label")))
+    unnamed = notes(add(table.assign(label=1 - table["label"]).rename(columns={"label": "befund"})))
+    assert "no column of the table is named as a label's. Columns not read: 'befund'; if one has" in unnamed
     wrong = table.assign(label=table["label"].where(table.index != 4, 1 - table["label"]))
     with pytest.raises(CohortError, match=rf"of 1 of \d+ patients: {table['patient_id'][4]}\."):
         add(wrong)

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -290,6 +291,46 @@ def test_an_excel_file_with_numbers_dates_and_sheets(tmp_path):
     assert listing.images["patient_id"].iloc[4] == "1" and listing.left_out[0][0] == "exam"
     with pytest.raises(CohortError, match="'Nope'"):
         read(path, sheet="Nope")
+
+
+def test_a_workbook_as_a_hospital_exports_it(tmp_path):
+    """A title above the header, cells merged over a patient's rows, numbers beside texts with decimal commas."""
+    frame = table(n_patients=4, befund=lambda f: f["label"].map({0: "benigne", 1: "maligne"})).drop(columns="age")
+    frame["bmi"] = [22.25, "24,9", 31.0, "27,75"] * 4
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for row in (["Radiologie, Export vom 3.2.2023"], [], list(frame), *frame.to_numpy().tolist()):
+        sheet.append(row)
+    sheet.merge_cells("A1:F1")
+    column = list(frame).index("befund") + 1
+    for first in range(4, 20, 4):
+        sheet.merge_cells(start_row=first, end_row=first + 3, start_column=column, end_column=column)
+    assert sheet.cell(5, column).value is None
+    book.save(tmp_path / "made.xlsx")
+    listing = read(tmp_path / "made.xlsx", columns={"label": "befund"}, features=["bmi"])
+    assert listing.images["outcome"].tolist() == frame["befund"].tolist()
+    assert listing.images["row"].tolist() == list(range(4, 20))
+    assert listing.images["bmi"].tolist() == [22.25, 24.9, 31.0, 27.75] * 4
+    assert "title above its header was left out: 'Radiologie, Export vom 3.2.2023'" in listing.extent
+
+
+def test_masks_beside_their_images_are_refused(tmp_path):
+    frame = table(n_patients=4)
+    assert len(read(write(tmp_path, frame.assign(image=frame["image"].str.replace("CC", "CC_mask")))).images) == 16
+    masks = frame.assign(image=frame["image"].str.replace(".png", "_mask.png"))
+    with pytest.raises(CohortError, match=r"16 rows list masks .*: row 18 \(000LCC_mask.png\).*leave these rows out"):
+        read(write(tmp_path, pd.concat([frame, masks, frame.iloc[:0]])))
+
+
+def test_sides_in_other_languages(tmp_path):
+    german = table(seite=lambda f: f["breast"].map({"L": "links", "R": "Rechts"})).drop(columns="breast")
+    listing = read(write(tmp_path, german), columns={"breast": "seite"})
+    assert listing.images["breast"].tolist() == table()["breast"].tolist()
+
+
+def test_a_value_that_stands_in_some_rows_alone_is_not_everywhere(tmp_path):
+    listing = read(write(tmp_path, table(finding=lambda f: f["label"].map({0: "", 1: "Mass"}))))
+    assert ("finding", "the same value in 48 of 96 rows, else blank: 'Mass'") in listing.left_out
 
 
 # ------------------------------------------------------------------------------------------- anything a user may bring
