@@ -25,10 +25,27 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+LONGEST = (
+    "docs/test_commands.py",
+    "tuning/test_postgresql.py",
+    "reporting/test_figures.py",
+    "tuning/test_nested.py",
+    "reporting/test_search.py",
+    "training/test_lockstep.py",
+    "reporting/test_pack.py",
+    "training/test_resume.py",
+    "records/test_damaged_files.py",
+    "commands/test_cv.py",
+)
+"""The files that take longest (30 to 80 s of a processor), the longest first."""
+
+
 def pytest_collection_modifyitems(items):
-    """Put the files with the most slow tests first: processes that take file by file then end together."""
+    """Put the longest files first, then those with most slow tests: two processes that take files then end together."""
+    files = {item.path for item in items}
+    place = {path: n for path in files for n, name in enumerate(LONGEST) if path.as_posix().endswith(name)}
     n_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -n_slow[item.path])
+    items.sort(key=lambda item: (place.get(item.path, len(LONGEST)), -n_slow[item.path]))
 
 
 def pytest_collection_finish():

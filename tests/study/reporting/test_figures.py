@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+from functools import cache
 from types import SimpleNamespace
 
 import matplotlib.colors
@@ -152,11 +153,22 @@ EXPECTED = {
 }
 
 
+@pytest.fixture(scope="module")
+def numbers_of(study):
+    """Case -> its study and the numbers of it, computed once."""
+
+    @cache
+    def numbers(case):
+        chosen = CASES[case](study)
+        return chosen, evaluate(chosen, n_replicates=50)
+
+    return numbers
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_every_figure_of_every_kind_of_study(case, study, tmp_path):
-    chosen = CASES[case](study)
-    drawings = catalogue(chosen, evaluate(chosen, n_replicates=50))
+def test_every_figure_of_every_kind_of_study(case, numbers_of):
+    drawings = catalogue(*numbers_of(case))
     assert set(drawings) - {"subgroups"} == EXPECTED[case]
     assert list(drawings) == [name for name in ORDER if name in drawings]
     for name, drawing in drawings.items():
@@ -268,10 +280,8 @@ def test_histograms_have_one_scale_and_add_up(study, evaluation):
     assert np.array(list(tallest.values())) / by_arm.to_numpy() == pytest.approx(max(tallest.values()) / by_arm.max())
 
 
-def test_the_cells_of_a_confusion_matrix_add_up_to_the_patients(study):
-    chosen = three_seeds(study)
-    found = evaluate(chosen, n_replicates=50)
-    _, data = catalogue(chosen, found)["confusion"].draw()
+def test_the_cells_of_a_confusion_matrix_add_up_to_the_patients(study, numbers_of):
+    _, data = catalogue(*numbers_of("three seeds"))["confusion"].draw()
     assert data[["tp", "fp", "fn", "tn"]].sum(axis=1).to_numpy() == pytest.approx(study.cohort.n_patients)
     assert data.set_index("arm")["n_runs"].to_dict() == dict.fromkeys([*FOUR, BASELINE], 6)
 
@@ -310,9 +320,8 @@ def test_dots_per_seed_by_hand():
     assert back.to_dict() == pytest.approx({0: -0.2, 1: -0.4})
 
 
-def test_the_mean_of_the_dots_is_the_difference(study):
-    chosen = three_seeds(study)
-    found = evaluate(chosen, n_replicates=50)
+def test_the_mean_of_the_dots_is_the_difference(numbers_of):
+    _, found = numbers_of("three seeds")
     _, data = forests.contrasts(found.comparisons, found.per_fold, ["a", "b", "c"], "patient", 0.02)
     for _, lines in data.groupby(["first", "second"]):
         seeds = lines.loc[lines["what"] == "seed", "value"]

@@ -247,8 +247,14 @@ def named(study, evaluation):
     return {table.name: table for table in all_tables(study, evaluation)}
 
 
-def test_the_winners_are_listed_with_that_of_the_whole_cohort_last(evaluated):
-    table = named(*evaluated)["search_chosen"]
+@pytest.fixture(scope="module")
+def tables(evaluated):
+    """The tables of the nested study, by name."""
+    return named(*evaluated)
+
+
+def test_the_winners_are_listed_with_that_of_the_whole_cohort_last(evaluated, tables):
+    table = tables["search_chosen"]
     assert len(table.data) == 4 * 5 == len(table.shown)
     mine = table.shown[table.shown["Model"] == "Images + clinical data, concatenated"]
     assert mine["Fold"].tolist() == ["0", "1", "0", "1", "whole cohort"] and mine["Repeat"].tolist()[-1] == "n/a"
@@ -263,9 +269,9 @@ def test_the_winners_are_listed_with_that_of_the_whole_cohort_last(evaluated):
     assert "is no estimate of performance" in table.caption
 
 
-def test_the_agreement_counts_the_folds_alone(evaluated):
+def test_the_agreement_counts_the_folds_alone(evaluated, tables):
     study, _ = evaluated
-    table = named(*evaluated)["search_agreement"]
+    table = tables["search_agreement"]
     row = table.data[(table.data["arm"] == "image") & (table.data["key"] == "model.fine_tuned_blocks")].iloc[0]
     chosen = [
         one.set["model.fine_tuned_blocks"] for one in study.searched.chosen if one.arm == "image" and one.fold != WHOLE
@@ -277,9 +283,9 @@ def test_the_agreement_counts_the_folds_alone(evaluated):
     assert not ((table.data["arm"] == "tabular") & (table.data["key"] == "train.lr")).any()
 
 
-def test_the_cost_counts_every_wave_once(evaluated):
+def test_the_cost_counts_every_wave_once(evaluated, tables):
     study, _ = evaluated
-    data, trials = named(*evaluated)["search_cost"].data.set_index("arm"), study.searched.trials
+    data, trials = tables["search_cost"].data.set_index("arm"), study.searched.trials
     total = data.loc["all arms"]
     assert total["trials"] == 400 == data.loc[list(ARMS), "trials"].sum() and total["diverged"] == 20
     assert total["fits"] == 1200 and total["fit_seconds"] == 400 * 12.5
@@ -296,9 +302,9 @@ def test_several_processes_have_waves_of_their_own(plain):
     assert table.data.iloc[-1]["wall_seconds"] == 2 * 110 and "added over 2 processes" in table.caption
 
 
-def test_what_chose_the_winners_stands_beside_what_they_reached(evaluated):
+def test_what_chose_the_winners_stands_beside_what_they_reached(evaluated, tables):
     study, evaluation = evaluated
-    row = named(*evaluated)["search_nested"].data.set_index("arm").loc["attention"]
+    row = tables["search_nested"].data.set_index("arm").loc["attention"]
     summary = evaluation.summary.query("arm == 'attention' and level == 'patient' and metric == 'roc_auc'").iloc[0]
     values = [one.value for one in study.searched.chosen if one.arm == "attention" and one.fold != WHOLE]
     assert row["roc_auc"] == summary["value"] and row["low"] == summary["low"]
@@ -483,8 +489,8 @@ def test_checklists_tell_of_the_search(documents, plain, plain_numbers):
     assert "(optimistic)" in claim["26"] and "(optimistic)" in claim["32"]
 
 
-def test_the_folds_table_shows_inner_folds(evaluated):
-    table = named(*evaluated)["folds"]
+def test_the_folds_table_shows_inner_folds(tables):
+    table = tables["folds"]
     assert list(table.shown.columns) == ["Repeat", "Fold", "Train", "Inner folds of train", "Test"]
     assert table.shown["Inner folds of train"].str.startswith("3 of 5 to 6 (").all()
     inner = table.data[table.data["part"].str.startswith("inner")]
@@ -493,8 +499,8 @@ def test_the_folds_table_shows_inner_folds(evaluated):
     )
 
 
-def test_settings_say_what_was_searched(evaluated, plain):
-    shown = named(*evaluated)["settings"].shown.set_index("Key")["Searched"]
+def test_settings_say_what_was_searched(plain, tables):
+    shown = tables["settings"].shown.set_index("Key")["Searched"]
     assert (
         shown["model.dropout"] == "0.3 to 0.7"
         and shown["train.lr"] == "1e-06 to 0.001, logarithmic"
@@ -625,9 +631,9 @@ def test_what_was_written_and_read_back_gives_the_same(evaluated, tmp_path):
     figure.draw_without_rendering()
 
 
-def test_numbers_of_a_search_may_be_cited(evaluated):
+def test_numbers_of_a_search_may_be_cited(evaluated, tables):
     found = numbers(*evaluated)
-    row = named(*evaluated)["search_nested"].data.set_index("arm").loc["concat"]
+    row = tables["search_nested"].data.set_index("arm").loc["concat"]
     assert found["selection.concat"]["value"] == pytest.approx(row["inner_roc_auc"])
     assert found["selection.concat.optimism"]["value"] == pytest.approx(row["optimism"])
     assert found["n.trials"]["value"] == 400 and "no estimate of performance" in found["selection.concat"]["about"]
