@@ -78,7 +78,7 @@ def test_the_columns_a_condition_needs():
         ({"fold_column": "view"}, LeakageError, "40 patients are on two values: P00, P01"),
         ({"fold_column": "machine"}, SplitError, "only one value"),
         ({"fold_column": "patient"}, SplitError, "too many for folds"),
-        ({"fold_column": "gap"}, SplitError, "no value for 1 patients: P03"),
+        ({"fold_column": "gap"}, SplitError, "no value for 1 patient: P03"),
         ({"fold_column": "status"}, SplitError, "not both classes"),
         ({"test_where": "site == 'C'"}, SplitError, "no row meets it"),
         ({"test_where": "year > 0"}, SplitError, "every row meets it"),
@@ -87,7 +87,7 @@ def test_the_columns_a_condition_needs():
         ({"test_where": "label == 1"}, SplitError, "cannot be evaluated"),
         ({"test_where": "site =="}, SplitError, "cannot be evaluated"),
         ({"test_where": "view == 'CC'"}, LeakageError, "40 patients are on two sides"),
-        ({"test_where": "gap > 0"}, SplitError, "'gap' is not known for 1 patients: P03"),
+        ({"test_where": "gap > 0"}, SplitError, "'gap' is not known for 1 patient: P03"),
     ],
 )
 def test_splits_that_cannot_be(protocol, error, message):
