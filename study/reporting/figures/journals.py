@@ -1,4 +1,46 @@
-"""Column widths of journals."""
+"""What journals ask for: widths of columns, letters, numbers, and the style of references."""
 
-JOURNALS = {"nature": (89.0, 183.0), "elsevier": (90.0, 190.0), "ieee": (88.9, 181.9)}
-"""Widths of one and of two columns in mm."""
+from typing import NamedTuple
+
+from study.text.number_style import NumberStyle
+
+
+class Journal(NamedTuple):
+    """A journal's conventions.
+
+    Attributes:
+        column, page: widths of one and of two columns in mm.
+        citations: name of its style in the repository of the Citation Style Language.
+        numbers: how it writes them.
+        serif: whether figures are set in Times rather than in Arial.
+    """
+
+    column: float
+    page: float
+    citations: str
+    numbers: NumberStyle = NumberStyle()
+    serif: bool = False
+
+    def width(self, *, wide: bool) -> float:
+        """Return the width of one column, or of two."""
+        return self.page if wide else self.column
+
+
+JOURNALS = {
+    "nature": Journal(89.0, 183.0, "nature"),
+    "radiology": Journal(86.0, 178.0, "radiology", NumberStyle(decimals=2, between=", ", said="95% CI: ", percent="%")),
+    "lancet": Journal(
+        75.0,
+        154.0,
+        "the-lancet",
+        NumberStyle(decimals=2, between="–", said="95% CI ", percent="%", point="·"),
+        serif=True,
+    ),
+    "elsevier": Journal(
+        90.0, 190.0, "elsevier-vancouver", NumberStyle(decimals=2, between="–", brackets="[]", percent="%")
+    ),
+    "ieee": Journal(
+        88.9, 181.9, "ieee", NumberStyle(between=", ", brackets="[]", said="95% CI ", percent="%"), serif=True
+    ),
+}
+"""By the name that `--journal` takes; the first is the default and leaves numbers as the program writes them."""

@@ -49,7 +49,9 @@ FIXED = {"image": 0, "tabular": 1, "concat": 2, "attention": 3}
 
 FONTS = ("Arial", "Liberation Sans", "Arimo")
 """Of the same metrics, which journals ask for."""
-FONT_FILES = ("Arial.", "Arial-", "LiberationSans-", "Arimo-", "Arimo[")
+SERIF = ("Times New Roman", "Liberation Serif", "Tinos")
+"""The same for journals that set figures in Times."""
+FONT_FILES = ("Arial.", "Arial-", "LiberationSans-", "Arimo-", "Arimo[", "Times", "LiberationSerif-", "Tinos-")
 """How their files begin."""
 FALLBACK = "DejaVu Sans"
 SETTINGS: Any = {
@@ -124,29 +126,30 @@ def journal_style(journal: str | None = None) -> Iterator[None]:
         raise ConfigError(f"unknown journal {journal!r}; {nearest(journal, JOURNALS)}")
     before = _journal.set(journal or _journal.get())
     try:
-        with mpl.rc_context(SETTINGS | {"font.family": list(fonts())}):
+        with mpl.rc_context(SETTINGS | {"font.family": list(fonts(serif=JOURNALS[_journal.get()].serif))}):
             yield
     finally:
         _journal.reset(before)
 
 
 @cache
-def fonts() -> tuple[str, ...]:
-    """Return the fonts of figures: the first of `FONTS` that the system has, if any, and where its letters lack.
+def fonts(*, serif: bool = False) -> tuple[str, ...]:
+    """Return the fonts of figures: the first of `FONTS` or `SERIF` that the system has, and where its letters lack.
 
     A font that was installed after matplotlib made its list of them is found too.
     """
-    if {font.name for font in fontManager.ttflist}.isdisjoint(FONTS):
+    wanted = SERIF if serif else FONTS
+    if {font.name for font in fontManager.ttflist}.isdisjoint(wanted):
         for path in findSystemFonts():
             if Path(path).name.startswith(FONT_FILES):
                 fontManager.addfont(path)
     known = {font.name for font in fontManager.ttflist}
-    return (*[name for name in FONTS if name in known][:1], FALLBACK)
+    return (*[name for name in wanted if name in known][:1], FALLBACK)
 
 
 def width(wide: bool) -> float:
     """Return the width of one column, or of two, of the journal in force, in mm."""
-    return JOURNALS[_journal.get()][wide]
+    return JOURNALS[_journal.get()].width(wide=wide)
 
 
 def canvas(height: float, *, wide: bool, laid_out: bool = True) -> Figure:
@@ -197,9 +200,12 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
             folder / f"{name}.pdf", _render(figure, "pdf", {"CreationDate": None, "Subject": notice or None})
         )
         svg = _render(figure, "svg", {"Date": None, "Creator": None}).decode()
-        families = ", ".join(f"'{family}'" for family in fonts())
-        anywhere = ", ".join(f"'{family}'" for family in (*FONTS, "Helvetica", FALLBACK))
-        svg = small_svg(svg.replace(families, f"{anywhere}, sans-serif"))  # other machines have other fonts
+        serif = JOURNALS[_journal.get()].serif
+        families = ", ".join(f"'{family}'" for family in fonts(serif=serif))
+        anywhere = ", ".join(f"'{family}'" for family in (*(SERIF if serif else (*FONTS, "Helvetica")), FALLBACK))
+        svg = small_svg(
+            svg.replace(families, f"{anywhere}, {'serif' if serif else 'sans-serif'}")
+        )  # other machines have other fonts
         write_atomically(folder / f"{name}.svg", svg.encode())
     table = csv(data, notice)
     write_atomically(folder / f"{name}.csv", table.encode())

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from study.text.number_style import style
+
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 SPELT = {
     **dict(zip("0123456789", DIGITS, strict=True)),
@@ -58,6 +60,7 @@ SYMBOLS = {
     "±": r"\ensuremath{\pm}",
     "≥": r"\ensuremath{\geq}",
     "≤": r"\ensuremath{\leq}",
+    "·": r"\ensuremath{\cdot}",
     "δ": r"\ensuremath{\delta}",
     "×": r"\ensuremath{\times}",
     "°": r"\ensuremath{^\circ}",
@@ -94,11 +97,13 @@ def macros(entries: Mapping[str, Mapping[str, Any]], notice: str = "") -> str:
 def _texts(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield what each command of each key is to print."""
     for key, entry in entries.items():
-        value, bracket, rest = entry["text"].partition(" (") if "low" in entry else (entry["text"], "", "")
+        opening, closing = style().brackets[0], style().brackets[1]
+        value, bracket, rest = entry["text"].partition(f" {opening}") if "low" in entry else (entry["text"], "", "")
         yield (key, ""), value
         if "low" in entry:
-            yield (key, "Ci"), rest.removesuffix(")") if bracket else "n/a"
-            yield (key, "WithCi"), entry["text"]
+            ends = rest.removesuffix(closing)
+            yield (key, "Ci"), ends if bracket else "n/a"
+            yield (key, "WithCi"), f"{value} {opening}{style().said}{rest}" if bracket else value
 
 
 def names(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:

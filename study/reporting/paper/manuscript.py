@@ -32,7 +32,7 @@ def paper_word(
         title: of the report.
     """
     pictures = [
-        Picture(images[name], JOURNALS[journal][drawing.wide], drawing.number, drawing.caption)
+        Picture(images[name], JOURNALS[journal].width(wide=drawing.wide), drawing.number, drawing.caption)
         for name, drawing in of_paper(drawings).items()
     ]
     return word(list(of_paper({table.name: table for table in tables}).values()), notice, title, pictures)
@@ -42,5 +42,5 @@ def paper_latex(
     tables: Sequence[PaperTable], drawings: Mapping[str, Drawing], journal: str, *, notice: str, title: str
 ) -> str:
     """Return `paper.tex`, which finds the figures' PDFs beside itself (a flat upload) or in the report's `figures/`."""
-    figures = {name: (JOURNALS[journal][one.wide], one.caption) for name, one in of_paper(drawings).items()}
+    figures = {name: (JOURNALS[journal].width(wide=one.wide), one.caption) for name, one in of_paper(drawings).items()}
     return latex_paper(list(of_paper({table.name: table for table in tables}).values()), figures, notice, title)

@@ -38,6 +38,7 @@ from study.reporting.tables.setup import compute_table, settings_table
 from study.reporting.tables.subgroups import subgroup_contrasts_table, subgroup_performance_table, subgroups_table
 from study.reporting.tables.word import word
 from study.reporting.tables.workbook import workbook
+from study.text.number_style import restyle
 
 __all__ = [
     "PaperTable",
@@ -45,6 +46,7 @@ __all__ = [
     "latex",
     "latex_document",
     "markdown",
+    "restyled",
     "table_files",
     "to_csv",
     "word",
@@ -108,6 +110,12 @@ def for_readers(shown: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
 
 def _caption(table: PaperTable) -> str:
     return f"{table.caption} {FROM_1}" if set(COUNTED_FROM_0) & {*table.shown.columns} else table.caption
+
+
+def restyled(table: PaperTable) -> PaperTable:
+    """Return a table whose words have the number style in force, too."""
+    shown = table.shown.map(restyle).rename(columns=restyle)
+    return replace(table, title=restyle(table.title), caption=restyle(table.caption), shown=shown)
 
 
 def _texts(table: PaperTable) -> pd.DataFrame:

@@ -16,9 +16,9 @@ PROSE = 42
 """Cells of words are wrapped at this many characters."""
 LEAST_HEADER = 14
 """Headers are wrapped at the width of their column's cells, but not below this."""
-NUMERIC = re.compile(r"[−+<>]?\s?[\d.,]+(\s?%)?([\s/(,;\[]|$)")
-INTERVAL = re.compile(r" (\([^()]* to [^()]*\))")
-PURE = re.compile(r"[−+<]?\s?[\d.,]+(\s?%)?")
+NUMERIC = re.compile(r"[−+<>]?\s?[\d.,·]+(\s?%)?([\s/(,;\[]|$)")
+INTERVAL = re.compile(r" ([(\[][^()\[\]]*(?: to |, |–)[^()\[\]]*[)\]])")
+PURE = re.compile(r"[−+<]?\s?[\d.,·]+(\s?%)?")
 
 
 @dataclass(frozen=True)

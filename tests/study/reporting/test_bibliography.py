@@ -7,6 +7,7 @@ import mmbc
 from mmbc.errors import ConfigError
 from study.records.environment import Environment, Imported
 from study.reporting.facts import bibliography as bib
+from study.reporting.figures.journals import JOURNALS
 
 ROOT = Path(__file__).resolve().parents[3]
 REQUIRED = {
@@ -50,12 +51,19 @@ def test_bibtex_and_references():
     assert text.index("@article{airola2011,") < text.index("@article{benavoli2017,") < text.index("@misc{mmbc,")
     assert r"Statistics \& Data" in text and r"Dem{\v{s}}ar" in text and f"Version {mmbc.__version__}" in text
     assert text.count("{") == text.count("}")
-    assert bib.references(["delong1988"]) == [
-        "DeLong ER, DeLong DM and Clarke-Pearson DL. Comparing the Areas under Two or More Correlated Receiver"
-        " Operating Characteristic Curves: A Nonparametric Approach. *Biometrics* 1988; 44(3): 837–845."
-        " https://doi.org/10.2307/2531595"
+    assert bib.references(["delong1988"], "the-lancet") == [
+        "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the Areas under Two or More Correlated Receiver"
+        " Operating Characteristic Curves: A Nonparametric Approach. Biometrics 1988; 44: 837–45."
     ]
-    assert all("{" not in line and ".." not in line for line in bib.references(sorted(bib.works())))
+    assert bib.references([], "ieee") == []
+
+
+@pytest.mark.parametrize("journal", JOURNALS)
+def test_every_work_is_a_reference_in_the_style_of_every_journal(journal):
+    keys = sorted(bib.works())
+    lines = bib.references(keys, JOURNALS[journal].citations)
+    assert len(lines) == len(keys)
+    assert all("{" not in line and ".." not in line and ";." not in line for line in lines)
 
 
 def test_an_unknown_key_is_refused():
