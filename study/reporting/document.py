@@ -58,11 +58,7 @@ class Content:
     @cached_property
     def checklists(self) -> dict[str, pd.DataFrame]:
         """Each checklist, filled, by its title."""
-        there = places(self)
-        return {
-            "TRIPOD+AI (2024)": forms.tripod(self.study, self.evaluation, there),
-            "CLAIM (2024)": forms.claim(self.study, self.evaluation, there),
-        }
+        return forms.fill_all(self.study, self.evaluation, places(self))
 
     def table(self, *names: str) -> list[str]:
         """Return tables as Markdown, as far as they are there."""
@@ -130,12 +126,12 @@ def _warnings(content: Content) -> list[str]:
 
 
 def supplement(content: Content) -> str:
-    """Return `supplement.md`; the checklists point to what stands before them."""
+    """Return `supplement.md`; of the checklists it says how many items are answered, and where the forms are."""
     chapters = supplement_chapters(content)
     head = [f"# Supplement to {title(content)}", *_warnings(content)]
     references = bibliography.references(bibliography.cited_keys(content.methods), content.citations)
     body = [*head, *_chapters(chapters)]
-    lists = [forms.to_markdown(frame, name) for name, frame in content.checklists.items()]
+    lists = forms.overview(content.checklists)
     return _join([*body, "## Checklists", *lists, "## References", numbered_list(references)])
 
 
@@ -197,9 +193,10 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
 def places(content: Content) -> set[str]:
     """Return the names of everything a checklist may point to (`study.reporting.checklists.forms.places`)."""
     supplement_heads = [name for name, parts in supplement_chapters(content).items() if any(parts)]
-    headings = {REPORT: list(report_chapters(content)), SUPPLEMENT: supplement_heads}
+    paragraphs = [text.removeprefix("**").partition(".**")[0] for text in content.methods]
+    headings = {REPORT: list(report_chapters(content)), SUPPLEMENT: supplement_heads, "methods.md": paragraphs}
     names = [table.name for table in content.tables]
-    return forms.places(headings, names, content.drawings, ("methods.md", "references.bib", "numbers.json"))
+    return forms.places(headings, names, content.drawings, ("references.bib", "numbers.json"))
 
 
 def numbered_list(references: Sequence[str]) -> str:

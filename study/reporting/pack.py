@@ -8,7 +8,8 @@
       tables.xlsx tables.docx    all of them
       paper/                     the tables and figures of a paper with captions: paper.docx and paper.tex
       figures/                   each as .png, .pdf, .svg, and the numbers behind it as .csv
-      checklists/                TRIPOD+AI and CLAIM
+      checklists/                TRIPOD+AI, CLAIM, STARD-AI and PROBAST+AI, each as .docx (a form), .md and .csv;
+                                 to_write.md has everything that only the authors know
       study/                     the predictions themselves, where asked for
       pack.json                  what it was made from and with, and the digest of every file, this one included
 
@@ -38,7 +39,7 @@ from study.design.study_name import check_name
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy, source_digests, write_archive
 from study.reporting import numbers
-from study.reporting.checklists import forms
+from study.reporting.checklists.files import checklist_files
 from study.reporting.document import REPORT, SUPPLEMENT, Content, numbered_list, report, supplement, title
 from study.reporting.facts import bibliography
 from study.reporting.figures.catalogue import Drawing, catalogue
@@ -167,9 +168,7 @@ def text_files(content: Content, options: Options) -> dict[str, bytes]:
         **table_files(tables, notice, title(content)),
         LATEX: paper_latex(tables, content.drawings, options.journal, notice=notice, title=title(content)),
     }
-    for name, frame in content.checklists.items():
-        stem = "checklists/" + name.lower().replace("+", "_").replace(" ", "_").replace("(", "").replace(")", "")
-        files |= {f"{stem}.md": forms.to_markdown(frame, name), f"{stem}.csv": frame.to_csv(index=False)}
+    files |= checklist_files(content.checklists, content.methods, notice)
     return {name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()}
 
 

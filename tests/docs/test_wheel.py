@@ -58,7 +58,7 @@ def test_a_study_runs_from_another_folder(installed, tmp_path):
     _call(installed / "mmbc", "cv", "--data", "phantom", "--preset", "tiny", "--no-figures", cwd=tmp_path)
     report = tmp_path / "reports" / "phantom-tiny"
     assert "<script>" in (report / "report.html").read_text()  # the assets of the page
-    assert len(list((report / "checklists").glob("*.csv"))) == 2
+    assert len(list((report / "checklists").glob("*.csv"))) == 4
     assert "@article" in (report / "references.bib").read_text()
     assert (report / "methods.md").is_file()
 

@@ -1,1 +1,1 @@
-"""TRIPOD+AI and CLAIM, filled in from a study's records."""
+"""TRIPOD+AI, CLAIM, STARD-AI and PROBAST+AI, filled in from a study's records."""

@@ -1,101 +1,180 @@
-"""The type of an answer to a checklist item, and the facts that answers rest on."""
+"""Facts that the answers to checklist items rest on, under the names that the answers' templates use."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
 
 from study.evaluation.evaluation import Evaluation
 from study.records.progress import models_finished
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.prose import FILL
+from study.reporting.facts.arm_names import display_name, display_names
+from study.reporting.facts.bibliography import dataset
+from study.reporting.facts.counts import n_positive
+from study.reporting.facts.search_facts import is_flat, is_nested
 from study.reporting.facts.sentences import configs, has_baseline, uses_table
+from study.reporting.methods.analysis import has_validation
+from study.reporting.methods.data import LEFT_OUT, PHANTOM, disjoint
+from study.reporting.text import sections
+from study.reporting.text.search_results import chosen_on
+from study.text.format import count, interval, number, p_value
 
-REPORTED, PARTLY, NOT_APPLICABLE = "reported", "partly", "not applicable"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The answer to an item.
-
-    Attributes:
-        status: reported, partly, AUTHOR MUST FILL or not applicable.
-        where: places in the pack, named as by `study.reporting.checklists.forms.places`; one of them is enough.
-        fact: one clause, without capital and full stop; '' for none.
-    """
-
-    status: str
-    where: tuple[str, ...] = ()
-    fact: str = ""
+OUTLINES = {"sham": "filled in", "inpaint": "filled in", "keep": "kept"}
+KEPT = {"best": "the epoch that is best on tuning (validation) rows", "last": "the last epoch"}
 
 
-AUTHOR = Answer(FILL)
-METHODS = ("methods.md", "supplement.md, Protocol")
-COHORT = ("report.md, Cohort", "supplement.md, Cohort")
-PROVENANCE = ("supplement.md, Provenance",)
-SEARCH = "supplement.md, Hyper-parameter search"
+def gather_facts(study: StoredStudy, evaluation: Evaluation) -> dict[str, Any]:
+    """Return every fact that a template of `answers/` may name."""
+    return {
+        **_cohort(study),
+        **_inputs(study),
+        **_parts(study),
+        **_training(study),
+        **_sites_and_groups(study, evaluation),
+        **_results(study, evaluation),
+        "version": study.environment.mmbc,
+        "commit": (study.environment.commit or "")[:12],
+        "limits": sections.limitations(study, evaluation),
+    }
 
 
-@dataclass(frozen=True)
-class ChecklistFacts:
-    """Facts that the answers rest on.
+def _cohort(study: StoredStudy) -> dict[str, Any]:
+    cohort, images = study.cohort, study.cohort.images
+    totals = {str(step): int(n) for step, n in cohort.flow.groupby("step", sort=False)["n_images"].sum().items()}
+    first = images.sort_values("label", ascending=False, kind="stable").drop_duplicates("patient_id")
+    by_label = [images.loc[images["label"] == label, "status"].dropna().unique() for label in (1, 0)]
+    positive, negative = (sorted(map(str, names)) for names in by_label)
+    told = bool(positive and negative) and not set(positive) & set(negative)
+    counts = {str(status): int(n) for status, n in first["status"].value_counts().items()} if told else {}
+    return {
+        "imported": study.imported,
+        "phantom": cohort.name == PHANTOM and not study.imported,
+        "public": cohort.name != PHANTOM and bool(dataset(cohort.name)) and not study.imported,
+        "size": f"{count(cohort.n_patients, 'patient')} ({n_positive(images)} positive)",
+        "unit": study.settings.unit,
+        "pooled": study.settings.data.conflicts == "any",
+        "positive": positive if told else [str(label) for label in cohort.positive],
+        "negative": negative if told else [],
+        "classes": [*positive, *negative] if told else ["positive", "negative"],
+        "positive_counts": [f"{counts[name]} {name}" for name in positive if name in counts],
+        "negative_counts": [f"{counts[name]} {name}" for name in negative if name in counts],
+        "n_listed": totals.get("listed", 0),
+        "lost": {why: totals[step] for step, why in LEFT_OUT.items() if totals.get(step)},
+        "undecided": totals.get("undecided", 0),
+        "unreadable": totals.get("unreadable", 0) + totals.get("missing", 0),
+        "checked": cohort.images_checked,
+    }
 
-    Attributes:
-        study, evaluation: themselves.
-        imported: models trained elsewhere; nothing is known of them.
-        images, clinical: whether images, and clinical columns, are predictors.
-        finished: whether there are results.
-        n_absent: cells that are planned and not there.
-        one_site: whether every image is of the same known site.
-        within_sites: whether AUCs within sites are there.
-        groups: columns of the subgroups that are shown.
-    """
 
-    study: StoredStudy
-    evaluation: Evaluation
-    imported: bool
-    images: bool
-    clinical: bool
-    finished: bool
-    n_absent: int
-    one_site: bool
-    within_sites: bool
-    groups: tuple[str, ...]
-
-
-def gather_facts(study: StoredStudy, evaluation: Evaluation) -> ChecklistFacts:
-    """Collect what the answers rest on."""
-    frame, site = evaluation.subgroups, study.cohort.images["site"]
-    shown = frame[~frame["suppressed"].astype(bool)] if len(frame) else frame
-    groups = tuple(str(name) for name in shown["column"].unique()) if len(shown) else ()
-    classes = evaluation.contrasts_by_class
-    within = len(classes) > 0 and bool((classes["metric"] == "within sites").any())
+def _inputs(study: StoredStudy) -> dict[str, Any]:
+    with_images = configs(study, lambda config: config.uses_images)
     table = bool(configs(study, uses_table)) or has_baseline(study)
-    return ChecklistFacts(
-        study,
-        evaluation,
-        study.imported,
-        images=bool(configs(study, lambda config: config.uses_images)),
-        clinical=table and bool(study.cohort.features),
-        finished=len(evaluation.summary) > 0,
-        n_absent=sum(name not in study.records for name in study.planned),
-        one_site=bool(site.notna().all()) and site.nunique() == 1,
-        within_sites=within,
-        groups=groups,
-    )
+    features = [feature.name for feature in study.cohort.features]
+    clinical = table and bool(features)
+    return {
+        "images": bool(with_images),
+        "arms_with_images": len(with_images),
+        "clinical": clinical,
+        "inputs": ["images"] * bool(with_images) + [str(feature) for feature in study.cohort.features] * clinical,
+        "n_missing": int(study.cohort.images[features].isna().any(axis=1).sum()) if clinical else 0,
+        "outlined": study.cohort.n_outlined if with_images else 0,
+        "outlines": OUTLINES[study.settings.data.outlines],
+        "cropped": study.settings.data.crop == "breast",
+    }
 
 
-def own(answer: Callable[[ChecklistFacts], Answer]) -> Callable[[ChecklistFacts], Answer]:
-    """Leave an item to the authors where the models were trained elsewhere."""
-    return lambda f: AUTHOR if f.imported else answer(f)
+def _parts(study: StoredStudy) -> dict[str, Any]:
+    protocol, images = study.settings.protocol, study.cohort.images
+    table = study.folds.table(images)
+    tests, trains = (table[table["part"] == part] for part in ("test", "train"))
+    labels = images.groupby("patient_id")["label"].max()
+    tested = labels.reindex(sorted({p for fold in study.folds.until(protocol.repeats) for p in fold.test})).dropna()
+    known = len(trains) > 0 and not study.imported
+    varied = {"repeat": protocol.repeats, "training seed": protocol.seeds}
+    return {
+        "by": protocol.fold_column or protocol.test_where,
+        "own": study.folds.own and not study.imported,
+        "holdout": study.folds.holdout,
+        "single": study.folds.holdout and protocol.repeats == 1,
+        "disjoint": bool(disjoint(study)),
+        "tested": len(tested),
+        "tested_positive": int(tested.sum()),
+        "test_patients": int(tests["n_patients"].min()),
+        "test_positive": int(tests["n_positive"].min()),
+        "train_patients": int(trains["n_patients"].min()) if known else 0,
+        "train_positive": int(trains["n_positive"].min()) if known else 0,
+        "varied": [count(n, what) for what, n in varied.items() if n > 1],
+    }
 
 
-def of_results(answer: Callable[[ChecklistFacts], Answer]) -> Callable[[ChecklistFacts], Answer]:
-    """Leave an item to the authors where nothing is finished; an incomplete study answers it in part."""
+def _training(study: StoredStudy) -> dict[str, Any]:
+    arms = configs(study)
+    weighted = [display_name(study, a) for a, c in arms.items() if c.train.class_weighting == "balanced"]
+    from_file = configs(study, lambda c: c.uses_images and c.model.weights.startswith("file:"))
+    return {
+        "weighted": weighted,
+        "weights_file": bool(from_file),
+        "kept": [KEPT[keep] for keep in sorted({config.train.keep for config in arms.values()})],
+        "nested": is_nested(study),
+        "flat": is_flat(study),
+        "tuned": study.settings.tuned.cohort if study.settings.tuned is not None else "",
+        "optimistic": bool(chosen_on(study)),
+        "validated": has_validation(study),
+    }
 
-    def answered(f: ChecklistFacts) -> Answer:
-        full = answer(f) if f.finished else AUTHOR
-        if full.status != REPORTED or not f.n_absent:
-            return full
-        missing = models_finished(f.study.planned, f.study.records)
-        return Answer(PARTLY, full.where, "; ".join(filter(None, (full.fact, missing))))
 
-    return answered
+def _sites_and_groups(study: StoredStudy, evaluation: Evaluation) -> dict[str, Any]:
+    site, rows, classes = study.cohort.images["site"], evaluation.subgroups, evaluation.contrasts_by_class
+    shown = rows[~rows["suppressed"].astype(bool)] if len(rows) else rows
+    groups = [str(name) for name in shown["column"].unique()] if len(shown) else []
+    small = rows[rows["suppressed"].astype(bool)].drop_duplicates(["column", "group"]) if len(rows) else rows
+    by_site = shown[shown["column"] == "site"].groupby("arm", sort=False) if "site" in groups else ()
+    within = len(classes) > 0 and bool((classes["metric"] == "within sites").any())
+    return {
+        "n_sites": int(site.nunique()),
+        "one_site": bool(site.notna().all()) and site.nunique() == 1,
+        "within_sites": within,
+        "site_groups": "site" in groups,
+        "sites": [_site_row(study, str(arm), lines) for arm, lines in by_site],
+        "groups": groups,
+        "small_groups": len(small),
+        "subgroup_text": sections.subgroups(study, evaluation),
+    }
+
+
+def _site_row(study: StoredStudy, arm: str, lines: pd.DataFrame) -> dict[str, str]:
+    """Return the lowest and highest AUC of an arm over sites, and p of a difference."""
+    p = lines["interaction_p"].dropna()
+    return {
+        "arm": display_name(study, arm),
+        "low": number("roc_auc", lines["value"].min()),
+        "high": number("roc_auc", lines["value"].max()),
+        "p": p_value(float(p.iloc[0])) if len(p) else "",
+    }
+
+
+def _results(study: StoredStudy, evaluation: Evaluation) -> dict[str, Any]:
+    rows, protocol = evaluation.summary, study.settings.protocol
+    areas = rows[(rows["metric"] == "roc_auc") & (rows["level"] == evaluation.unit)] if len(rows) else rows
+    widths = (areas["high"] - areas["low"]) / 2 if len(areas) else pd.Series(dtype=float)
+    ends = sorted({number("roc_auc", width) for width in (widths.min(), widths.max())}) if len(areas) else []
+    names = display_names(study)
+    called = {arm: names.get(arm, arm) for arm in study.arms}
+    pairs = study.chosen_contrasts if study.chosen_contrasts is not None else protocol.contrasts
+    return {
+        "finished": len(rows) > 0,
+        "n_absent": sum(name not in study.records for name in study.planned),
+        "models_finished": models_finished(study.planned, study.records),
+        "arms": list(called.values()),
+        "aucs": [
+            f"{called.get(arm, arm)} {interval('roc_auc', value, low, high)}"
+            for arm, value, low, high in areas[["arm", "value", "low", "high"]].to_numpy().tolist()
+        ]
+        if len(areas)
+        else [],
+        "half_widths": " to ".join(ends),
+        "contrasts": [f"{called[a]} minus {called[b]}" for a, b in pairs if a in called and b in called],
+        "chosen_after": study.chosen_contrasts is not None,
+        "delta": f"{protocol.delta:g}",
+        "prevalence": "" if protocol.prevalence is None else f"{100 * protocol.prevalence:g} %",
+        "errors_text": sections.errors(study, evaluation),
+    }

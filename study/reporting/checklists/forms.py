@@ -1,32 +1,63 @@
-"""TRIPOD+AI (Collins et al. 2024) and CLAIM (Tejani et al. 2024), item by item: where in the pack each is answered.
+"""TRIPOD+AI, CLAIM, STARD-AI and PROBAST+AI, item by item: where in the pack each is answered, or what to write.
 
 What a record cannot know is left to the authors, never guessed; so is an item whose answer is not in the pack at hand.
-The TRIPOD+AI items are paraphrased. Of CLAIM the numbers and a few short topics are known here, not the wording.
+What items ask for is said in own words: the published lists hold.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
-from study.reporting.checklists.answers import CLAIM, TRIPOD
-from study.reporting.checklists.facts import NOT_APPLICABLE, Answer, ChecklistFacts, gather_facts
-from study.reporting.facts.prose import FILL
-from study.text.format import count
+from study.reporting.checklists.answers import DRAFTED, NOT_APPLICABLE, PARTLY, REPORTED, Answer, answer
+from study.reporting.checklists.facts import gather_facts
+from study.reporting.facts.prose import FILL, fill
+from study.text.format import count, start
 
 REFERENCE = Path(__file__).parent
-N_CLAIM = 44
-UNNAMED = "not named here"
-"""Topic of a CLAIM item that is known by its number alone."""
-NOTES = {
-    "tripod": "Items are numbered as in TRIPOD+AI 2024; what they ask for is paraphrased, the published list holds.",
-    "claim": (
-        "Items are named by the numbers of CLAIM 2024. The wording of the list was not at hand: topics are short "
-        "descriptions, and items that only the authors can answer are given by number alone."
+FOLDER = "checklists"
+STATUSES = (REPORTED, DRAFTED, PARTLY, NOT_APPLICABLE, FILL)
+CHECKLISTS = {
+    "TRIPOD+AI (2024)": ("tripod_ai_2024", "Items are numbered as in TRIPOD+AI (Collins et al. 2024)."),
+    "CLAIM (2024)": (
+        "claim_2024",
+        "Items are numbered as in the 2024 update of CLAIM (Tejani et al.). What CLAIM calls the tuning part is called"
+        " validation part in the rest of this pack, and its testing part is the test part.",
+    ),
+    "STARD-AI (2025)": (
+        "stard_ai_2025",
+        "Items 1 to 30 are numbered as in STARD 2015, on which STARD-AI (2025) builds. Items AI1 to AI16 are subjects"
+        " that it adds, with numbers of our own.",
+    ),
+    "PROBAST+AI (2025)": (
+        "probast_ai_2025",
+        "Judgements are drafts from the record: the assessor decides. Questions follow the domains of PROBAST+AI (Moons"
+        " et al. 2025), with numbers of our own: D for development, E for evaluation, A for applicability. A domain is"
+        " low where every answer is yes or probably yes, high where one is no or probably no, else unclear.",
     ),
 }
+"""Title -> name of the files, and what is to be known of its items."""
+OWN_WORDS = "What items ask for is said in our own words; the published list holds."
+MEANING = (
+    f"{REPORTED}: it stands where said. {DRAFTED}: the sentence here is the answer, to be moved into the manuscript."
+    f" {PARTLY}: the authors add what is marked."
+)
+NAMES = {
+    "item": "Item",
+    "section": "Section",
+    "topic": "Topic",
+    "asks_for": "Asks for",
+    "judgement": "Draft judgement",
+    "status": "Status",
+    "where": "Where",
+    "answer": "Answer",
+    "to_write": "To write",
+}
+KINDS = {"Word": "docx", "text": "md", "CSV": "csv"}
+LOW, HIGH, UNCLEAR = "low", "high", "unclear"
 
 
 def places(
@@ -46,65 +77,100 @@ def places(
     )
 
 
-def tripod(study: StoredStudy, evaluation: Evaluation, places: Iterable[str]) -> pd.DataFrame:
-    """Return the TRIPOD+AI checklist: item, section, topic, asks_for, status, where.
+def items(title: str) -> pd.DataFrame:
+    """Return the items of a checklist: item, section, topic, asks_for, and the name of the answer ('' for a domain)."""
+    return pd.read_csv(REFERENCE / f"{CHECKLISTS[title][0]}.csv", dtype=str, keep_default_na=False)
+
+
+def fill_all(study: StoredStudy, evaluation: Evaluation, there: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Return every checklist by its title: item, section, topic, asks_for, status, where, answer, to_write.
+
+    PROBAST+AI has a column `judgement` too.
 
     Args:
         study: finished or not.
         evaluation: of the study.
-        places: what the pack has (`places`); a pointer to anything else is dropped, and with the last one the answer.
+        there: what the pack has (`places`); a pointer to anything else is dropped, and with the last one the answer.
     """
-    items = pd.read_csv(REFERENCE / "tripod_ai_2024.csv", dtype=str)
-    return _fill(items, TRIPOD, gather_facts(study, evaluation), set(places), NOTES["tripod"])
+    facts, known = gather_facts(study, evaluation), set(there)
+    return {title: _filled(items(title), facts, known) for title in CHECKLISTS}
 
 
-def claim(study: StoredStudy, evaluation: Evaluation, places: Iterable[str]) -> pd.DataFrame:
-    """Return the CLAIM checklist: item, section, topic, status, where; arguments as `tripod`."""
-    named = pd.read_csv(REFERENCE / "claim_2024.csv", dtype=str)
-    numbers = pd.DataFrame({"item": [str(number) for number in range(1, N_CLAIM + 1)]})
-    items = numbers.merge(named, on="item", how="left").fillna({"section": "", "topic": UNNAMED})
-    return _fill(items, CLAIM, gather_facts(study, evaluation), set(places), NOTES["claim"])
-
-
-def _fill(
-    items: pd.DataFrame,
-    answers: Mapping[str, Callable[[ChecklistFacts], Answer]],
-    known: ChecklistFacts,
-    there: set[str],
-    note: str,
-) -> pd.DataFrame:
-    rows = [_pointers(answers[item](known), there) if item in answers else (FILL, "") for item in items["item"]]
-    statuses, where = ([row[column] for row in rows] for column in (0, 1))
-    frame = items.assign(status=statuses, where=where)
-    frame.attrs["note"] = note
+def _filled(rows: pd.DataFrame, facts: Mapping[str, Any], there: set[str]) -> pd.DataFrame:
+    answers = [
+        answer(name, facts, there, asks_for) if name else Answer(DRAFTED)
+        for name, asks_for in rows[["answer", "asks_for"]].to_numpy()
+    ]
+    frame = rows.drop(columns="answer").assign(
+        status=[each.status for each in answers],
+        where=["; ".join(each.where) for each in answers],
+        answer=[each.says for each in answers],
+        to_write=[each.write for each in answers],
+    )
+    domains = rows["answer"] == ""
+    if not domains.any():
+        return frame
+    judgements = pd.Series([each.judgement for each in answers])
+    frame.insert(list(frame).index("status"), "judgement", judgements)
+    for at in rows.index[domains]:
+        of_domain = rows["item"].str.startswith(f"{rows.loc[at, 'item']}.")
+        frame.loc[at, ["judgement", "answer"]] = _domain(judgements[of_domain], rows.loc[of_domain, "item"])
     return frame
 
 
-def _pointers(answer: Answer, there: set[str]) -> tuple[str, str]:
-    """Return status and where, with pointers to what is there alone."""
-    pointers = [place for place in answer.where if place in there]
-    if answer.status == FILL or (answer.status != NOT_APPLICABLE and not pointers):
-        return FILL, ""
-    return answer.status, ": ".join(part for part in ("; ".join(pointers), answer.fact) if part)
+def _domain(judgements: pd.Series, names: pd.Series) -> tuple[str, str]:
+    """Return the judgement of a domain, and why."""
+    against = list(names[judgements.isin(["no", "probably no"])])
+    if against:
+        return HIGH, f"Because of {', '.join(against)}."
+    open_ones = list(names[judgements == ""])
+    if open_ones:
+        return UNCLEAR, f"Open: {', '.join(open_ones)}."
+    return LOW, "Every answer is yes or probably yes."
 
 
-def to_markdown(frame: pd.DataFrame, title: str) -> str:
+def note(title: str) -> str:
+    """Return what is to be known of a checklist, below it."""
+    return f"{CHECKLISTS[title][1]} {OWN_WORDS} {MEANING}"
+
+
+def tally(frame: pd.DataFrame) -> dict[str, int]:
+    """Return how many items have which status."""
+    counts = frame["status"].value_counts()
+    return {status: int(counts.get(status, 0)) for status in STATUSES}
+
+
+def to_markdown(frame: pd.DataFrame, title: str, notice: str = "") -> str:
     """Return a checklist as Markdown: title, table, how many items have which status, note."""
-    counts = frame["status"].value_counts(sort=False)
-    tally = ", ".join(f"{status}: {n}" for status, n in counts.items())
-    names = {
-        "item": "Item",
-        "section": "Section",
-        "topic": "Topic",
-        "asks_for": "Asks for",
-        "status": "Status",
-        "where": "Where",
-    }
-    columns = [name for name in names if name in frame]
-    lines = [_row([names[name] for name in columns]), _row(["---"] * len(columns))]
-    lines += [_row(row) for row in frame[columns].astype(str).to_numpy().tolist()]
-    note = f"{count(len(frame), 'item')}; {tally}. {frame.attrs.get('note', '')}".strip()
-    return "\n\n".join([f"**{title}**", "\n".join(lines), note]) + "\n"
+    shown = frame.assign(answer=[_answer(*pair) for pair in frame[["answer", "to_write"]].astype(str).to_numpy()])
+    columns = [name for name in NAMES if name in frame and name != "to_write"]
+    lines = [_row([NAMES[name] for name in columns]), _row(["---"] * len(columns))]
+    lines += [_row(row) for row in shown[columns].astype(str).to_numpy().tolist()]
+    counted = ", ".join(f"{status}: {n}" for status, n in tally(frame).items() if n)
+    foot = f"{count(len(frame), 'item')}; {counted}. {note(title)}"
+    return (
+        "\n\n".join(filter(None, [f"**{title}**", notice and f"> **{start(notice)}.**", "\n".join(lines), foot])) + "\n"
+    )
+
+
+def _answer(says: str, write: str) -> str:
+    return " ".join(filter(None, (says, write and fill(write))))
+
+
+def overview(frames: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Return the chapter of the supplement: how many items have which status, and where the filled forms are."""
+    head = ["Checklist", "Items", *STATUSES, "Files"]
+    lines = [_row(head), _row(["---"] * len(head))]
+    for title, frame in frames.items():
+        stem = f"{FOLDER}/{CHECKLISTS[title][0]}"
+        files = ", ".join(f"[{name}]({stem}.{kind})" for name, kind in KINDS.items())
+        lines.append(_row([title, str(len(frame)), *map(str, tally(frame).values()), files]))
+    said = (
+        "Every item of four checklists is answered in a form of its own, as a Word file with a column for the pages of"
+        f" the manuscript. Everything that no record knows stands in one list: [what the authors still have to write]"
+        f"({FOLDER}/to_write.md)."
+    )
+    return [said, "\n".join(lines), MEANING]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -57,25 +57,25 @@ def word(tables: Sequence[PaperTable], notice: str, title: str, pictures: Sequen
     the same bytes.
     """
     document = Document()
-    _styles(document)
+    set_styles(document)
     document.core_properties.title, document.core_properties.author = title, "mmbc"
     document.core_properties.comments = ""
-    _paper(document, landscape=False)
+    set_paper(document, landscape=False)
     document.add_paragraph(title, style="Title")
     if notice:
-        _warn(document.add_paragraph(), notice)
+        warn(document.add_paragraph(), notice)
     landscape = False
     for number, table in enumerate(tables, start=1):
         wide, size, panels = fit_page(table)
         if wide != landscape:
             document.add_section(WD_SECTION.NEW_PAGE)
-            _paper(document, landscape=wide)
+            set_paper(document, landscape=wide)
             landscape = wide
         _caption(document, "Table", table.number or str(number), table.title).paragraph_format.keep_with_next = True
         _add(document, table, panels, size)
     if pictures and landscape:
         document.add_section(WD_SECTION.NEW_PAGE)
-        _paper(document, landscape=False)
+        set_paper(document, landscape=False)
     for picture in pictures:
         above = document.add_paragraph()
         _tight(above, keep=True)
@@ -99,15 +99,16 @@ def fit_page(table: PaperTable) -> tuple[bool, float, list[Grid]]:
     return landscape, size, panels
 
 
-def _paper(document: WordFile, *, landscape: bool) -> None:
+def set_paper(document: WordFile, *, landscape: bool) -> None:
+    """Make the last section A4, upright or landscape."""
     section = document.sections[-1]
     section.orientation = WD_ORIENT.LANDSCAPE if landscape else WD_ORIENT.PORTRAIT
     section.page_width, section.page_height = (Cm(LONG), Cm(SHORT)) if landscape else (Cm(SHORT), Cm(LONG))
     section.left_margin = section.right_margin = section.top_margin = section.bottom_margin = Cm(MARGIN)
 
 
-def _styles(document: WordFile) -> None:
-    """One font for all, black headings."""
+def set_styles(document: WordFile) -> None:
+    """Give a document one font for all, and black headings."""
     for name, size in (("Normal", 9), ("Title", 16), ("Caption", 9)):
         style = document.styles[name]
         style.font.name, style.font.size, style.font.color.rgb = FONT, Pt(size), RGBColor(0, 0, 0)
@@ -122,7 +123,8 @@ def _styles(document: WordFile) -> None:
             rule.getparent().remove(rule)
 
 
-def _warn(paragraph: Paragraph, notice: str) -> None:
+def warn(paragraph: Paragraph, notice: str) -> None:
+    """Add the notice to a paragraph, bold and red."""
     run = paragraph.add_run(f"{start(notice)}.")
     run.bold, run.font.color.rgb = True, RGBColor(0xB0, 0, 0)
 

@@ -16,8 +16,7 @@ from study.design.study_file import Arm, Search, Tuned
 from study.evaluation.evaluation import Evaluation, evaluate
 from study.records.search_archive import read_searched, write_searched
 from study.records.stored_study import load_study
-from study.reporting.checklists import forms
-from study.reporting.document import report, supplement
+from study.reporting.document import places, report, supplement
 from study.reporting.facts import search_facts
 from study.reporting.facts.bibliography import cited_keys, needed_keys, works
 from study.reporting.facts.sentences import configs
@@ -234,7 +233,8 @@ def documents(evaluated):
 def documents_of(study, evaluation):
     """Return both documents, the methods and the checklists."""
     content = gather_content(study, evaluation, Options(figures=False))
-    lists = {name: frame.set_index("item")["where"] for name, frame in content.checklists.items()}
+    frames = {name: frame.set_index("item") for name, frame in content.checklists.items()}
+    lists = {name: frame["where"] + ": " + frame["answer"] for name, frame in frames.items()}
     return {
         "report": report(content),
         "supplement": supplement(content),
@@ -485,8 +485,18 @@ def test_checklists_tell_of_the_search(documents, plain, plain_numbers):
     assert "table search_chosen" in claim["26"] and "median of its inner best epochs" in claim["26"]
     assert "neither the search nor training saw" in claim["32"]
     assert "search inside every training part" in tripod["12c"]
-    claim = forms.claim(flat(plain), plain_numbers, {"methods.md", "table main"}).set_index("item")["where"]
+    claim = documents_of(flat(plain), plain_numbers)["CLAIM (2024)"]
     assert "(optimistic)" in claim["26"] and "(optimistic)" in claim["32"]
+
+
+@pytest.mark.parametrize("mode", [nested, flat])
+def test_every_item_is_answered_after_a_search(plain, plain_numbers, mode):
+    content = gather_content(mode(plain), plain_numbers, Options())
+    there = places(content)
+    for title, frame in content.checklists.items():
+        said = (frame["answer"] != "") | (frame["to_write"] != "")
+        assert said.all() and "[" not in " ".join(frame["answer"]), title
+        assert {place for where in frame["where"] for place in where.split("; ") if place} <= there, title
 
 
 def test_the_folds_table_shows_inner_folds(tables):
