@@ -209,7 +209,7 @@ def _column(side: str, cells: Sequence[Lines]) -> tuple[str, list[str]]:
     options += ["retain-explicit-plus"] * any(match[1] == "+" for match in numbers)
     if any("," in match[2] for match in numbers):
         options += ["group-separator={,}", "group-minimum-digits=4"]
-    options += [r"output-decimal-marker={$\cdot$}"] * any(match[3] == "·" for match in numbers)
+    options += [r"output-decimal-marker={\cdot}"] * any(match[3] == "·" for match in numbers)
     texts = [
         f"{match[1].replace('−', '-')}{match[2].replace(',', '')}{'.' + match[4] if match[4] else ''}"
         + (f" {{{_after(match[5])}}}" if match[5] else "")

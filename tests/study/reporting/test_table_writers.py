@@ -134,7 +134,11 @@ def test_a_long_table_goes_over_pages_and_a_wide_one_into_panels():
 def test_latex_compiles(table, tmp_path):
     every = " ".join(SPECIAL) + " ẞ 乳 ?` !` -- --- ''"
     strange = PaperTable(
-        "strange", every, every, table.data, pd.DataFrame({"a": [every, "[x", "*y"], "b": ["1", "2", "3"]})
+        "strange",
+        every,
+        every,
+        table.data,
+        pd.DataFrame({"a": [every, "[x", "*y"], "b": ["0·51", "12·4 (8·1–15·0)", "n/a"]}),
     )
     tables = [table, strange, wide(), PaperTable("long", "Long", "Long.", table.data, wide(8, 90).shown)]
     for path, data in table_files(tables, NOTICE, "A & B").items():
