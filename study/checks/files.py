@@ -7,6 +7,7 @@ from study.checks.check import Outcome, check, failed, passed, warning
 from study.checks.duplicates import clusters
 from study.checks.subject import Subject, given
 from study.records.finding import WARNING
+from study.text.format import count
 
 GROUP = "files and copies"
 
@@ -136,7 +137,7 @@ def near_duplicates(subject: Subject) -> Outcome:
     n_images, n_across = sum(map(len, clusters(pairs))), int((~pairs["same_patient"]).sum())
     whose = f"{n_across} of them of two patients: {some(f'{a} and {b}' for a, b in people)}"
     evidence = (
-        f"{len(pairs)} pairs of images ({n_images} images) are the same exposure, "
+        f"{count(len(pairs), 'pair of images is', 'pairs of images are')} the same exposure ({n_images} images), "
         f"{whose if people else 'all within a patient'}."
     )
     table = pd.DataFrame(

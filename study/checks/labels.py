@@ -9,6 +9,7 @@ from mmbc.errors import some
 from study.checks.check import Outcome, check, failed, not_checked, passed, warning
 from study.checks.subject import Subject, given
 from study.records.finding import WARNING
+from study.text.format import count
 
 GROUP = "labels"
 ONE_GROUP = "one group in every split"
@@ -44,8 +45,8 @@ def conflicts(subject: Subject) -> Outcome:
         return passed(f"Each of {rows['patient_id'].nunique()} listed patients has one class.")
     opposed = int((several["labels"] > 1).sum())
     evidence = (
-        f"{len(several)} patients are listed under two classes, {opposed} of them as positive and as negative: "
-        f"{some(several.index, 5)}."
+        f"{count(len(several), 'patient is', 'patients are')} listed under two classes, {opposed} of them as positive"
+        f" and as negative: {some(several.index, 5)}."
     )
     handled = ONE_GROUP + ("" if subject.unit == "breast" else ", positive if any of the patient's rows is")
     if account.mixed.any():

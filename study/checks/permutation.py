@@ -14,6 +14,7 @@ from mmbc.data.splits import inner_folds, patient_table
 from study.checks.check import Outcome, failed, not_checked, passed
 from study.checks.probes import COMPONENTS, FEWEST, N_FOLDS
 from study.stats import auc
+from study.text.format import count
 
 N_PERMUTATIONS = 100
 
@@ -54,7 +55,7 @@ def permuted_labels(
     mean, error = float(areas.mean()), float(areas.std(ddof=1) / math.sqrt(len(areas)))
     as_expected = abs(mean - 0.5) <= ERRORS * error
     n_divided = int((pd.Series(folds).groupby(person).nunique() > 1).sum())
-    divided = f" {n_divided} patients are in more than one fold." if n_divided else ""
+    divided = f" {count(n_divided, 'patient is', 'patients are')} in more than one fold." if n_divided else ""
     evidence = f"Labels permuted over patients {n_permutations} times: AUC {mean:.3f}, Monte Carlo error {error:.3f}"
     evidence += f"; 0.5 is expected.{divided}" if as_expected else f", not 0.5: the folds leak.{divided}"
     row = {

@@ -236,8 +236,7 @@ def tested_once(subject: Subject) -> Outcome:
         twice |= set(tested[tested.duplicated()])
         never |= known - set(tested)
     if never or twice:
-        return failed(
-            f"{len(never)} patients are never tested ({some(sorted(never), 3) if never else 'none'}), {len(twice)} more"
-            f" than once ({some(sorted(twice), 3) if twice else 'none'})."
-        )
+        untested, repeated = (some(sorted(of), 3) if of else "none" for of in (never, twice))
+        whose = count(len(never), "patient is", "patients are")
+        return failed(f"{whose} never tested ({untested}), {len(twice)} more than once ({repeated}).")
     return passed(f"Each of {len(known)} patients is tested exactly once in each repeat.")

@@ -57,7 +57,8 @@ def selection(subject: Subject) -> Outcome:
     if len(mixed):
         names = [f"{r.arm}.r{r.repeat}.f{r.fold}.s{r.seed}" for r in mixed.itertuples()]
         return failed(
-            f"{len(mixed)} cells select epochs and thresholds on patients that they are tested on: {some(names, 5)}.",
+            f"{count(len(mixed), 'cell selects', 'cells select')} epochs and thresholds on patients that are tested"
+            f" there: {some(names, 5)}.",
             rows=[{"cell": name} for name in names],
         )
     if "hyper-parameters" in study.cohort.notice:

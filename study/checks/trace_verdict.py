@@ -9,6 +9,7 @@ from mmbc.data.tables.labels import CONTRALATERAL
 from study.checks.check import Outcome, failed, passed
 from study.checks.traces import OWN
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING
+from study.text.format import count
 
 NEAR, CLEAR = 0.55, 0.60
 """An excess whose whole interval lies above these AUCs is a warning, and a clear trace."""
@@ -33,9 +34,8 @@ def judge_traces(result: pd.DataFrame, mode: str, n_outlined: int) -> Outcome:
             "No image has an outline in the colours of Mini-DDSM's own; drawn curves of other kinds: A09 and A10."
         )
     if result.empty or result["comparison"].iloc[0].startswith(OWN):
-        evidence = (
-            f"{n_outlined} images have outlines in their pixels; too few patients of a class to say what remains."
-        )
+        have = count(n_outlined, "image has outlines in its", "images have outlines in their")
+        evidence = f"{have} pixels; too few patients of a class to say what remains."
         return Outcome(FAILED if mode == "keep" else NOT_CHECKED, evidence, HANDLED.get(mode, ""))
     if mode == "keep":
         area = f"AUC {_shown_at(result, mode, 'mask', 'treated')} for {_main_comparison(result)}"

@@ -23,7 +23,7 @@ from study.evaluation.frames import EVALUATION
 from study.evaluation.misclassification import errors_by_arm
 from study.evaluation.units import LEVELS, Aligned, align, all_units, cell_units, hard_arms, pool
 from study.records.cell_records import CELL_COLUMNS
-from study.records.stored_study import StoredStudy
+from study.records.stored_study import StoredStudy, without_constant_baseline
 from study.stats import metrics
 
 __all__ = ["LEVELS", "METRICS", "RESTATED", "Evaluation", "cell_units", "evaluate", "pool"]
@@ -94,6 +94,7 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     Raises:
         StudyError: arms that were not tested on the same rows with the same labels.
     """
+    study = without_constant_baseline(study)
     known = levels_of(study)
     units, gaps = all_units(study, known)
     gaps = _missing_cells(study) + gaps + _no_validation(study)

@@ -168,7 +168,9 @@ def _check_repeat(repeat: int, tested: pd.DataFrame, everybody: set[str], names:
         )
     never = sorted(everybody - set(tested["patient_id"]))
     if never:
-        raise SplitError(f"repeat {repeat}: {len(never)} patients are never tested: {some(never)}")
+        raise SplitError(
+            f"repeat {repeat}: {count(len(never), 'patient is', 'patients are')} never tested: {some(never)}"
+        )
     for name, labels in tested.groupby(fold_names)["label"]:
         if labels.nunique() < 2:
             raise SplitError(

@@ -161,6 +161,22 @@ class StoredStudy:
         return [arm for arm in [*self.settings.arms, BASELINE] if arm in done]
 
 
+def without_constant_baseline(study: StoredStudy) -> StoredStudy:
+    """Return a study without its baseline where this has no clinical column and predicts the same for everyone.
+
+    It stays where contrasts that were chosen after the run name it.
+    """
+    chosen = any(BASELINE in pair for pair in study.chosen_contrasts or ())
+    if study.imported or study.cohort.features or chosen:
+        return study
+    return replace(
+        study,
+        planned=tuple(name for name in study.planned if not name.startswith(f"{BASELINE}.")),
+        records={name: record for name, record in study.records.items() if record.arm != BASELINE},
+        predictions=study.predictions[study.predictions["arm"] != BASELINE].reset_index(drop=True),
+    )
+
+
 def planned_cells(settings: StudyFile, folds: Folds) -> tuple[str, ...]:
     """Return the names of all cells a study file asks for, the baseline's last."""
     where = [fold.place for fold in folds.until(settings.protocol.repeats)]

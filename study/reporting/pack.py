@@ -37,7 +37,7 @@ from mmbc.files import RESTORE, file_digest, read_json, reading, write_atomicall
 from study.checks.findings import with_findings
 from study.design.study_name import check_name
 from study.evaluation.evaluation import Evaluation
-from study.records.stored_study import StoredStudy, source_digests, write_archive
+from study.records.stored_study import StoredStudy, source_digests, without_constant_baseline, write_archive
 from study.reporting import numbers
 from study.reporting.checklists.files import checklist_files
 from study.reporting.document import REPORT, SUPPLEMENT, Content, numbered_list, report, supplement, title
@@ -91,7 +91,7 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
     kept = study.added is not None or (folder / ARCHIVE / "archive.json").is_file()
     options = replace(options, archive=options.archive or kept)
     content = gather_content(study, evaluation, options)
-    study = content.study
+    study = replace(study, findings=content.study.findings)
     old = _previous_files(folder)
     files = text_files(content, options)
     facts = manifest(study, evaluation, options)
@@ -134,7 +134,7 @@ def in_style(make: Callable[P, T]) -> Callable[P, T]:
 @in_style
 def gather_content(study: StoredStudy, evaluation: Evaluation, options: Options) -> Content:
     """Return everything a pack is written from; nothing is drawn yet."""
-    study = with_findings(study)
+    study = without_constant_baseline(with_findings(study))
     small = too_small(study)
     tables = {table.name: table for table in all_tables(study, evaluation)}
     drawings = catalogue(study, evaluation) if options.figures else {}

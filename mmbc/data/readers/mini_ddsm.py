@@ -167,7 +167,8 @@ def _notes_v2(present: set[tuple[str, ...]], listed: set[tuple[str, ...]], kind:
         " files."
     ]
     if stray:
-        notes.append(f"{len(stray)} images are not listed and not used: {some(sorted(stray), 5)}.")
+        are = "image is" if len(stray) == 1 else "images are"
+        notes.append(f"{len(stray)} {are} not listed and not used: {some(sorted(stray), 5)}.")
     return notes
 
 

@@ -140,7 +140,8 @@ def losses(rows: pd.DataFrame, label: pd.Series, level: str, lost: pd.Series) ->
     return (
         f"Left out {EXCLUDED}: {n_lost} of the {n_positive} {level}s with a positive image, and none of the"
         f" {n_negative} without, because they have images of both labels; "
-        f"{_by_class(rows[lost], label)}; {len(gone)} patients have no image left. {SELECTION}"
+        f"{_by_class(rows[lost], label)}; "
+        f"{len(gone)} {'patient has' if len(gone) == 1 else 'patients have'} no image left. {SELECTION}"
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from mmbc.data.tables.labels import CONTRALATERAL
 from study.design.study_file import BASELINE
 from study.records.stored_study import StoredStudy
 from study.text.format import percent
@@ -25,6 +26,18 @@ def counts(study: StoredStudy) -> Iterator[tuple[str, dict[str, Any]]]:
 def n_positive(images: pd.DataFrame) -> int:
     """Return the number of patients with a positive image."""
     return int(images.groupby("patient_id")["label"].max().sum())
+
+
+def breast_counts(images: pd.DataFrame) -> dict[str, int]:
+    """Return how many breasts there are, have a positive image, and are the healthy one beside a positive one."""
+    marked = images.assign(positive=images["label"] == 1, opposite=images["status"] == CONTRALATERAL)
+    breasts = marked.groupby(["patient_id", "case_id", "breast"], dropna=False)
+    positive, opposite = breasts["positive"].any(), breasts["opposite"].any()
+    return {
+        "n_breasts": len(positive),
+        "n_positive_breasts": int(positive.sum()),
+        "n_opposite": int((opposite & ~positive).sum()),
+    }
 
 
 Counted = Iterator[tuple[str, int, str]]

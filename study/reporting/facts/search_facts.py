@@ -189,7 +189,7 @@ def judges(study: StoredStudy) -> str:
     judged = [list(fold.validation if is_flat(study) else fold.train) for fold in folds]
     sizes = [(len(patients), int(labels.reindex(patients).sum())) for patients in judged]
     n, positive = (span(min(values), max(values)) for values in zip(*sizes, strict=True))
-    people = f"({n} patients, {positive} positive)"
+    people = f"({n} {'patient' if n == '1' else 'patients'}, {positive} positive)"
     if is_flat(study):
         return (
             f"the validation {'parts' if len(folds) > 1 else 'part'} of the study's {count(len(folds), 'split')}"

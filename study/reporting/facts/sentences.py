@@ -58,5 +58,9 @@ def citing(keys: Iterable[str]) -> str:
 
 
 def has_baseline(study: StoredStudy) -> bool:
-    """Whether the study plans or has the logistic baseline computed by this program."""
-    return not study.imported and any(name.startswith(f"{BASELINE}.") for name in study.planned)
+    """Whether the study plans or has the logistic baseline on clinical columns, computed by this program."""
+    return (
+        not study.imported
+        and bool(study.cohort.features)
+        and any(name.startswith(f"{BASELINE}.") for name in study.planned)
+    )

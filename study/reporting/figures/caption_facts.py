@@ -121,10 +121,8 @@ def _n(tested: pd.DataFrame, unit: str) -> str:
     n_positive = int(tested["label"].sum())
     if unit == "patient":
         return f"n = {count(len(tested), 'patient')}, {n_positive} positive"
-    return (
-        f"n = {count(len(tested), 'breast')} of {count(tested['patient_id'].nunique(), 'patient')}, {n_positive}"
-        " positive"
-    )
+    people = count(tested["patient_id"].nunique(), "patient")
+    return f"n = {count(len(tested), 'breast')}, {n_positive} positive, of {people}"
 
 
 def _parts(held_out: bool, n_folds: int, n_repeats: int, n_seeds: int) -> str:

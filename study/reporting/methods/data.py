@@ -6,7 +6,7 @@ from mmbc.data.tables.labels import CONTRALATERAL
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import display_name
 from study.reporting.facts.bibliography import dataset
-from study.reporting.facts.counts import n_positive
+from study.reporting.facts.counts import breast_counts, n_positive
 from study.reporting.facts.prose import paragraphs
 from study.reporting.facts.search_facts import is_flat, is_nested
 from study.reporting.facts.sentences import configs, has_baseline, uses_table
@@ -36,7 +36,6 @@ def _cohort(study: StoredStudy) -> dict[str, Any]:
     positive, negative = (
         sorted(map(str, images.loc[images["label"] == y, "status"].dropna().unique())) for y in (1, 0)
     )
-    breasts = images.drop_duplicates(["patient_id", "case_id", "breast"])
     return {
         "phantom": cohort.name == PHANTOM and not study.imported,
         "phantom_seed": study.settings.data.phantom.seed,
@@ -54,9 +53,7 @@ def _cohort(study: StoredStudy) -> dict[str, Any]:
         "named": bool(positive and negative and not set(positive) & set(negative)),
         "unit": study.settings.unit,
         "pooled": study.settings.data.conflicts == "any",
-        "n_breasts": len(breasts),
-        "n_positive_breasts": int(breasts["label"].sum()),
-        "n_opposite": int((breasts["status"] == CONTRALATERAL).sum()),
+        **breast_counts(images),
         "contralateral": CONTRALATERAL,
     }
 

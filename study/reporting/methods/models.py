@@ -180,7 +180,6 @@ def baseline(study: StoredStudy) -> list[str]:
         "methods_baseline",
         imported=study.imported,
         baseline=BASELINE in study.arms if study.imported else has_baseline(study),
-        has_columns=bool(study.cohort.features),
         nested=is_nested(study),
         leaky=[f"{display_name(study, arm)} ({leak})" for arm, leak in leaky.items()],
     )

@@ -58,8 +58,9 @@ def errors_table(evaluation: Evaluation) -> PaperTable:
         ]
     )
     kind = "calibrated probability" if evaluation.is_calibrated else "probability"
+    but = ", the logistic regression left out" if BASELINE in set(evaluation.errors["arm"]) else ""
     caption = (
         f"The {LISTED} positive and {LISTED} negative {evaluation.unit}s whose out-of-fold {kind} was furthest from the"
-        " label (mean over repeats, seeds and models, the logistic regression left out); all are in the CSV."
+        f" label (mean over repeats, seeds and models{but}); all are in the CSV."
     )
     return PaperTable("errors", "Worst errors", caption, data, shown, n_keys=len(ids))

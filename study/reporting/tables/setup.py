@@ -47,13 +47,13 @@ def settings_table(study: StoredStudy) -> PaperTable:
     )
     caption = (
         f"The reference configuration and what each model changes{chosen}; keys are those of the study file. Settings"
-        f" that no model uses are left out.{within}{stopping}"
+        f" that no model uses, or that do not apply to the cohort, are left out.{within}{stopping}"
     )
     return PaperTable("settings", "Hyper-parameters", caption, pd.DataFrame(rows), pd.DataFrame(shown), n_keys=2)
 
 
 def _keys(study: StoredStudy, configs: dict[str, Config]) -> dict[str, str]:
-    """Return key -> label of the settings that some arm uses, and of all that an arm changes."""
+    """Return key -> label of the settings that some arm uses and the cohort calls for, and those an arm changes."""
     uses_images = any(config.uses_images for config in configs.values())
     uses_table = any("tabular" in config.model.inputs for config in configs.values())
     fused = [config.model for config in configs.values() if len(config.model.inputs) > 1]
@@ -64,8 +64,15 @@ def _keys(study: StoredStudy, configs: dict[str, Config]) -> dict[str, str]:
         chosen = {
             key: label for key, label in chosen.items() if key == "augment.enabled" or not key.startswith("augment.")
         }
+    absent = {"data.outlines": not study.cohort.n_outlined, "data.missing_indicators": not _has_gaps(study)}
+    chosen = {key: label for key, label in chosen.items() if not absent.get(key, False)}
     changed = [key for arm in study.settings.arms.values() for key in arm.set] + list(declared_space(study))
     return chosen | {key: key for key in changed if key not in chosen and "." in key}
+
+
+def _has_gaps(study: StoredStudy) -> bool:
+    """Whether a value of a clinical column is missing."""
+    return bool(study.cohort.images[[feature.name for feature in study.cohort.features]].isna().any(axis=None))
 
 
 def _stops(configs: dict[str, Config]) -> bool:

@@ -55,7 +55,8 @@ def added_provenance(study: StoredStudy) -> str:
     if study.added is None:
         return ""
     facts = study.added.facts
-    head = f"Added predictions ({UNVERIFIED}): {facts.n_rows} rows of `{facts.file}` (SHA-256 {facts.sha256[:16]}…)."
+    rows = count(facts.n_rows, "row")
+    head = f"Added predictions ({UNVERIFIED}): {rows} of `{facts.file}` (SHA-256 {facts.sha256[:16]}…)."
     return " ".join([head, *facts.notes])
 
 

@@ -14,6 +14,7 @@ from study.evaluation.misclassification import errors_by_unit
 from study.records.python_call import typed
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import display_name
+from study.reporting.facts.counts import breast_counts
 from study.reporting.facts.prose import render, render_items
 from study.reporting.facts.search_facts import calibrated_on, is_nested
 from study.reporting.facts.sentences import configs
@@ -37,7 +38,6 @@ def cohort(study: StoredStudy, *, brief: bool = False) -> str:
     first = images.sort_values("label", ascending=False, kind="stable").drop_duplicates("patient_id")
     negative = set(images.loc[images["label"] == 0, "status"])
     statuses = first["status"].value_counts()
-    breasts = images.drop_duplicates(["patient_id", "case_id", "breast"])
     totals = flow.groupby("step", sort=False)["n_images"].sum()
     uses_images = not study.imported and any(settings.arm_config(arm).uses_images for arm in settings.arms)
     return render(
@@ -52,9 +52,7 @@ def cohort(study: StoredStudy, *, brief: bool = False) -> str:
         columns=[feature.name for feature in study.cohort.features],
         unit=settings.unit,
         pooled=settings.data.conflicts == "any",
-        n_breasts=len(breasts),
-        n_positive_breasts=int(breasts["label"].sum()),
-        n_opposite=int((breasts["status"] == CONTRALATERAL).sum()),
+        **breast_counts(images),
         contralateral=CONTRALATERAL,
         n_listed=int(totals["listed"]),
         lost={str(step): int(n) for step, n in totals.items() if step not in ("listed", "used") and n},
@@ -76,6 +74,7 @@ def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = Fal
     slopes, large = by_metric["slope"], by_metric["in_the_large"]
     if slopes.empty:
         return ""
+    undefined = slopes["value"].isna()
     bins = bins[bins["stage"] == "after"] if len(bins) else bins
     outside = bins[(bins["low"] > bins["mean_prob"]) | (bins["high"] < bins["mean_prob"])] if len(bins) else bins
     return render(
@@ -92,6 +91,8 @@ def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = Fal
         too_high=_names(study, large.loc[large["high"] < 0, "arm"]),
         too_low=_names(study, large.loc[large["low"] > 0, "arm"]),
         wide=bool((slopes["high"] - slopes["low"]).max() > WIDE_SLOPE),
+        assessed=not undefined.all(),
+        unassessed=_names(study, slopes.loc[undefined, "arm"]),
         n_bins=len(bins),
         outside={display_name(study, str(arm)): len(lines) for arm, lines in outside.groupby("arm", sort=False)},
     )
@@ -165,11 +166,16 @@ def errors(study: StoredStudy, evaluation: Evaluation) -> str:
 
 
 def chance(study: StoredStudy, evaluation: Evaluation) -> str:
-    """Say for which models an AUC against one negative class, or within sites, was not shown to exceed chance."""
+    """Say for which models an AUC against one negative class, or within sites, may be chance or is worse."""
     rows = evaluation.contrasts_by_class
-    at_chance = rows[rows["low"] <= 0.5] if len(rows) else rows
-    by_metric = {str(metric): _values(study, of, "roc_auc") for metric, of in at_chance.groupby("metric", sort=False)}
-    return render("chance", at_chance=by_metric) if by_metric else ""
+    if rows.empty:
+        return ""
+
+    def by_metric(lines: pd.DataFrame) -> dict[str, list[str]]:
+        return {str(metric): _values(study, of, "roc_auc") for metric, of in lines.groupby("metric", sort=False)}
+
+    below = rows["high"] < 0.5
+    return render("chance", at_chance=by_metric(rows[(rows["low"] <= 0.5) & ~below]), below=by_metric(rows[below]))
 
 
 def training(study: StoredStudy) -> str:

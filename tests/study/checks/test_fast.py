@@ -227,7 +227,7 @@ PLANTED = [
     (missing_by_class, "A23", FAILED, "age (50 %"),
     (on_two_sides, "A25", FAILED, "1 of 5 splits"),
     (patient_tested_twice, "A27", FAILED, "1 more than once"),
-    (never_tested, "A27", FAILED, "1 patients are never tested"),
+    (never_tested, "A27", FAILED, "1 patient is never tested"),
     (unknown_patient, "A27", FAILED, "not in the cohort (nobody)"),
     (patient_in_no_part, "A27", FAILED, "1 patient in no part"),
     (empty_validation, "A31", FAILED, "without a patient of the cohort: validation of repeat 1, fold 1"),

@@ -150,7 +150,7 @@ BAD = {
     "never tested": (
         lambda t: pd.concat([t.assign(repeat=0), t[t["patient_id"] != "P04"].assign(repeat=1)]),
         SplitError,
-        "repeat 1: 1 patients are never tested: P04",
+        "repeat 1: 1 patient is never tested: P04",
     ),
     "no such column": (
         lambda t: t.drop(columns="patient_id"),

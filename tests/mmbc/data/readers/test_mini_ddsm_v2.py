@@ -132,7 +132,7 @@ def test_masks_and_strays_are_no_images(release, tmp_path):
     assert any(
         "16 of the listed images are here (jpeg-8), with 5 masks and 1 .OVERLAY" in note for note in listing.notes
     )
-    assert any("1 images are not listed and not used: extra.jpg" in note for note in listing.notes)
+    assert any("1 image is not listed and not used: extra.jpg" in note for note in listing.notes)
     assert len(assemble(listing, DataConfig(), facts=facts(listing, tmp_path)).images) == 16
 
 
