@@ -257,7 +257,7 @@ def test_the_winners_are_listed_with_that_of_the_whole_cohort_last(evaluated, ta
     table = tables["search_chosen"]
     assert len(table.data) == 4 * 5 == len(table.shown)
     mine = table.shown[table.shown["Model"] == "Images + clinical data, concatenated"]
-    assert mine["Fold"].tolist() == ["0", "1", "0", "1", "whole cohort"] and mine["Repeat"].tolist()[-1] == "n/a"
+    assert mine["Fold"].tolist() == ["1", "2", "1", "2", "whole cohort"] and mine["Repeat"].tolist()[-1] == "n/a"
     winner = evaluated[0].searched.winner("concat", 1, 0)
     row = table.data[(table.data["arm"] == "concat") & (table.data["repeat"] == 1) & (table.data["fold"] == "0")].iloc[
         0
