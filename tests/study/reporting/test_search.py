@@ -475,7 +475,7 @@ def test_the_documents_of_a_nested_study(documents):
     assert chapters[1:4] == ["## Protocol", "## Hyper-parameter search", "## Performance"]
     chapter = supplement.partition("## Hyper-parameter search")[2].partition("## Performance")[0]
     assert "Of 400 trials in 20 searches, 280 were complete, 100 were stopped early and 20 diverged" in chapter
-    assert all(f"**{title}**" in chapter for title in ("Chosen hyper-parameters", "What the search took"))
+    assert all(f". {title}**" in chapter for title in ("Chosen hyper-parameters", "What the search took"))
     assert "Every fold was trained with hyper-parameters of its own" in supplement
     assert "Unfinished" not in chapter
 

@@ -181,7 +181,7 @@ def test_a_torn_checkpoint_is_named(tiny):
 
 
 def test_a_checkpoint_of_another_configuration_is_not_used(tmp_path):
-    write_checkpoint(tmp_path, {"name": "a", "seed": 0}, b"state")
+    write_checkpoint(tmp_path, {"name": "a", "seed": 0}, b"state", epoch=1)
     assert read_checkpoint(tmp_path, {"name": "a", "seed": 0}) == b"state"
     assert read_checkpoint(tmp_path, {"name": "a", "seed": 1}) is None
     delete_checkpoint(tmp_path)
@@ -229,7 +229,7 @@ def test_two_processes_change_nothing(tiny, whole, quick_processes):
 
 @pytest.mark.slow
 def test_a_process_that_fails_is_reported(tiny, quick_processes):
-    request = dataclasses.replace(tiny.request("dies", arms="image", sets=["train.head_lr=1e30"]), jobs=2)
+    request = dataclasses.replace(tiny.request("dies", arms="image", sets=["train.head_lr=1000", "train.weight_decay=1000"]), jobs=2)
     with pytest.raises(StudyError, match="not a number .NaN. in epoch|exit code"):
         carry_out(prepare(request, Quiet()), request, Quiet(), command=["test"], findings=[])
 
