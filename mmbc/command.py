@@ -95,10 +95,15 @@ def app(command: type[Command]) -> typer.Typer:
                 if word in args:
                     show_error(Console(), ConfigError(f"{word}: {sentence}"))
                     raise typer.Exit(2)
-            for word in filter(UNPRINTABLE.search, args):
+            for at, word in enumerate(args):
+                if not UNPRINTABLE.search(word):
+                    continue
+                option = f"{args[at - 1]} " if at and args[at - 1].startswith("--") else ""
                 show_error(
                     Console(),
-                    ConfigError(f"{word}: holds a control character, or bytes that are no UTF-8 text; {CORRECT}"),
+                    ConfigError(
+                        f"{option}{word}: holds a control character, or bytes that are no UTF-8 text; {CORRECT}"
+                    ),
                 )
                 raise typer.Exit(2)
             if option := _empty_place(command, args):

@@ -43,7 +43,7 @@ def test_help_loads_nothing_heavy(module):
     assert "Usage:" in text
     assert heavy(modules) == set(), f"{module} --help"
     rooms = {name.split(".")[1] for name in modules if name.count(".") > 1 and name.startswith("study.")}
-    assert rooms <= {"api", "console", "design", "reporting"}, "their options, defaults and names"
+    assert rooms <= {"api", "console", "design", "reporting", "text"}, "their options, defaults and names"
 
 
 def test_importing_study_loads_nothing_heavy():

@@ -108,7 +108,7 @@ def test_a_signal_ends_a_run_with_what_is_kept(tmp_path, module, words, sent, te
         if "of at most 5000: " in line and int(line.partition("epoch")[2].split()[0].strip("s")) >= 2:
             os.killpg(process.pid, sent)  # to the whole group, as a terminal and a batch system do
             break
-    rest = process.communicate(timeout=60)[0]
+    rest = process.communicate(timeout=180)[0]
     said = " ".join(rest.split())
     assert process.returncode == 130, "".join(printed) + rest
     assert "Interrupted. 0 of" in said and text in said and "Traceback" not in rest, rest

@@ -153,7 +153,7 @@ def test_the_live_view_fits_a_terminal_of_any_width(width, searched, tmp_path):
     assert len(rows) == (4 if searched else 16), "each row is one line"
     assert all(line.split()[-1] != "…" for line in rows)
     header = next(line for line in lines if "epoch" in line and ("model" in line or "trial and" in line))
-    assert ("best epoch" in header) == (width > 80 or (width == 80 and not searched))
+    assert ("best epoch" in header) == (width >= 80)
     assert " ".join(lines).count("finished") == 1
 
 

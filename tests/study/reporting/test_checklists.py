@@ -71,7 +71,7 @@ def filled(study, evaluation, title, there=PACK):
 
 @pytest.fixture(scope="module")
 def holdout(tiny):
-    folder = tiny.run("holdout", arms="image,tabular", sets=["protocol.holdout=0.4"]).folder
+    folder = tiny.run("holdout-lists", arms="image,tabular", sets=["protocol.holdout=0.4"]).folder
     study = load_study(folder)
     return study, evaluate(study, n_replicates=50)
 

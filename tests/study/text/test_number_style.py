@@ -39,7 +39,7 @@ def test_numbers_of_a_journal(journal):
 
 
 def test_sentences_follow():
-    text = "AUC +0.23 (95 % CI +0.08 to +0.38), at 5 % of all."
+    text = "AUC +0.23 (95 % CI +0.08 to +0.38), at 5 % of all; see 10.1/x."
     assert restyle(text) == text
     with number_style(JOURNALS["radiology"].numbers):
         assert (

@@ -229,7 +229,9 @@ def test_two_processes_change_nothing(tiny, whole, quick_processes):
 
 @pytest.mark.slow
 def test_a_process_that_fails_is_reported(tiny, quick_processes):
-    request = dataclasses.replace(tiny.request("dies", arms="image", sets=["train.head_lr=1000", "train.weight_decay=1000"]), jobs=2)
+    request = dataclasses.replace(
+        tiny.request("dies", arms="image", sets=["train.head_lr=1000", "train.weight_decay=1000"]), jobs=2
+    )
     with pytest.raises(StudyError, match="not a number .NaN. in epoch|exit code"):
         carry_out(prepare(request, Quiet()), request, Quiet(), command=["test"], findings=[])
 

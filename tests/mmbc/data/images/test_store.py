@@ -237,7 +237,7 @@ def test_a_damaged_store_is_made_anew(cohort, tmp_path):
 def test_pixels_that_the_disk_cannot_hold_are_refused(cohort, tmp_path):
     facts = facts_of(cohort, tmp_path / "a")
     with pytest.raises(ImageError, match=r"take [\d,.]+ GiB, the disk has [\d.]+ GiB left"):
-        open_store(cohort, facts, DataConfig(image_size=10**8), cache=tmp_path / "b")
+        open_store(cohort, facts, DataConfig().model_copy(update={"image_size": 10**8}), cache=tmp_path / "b")
     assert not list((tmp_path / "b" / "pixels").iterdir())
 
 
