@@ -43,7 +43,8 @@ class LabelOptions:
         ),
     ] = None
     columns: Annotated[
-        str | None, cohort_option("Which columns of your table are meant, as in label=Outcome; several with commas between.")
+        str | None,
+        cohort_option("Which columns of your table are meant, as in label=Outcome; several with commas between."),
     ] = None
     merge_ids: Annotated[
         bool, cohort_option("Patient keys that differ in spelling alone (P01 and p01) are one patient.", "--merge-ids")
