@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from mmbc.data.readers import Source
@@ -22,6 +23,10 @@ from study.training.run import carry_out
 from study.training.workspace import Workspace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+hypothesis.settings.register_profile("fixed", derandomize=True)
+hypothesis.settings.register_profile("search", derandomize=False, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+"""A run of the tests says the same twice; `HYPOTHESIS_PROFILE=search` looks for new examples."""
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

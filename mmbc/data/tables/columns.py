@@ -56,8 +56,12 @@ SEPARATED = re.compile(GROUPED.format(marks=r".,'\u2019\s") + r"(?:[.,]\d+)?")
 HUNDREDS = 100
 """Size of whole numbers beside which `1.007` may be a thousand and seven."""
 
-WITH_UNIT = re.compile(r"[<>\u2264\u2265~=]{0,2}\s?\d+([.,]\d+)?\s?[^\W\d_]{0,12}\.?")
+WITH_UNIT = re.compile(r"[<>\u2264\u2265~=\u2212\u2013]{0,2}\s?\d+([.,]\d+)?\s?[^\W\d_]{0,12}\.?")
 """Numbers with a unit or a sign of comparison: 45 y, 045Y, >89."""
+RANGE = re.compile(r"\d+([.,]\d+)?\s?[-\u2013]\s?\d+([.,]\d+)?")
+"""A range where one number should be: 45-50."""
+FORMULA = re.compile(r"=\s*[-+(]*[\w$].*\D.*")
+"""A formula of a spreadsheet where its value should be: =2020-1954."""
 
 ID_NAME = re.compile(r"(^|[_\W])(id|uid|uuid|nr|no|number|index|accession|mrn)([_\W]|$)|ID$|^Unnamed", re.IGNORECASE)
 
@@ -204,7 +208,8 @@ def recognise_column(
         numbers_of: turns text into numbers, as `to_numbers`.
 
     Raises:
-        MixedError: more than half of the known values look like numbers, but not all can be read as numbers.
+        MixedError: more than half of the known values look like numbers, but not all can be read as numbers; or some
+            are formulas of a spreadsheet.
     """
     known = values.dropna()
     if known.empty:
@@ -214,6 +219,9 @@ def recognise_column(
         return ColumnContent(values, None, f"the same value {where}: {str(known.iloc[0])[:30]!r}")
     if known.str.fullmatch(DATE).mean() >= DIFFERENT:
         return ColumnContent(values, None, "a date; compute an age or an interval from it")
+    if (formulas := _fits(known, FORMULA)).any():
+        shown = some((f"row {row}: {value!r}" for row, value in known[formulas].items()), 5)
+        raise MixedError(f"column {name!r}: formulas are no values: {shown}; save the table with values in their place")
     numbers = numbers_of(values)
     is_number = numbers[known.index].notna()
     if is_number.all():
@@ -221,6 +229,8 @@ def recognise_column(
         return ColumnContent(values if kind is None else numbers, kind, reason)
     if (is_number | _fits(known, SEPARATED) | _fits(known, DECIMAL_COMMA) | _fits(known, DECIMAL_POINT)).mean() > 0.5:
         raise MixedError(f"column {name!r}: {_no_numbers(known[~is_number], len(known))}")
+    if is_number.any() and (ranges := _fits(known, RANGE)).any() and (is_number | ranges).mean() > 0.5:
+        raise MixedError(f"column {name!r}: ranges stand beside numbers: {_no_numbers(known[ranges], len(known))}")
     different, longest = known.nunique(), int(known.str.len().max())
     if different > MOST_ORDINAL and (with_unit := _fits(known, WITH_UNIT)).mean() > 0.5:
         shown = some((f"row {row}: {value!r}" for row, value in known[with_unit & ~is_number].items()), 5)

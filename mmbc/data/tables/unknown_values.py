@@ -92,7 +92,7 @@ def codes_to_settle(
 def _impossible_ages(known: pd.Series, counts: pd.Series) -> list[float]:
     """Return ages that nobody has, 0 among adults, and 99 where it is more frequent than all ages from 90 to 98."""
     surely = known[~known.isin([*HIGH, *LOW])]
-    if surely.empty or surely.median() > OLDEST:
+    if surely.empty or (surely.quantile(0.1) > OLDEST and surely.nunique() > 1):
         return []  # months or days
     wrong = {float(age) for age in counts.index if age < 0 or age > OLDEST}
     if (known == 0).any() and (known[known > 0] >= YOUNGEST).all():

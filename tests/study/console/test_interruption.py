@@ -76,8 +76,13 @@ def test_a_search_counts_trials_or_winners(view, tmp_path):
 
 def start(folder, module, *words):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000"}
+    code = (
+        "import runpy, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where the tests run in the background
+        f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+    )
     return subprocess.Popen(
-        [sys.executable, "-m", module, "--data", "phantom", "--preset", "tiny", "--name", "a study", *words],
+        [sys.executable, "-c", code, "--data", "phantom", "--preset", "tiny", "--name", "a study", *words],
         cwd=folder,
         env=environment,
         text=True,
@@ -108,7 +113,7 @@ def test_a_signal_ends_a_run_with_what_is_kept(tmp_path, module, words, sent, te
         if "of at most 5000: " in line and int(line.partition("epoch")[2].split()[0].strip("s")) >= 2:
             os.killpg(process.pid, sent)  # to the whole group, as a terminal and a batch system do
             break
-    rest = process.communicate(timeout=180)[0]
+    rest = process.communicate(timeout=60)[0]
     said = " ".join(rest.split())
     assert process.returncode == 130, "".join(printed) + rest
     assert "Interrupted. 0 of" in said and text in said and "Traceback" not in rest, rest
