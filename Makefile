@@ -1,5 +1,6 @@
 # make demo   install if needed, run the whole study on the built-in cohort, write reports/demo with its predictions
 # make test   install if needed, run the tests in two processes (WORKERS=4 for more)
+# make test-all   the same with those that repeat what others show once: every page of the docs, kills, damaged files
 # make check  ruff and mypy
 # make coverage  the tests with the coverage of lines and branches; its pages are in .coverage/html
 # make docs   install if needed, build the documentation into site/; docs-serve shows it while it is written
@@ -9,7 +10,7 @@ INSTALLED := .venv/.installed
 WORKERS ?= 2
 IN_PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo test check coverage docs docs-serve clean
+.PHONY: install demo test test-all check coverage docs docs-serve clean
 
 install: $(INSTALLED)
 
@@ -23,6 +24,9 @@ demo: $(INSTALLED)
 	$(BIN)/python -m study.cv --ablation all --data phantom --name demo --with-predictions
 
 test: $(INSTALLED)
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m 'not exhaustive'
+
+test-all: $(INSTALLED)
 	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 check: $(INSTALLED)

@@ -22,7 +22,7 @@ def reader(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", READABLE)
+@pytest.mark.parametrize("page", [pytest.param(page, marks=pytest.mark.exhaustive) for page in READABLE])
 def test_a_page_works_as_it_says(reader, page):
     reader.read(page)
 

@@ -35,6 +35,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_site_is_built_and_generated_pages_are_in_it_alone(site):
     for page in PAGES:

@@ -53,6 +53,7 @@ def test_the_wheel_is_used_and_not_the_checkout(installed, tmp_path):
     assert str(ROOT) not in printed
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_study_runs_from_another_folder(installed, tmp_path):
     _call(installed / "mmbc", "cv", "--data", "phantom", "--preset", "tiny", "--no-figures", cwd=tmp_path)

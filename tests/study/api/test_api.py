@@ -32,7 +32,7 @@ def test_reading_results_loads_no_torch():
     in_a_new_interpreter("import sys, study; study.open, study.evaluate; assert 'torch' not in sys.modules")
 
 
-@pytest.mark.parametrize("name", ["audit", "search"])
+@pytest.mark.parametrize("name", ["audit", pytest.param("search", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("first", ["pass", "import study.{0}", "from study import {0}", "study.{0}"])
 def test_a_command_that_was_imported_can_still_be_called(name, first):
     code = f"import study\n{first.format(name)}\nassert callable(study.{name}) and study.{name}.app\n"

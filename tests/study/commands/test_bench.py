@@ -10,6 +10,7 @@ from study.benchmarks.contest import first_cells, replicate_cohort, scale_second
 RUN = CliRunner()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_contest_runs_and_its_numbers_hold_together(tmp_path, quick_processes):
     arguments = ["--data", "phantom", "--preset", "tiny", "--limit-patients", "16", "--epochs", "1"]

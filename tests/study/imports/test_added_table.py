@@ -205,6 +205,7 @@ def test_an_archive_carries_what_was_added(add, table, tmp_path):
     assert load_study(tmp_path / "archive").added is None and not (tmp_path / "archive" / "added.parquet").exists()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_command_marks_the_added_model_wherever_it_is_shown_and_verify_recomputes_it(
     finished_study, table, tmp_path

@@ -99,6 +99,7 @@ def keys_of(value, depth=4):
                 yield (key, *rest)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["one", "searched", "imported"])
 def test_a_file_of_another_shape_is_called_damaged(places, name):
@@ -111,6 +112,7 @@ def test_a_file_of_another_shape_is_called_damaged(places, name):
                 assert code == 2 and named and len(text.splitlines()) <= 3, (file, shape, text)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["one", "searched", "imported"])
 def test_a_table_of_other_columns_is_called_damaged(places, name, tmp_path):
@@ -131,6 +133,7 @@ def test_a_table_of_other_columns_is_called_damaged(places, name, tmp_path):
             said(places, name, file, other.read_bytes(), only=1)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["one", "searched", "imported"])
 def test_a_wrong_value_anywhere_ends_in_a_sentence(places, name):

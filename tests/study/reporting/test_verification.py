@@ -377,6 +377,7 @@ def test_a_number_of_any_table_is_found_even_where_all_digests_are_put_right(cop
     assert len(changed) > 10 and {d.file for d in verify(copy)} == set(changed)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_edit_of_any_file_of_the_study_is_found_and_names_it(evaluated, finished_study, tmp_path, monkeypatch):
     place = shutil.copytree(finished_study.folder, tmp_path / "results" / "finished")

@@ -246,6 +246,7 @@ SIGNAL = (
 )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_signal_planted_in_the_image_is_found_and_its_removal_hurts(tiny):
     with_signal = tiny.run("signal", arms="image", sets=[*SIGNAL, "data.phantom.image_strength=4"])
@@ -268,6 +269,7 @@ def test_a_signal_planted_in_the_table_is_found_and_its_removal_hurts(tiny):
     assert patient_auc(without, "tabular") < 0.65
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_interaction_needs_both_inputs(tiny):
     """The texture tells only together with the age: the arm that sees both finds it, the single ones hardly.

@@ -96,6 +96,7 @@ class Zygote:
         return found
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_killed_at_random_moments_the_same_command_gives_the_same_bytes(tmp_path):
     with Zygote(tmp_path) as zygote:

@@ -46,7 +46,7 @@ def same(events, wanted):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
 def test_tensorboard_shows_the_history_of_every_cell(tiny, jobs):
     planned = run(tiny, f"curves-{jobs}", "tensorboard", jobs=jobs)
     place = planned.folder / "tracking" / "tensorboard"

@@ -132,6 +132,7 @@ def wait_for(condition, seconds, what):
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_two_processes_share_a_search_and_one_is_killed(forks, server, tmp_path):
     logs = [tmp_path / "one.log", tmp_path / "two.log"]
@@ -180,6 +181,7 @@ def test_two_processes_share_a_search_and_one_is_killed(forks, server, tmp_path)
     assert "tester@" in kept
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_two_processes_at_once_end_with_one_table(forks, server, tmp_path):
     """Both begin on an empty folder at the same moment and both report the same, complete search."""

@@ -426,6 +426,7 @@ def test_an_image_listed_twice_is_named_by_row(tmp_path):
         assemble(read(write(tmp_path, frame)), DataConfig())
 
 
+@pytest.mark.exhaustive
 def test_a_hundred_thousand_rows(tmp_path):
     """A step that is quadratic in the rows would run into the time limit here."""
     frame = table(25_000)
