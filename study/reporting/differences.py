@@ -6,6 +6,7 @@ text may not differ at all.
 
 import csv
 import difflib
+import gzip
 import io
 import json
 import math
@@ -142,7 +143,17 @@ def _word(data: bytes) -> dict[str, Any]:
     return cells
 
 
-READERS: dict[str, Callable[[bytes], dict[str, Any]]] = {"csv": _csv, "json": _json, "xlsx": _excel, "docx": _word}
+def _compressed(data: bytes) -> dict[str, Any]:
+    return _csv(gzip.decompress(data))
+
+
+READERS: dict[str, Callable[[bytes], dict[str, Any]]] = {
+    "csv": _csv,
+    "gz": _compressed,
+    "json": _json,
+    "xlsx": _excel,
+    "docx": _word,
+}
 
 
 def _lines(file: str, actual: str, expected: str) -> Iterator[Disagreement]:

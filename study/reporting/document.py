@@ -186,7 +186,7 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
         ],
         "Audit": content.table("audit"),
         "Limitations": [points],
-        "Provenance": [sections.provenance(study)],
+        "Provenance": [sections.provenance(study, in_r=not evaluation.summary.empty)],
     }
 
 

@@ -8,6 +8,7 @@
       tables.xlsx tables.docx    all of them
       paper/                     the tables and figures of a paper with captions: paper.docx and paper.tex
       figures/                   each as .png, .pdf, .svg, and the numbers behind it as .csv
+      R/                         a script that makes the main table again in R, and the predictions that it reads
       checklists/                TRIPOD+AI, CLAIM, STARD-AI and PROBAST+AI, each as .docx (a form), .md and .csv;
                                  to_write.md has everything that only the authors know
       study/                     the predictions themselves, where asked for
@@ -51,6 +52,7 @@ from study.reporting.methods import chapter
 from study.reporting.methods.macros import macros
 from study.reporting.paper.manuscript import LATEX, WORD, paper_latex, paper_word
 from study.reporting.paper.numbering import FIGURES, TABLES, numbered
+from study.reporting.r_script import r_files
 from study.reporting.tables import all_tables, restyled, table_files
 from study.reporting.text.answer import too_small
 from study.text.number_style import number_style, restyle
@@ -169,6 +171,7 @@ def text_files(content: Content, options: Options) -> dict[str, bytes]:
         LATEX: paper_latex(tables, content.drawings, options.journal, notice=notice, title=title(content)),
     }
     files |= checklist_files(content.checklists, content.methods, notice)
+    files |= r_files(study, content.evaluation, notice)
     return {name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()}
 
 

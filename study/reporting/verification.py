@@ -29,6 +29,7 @@ from study.reporting.pack import (
     text_files,
 )
 from study.reporting.paper.manuscript import WORD
+from study.reporting.r_script import FOLDER
 from study.text.notices import csv
 
 WHOLE = "the whole file"
@@ -36,6 +37,8 @@ OF_A_REPORT = ("report.md", "report.html", "numbers.json", "supplement.md", f"{A
 """Files that tell a report that has lost its `pack.json` from any other folder."""
 OF_COMMANDS = ("cohort.md",)
 """What `--describe` of a cohort of the same name writes beside a report; it is no part of it."""
+PLACES = ("tables", "figures", "checklists", "paper", FOLDER)
+"""Folders that a report has for itself."""
 OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")
 """Files that opening a folder on a desktop leaves in it."""
 
@@ -183,7 +186,7 @@ def _compare(folder: Path, content: Content, options: Options) -> Iterator[Disag
 
 def _files_of_text(folder: Path) -> list[str]:
     """Return the files in the folders that a report has for itself."""
-    places = [path for name in ("tables", "figures", "checklists", "paper") for path in (folder / name).rglob("*")]
+    places = [path for name in PLACES for path in (folder / name).rglob("*")]
     return sorted(
         path.relative_to(folder).as_posix() for path in places if not path.is_dir() and path.name not in OF_DESKTOPS
     )

@@ -248,8 +248,8 @@ def _pooled_apart(study: StoredStudy, evaluation: Evaluation) -> list[Mapping[st
     ]
 
 
-def provenance(study: StoredStudy) -> str:
-    """Return what it was run with, without names of machines and places."""
+def provenance(study: StoredStudy, *, in_r: bool = False) -> str:
+    """Return what it was run with, without names of machines and places; `in_r` with the script that repeats it."""
     e = study.environment
     used = EVALUATED_WITH if study.imported else tuple(e.packages)
     return render(
@@ -260,4 +260,5 @@ def provenance(study: StoredStudy) -> str:
         threads=study.settings.run.threads,
         command=typed(e.without_paths().command),
         added=added_provenance(study),
+        in_r=in_r,
     )
