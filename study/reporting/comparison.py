@@ -6,7 +6,7 @@ from mmbc.files import write_atomically
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.joint_study import JointStudy
 from study.reporting.document import Content
-from study.reporting.facts.prose import paragraphs
+from study.reporting.facts.prose import paragraphs, render
 from study.reporting.figures.catalogue import catalogue
 from study.reporting.html.page import page
 from study.reporting.pack import Options, draw_all
@@ -51,10 +51,9 @@ def write_comparison(joined: JointStudy, evaluation: Evaluation, folder: Path) -
 
 def _settings(joined: JointStudy) -> PaperTable:
     shown = joined.differing.astype(object).where(joined.differing.notna(), "none").astype(str)
-    caption = "Settings that differ between the studies. What is found below is about all of these together."
-    return PaperTable(
-        "settings", "What differs", caption, joined.differing.astype(str), shown.rename(columns={"setting": "Setting"})
-    )
+    shown = shown.rename(columns={"setting": "Setting"})
+    said = render("tables/differing_settings")
+    return PaperTable("settings", "What differs", said, joined.differing.astype(str), shown)
 
 
 def compose(joined: JointStudy, content: Content, title: str) -> str:

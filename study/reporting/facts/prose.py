@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.ext import Extension
 
 from study.text import format as shown
@@ -69,7 +69,6 @@ ENVIRONMENT = Environment(
     finalize=_one_line,
     trim_blocks=True,
     lstrip_blocks=True,
-    autoescape=select_autoescape(["html.j2"]),
 )
 ENVIRONMENT.filters |= {function.__name__: function for function in FILTERS}
 ENVIRONMENT.globals["fill"] = fill

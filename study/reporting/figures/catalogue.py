@@ -13,7 +13,6 @@ from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import contrast_name, display_names
 from study.reporting.figures import (
-    captions,
     curves,
     decisions,
     folds,
@@ -23,11 +22,11 @@ from study.reporting.figures import (
     search_catalogue,
     training,
 )
-from study.reporting.figures.caption_facts import CaptionFacts, caption_facts
+from study.reporting.figures.caption_facts import CaptionFacts, caption, caption_facts
 from study.reporting.figures.flow import ENDS, flow
 from study.reporting.figures.parts import FEW, FigureAndData, Looks
 from study.reporting.figures.style import looks
-from study.text.format import count, listed, span
+from study.text.format import count, listed, percentage, span
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,8 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
         drawings |= dict(_probabilities(study, evaluation, known, f))
     if not study.history.empty and not study.imported:
         drawings |= dict(_training(study, evaluation, known))
-    for name, draw, title, caption, wide in search_catalogue.drawings(study, known):
-        drawings[name] = Drawing(draw, title, caption, wide=wide)
+    for name, draw, title, said, wide in search_catalogue.drawings(study, known):
+        drawings[name] = Drawing(draw, title, said, wide=wide)
     if {"listed", "used"} <= set(study.cohort.flow["step"]):
         drawings["flow"] = _flow(study)
     return {name: drawings[name] for name in ORDER if name in drawings}
@@ -106,13 +105,13 @@ def _performance(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Ca
     chosen = main_arms(study, summary)
     some = {arm: known[arm] for arm in chosen}
     main = partial(overview.main, scores, summary, evaluation.reliability, some, unit)
-    yield "main", Drawing(main, "Discrimination and calibration", captions.main(f, chosen), wide=True)
+    yield "main", Drawing(main, "Discrimination and calibration", caption("main", f, n_chosen=len(chosen)), wide=True)
     pairs = partial(curves.roc_pr, scores, summary, known, unit)
-    yield "roc_pr", Drawing(pairs, "ROC and precision-recall curves", captions.roc_pr(f), wide=several)
+    yield "roc_pr", Drawing(pairs, "ROC and precision-recall curves", caption("roc_pr", f), wide=several)
     if f.n_parts > 1:
         dots = partial(folds.fold_dots, evaluation.per_fold, summary, known, unit)
         wide = summary["arm"].nunique() > folds.MOST_NARROW
-        yield "auc_by_fold", Drawing(dots, "ROC-AUC by test fold", captions.auc_by_fold(f), wide=wide)
+        yield "auc_by_fold", Drawing(dots, "ROC-AUC by test fold", caption("auc_by_fold", f), wide=wide)
 
 
 def main_arms(study: StoredStudy, summary: pd.DataFrame) -> list[str]:
@@ -129,11 +128,23 @@ def _comparison(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Cap
         title = "Declared comparisons" if study.chosen_contrasts is None else "Comparisons chosen after the run"
         names = [contrast_name(study, *pair) for pair in comparisons[["first", "second"]].to_numpy()]
         forest = partial(forests.contrasts, comparisons, evaluation.per_fold, names, evaluation.unit, delta)
-        yield "contrasts", Drawing(forest, title, captions.contrasts(f, comparisons, delta), wide=True)
+        methods = list(dict.fromkeys(comparisons["e2_method"]))
+        again = bool(comparisons["e2_low"].notna().any())
+        said = caption("contrasts", f, again=again, methods=methods, delta=f"{delta:g}")
+        yield "contrasts", Drawing(forest, title, said, wide=True)
     groups = evaluation.subgroups
     if len(groups) and groups["value"].notna().any():
         forest = partial(forests.subgroups, groups, evaluation.summary, known, evaluation.unit)
-        yield "subgroups", Drawing(forest, "ROC-AUC by subgroup", captions.subgroups(f, groups), wide=True)
+        said = caption("subgroups", f, **_groups(groups, evaluation.unit))
+        yield "subgroups", Drawing(forest, "ROC-AUC by subgroup", said, wide=True)
+
+
+def _groups(lines: pd.DataFrame, unit: str) -> dict[str, list[str]]:
+    """Return the subgroups that were too small, and the columns whose rows are by image."""
+    hidden = lines["suppressed"].astype(bool)
+    small = lines.loc[hidden].drop_duplicates(["column", "group"])[["column", "group"]].astype(str)
+    by_image = lines.loc[~hidden & (lines["level"] == "image") & (unit != "image"), "column"].astype(str)
+    return {"small": list(small["column"] + " " + small["group"]), "by_image": sorted(by_image.unique())}
 
 
 def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts) -> Named:
@@ -143,21 +154,22 @@ def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: 
     if len(reliability):
         drawing = partial(probabilities.calibration, scores, reliability, known, unit)
         before = f.scaled and "before" in set(reliability["stage"])
-        yield "calibration", Drawing(drawing, "Calibration", captions.calibration(f, before=before), wide=several)
+        yield "calibration", Drawing(drawing, "Calibration", caption("calibration", f, before=before), wide=several)
     name = "Calibrated probability" if f.scaled else "Predicted probability"
     drawing = partial(probabilities.risk, scores, known, unit, name=name)
-    yield "risk", Drawing(drawing, "Predicted probabilities by class", captions.risk(f), wide=several)
+    yield "risk", Drawing(drawing, "Predicted probabilities by class", caption("risk", f), wide=several)
     prevalence = study.settings.protocol.prevalence
     if len(evaluation.decision) and prevalence is not None:
         drawing = partial(decisions.decision_curves, evaluation.decision, known, prevalence)
         declared = study.settings.protocol.thresholds
-        ends = threshold_range(prevalence, declared)
-        caption = captions.decision(f, prevalence, ends, declared=declared is not None)
-        yield "decision", Drawing(drawing, "Decision curves", caption, wide=True)
+        low, high = (percentage(end) for end in threshold_range(prevalence, declared))
+        ends = {"low": low, "high": high, "thresholds_declared": declared is not None}
+        said = caption("decision", f, prevalence=f"{100 * prevalence:g}", **ends)
+        yield "decision", Drawing(drawing, "Decision curves", said, wide=True)
     if len(evaluation.cross_tabulation):
         drawing = partial(decisions.confusion_matrices, evaluation.cross_tabulation, known, unit)
         wide = evaluation.summary["arm"].nunique() > 2
-        yield "confusion", Drawing(drawing, "Confusion matrices", captions.confusion(f), wide=wide)
+        yield "confusion", Drawing(drawing, "Confusion matrices", caption("confusion", f), wide=wide)
 
 
 def _training(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Named:
@@ -169,20 +181,21 @@ def _training(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Named
     validated = training.has_validation(history)
     for which, title in names.items():
         draw = partial(training.training_curves, history, known, which)
-        yield which, Drawing(draw, title, captions.training(which, n, validated=validated), wide=wide)
+        said = caption("training", which=which, n_fits=n, validated=validated)
+        yield which, Drawing(draw, title, said, wide=wide)
     if not validated:
         return
     draw = partial(training.generalisation_gap, history, known)
-    yield (
-        "generalisation_gap",
-        Drawing(draw, "Generalisation gap", captions.training("generalisation_gap", n), wide=wide),
-    )
+    said = caption("training", which="generalisation_gap", n_fits=n, validated=True)
+    yield "generalisation_gap", Drawing(draw, "Generalisation gap", said, wide=wide)
     if arm := _reference(study, evaluation):
         where, look = (arm, evaluation.unit), known[arm]
         frames = (evaluation.scores, evaluation.summary, evaluation.cross_tabulation)
-        caption = captions.comprehensive(caption_facts(study, evaluation), look.name, f"{int(sizes[arm])} fits")
+        said = caption(
+            "comprehensive_results", caption_facts(study, evaluation), model=look.name, n_fits=f"{int(sizes[arm])} fits"
+        )
         draw = partial(overview.comprehensive, history, *frames, look, where)
-        yield "comprehensive_results", Drawing(draw, f"{look.name}: all results", caption, wide=True)
+        yield "comprehensive_results", Drawing(draw, f"{look.name}: all results", said, wide=True)
 
 
 def _reference(study: StoredStudy, evaluation: Evaluation) -> str:
@@ -198,7 +211,7 @@ def _flow(study: StoredStudy) -> Drawing:
     counts = study.cohort.flow
     out = bool(counts.loc[~counts["step"].isin(ENDS), "n_images"].any())
     draw = partial(flow, counts, study.cohort.n_patients, positive, how_tested(study), row)
-    return Drawing(draw, "Flow of patients", captions.flow(out=out, row=row), wide=False)
+    return Drawing(draw, "Flow of patients", caption("flow", out=out, row=row), wide=False)
 
 
 def how_tested(study: StoredStudy) -> list[str]:

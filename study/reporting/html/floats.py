@@ -8,6 +8,7 @@ from markdown_it.tree import SyntaxTreeNode
 
 from study.reporting.html.blocks import Block, accessible_name, plain, render
 from study.reporting.html.images import embed
+from study.text.format import start
 
 NUMBER = re.compile(r"[\s\d.,()\[\]%<>≤≥=±+−/:-]*")
 """Characters of a cell of numbers without the words between them."""
@@ -135,4 +136,4 @@ def _caption(note: SyntaxTreeNode | None, env: dict[str, Any]) -> str:
 
 def sentence(notice: str) -> str:
     """Return the notice with a capital letter and a full stop."""
-    return f"{notice[0].upper()}{notice[1:].removesuffix('.')}."
+    return f"{start(notice).removesuffix('.')}."

@@ -9,10 +9,10 @@ request.
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib.resources import files
-from string import Template
+from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it.tree import SyntaxTreeNode
 
 from study.reporting.html.blocks import Block, accessible_name, blocks_of, identifiers, parser, plain, render
@@ -20,6 +20,14 @@ from study.reporting.html.floats import figure_html, sentence, table_html
 
 PAGE_IDS = ("page-main", "page-contents", "page-zoom")
 """Ids of the page's own parts, which no heading may take."""
+ENVIRONMENT = Environment(
+    loader=PackageLoader("study.reporting.html", "assets"),
+    undefined=StrictUndefined,
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
 
 
 def page(title: str, markdown: str, figures: Mapping[str, bytes], notice: str = "") -> str:
@@ -41,19 +49,23 @@ def page(title: str, markdown: str, figures: Mapping[str, bytes], notice: str = 
     blocks = blocks_of(SyntaxTreeNode(parser().parse(markdown)).children)
     ids = identifiers(blocks, PAGE_IDS)
     env = {"figures": figures, "ids": frozenset(ids)}
-    body, heading = _first_heading(title, blocks), title
+    body, heading = [], title
     for block, name in zip(blocks, ids, strict=True):
         heading = plain(block.node) if block.kind == "heading" else heading
         body.append(_block(block, name, heading, env))
-    body[1:1] = _warning(notice, blocks)
+    begins = bool(blocks) and blocks[0].kind == "heading" and blocks[0].node.tag == "h1"
     script, style = (_asset(name) for name in ("page.js", "style.css"))
-    return Template(_asset("page.html")).substitute(
-        title=escape(title),
+    template = ENVIRONMENT.get_template("page.html.j2")
+    return template.render(
+        title=title,
         policy=_policy(script),
-        style=style + _running_foot(notice or title),
+        style=style,
+        foot=_running_foot(notice or title),
         script=script,
-        contents=_contents(blocks, ids),
-        body="\n".join(body),
+        **_contents(blocks, ids),
+        heading=body.pop(0) if begins else "",
+        warning="" if _is_said(notice, blocks) else sentence(notice),
+        body=body,
     )
 
 
@@ -76,18 +88,10 @@ def _running_foot(text: str) -> str:
     return f'@page {{ @bottom-left {{ content: "{quoted}"; }} }}\n'
 
 
-def _first_heading(title: str, blocks: Sequence[Block]) -> list[str]:
-    """Return the title as a heading where the Markdown does not begin with one."""
-    begins = bool(blocks) and blocks[0].kind == "heading" and blocks[0].node.tag == "h1"
-    return [] if begins else [f"<h1>{escape(title)}</h1>"]
-
-
-def _warning(notice: str, blocks: Sequence[Block]) -> list[str]:
-    """Return the notice as a block of its own where no quoted block of the Markdown says it."""
+def _is_said(notice: str, blocks: Sequence[Block]) -> bool:
+    """Whether there is no notice, or a quoted block of the Markdown has it."""
     said = [plain(block.node).casefold() for block in blocks if block.node.type == "blockquote"]
-    if not notice or any(notice.casefold() in text for text in said):
-        return []
-    return [f"<blockquote><p><strong>{escape(sentence(notice))}</strong></p></blockquote>"]
+    return any(notice.casefold() in text for text in said) or not notice
 
 
 def _block(block: Block, name: str, heading: str, env: dict) -> str:
@@ -101,32 +105,29 @@ def _block(block: Block, name: str, heading: str, env: dict) -> str:
     return render(block.node, env)
 
 
-def _contents(blocks: Sequence[Block], ids: Sequence[str]) -> str:
-    """Return the lists of the navigation: parts, nested by level, then tables and figures."""
+def _contents(blocks: Sequence[Block], ids: Sequence[str]) -> dict[str, Any]:
+    """Return the entries of the navigation: parts, nested by level, then tables and figures."""
     named = list(zip(blocks, ids, strict=True))
     headings = [(int(b.node.tag[1]), plain(b.node), name) for b, name in named if b.kind == "heading"]
     if headings and headings[0][0] == 1:
         headings = headings[1:]  # the title of the document is no part of it
-    lists = [_nest([entry for entry in headings if entry[0] <= 3])]
-    for kind in ("table", "figure"):
-        entries = [(1, text, name) for b, name in named if b.kind == kind and (text := accessible_name(b))]
-        if entries:
-            lists.append(
-                f"<details><summary>{kind.capitalize()}s ({len(entries)})</summary>\n{_nest(entries)}</details>"
-            )
-    return "\n".join(part for part in lists if part)
+    floats = {
+        f"{kind.capitalize()}s": _nest(
+            [(1, text, name) for b, name in named if b.kind == kind and (text := accessible_name(b))]
+        )
+        for kind in ("table", "figure")
+    }
+    return {"parts": _nest([entry for entry in headings if entry[0] <= 3]), "floats": floats}
 
 
-def _nest(entries: Sequence[tuple[int, str, str]]) -> str:
-    """Return (level, text, id) as nested lists: an entry belongs to the last one above it."""
-    if not entries:
-        return ""
-    top, items, at = min(level for level, _, _ in entries), [], 0
+def _nest(entries: Sequence[tuple[int, str, str]]) -> list[dict[str, Any]]:
+    """Return (level, text, id) as nested entries: one belongs to the last one above it."""
+    top, nested, at = min((level for level, _, _ in entries), default=0), [], 0
     while at < len(entries):
         level, text, name = entries[at]
         end = at + 1
         while end < len(entries) and entries[end][0] > max(level, top):
             end += 1
-        items.append(f'<li><a href="#{name}">{escape(text)}</a>{_nest(entries[at + 1 : end])}</li>')
+        nested.append({"text": text, "id": name, "below": _nest(entries[at + 1 : end])})
         at = end
-    return "<ol>\n" + "\n".join(items) + "\n</ol>"
+    return nested

@@ -1,13 +1,15 @@
 """The tables of a report: frames at full precision, and the same as Markdown, CSV, LaTeX, Excel and Word."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 
 from study.evaluation.evaluation import LEVELS, Evaluation
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import contrast_name, display_names
+from study.reporting.facts.prose import render
 from study.reporting.tables.added import added_contrasts_table
 from study.reporting.tables.audit import audit_table
 from study.reporting.tables.base import ABSENT, PaperTable
@@ -58,34 +60,38 @@ NAMED = ("Model", "Contrast", "AUC of")
 """Columns of names of arms and contrasts."""
 
 
+OF_NUMBERS: tuple[Callable[[StoredStudy, Evaluation], PaperTable], ...] = (
+    main_table,
+    comparisons_table,
+    added_contrasts_table,
+    comparisons_by_patient_table,
+    by_estimand_table,
+    by_class_table,
+    comparisons_by_class_table,
+    operating_points_table,
+    cross_tabulation_table,
+    calibration_table,
+    subgroups_table,
+    subgroup_contrasts_table,
+    subgroup_performance_table,
+    decision_table,
+    levels_table,
+    *(partial(summary_table, level=level) for level in LEVELS),
+    methods_table,
+    variance_table,
+    reliability_table,
+    errors_by_class_table,
+    errors_table,
+)
+"""What makes the tables of evaluated predictions, in the order of a paper."""
+
+
 def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
     """Return every table that the study has numbers for, in the order of a paper."""
-    tables = [flow_table(study.cohort, says_opened=not study.imported), table_one(study.cohort), folds_table(study)]
-    tables += [chosen_table(study), agreement_table(study), nested_table(study, evaluation), cost_table(study)]
+    tables = [make(study) for make in (flow_table, table_one, folds_table, chosen_table, agreement_table)]
+    tables += [nested_table(study, evaluation), cost_table(study)]
     if not evaluation.summary.empty:
-        tables += [
-            main_table(study, evaluation),
-            comparisons_table(study, evaluation),
-            added_contrasts_table(study, evaluation),
-            comparisons_by_patient_table(evaluation),
-            by_estimand_table(study, evaluation),
-            by_class_table(evaluation),
-            comparisons_by_class_table(evaluation),
-            operating_points_table(study, evaluation),
-            cross_tabulation_table(study, evaluation),
-            calibration_table(study, evaluation),
-            subgroups_table(evaluation),
-            subgroup_contrasts_table(evaluation),
-            subgroup_performance_table(evaluation),
-            decision_table(study, evaluation),
-            levels_table(study, evaluation),
-            *(summary_table(study, evaluation, level) for level in LEVELS),
-            methods_table(study, evaluation),
-            variance_table(evaluation),
-            reliability_table(evaluation),
-            errors_by_class_table(evaluation),
-            errors_table(evaluation),
-        ]
+        tables += [make(study, evaluation) for make in OF_NUMBERS]
     tables += [per_fold_table(study, evaluation), settings_table(study), compute_table(study), audit_table(study)]
     names = reader_names(study)
     return [
@@ -109,7 +115,8 @@ def for_readers(shown: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _caption(table: PaperTable) -> str:
-    return f"{table.caption} {FROM_1}" if set(COUNTED_FROM_0) & {*table.shown.columns} else table.caption
+    counts = bool(set(COUNTED_FROM_0) & {*table.shown.columns})
+    return " ".join([table.caption, *([render("tables/from_one")] if counts else [])])
 
 
 def restyled(table: PaperTable) -> PaperTable:
@@ -127,7 +134,6 @@ def _texts(table: PaperTable) -> pd.DataFrame:
 
 
 COUNTED_FROM_0 = ("Repeat", "Fold", "Seed")
-FROM_1 = "Folds, repeats and seeds are numbered from 1 here, and from 0 in the CSV and in files of a study."
 
 
 def _from_one(number: str) -> str:

@@ -6,7 +6,7 @@ from study.evaluation.evaluation import Evaluation
 from study.records.added_predictions import UNVERIFIED
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import display_name
-from study.reporting.tables.base import PaperTable, empty_table
+from study.reporting.tables.base import PaperTable, caption, empty_table
 from study.text.format import difference_interval
 
 HEADER = "AUC difference (95 % CI, these fitted models)"
@@ -30,11 +30,6 @@ def added_contrasts_table(study: StoredStudy, evaluation: Evaluation) -> PaperTa
             "Patients": [str(n) for n in data["n_patients"]],
         }
     )
-    caption = (
-        f"{evaluation.unit.capitalize()} level. Predictions added from {study.added.facts.file} ({UNVERIFIED}) minus"
-        " each model of the study, on the patients that both were tested on. Exploratory: 95 % intervals for these"
-        " fitted models on new patients (fold-stratified clustered DeLong, t), not adjusted, without a verdict,"
-        " and not among the declared contrasts."
-    )
+    said = caption("added_contrasts", study, evaluation, file=study.added.facts.file, unverified=UNVERIFIED)
     title = f"Differences of added predictions, {UNVERIFIED}"
-    return PaperTable("added_contrasts", title, caption, data, shown)
+    return PaperTable("added_contrasts", title, said, data, shown)

@@ -5,7 +5,7 @@ import pandas as pd
 from study.checks.registry import description
 from study.records.finding import NOT_CHECKED, Finding
 from study.records.stored_study import StoredStudy
-from study.reporting.tables.base import PaperTable, empty_table
+from study.reporting.tables.base import PaperTable, caption, empty_table
 
 TRACES = "A12"
 
@@ -39,19 +39,7 @@ def audit_table(study: StoredStudy) -> PaperTable:
             "Evidence": [evidence(finding) for finding in findings],
         }
     )
-    made = (
-        ""
-        if study.imported
-        else (
-            "The checks that need no look into pixels were made before training, those of the study from its records;"
-            " `python -m study.audit` makes the others. "
-        )
-    )
-    caption = (
-        f"{made}FAILED: results would be wrong, or could be explained by it. WARNING: it is there, and is either dealt"
-        " with or has to be known. NOT CHECKED: what is needed was not at hand."
-    )
-    return PaperTable("audit", "Audit", caption, data, shown)
+    return PaperTable("audit", "Audit", caption("audit", study), data, shown)
 
 
 def evidence(finding: Finding) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -9,6 +10,8 @@ from study.design.study_file import BASELINE
 from study.evaluation.arm_metrics import leading_e2
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.prose import render
+from study.reporting.facts.search_facts import calibrated_on, is_flat, is_nested
 from study.text.format import NAMES, count, interval
 
 ABSENT = "n/a"
@@ -111,32 +114,31 @@ def sample(evaluation: Evaluation, level: str) -> Sample:
     return Sample(int(first["n_patients"]), len(run), int(run["label"].sum()), int(first["n_images"]))
 
 
-def prediction_kind(study: StoredStudy) -> str:
-    """Return `out-of-fold` or `held-out`, as test predictions are called."""
-    return "held-out" if one_split(study) else "out-of-fold"
-
-
 def one_split(study: StoredStudy) -> bool:
     """Whether there is a single test part, so that nothing is a mean over folds or pooled over them."""
     return study.folds.holdout
 
 
-def averaging_note(study: StoredStudy) -> str:
-    """Return what the numbers are averages of, or ''."""
-    protocol = study.settings.protocol
-    runs = {"repeat": protocol.repeats, "seed": protocol.seeds}
-    several = [count(n, name) for name, n in runs.items() if n > 1]
-    return f" Means over {' and '.join(several)}." if several else ""
+def caption(name: str, study: StoredStudy, evaluation: Evaluation | None = None, **facts: Any) -> str:
+    """Return the caption of a table (`templates/tables/NAME.md.j2`), which has these facts and shared ones."""
+    p = study.settings.protocol
+    shared = {
+        "unit": study.settings.unit if evaluation is None else evaluation.unit,
+        "imported": study.imported,
+        "one_split": one_split(study),
+        "repeats": p.repeats,
+        "seeds": p.seeds,
+        "nested": is_nested(study),
+        "flat": is_flat(study),
+        "calibrated_on": calibrated_on(study),
+        "validated": evaluation is not None and has_validation(evaluation),
+    }
+    return render(f"tables/{name}", **shared | facts)
 
 
 def has_validation(evaluation: Evaluation) -> bool:
     """Whether thresholds were chosen on validation predictions; predictions made elsewhere may lack them."""
     return bool((evaluation.per_fold["metric"] == "specificity_achieved").any()) if len(evaluation.per_fold) else False
-
-
-def calibration_word(evaluation: Evaluation) -> str:
-    """Return how probabilities are called: `calibrated ` or, without validation predictions to calibrate on, ''."""
-    return "calibrated " if has_validation(evaluation) else ""
 
 
 def unfinished_arms(study: StoredStudy, evaluation: Evaluation) -> Mapping[str, str]:

@@ -3,33 +3,28 @@
 import numpy as np
 import pandas as pd
 
-from mmbc.data.cohort import Cohort, relevant_steps
+from mmbc.data.cohort import relevant_steps
 from mmbc.data.splits import PARTS, patient_table
 from study.records.stored_study import StoredStudy
-from study.reporting.tables.base import ABSENT, PaperTable
+from study.reporting.tables.base import ABSENT, PaperTable, caption
 from study.text.format import characteristic, plain, signed, span
 
 
-def flow_table(cohort: Cohort, *, says_opened: bool = True) -> PaperTable:
+def flow_table(study: StoredStudy) -> PaperTable:
     """Cohort flow: images (patients) by step and status; and whether image files were opened, where that is known."""
-    data = relevant_steps(cohort.flow)
+    data = relevant_steps(study.cohort.flow)
     text = data.assign(text=data["n_images"].astype(str) + " (" + data["n_patients"].astype(str) + ")")
     shown = text.pivot(index="step", columns="status", values="text").reindex(data["step"].unique())
-    what = "images" if says_opened else "rows"
-    shown.insert(len(shown.columns), f"All {what}", data.groupby("step", sort=False)["n_images"].sum().astype(str))
-    checked = (
-        "Every listed file was opened." if cohort.images_checked else "No image file was opened: no model uses images."
-    )
-    caption = (
-        f"{what.capitalize()} (patients). A patient with two statuses counts under"
-        f" both.{f' {checked}' if says_opened else ''}"
-    )
+    rows = "rows" if study.imported else "images"
+    shown.insert(len(shown.columns), f"All {rows}", data.groupby("step", sort=False)["n_images"].sum().astype(str))
+    said = caption("flow", study, rows=rows, opened=study.cohort.images_checked)
     shown = shown.reset_index().rename(columns={"step": "Step"}).fillna(ABSENT)
-    return PaperTable("flow", "Cohort flow", caption, data, shown)
+    return PaperTable("flow", "Cohort flow", said, data, shown)
 
 
-def table_one(cohort: Cohort) -> PaperTable:
+def table_one(study: StoredStudy) -> PaperTable:
     """Table 1: patients by status, with missing counts and standardised differences of the positives to all others."""
+    cohort = study.cohort
     patients = patient_table(cohort.images).set_index("patient_id")
     values = cohort.images.groupby("patient_id")[[feature.name for feature in cohort.features]].first()
     groups = {status: patients["status"] == status for status in sorted(patients["status"].unique())}
@@ -54,12 +49,8 @@ def table_one(cohort: Cohort) -> PaperTable:
     data = pd.DataFrame(
         rows, columns=["characteristic", "group", "n", "share", "mean", "sd", "standardised_difference"]
     )
-    caption = (
-        f"By patient (n = {len(patients)}); a patient with several statuses counts under that of the positive case."
-        " Mean (SD) or n (% of known values). The standardised difference compares positives with all others (Austin"
-        " 2009): above 0.1 in size is usually called an imbalance."
-    )
-    return PaperTable("table_1", "Patients by status", caption, data, _table_one_shown(data, list(groups)))
+    said = caption("table_1", study, n=len(patients))
+    return PaperTable("table_1", "Patients by status", said, data, _table_one_shown(data, list(groups)))
 
 
 Row = dict[str, object]
@@ -150,30 +141,17 @@ def folds_table(study: StoredStudy) -> PaperTable:
             "inner folds of train",
             [_inner_text(inner, place) for place in shown[["repeat", "fold"]].to_numpy()],
         )
-    tested = (
-        "only the test part's patients are tested"
-        if study.folds.holdout
-        else "every patient is tested once in each repeat"
-    )
-    disjoint = "No patient is in two parts of a split"
     if study.imported:  # whom a model was trained on is not known here
         parts = [part for part in parts if part != "train"]
         shown = shown[[*keys, *parts]]
-        disjoint = "No patient is tested in two folds; on whom the models were trained is not known here"
-    divided = (
-        " Inner folds divide the training part, for the search of hyper-parameters, calibration and thresholds; there"
-        " is no validation part."
-        if len(inner)
-        else ""
-    )
-    caption = f"Number of patients, in brackets the positive ones. {disjoint}; {tested}.{divided}"
+    said = caption("folds", study, inner=len(inner))
     shown = shown.astype(str).rename(columns=lambda name: str(name).capitalize())
     data = (
         pd.concat([data[data["part"].isin(parts)], inner], ignore_index=True)
         if len(inner)
         else data[data["part"].isin(parts)]
     )
-    return PaperTable("folds", "Splits", caption, data, shown, n_keys=len(keys))
+    return PaperTable("folds", "Splits", said, data, shown, n_keys=len(keys))
 
 
 def inner_counts(study: StoredStudy) -> pd.DataFrame:

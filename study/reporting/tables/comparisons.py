@@ -8,9 +8,8 @@ from study.evaluation.evaluation import Evaluation
 from study.evaluation.verdicts import e2_methods
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import contrast_name
-from study.reporting.facts.prose import render
-from study.reporting.tables.base import ABSENT, PaperTable, empty_table, sample, unfinished_arms
-from study.text.format import count, difference, difference_interval, interval, number, p_value, probability
+from study.reporting.tables.base import ABSENT, PaperTable, caption, empty_table, sample, unfinished_arms
+from study.text.format import difference, difference_interval, interval, number, p_value, probability
 
 COLUMNS = (
     "Contrast",
@@ -46,11 +45,9 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     data = _with_gaps(evaluation.comparisons, study, missing)
     if not shown:
         return empty_table("comparisons")
-    caption = _caption(study, evaluation)
-    if len(shown) > len(by_pair):
-        caption += f" p values are adjusted over {count(len(by_pair), 'contrast')} alone until the others are finished."
+    said = _caption(study, evaluation, n_lacking=len(shown) - len(by_pair))
     return PaperTable(
-        "comparisons", "Differences between models", caption, data, pd.DataFrame(shown, columns=list(COLUMNS))
+        "comparisons", "Differences between models", said, data, pd.DataFrame(shown, columns=list(COLUMNS))
     )
 
 
@@ -87,22 +84,24 @@ def _with_gaps(data: pd.DataFrame, study: StoredStudy, missing: Mapping[str, str
     return pd.concat([data, pd.DataFrame(lacking)], ignore_index=True) if len(data) else pd.DataFrame(lacking)
 
 
-def _caption(study: StoredStudy, evaluation: Evaluation) -> str:
+def _caption(study: StoredStudy, evaluation: Evaluation, n_lacking: int) -> str:
     """Return who was compared and what the columns are."""
     data = evaluation.comparisons
     method = e2_methods(data) if len(data) and data["e2_low"].notna().any() else ""
     for first, second in sorted(study.contrasts, key=lambda pair: -len("".join(pair))):
         method = method.replace(f"{first} minus {second}", contrast_name(study, first, second))
-    return render(
-        "table_comparisons",
-        unit=evaluation.unit,
+    return caption(
+        "comparisons",
+        study,
+        evaluation,
         people=sample(evaluation, evaluation.unit).text(evaluation.unit),
         delta=f"{study.settings.protocol.delta:g}",
-        imported=study.imported,
         afterwards=study.chosen_contrasts is not None,
         n_scores=int(data["n_scores"].iloc[0]) if len(data) else 0,
         n_seeds=int(data["n_seeds"].iloc[0]) if len(data) else 0,
         method=method,
+        n_lacking=n_lacking,
+        n_there=len(data),
     )
 
 
@@ -110,7 +109,7 @@ def _span(low: float, high: float) -> str:
     return ABSENT if pd.isna(low) else f"{difference(low)} to {difference(high)}"
 
 
-def comparisons_by_class_table(evaluation: Evaluation) -> PaperTable:
+def comparisons_by_class_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The contrasts against each negative status."""
     data = evaluation.comparisons_by_class
     if data.empty:
@@ -121,17 +120,12 @@ def comparisons_by_class_table(evaluation: Evaluation) -> PaperTable:
         against="Against " + data["against"],
     )
     shown = text.pivot(index="Contrast", columns="against", values="text").reindex(text["Contrast"].unique())
-    caption = (
-        f"{evaluation.unit.capitalize()} level. AUC differences (95 % interval for these fitted models, not"
-        " adjusted) of the positives"
-        " against each negative status alone. A gain against one status alone may be about how its images were"
-        " acquired."
-    )
+    said = caption("comparisons_by_class", study, evaluation)
     title = "Differences between models by negative status"
-    return PaperTable("comparisons_by_class", title, caption, data, shown.reset_index().fillna(ABSENT))
+    return PaperTable("comparisons_by_class", title, said, data, shown.reset_index().fillna(ABSENT))
 
 
-def comparisons_by_patient_table(evaluation: Evaluation) -> PaperTable:
+def comparisons_by_patient_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The contrasts at patient level, where the breast is the unit of analysis."""
     data = evaluation.comparisons_by_patient
     if data.empty:
@@ -145,17 +139,12 @@ def comparisons_by_patient_table(evaluation: Evaluation) -> PaperTable:
             "p": [p_value(p) for p in data["p"]],
         }
     )
-    caption = (
-        f"Patient level, {sample(evaluation, 'patient').text('patient')}; a patient is positive if a breast is."
-        " The"
-        " declared contrasts beside those at breast level, 95 % interval for these fitted models, not adjusted."
-        " Clinical columns are the"
-        " same for both breasts of a patient, which caps what they reach at breast level and not here."
-    )
-    return PaperTable("comparisons_by_patient", "Differences between models by patient", caption, data, shown)
+    people = sample(evaluation, "patient").text("patient")
+    said = caption("comparisons_by_patient", study, evaluation, people=people)
+    return PaperTable("comparisons_by_patient", "Differences between models by patient", said, data, shown)
 
 
-def by_class_table(evaluation: Evaluation) -> PaperTable:
+def by_class_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """AUC against each negative status and within sites."""
     data = evaluation.contrasts_by_class
     if data.empty:
@@ -163,20 +152,13 @@ def by_class_table(evaluation: Evaluation) -> PaperTable:
     text = data.assign(text=[interval("roc_auc", *v) for v in data[["value", "low", "high"]].to_numpy()])
     shown = text.pivot(index="arm", columns="metric", values="text")
     shown = shown.reindex(index=data["arm"].unique(), columns=data["metric"].unique()).reset_index().fillna(ABSENT)
-    caption = (
-        f"{evaluation.unit.capitalize()} level, ROC-AUC of the positives against each negative status"
-        " (clustered"
-        " DeLong; folds that lack a status are left out) and over pairs of the same site (patient bootstrap), 95 %"
-        " interval for these fitted models. A headline that holds against one negative status alone, or not"
-        " within sites, may say more"
-        " about acquisition than about cancer."
-    )
     names = {column: "Arm" if column == "arm" else f"{column[0].upper()}{column[1:]}" for column in shown.columns}
     title = "ROC-AUC by negative status and within sites"
-    return PaperTable("auc_by_class", title, caption, data, shown.rename(columns=names))
+    said = caption("auc_by_class", study, evaluation)
+    return PaperTable("auc_by_class", title, said, data, shown.rename(columns=names))
 
 
-def variance_table(evaluation: Evaluation) -> PaperTable:
+def variance_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """Standard deviations by source."""
     data = evaluation.variance
     if data.empty:
@@ -189,11 +171,4 @@ def variance_table(evaluation: Evaluation) -> PaperTable:
     }
     texts = {name: [number("roc_auc", value) for value in data[column]] for column, name in columns.items()}
     shown = data[["what"]].rename(columns={"what": "AUC of"}).assign(**texts)
-    caption = (
-        "Standard deviations of the AUC by where they come from. One training: of the mean over folds, from one"
-        " training seed to the next; a study with one seed has it in every number. n/a with one seed or one repeat"
-        " alone, 0 between splits where repeats differ no more than their seeds explain, and 0 between seeds for"
-        " a model"
-        " that draws nothing at random. A difference smaller than that between seeds may be the seed's."
-    )
-    return PaperTable("variance", "Where the variation comes from", caption, data, shown)
+    return PaperTable("variance", "Where the variation comes from", caption("variance", study, evaluation), data, shown)

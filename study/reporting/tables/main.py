@@ -5,20 +5,15 @@ import pandas as pd
 from study.evaluation.evaluation import Evaluation
 from study.records.added_predictions import UNVERIFIED
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.prose import render
-from study.reporting.facts.search_facts import calibrated_on
 from study.reporting.tables.added import marked
 from study.reporting.tables.audit import remains
 from study.reporting.tables.base import (
     ABSENT,
     PaperTable,
     at_unit,
-    averaging_note,
+    caption,
     cell,
     empty_table,
-    has_validation,
-    one_split,
-    prediction_kind,
     sample,
     trained_again,
     unfinished_arms,
@@ -63,8 +58,8 @@ def main_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         shown.append({"Arm": marked(str(added))} | (row if again else _without(row, AGAIN)))
         data.append({"arm": str(added), "state": f"added; {UNVERIFIED}", **_data(numbers, nothing)})
     title = f"Performance of the models, {evaluation.unit} level"
-    caption = _caption(study, evaluation, list(further), again=bool(again))
-    return PaperTable("main", title, caption, pd.DataFrame(data), pd.DataFrame(shown))
+    said = _caption(study, evaluation, list(further), again=bool(again))
+    return PaperTable("main", title, said, pd.DataFrame(data), pd.DataFrame(shown))
 
 
 def _without(row: dict[str, str], column: str) -> dict[str, str]:
@@ -144,19 +139,17 @@ NOWHERE: Triple = (float("nan"), float("nan"), float("nan"))
 
 
 def _caption(study: StoredStudy, evaluation: Evaluation, further: list[str], *, again: bool) -> str:
-    return render(
-        "table_main",
-        kind=prediction_kind(study),
+    return caption(
+        "main",
+        study,
+        evaluation,
         people=sample(evaluation, evaluation.unit).text(evaluation.unit),
-        one_split=one_split(study),
         again=again,
         within=WITHIN in further,
         against=[metric.removeprefix(AGAINST) for metric in further if metric != WITHIN],
-        chosen_on=calibrated_on(study) if has_validation(evaluation) else "",
         brier=number("brier", _of_prevalence(study, evaluation)),
         added=study.added.facts.file if study.added is not None else "",
         unverified=UNVERIFIED,
-        averaged=averaging_note(study),
         remains=remains(study),
     )
 

@@ -6,14 +6,15 @@ from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.misclassification import errors_by_unit
 from study.evaluation.units import UNIT_KEYS
-from study.reporting.tables.base import ABSENT, PaperTable, empty_table
+from study.records.stored_study import StoredStudy
+from study.reporting.tables.base import ABSENT, PaperTable, caption, empty_table
 from study.text.format import probability
 
 LISTED = 10
 """Positive and negative units listed; the CSV has all."""
 
 
-def errors_by_class_table(evaluation: Evaluation) -> PaperTable:
+def errors_by_class_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """Units on the wrong side of probability 0.5 by original class, for every arm, and by all arms together."""
     errors = evaluation.errors
     if errors.empty:
@@ -26,15 +27,11 @@ def errors_by_class_table(evaluation: Evaluation) -> PaperTable:
         cells = {row["arm"]: f"{row['wrong']:.0f} ({100 * row['share']:.1f} %)" for row in of_class.to_dict("records")}
         side = "positive" if label == 1 else "negative"
         rows.append({"Class": f"{status} ({side})", units: str(of_class["n"].iloc[0])} | cells)
-    kind = "calibrated probability" if evaluation.is_calibrated else "probability"
-    caption = (
-        f"Number of {units.lower()} with a {kind} on the wrong side of 0.5, mean over repeats and seeds (share of the"
-        " class). At 0.5 the rarer class shows more errors; it is no operating point."
-    )
-    return PaperTable("errors_by_class", "Errors by class", caption, data, pd.DataFrame(rows), n_keys=2)
+    said = caption("errors_by_class", study, evaluation, scaled=evaluation.is_calibrated)
+    return PaperTable("errors_by_class", "Errors by class", said, data, pd.DataFrame(rows), n_keys=2)
 
 
-def errors_table(evaluation: Evaluation) -> PaperTable:
+def errors_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The positive and negative units with the worst probabilities, mean over arms and runs."""
     arms = evaluation.errors[evaluation.errors["arm"] != BASELINE] if not evaluation.errors.empty else evaluation.errors
     if arms.empty:
@@ -57,10 +54,6 @@ def errors_table(evaluation: Evaluation) -> PaperTable:
             for row in worst.to_dict("records")
         ]
     )
-    kind = "calibrated probability" if evaluation.is_calibrated else "probability"
-    but = ", the logistic regression left out" if BASELINE in set(evaluation.errors["arm"]) else ""
-    caption = (
-        f"The {LISTED} positive and {LISTED} negative {evaluation.unit}s whose out-of-fold {kind} was furthest from the"
-        f" label (mean over repeats, seeds and models{but}); all are in the CSV."
-    )
-    return PaperTable("errors", "Worst errors", caption, data, shown, n_keys=len(ids))
+    baseline = BASELINE in set(evaluation.errors["arm"])
+    said = caption("errors", study, evaluation, scaled=evaluation.is_calibrated, n=LISTED, baseline=baseline)
+    return PaperTable("errors", "Worst errors", said, data, shown, n_keys=len(ids))

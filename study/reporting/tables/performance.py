@@ -4,24 +4,19 @@ import pandas as pd
 
 from study.evaluation.evaluation import LEVELS, RESTATED, Evaluation
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.search_facts import calibrated_on
 from study.reporting.tables.base import (
     ABSENT,
     PaperTable,
     at_unit,
-    averaging_note,
-    calibration_word,
+    caption,
     cell,
     empty_table,
-    has_validation,
     metric_name,
-    one_split,
-    prediction_kind,
     sample,
     trained_again,
 )
 from study.stats.procedure import CORRECTED, FLOOR
-from study.text.format import count, interval, mean_counts, number
+from study.text.format import interval, mean_counts, number
 
 SHOWN = (
     "roc_auc",
@@ -56,26 +51,23 @@ def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> Pap
         ]
     )
     tested_here = sample(evaluation, level)
-    other = f" Given for comparison: the label belongs to the {evaluation.unit}." if level != evaluation.unit else ""
     chance = number("pr_auc", tested_here.n_positive / tested_here.n_units)
-    pooling = (
-        "" if one_split(study) else " AUCs are means of within-fold values, the other metrics are pooled over folds."
+    said = caption(
+        "summary",
+        study,
+        evaluation,
+        level=level,
+        people=tested_here.text(level),
+        chance=chance,
+        remarks=_remarks(primary),
     )
-    caption = (
-        f"{level.capitalize()} level, {prediction_kind(study)} predictions of {tested_here.text(level)}. 95 % intervals"
-        f" for these fitted models on new patients.{pooling} Chance is .5 for ROC-AUC and partial AUC and"
-        f" {chance}, the share of positives, for the PR-AUC. Accuracy, balanced accuracy, F1 and MCC are at"
-        f" {calibration_word(evaluation)}probability 0.5. A value without an interval was the same in every"
-        f" replicate.{averaging_note(study)}{other}{_remarks(primary)}"
-    )
-    return PaperTable(f"summary_{level}", f"Performance, {level} level", caption, data, shown)
+    return PaperTable(f"summary_{level}", f"Performance, {level} level", said, data, shown)
 
 
-def _remarks(primary: pd.DataFrame) -> str:
-    """Return what is special about the intervals of some AUCs."""
+def _remarks(primary: pd.DataFrame) -> dict[str, str]:
+    """Return what is special about the intervals of some AUCs, with the arms that it is true of."""
     areas = primary.loc[primary["metric"] == "roc_auc", ["arm", "note"]]
-    by_note = areas[areas["note"].ne("")].groupby("note", sort=True)["arm"].agg(", ".join)
-    return "".join(f" {arms}: {note}." for note, arms in by_note.items())
+    return dict(areas[areas["note"].ne("")].groupby("note", sort=True)["arm"].agg(", ".join))
 
 
 def levels_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
@@ -97,13 +89,9 @@ def levels_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
             for arm, lines in by_arm.items()
         ]
     )
-    sizes = "; ".join(f"{level} level: {sample(evaluation, level).text(level)}" for level in levels)
-    caption = (
-        f"Unit of analysis: the {evaluation.unit}, which the label belongs to; the other levels are for comparison with"
-        f" published numbers. {sizes}. 95 % intervals for these fitted models, patients as clusters at every"
-        f" level.{averaging_note(study)}"
-    )
-    return PaperTable("levels", "Patient, breast and image level", caption, rows, shown, n_keys=2)
+    sizes = [f"{level} level: {sample(evaluation, level).text(level)}" for level in levels]
+    said = caption("levels", study, evaluation, sizes=sizes)
+    return PaperTable("levels", "Patient, breast and image level", said, rows, shown, n_keys=2)
 
 
 def methods_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
@@ -123,9 +111,8 @@ def methods_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         ]
     )
     shown = shown.set_index("Arm").loc[data["arm"].unique()].reset_index()
-    given = "" if study.settings.protocol.seeds > 1 else " Trained again is given this training seed."
-    caption = f"{evaluation.unit.capitalize()} level, 95 % intervals of the same AUC.{given}{averaging_note(study)}"
-    return PaperTable("interval_methods", "ROC-AUC with its interval by method", caption, data, shown)
+    said = caption("interval_methods", study, evaluation)
+    return PaperTable("interval_methods", "ROC-AUC with its interval by method", said, data, shown)
 
 
 def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
@@ -148,19 +135,11 @@ def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
             for arm, text in e1.items()
         ]
     )
-    given = "" if study.settings.protocol.seeds > 1 else ", given this training seed"
-    leading = " or ".join(dict.fromkeys(trained["method"]))
-    if study.settings.protocol.repeats == 1:
-        leading = f"the wider of two for each model ({CORRECTED}; {FLOOR})"
-    caption = (
-        f"ROC-AUC, {evaluation.unit} level, 95 % intervals. These fitted models: fold-stratified clustered DeLong."
-        f" Trained again: {leading}{given}."
-        " Which one to quote depends on what the sentence is about: models that exist, or a way to make them."
-    )
+    methods = [CORRECTED, FLOOR] if study.settings.protocol.repeats == 1 else list(dict.fromkeys(trained["method"]))
     return PaperTable(
         "auc_by_estimand",
         "ROC-AUC of these fitted models and of the method trained again",
-        caption,
+        caption("auc_by_estimand", study, evaluation, methods=methods),
         pd.concat([fitted, trained]),
         shown,
     )
@@ -200,25 +179,13 @@ def operating_points_table(study: StoredStudy, evaluation: Evaluation) -> PaperT
 
 
 def _points_caption(study: StoredStudy, evaluation: Evaluation, known: dict[str, str]) -> str:
-    p = study.settings.protocol
-    chosen, whose = has_validation(evaluation), "the" if one_split(study) else "each fold's"
-    thresholds = (
-        f" Thresholds for 90 % specificity and for 90 % sensitivity come from {whose} {calibrated_on(study)}, so what"
-        " they achieve in the test patients is given beside them; 0.5 is a calibrated probability."
-        " The counts are in the cross-tabulation."
-        if chosen
-        else " No validation predictions: no threshold could be chosen without the test patients."
-    )
-    declared = (
-        f" PPV and NPV: at the threshold for 90 % specificity, for the declared prevalence of {100 * p.prevalence:g} %."
-        if p.prevalence is not None and "ppv" in known
-        else ""
-    )
-    pooled = "" if one_split(study) else ", pooled over folds"
-    people = sample(evaluation, evaluation.unit).text(evaluation.unit)
-    return (
-        f"{evaluation.unit.capitalize()} level, {prediction_kind(study)} predictions of {people}{pooled}; 95 %"
-        f" intervals for these fitted models, Wilson with the patients' design effect.{thresholds}{declared}"
+    prevalence = study.settings.protocol.prevalence
+    return caption(
+        "operating_points",
+        study,
+        evaluation,
+        people=sample(evaluation, evaluation.unit).text(evaluation.unit),
+        prevalence=f"{100 * prevalence:g}" if prevalence is not None and "ppv" in known else "",
     )
 
 
@@ -236,15 +203,9 @@ def cross_tabulation_table(study: StoredStudy, evaluation: Evaluation) -> PaperT
             (tp, fn), (fp, tn) = mean_counts(row["tp"], row["fn"]), mean_counts(row["fp"], row["tn"])
             shown = {"Threshold": name, "Arm": row["arm"], "True positive": tp, "False negative": fn}
             rows.append(shown | {"False positive": fp, "True negative": tn})
-    n = sample(evaluation, evaluation.unit)
-    runs = int(data["n_runs"].iloc[0])
-    mean = f" Means over {count(runs, 'run')} (repeats and seeds) of the same {evaluation.unit}s." if runs > 1 else ""
-    of_cleared = " Thresholds come from validation rows; every fold has its own." * has_validation(evaluation)
-    caption = (
-        f"{evaluation.unit.capitalize()} level, {prediction_kind(study)} calls of {n.text(evaluation.unit)}: true"
-        f" positives and false negatives add up to the positive, the others to the negative ones.{mean}{of_cleared}"
-    )
-    return PaperTable("cross_tabulation", "Calls against the truth", caption, data, pd.DataFrame(rows), n_keys=2)
+    people, runs = sample(evaluation, evaluation.unit).text(evaluation.unit), int(data["n_runs"].iloc[0])
+    said = caption("cross_tabulation", study, evaluation, people=people, runs=runs)
+    return PaperTable("cross_tabulation", "Calls against the truth", said, data, pd.DataFrame(rows), n_keys=2)
 
 
 def per_fold_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
@@ -266,13 +227,9 @@ def per_fold_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         "n_patients": "Patients",
         "n_positive": "Positive",
     }
-    origin = f" Calibration and thresholds come from the fold's {calibrated_on(study)}." * has_validation(evaluation)
-    caption = (
-        f"{evaluation.unit.capitalize()} level, one line per test fold.{origin} The spread over folds is no standard"
-        " error. The CSV and the workbook have more metrics and the other levels."
-    )
     title = f"Performance by fold, {evaluation.unit} level"
     cells = ["arm", "level", "repeat", "seed", "fold", "n_patients", "n_units", "n_positive"]
     wide = data.pivot(index=cells, columns="metric", values="value")[list(data["metric"].unique())]
     wide = wide.reindex(data["arm"].unique(), level="arm").rename_axis(columns=None).reset_index()
-    return PaperTable("per_fold", title, caption, wide, shown.rename(columns=names).fillna(ABSENT), n_keys=4)
+    said = caption("per_fold", study, evaluation)
+    return PaperTable("per_fold", title, said, wide, shown.rename(columns=names).fillna(ABSENT), n_keys=4)

@@ -16,7 +16,6 @@ from study.reporting.facts.search_facts import (
     by_fold,
     cell_numbers,
     effort,
-    is_flat,
     is_nested,
     json_numbers,
     judges,
@@ -28,7 +27,7 @@ from study.reporting.facts.search_facts import (
     value_text,
     winners,
 )
-from study.reporting.tables.base import ABSENT, PaperTable, at_unit, empty_table
+from study.reporting.tables.base import ABSENT, PaperTable, at_unit, caption, empty_table
 from study.text.format import count, difference, interval, number, span, tenths, whole
 from study.text.setting_labels import label
 
@@ -82,34 +81,17 @@ def _shown(study: StoredStudy, one: ChosenSettings, keys: Sequence[str], *, seve
 
 
 def _chosen_caption(study: StoredStudy) -> str:
-    search = study.settings.search
+    search, searched = study.settings.search, study.searched
     assert search is not None
-    assert study.searched is not None
-    n_chosen, asked = len(study.searched.chosen), n_planned_searches(study)
-    missing = f" {n_chosen} of {count(asked, 'search', 'searches')} have a winner so far." if n_chosen < asked else ""
-    rule = (
-        "the trial with the greatest mean"
-        if search.select == "best"
-        else "the trial with the fewest trainable parameters within one standard error of the greatest mean"
-    )
-    part = "validation" if is_flat(study) else "inner validation"
-    epochs = (
-        " Best epochs: of the trial's own fits."
-        if is_flat(study)
-        else " Epochs: what the refit was trained for, the median of the best epochs of the inner fits."
-    )
-    return (
-        f"Winner of every search: {rule} {part} ROC-AUC, {study.settings.unit} level, over {judges(study)}. It chose"
-        f" the winner and is no estimate of performance.{epochs} Optuna trial: its number in the storage, from 0. n/a:"
-        f" a setting that was not searched for a model.{_whole(study)}{missing}"
-    )
-
-
-def _whole(study: StoredStudy) -> str:
-    there = study.searched is not None and is_nested(study) and any(one.fold == WHOLE for one in study.searched.chosen)
-    return (
-        " Whole cohort: the same search on all patients, for use on new data; no performance in this report is"
-        " about it." * there
+    assert searched is not None
+    return caption(
+        "search_chosen",
+        study,
+        best=search.select == "best",
+        judges=judges(study),
+        whole=is_nested(study) and any(one.fold == WHOLE for one in searched.chosen),
+        n_chosen=len(searched.chosen),
+        n_planned=n_planned_searches(study),
     )
 
 
@@ -143,13 +125,8 @@ def agreement_table(study: StoredStudy) -> PaperTable:
         ]
     )
     data = pd.DataFrame(rows).drop(columns="repeats")
-    caption = (
-        "Chosen values over the outer folds: least to greatest (of values that are no numbers, all that occur), and"
-        " the most frequent with the number of folds that chose it, n/a where every fold chose another. Folds that"
-        f" disagree say that the setting hardly matters within its range, or that {count(_trials(study), 'trial')}"
-        " cannot tell. Whole cohort: what the search on all patients chose."
-    )
-    return PaperTable("search_agreement", "Agreement of the folds on hyper-parameters", caption, data, shown, n_keys=2)
+    said = caption("search_agreement", study, n_trials=_trials(study))
+    return PaperTable("search_agreement", "Agreement of the folds on hyper-parameters", said, data, shown, n_keys=2)
 
 
 def _trials(study: StoredStudy) -> int:
@@ -229,18 +206,13 @@ def cost_table(study: StoredStudy) -> PaperTable:
             for row in [*rows, total]
         ]
     )
-    there = is_nested(study) and (trials["fold"] == WHOLE).any()
-    searched = ", those of the search on the whole cohort among them" * bool(there)
-    fold = "split of the study" if is_flat(study) else "inner fold"
-    processes = trials["worker"].nunique()
-    workers = f", added over {processes} processes that may have run at the same time" if processes > 1 else ""
-    caption = (
-        f"The trials that count{searched}. A trial has one fit for each {fold}. Epochs saved: what pruned trials might"
-        " have trained yet; early stopping would have ended some of them sooner. Seconds of fits: training and"
-        " evaluation behind the shared frozen layers. Seconds of waves: from beginning to end of the trials that ran"
-        f" together, models and folds alike, the shared layers included{workers}; a wave counts once."
+    said = caption(
+        "search_cost",
+        study,
+        whole=is_nested(study) and bool((trials["fold"] == WHOLE).any()),
+        n_processes=trials["worker"].nunique(),
     )
-    return PaperTable("search_cost", "What the search took", caption, data, shown)
+    return PaperTable("search_cost", "What the search took", said, data, shown)
 
 
 def _cost(trials: pd.DataFrame) -> dict[str, float]:
@@ -303,13 +275,10 @@ def nested_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
             for row in rows
         ]
     )
-    return PaperTable(
-        "search_nested",
-        "Out-of-fold performance beside the inner validation of the winners",
-        _nested_caption(study, data, n),
-        data,
-        shown,
-    )
+    absent = bool(data["roc_auc"].isna().any())
+    said = caption("search_nested", study, judges=judges(study), n_trials=n, absent=absent)
+    title = "Out-of-fold performance beside the inner validation of the winners"
+    return PaperTable("search_nested", title, said, data, shown)
 
 
 def _estimate(evaluation: Evaluation, arm: str) -> tuple[float, float, float]:
@@ -321,18 +290,3 @@ def _estimate(evaluation: Evaluation, arm: str) -> tuple[float, float, float]:
         return (float("nan"),) * 3
     value, low, high = areas[["value", "low", "high"]].to_numpy(dtype=float)[0]
     return float(value), float(low), float(high)
-
-
-def _nested_caption(study: StoredStudy, data: pd.DataFrame, n: int) -> str:
-    absent = " n/a: not finished." if data["roc_auc"].isna().any() else ""
-    return (
-        f"{study.settings.unit.capitalize()} level. Out of fold: the ROC-AUC of the main table, of models that were"
-        " searched, chosen and refitted without their test patients (95 % interval for these fitted models); it"
-        " is the estimate of the"
-        " procedure, search included. Inner validation: mean over the outer folds of what judged the trials, over"
-        f" {judges(study)}; it chose the winners and their best epochs, and is therefore expected to be too high. The"
-        " difference is of other patients and, in the refit, of more training patients too; both rest on few patients"
-        " and no interval is given, so that it may have either sign. Reference: the reference configuration, the first"
-        f" trial of every search. Expected best: of {count(n, 'trial')}, which every model has had in every fold (Dodge"
-        f" et al. 2019; trials taken for independent draws).{absent}"
-    )

@@ -9,10 +9,10 @@ from mmbc.config import Config, TrainConfig
 from study.design.study_file import BASELINE
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import display_name
-from study.reporting.facts.search_facts import declared_space, is_flat, is_nested, range_text
+from study.reporting.facts.search_facts import declared_space, is_nested, range_text
 from study.reporting.facts.sentences import configs as chosen_configs
-from study.reporting.tables.base import ABSENT, PaperTable, empty_table
-from study.text.format import count, span, tenths, whole
+from study.reporting.tables.base import ABSENT, PaperTable, caption, empty_table
+from study.text.format import span, tenths, whole
 from study.text.setting_labels import ALWAYS, ATTENTION, FUSED, IMAGE, STOPPING, TABLE
 
 
@@ -33,23 +33,8 @@ def settings_table(study: StoredStudy) -> PaperTable:
         shown.append({"Setting": label, "Key": key, "Reference": usual, "Other models": text})
         if searched:
             shown[-1]["Searched"] = range_text(searched[key]) if key in searched else ""
-    chosen = " or a flat search chose for it" if is_flat(study) else ""
-    within = (
-        " Searched: the values a search chose"
-        f" from{' in every fold, starting from the reference; table search_chosen has the choices' * is_nested(study)}."
-        if searched
-        else ""
-    )
-    stopping = (
-        " Epochs, weights kept and patience are those of the fits on inner folds; refits have a fixed number of epochs."
-        if is_nested(study)
-        else ""
-    )
-    caption = (
-        f"The reference configuration and what each model changes{chosen}; keys are those of the study file. Settings"
-        f" that no model uses, or that do not apply to the cohort, are left out.{within}{stopping}"
-    )
-    return PaperTable("settings", "Hyper-parameters", caption, pd.DataFrame(rows), pd.DataFrame(shown), n_keys=2)
+    said = caption("settings", study, searched=bool(searched))
+    return PaperTable("settings", "Hyper-parameters", said, pd.DataFrame(rows), pd.DataFrame(shown), n_keys=2)
 
 
 def _keys(study: StoredStudy, configs: dict[str, Config]) -> dict[str, str]:
@@ -119,17 +104,8 @@ def compute_table(study: StoredStudy) -> PaperTable:
             if row["n_planned"]
         ]
     )
-    which = "Epochs and best epoch: least to greatest over fits."
-    if nested:
-        which = "Epochs: least to greatest over refits. Parameters: of the largest refit."
-    searched = (
-        " Fits of the search are not among these (table search_cost)." if study.settings.search is not None else ""
-    )
-    caption = (
-        "Seconds: mean of a fit's own training and evaluation; the frozen layers run once for all fits and are not in"
-        f" it. {which}{searched}{_at_limit(study)}"
-    )
-    return PaperTable("compute", "Compute", caption, data, shown)
+    said = caption("compute", study, search=study.settings.search is not None, at_limit=_at_limit(study))
+    return PaperTable("compute", "Compute", said, data, shown)
 
 
 def _of_arm(study: StoredStudy, arm: str) -> dict[str, Any]:
@@ -151,8 +127,8 @@ def _range(row: dict[str, Any], name: str) -> str:
     return span(row[f"{name}_least"], row[f"{name}_greatest"])
 
 
-def _at_limit(study: StoredStudy) -> str:
-    """Return which arms had best epochs that were the last allowed."""
+def _at_limit(study: StoredStudy) -> list[tuple[str, int, int]]:
+    """Return the arms with best epochs that were the last allowed: name, number of such fits, of all."""
     told = []
     for arm in study.settings.arms:
         train: TrainConfig = chosen_configs(study)[arm].train
@@ -160,6 +136,5 @@ def _at_limit(study: StoredStudy) -> str:
         best = [getattr(record, key) for record in study.records.values() if record.arm == arm]
         last = sum(epoch is not None and epoch >= train.max_epochs for epoch in best)
         if last and train.keep == "best":
-            told.append(f"{display_name(study, arm)} {last} of {count(len(best), 'fit')}")
-    what = "Refits lasted as long as was allowed" if is_nested(study) else "The best epoch was the last allowed"
-    return f" {what} in: {', '.join(told)}; longer training might change them." if told else ""
+            told.append((display_name(study, arm), last, len(best)))
+    return told

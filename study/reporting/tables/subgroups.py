@@ -7,48 +7,38 @@ import pandas as pd
 
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.groups import SMALLEST_CELL
-from study.reporting.tables.base import ABSENT, PaperTable, empty_table, has_validation, metric_name
-from study.text.format import count, difference_interval, interval, listed, p_value
+from study.records.stored_study import StoredStudy
+from study.reporting.tables.base import ABSENT, PaperTable, caption, empty_table, metric_name
+from study.text.format import difference_interval, interval, p_value
 
 SIZE = "Patients (positive)"
 FEW = f"fewer than {SMALLEST_CELL}"
 
 
-def subgroups_table(evaluation: Evaluation) -> PaperTable:
+def subgroups_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """AUC by subgroup, with the size of those that are too small, and tests of a difference."""
     data = evaluation.subgroups
     if data.empty or data["value"].notna().sum() == 0:
         return empty_table("subgroups")
     texts = [interval("roc_auc", *values) for values in data[["value", "low", "high"]].to_numpy()]
     shown = _wide(data.assign(text=texts), "arm")
-    caption = (
-        f"{_levels(evaluation, data)}. ROC-AUC over pairs of the same test part and subgroup, 95 % interval for"
-        f" these fitted models (bootstrap of patients). A {evaluation.unit} with several values counts under that"
-        " of most of its images. Subgroups"
-        f" with {FEW} positive or negative patients are not analysed. p: difference between the subgroups of a column,"
-        f" Wald test, not adjusted. {_number_of_tests(evaluation)}"
-    )
-    return PaperTable("subgroups", "Subgroups", caption, data, shown.fillna(ABSENT), n_keys=2)
+    said = caption("subgroups", study, evaluation, few=FEW, by_image=_by_image(data), **_number_of_tests(evaluation))
+    return PaperTable("subgroups", "Subgroups", said, data, shown.fillna(ABSENT), n_keys=2)
 
 
-def subgroup_contrasts_table(evaluation: Evaluation) -> PaperTable:
+def subgroup_contrasts_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The declared contrasts by subgroup: whether what is added helps in some patients more than in others."""
     data = evaluation.subgroup_contrasts
     if data.empty or data["difference"].notna().sum() == 0:
         return empty_table("subgroup_contrasts")
     texts = [difference_interval(*values) for values in data[["difference", "low", "high"]].to_numpy()]
     shown = _wide(data.assign(text=texts, contrast=data["first"] + " minus " + data["second"]), "contrast")
-    caption = (
-        f"{_levels(evaluation, data)}. Difference of the ROC-AUCs over pairs of the same test part and subgroup, 95 %"
-        " interval for these fitted models (bootstrap of patients), exploratory and not adjusted. p: of equal"
-        " differences in the subgroups of a"
-        f" column, Wald test. {_number_of_tests(evaluation)}"
-    )
+    said = caption("subgroup_contrasts", study, evaluation, by_image=_by_image(data), **_number_of_tests(evaluation))
     title = "Differences between models by subgroup"
-    return PaperTable("subgroup_contrasts", title, caption, data, shown.fillna(ABSENT), n_keys=2)
+    return PaperTable("subgroup_contrasts", title, said, data, shown.fillna(ABSENT), n_keys=2)
 
 
-def subgroup_performance_table(evaluation: Evaluation) -> PaperTable:
+def subgroup_performance_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """Sensitivity, specificity and calibration by subgroup, at the threshold that all subgroups have in common."""
     data = evaluation.subgroup_performance
     if data.empty:
@@ -59,24 +49,13 @@ def subgroup_performance_table(evaluation: Evaluation) -> PaperTable:
     shown = text.pivot(index=keys, columns="metric", values="text")[list(text["metric"].unique())]
     shown = shown.reindex(pd.MultiIndex.from_frame(text[keys].drop_duplicates())).rename(columns=metric_name)
     shown = shown.reset_index().rename(columns={"subgroup": "Subgroup", "arm": "Arm"})
-    threshold = (
-        "the threshold for 90 % specificity, chosen without the test patients and the same for all subgroups"
-        if has_validation(evaluation)
-        else "a probability of 0.5"
-    )
-    caption = (
-        f"{_levels(evaluation, data)}, 95 % interval for these fitted models. Sensitivity and specificity at"
-        f" {threshold} (Wilson with the"
-        " patients' design effect). Calibration in the large: 0 is ideal, above 0 risks are too low in the subgroup"
-        " (cluster-robust). Subgroups that are too small are left out."
-    )
+    said = caption("subgroup_performance", study, evaluation, by_image=_by_image(data))
     title = "Sensitivity, specificity and calibration by subgroup"
-    return PaperTable("subgroup_performance", title, caption, data, shown.fillna(ABSENT), n_keys=2)
+    return PaperTable("subgroup_performance", title, said, data, shown.fillna(ABSENT), n_keys=2)
 
 
-def _levels(evaluation: Evaluation, data: pd.DataFrame) -> str:
-    by_image = [str(column) for column in data.loc[data["level"] == "image", "column"].unique()]
-    return f"{evaluation.unit.capitalize()} level" + f", {listed(by_image)} by image" * bool(by_image)
+def _by_image(data: pd.DataFrame) -> list[str]:
+    return [str(column) for column in data.loc[data["level"] == "image", "column"].unique()]
 
 
 def _wide(data: pd.DataFrame, across: str) -> pd.DataFrame:
@@ -108,11 +87,7 @@ def n_tests(evaluation: Evaluation) -> tuple[int, int]:
     )
 
 
-def _number_of_tests(evaluation: Evaluation) -> str:
+def _number_of_tests(evaluation: Evaluation) -> dict[str, Any]:
     n_areas, n_contrasts = n_tests(evaluation)
-    if not n_areas + n_contrasts:
-        return "No column has two subgroups that are large enough, so nothing was tested."
-    return (
-        f"{count(n_areas, 'test')} of areas and {n_contrasts} of differences between models were made in all; about"
-        f" {0.05 * (n_areas + n_contrasts):.0f} of them would be below .05 by chance."
-    )
+    by_chance = f"{0.05 * (n_areas + n_contrasts):.0f}"
+    return {"n_areas": n_areas, "n_contrasts": n_contrasts, "by_chance": by_chance}

@@ -9,6 +9,7 @@ import pytest
 from mmbc.errors import ConfigError
 from study.design.study_file import BASELINE, load
 from study.evaluation.evaluation import evaluate
+from study.records.added_predictions import Added, AddedFacts
 from study.records.environment import Imported
 from study.reporting.document import report, supplement
 from study.reporting.facts import prose
@@ -86,6 +87,12 @@ def imported(stored):
     )
 
 
+def added(stored):
+    rows = stored.predictions.query("arm == 'image' and part == 'test'").assign(arm="mine")
+    facts = AddedFacts(file="mine.csv", sha256="0" * 64, n_rows=len(rows), arms=("mine",), notes=("Matched.",))
+    return dataclasses.replace(stored, added=Added(facts, rows))
+
+
 def nothing(stored):
     return dataclasses.replace(
         stored, records={}, predictions=stored.predictions.iloc[:0], history=stored.history.iloc[:0]
@@ -101,6 +108,7 @@ STUDIES = {
     "imported": imported,
     "nothing": nothing,
     "search": nested,
+    "added": added,
 }
 
 
@@ -119,7 +127,7 @@ def documents(evaluated):
         patch.setattr(answer, "TINY", 2)
         for name, change in STUDIES.items():
             study = change(evaluated[0])
-            content = gather_content(study, evaluate(study, n_replicates=100), Options(figures=False))
+            content = gather_content(study, evaluate(study, n_replicates=100), Options())
             texts[name] = report(content), supplement(content)
     return used, texts
 
@@ -127,8 +135,10 @@ def documents(evaluated):
 @pytest.mark.slow
 def test_every_template_has_its_facts(documents):
     used, _ = documents
-    elsewhere = {"compared.md.j2", "to_write.md.j2"}
-    assert {path.name for path in prose.TEMPLATES.glob("*.md.j2")} - elsewhere == used
+    others = ("compared", "to_write", "tables/differing_settings", "tables/comparisons_by_patient")
+    elsewhere = {f"{name}.md.j2" for name in others}
+    there = {path.relative_to(prose.TEMPLATES).as_posix() for path in prose.TEMPLATES.rglob("*.md.j2")}
+    assert there - elsewhere == used - elsewhere
 
 
 VERDICTS = ("better", "worse", "equivalent", "non-inferior", "any gain is below δ", "inconclusive", "not assessed")
