@@ -17,6 +17,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from mmbc.errors import ConfigError, has_unprintable, nearest
+from mmbc.nested import merge, nest, without_none
 
 Modality = Literal["image", "tabular"]
 FeatureKind = Literal["numeric", "ordinal", "categorical"]
@@ -107,8 +108,17 @@ class DataConfig(Section):
     """For a manifest: values that mean 'not known' (`age=999`: in that column), beside empty, NA, null and '-'."""
     real_values: Annotated[tuple[str, ...], Later("0.2.0")] = ()
     """Values that look like 'not known' or like another spelling, but are real (`age=0`: in that column)."""
+    units: Annotated[tuple[str, ...], Later("0.2.0")] = ()
+    """Units that are taken off the numbers of a column (`age=y`: 65 y is 65); nothing is converted."""
+    patient_columns: Annotated[tuple[str, ...], Later("0.2.0")] = ()
+    """Clinical columns of the patient as a whole: with labels per breast their blanks are filled from the other breast
+    too (see mmbc.data.persons)."""
     image_root: str = ""
-    """For a manifest: folder the images are relative to; empty for the manifest's own."""
+    """For a manifest: folder the images are relative to; empty for the manifest's own. With `/**` at its end, or as
+    `**`, images are looked for in the folders below it too."""
+    encoding: Annotated[str, Later("0.2.0")] = ""
+    """Encoding of a text file that is not UTF-8, for example `cp1252`; empty for UTF-8, or what the file's own mark
+    says."""
     sheet: str = ""
     """For an Excel manifest: the sheet; empty for the only one that holds a table."""
     decimal_mark: Annotated[Literal["", ".", ","], Later("0.2.0")] = ""
@@ -129,13 +139,25 @@ class DataConfig(Section):
     """Add a 0/1 column for every clinical feature that has missing values in the training rows."""
     phantom: PhantomConfig = PhantomConfig()
 
-    @field_validator("sheet", mode="before")
+    @field_validator("sheet", "encoding", mode="before")
     @classmethod
     def _take_numbers(cls, value: Any) -> Any:
-        """Read `2023` as the name of a sheet."""
+        """Read `2023` as the name of a sheet, and `1252` as that of an encoding."""
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
-    @field_validator("positive", "negative", "features", "missing_values", "real_values", mode="before")
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, value: str) -> str:
+        try:
+            "".encode(value or "utf-8")
+        except (LookupError, ValueError):
+            raise ValueError("is no encoding that is known; usual ones are cp1252, cp1250, cp850, mac_roman") from None
+        return value
+
+    @field_validator(
+        *("positive", "negative", "features", "missing_values", "real_values", "units", "patient_columns"),
+        mode="before",
+    )
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         """Read `malignant` and `4,5` as lists, as they come from a command line; letters in their usual form (NFC)."""
@@ -320,34 +342,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def to_toml(section: Section) -> str:
     """Return a section as TOML text that `parse` reads back to an equal section; see `identity` for what it omits."""
-    return tomli_w.dumps(_without_none(identity(section)))
-
-
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in values.items()
-        if value is not None
-    }
-
-
-def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested settings with `change` laid over `base`."""
-    merged = dict(base)
-    for key, value in change.items():
-        below = merged.get(key)
-        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
-def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn `{"train.lr": 1}` into `{"train": {"lr": 1}}`."""
-    nested: dict[str, Any] = {}
-    for key, value in flat.items():
-        for part in reversed(key.split(".")):
-            value = {part: value}
-        nested = merge(nested, value)
-    return nested
+    return tomli_w.dumps(without_none(identity(section)))
 
 
 def flatten(values: Section | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

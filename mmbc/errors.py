@@ -61,6 +61,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint}known: {', '.join(names)}"
 
 
+def count(n: int, one: str, several: str | None = None) -> str:
+    """Return `1 image` or `3 images`."""
+    return f"{n} {one if n == 1 else several or one + 's'}"
+
+
 def some(items: Iterable[object], most: int = 10) -> str:
     """Join the first `most` items and say how many are left out."""
     everything = [str(item) for item in items]

@@ -3,8 +3,6 @@
 Labels are settled here (per case or per breast), patients who share an image become one group, and copies are found.
 """
 
-import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,11 +11,9 @@ import pandas as pd
 from mmbc.config import DataConfig
 from mmbc.data.listing import Listing, label_rows
 from mmbc.data.tables import contradictions, labels
-from mmbc.errors import CohortError, ImageError, some
+from mmbc.errors import CohortError, count, some
 
 FLOW_STEPS = ("listed", "other class", "missing", "unreadable", "undecided", "duplicate", "used")
-FOREIGN_PATH = re.compile(r"^//[^/]|(^|/)[A-Za-z]:/")
-"""A path on a network share or a drive of Windows."""
 
 
 @dataclass
@@ -31,7 +27,9 @@ class Account:
         reason: why a row is excluded; empty for a used one.
         notes: facts for the readers of a report, one sentence each.
         conflicts: pixel-identical images with different labels, as pairs of row numbers; no study can be made of them.
+        merged: patients who share an image with another one: patient, and the patient whose key the group has.
         mixed: whether each row is of a case (a breast) that has both labels, (n_rows,) of bool.
+        image_base: the folder at which relative paths of images begin; None where the layout has no such paths.
         refusal: why no study can be made of those, with the ways on; '' where there are none, or they are settled.
     """
 
@@ -41,8 +39,10 @@ class Account:
     reason: pd.Series
     notes: list[str]
     conflicts: tuple[tuple[int, int], ...] = ()
+    merged: tuple[tuple[str, str], ...] = ()
     mixed: pd.Series = field(default_factory=lambda: pd.Series(dtype=bool))
     refusal: str = ""
+    image_base: Path | None = None
 
     @property
     def used(self) -> pd.Series:
@@ -72,7 +72,14 @@ def judge(listing: Listing, data: DataConfig, facts: pd.DataFrame | None) -> Acc
     """
     rows = listing.images
     label = label_rows(listing, data)
-    account = Account(rows, label, pd.Series("used", rows.index), pd.Series("", rows.index), list(listing.notes))
+    account = Account(
+        rows,
+        label,
+        pd.Series("used", rows.index),
+        pd.Series("", rows.index),
+        list(listing.notes),
+        image_base=listing.image_base,
+    )
     if listing.sides == "given" and not data.negative and "outcome" in rows:
         account.notes += labels.describe_negatives(rows["outcome"], label, data.positive or listing.positive)
     account.exclude(label.isna(), "other class", "of a class that is not compared")
@@ -180,7 +187,7 @@ def _alike(rows: pd.DataFrame, label: pd.Series) -> list[str]:
 
 
 def _reasons(reasons: pd.Series) -> str:
-    return "; ".join(f"{n} cases ({reason})" for reason, n in reasons.value_counts().items())
+    return "; ".join(f"{count(n, 'case')} ({reason})" for reason, n in reasons.value_counts().items())
 
 
 def _merge_patients(account: Account) -> None:
@@ -198,8 +205,14 @@ def _merge_patients(account: Account) -> None:
         roots = sorted({group_of(patient) for patient in patients})
         for other in roots[1:]:
             leader[other] = roots[0]
-            account.notes.append(f"patients {roots[0]} and {other} share a pixel-identical image and are one group")
     account.rows = rows.assign(patient_id=rows["patient_id"].map(group_of))
+    account.merged = tuple((patient, group_of(patient)) for patient in leader if group_of(patient) != patient)
+    if account.merged:
+        pairs = some((f"{patient} with {first}" for patient, first in account.merged), 5)
+        account.notes.append(
+            f"{count(len(account.merged), 'patient shares', 'patients share')} a pixel-identical image with another"
+            f" patient; they are one group in every split: {pairs}."
+        )
 
 
 def _copies_with_both_labels(account: Account) -> pd.Series:
@@ -255,44 +268,6 @@ def check_copies(account: Account, data: DataConfig) -> None:
     pairs = [f"{named[one]} and {named[other]}" for one, other in account.conflicts]
     excludable = data.label_level == "breast" or not account.mixed.any()
     raise CohortError(contradictions.copies_refusal(pairs, data.conflicts, excludable=excludable))
-
-
-def check_files(account: Account, *, allow_missing: bool, max_unreadable: int) -> None:
-    """Refuse more missing or unreadable files than are tolerated.
-
-    Raises:
-        ImageError: their number, and the names of up to ten.
-    """
-    missing, unreadable = account.step == "missing", account.step == "unreadable"
-    if missing.any() and not allow_missing:
-        paths = [Path(path) for path in account.rows.loc[missing, "path"]]
-        names = some(path.name for path in paths)
-        n_compared = int(account.label.notna().sum())
-        raise ImageError(
-            f"{int(missing.sum())} of {n_compared} listed images are missing: {names}. The first was looked for at"
-            f" {paths[0]}. Complete the download or correct the paths (in a table of your own: relative to it, or to"
-            f" data.image_root), or go on with the rest: --allow-missing-images.{_hint(paths)}"
-        )
-    if unreadable.sum() > max_unreadable:
-        bad = zip(account.rows.loc[unreadable, "path"], account.reason[unreadable], strict=True)
-        names = some(f"{Path(path).name} ({error})" for path, error in bad)
-        raise ImageError(
-            f"{int(unreadable.sum())} images cannot be read: {names}. "
-            f"Replace them, or tolerate them: --max-unreadable {int(unreadable.sum())}"
-        )
-
-
-def _hint(paths: list[Path]) -> str:
-    """Return what to do about paths of Windows on another system; empty where there are none."""
-    if paths and not any(path.suffix for path in paths):
-        return " The names have no ending such as .png or .jpg: write the files' whole names into the table"
-    foreign = os.name != "nt" and any(FOREIGN_PATH.search(path.as_posix()) for path in paths)
-    return (
-        " Drives (C:) and network shares (//server) are found on Windows alone: give the paths relative to a folder"
-        " and name it, --set data.image_root=FOLDER"
-        if foreign
-        else ""
-    )
 
 
 def count_flow(account: Account) -> pd.DataFrame:

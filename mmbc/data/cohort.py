@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from mmbc.config import DataConfig
-from mmbc.data.account import Account, check_copies, check_files, check_labels, count_flow, judge
+from mmbc.data.absent_files import check_files
+from mmbc.data.account import Account, check_copies, check_labels, count_flow, judge
 from mmbc.data.listing import KEYS, Listing, choose_features
 from mmbc.data.tables import identifiers, target_leakage, unknown_values
 from mmbc.data.tables.columns import Feature

@@ -1,6 +1,7 @@
 """The listing: what a reader makes of the files at a path, one row per image, before anything is left out."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
@@ -34,6 +35,7 @@ class Listing:
         by_design: faults that a synthetic cohort has on purpose, by the names of the audit's checks.
         notice: a warning that every table and figure made of this cohort carries; empty for real data.
         notes: facts about the files for the readers of a report, one sentence each.
+        image_base: the folder at which relative paths of images begin; None where the layout has no such paths.
         extent: how many rows were read, and of how many lines; empty where the layout is no single table.
     """
 
@@ -50,6 +52,7 @@ class Listing:
     notice: str = ""
     notes: tuple[str, ...] = ()
     extent: str = ""
+    image_base: Path | None = None
 
 
 def choose_features(listing: Listing, data: DataConfig) -> Listing:

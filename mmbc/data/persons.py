@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from mmbc.config import DataConfig
 from mmbc.data.listing import Listing
 from mmbc.data.tables.columns import Feature
-from mmbc.data.tables.unknown_values import is_age
-from mmbc.errors import some
+from mmbc.data.tables.unknown_values import is_age, setting
+from mmbc.errors import count, some
 
 YEARS_APART = 10
 """Ages of one patient further apart are hardly two examinations of one person."""
@@ -19,35 +20,56 @@ YEARS_IN_CASE = 1
 """Ages within one examination further apart are hardly a birthday between two images."""
 
 
-def filled(values: pd.DataFrame, features: Sequence[Feature], rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def filled(
+    values: pd.DataFrame, features: Sequence[Feature], rows: pd.DataFrame, data: DataConfig
+) -> tuple[pd.DataFrame, list[str]]:
     """Return clinical values with blanks filled from the same case, and a note on each column with such blanks.
 
     A blank is filled where the other rows of its case (of its patient, if the table has no examinations) have one value
-    alone.
+    alone. With labels per breast a column may be of one breast, as the size of a lesion is: from the other breast a
+    blank is filled only if the column is the patient's (an age, one that the user names, or one that is the same in
+    both breasts wherever both have it).
 
     Args:
         values: clinical columns, NA where blank.
         features: those of them that are features.
-        rows: `patient_id` and `case_id`, with the same index.
+        rows: `patient_id`, `case_id` and, with labels per breast, `breast`, with the same index.
+        data: `label_level` and `patient_columns` matter.
     """
     values, notes = values.copy(), []
     unit = "patient" if (rows["case_id"] == rows["patient_id"]).all() else "case"
     for name in (feature.name for feature in features):
-        column, cases = values[name], values[name].groupby(rows["case_id"])
+        of_breast = data.label_level == "breast" and not _is_of_patient(name, values[name], rows, data)
+        keys = rows["case_id"] + "/" + rows["breast"].fillna("") if of_breast else rows["case_id"]
+        column, cases = values[name], values[name].groupby(keys)
         fits = column.isna() & (cases.transform("nunique") == 1)
         stays = column.isna() & ~fits & column.notna().groupby(rows["patient_id"]).transform("any")
         values[name] = column.mask(fits, cases.transform("first"))
         if fits.any():
             notes.append(
-                f"{name}: blank in {int(fits.sum())} rows of {rows.loc[fits, 'case_id'].nunique()} {unit}s that have"
-                " one value on their other rows; the blanks were filled with it."
+                f"{name}: blank in {count(int(fits.sum()), 'row')} of"
+                f" {count(keys[fits].nunique(), 'breast' if of_breast else unit)} with one value on the other rows; the"
+                " blanks were filled with it."
             )
         if stays.any():
+            whose = "another examination or of the other breast" if of_breast else "another examination"
+            option = setting("patient_columns", [*data.patient_columns, name])
+            way = f" If it is the patient's, not one breast's, {option} fills them."
             notes.append(
-                f"{name}: blank in {int(stays.sum())} rows of {rows.loc[stays, 'patient_id'].nunique()} patients with"
-                f" other values, or values of another examination; these rows stay without it."
+                f"{name}: blank in {count(int(stays.sum()), 'row')} of"
+                f" {count(rows.loc[stays, 'patient_id'].nunique(), 'patient')} with other values, or values of {whose};"
+                f" these rows stay without it.{way * of_breast}"
             )
     return values, notes
+
+
+def _is_of_patient(name: str, values: pd.Series, rows: pd.DataFrame, data: DataConfig) -> bool:
+    """Whether a clinical column describes the patient, not one breast."""
+    if name in data.patient_columns or is_age(name):
+        return True
+    known = rows[["case_id", "breast"]].assign(value=values).dropna().groupby("case_id")
+    both = known["breast"].nunique() > 1
+    return bool(both.any()) and bool((known["value"].nunique()[both] == 1).all())
 
 
 def doubts(listing: Listing) -> list[str]:

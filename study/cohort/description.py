@@ -30,6 +30,7 @@ class Description:
         images: one row per size and mode; None where no file was opened.
         excluded: one row per step and reason: images, patients.
         folds: one row per test part; empty where the cohort cannot be split.
+        merged: patients who share an image with another one: patient, and the patient whose key the group has.
         notes: what a reader of the report should know.
         problems: what would stop the run, and what to do.
     """
@@ -50,6 +51,7 @@ class Description:
     images: pd.DataFrame | None = None
     excluded: pd.DataFrame = field(default_factory=pd.DataFrame)
     folds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    merged: tuple[tuple[str, str], ...] = ()
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -68,9 +70,14 @@ class Description:
         }
         return {title: table.astype(str) for title, table in shown.items() if len(table)}
 
+    def whole_tables(self) -> dict[str, pd.DataFrame]:
+        """Return all tables: also those that are too long for a screen."""
+        merged = pd.DataFrame(self.merged, columns=["patient", "in one group with"])
+        return self.tables() | ({"Patients who share an image": merged} if self.merged else {})
+
     def facts(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        tables = {title: table.to_dict("records") for title, table in self.tables().items()}
+        tables = {title: table.to_dict("records") for title, table in self.whole_tables().items()}
         return {
             "cohort": self.name,
             "kind": self.kind,
@@ -102,7 +109,7 @@ def to_markdown(description: Description) -> str:
     parts.append(f"{description.headline()}. {description.extent}".rstrip())
     if description.problems:
         parts += ["## What would stop the run", "\n".join(f"- {problem}" for problem in description.problems)]
-    for title, table in description.tables().items():
+    for title, table in description.whole_tables().items():
         head = list(table.columns)
         lines = [head, ["---"] * len(head), *table.to_numpy().tolist()]
         rows = "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)

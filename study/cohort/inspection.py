@@ -5,7 +5,8 @@ from typing import TypeVar
 
 import pandas as pd
 
-from mmbc.data.account import Account, check_copies, check_files, check_labels, judge
+from mmbc.data.absent_files import check_files
+from mmbc.data.account import Account, check_copies, check_labels, judge
 from mmbc.data.cohort import used_rows
 from mmbc.data.listing import Listing, choose_features, labels_need_pixels
 from mmbc.data.tables import identifiers, target_leakage, unknown_values
@@ -83,6 +84,7 @@ def _account(
 def _summarise(description: Description, request: Request, listing: Listing, account: Account) -> None:
     """Count what is there and what can be used."""
     used = used_rows(listing, account)
+    description.merged = account.merged
     description.notes = [*account.notes, *summaries.column_questions(used, listing.features, request.study.data)]
     description.classes = summaries.classes(account)
     description.totals = summaries.totals(used, description.unit)

@@ -16,11 +16,11 @@ from mmbc.config import (
     apply_changes,
     assignment,
     flatten,
-    merge,
     parse,
     read_toml,
 )
 from mmbc.errors import ConfigError, nearest, some
+from mmbc.nested import merge
 
 PRESETS = Path(__file__).parent / "presets"
 SHARED = ("data.", "run.", "protocol.")

@@ -101,7 +101,9 @@ def add_predictions(study: StoredStudy, request: Addition) -> StoredStudy:
 def _without_labels(path: Path, data: DataConfig, rows: pd.DataFrame, roles: Mapping[str, str]) -> str:
     """Return whose labels count where no column is known as them; names columns that could be labels."""
     taken = {*roles.values(), *rows["called"]}
-    unread = [str(name) for name in read_table(path, sheet=data.sheet).columns if name not in taken]
+    unread = [
+        str(name) for name in read_table(path, sheet=data.sheet, encoding=data.encoding).columns if name not in taken
+    ]
     if not unread:
         return "the study's; the table has none"
     return (

@@ -13,7 +13,7 @@ from mmbc.data import persons
 from mmbc.data.cohort import Cohort, assemble
 from mmbc.data.listing import Listing
 from mmbc.data.readers import manifest
-from mmbc.data.tables import identifiers
+from mmbc.data.tables import identifiers, units
 from mmbc.data.tables.columns import to_numbers
 from mmbc.data.tables.text_table import normalise_name, read_table
 from mmbc.errors import CohortError, StudyError, some
@@ -48,7 +48,7 @@ def read_predictions(
         needed: roles that must be filled.
     """
     told_by = [data.columns.get(key, key) for key in ("patient_id", "label")]
-    table = read_table(path, sheet=data.sheet, missing=data.missing_values, needed=told_by)
+    table = read_table(path, sheet=data.sheet, missing=data.missing_values, needed=told_by, encoding=data.encoding)
     shaped = shape(path, table, data, scale=scale, models=models, needed=needed)
     roles, notes = shaped.roles, shaped.notes
     rows = shaped.rows.assign(row=shaped.rows.index)
@@ -137,8 +137,9 @@ def cohort_of(
     others = [name for name in others if name not in dropped]
     _check_same(path, rows, ["patient_id", "outcome", "status", "site", *others])
     images = rows.drop_duplicates("image_id")
-    features, values, left_out = manifest.clinical_columns(path, images[others], images["patient_id"], data, ())
-    values, blanks = persons.filled(values, features, images)
+    clinical, measured = units.stripped(path, images[others], data)
+    features, values, left_out = manifest.clinical_columns(path, clinical, images["patient_id"], data, ())
+    values, blanks = persons.filled(values, features, images, data)
     keys = ["image_id", "patient_id", "case_id", "breast", "view", "status", "site", "outcome", "row"]
     listed = pd.concat([images[keys], values], axis=1).reset_index(drop=True)
     listing = Listing(
@@ -149,6 +150,7 @@ def cohort_of(
         sides="given",
         left_out=(*left_out, *((name, "differs between the predictions of an image") for name in dropped)),
         notes=(
+            *measured,
             *blanks,
             *identifiers.merge_notes(typed, rows["patient_id"]),
             *([_not_used(dropped)] if dropped else []),

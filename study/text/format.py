@@ -3,6 +3,7 @@
 import math
 from decimal import ROUND_HALF_UP, Decimal
 
+from mmbc.errors import count as count
 from study.text.number_style import style
 
 NAMES = {
@@ -91,11 +92,6 @@ def auc_digits(n_patients: int) -> int:
 def place(repeat: int, fold: int, seed: int | None = None) -> str:
     """Return `repeat 1, fold 3, seed 1` for what files count from 0."""
     return f"repeat {repeat + 1}, fold {fold + 1}" + ("" if seed is None else f", seed {seed + 1}")
-
-
-def count(n: int, one: str, several: str | None = None) -> str:
-    """Return `1 image` or `3 images`."""
-    return f"{n} {one if n == 1 else several or one + 's'}"
 
 
 def listed(items: list[str]) -> str:

@@ -4,20 +4,20 @@ It needs `image`, `patient_id` and `label`; `case_id`, `breast`, `view`, `status
 Every other column that qualifies is a clinical feature.
 """
 
-import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 import pandas as pd
 
 from mmbc.config import DataConfig
 from mmbc.data import persons
 from mmbc.data.listing import KEYS, Listing
-from mmbc.data.tables import identifiers
+from mmbc.data.readers import image_paths
+from mmbc.data.tables import identifiers, units
 from mmbc.data.tables.columns import (
     ColumnContent,
     Feature,
@@ -37,8 +37,6 @@ OPTIONAL = ("case_id", "breast", "view", "status", "site")
 LEFT = ("l", "left", "links", "gauche", "izquierda", "esquerda", "sinistra")
 RIGHT = ("r", "right", "rechts", "droite", "derecha", "direita", "destra")
 BREASTS = {**dict.fromkeys(LEFT, "L"), **dict.fromkeys(RIGHT, "R")}
-MASK = re.compile(r"(.+?)[ _-]mask(?:[ _-]?\d+)?", re.IGNORECASE)
-"""The file name of a mask of a lesion, without its ending: `benign (1)_mask`, `benign (1)_mask_1`."""
 RESERVED = (*KEYS, "label", "outcome", "path", "row", "part", "annotated", "pathology", "pixel_digest")
 """Names of columns that a cohort adds itself, which a clinical column cannot have."""
 
@@ -80,7 +78,7 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
             )
         path = tables[0]
     needed = [data.columns.get(key, key) for key in NEEDED]
-    table = read_table(path, sheet=data.sheet, missing=data.missing_values, needed=needed)
+    table = read_table(path, sheet=data.sheet, missing=data.missing_values, needed=needed, encoding=data.encoding)
     roles = _roles(path, list(table.columns), data.columns)
     given = {key: table[column] for key, column in roles.items()}
     check_filled(path, {key: given[key] for key in NEEDED}, roles)
@@ -91,9 +89,9 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
     if data.spellings == "merge":
         given["patient_id"] = identifiers.joined(typed)
     images = pd.DataFrame(index=table.index)
-    places = _places(path, given["image"], data.image_root)
-    _check_masks(path, places, table.index)
-    images["image_id"] = _image_ids(places, path.parent)
+    places = image_paths.places(path, given["image"], data.image_root)
+    image_paths.check_masks(path, places, table.index)
+    images["image_id"] = image_paths.names(places, path.parent)
     images["patient_id"] = given["patient_id"]
     images["case_id"] = cases(given["patient_id"], given.get("case_id"), data)
     images["breast"] = breasts(path, given.get("breast"), roles, table.index)
@@ -106,13 +104,14 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
     images["row"] = table.index
     others = [column for column in table.columns if column not in roles.values()]
     kept = [column for column in others if column in aside]
-    features, values, left_out = clinical_columns(path, table[others], given["patient_id"], data, tuple(kept))
-    values, blanks = persons.filled(values, features, images)
+    clinical, measured = units.stripped(path, table[others], data)
+    features, values, left_out = clinical_columns(path, clinical, given["patient_id"], data, tuple(kept))
+    values, blanks = persons.filled(values, features, images, data)
     # a column that has a role may be named by its own name too: --folds column:Hospital
     for name in set(aside) & set(roles.values()) - set(RESERVED) - set(values.columns):
         values[name] = _typed(table[name])
     images = pd.concat([images, values], axis=1).reset_index(drop=True)
-    notes = [*_notes(given, roles, images), *blanks, *identifiers.merge_notes(typed, given["patient_id"])]
+    notes = [*_notes(given, roles, images), *measured, *blanks, *identifiers.merge_notes(typed, given["patient_id"])]
     listing = Listing(
         name=cohort_name(path),
         images=images,
@@ -123,6 +122,7 @@ def read(path: Path, data: DataConfig, aside: tuple[str, ...] = ()) -> Listing:
         left_out=left_out,
         side_option="" if "breast" in roles else _side_option(table[others], data.columns),
         extent=table.attrs["extent"],
+        image_base=image_paths.base(path, data.image_root),
     )
     return replace(listing, notes=(*notes, *persons.doubts(listing)))
 
@@ -174,46 +174,6 @@ def check_filled(path: Path, needed: dict[str, pd.Series], roles: dict[str, str]
         raise CohortError(
             f"{path}: {'; '.join(problems)}. A value counts for its own row alone: fill these cells, or delete the rows"
         )
-
-
-def _places(path: Path, images: pd.Series, root: str) -> list[Path]:
-    """Return the path of each image, absolute or relative to the root; a backslash separates folders too."""
-    base = path.parent / root
-    return [base / (_posix(text) if "\\" in text else text) for text in images]
-
-
-def _check_masks(path: Path, places: list[Path], rows: pd.Index) -> None:
-    """Refuse masks that are listed beside their images.
-
-    Raises:
-        CohortError: there are some; names their rows.
-    """
-    listed = {(place.parent, place.stem) for place in places}
-    masks = [
-        f"row {row} ({place.name})"
-        for row, place in zip(rows, places, strict=True)
-        if (found := MASK.fullmatch(place.stem)) and (place.parent, found[1]) in listed
-    ]
-    if masks:
-        raise CohortError(
-            f"{path}: {len(masks)} rows list masks of lesions beside their images: {some(masks, 5)}. A mask shows the"
-            " answer and is no image of a patient: leave these rows out of the table"
-        )
-
-
-def _posix(text: str) -> str:
-    """Return a path with Windows separators as one of this system."""
-    return PureWindowsPath(text).as_posix()
-
-
-def _image_ids(places: list[Path], folder: Path) -> list[str]:
-    """Return names of the images: their paths below the manifest's folder, else below the folder they share."""
-    if all(place.is_relative_to(folder) for place in places):
-        return [place.relative_to(folder).as_posix() for place in places]
-    # one root for all, or network shares (//server) and drives (C:) beside other paths would share no folder
-    rooted = [PurePosixPath("/" + place.absolute().as_posix().lstrip("/")) for place in places]
-    common = PurePosixPath(os.path.commonpath([place.parent for place in rooted]))
-    return [str(place.relative_to(common)) for place in rooted]
 
 
 def breasts(path: Path, values: pd.Series | None, roles: dict[str, str], index: pd.Index) -> pd.Series:
@@ -290,15 +250,16 @@ def clinical_columns(
         CohortError: a column that does not exist, that mixes numbers and words, or whose name is taken.
     """
     names = list(table.columns)
-    for name in (*data.features, *data.feature_kinds):
+    for name in (*data.features, *data.feature_kinds, *data.patient_columns):
         if name not in names:
-            raise CohortError(f"{path}: no clinical column {name!r} (--features); {nearest(name, names)}")
+            raise CohortError(f"{path}: no clinical column {name!r}; {nearest(name, names)}")
     comma_table = any(has_decimal_commas(table[name]) for name in names)
     numbers_of = partial(to_numbers, decimal_mark=data.decimal_mark, comma_table=comma_table)
     features: list[Feature] = []
     values: dict[str, pd.Series] = {}
     left_out: list[tuple[str, str]] = []
     problems: list[str] = []
+    mixed: dict[str, pd.Series] = {}
     for name in names:
         kind, asked = data.feature_kinds.get(name), _is_asked(name, data)
         if name in aside:
@@ -310,6 +271,7 @@ def clinical_columns(
             column = _recognise(name, table[name], patients, kind, asked, numbers_of)
         except MixedError as error:
             problems.append(f"{error}")
+            mixed[name] = table[name]
             continue
         if column.kind is None:
             left_out.append((name, column.reason))
@@ -325,8 +287,9 @@ def clinical_columns(
         values[name] = column.content
         features.append(Feature(name, column.kind, kind if isinstance(kind, tuple) else ()))
     if problems:
+        ways = units.way_on(mixed, numbers_of, data)
         raise CohortError(
-            f"{path}: {'; '.join(problems)}. Correct the cells, declare words that mean 'not known' (--set"
+            f"{path}: {'; '.join(problems)}. {ways}Correct the cells, declare words that mean 'not known' (--set"
             " data.missing_values=...), give the column a kind (--set data.feature_kinds.NAME=categorical), or leave"
             " it out (=skip)"
         )

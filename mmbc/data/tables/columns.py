@@ -58,6 +58,10 @@ HUNDREDS = 100
 
 WITH_UNIT = re.compile(r"[<>\u2264\u2265~=\u2212\u2013]{0,2}\s?\d+([.,]\d+)?\s?[^\W\d_]{0,12}\.?")
 """Numbers with a unit or a sign of comparison: 45 y, 045Y, >89."""
+MEASURE = re.compile(r"([+-]?\d+(?:[.,]\d+)*)\s?([^\W\d_]\S{0,11}?|%)\.?")
+"""A number and its unit."""
+YEAR_WORDS = frozenset(("y", "yr", "yrs", "year", "years", "j", "jahr", "jahre", "ans", "años", "anni", "jaar"))
+"""Spellings of one unit."""
 RANGE = re.compile(r"\d+([.,]\d+)?\s?[-\u2013]\s?\d+([.,]\d+)?")
 """A range where one number should be: 45-50."""
 FORMULA = re.compile(r"=\s*[-+(]*[\w$].*\D.*")
@@ -232,7 +236,8 @@ def recognise_column(
     if is_number.any() and (ranges := _fits(known, RANGE)).any() and (is_number | ranges).mean() > 0.5:
         raise MixedError(f"column {name!r}: ranges stand beside numbers: {_no_numbers(known[ranges], len(known))}")
     different, longest = known.nunique(), int(known.str.len().max())
-    if different > MOST_ORDINAL and (with_unit := _fits(known, WITH_UNIT)).mean() > 0.5:
+    with_unit = _fits(known, WITH_UNIT) | _fits(known, MEASURE)
+    if different > MOST_ORDINAL and with_unit.mean() > 0.5:
         shown = some((f"row {row}: {value!r}" for row, value in known[with_unit & ~is_number].items()), 5)
         raise MixedError(f"column {name!r}: numbers with a unit or a sign are no numbers: {shown}; write 45 for '45 y'")
     if different > MOST_CATEGORIES or longest > LONG_TEXT or different == len(known):

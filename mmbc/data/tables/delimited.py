@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmbc.errors import CohortError, some
+from mmbc.errors import CohortError, count, some
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -20,6 +20,15 @@ MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 """Characters that no text has: what holds one was damaged, or is no text."""
+
+CONTROL_8 = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+"""The same in a text whose encoding somebody named: a wrong name leaves control characters of 8 bits."""
+
+ACCENTED = re.compile(r"[^\s,;|\t\"\x00-\x1f]*[^\x00-\x7f][^\s,;|\t\"\x00-\x1f]*")
+"""Words with a letter beyond ASCII."""
+
+ANOTHER = "others are cp1250 and mac_roman; or save the file as 'CSV UTF-8', which needs no option"
+"""Further encodings, and the way that needs none."""
 
 NAMED = re.compile(r"sep=(.)")
 """First line with which Excel is told the delimiter."""
@@ -45,14 +54,18 @@ class Row:
         return not any(cell.strip() for cell in self.cells)
 
 
-def read_rows(path: Path) -> tuple[list[list[str]], int]:
-    """Return the cells of every row, all of the header's length (blank rows are empty), and the number of lines.
+def read_rows(path: Path, encoding: str = "") -> tuple[list[list[str]], str]:
+    """Return the cells of every row, all of the header's length (blank rows are empty), and of how many lines they are.
+
+    Args:
+        path: the file.
+        encoding: of its text where it is not UTF-8; a byte order mark says what it is in any case.
 
     Raises:
         CohortError: the file is empty or no text, a quote is not closed, or a row has not as many cells as the header;
             names the lines.
     """
-    text = _text(path)
+    text = _text(path, encoding)
     lines = list(io.StringIO(text, newline=""))
     named = NAMED.fullmatch(lines[0].strip("\r\n")) if lines else None
     if not text.strip():
@@ -70,32 +83,76 @@ def read_rows(path: Path) -> tuple[list[list[str]], int]:
     tight = "" if f"{delimiter} " in lines[header.first - 1] else "(?! )"
     _check_quotes(path, lines, body, re.compile(re.escape(delimiter) + tight), width)
     _check_widths(path, body, delimiter, header)
-    return [[] if row.blank else row.cells[:width] for row in rows], len(lines)
+    source = f"the {count(len(lines), 'line')} of {path.name}"
+    if encoding and (words := list(dict.fromkeys(ACCENTED.findall(text)))):
+        source += f" (read as {encoding}: {some(map(repr, words), 4)})"
+    return [[] if row.blank else row.cells[:width] for row in rows], source
 
 
-def _text(path: Path) -> str:
-    """Return the text of a file: UTF-8, or what its byte order mark says."""
+def _text(path: Path, encoding: str) -> str:
+    """Return the text of a file: UTF-8, or what its byte order mark or the user says."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise CohortError(f"{path}: cannot be read ({error.strerror})") from None
-    encoding = next((name for mark, name in MARKS if content.startswith(mark)), "utf-8")
+    mark = next((name for mark, name in MARKS if content.startswith(mark)), "")
     try:
-        text = content.decode(encoding)
+        text = content.decode(mark or encoding or "utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
+        what = "UTF-8" if not (mark or encoding) else mark or encoding
+        place = f"byte {error.start}: 0x{content[error.start]:02X}"
+        way = _way_on(content, error.start, encoding)
+        raise CohortError(f"{path}: line {line} is not {what} text ({place}). {way}") from None
+    if encoding and not mark and _is_utf_8(content):
         raise CohortError(
-            f"{path}: line {line} is not UTF-8 text (byte {error.start}), perhaps for an accented letter; save the file"
-            " as 'CSV UTF-8'"
-        ) from None
-    if found := CONTROL.search(text):
+            f"{path}: is UTF-8 text already, and read as {encoding} its accented letters would be wrong; leave"
+            " data.encoding out"
+        )
+    if found := (CONTROL_8 if encoding else CONTROL).search(text):
         line = text.count("\n", 0, found.start()) + 1
         what = "a NUL byte" if found[0] == "\0" else f"the control character {found[0]!r}"
-        raise CohortError(
-            f"{path}: line {line} holds {what}; the file is damaged or no plain text. Export it again as 'CSV UTF-8',"
-            " or correct the line"
+        way = (
+            f"{encoding} may be the wrong encoding; {ANOTHER}"
+            if encoding
+            else _wide(content)
+            or "the file is damaged or no plain text. Export it again as 'CSV UTF-8', or correct the line"
         )
+        raise CohortError(f"{path}: line {line} holds {what}; {way}")
     return text
+
+
+def _is_utf_8(content: bytes) -> bool:
+    """Whether bytes beyond ASCII are there and are all those of UTF-8."""
+    try:
+        return not content.decode("utf-8").isascii()
+    except UnicodeDecodeError:
+        return False
+
+
+def _way_on(content: bytes, place: int, encoding: str) -> str:
+    """Return how to read bytes that are not in the expected encoding, with the word at a place as it would read."""
+    if encoding:
+        return f"Name the encoding that it has; {ANOTHER}"
+    if wide := _wide(content):
+        return wide[0].upper() + wide[1:]
+    try:
+        text = content.decode("cp1252")
+    except UnicodeDecodeError:
+        return f"Name its encoding (--set data.encoding=NAME); {ANOTHER}"
+    word = next(found[0] for found in ACCENTED.finditer(text) if found.start() <= place < found.end())
+    return (
+        f"Read as cp1252, as Excel on Windows saves a CSV file, the word there is {word!r}. If that is right, say --set"
+        f" data.encoding=cp1252; if not, {ANOTHER}"
+    )
+
+
+def _wide(content: bytes) -> str:
+    """Return what to do about two-byte text without its mark; '' where every second byte is not mostly zero."""
+    for name, zeros, others in (("utf-16-le", content[1::2], content[::2]), ("utf-16-be", content[::2], content[1::2])):
+        if zeros.count(0) > 0.5 * len(zeros) and not others.count(0):
+            return f"it looks like UTF-16 without its mark: --set data.encoding={name}, or save it as 'CSV UTF-8'"
+    return ""
 
 
 def _split(path: Path, lines: list[str], delimiter: str) -> list[Row]:

@@ -11,14 +11,16 @@ import pandas as pd
 
 from mmbc.data.tables import delimited, workbook
 from mmbc.data.tables.columns import counts_rows, normalise_name
-from mmbc.errors import CohortError, nearest, some
+from mmbc.errors import CohortError, count, nearest, some
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".parquet")
 MISSING = ("", "-", "na", "n/a", "n.a.", "nan", "null", "none", "<na>", "#n/a", "nat")
 """Unknown values as they are written, in lower case."""
 
 
-def read_table(path: Path, *, sheet: str = "", missing: Sequence[str] = (), needed: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(
+    path: Path, *, sheet: str = "", missing: Sequence[str] = (), needed: Sequence[str] = (), encoding: str = ""
+) -> pd.DataFrame:
     """Read a file as text: one str column per header, NA where a value is missing; the index is the row in the file.
 
     `attrs["extent"]` is a sentence that says how many rows were read, and of how many lines or of which sheet.
@@ -28,6 +30,7 @@ def read_table(path: Path, *, sheet: str = "", missing: Sequence[str] = (), need
         sheet: the sheet of an Excel file; empty for the only one that holds a table.
         missing: further values that mean 'not known', beside `MISSING`, `age=999` in a column alone; 999 is 999.0 too.
         needed: names of columns that tell a table from other sheets, and in which `missing` does not count.
+        encoding: of a text file that is not UTF-8.
 
     Raises:
         CohortError: the file cannot be read, has no header or a second one, repeats a column, or a row has not as many
@@ -49,8 +52,8 @@ def read_table(path: Path, *, sheet: str = "", missing: Sequence[str] = (), need
         if chosen.n_hidden:
             source += f"; rows that are hidden there (by a filter?) were read too: {chosen.n_hidden}"
     else:
-        rows, n_lines = delimited.read_rows(path)
-        table, source = _with_header(path, rows), f"the {n_lines} lines of {path.name}"
+        rows, source = delimited.read_rows(path, encoding)
+        table = _with_header(path, rows)
     repeated = sorted({name for name in table.columns if list(table.columns).count(name) > 1})
     if repeated:
         raise CohortError(f"{path}: the header names a column twice: {some(repeated)}")
@@ -66,7 +69,7 @@ def read_table(path: Path, *, sheet: str = "", missing: Sequence[str] = (), need
     if table.empty:
         raise CohortError(f"{path}: has a header but no rows")
     _check_second_header(path, table)
-    table.attrs["extent"] = f"{len(table)} rows were read from {source}."
+    table.attrs["extent"] = f"{count(len(table), 'row was', 'rows were')} read from {source}."
     return table
 
 

@@ -149,14 +149,15 @@ def check(where: str, rows: pd.DataFrame, features: Sequence[Feature], data: Dat
     if doubtful:
         named = [f"{name}={value}" for name, value, _ in doubtful]
         ways = [
-            f"Do they mean 'not known'? Then say {_setting('missing_values', [*data.missing_values, *named])}; if they"
-            f" are real: {_setting('real_values', [*data.real_values, *named])}"
+            f"Do they mean 'not known'? Then say {setting('missing_values', [*data.missing_values, *named])}; if they"
+            f" are real: {setting('real_values', [*data.real_values, *named])}"
         ]
     if problems or spelt:
         raise CohortError(f"{where}: {'; '.join([*problems, *spelt])}. {'. '.join(ways)}".strip().removesuffix("."))
 
 
-def _setting(key: str, values: Sequence[str]) -> str:
+def setting(key: str, values: Sequence[str]) -> str:
+    """Return values of a key of [data] as the option of a command."""
     return f"--set {shlex.quote(f'data.{key}={json.dumps(list(values), ensure_ascii=False)}')}"
 
 
@@ -188,7 +189,7 @@ def _spellings(rows: pd.DataFrame, feature: Feature, data: DataConfig) -> Iterat
     forms = pd.Series([normal_form(word) for word in words], index=words, dtype="str")
     for _, alike in forms.groupby(forms):
         if len(alike) > 1:
-            named = _setting("real_values", [*data.real_values, *(f"{feature.name}={word}" for word in alike.index)])
+            named = setting("real_values", [*data.real_values, *(f"{feature.name}={word}" for word in alike.index)])
             yield (
                 f"column {feature.name!r} has one category in several spellings: {some(map(ascii, alike.index))}; write"
                 f" them alike, or, if they differ in meaning, say {named}"

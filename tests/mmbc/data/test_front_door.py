@@ -219,7 +219,7 @@ def test_merged_cells_fill_the_patient_and_say_so(tmp_path):
     frame.loc[frame.index % 2 == 1, "age"] = ""
     cohort = cohort_of(tmp_path, frame)
     pd.testing.assert_frame_equal(facts(cohort), facts(cohort_of(tmp_path, clean())))
-    assert "age: blank in 24 rows of 24 patients that have one value on their other rows" in " ".join(cohort.notes)
+    assert "age: blank in 24 rows of 24 patients with one value on the other rows" in " ".join(cohort.notes)
 
 
 def test_blanks_that_nothing_fills_are_counted_in_table_1(tmp_path):
@@ -252,10 +252,48 @@ def test_a_table_in_any_form_is_the_same_table(tmp_path, form):
     )
 
 
-@pytest.mark.parametrize("change", [lambda age: f"{age} y", lambda age: f"0{age}Y", lambda age: f"<{age}"])
+@pytest.mark.parametrize("change", [lambda age: f"<{age}", lambda age: f"<{age} y"])
 def test_ages_with_a_unit_throughout_are_no_categories(tmp_path, change):
     with pytest.raises(CohortError, match=r"column 'age': numbers with a unit or a sign.*row 2"):
         cohort_of(tmp_path, clean().assign(age=clean()["age"].map(change)))
+
+
+@pytest.mark.parametrize(
+    ("forms", "units"),
+    [(["{} y"], ["y"]), (["0{}Y"], ["Y"]), (["{} y", "{} years", "{}Y.", "{}"], ["y", "years"]), (["{} %"], ["%"])],
+)
+def test_a_unit_is_taken_off_once_it_is_named(tmp_path, forms, units):
+    frame = clean().assign(age=[forms[n // 2 % len(forms)].format(age) for n, age in enumerate(clean()["age"])])
+    named = ", ".join(f'"age={unit}"' for unit in units)
+    with pytest.raises(CohortError, match=re.escape(f"unit of all values, --set 'data.units=[{named}]' takes it off")):
+        cohort_of(tmp_path, frame)
+    found = cohort_of(tmp_path, frame, units=[f"age={unit}" for unit in units])
+    pd.testing.assert_frame_equal(facts(found), facts(cohort_of(tmp_path, clean())))
+    note = next(note for note in found.notes if "the unit" in note)
+    assert (f"taken off {48 - 12 * ('{}' in forms)} values" in note) and ("12 values have none" in note) == (
+        "{}" in forms
+    )
+
+
+def test_units_that_differ_are_never_joined(tmp_path):
+    months = clean().assign(age=[f"{a} y" if n // 2 else f"{12 * int(a)} M" for n, a in enumerate(clean()["age"])])
+    with pytest.raises(CohortError, match=r"The units of 'age' \(y, M\) differ|The units of 'age' \(M, y\) differ"):
+        cohort_of(tmp_path, months)
+    with pytest.raises(CohortError, match="cannot have the units y, M at once"):
+        cohort_of(tmp_path, months, units=["age=y", "age=M"])
+    with pytest.raises(CohortError, match=r"row 2: '.* M'"):
+        cohort_of(tmp_path, months, units="age=y")
+    for wrong in ("agee=y", "age"):
+        with pytest.raises(CohortError, match=r"'agee'.*did you mean 'age'|write COLUMN=UNIT"):
+            cohort_of(tmp_path, clean(), units=wrong)
+
+
+def test_two_columns_with_units_share_one_option(tmp_path):
+    frame = clean().assign(size=lambda f: [f"{7 * n % 31 + 3} mm" for n in f.index], age=lambda f: f["age"] + " y")
+    with pytest.raises(CohortError, match=re.escape('\'data.units=["age=y", "size=mm"]\'')):
+        cohort_of(tmp_path, frame, features="age,size")
+    found = cohort_of(tmp_path, frame, features="age,size", units="age=y,size=mm")
+    assert [f.kind for f in found.features] == ["numeric", "numeric"]
 
 
 @pytest.mark.parametrize("words", [("ja", "nein"), ("oui", "non"), ("yes", "no"), ("positiv", "negativ")])
@@ -337,14 +375,54 @@ def test_labels_with_accents_are_one_word_in_either_form(tmp_path):
     pd.testing.assert_frame_equal(facts(found), facts(cohort_of(tmp_path, clean())))
 
 
+ACCENTED = clean("M\u00fcP{:02d}").rename(columns={"density": "densit\u00e9"}).to_csv(index=False)
+
+
+def read_as(folder, content, encoding=""):
+    (folder / "t.csv").write_bytes(content)
+    return manifest.read(folder / "t.csv", DataConfig(encoding=encoding))
+
+
 @pytest.mark.parametrize(
-    ("encoding", "says"), [("utf-16-le", "line 1 is not UTF-8 text"), ("cp1252", "line 1 is not UTF-8 text")]
+    ("encoding", "says"),
+    [
+        ("utf-16-le", r"line 1 is not UTF-8 text.*UTF-16 without its mark: --set data.encoding=utf-16-le"),
+        ("utf-16-be", r"line 1 is not UTF-8 text.*UTF-16 without its mark: --set data.encoding=utf-16-be"),
+        (
+            "cp1252",
+            r"line 1 is not UTF-8 text \(byte 33: 0xE9\).*'densit\u00e9'.*--set data.encoding=cp1252.*CSV UTF-8",
+        ),
+        ("cp850", r"line 1 is not UTF-8 text .*Name its encoding \(--set data.encoding=NAME\).*others are .*CSV UTF-8"),
+    ],
 )
-def test_an_encoding_that_can_only_be_guessed_is_refused(tmp_path, encoding, says):
-    text = clean("M\u00fcP{:02d}").rename(columns={"density": "densit\u00e9"}).to_csv(index=False)
-    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
-    with pytest.raises(CohortError, match=f"{says}.*CSV UTF-8"):
-        manifest.read(tmp_path / "t.csv", DataConfig())
+def test_an_encoding_is_asked_about_and_then_read_as_named(tmp_path, encoding, says):
+    expected = read_as(tmp_path, ACCENTED.encode())
+    with pytest.raises(CohortError, match=says):
+        read_as(tmp_path, ACCENTED.encode(encoding))
+    found = read_as(tmp_path, ACCENTED.encode(encoding), encoding)
+    pd.testing.assert_frame_equal(found.images, expected.images)
+    assert f"(read as {encoding}: 'densit\u00e9', 'M\u00fcP100', 'M\u00fcP101'" in found.extent
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "mac_roman"])
+def test_a_named_encoding_is_never_wrong_without_a_word(tmp_path, encoding):
+    with pytest.raises(CohortError, match="is UTF-8 text already, .* leave data.encoding out"):
+        read_as(tmp_path, ACCENTED.encode(), encoding)
+    expected = read_as(tmp_path, ACCENTED.encode())
+    pd.testing.assert_frame_equal(read_as(tmp_path, ACCENTED.encode("utf-8-sig"), encoding).images, expected.images)
+    assert "read as" not in read_as(tmp_path, clean().to_csv(index=False).encode(), encoding).extent
+
+
+def test_wrong_names_of_encodings(tmp_path):
+    dash = clean().assign(remark="seen \u2013 twice").to_csv(index=False)
+    with pytest.raises(CohortError, match=r"line 2 holds the control character '\\x96'; latin-1 may be the wrong"):
+        read_as(tmp_path, dash.encode("cp1252"), "latin-1")
+    with pytest.raises(CohortError, match="line 1 is not ascii text.*Name the encoding that it has"):
+        read_as(tmp_path, ACCENTED.encode("cp1252"), "ascii")
+    for name in ("cp9999", "rot13", 1.5):
+        with pytest.raises(ValueError, match="encoding"):
+            DataConfig(encoding=name)
+    assert read_as(tmp_path, ACCENTED.encode("cp1252"), 1252).images["patient_id"][0] == "M\u00fcP100"
 
 
 def test_hidden_rows_of_a_workbook_are_said(tmp_path):

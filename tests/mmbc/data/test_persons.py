@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmbc.config import DataConfig
 from mmbc.data.listing import Listing
 from mmbc.data.persons import doubts, filled
 from mmbc.data.tables.columns import Feature
@@ -19,14 +20,14 @@ def rows(cases=None, **columns):
 @pytest.mark.parametrize(
     ("cases", "given", "expected", "says"),
     [
-        (None, [50, np.nan, 60, np.nan], [50, 50, 60, 60], "age: blank in 2 rows of 2 patients that have one value"),
-        (list("1111"), [np.nan, 50, 60, 60], [50, 50, 60, 60], "age: blank in 1 rows of 1 cases that have one value"),
-        (list("1211"), [50, np.nan, 60, 60], [50, np.nan, 60, 60], "blank in 1 rows of 1 patients with other values"),
+        (None, [50, np.nan, 60, np.nan], [50, 50, 60, 60], "age: blank in 2 rows of 2 patients with one value"),
+        (list("1111"), [np.nan, 50, 60, 60], [50, 50, 60, 60], "age: blank in 1 row of 1 case with one value"),
+        (list("1211"), [50, np.nan, 60, 60], [50, np.nan, 60, 60], "blank in 1 row of 1 patient with other values"),
         (None, [np.nan, np.nan, 60, 60], [np.nan, np.nan, 60, 60], ""),
     ],
 )
 def test_a_blank_takes_the_only_value_of_its_case(cases, given, expected, says):
-    values, notes = filled(pd.DataFrame({"age": given}), [AGE], rows(cases))
+    values, notes = filled(pd.DataFrame({"age": given}), [AGE], rows(cases), DataConfig())
     np.testing.assert_array_equal(values["age"], expected)
     assert says in " ".join(notes) and bool(says) == bool(notes)
 
@@ -34,9 +35,43 @@ def test_a_blank_takes_the_only_value_of_its_case(cases, given, expected, says):
 def test_rows_that_contradict_each_other_fill_nothing():
     frame = pd.DataFrame({"patient_id": ["a"] * 3, "case_id": ["a"] * 3})
     values, notes = filled(
-        pd.DataFrame({"grade": pd.Series(["x", "y", None], dtype="str")}), [Feature("grade", "categorical")], frame
+        pd.DataFrame({"grade": pd.Series(["x", "y", None], dtype="str")}),
+        [Feature("grade", "categorical")],
+        frame,
+        DataConfig(),
     )
     assert values["grade"].isna().tolist() == [False, False, True] and "these rows stay without it" in notes[0]
+
+
+BY_BREAST = {"label_level": "breast"}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "data", "expected"),
+    [
+        ("lesion_mm", [12, None, None, 7], BY_BREAST, [12, None, None, 7]),
+        ("lesion_mm", [12, None, None, 7], {}, [12, 12, 7, 7]),
+        ("lesion_mm", [12, None, None, 7], BY_BREAST | {"patient_columns": "lesion_mm"}, [12, 12, 7, 7]),
+        ("age", [50, None, None, 60], BY_BREAST, [50, 50, 60, 60]),
+        ("bmi", [24, 24, None, 30], BY_BREAST, [24, 24, 30, 30]),
+        ("density", [2, 3, None, 1], BY_BREAST, [2, 3, None, 1]),
+    ],
+)
+def test_the_other_breast_fills_what_is_the_patients_alone(name, given, data, expected):
+    columns = [Feature(name, "numeric")]
+    values = pd.DataFrame({name: pd.Series(given, dtype="float64")})
+    found, notes = filled(values, columns, rows(breast=list("LRLR")), DataConfig(**data))
+    np.testing.assert_array_equal(found[name], pd.Series(expected, dtype="float64"))
+    stays = found[name].isna().any()
+    assert (f"--set 'data.patient_columns=[\"{name}\"]' fills them" in " ".join(notes)) == stays
+
+
+def test_two_views_of_one_breast_fill_each_other():
+    frame = pd.DataFrame({"patient_id": ["a"] * 4, "case_id": ["a"] * 4, "breast": list("LLRR")})
+    values = pd.DataFrame({"lesion_mm": [12, np.nan, np.nan, np.nan]})
+    found, notes = filled(values, [Feature("lesion_mm", "numeric")], frame, DataConfig(**BY_BREAST))
+    np.testing.assert_array_equal(found["lesion_mm"], [12, 12, np.nan, np.nan])
+    assert "blank in 1 row of 1 breast with one value" in notes[0] and "of the other breast" in notes[1]
 
 
 def doubted(cases=None, name="age", left_out=(), **columns):

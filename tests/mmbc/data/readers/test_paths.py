@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from mmbc.config import DataConfig
+from mmbc.data import absent_files
 from mmbc.data.cohort import assemble
 from mmbc.data.images.facts import read_images
 from mmbc.data.readers import find_source, manifest
@@ -58,3 +60,55 @@ def test_data_at_which_nothing_can_be_opened(tmp_path, name):
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     with pytest.raises(CohortError, match=r"--data .*(no such file|cannot be opened)"):
         find_source(str(tmp_path / name))
+
+
+def missing(folder, places, **data):
+    """The error on a table of these images, of which no file lies where the table says."""
+    frame = pd.DataFrame({"image": places, "patient_id": [f"P{n}" for n in range(len(places))]})
+    frame.assign(label=[n % 2 for n in range(len(places))]).to_csv(folder / "made.csv", index=False)
+    listing = manifest.read(folder / "made.csv", DataConfig(**data))
+    facts = read_images(list(listing.images["path"]), cache=folder / "c")
+    try:
+        return [path.name for path in assemble(listing, DataConfig(**data), facts=facts).images["path"]], listing
+    except MmbcError as error:
+        return str(error), listing
+
+
+def put(folder, *places):
+    for number, place in enumerate(places):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number + 1).save(folder / place)
+
+
+@pytest.mark.parametrize(("files", "root"), [(["img/a.png", "img/b.png"], "img"), (["x/P0/a.png", "x/P1/b.png"], "**")])
+def test_images_in_subfolders_are_found_and_read_with_the_option_that_the_error_names(tmp_path, files, root):
+    put(tmp_path, *files)
+    said, _ = missing(tmp_path, ["a.png", "b.png"])
+    option = f"--set data.image_root={tmp_path / root}"
+    assert f"a.png lies at {tmp_path / files[0]}" in said and option in said.replace("'", ""), said
+    names, listing = missing(tmp_path, ["a.png", "b.png"], image_root=option.split("=")[1])
+    assert names == ["a.png", "b.png"] and list(listing.images["path"]) == [tmp_path / file for file in files]
+    relative, _ = missing(tmp_path, ["a.png", "b.png"], image_root="**")
+    assert relative == names
+
+
+def test_folders_that_the_table_gives_are_kept_and_doubtful_names_are_refused(tmp_path):
+    put(tmp_path, "scans/P0/old/1.png", "scans/P1/old/1.png")
+    names, listing = missing(tmp_path, ["P0/1.png", "P1/1.png"], image_root="scans/**")
+    assert names == ["1.png", "1.png"] and listing.images["image_id"].tolist() == [
+        "scans/P0/old/1.png",
+        "scans/P1/old/1.png",
+    ]
+    said, _ = missing(tmp_path, ["P0/1.png", "P2/1.png"], image_root="**")
+    assert "1 of 2 listed images are missing" in said, "another patient's file of that name is never taken"
+    assert "A file of that name lies elsewhere" in said
+    with pytest.raises(CohortError, match=r"row 2: several files could be '1.png': .*write the folder into"):
+        missing(tmp_path, ["1.png", "x.png"], image_root="**")
+    said, _ = missing(tmp_path, ["1.png", "x.png"])
+    assert "where several files have one name, write the folder into the table" in said
+
+
+def test_a_search_for_missing_images_ends(tmp_path, monkeypatch):
+    put(tmp_path, "a/0.png", "b/1.png")
+    monkeypatch.setattr(absent_files, "MOST_ENTRIES", 0)
+    assert "lies at" not in missing(tmp_path, ["1.png", "x.png"])[0]

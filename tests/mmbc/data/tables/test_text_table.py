@@ -108,7 +108,7 @@ def test_encodings(tmp_path):
     assert load(tmp_path, text.replace("\n", "\r\n")).equals(expected)
     assert load(tmp_path, text.replace("\n", "\r")).equals(expected)
     assert "line 2 is not UTF-8" in error(tmp_path, text_of().replace("ok", "Mül").encode("latin-1"))
-    assert "line 1 holds a NUL byte" in error(tmp_path, text_of().encode("utf-16-le"))
+    assert "line 1 holds a NUL byte; it looks like UTF-16" in error(tmp_path, text_of().encode("utf-16-le"))
 
 
 @pytest.mark.parametrize("character", ["\0", "\x1a", "\x07"])
