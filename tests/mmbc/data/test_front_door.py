@@ -289,7 +289,9 @@ def test_units_that_differ_are_never_joined(tmp_path):
 
 
 def test_two_columns_with_units_share_one_option(tmp_path):
-    frame = clean().assign(size=lambda f: [f"{7 * n % 31 + 3} mm" for n in f.index], age=lambda f: f["age"] + " y")
+    frame = clean().assign(
+        size=lambda f: [f"{7 * (n // 2) % 13 + 3} mm" for n in f.index], age=lambda f: f["age"] + " y"
+    )
     with pytest.raises(CohortError, match=re.escape('\'data.units=["age=y", "size=mm"]\'')):
         cohort_of(tmp_path, frame, features="age,size")
     found = cohort_of(tmp_path, frame, features="age,size", units="age=y,size=mm")

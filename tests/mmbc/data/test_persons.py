@@ -34,12 +34,8 @@ def test_a_blank_takes_the_only_value_of_its_case(cases, given, expected, says):
 
 def test_rows_that_contradict_each_other_fill_nothing():
     frame = pd.DataFrame({"patient_id": ["a"] * 3, "case_id": ["a"] * 3})
-    values, notes = filled(
-        pd.DataFrame({"grade": pd.Series(["x", "y", None], dtype="str")}),
-        [Feature("grade", "categorical")],
-        frame,
-        DataConfig(),
-    )
+    grades = pd.DataFrame({"grade": pd.Series(["x", "y", None], dtype="str")})
+    values, notes = filled(grades, [Feature("grade", "categorical")], frame, DataConfig())
     assert values["grade"].isna().tolist() == [False, False, True] and "these rows stay without it" in notes[0]
 
 

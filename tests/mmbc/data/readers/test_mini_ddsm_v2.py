@@ -172,7 +172,7 @@ def test_labels_per_breast_come_from_contours_joined_over_views(release):
     assert labels.sum() == 2
     undecided = cohort.excluded[cohort.excluded["step"] == "undecided"]
     assert set(undecided["patient_id"]) == {"C_0002_1"}
-    assert any("1 cases (both breasts are annotated" in note for note in cohort.notes)
+    assert any("1 case (both breasts are annotated" in note for note in cohort.notes)
     overlay(folder, "Cancer/0002/C_0002_1.LEFT_CC.OVERLAY", "BENIGN")
     overlay(folder, "Cancer/0002/C_0002_1.RIGHT_MLO.OVERLAY", "MALIGNANT")
     decided = assemble(mini_ddsm.read_v2(folder), DataConfig(label_level="breast"))

