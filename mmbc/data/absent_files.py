@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from mmbc.data.account import Account
-from mmbc.data.readers.image_paths import BELOW, files_below, fits
+from mmbc.data.image_paths import BELOW, files_below, fits
 from mmbc.errors import ImageError, count, some
 
 FOREIGN_PATH = re.compile(r"^//[^/]|(^|/)[A-Za-z]:/")

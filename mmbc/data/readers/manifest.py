@@ -14,9 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from mmbc.config import DataConfig
-from mmbc.data import persons
+from mmbc.data import image_paths, persons
 from mmbc.data.listing import KEYS, Listing
-from mmbc.data.readers import image_paths
 from mmbc.data.tables import identifiers, units
 from mmbc.data.tables.columns import (
     ColumnContent,
