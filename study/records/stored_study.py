@@ -15,6 +15,7 @@ An archive holds what every number of a report is made of, and no model. Nothing
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ import tomli_w
 from pydantic import TypeAdapter
 
 from mmbc.calibration import apply_platt
-from mmbc.config import parse, to_toml
+from mmbc.config import Config, parse, to_toml
 from mmbc.data.cohort import Cohort
 from mmbc.documents import Document
 from mmbc.errors import ConfigError, StudyError, nearest, some
@@ -125,6 +126,11 @@ class StoredStudy:
     def contrasts(self) -> tuple[tuple[str, str], ...]:
         """Pairs of arms that are compared, first minus second: those declared before the run, unless others are set."""
         return self.settings.protocol.contrasts if self.chosen_contrasts is None else self.chosen_contrasts
+
+    @cached_property
+    def configs(self) -> dict[str, Config]:
+        """Configuration of every planned arm."""
+        return {arm: self.settings.arm_config(arm) for arm in self.settings.arms}
 
     def with_contrasts(self, pairs: Iterable[Iterable[str]] | None) -> "StoredStudy":
         """Return the study with contrasts chosen now; None, or the declared ones again, leaves it as it is.

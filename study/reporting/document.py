@@ -60,6 +60,16 @@ class Content:
         """Each checklist, filled, by its title."""
         return forms.fill_all(self.study, self.evaluation, places(self))
 
+    @cached_property
+    def report_chapters(self) -> dict[str, list[str]]:
+        """Heading -> parts of the report."""
+        return report_chapters(self)
+
+    @cached_property
+    def supplement_chapters(self) -> dict[str, list[str]]:
+        """Heading -> parts of the supplement, before checklists and references."""
+        return supplement_chapters(self)
+
     def table(self, *names: str) -> list[str]:
         """Return tables as Markdown, as far as they are there."""
         by_name = {table.name: table for table in self.tables}
@@ -88,7 +98,7 @@ def report(content: Content) -> str:
     more = len(content.limitations) - LIMITATIONS_SHOWN
     rest = f", {more} more limitations" if more > 1 else ", 1 more limitation" if more == 1 else ""
     foot = f"Methods, all tables and figures, errors{rest}, provenance and checklists: [{SUPPLEMENT}]({SUPPLEMENT})."
-    return _join([f"# {title(content)}", *_warnings(content), *_chapters(report_chapters(content)), foot])
+    return _join([f"# {title(content)}", *_warnings(content), *_chapters(content.report_chapters), foot])
 
 
 def report_chapters(content: Content) -> dict[str, list[str]]:
@@ -127,10 +137,9 @@ def _warnings(content: Content) -> list[str]:
 
 def supplement(content: Content) -> str:
     """Return `supplement.md`; of the checklists it says how many items are answered, and where the forms are."""
-    chapters = supplement_chapters(content)
     head = [f"# Supplement to {title(content)}", *_warnings(content)]
     references = bibliography.references(bibliography.cited_keys(content.methods), content.citations)
-    body = [*head, *_chapters(chapters)]
+    body = [*head, *_chapters(content.supplement_chapters)]
     lists = forms.overview(content.checklists)
     return _join([*body, "## Checklists", *lists, "## References", numbered_list(references)])
 
@@ -192,9 +201,9 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
 
 def places(content: Content) -> set[str]:
     """Return the names of everything a checklist may point to (`study.reporting.checklists.forms.places`)."""
-    supplement_heads = [name for name, parts in supplement_chapters(content).items() if any(parts)]
+    supplement_heads = [name for name, parts in content.supplement_chapters.items() if any(parts)]
     paragraphs = [text.removeprefix("**").partition(".**")[0] for text in content.methods]
-    headings = {REPORT: list(report_chapters(content)), SUPPLEMENT: supplement_heads, "methods.md": paragraphs}
+    headings = {REPORT: list(content.report_chapters), SUPPLEMENT: supplement_heads, "methods.md": paragraphs}
     names = [table.name for table in content.tables]
     return forms.places(headings, names, content.drawings, ("references.bib", "numbers.json"))
 

@@ -31,7 +31,7 @@ def display_name(study: StoredStudy, arm: str) -> str:
     if study.imported or arm not in BUILT_IN or arm not in settings.arms:
         return arm
     name, inputs, fusion = BUILT_IN[arm]
-    model = settings.arm_config(arm).model
+    model = study.configs[arm].model
     return name if set(model.inputs) == set(inputs) and fusion in ("", model.fusion) else arm
 
 
@@ -60,8 +60,8 @@ def addition(study: StoredStudy, first: str, second: str) -> tuple[str, str] | N
     """
     if study.imported or first == BASELINE or not {first, second} <= {*study.settings.arms, BASELINE}:
         return None
-    one = study.settings.arm_config(first).model
-    other = None if second == BASELINE else study.settings.arm_config(second).model
+    one = study.configs[first].model
+    other = None if second == BASELINE else study.configs[second].model
     had = ("tabular",) if other is None else other.inputs
     extra = [name for name in one.inputs if name not in had]
     if len(extra) != 1 or not set(had) < set(one.inputs):
@@ -76,7 +76,7 @@ def fusions(study: StoredStudy, first: str, second: str) -> tuple[str, str] | No
     """Return the fusions of two arms in words where they differ by it alone, else None."""
     if study.imported or not {first, second} <= set(study.settings.arms):
         return None
-    one, other = (study.settings.arm_config(arm).model for arm in (first, second))
+    one, other = (study.configs[arm].model for arm in (first, second))
     if one.fusion == other.fusion or one.model_copy(update={"fusion": other.fusion}) != other:
         return None
     return FUSIONS.get(one.fusion, one.fusion), FUSIONS.get(other.fusion, other.fusion)

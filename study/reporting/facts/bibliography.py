@@ -6,7 +6,7 @@ program's own entry takes its version from the package.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def dataset(cohort: str, imported: bool = False) -> list[str]:
 
 def backbones(study: StoredStudy) -> list[str]:
     """Return what to cite for the backbones and weights of the arms that use images."""
-    configs = [study.settings.arm_config(arm) for arm in study.settings.arms]
+    configs = [study.configs[arm] for arm in study.settings.arms]
     models = [config.model for config in configs if config.uses_images]
     keys = [key for model in models for key in backbone(model.backbone)]
     keys += ["deng2009"] if any(model.weights == "package" for model in models) else []
@@ -139,13 +139,16 @@ def references(keys: Sequence[str], style: str) -> list[str]:
     Raises:
         ConfigError: a key that is not known.
     """
-    if not keys:
-        return []
+    return list(_references(tuple(keys), style)) if keys else []
+
+
+@lru_cache(64)
+def _references(keys: tuple[str, ...], style: str) -> tuple[str, ...]:
     source = CiteProcJSON([_csl(key, _work(key)) for key in keys])
     works = CitationStylesBibliography(CitationStylesStyle(get_style_filepath(style), validate=False), source, plain)
     for key in keys:
         works.register(Citation([CitationItem(key)]))
-    return [_tidy(NUMBER.sub("", str(entry))) for entry in works.bibliography()]
+    return tuple(_tidy(NUMBER.sub("", str(entry))) for entry in works.bibliography())
 
 
 def _work(key: str) -> dict[str, Any]:

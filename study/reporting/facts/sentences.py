@@ -24,7 +24,7 @@ def configs(study: StoredStudy, which: Callable[[Config], bool] = lambda _: True
 
 def _config(study: StoredStudy, arm: str) -> Config:
     winner = study.searched.winner(arm, 0, WHOLE) if study.searched is not None and is_flat(study) else None
-    return winner.config(study.settings) if winner is not None else study.settings.arm_config(arm)
+    return winner.config(study.settings) if winner is not None else study.configs[arm]
 
 
 def uses_table(config: Config) -> bool:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
 from study.reporting.figures.style import DARK, GUIDE, LARGE, MM, NORMAL, NOTICE, Look, canvas, journal_style, width
@@ -140,7 +141,9 @@ def extent(text: str, size: float) -> float:
     with journal_style():
         font = FontProperties(size=size)
         lines = [line for line in text.split("\n") if line.strip()]
-        widths = [TextPath((0, 0), line, size=size, prop=font).get_extents().width for line in lines]
+        paths = [TextPath((0, 0), line, size=size, prop=font) for line in lines]
+        # letters have a point wherever they reach farthest, so that their curves need not be followed
+        widths = [float(np.ptp(path.vertices[path.codes != Path.CLOSEPOLY, 0])) for path in paths if len(path.vertices)]
     return max(widths, default=0.0) / 72 / MM
 
 

@@ -147,7 +147,7 @@ def _agreement(study: StoredStudy, searched: SearchResult, arm: str, key: str) -
     return {
         "arm": arm,
         "key": key,
-        "reference": value_text(_of(study.settings.arm_config(arm), key)),
+        "reference": value_text(_of(study.configs[arm], key)),
         "range": range_,
         "most_frequent": most,
         "n_most_frequent": n,

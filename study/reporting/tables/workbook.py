@@ -46,6 +46,11 @@ WHOLE = ("n_", "epochs_", "best_epoch_")
 CONTRASTS = ("e1_low", "e1_high", "e2_low", "e2_high", "e2_low_90", "e2_high_90")
 
 
+BOLD, SHADED = Font(bold=True), PatternFill("solid", fgColor="E8EDF3")
+RULED, BELOW = Border(top=Side("medium"), bottom=Side("thin")), Border(bottom=Side("medium"))
+GREY, RIGHT = Font(color="808080"), Alignment(horizontal="right")
+
+
 def workbook(tables: Sequence[PaperTable], notice: str) -> bytes:
     """Return an xlsx file: an index, one sheet a table as it is printed, then one with its numbers at full precision.
 
@@ -123,8 +128,7 @@ def _widths(data: pd.DataFrame) -> list[float]:
 
 def _header_cell(sheet: Worksheet, row: int, column: int, name: str, side: str = "left") -> None:
     cell = sheet.cell(row, column, name)
-    cell.font, cell.fill = Font(bold=True), PatternFill("solid", fgColor="E8EDF3")
-    cell.border = Border(top=Side("medium"), bottom=Side("thin"))
+    cell.font, cell.fill, cell.border = BOLD, SHADED, RULED
     cell.alignment = Alignment(horizontal=side, vertical="bottom", wrap_text=side != "left")
 
 
@@ -133,11 +137,12 @@ def _printed(sheet: Worksheet, table: PaperTable) -> None:
     for place, name in enumerate(table.shown.columns, start=1):
         values = table.shown.iloc[:, place - 1].astype(str).tolist()
         side = SIDES[alignment(values)]
+        aligned = Alignment(horizontal=side, vertical="top", wrap_text=True)
         _header_cell(sheet, HEADER, place, str(name), side)
         for row, value in enumerate(values, start=HEADER + 1):
             _write(sheet, row, place, value, "@")
-            sheet.cell(row, place).alignment = Alignment(horizontal=side, vertical="top", wrap_text=True)
-        sheet.cell(HEADER + len(values), place).border = Border(bottom=Side("medium"))
+            sheet.cell(row, place).alignment = aligned
+        sheet.cell(HEADER + len(values), place).border = BELOW
 
 
 def _body(sheet: Worksheet, data: pd.DataFrame) -> None:
@@ -150,11 +155,8 @@ def _body(sheet: Worksheet, data: pd.DataFrame) -> None:
         for row, (value, metric) in enumerate(zip(values, metrics, strict=True), start=HEADER + 1):
             _write(sheet, row, place, value, number_format(str(name), metric, value))
     for place in range(1, len(data.columns) + 1):
-        sheet.cell(HEADER + max(len(data), 1), place).border = Border(bottom=Side("medium"))
+        sheet.cell(HEADER + max(len(data), 1), place).border = BELOW
     sheet.auto_filter.ref = f"A{HEADER}:{get_column_letter(max(len(data.columns), 1))}{HEADER + len(data)}"
-
-
-GREY, RIGHT = Font(color="808080"), Alignment(horizontal="right")
 
 
 def _write(sheet: Worksheet, row: int, column: int, value: object, shown_as: str) -> None:

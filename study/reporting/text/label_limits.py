@@ -85,7 +85,7 @@ def _tabular_ceiling(study: StoredStudy) -> dict[str, Any]:
     if highest >= 1:
         return nothing
     breasts = images.groupby(["patient_id", "case_id", "breast"], dropna=False)["label"].max()
-    alone = [] if study.imported else [a for a in study.settings.arms if not study.settings.arm_config(a).uses_images]
+    alone = [] if study.imported else [a for a in study.settings.arms if not study.configs[a].uses_images]
     return {
         "ceiling": number("roc_auc", highest),
         "n_mixed": int((breasts.groupby("patient_id").nunique() > 1).sum()),
