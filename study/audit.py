@@ -32,8 +32,11 @@ class Audit(AuditOptions, Command):
         with View(terminal.console) as view:
             audited = run_audit(self, view)
         result, ignored = audited.audit, audited.ignored
+        kept = result.make_way(self.reports)
         written = audited.write(self.reports)
         audit_screen.show(terminal, result, ignored)
+        if kept is not None:
+            terminal.say(f"The audit of another table that is called the same was kept: {kept}")
         if self.write_clean_list is not None:
             told = write_clean_list(result.subject, self.write_clean_list)
             terminal.say(f"Clean list: {self.write_clean_list}. {told}")

@@ -46,7 +46,10 @@ class CrossValidate(CrossValidationOptions, Command):
                 description = describe(request, view)
                 plan_screen.show_description(console, description)
                 write_facts(self.json_file, description.facts())
-                terminal.say(f"The same as Markdown: {write_description(description, self.reports)}")
+                page, kept = write_description(description, self.reports)
+                if kept is not None:
+                    terminal.say(f"The page on another table that is called the same was kept: {kept}")
+                terminal.say(f"The same as Markdown: {page}")
                 return
             checks_of(request.study)  # a file of checks that cannot be is refused before any work
             if self.dry_run:

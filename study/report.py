@@ -99,6 +99,7 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
             stored = self.added(stored, self.add_predictions)
         evaluation = evaluate(stored, n_replicates=self.replicates)
         pack = Options(journal=self.journal, figures=self.figures, archive=self.with_predictions)
+        report_screen.say_kept(terminal.console, stored, self.reports / stored.name)
         folder = write_pack(stored, evaluation, self.reports / stored.name, pack)
         report_screen.show_report(terminal, stored, evaluation)
         facts = report_screen.evaluation_facts(stored, evaluation)

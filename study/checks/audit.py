@@ -9,7 +9,6 @@ import pandas as pd
 
 from mmbc.config import DataConfig
 from mmbc.errors import ConfigError, StudyError, some
-from mmbc.files import write_atomically
 from study.checks import page
 from study.checks.certificate import certificate, write_certificate
 from study.checks.check import OF_STUDY, Check
@@ -23,10 +22,12 @@ from study.design.request import Request
 from study.design.study_file import StudyFile
 from study.design.study_name import file_name, variant
 from study.records.finding import Finding
+from study.records.pages import is_of_another, origin_of, write_page
 from study.records.progress import Observer
 from study.records.stored_study import StoredStudy
+from study.records.study_folder import rename_aside
 
-SHEET = "duplicates.png"
+SHEET, PAGE = "duplicates.png", "audit.md"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Audit:
         notice: a warning that everything made of the cohort carries.
         findings: by code.
         subject: what was looked at.
+        origin: what tells it from an audit of something else that is called the same.
         read: what was audited and how it was read, by name.
         certificate: of the splits; None where there are none.
         notes: further lines for the terminal.
@@ -47,13 +49,15 @@ class Audit:
     notice: str
     findings: Sequence[Finding]
     subject: Subject
+    origin: str = ""
     read: Mapping[str, str] = field(default_factory=dict)
     certificate: dict[str, Any] | None = None
     notes: Sequence[str] = ()
 
     def write(self, reports: Path, ignored: Sequence[str] = ()) -> Path:
         """Write the page, the certificate and the contact sheet to `reports/NAME-audit`; return the page's path."""
-        folder = reports / f"{self.name}-audit"
+        self.make_way(reports)
+        folder = self._folder(reports)
         about = dict(self.read)
         if self.certificate is not None:
             write_certificate(self.certificate, folder, self.notice)
@@ -66,8 +70,16 @@ class Audit:
             contact_sheet(pairs, self.subject.images, folder / SHEET)
             about["Near-duplicates"] = f"[{SHEET}]({SHEET})"
         text = page.to_markdown(self.name, self.findings, notice=self.notice, ignored=ignored, about=about)
-        write_atomically(folder / "audit.md", text.encode())
-        return folder / "audit.md"
+        write_page(folder / PAGE, text, self.origin)
+        return folder / PAGE
+
+    def make_way(self, reports: Path) -> Path | None:
+        """Keep the audit of something else that lies where this one is to be written; return where it went, or None."""
+        folder = self._folder(reports)
+        return rename_aside(folder) if is_of_another(folder / PAGE, self.origin) else None
+
+    def _folder(self, reports: Path) -> Path:
+        return reports / f"{self.name}-audit"
 
     def _pairs(self) -> pd.DataFrame:
         """Return the pairs of near-duplicates; none where the audit did not search for them."""
@@ -148,7 +160,9 @@ def _audit_cohort(request: Request, observer: Observer, study: StoredStudy | Non
     findings = findings_of(subject, [one for one in checks if one.fast or not quick])
     name = name or (study.name if study is not None else _name(subject, request)) + "-quick" * quick
     read = _read(subject, request) | {"Not made": _not_made(findings, checks, quick=quick, study=study is not None)}
-    result = Audit(name, given(subject.listing).notice, findings, subject, read, notes=[note] if note else [])
+    origin = _of_study(study) if study is not None else origin_of(request)
+    notice = given(subject.listing).notice
+    result = Audit(name, notice, findings, subject, origin, read, notes=[note] if note else [])
     if subject.folds is None:
         return result
     near = None if quick else given(subject.pixels).clusters
@@ -168,7 +182,12 @@ def _audit_study(study: StoredStudy, name: str) -> Audit:
     read |= {"Not made": "checks of files and pixels beyond those at the study's start (they need --data)"}
     notes = ["The files were not looked at: name them with --data for copies, annotations and shortcuts."]
     findings = with_findings(study, checks).findings
-    return Audit(name, cohort.notice, findings, subject, read, confirmation, [*notes, *([note] if note else [])])
+    all_notes = [*notes, *([note] if note else [])]
+    return Audit(name, cohort.notice, findings, subject, _of_study(study), read, confirmation, all_notes)
+
+
+def _of_study(study: StoredStudy) -> str:
+    return f"study of {study.cohort_digest}"
 
 
 def _not_made(findings: Sequence[Finding], checks: Sequence[Check], *, quick: bool, study: bool) -> str:

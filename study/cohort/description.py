@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from mmbc.files import write_atomically
 from study.design.study_name import fitting
+from study.records.pages import is_of_another, write_page
+from study.records.study_folder import rename_aside
 
 
 @dataclass
@@ -17,6 +18,7 @@ class Description:
     Attributes:
         name, kind: of the cohort, and of its layout.
         where: its path.
+        origin: what tells it from another cohort of the same name.
         notice: a warning that everything made of it carries.
         unit: what a label belongs to.
         extent: how many rows were read, and of how many lines or of which sheet; empty where the list is no table.
@@ -40,6 +42,7 @@ class Description:
     where: str
     notice: str
     unit: str
+    origin: str = ""
     extent: str = ""
     classes: pd.DataFrame = field(default_factory=pd.DataFrame)
     totals: dict[str, int] = field(default_factory=dict)
@@ -119,8 +122,12 @@ def to_markdown(description: Description) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_description(description: Description, reports: Path) -> Path:
-    """Write the Markdown page to `reports/<cohort>/cohort.md` and return its path."""
+def write_description(description: Description, reports: Path) -> tuple[Path, Path | None]:
+    """Write the Markdown page to `reports/<cohort>/cohort.md` and return its path.
+
+    A page on another cohort of the same name is kept aside; its new path is the second value, else None.
+    """
     file = reports / fitting(description.name) / "cohort.md"
-    write_atomically(file, to_markdown(description).encode())
-    return file
+    kept = rename_aside(file, ".md") if is_of_another(file, description.origin) else None
+    write_page(file, to_markdown(description), description.origin)
+    return file, kept

@@ -16,6 +16,7 @@ from study.cohort.description import Description
 from study.cohort.loading import check_features, open_images, read_listing, sampled
 from study.design import partition
 from study.design.request import Request
+from study.records.pages import origin_of
 from study.records.progress import Observer
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ def describe(request: Request, observer: Observer) -> Description:
         place,
         listing.notice,
         study.unit,
+        origin_of(request),
         listing.extent,
         arms=summaries.arms(study, listing.name),
         left_out=listing.left_out,

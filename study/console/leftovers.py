@@ -84,14 +84,19 @@ def _results(name: str, out: Path) -> Iterator[Leftover]:
 
 
 def _reports(name: str, reports: Path) -> Iterator[Leftover]:
-    report, audit = reports / name, reports / f"{name}-audit"
-    if _is_folder(report) and (report / MANIFEST).exists():
+    for report in (reports / name, *sorted(reports.glob(f"{_literal(name)}.replaced-*"))):
+        if not _is_folder(report) or not (report / MANIFEST).exists():
+            continue
         files = [report / file for file in read_manifest(report)["files"]]
         # the manifest may have been edited: a file of it that lies elsewhere stays
         inside = [file for file in files if file.is_file() and file.resolve().is_relative_to(report.resolve())]
         archive = [report / ARCHIVE] if (report / ARCHIVE / "archive.json").exists() else []
-        yield _leftover("report", report, [*inside, report / MANIFEST, *archive])
-    if _is_folder(audit):
+        what = "report" if report.name == name else "an older report, set aside"
+        yield _leftover(what, report, [*inside, report / MANIFEST, *archive])
+    own = f"{name}-audit"
+    for audit in (reports / own, *sorted(reports.glob(f"{_literal(own)}.replaced-*"))):
+        if not _is_folder(audit):
+            continue
         yield _leftover("audit or ledger", audit, [path for pattern in OF_AUDITS for path in audit.glob(pattern)])
 
 

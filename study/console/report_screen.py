@@ -13,7 +13,7 @@ from study.evaluation.doubts import doubts
 from study.evaluation.evaluation import Evaluation, evaluate
 from study.records.added_predictions import UNVERIFIED
 from study.records.stored_study import StoredStudy, load_study
-from study.reporting.pack import Options, letters_lacking, write_pack
+from study.reporting.pack import Options, letters_lacking, make_way, write_pack
 from study.reporting.tables.audit import remains
 from study.reporting.text.added import added_lines
 from study.reporting.text.answer import contrast_lines, missing_for_verdicts, unfinished_cells
@@ -31,6 +31,7 @@ def write_report(
     """Evaluate a study that has just been run, write its report, and print the answer and where the report lies."""
     stored = load_study(folder)
     evaluation = evaluate(stored)
+    say_kept(console, stored, reports / stored.name)
     report = write_pack(stored, evaluation, reports / stored.name, options)
     if tried := quick_try(stored):
         console.print(tried, highlight=False, markup=False, soft_wrap=True)
@@ -42,6 +43,13 @@ def write_report(
             console.print(f"- {said}", highlight=False, markup=False)
     write_facts(json_file, evaluation_facts(stored, evaluation))
     console.print(f"Report: {report}", soft_wrap=True)
+
+
+def say_kept(console: Console, stored: StoredStudy, folder: Path) -> None:
+    """Make way for a report, and say where that of another cohort went."""
+    kept = make_way(stored, folder)
+    if kept is not None:
+        console.print(f"The report of another cohort that lay there was kept: {kept}", soft_wrap=True)
 
 
 def evaluation_facts(stored: StoredStudy, evaluation: Evaluation) -> dict[str, Any]:

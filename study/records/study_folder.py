@@ -45,12 +45,15 @@ def lock(folder: Path, *, wait: float = 0) -> FileLock:
 
 def set_aside(folder: Path, *, holds: str = "study.toml") -> Path | None:
     """Move a study, known by a file it has, out of the way (`--force`); return where it went, or None."""
-    if not (folder / holds).exists():
-        return None
-    number = 1
-    while (place := folder.with_name(f"{folder.name}.replaced-{number}")).exists():
+    return rename_aside(folder) if (folder / holds).exists() else None
+
+
+def rename_aside(path: Path, suffix: str = "") -> Path:
+    """Give a file or folder the next free name `NAME.replaced-1` and return it; a file keeps its suffix."""
+    stem, number = path.name.removesuffix(suffix), 1
+    while (place := path.with_name(f"{stem}.replaced-{number}{suffix}")).exists():
         number += 1
-    folder.rename(place)
+    path.rename(place)
     return place
 
 

@@ -39,6 +39,7 @@ from study.checks.findings import with_findings
 from study.design.study_name import check_name
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy, source_digests, without_constant_baseline, write_archive
+from study.records.study_folder import set_aside
 from study.reporting import numbers
 from study.reporting.checklists.files import checklist_files
 from study.reporting.document import REPORT, SUPPLEMENT, Content, numbered_list, report, supplement, title
@@ -86,9 +87,12 @@ class Options:
 def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options: Options = Options()) -> Path:
     """Write everything, remove files of an older pack that this one lacks, and return the path of `report.md`.
 
+    The report of another cohort that lies there is kept aside (`make_way`).
+
     Raises:
         StudyError: a file is there that is not of an older pack and would be lost.
     """
+    make_way(study, folder)
     # added predictions are nowhere else, and a report that has its predictions does not lose them
     kept = study.added is not None or (folder / ARCHIVE / "archive.json").is_file()
     options = replace(options, archive=options.archive or kept)
@@ -118,6 +122,12 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
         facts["sources"] = source_digests(study.folder)
     write_atomically(folder / MANIFEST, sealed(facts))
     return folder / REPORT
+
+
+def make_way(study: StoredStudy, folder: Path) -> Path | None:
+    """Keep the report of another cohort that lies where this one is to be written; return where it went, or None."""
+    there = read_manifest(folder).get("cohort_digest") if (folder / MANIFEST).exists() else None
+    return set_aside(folder, holds=MANIFEST) if there not in (None, study.cohort_digest) else None
 
 
 def in_style(make: Callable[P, T]) -> Callable[P, T]:

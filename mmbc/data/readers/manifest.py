@@ -45,6 +45,15 @@ VARYING = 0.5
 OWN_PATIENTS = "Each image counts as a patient of its own"
 """Beginning of the note on cohorts without patients; a report repeats it among the limitations."""
 
+GENERIC = frozenset(
+    {
+        "table", "tables", "data", "dataset", "images", "labels", "cohort", "metadata", "list", "index", "export",
+        "clinical", "predictions", "preds", "results", "scores", "oof", "train", "test", "patients", "cases", "tabelle",
+        "daten",
+    }
+)  # fmt: skip
+"""Names of files, in lower case, that say nothing about the cohort."""
+
 TRUE, FALSE = ("1", "true"), ("0", "false")
 """Labels that need no `--positive`."""
 
@@ -153,8 +162,15 @@ def cases(patients: pd.Series, examinations: pd.Series | None, data: DataConfig)
 
 
 def cohort_name(path: Path) -> str:
-    """Return the cohort's name: the file's, or its folder's where the file is just called manifest."""
-    stem = path.resolve().parent.name if path.stem.lower() == "manifest" else path.stem
+    """Return the cohort's name: the file's; with its folder's in front where many files are called so.
+
+    A file that is just called manifest has that of its folder alone.
+    """
+    stem, folder = path.stem, path.resolve().parent.name
+    if stem.lower() == "manifest":
+        stem = folder
+    elif stem.lower() in GENERIC and folder:
+        stem = f"{folder}-{stem}"
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "cohort"
 
 

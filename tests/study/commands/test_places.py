@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import study
 from mmbc.errors import ConfigError
-from study import audit, bench, compare, cv, ledger, precision, report, search
+from study import audit, bench, clean, compare, cv, ledger, precision, report, search
 from study.design.study_name import LONGEST, check_name, file_name
 
 RUN = CliRunner(env={"COLUMNS": "200"})
@@ -138,3 +138,53 @@ def test_a_report_of_a_finished_study_writes_nothing_to_it(table, tmp_path):
     more = ["--out", f"{tmp_path}/t.csv", "--reports", f"{tmp_path}/again", "--no-figures", "--replicates", "100"]
     assert RUN.invoke(report.app, [str(folder), *more]).exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]} == before
+
+
+def hospital(folder, seed, name="table.csv", n=24):
+    """A table of one hospital, in a folder of its own."""
+    folder.mkdir(parents=True)
+    label = np.arange(n) // 2 % 2
+    rows = pd.DataFrame({"image": [f"{seed}-{i}.png" for i in range(n)], "patient_id": [f"P{i}" for i in range(n)]})
+    rows.assign(label=label, age=np.random.default_rng(seed).integers(40, 80, n)).to_csv(folder / name, index=False)
+    return ["--data", f"{folder / name}", "--preset", "tiny", "--ablation", "tabular"]
+
+
+def test_two_tables_of_one_name_share_nothing(tmp_path):
+    """Files that say nothing by their names carry that of their folder; pages of others are kept aside."""
+    for folder, seed in (("north", 1), ("south", 2)):
+        words = [*hospital(tmp_path / folder, seed), *places(tmp_path)]
+        assert RUN.invoke(cv.app, [*words, "--describe"]).exit_code == 0
+    pages = {path.parent.name: path.read_text() for path in tmp_path.glob("reports/*/cohort.md")}
+    assert set(pages) == {"north-table", "south-table"}
+    said = {}
+    for folder, seed in (("east", 3), ("west", 4)):
+        words = [*hospital(tmp_path / folder, seed, "clinic.csv"), *places(tmp_path)]
+        for again in range(2):
+            said[folder, again] = RUN.invoke(cv.app, [*words, "--describe"]).output
+    assert ["was kept" in text for text in said.values()] == [False, False, True, False]
+    kept = tmp_path / "reports" / "clinic"
+    assert sorted(path.name for path in kept.iterdir()) == ["cohort.md", "cohort.replaced-1.md"]
+
+
+def test_audits_of_two_tables_of_one_name_are_both_kept(tmp_path):
+    for folder, seed in (("east", 3), ("west", 4)):
+        words = [
+            word for word in hospital(tmp_path / folder, seed, "clinic.csv") if word not in ("--ablation", "tabular")
+        ]
+        for _ in range(2):
+            done = RUN.invoke(audit.app, [*words, *places(tmp_path), "--quick"])
+    assert done.exit_code == 1, done.output
+    names = sorted(path.name for path in (tmp_path / "reports").iterdir())
+    assert names == ["clinic-quick-audit", "clinic-quick-audit.replaced-1"]
+
+
+def test_the_report_of_another_cohort_is_kept_aside(table, tmp_path):
+    assert RUN.invoke(report.app, [*table, *places(tmp_path), "--name", "mine"]).exit_code == 0
+    other = pd.read_csv(tmp_path / "t.csv")
+    other.assign(patient_id="Q" + other["patient_id"]).to_csv(tmp_path / "t.csv", index=False)
+    elsewhere = ["--out", f"{tmp_path}/others", "--reports", f"{tmp_path}/reports", "--name", "mine"]
+    for kept in (True, False):
+        done = RUN.invoke(report.app, [*table, *elsewhere])
+        assert ("The report of another cohort that lay there was kept" in done.output) == kept, done.output
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == ["mine", "mine.replaced-1"]
+    assert "set aside" in RUN.invoke(clean.app, ["mine", *places(tmp_path)]).output
