@@ -20,6 +20,7 @@ from study.evaluation.added_arms import added_frames
 from study.evaluation.arm_metrics import AREAS, COUNTED, METRICS, MIN_SPECIFICITY, RESTATED, summarise
 from study.evaluation.draws import draws
 from study.evaluation.frames import EVALUATION
+from study.evaluation.instability import instability
 from study.evaluation.misclassification import errors_by_arm
 from study.evaluation.units import LEVELS, Aligned, align, all_units, cell_units, hard_arms, pool
 from study.records.cell_records import CELL_COLUMNS
@@ -64,6 +65,7 @@ class Evaluation:
     confusion: pd.DataFrame = field(default_factory=pd.DataFrame)
     cross_tabulation: pd.DataFrame = field(default_factory=pd.DataFrame)
     errors: pd.DataFrame = field(default_factory=pd.DataFrame)
+    instability: pd.DataFrame = field(default_factory=pd.DataFrame)
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     added: pd.DataFrame = field(default_factory=pd.DataFrame)
     added_contrasts: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -105,6 +107,7 @@ def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int 
     complete = [arm for arm in study.arms if not any(gap.startswith(f"{arm}, ") for gap in gaps)]
     added, added_contrasts, added_gaps = added_frames(study, units, complete, n_replicates=n_replicates, seed=seed)
     facts |= {"added": added, "gaps": (*gaps, *added_gaps)}
+    facts["instability"] = instability(units, complete, study.settings.unit)
     if not complete:
         return Evaluation(**facts)
     patients, weights = draws(study, n_replicates, seed)

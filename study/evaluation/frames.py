@@ -296,6 +296,21 @@ EVALUATION: Mapping[str, Frame] = {
             *columns("wrong", NUMBER, "share of the runs with the probability on the other side of 0.5 than the label"),
         ),
     ),
+    "instability": Frame(
+        "How far the predictions of an arm change from run to run (repeats and seeds), at the unit of analysis; no line"
+        " with one run.",
+        (
+            *ARM,
+            *columns("n_units", WHOLE, "units with predictions of several runs"),
+            *columns("n_runs", WHOLE, "predictions of a unit, at most"),
+            *columns(
+                "mape", NUMBER, "absolute difference of a calibrated probability from the unit's mean over runs, mean"
+            ),
+            *columns("mape_95", NUMBER, "95th percentile over units of a unit's mean absolute difference"),
+            *columns("called_changed", NUMBER, "share of units not called alike in all runs at probability 0.5"),
+            *columns("flagged_changed", NUMBER, "the same at the threshold for 90 % specificity; NaN without one"),
+        ),
+    ),
     "added": Frame(
         "A metric of predictions that a user added to the study, at the unit of analysis; no other frame has them.",
         (*INTERVALS, *NOTE),

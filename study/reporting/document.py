@@ -188,6 +188,11 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.table("subgroups", "subgroup_contrasts", "subgroup_performance"),
         ],
         "Errors": [sections.errors(study, evaluation), *content.table("errors_by_class", "errors")],
+        "Stability of the predictions": [
+            sections.instability(study, evaluation),
+            *content.figure("instability"),
+            *content.table("instability"),
+        ],
         "Training": [
             sections.training(study),
             *content.figure("comprehensive_results", "loss_accuracy", "f1_auc", "generalisation_gap"),

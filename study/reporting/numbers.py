@@ -74,6 +74,7 @@ def numbers(study: StoredStudy, evaluation: Evaluation) -> dict[str, Entry]:
         _calibration,
         _spread,
         _confusion,
+        _instability,
         _added,
     ):
         entries |= dict(part(evaluation))
@@ -322,3 +323,15 @@ def _confusion(evaluation: Evaluation) -> Entries:
         ):
             about = f"{about} of {row['arm']} at probability 0.5, mean over repeats and seeds"
             yield key("confusion", row["arm"], field), _entry(row[field], mean_count(row[field]), about)
+
+
+def _instability(evaluation: Evaluation) -> Entries:
+    """How far predictions change from run to run."""
+    for row in _lines(evaluation.instability):
+        unit, runs = evaluation.unit, f"{row['n_runs']} runs"
+        for field, metric, about in (
+            ("mape", "brier", f"mean absolute difference of a {unit}'s probability from its mean over {runs}"),
+            ("called_changed", "sensitivity", f"share of {unit}s not called alike in all {runs} at probability 0.5"),
+        ):
+            value = float(row[field])
+            yield key(field, row["arm"]), _entry(value, number(metric, value), f"{row['arm']}: {about}")

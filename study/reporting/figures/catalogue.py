@@ -17,6 +17,7 @@ from study.reporting.figures import (
     decisions,
     folds,
     forests,
+    instability,
     overview,
     probabilities,
     search_catalogue,
@@ -82,6 +83,7 @@ ORDER = (
     "auc_by_fold",
     "calibration",
     "risk",
+    "instability",
     "decision",
     "confusion",
     "subgroups",
@@ -158,6 +160,11 @@ def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: 
     name = "Calibrated probability" if f.scaled else "Predicted probability"
     drawing = partial(probabilities.risk, scores, known, unit, name=name)
     yield "risk", Drawing(drawing, "Predicted probabilities by class", caption("risk", f), wide=several)
+    if len(evaluation.instability):
+        drawing = partial(instability.predictions_by_run, scores, evaluation.instability, known, unit)
+        said = caption("instability", f, n_drawn=instability.units_drawn(evaluation.instability))
+        wide = len(evaluation.instability) > 1
+        yield "instability", Drawing(drawing, "Stability of the predictions between runs", said, wide=wide)
     prevalence = study.settings.protocol.prevalence
     if len(evaluation.decision) and prevalence is not None:
         drawing = partial(decisions.decision_curves, evaluation.decision, known, prevalence)

@@ -22,6 +22,7 @@ from study.reporting.tables.comparisons import (
     comparisons_table,
     variance_table,
 )
+from study.reporting.tables.instability import instability_table
 from study.reporting.tables.latex import latex, latex_document
 from study.reporting.tables.main import main_table
 from study.reporting.tables.markup import markdown, to_csv
@@ -80,6 +81,7 @@ OF_NUMBERS: tuple[Callable[[StoredStudy, Evaluation], PaperTable], ...] = (
     methods_table,
     variance_table,
     reliability_table,
+    instability_table,
     errors_by_class_table,
     errors_table,
 )

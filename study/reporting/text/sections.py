@@ -21,7 +21,7 @@ from study.reporting.facts.sentences import configs
 from study.reporting.text.added import added_limitation, added_provenance
 from study.reporting.text.label_limits import label_facts
 from study.reporting.text.search_results import chosen_on
-from study.text.format import interval, number, p_value, span
+from study.text.format import count, interval, listed, number, p_value, span
 
 POOLING_NOTE = 0.01
 """A pooled AUC that differs from the mean of within-fold values by more than this is remarked on."""
@@ -162,6 +162,31 @@ def errors(study: StoredStudy, evaluation: Evaluation) -> str:
         positive=counts(1),
         negative=counts(0),
         calibrated_on=calibrated_on(study),
+    )
+
+
+def instability(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Say how far predictions change from run to run, or that one run does not tell."""
+    if evaluation.summary.empty:
+        return ""
+    protocol, rows = study.settings.protocol, evaluation.instability.sort_values("mape", kind="stable")
+    kinds = {"repeat": protocol.repeats, "training seed": protocol.seeds}
+    return render(
+        "instability",
+        unit=evaluation.unit,
+        scaled=evaluation.is_calibrated,
+        n_runs=int(rows["n_runs"].max()) if len(rows) else 1,
+        kinds=listed([count(n, name) for name, n in kinds.items() if n > 1]),
+        lines=[
+            {
+                "name": display_name(study, row["arm"]),
+                "mape": number("brier", row["mape"]),
+                "changed": number("sensitivity", row["called_changed"]),
+            }
+            for row in rows.to_dict("records")
+        ],
+        fewest=number("sensitivity", rows["called_changed"].min()),
+        most=number("sensitivity", rows["called_changed"].max()),
     )
 
 

@@ -132,17 +132,18 @@ CASES = {
 ALWAYS = {"flow"}
 PLAIN = ALWAYS | {"main", "roc_pr", "calibration", "risk", "confusion"}
 EXPECTED = {
-    "one arm": PLAIN | {"auc_by_fold"},
-    "twelve arms": PLAIN | {"auc_by_fold", "contrasts", "decision"},
-    "three seeds": PLAIN | {"auc_by_fold", "contrasts"},
+    "one arm": PLAIN | {"auc_by_fold", "instability"},
+    "twelve arms": PLAIN | {"auc_by_fold", "instability", "contrasts", "decision"},
+    "three seeds": PLAIN | {"auc_by_fold", "instability", "contrasts"},
     "hold-out": PLAIN | {"contrasts"},
-    "half": PLAIN | {"auc_by_fold"},
+    "half": PLAIN | {"auc_by_fold", "instability"},
     "nothing": ALWAYS,
-    "imported": PLAIN | {"auc_by_fold", "contrasts"},
-    "breasts": PLAIN | {"auc_by_fold", "contrasts"},
+    "imported": PLAIN | {"auc_by_fold", "instability", "contrasts"},
+    "breasts": PLAIN | {"auc_by_fold", "instability", "contrasts"},
     "all": PLAIN
     | {
         "auc_by_fold",
+        "instability",
         "contrasts",
         "decision",
         "loss_accuracy",

@@ -183,6 +183,7 @@ def test_frames_of_one_arm_without_baseline(evaluated):
             "expected_ece",
             "decision",
             "cross_tabulation",
+            "instability",
         )
         if len(frame := getattr(evaluation, name))
     }

@@ -83,6 +83,7 @@ def test_the_order_is_that_of_a_paper(tables):
         "interval_methods",
         "variance",
         "reliability",
+        "instability",
         "errors_by_class",
         "errors",
         "per_fold",
