@@ -42,10 +42,10 @@ def predictions_by_run(scores: pd.DataFrame, instability: pd.DataFrame, looks: L
     arms, rows = arms_of(instability, looks), several_runs(scores[scores["level"] == level], level)
     rows = rows.assign(unit=rows.groupby(UNIT_KEYS[level], sort=True, dropna=False, observed=True).ngroup() + 1)
     upper = reach(rows, pd.DataFrame({"mean_prob": [], "observed": []}))
-    by_arm = instability.set_index("arm")
+    by_arm = instability.set_index("arm")[["mape", "called_changed"]].astype(float).to_dict("index")
     below = [
-        f"MAPE {number('brier', by_arm.loc[arm, 'mape'])}"
-        f"\n{number('sensitivity', by_arm.loc[arm, 'called_changed'])} change at 0.5"
+        f"MAPE {number('brier', by_arm[arm]['mape'])}"
+        f"\n{number('sensitivity', by_arm[arm]['called_changed'])} change at 0.5"
         for arm in arms
     ]
     wide = len(arms) > 1
