@@ -12,7 +12,7 @@ from study import cv
 from tests.docs.conftest import PAGES, ROOT, RUN, Reader, blocks, module_of, options_of
 
 READABLE = [page for page in PAGES if any(block.runs for block in blocks(page))]
-OTHERS = {"make", "pip", "source"}
+OTHERS = {"make", "pip", "source", "Rscript"}
 """Programs that a block which is not run may name."""
 
 
@@ -62,6 +62,7 @@ def test_the_readme_stays_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_your_own_cohort(reader, monkeypatch):
     outputs = reader.read("how-to/own-cohort.md")
@@ -85,7 +86,7 @@ def test_your_own_cohort(reader, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "how-to/own-predictions.md"])
+@pytest.mark.parametrize("page", ["README.md", pytest.param("how-to/own-predictions.md", marks=pytest.mark.exhaustive)])
 def test_your_own_predictions(reader, page):
     outputs = reader.read(page)
     assert "every number follows from its predictions" in outputs[-1]
@@ -94,6 +95,7 @@ def test_your_own_predictions(reader, page):
     assert "fusion had a higher AUC than clinical" in text and "fusion had a higher AUC than cnn" in text
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_five_shapes_of_predictions_and_one_beside_a_study(reader):
     """The shapes are made of one table, so the same model has the same AUC in each that has all folds."""

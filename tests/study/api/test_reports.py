@@ -1,6 +1,7 @@
 """Reports written from Python: they say how they were made, and `study.verify` agrees."""
 
 import json
+import shutil
 
 import pytest
 
@@ -22,6 +23,14 @@ def run(tiny, tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="module")
+def declared(run, tmp_path_factory):
+    """The folder of its report."""
+    folder = tmp_path_factory.mktemp("declared") / "first"
+    run.evaluate(n_replicates=100).write(folder, figures=False)
+    return folder
+
+
 def options(folder):
     return json.loads((folder / "pack.json").read_text())["options"]
 
@@ -35,17 +44,15 @@ def test_a_report_says_with_how_many_replicates_and_which_seed_it_was_made(tmp_p
     assert verify(tmp_path / "own") == []
 
 
-def test_contrasts_chosen_after_the_run_are_called_so(run, tmp_path):
-    declared = run.evaluate(n_replicates=100)
-    declared.write(tmp_path / "declared", figures=False)
-    assert "declared before the run" in (tmp_path / "declared" / "methods.md").read_text()
+def test_contrasts_chosen_after_the_run_are_called_so(run, declared, tmp_path):
+    assert "declared before the run" in (declared / "methods.md").read_text()
     chosen = run.evaluate([("tabular", "logistic")], n_replicates=100)
     chosen.write(tmp_path / "chosen", figures=False, with_predictions=True)
     for name in ("methods.md", "supplement.md"):
         text = (tmp_path / "chosen" / name).read_text()
         assert CHOSEN in text and "declared before the run" not in text, name
     assert json.loads((tmp_path / "chosen" / "pack.json").read_text())["chosen_contrasts"] == [["tabular", "logistic"]]
-    assert verify(tmp_path / "chosen") == verify(tmp_path / "declared", run.folder) == []
+    assert verify(tmp_path / "chosen") == verify(declared, run.folder) == []
     assert study.open(tmp_path / "chosen" / "study").settings.protocol.contrasts == run.settings.protocol.contrasts
 
 
@@ -67,14 +74,14 @@ def test_the_declared_contrasts_given_again_are_still_declared(run):
 
 
 def test_a_finished_study_keeps_its_command_when_nothing_is_trained(run, tmp_path):
-    study.evaluate(run, n_replicates=100).write(tmp_path / "r", figures=False)
-    before = (run.folder / "environment.json").read_bytes()
-    call = {"preset": "tiny", "name": "first", "out": run.folder.parent, "progress": False}
+    folder = shutil.copytree(run.folder, tmp_path / "first")
+    before = (folder / "environment.json").read_bytes()
+    call = {"preset": "tiny", "name": "first", "out": tmp_path, "progress": False}
     study.cross_validate("phantom", "concat", **call)
-    assert (run.folder / "environment.json").read_bytes() == before and verify(tmp_path / "r", run.folder) == []
+    assert (folder / "environment.json").read_bytes() == before
     study.cross_validate("phantom", "image", **call)
-    (command,) = Environment.read(run.folder / "environment.json").command
-    assert "arms='image'" in command and f"out='{run.folder.parent}'" in command
+    (command,) = Environment.read(folder / "environment.json").command
+    assert "arms='image'" in command and f"out='{tmp_path}'" in command
 
 
 def test_the_call_that_extends_a_study_can_be_typed(run):
@@ -88,14 +95,14 @@ def test_the_call_that_extends_a_study_can_be_typed(run):
     assert f"`{shown.replace(', seeds=3', '')}`" in provenance(run.stored)
 
 
-def test_a_foreign_report_is_not_overwritten(run, tmp_path):
+def test_a_foreign_report_is_not_overwritten(run, declared, tmp_path):
     (tmp_path / "report.md").write_text("mine")
     result = run.evaluate(n_replicates=100)
     with pytest.raises(StudyError, match=r"has report.md and is no report of this program.*another folder"):
         result.write(tmp_path, figures=False)
     assert (tmp_path / "report.md").read_text() == "mine"
     (tmp_path / "report.md").rename(tmp_path / "notes.txt")
-    result.write(tmp_path, figures=False)
+    shutil.copytree(declared, tmp_path, dirs_exist_ok=True)
     result.write(tmp_path, figures=False)
     assert (tmp_path / "notes.txt").read_text() == "mine"
     with pytest.raises(StudyError, match="is a report, not a study"):

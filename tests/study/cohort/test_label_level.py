@@ -1,5 +1,7 @@
 """Labels per breast through a whole study: training, evaluation at the breast, report."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,7 +49,7 @@ def test_noisy_or_is_part_of_the_study(tiny, breasts):
 
 def test_pooling_changes_patients_alone(breasts):
     changed = breasts.settings.protocol.model_copy(update={"pool_breasts": "noisy-or"})
-    other = type(breasts)(**{**vars(breasts), "settings": breasts.settings.model_copy(update={"protocol": changed})})
+    other = replace(breasts, settings=breasts.settings.model_copy(update={"protocol": changed}))
     one, two = (evaluate(study, n_replicates=20).scores for study in (breasts, other))
     same = one["level"] != "patient"
     assert np.array_equal(one.loc[same, "logit"], two.loc[same, "logit"])

@@ -10,9 +10,7 @@ from urllib.parse import unquote
 import pytest
 from matplotlib.figure import Figure
 
-from study.reporting import pack
 from study.reporting.html.page import page
-from study.reporting.pack import Options, write_pack
 
 NOTICE = "synthetic phantom cohort, not clinical evidence"
 CHROMIUM = shutil.which("chromium")
@@ -227,14 +225,11 @@ def test_an_empty_report_is_a_page():
 
 
 @pytest.mark.slow
-def test_the_pack_of_a_study(evaluated, tmp_path, monkeypatch):
+def test_the_pack_of_a_study(evaluated, packed):
     """Everything today's report is made of arrives: its tables with titles and notes, its figures, its notice."""
-    stored, evaluation = evaluated
-    everything, chosen = pack.catalogue, ("main", "contrasts", "flow")
-    monkeypatch.setattr(pack, "catalogue", lambda *a: {k: v for k, v in everything(*a).items() if k in chosen})
-    write_pack(stored, evaluation, tmp_path, Options())
-    figures = {path.stem: path.read_bytes() for path in (tmp_path / "figures").glob("*.png")}
-    text = (tmp_path / "report.md").read_text() + "\n" + (tmp_path / "supplement.md").read_text()
+    stored, _ = evaluated
+    figures = {path.stem: path.read_bytes() for path in (packed / "figures").glob("*.png")}
+    text = (packed / "report.md").read_text() + "\n" + (packed / "supplement.md").read_text()
     html = page(stored.name, text, figures, stored.cohort.notice)
     tree = Tree(html)
     assert len(tree.all("table")) == sum(line.startswith("| --- |") for line in text.splitlines())

@@ -18,27 +18,18 @@ from study.reporting import verification
 from study.reporting.differences import differences, same
 from study.reporting.pack import Options, sealed, write_pack
 from study.reporting.verification import verify
+from tests.study.reporting.conftest import few_figures
 
-FIGURES_DRAWN = ("main", "contrasts")
 
-
-@pytest.fixture(scope="module")
-def report(evaluated, tmp_path_factory):
-    """A report with its predictions; two figures are enough here."""
-    from study.reporting import pack
-
-    folder = tmp_path_factory.mktemp("verified") / "finished"
-    options = Options(archive=True)
-    with pytest.MonkeyPatch.context() as patch:
-        everything = pack.catalogue
-        patch.setattr(pack, "catalogue", lambda *a: {k: v for k, v in everything(*a).items() if k in FIGURES_DRAWN})
-        write_pack(*evaluated, folder, options)
-        yield folder
+@pytest.fixture(scope="module", autouse=True)
+def figures_of_the_pack():
+    with few_figures():
+        yield
 
 
 @pytest.fixture
-def copy(report, tmp_path):
-    return shutil.copytree(report, tmp_path / "copy")
+def copy(packed, tmp_path):
+    return shutil.copytree(packed, tmp_path / "copy")
 
 
 def replaced(path, old, new):
@@ -234,14 +225,14 @@ BATCHES = (
 
 
 @pytest.fixture(scope="module")
-def found(report, kept, tmp_path_factory):
+def found(packed, kept, tmp_path_factory):
     """Tampering -> the disagreements of its batch."""
     disagreements = {}
     with pytest.MonkeyPatch.context() as patch:
         for name, step in kept.items():
             patch.setattr(verification, name, step)
         for number, batch in enumerate(BATCHES):
-            folder = shutil.copytree(report, tmp_path_factory.mktemp("tampered") / str(number))
+            folder = shutil.copytree(packed, tmp_path_factory.mktemp("tampered") / str(number))
             for tamper in batch:
                 tamper(folder)
             disagreements |= dict.fromkeys(batch, verify(folder))
