@@ -32,6 +32,7 @@ class CrossValidate(CrossValidationOptions, Command):
         from study.console.interruption import interrupted
         from study.console.json_output import write_facts
         from study.console.live_view import View
+        from study.console.plan_file import write_plan_file
         from study.console.report_screen import write_report
         from study.reporting.pack import Options
         from study.training.preparation import prepare
@@ -55,13 +56,16 @@ class CrossValidate(CrossValidationOptions, Command):
             if self.dry_run:
                 plan_screen.show_outline(console, prepare(request, view, open_files=False))
             planned = prepare(request, view)
+            command = ["python", "-m", "study.cv", *terminal.words]
+            if self.write_plan is not None:
+                plan_screen.show_plan(terminal, write_plan_file(planned, self.write_plan, command), self.write_plan)
+                return
             findings = start_findings(planned, request, view)
             plan_screen.show(console, planned, request, findings, requests.audit_command(self))
             if self.dry_run:
                 plan_screen.show_forecast(console, planned, request)
                 write_facts(self.json_file, plan_screen.plan_facts(planned))
                 return
-            command = ["python", "-m", "study.cv", *terminal.words]
             carry_out(planned, request, view, command=command, findings=findings)
         pack = Options(figures=self.figures, archive=self.with_predictions)
         write_report(console, planned.folder, self.reports, self.json_file, pack)

@@ -29,6 +29,7 @@ class SearchSettings(SearchRunOptions, Command):
         from study.console.interruption import search_interrupted
         from study.console.json_output import write_facts
         from study.console.live_view import View
+        from study.console.plan_file import write_plan_file
         from study.console.report_screen import write_report
         from study.reporting.pack import Options
         from study.training.preparation import Planned, prepare
@@ -50,8 +51,12 @@ class SearchSettings(SearchRunOptions, Command):
             if self.dry_run:
                 plan_screen.show_outline(console, prepare(request, view, open_files=False))
             planned = prepare(request, view)
-            findings = start_findings(planned, request, view)
             targets = targets_of(planned)
+            if self.write_plan is not None:
+                plan = write_plan_file(planned, self.write_plan, self.typed(terminal))
+                plan_screen.show_plan(terminal, plan, self.write_plan)
+                return
+            findings = start_findings(planned, request, view)
             search_screen.show(console, planned, targets, findings, requests.audit_command(self))
             n_together = search_screen.show_waves(console, planned, targets, work, request)
             search_screen.show_progress(console, planned, request)

@@ -12,7 +12,7 @@ from mmbc.command import Command, Terminal
 
 @dataclass(frozen=True, kw_only=True)
 class Verify(Command):
-    """Say which numbers of a report do not follow from its predictions.
+    """Say which numbers of a report do not follow from its predictions, and where it departs from its analysis plan.
 
     Exit code 0: all do, and every file is as it was written; 1: some do not, or a file was edited, deleted or added;
     2: nothing could be checked.
@@ -39,7 +39,7 @@ class Verify(Command):
         """Compare and list what differs."""
         from study.reporting.verification import verify
 
-        differing = verify(self.report, self.study, self.results, redraw=self.redraw)
+        differing = verify(self.report, self.study, self.results, redraw=self.redraw, say=terminal.say)
         for disagreement in differing[: self.most]:
             terminal.say(f"- {disagreement}")
         if len(differing) > self.most:

@@ -21,6 +21,7 @@ SECTIONS = (
     ("Predictions of a cell", "", {"predictions.parquet": PREDICTION_COLUMNS, "history.csv": HISTORY_COLUMNS}),
     ("The cohort of a study: cohort.json", "study.records.stored_cohort", {}),
     ("What a study was run with: environment.json", "study.records.environment", {}),
+    ("An analysis plan: analysis_plan.md", "study.records.analysis_plan", {}),
     ("Splits: folds.json", "study.design.folds", {}),
     ("A search: results/NAME/search", "study.design.search_results", {"trials.parquet": TRIAL_COLUMNS}),
     ("An archive of predictions: reports/NAME/study", "study.records.stored_study", {}),

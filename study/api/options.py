@@ -30,6 +30,7 @@ NOT_IN_PYTHON = {
     "with_predictions": _WRITTEN,
     "json": "the frames have what it writes",
     "json_file": "the frames have what it writes",
+    "write_plan": "run python -m study.cv (or study.search) --write-plan FILE",
     "dry_run": "it would print the plan and stop; run python -m study.cv (or study.search) --dry-run",
     "describe": "it would show the cohort and stop; run python -m study.cv --describe",
     "write_clean_list": "run python -m study.audit --write-clean-list FILE",

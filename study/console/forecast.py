@@ -3,7 +3,7 @@
 from study.console.live_view import duration
 from study.console.precision_text import resolution
 from study.design.request import Request
-from study.stats.planner import Plan, plan
+from study.stats.planner import Plan, PlanResult, plan
 from study.training.duration import expected_seconds
 from study.training.memory import expected_memory
 from study.training.preparation import Planned
@@ -47,10 +47,10 @@ def cost(planned: Planned, request: Request) -> str:
     )
 
 
-def precision(planned: Planned) -> str:
-    """Return the intervals and differences that the cohort at hand can be expected to show."""
+def expected_precision(planned: Planned) -> PlanResult | str:
+    """Return the precision that the cohort at hand allows, or why it cannot be estimated."""
     images, protocol = planned.cohort.images, planned.study.protocol
-    n_folds = len({cell.fold for cell in planned.cells})
+    n_folds = planned.folds.n_folds
     positive = images.groupby("patient_id")["label"].max()
     try:
         inputs = Plan(
@@ -64,7 +64,15 @@ def precision(planned: Planned) -> str:
         )
     except ValueError as error:
         return f"What the study can show could not be estimated: {error}."
-    result = plan(inputs)
+    return plan(inputs)
+
+
+def precision(planned: Planned) -> str:
+    """Return the intervals and differences that the cohort at hand can be expected to show."""
+    result = expected_precision(planned)
+    if isinstance(result, str):
+        return result
+    inputs = result.inputs
     return (
         f"If the AUC is {EXPECTED_AUC:g}: 95 % interval {result.e1_patient.low:.3f} to {result.e1_patient.high:.3f},"
         f" smallest difference found with power {inputs.power:g} {result.detectable_e1:.3f} (E1),"

@@ -243,6 +243,22 @@ class DryRunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlanOptions:
+    """An analysis plan: written before testing, and followed."""
+
+    write_plan: Annotated[
+        Path | None,
+        comparison_option(
+            "Write the analysis plan of the study to this file (Markdown), dated and locked, and stop: nothing is"
+            " trained. A plan that is there keeps what its authors filled in."
+        ),
+    ] = None
+    plan: Annotated[
+        Path | None, comparison_option("The analysis plan to follow; the report names every deviation from it.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SettingsOptions(CohortOptions, ProtocolOptions, DeviceOptions):
     """Options that the settings of a study are made of."""
 
@@ -263,7 +279,15 @@ class SeedOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CrossValidationOptions(
-    StudyOptions, ArmOptions, SeedOptions, ReportOptions, JobOptions, CheckpointOptions, TrackOptions, DryRunOptions
+    StudyOptions,
+    ArmOptions,
+    SeedOptions,
+    PlanOptions,
+    ReportOptions,
+    JobOptions,
+    CheckpointOptions,
+    TrackOptions,
+    DryRunOptions,
 ):
     """A study of fixed settings."""
 
@@ -316,7 +340,7 @@ class SearchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRunOptions(
-    SearchOptions, StudyOptions, ArmOptions, SeedOptions, ReportOptions, TrackOptions, DryRunOptions
+    SearchOptions, StudyOptions, ArmOptions, SeedOptions, PlanOptions, ReportOptions, TrackOptions, DryRunOptions
 ):
     """A study that searches its settings."""
 

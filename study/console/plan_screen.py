@@ -1,6 +1,7 @@
 """Screen before a run: the cohort, its flow, folds and cells."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,12 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from mmbc.command import Terminal
 from mmbc.data.cohort import Cohort, relevant_steps
 from study.checks import page
 from study.cohort.description import Description
 from study.console import forecast
 from study.design.folds import Folds
 from study.design.request import Request
+from study.records.analysis_plan import AnalysisPlan
 from study.records.finding import FAILED, WARNING, Finding
 from study.text.format import count
 from study.text.image_name import worded
@@ -76,6 +79,20 @@ def show_audit(console: Console, findings: Sequence[Finding], audit: str) -> Non
     if findings:
         console.print(f"Audit: {page.counted(findings)}.", highlight=False, soft_wrap=True)
         console.print(f"With a look into the pixels: {audit}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_plan(terminal: Terminal, plan: AnalysisPlan, file: Path) -> None:
+    """Say where an analysis plan was written, what its authors have to fill in, and what comes next."""
+    terminal.say(f"Analysis plan: {file}, locked on {plan.date} (SHA-256 {plan.digest[:16]}). Nothing was trained.")
+    if plan.facts.tested:
+        studies = ", ".join(plan.facts.tested)
+        terminal.say(f"- Models have been tested on this cohort already ({studies}); the plan says so.")
+    if plan.n_open:
+        terminal.say(
+            f"- {count(plan.n_open, 'place')} for the authors to fill in, marked [authors: ...]. Write your text there,"
+            " and give the same command again: it keeps your text and locks the plan anew."
+        )
+    terminal.say(f"Then train with --plan {file} in place of --write-plan {file}.")
 
 
 def show_forecast(console: Console, planned: Planned, request: Request) -> None:

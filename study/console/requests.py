@@ -32,6 +32,7 @@ from study.design.request import EXECUTORS, TRACKERS, Request, Tolerance
 from study.design.search_space import read_space
 from study.design.study_file import Search, StudyFile, chosen_arms, column_roles, load, named
 from study.design.study_name import check_name
+from study.records.analysis_plan import read_plan
 
 OF_THE_STUDY = "with --study the settings are the study's; leave out one or the other"
 """Why settings are refused beside a study's own."""
@@ -76,10 +77,11 @@ def cross_validation(options: CrossValidationOptions) -> Request:
             "the study has a section [search]: its settings are to be searched, and study.cv trains with fixed"
             " ones. Use python -m study.search with the same options, or leave the section out"
         )
-    force = options.force and not options.dry_run
+    force = options.force and not options.dry_run and options.write_plan is None
     asked = request(options, with_arms(study, options.ablation))
+    check_plan(options)
     every, track = options.checkpoint_every, tracker(options)
-    return replace(asked, jobs=options.jobs, checkpoint_every=every, force=force, track=track)
+    return replace(asked, jobs=options.jobs, checkpoint_every=every, force=force, track=track, plan=options.plan)
 
 
 def _seeds(options: SeedOptions) -> dict[str, int | None]:
@@ -90,7 +92,27 @@ def _seeds(options: SeedOptions) -> dict[str, int | None]:
 def search(options: SearchRunOptions) -> Request:
     """Return what is asked for; a dry run starts nothing over, whatever `--force` says."""
     asked = request(options, with_arms(searched_study_file(options), options.ablation))
-    return replace(asked, checkpoint_every=0, force=options.force and not options.dry_run, track=tracker(options))
+    check_plan(options)
+    force = options.force and not options.dry_run and options.write_plan is None
+    return replace(asked, checkpoint_every=0, force=force, track=tracker(options), plan=options.plan)
+
+
+def check_plan(options: CrossValidationOptions | SearchRunOptions) -> None:
+    """Refuse a plan that is to be written and followed at once, or a file that cannot be written.
+
+    Raises:
+        ConfigError: the options contradict each other, or the file is there and is no analysis plan.
+    """
+    file = options.write_plan
+    if file is None:
+        return
+    if options.plan is not None:
+        raise ConfigError("--write-plan writes a plan and stops, --plan follows one; give one of them")
+    if options.dry_run:
+        raise ConfigError("--dry-run writes nothing; leave it out to write the plan, which trains nothing either")
+    check_file(file, "--write-plan")
+    if file.exists() and file.stat().st_size:
+        read_plan(file, "--write-plan")
 
 
 def tracker(options: TrackOptions) -> str:

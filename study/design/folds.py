@@ -180,6 +180,14 @@ class Folds(Document):
             if not all(has_both_classes(by_id.loc[list(part)]) for part in inner):
                 raise SplitError(f"{where}: an inner fold has one class alone; use fewer inner folds")
 
+    def digest(self, repeats: int) -> str:
+        """Return 16 hex digits over the partition of the patients in the first repeats, inner folds included."""
+        parts = [
+            [*fold.place, *map(list, fold.split.parts().values()), *map(sorted, fold.inner)]
+            for fold in self.until(repeats)
+        ]
+        return digest({"folds": parts})
+
     def table(self, images: pd.DataFrame) -> pd.DataFrame:
         """Return one row per (repeat, fold, part) with the columns `COUNTED`.
 

@@ -49,6 +49,7 @@ class Request:
         checkpoint_every: epochs after which unfinished fits are kept; 0 for never.
         cache_gib: how much the clean features may take on disk, in GiB.
         force: start over.
+        plan: the analysis plan to follow, or None.
         track: a tracker that gets the curves of training, of `TRACKERS`; empty for none.
     """
 
@@ -65,6 +66,7 @@ class Request:
     cache_gib: float = CACHE_GIB
     force: bool = False
     track: str = ""
+    plan: Path | None = None
 
     @property
     def cache(self) -> Path:

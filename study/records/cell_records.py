@@ -6,6 +6,7 @@
       cohort.json           name, digest, features, flow table, exclusions, notice, notes
       folds.json            the splits by patient
       environment.json      commit, versions, hardware, digests, command
+      analysis_plan.md      the plan that the study follows, where it has one (`study.records.analysis_plan`)
       shared/               files that several cells use: the frozen trunk, the pool of outlines
       cells/<cell>/         predictions.parquet, history.csv, model.safetensors, record.json (last);
                             checkpoint.bin while it trains
@@ -30,6 +31,7 @@ from mmbc.documents import Document
 from mmbc.errors import ConfigError, StudyError
 from mmbc.files import file_digest, write_atomically
 from study.design.study_file import StudyFile
+from study.records.analysis_plan import now
 from study.records.environment import Environment
 
 CHECKPOINT = "checkpoint.bin"
@@ -115,6 +117,8 @@ class CellRecord(Document):
     n_trainable: int | None = None
     calibration: Calibration | None = None
     """None where predictions come without validation rows."""
+    tested: str | None = None
+    """When its test rows had been predicted, in UTC; None in records of programs that did not write it."""
     preprocessing: dict[str, Any] | None = None
     """The fitted `mmbc.data.tables.encoding.TabularEncoder`."""
     coefficients: tuple[float, ...] = ()
@@ -168,7 +172,7 @@ def write_cell(
     for name, data in files.items():
         write_atomically(folder / name, data)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    record.changed(files=digests).write(folder / "record.json")
+    record.changed(tested=now(), files=digests).write(folder / "record.json")
 
 
 def write_checkpoint(folder: Path, key: Mapping[str, Any], state: bytes, *, epoch: int) -> None:

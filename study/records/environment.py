@@ -64,6 +64,8 @@ class Environment(Document):
     cohort_digest: str = ""
     images_digest: str | None = None
     """None where no image was opened."""
+    plan: str | None = None
+    """SHA-256 of the analysis plan that the study follows."""
     imported: Imported | None = None
     runs: tuple["Environment", ...] = ()
     """Every run of the study that differed from the one before in more than its command."""
@@ -105,7 +107,9 @@ def last_part(word: str) -> str:
     return word if start is None else word[:start] + Path(word[start:]).name
 
 
-def describe(*, command: list[str], cohort_digest: str, store_digest: str | None, device: str) -> Environment:
+def describe(
+    *, command: list[str], cohort_digest: str, store_digest: str | None, device: str, plan: str | None = None
+) -> Environment:
     """Return commit, versions, hardware, digests and command of this run."""
     commit, dirty = _commit()
     return Environment(
@@ -123,6 +127,7 @@ def describe(*, command: list[str], cohort_digest: str, store_digest: str | None
         gomp_spincount=mmbc.SPIN_LIMIT,
         cohort_digest=cohort_digest,
         images_digest=store_digest,
+        **({"plan": plan} if plan is not None else {}),
     )
 
 

@@ -2,6 +2,7 @@
 
     an archive/
       study.toml, cohort.parquet, cohort.json, folds.json, environment.json    as in the folder of a study
+      analysis_plan.md      the plan, as in the folder of a study; absent where there is none
       predictions.parquet   one row per (cell, image): `CELL_COLUMNS`, image_id, part, logit
       history.parquet       one row per (cell, epoch); absent where there is none
       records.json          the planned cells, and what is known of each finished one
@@ -36,6 +37,8 @@ from study.design.study_file import BASELINE, Protocol, StudyFile
 from study.design.study_name import with_name
 from study.records.added_predictions import FILES as ADDED
 from study.records.added_predictions import Added, read_added, write_added
+from study.records.analysis_plan import FILE as PLAN
+from study.records.analysis_plan import AnalysisPlan, stored_plan, write_plan
 from study.records.cell_membership import Membership
 from study.records.cell_records import (
     CELL_COLUMNS,
@@ -57,6 +60,7 @@ from study.records.stored_frame import read_frame, write_frame
 
 ARCHIVED = (
     *("study.toml", "cohort.parquet", "cohort.json", "folds.json", "environment.json"),
+    PLAN,
     "predictions.parquet",
     "history.parquet",
     "records.json",
@@ -101,6 +105,7 @@ class StoredStudy:
         chosen_contrasts: pairs of arms chosen after the run, in place of the declared ones; None for these.
         added: predictions of models trained elsewhere that a user put beside the study's; no number of the study
             depends on them.
+        plan: the analysis plan that it follows, or departs from; None for none.
     """
 
     folder: Path
@@ -118,6 +123,7 @@ class StoredStudy:
     archived: bool = False
     chosen_contrasts: tuple[tuple[str, str], ...] | None = None
     added: Added | None = None
+    plan: AnalysisPlan | None = None
 
     def __repr__(self) -> str:
         return f"<stored study {self.name!r}: {models_finished(self.planned, self.records)}>"
@@ -243,6 +249,7 @@ def _read_study(folder: Path) -> StoredStudy:
         history=_joined(history, HISTORY_COLUMNS),
         searched=searched,
         findings=read_findings(folder),
+        plan=stored_plan(folder),
     )
 
 
@@ -275,6 +282,7 @@ def write_archive(study: StoredStudy, folder: Path) -> None:
     if study.searched is not None:
         write_searched(folder, study.searched)
     write_added(folder, study.added)
+    write_plan(folder, study.plan)
     there = [name for name in ARCHIVED if (folder / name).exists()]
     write_json(folder / "archive.json", {name: file_digest(folder / name) for name in there})
 
@@ -334,6 +342,7 @@ def read_archive(folder: Path) -> StoredStudy:
         findings=read_findings(folder),
         archived=True,
         added=read_added(folder, digests),
+        plan=stored_plan(folder) if PLAN in digests else None,
     )
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 import pandas as pd
 
 from study.evaluation.evaluation import LEVELS, Evaluation
+from study.records.analysis_plan import FILE as PLAN
 from study.records.stored_study import StoredStudy
 from study.reporting.checklists import forms
 from study.reporting.facts import bibliography
@@ -210,7 +211,8 @@ def places(content: Content) -> set[str]:
     paragraphs = [text.removeprefix("**").partition(".**")[0] for text in content.methods]
     headings = {REPORT: list(content.report_chapters), SUPPLEMENT: supplement_heads, "methods.md": paragraphs}
     names = [table.name for table in content.tables]
-    return forms.places(headings, names, content.drawings, ("references.bib", "numbers.json"))
+    files = ["references.bib", "numbers.json", *([PLAN] if content.study.plan is not None else [])]
+    return forms.places(headings, names, content.drawings, files)
 
 
 def numbered_list(references: Sequence[str]) -> str:

@@ -4,6 +4,7 @@
       report.md supplement.md    two pages that open with the answer, and the rest; report.html: both in one file
       numbers.json numbers.tex   every number an author may cite, with LaTeX commands
       methods.md methods.tex references.bib
+      analysis_plan.md           the plan that the study follows, where it has one
       tables/                    each as .md, .csv (full precision) and .tex; all.tex has all
       tables.xlsx tables.docx    all of them
       paper/                     the tables and figures of a paper with captions: paper.docx and paper.tex
@@ -38,6 +39,7 @@ from mmbc.files import RESTORE, file_digest, read_json, reading, write_atomicall
 from study.checks.findings import with_findings
 from study.design.study_name import check_name
 from study.evaluation.evaluation import Evaluation
+from study.records.analysis_plan import FILE as PLAN
 from study.records.stored_study import StoredStudy, source_digests, without_constant_baseline, write_archive
 from study.records.study_folder import set_aside
 from study.reporting import numbers
@@ -182,6 +184,7 @@ def text_files(content: Content, options: Options) -> dict[str, bytes]:
     }
     files |= checklist_files(content.checklists, content.methods, notice)
     files |= r_files(study, content.evaluation, notice)
+    files |= {PLAN: study.plan.text} if study.plan is not None else {}
     return {name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()}
 
 

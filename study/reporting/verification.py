@@ -1,7 +1,7 @@
 """A report checked against its predictions: every number recomputed, every disagreement named."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 from mmbc.errors import MmbcError, StudyError
 from mmbc.files import file_digest
 from study.evaluation.evaluation import evaluate
+from study.evaluation.planned_analysis import deviations
+from study.records.analysis_plan import FILE as PLAN
 from study.records.stored_study import StoredStudy, load_study
 from study.reporting.differences import Disagreement, differences
 from study.reporting.document import Content
@@ -44,7 +46,12 @@ OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 def verify(
-    folder: Path, study_folder: Path | None = None, results: Path = Path("results"), *, redraw: bool = False
+    folder: Path,
+    study_folder: Path | None = None,
+    results: Path = Path("results"),
+    *,
+    redraw: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Disagreement]:
     """Recompute a report and return where it disagrees with its predictions; an empty list where it does not.
 
@@ -57,6 +64,7 @@ def verify(
             name.
         results: where studies lie.
         redraw: draw the figures again and compare their bytes, which takes the versions the report was made with.
+        say: told of each deviation from the analysis plan, which the report lists too: none is a disagreement.
 
     Raises:
         StudyError: no report, no predictions for one that is as it was written, or other versions than `redraw` needs.
@@ -92,6 +100,9 @@ def verify(
             raise
         return [*edited, Disagreement(str(place), WHOLE, f"cannot be evaluated ({error})", "the predictions as before")]
     options, named = Options(**made), _rename(evaluation_of, facts)
+    for deviation in deviations(named, evaluation):
+        say(f"Deviation from the analysis plan. {deviation}.")
+    edited += _edited_plan(place, named)
     content = gather_content(named, evaluation, options)
     differing = [*_other_predictions(study, facts), *_compare(folder, content, options)]
     found = {disagreement.file for disagreement in differing}
@@ -103,6 +114,17 @@ def _edited_manifest(folder: Path, facts: Mapping[str, Any]) -> Iterator[Disagre
     if (folder / MANIFEST).read_bytes() != sealed(facts):
         found = "was edited" if "digest" in facts else "has no digest of itself, as packs before mmbc 0.2 have none"
         yield Disagreement(MANIFEST, WHOLE, found, "the file as it was written; make the report again")
+
+
+def _edited_plan(place: Path, study: StoredStudy) -> Iterator[Disagreement]:
+    """Yield the analysis plan of a study that is not as it was locked, or not the one that the study was begun with."""
+    if study.plan is None:
+        return
+    name, recorded = f"{place}/{PLAN}", study.environment.plan
+    if not study.plan.intact:
+        yield Disagreement(name, WHOLE, "was edited", f"the plan as it was locked on {study.plan.date}")
+    elif recorded not in (None, study.plan.digest):
+        yield Disagreement(name, WHOLE, study.plan.digest[:16], f"{recorded[:16]} (environment.json)")
 
 
 def _other_bytes(folder: Path, facts: Mapping[str, Any], *, elsewhere: bool) -> Iterator[Disagreement]:

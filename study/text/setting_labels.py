@@ -41,9 +41,35 @@ ALWAYS = {
     "train.patience": "Patience, epochs",
     "run.precision": "Numeric precision",
 }
+PROTOCOL = {
+    "data.positive": "Positive classes",
+    "data.negative": "Negative classes",
+    "data.label_level": "Level of the labels",
+    "data.conflicts": "Labels that contradict each other",
+    "data.features": "Clinical columns",
+    "protocol.folds": "Folds",
+    "protocol.holdout": "Share of patients in the test part",
+    "protocol.fold_column": "Column that makes the folds",
+    "protocol.test_where": "Condition that makes the test part",
+    "protocol.repeats": "Repeats",
+    "protocol.seeds": "Training seeds",
+    "protocol.first_seed": "First training seed",
+    "protocol.split_seed": "Seed of the splits",
+    "protocol.validation": "Share of patients for validation",
+    "protocol.contrasts": "Comparisons",
+    "protocol.pool_views": "Pooling of views",
+    "protocol.pool_breasts": "Pooling of breasts",
+    "protocol.delta": "Largest unimportant difference in AUC (δ)",
+    "protocol.prevalence": "Prevalence",
+    "protocol.thresholds": "Range of thresholds of the decision curves",
+    "protocol.subgroups": "Subgroups",
+    "search.trials": "Trials of each search",
+    "search.space": "Space of the search",
+}
+"""Settings of labels, splits and analysis, which all models have in common."""
 STOPPING = ("train.monitor", "train.monitor_window", "train.patience")
 """Settings without effect where every fit runs to its last epoch."""
-LABELS = IMAGE | TABLE | FUSED | ATTENTION | ALWAYS
+LABELS = IMAGE | TABLE | FUSED | ATTENTION | ALWAYS | PROTOCOL
 
 
 def label(key: str) -> str:

@@ -20,7 +20,9 @@ from study.design.study_file import StudyFile
 from study.design.study_name import default_name
 from study.design.tuning_provenance import joined, warning
 from study.evaluation.groups import check_subgroups
+from study.evaluation.planned_analysis import planned_facts, setting_deviations
 from study.records import study_folder
+from study.records.analysis_plan import AnalysisPlan, locked_plan, plan_to_follow
 from study.records.cell_records import finished
 from study.records.progress import Observer
 from study.records.search_archive import read_searched
@@ -41,6 +43,7 @@ class Planned:
         baseline: the cells of the logistic baseline.
         notes: sentences the user should read before the run.
         weights: backbone -> where its weights are, in words; empty where no arm uses images.
+        plan: the analysis plan that it follows; None for none.
         opened: the cohort as it was read, before any notice of the study; None where it was not read from files.
     """
 
@@ -54,6 +57,7 @@ class Planned:
     notes: Sequence[str]
     opened: Opened | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
+    plan: AnalysisPlan | None = None
 
     def unfinished(self, cells: Sequence[Cell]) -> list[Cell]:
         """Return the cells whose record is not there yet; a damaged or foreign record is an error."""
@@ -75,6 +79,7 @@ def prepare(request: Request, observer: Observer, *, open_files: bool = True) ->
         MmbcError: of the kind that fits: configuration, cohort, images, splits, or a folder of another study.
     """
     asked = with_resolved_run(request.study)
+    given = locked_plan(request.plan) if request.plan is not None else None
     weights = check_models(asked)
     needs_images = open_files and bool(weights)
     if weights:
@@ -89,6 +94,7 @@ def prepare(request: Request, observer: Observer, *, open_files: bool = True) ->
     if open_files:
         study_folder.check_cohort(folder, cohort)
     folds = _folds(folder / "folds.json" if open_files else None, request, study, cohort)
+    plan_followed = plan_to_follow(folder, given)
     cohort = replace(cohort, notice=joined((cohort.notice, warning(study, cohort))))
     return Planned(
         folder=folder,
@@ -103,9 +109,18 @@ def prepare(request: Request, observer: Observer, *, open_files: bool = True) ->
             *([f"The old study is kept at {aside}."] if aside is not None else []),
             *folds.warnings(cohort.images),
             *SPIN_LIMIT.notes,
+            *(_deviations(plan_followed, study, cohort, folds) if plan_followed is not None and open_files else []),
         ],
+        plan=plan_followed,
         opened=opened,
     )
+
+
+def _deviations(followed: AnalysisPlan, study: StudyFile, cohort: Cohort, folds: Folds) -> list[str]:
+    """Say which plan is followed, and in what the study departs from it."""
+    found = setting_deviations(followed.facts, planned_facts(study, cohort, cohort.digest, folds), folds)
+    notes = [f"The study deviates from the analysis plan of {followed.date}. {deviation}." for deviation in found]
+    return notes or [f"The study follows the analysis plan of {followed.date}."]
 
 
 def with_resolved_run(study: StudyFile) -> StudyFile:

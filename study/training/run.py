@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from study.design.request import Request
 from study.records import study_folder
+from study.records.analysis_plan import write_plan
 from study.records.environment import describe
 from study.records.finding import Finding, write_findings
 from study.records.progress import Observer
@@ -25,12 +26,15 @@ def begin(planned: Planned, command: list[str], findings: Sequence[Finding]) -> 
         cohort_digest=planned.cohort.digest,
         device=planned.study.run.device,
         store_digest=planned.store.digest if planned.store is not None else None,
+        plan=planned.plan.digest if planned.plan is not None else None,
     )
     left = planned.unfinished([*planned.cells, *planned.baseline])
     study_folder.begin(
         planned.folder, planned.study, planned.cohort, planned.folds, environment, trains_more=bool(left)
     )
     write_findings(planned.folder, findings)
+    if planned.plan is not None:
+        write_plan(planned.folder, planned.plan)
 
 
 def carry_out(

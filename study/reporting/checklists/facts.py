@@ -14,6 +14,7 @@ from study.reporting.facts.search_facts import is_flat, is_nested
 from study.reporting.facts.sentences import configs, has_baseline, uses_table
 from study.reporting.methods.analysis import has_validation
 from study.reporting.methods.data import LEFT_OUT, PHANTOM, disjoint
+from study.reporting.methods.plan import plan_facts
 from study.reporting.text import sections
 from study.reporting.text.search_results import chosen_on
 from study.text.format import count, interval, number, p_value
@@ -33,6 +34,7 @@ def gather_facts(study: StoredStudy, evaluation: Evaluation) -> dict[str, Any]:
         **_results(study, evaluation),
         "version": study.environment.mmbc,
         "commit": (study.environment.commit or "")[:12],
+        "plan": plan_facts(study, evaluation),
         "limits": sections.limitations(study, evaluation),
     }
 

@@ -12,7 +12,7 @@ from study.records.stored_study import StoredStudy
 from study.reporting.facts.bibliography import CITATION, OWN, SOFTWARE, TRAINING_SOFTWARE
 from study.reporting.facts.prose import paragraphs
 from study.reporting.facts.sentences import configs
-from study.reporting.methods import analysis, data, models, search
+from study.reporting.methods import analysis, data, models, plan, search
 from study.reporting.methods.macros import escape
 
 
@@ -31,6 +31,7 @@ def methods(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         *search.search(study),
         *models.baseline(study),
         *analysis.analysis(study, evaluation),
+        *plan.plan(study, evaluation),
         *software(study),
     ]
 

@@ -18,6 +18,7 @@ from study.reporting.facts.counts import breast_counts
 from study.reporting.facts.prose import render, render_items
 from study.reporting.facts.search_facts import calibrated_on, is_nested
 from study.reporting.facts.sentences import configs
+from study.reporting.methods.plan import plan_facts
 from study.reporting.text.added import added_limitation, added_provenance
 from study.reporting.text.label_limits import label_facts
 from study.reporting.text.search_results import chosen_on
@@ -236,6 +237,7 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         "limitations",
         doubts=[*added_limitation(study), *doubts(study, evaluation)],
         gaps=[_named_gap(study, gap) for gap in evaluation.gaps],
+        plan=plan_facts(study, evaluation),
         optimistic=chosen_on(study),
         telling=[note for note in study.cohort.notes if TELLING in note],
         imported=study.imported,

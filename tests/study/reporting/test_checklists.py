@@ -20,6 +20,7 @@ from study.reporting.checklists.word import WIDTHS, form
 from study.reporting.document import places as places_of
 from study.reporting.facts.prose import FILL
 from study.reporting.pack import Options, gather_content
+from tests.study.reporting.test_prose import planned
 
 TRIPOD, CLAIM, STARD, PROBAST = CHECKLISTS
 ONLY_AUTHORS = ["3a", "3b", "3c", "18a", "18b", "18c", "18d", "19", "27a", "27b", "27c"]
@@ -85,6 +86,7 @@ def contents(evaluated, holdout):
         "imported": (imported(stored), evaluation),
         "hold-out": holdout,
         "hospital": (named(stored, "hospital"), evaluation),
+        "planned": (planned(stored), evaluation),
         "nothing finished": (
             dataclasses.replace(stored, records={}, predictions=stored.predictions.iloc[:0]),
             Evaluation(),
@@ -162,6 +164,15 @@ def test_what_no_record_knows_is_the_authors(evaluated):
     real = filled(named(evaluated[0], "hospital"), evaluated[1], STARD)
     assert set(real.loc[["7", "9", "11", "13b", "22", "25", "AI6", "AI16"], "status"]) == {FILL}
     assert "Cancer" in real.loc["22", "to_write"] and "Normal" in real.loc["10b", "to_write"], "by class"
+
+
+def test_an_analysis_plan_answers_the_items_on_the_protocol(evaluated, contents):
+    frames = contents["planned"].checklists
+    said = frames[TRIPOD].set_index("item").loc["18c"]
+    assert said["status"] == "partly" and said["where"] == "analysis_plan.md; methods.md, Analysis plan"
+    assert said["answer"].startswith("The analysis plan of 3 March 2020 is part of this pack")
+    assert "analysis_plan.md" in frames[CLAIM].set_index("item").loc["42", "where"]
+    assert frames[PROBAST].set_index("item").loc["E4.8", "judgement"] == "probably no", "fewer bootstrap samples"
 
 
 def test_of_models_trained_elsewhere_nothing_is_said(evaluated):

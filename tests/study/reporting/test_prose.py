@@ -11,6 +11,7 @@ from study.design.study_file import BASELINE, load
 from study.evaluation.evaluation import evaluate
 from study.records.added_predictions import Added, AddedFacts
 from study.records.environment import Imported
+from study.reporting.analysis_plan import make_plan
 from study.reporting.document import report, supplement
 from study.reporting.facts import prose
 from study.reporting.facts.arm_names import contrast_name, display_name, display_names
@@ -99,6 +100,13 @@ def nothing(stored):
     )
 
 
+def planned(stored, **facts):
+    """Return the study with an analysis plan that it follows."""
+    plan = make_plan(stored, tested=("first",), expected="The precision is not known.", command="mmbc cv")
+    changed = plan.facts.changed(**{"written": "2020-03-03T00:00:00Z"} | facts)
+    return dataclasses.replace(stored, plan=dataclasses.replace(plan, facts=changed))
+
+
 STUDIES = {
     "one seed": lambda stored: stored,
     "three seeds": lambda stored: with_seeds(stored, 3, gain=8.0),
@@ -109,6 +117,9 @@ STUDIES = {
     "nothing": nothing,
     "search": nested,
     "added": added,
+    "planned": planned,
+    "deviating": lambda stored: with_protocol(planned(stored), delta=0.1, seeds=3),
+    "planned late": lambda stored: planned(stored, written="2999-01-01T00:00:00Z"),
 }
 
 
