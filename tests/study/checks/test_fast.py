@@ -242,7 +242,7 @@ PLANTED = [
     ("plant", "code", "status", "said"), PLANTED, ids=lambda value: getattr(value, "__name__", None)
 )
 def test_a_planted_fault_is_found(listing, plant, code, status, said):
-    found = by_code(plant(listing))[code]
+    (found,) = findings_of(plant(listing), [BY_CODE[code]])
     assert (found.status, said in found.evidence) == (status, True), found
 
 
