@@ -342,7 +342,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def to_toml(section: Section) -> str:
     """Return a section as TOML text that `parse` reads back to an equal section; see `identity` for what it omits."""
-    return tomli_w.dumps(without_none(identity(section)))
+    return tomli_w.dumps(without_none(identity(section, named=True)))
 
 
 def flatten(values: Section | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -371,19 +371,19 @@ def apply_changes(config: Config, changes: Mapping[str, Any], where: str) -> Con
     return parse(Config, merge(config.model_dump(mode="json"), nest(changes)), where)
 
 
-def identity(section: Section) -> dict[str, Any]:
+def identity(section: Section, *, named: bool = False) -> dict[str, Any]:
     """Return the plain values that identify a section: all but those marked `Later` that are at their default.
 
-    Names that reports use alone (`counts=False`) are never among them.
+    Names that reports use alone (`counts=False`) are among them only if `named`.
     """
     values = section.model_dump(mode="json")
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         default = field.get_default(call_default_factory=True)
-        if any(isinstance(mark, Later) and (value == default or not mark.counts) for mark in field.metadata):
+        if any(isinstance(mark, Later) and (value == default or not (mark.counts or named)) for mark in field.metadata):
             del values[name]
         elif isinstance(value, Section):
-            values[name] = identity(value)
+            values[name] = identity(value, named=named)
     return values
 
 

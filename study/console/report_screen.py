@@ -16,7 +16,7 @@ from study.records.stored_study import StoredStudy, load_study
 from study.reporting.pack import Options, letters_lacking, make_way, write_pack
 from study.reporting.tables.audit import remains
 from study.reporting.text.added import added_lines
-from study.reporting.text.answer import contrast_lines, missing_for_verdicts, unfinished_cells
+from study.reporting.text.answer import answer_lines, missing_for_verdicts, unfinished_cells
 from study.reporting.text.quick_try import quick_try
 from study.text.format import NAMES, interval
 
@@ -83,9 +83,9 @@ def show_report(terminal: Terminal, stored: StoredStudy, evaluation: Evaluation)
 
 
 def show_evaluation(console: Console, stored: StoredStudy, evaluation: Evaluation) -> None:
-    """Print the summary, and a sentence on each declared contrast."""
+    """Print the summary, and a sentence on each declared contrast unless there are too few patients."""
     console.print(summary_table(stored, evaluation))
-    for line in contrast_lines(stored, evaluation):
+    for line in answer_lines(stored, evaluation):
         console.print(f"- {line}", highlight=False, markup=False)
 
 

@@ -96,6 +96,9 @@ def import_predictions(request: Import) -> StoredStudy:
     predictions, records = _cells(rows, cohort)
     hard = hard_arms(predictions)
     baseline = bool(cohort.features) and folds.n_folds > 1
+    if baseline and not _has_training(folds, cohort):
+        baseline = False
+        cohort = replace(cohort, notes=(*cohort.notes, NO_BASELINE))
     study = _settings(request, arms, folds, hard, n_seeds=int(rows["seed"].max()) + 1, baseline=baseline)
     if baseline:
         predictions, records = _with_baseline(predictions, records, folds, cohort)
@@ -240,6 +243,19 @@ def _cells(rows: pd.DataFrame, cohort: Cohort) -> tuple[pd.DataFrame, dict[str, 
             name=name, arm=arm, repeat=int(repeat), fold=int(fold), seed=int(seed), calibration=None
         )
     return frame.reset_index(drop=True), records
+
+
+NO_BASELINE = (
+    "No logistic regression on the clinical columns stands beside the models: with these folds and validation rows some"
+    " training part has no patients of both classes."
+)
+
+
+def _has_training(folds: Folds, cohort: Cohort) -> bool:
+    """Whether the training part of every split has both classes."""
+    labels = cohort.images.groupby("patient_id")["label"]
+    mixed, both = labels.max() != labels.min(), labels.max()
+    return all(mixed[list(fold.train)].any() or both[list(fold.train)].nunique() == 2 for fold in folds.folds)
 
 
 def _with_baseline(

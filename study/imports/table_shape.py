@@ -35,7 +35,7 @@ AFFIXED = (re.compile(rf"{SCORE}[\W_]+(?P<model>.+)", re.I), re.compile(rf"(?P<m
 NO_FOLDS = (
     f"{CHECK}the table has no column 'fold': all rows were taken as one test set, with no cross-validation, so"
     " every interval is"
-    " about these fitted models (E1) alone. If the predictions are out of fold, name the column of the folds (--columns"
+    " about these fitted models alone. If the predictions are out of fold, name the column of the folds (--columns"
     " fold=NAME): scores of different folds' models are on different scales."
 )
 ONE = "model"

@@ -169,6 +169,7 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
         "Differences between models": [
             *forest,
             said.disagreements(study, evaluation),
+            *content.figure("added"),
             *content.table(
                 "comparisons", "added_contrasts", "comparisons_by_patient", "comparisons_by_class", "variance"
             ),

@@ -46,6 +46,7 @@ from study.reporting import numbers
 from study.reporting.checklists.files import checklist_files
 from study.reporting.document import REPORT, SUPPLEMENT, Content, numbered_list, report, supplement, title
 from study.reporting.facts import bibliography
+from study.reporting.facts.arm_names import display_names
 from study.reporting.figures.catalogue import Drawing, catalogue
 from study.reporting.figures.journals import JOURNALS
 from study.reporting.figures.parts import FigureAndData
@@ -227,21 +228,33 @@ def draw_all(content: Content, folder: Path, options: Options) -> list[str]:
 
 
 def letters_lacking(study: StoredStudy) -> str:
-    """Say which letters of the arms' names figures show as boxes; '' where there are none."""
-    lacking = missing_letters([*study.arms, *study.settings.arms])
-    if not lacking:
-        return ""
-    return (
-        f"The font of the figures lacks {lacking}: these letters are boxes there. Give the arms names in Latin letters"
-        " for print."
-    )
+    """Say which letters of names the figures cannot write; '' where there are none."""
+    models = missing_letters(display_names(study).values())
+    names = [*study.cohort.images["status"].astype(str).unique(), *(one.name for one in study.cohort.features)]
+    others = missing_letters(names)
+    said = []
+    if models:
+        said.append(
+            f"The font of the figures lacks {models}: there these models are called Model 1 and so on, and captions say"
+            " which is which. [names] in the study file gives them names in Latin letters."
+        )
+    if others:
+        said.append(
+            f"The font of the figures lacks {others} in names of classes or columns: these letters are boxes there."
+            " Name them in Latin letters for print."
+        )
+    return " ".join(said)
 
 
 @in_style
 def draw(drawing: Drawing, options: Options) -> FigureAndData:
-    """Draw one figure at the widths of a journal."""
+    """Draw one figure at the widths of a journal, with its numbers."""
     with journal_style(options.journal):
-        return drawing.draw()
+        figure, data = drawing.draw()
+    for text in figure.findobj(lambda artist: hasattr(artist, "set_text")):
+        if (words := restyle(text.get_text())) != text.get_text():  # type: ignore[attr-defined]
+            text.set_text(words)  # type: ignore[attr-defined]
+    return figure, data
 
 
 def manifest(study: StoredStudy, evaluation: Evaluation, options: Options) -> dict[str, Any]:

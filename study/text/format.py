@@ -122,8 +122,11 @@ def plain(value: object) -> str:
 
 
 def difference(value: float) -> str:
-    """Return a difference with its sign: +0.021, −0.013."""
-    return "n/a" if math.isnan(value) else _minus(f"{value:+z.{style().decimals}f}")
+    """Return a difference with its sign: +0.021, −0.013; what rounds to 0 has none."""
+    if math.isnan(value):
+        return "n/a"
+    text = f"{value:+z.{style().decimals}f}"
+    return _minus(text if text.strip("+0.") else text.removeprefix("+"))
 
 
 def difference_interval(value: float, low: float, high: float) -> str:
@@ -147,7 +150,8 @@ def p_equals(p: float) -> str:
 
 def p_value(p: float) -> str:
     """Return a p value with 3 decimals, `< 0.001` below that and `> 0.99` above: 1.000 would be certainty."""
-    return "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else "> 0.99" if p > 0.99 else f"{p:.3f}"
+    text = "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else "> 0.99" if p > 0.99 else f"{p:.3f}"
+    return text.replace(".", style().point)
 
 
 def whole(n: float) -> str:

@@ -33,8 +33,11 @@ class NumberStyle:
 
     def interval(self, low: str, high: str, *, said: bool = False) -> str:
         """Return the ends of an interval in its brackets."""
-        between = " to " if low.startswith(("−", "+")) and self.between == "–" else self.between
-        return f"{self.brackets[0]}{self.said if said else ''}{low}{between}{high}{self.brackets[1]}"
+        return f"{self.brackets[0]}{self.said if said else ''}{self.ends(low, high)}{self.brackets[1]}"
+
+    def ends(self, low: str, high: str) -> str:
+        """Return the ends of an interval without brackets, for a column whose heading says what they are."""
+        return f"{low}{' to ' if low.startswith(('−', '+')) and self.between == '–' else self.between}{high}"
 
 
 HOUSE = NumberStyle()

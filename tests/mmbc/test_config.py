@@ -27,6 +27,14 @@ def test_round_trip_through_toml():
     assert parse(Config, tomllib.loads(to_toml(config)), "test") == config
 
 
+def test_names_of_reports_are_kept_and_count_for_nothing():
+    import tomllib
+
+    named = apply_changes(Config(), {"data.image_name": "ultrasound images"}, "test")
+    assert parse(Config, tomllib.loads(to_toml(named)), "test") == named
+    assert digest(named) == digest(Config())
+
+
 def test_unknown_key_names_source_key_and_nearest():
     with pytest.raises(ConfigError, match=r"study\.toml: unknown key 'train\.learning_rate'.*train\."):
         parse(Config, {"train": {"learning_rate": 1}}, "study.toml")

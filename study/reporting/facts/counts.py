@@ -23,9 +23,21 @@ def counts(study: StoredStudy) -> Iterator[tuple[str, dict[str, Any]]]:
     )
 
 
+CURVE_NEEDS = 10
+"""Patients of each class below which no calibration curve is drawn, and no bin of predicted risk is judged."""
+
+
 def n_positive(images: pd.DataFrame) -> int:
     """Return the number of patients with a positive image."""
     return int(images.groupby("patient_id")["label"].max().sum())
+
+
+def smaller_class(study: StoredStudy) -> int:
+    """Return how many tested patients the smaller class has: fewer than the cohort's where a test part was held out."""
+    tested = {patient for fold in study.folds.folds for patient in fold.test}
+    labels = study.cohort.images.groupby("patient_id")["label"].max()
+    positive = labels[labels.index.isin(tested)]
+    return int(min(positive.sum(), len(positive) - positive.sum()))
 
 
 def breast_counts(images: pd.DataFrame) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Figures that a study has the numbers for, in the order a paper would show them, with their captions."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pandas as pd
@@ -9,10 +9,14 @@ import pandas as pd
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.groups import threshold_range
+from study.evaluation.units import all_units
+from study.records.added_predictions import UNVERIFIED
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import contrast_name, display_names
+from study.reporting.facts.counts import CURVE_NEEDS, smaller_class
 from study.reporting.figures import (
+    added,
     curves,
     decisions,
     folds,
@@ -26,7 +30,7 @@ from study.reporting.figures import (
 from study.reporting.figures.caption_facts import CaptionFacts, caption, caption_facts
 from study.reporting.figures.flow import ENDS, flow
 from study.reporting.figures.parts import FEW, FigureAndData, Looks
-from study.reporting.figures.style import looks
+from study.reporting.figures.style import looks, missing_letters
 from study.text.format import count, listed, percentage, span
 
 
@@ -59,6 +63,7 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
 
     Arms that lack cells are in the learning curves alone.
     """
+    study, called = legible(study)
     known = looks([*study.settings.arms, BASELINE], display_names(study))
     drawings: dict[str, Drawing] = {}
     if not evaluation.summary.empty:
@@ -66,13 +71,31 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
         drawings |= dict(_performance(study, evaluation, known, f))
         drawings |= dict(_comparison(study, evaluation, known, f))
         drawings |= dict(_probabilities(study, evaluation, known, f))
+        drawings |= dict(_added(study, evaluation, f))
     if not study.history.empty and not study.imported:
         drawings |= dict(_training(study, evaluation, known))
     for name, draw, title, said, wide in search_catalogue.drawings(study, known):
         drawings[name] = Drawing(draw, title, said, wide=wide)
     if {"listed", "used"} <= set(study.cohort.flow["step"]):
         drawings["flow"] = _flow(study)
+    if called:
+        drawings = {name: replace(one, caption=f"{one.caption} {called}") for name, one in drawings.items()}
     return {name: drawings[name] for name in ORDER if name in drawings}
+
+
+def legible(study: StoredStudy) -> tuple[StoredStudy, str]:
+    """Return the study with other names for the models whose names the font cannot write, and what captions say.
+
+    They are `Model 1` and so on, by their place in the study, instead of a row of boxes.
+    """
+    names = display_names(study) | {arm: arm for arm in (study.added.arms if study.added else ())}
+    given = {
+        arm: f"Model {place}" for place, (arm, name) in enumerate(names.items(), start=1) if missing_letters([name])
+    }
+    if not given:
+        return study, ""
+    settings = study.settings.model_copy(update={"names": {**study.settings.names, **given}})
+    return replace(study, settings=settings), "; ".join(f"{short}: {names[arm]}" for arm, short in given.items()) + "."
 
 
 ORDER = (
@@ -87,6 +110,7 @@ ORDER = (
     "decision",
     "confusion",
     "subgroups",
+    "added",
     "loss_accuracy",
     "f1_auc",
     "generalisation_gap",
@@ -149,11 +173,26 @@ def _groups(lines: pd.DataFrame, unit: str) -> dict[str, list[str]]:
     return {"small": list(small["column"] + " " + small["group"]), "by_image": sorted(by_image.unique())}
 
 
+def _added(study: StoredStudy, evaluation: Evaluation, f: CaptionFacts) -> Named:
+    """Yield the figure of added predictions, which have numbers of their own and are in no other figure."""
+    if study.added is None or evaluation.added.empty:
+        return
+    units, _ = all_units(replace(study, predictions=study.added.rows))
+    names = {arm: study.settings.names.get(arm, arm) for arm in study.added.arms}
+    known = looks([*study.settings.arms, BASELINE, *study.added.arms], display_names(study) | names)
+    frames = (units, evaluation.added, evaluation.added_contrasts)
+    said = caption(
+        "added", f, file=study.added.facts.file, compared=len(evaluation.added_contrasts) > 0, unverified=UNVERIFIED
+    )
+    drawing = partial(added.added, *frames, known, evaluation.unit)
+    yield "added", Drawing(drawing, "Added predictions", said, wide=len(study.added.arms) > 1)
+
+
 def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts) -> Named:
     scores, unit, reliability = evaluation.scores, evaluation.unit, evaluation.reliability
     scores = scores[scores["arm"].isin(evaluation.summary["arm"].unique())]
     several = evaluation.summary["arm"].nunique() > 1
-    if len(reliability):
+    if len(reliability) and smaller_class(study) >= CURVE_NEEDS:
         drawing = partial(probabilities.calibration, scores, reliability, known, unit)
         before = f.scaled and "before" in set(reliability["stage"])
         yield "calibration", Drawing(drawing, "Calibration", caption("calibration", f, before=before), wide=several)
@@ -199,7 +238,10 @@ def _training(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Named
         where, look = (arm, evaluation.unit), known[arm]
         frames = (evaluation.scores, evaluation.summary, evaluation.cross_tabulation)
         said = caption(
-            "comprehensive_results", caption_facts(study, evaluation), model=look.name, n_fits=f"{int(sizes[arm])} fits"
+            "comprehensive_results",
+            caption_facts(study, evaluation),
+            model=look.name,
+            n_fits=count(int(sizes[arm]), "fit"),
         )
         draw = partial(overview.comprehensive, history, *frames, look, where)
         yield "comprehensive_results", Drawing(draw, f"{look.name}: all results", said, wide=True)
@@ -216,9 +258,11 @@ def _flow(study: StoredStudy) -> Drawing:
     row, images = "row" if study.imported else "image", study.cohort.images
     positive = tuple(images.loc[images["label"] == 1, "status"].astype(str).unique())
     counts = study.cohort.flow
+    several = counts.loc[counts["step"] == "used", "n_patients"].sum() > study.cohort.n_patients
     out = bool(counts.loc[~counts["step"].isin(ENDS), "n_images"].any())
     draw = partial(flow, counts, study.cohort.n_patients, positive, how_tested(study), row)
-    return Drawing(draw, "Flow of patients", caption("flow", out=out, row=row), wide=False)
+    said = caption("flow", out=out, row=row, several=several)
+    return Drawing(draw, "Flow of patients", said, wide=False)
 
 
 def how_tested(study: StoredStudy) -> list[str]:
@@ -226,6 +270,8 @@ def how_tested(study: StoredStudy) -> list[str]:
     folds, protocol = study.folds, study.settings.protocol
     runs = [count(n, name) for n, name in ((protocol.repeats, "repeat"), (protocol.seeds, "training seed")) if n > 1]
     heading = "Held-out test" if folds.holdout else f"{folds.n_folds}-fold cross-validation by patient"
+    if protocol.fold_column and not folds.holdout:
+        heading = f"Each {protocol.fold_column} left out in turn ({count(folds.n_folds, 'fold')})"
     sizes: dict[str, list[int]] = {}
     for fold in folds.folds:
         for part, ids in fold.split.parts().items():

@@ -64,9 +64,11 @@ def flow(
     whole = width(wide=False) - 2 * MARGIN
     totals = counts.groupby("step", sort=False)[["n_images", "n_patients"]].sum().astype(int)
 
+    several = totals["n_patients"]["used"] > n_patients  # statuses, of one patient: a sum over them counts twice
+
     def size(step: str, patients: int | None = None) -> str:
         n_rows, n = totals["n_images"][step], totals["n_patients"][step] if patients is None else patients
-        return f"{count(n_rows, row)} of {count(n, 'patient')}"
+        return count(n_rows, row) + ("" if several and patients is None else f" of {count(n, 'patient')}")
 
     trunk = TRUNK * whole
     lost = [step for step in totals.index if step not in ENDS and totals["n_images"][step]]

@@ -17,6 +17,7 @@ from study.reporting.figures.parts import FigureAndData, Looks, arms_of, columns
 from study.reporting.figures.style import DARK, FAINT, GUIDE, MM, NORMAL, NOTICE, SMALL, canvas, journal_style, width
 from study.stats.comparison import SEEDS_NEEDED, SMALL_GAIN
 from study.text.format import difference, p_value
+from study.text.number_style import style
 
 THICK, THIN = 2.8, 0.8
 LABEL, APART = 44.0, 3.0
@@ -96,7 +97,7 @@ def _columns(rows: list[dict[Hashable, Any]], delta: float, *, e2: bool) -> Colu
 
 def _ends(row: Mapping[Hashable, Any], which: str) -> str:
     low, high = row[f"{which}_low"], row[f"{which}_high"]
-    return "n/a" if np.isnan(low) else f"{difference(low)} to {difference(high)}"
+    return "n/a" if np.isnan(low) else style().ends(difference(low), difference(high))
 
 
 def adjusted_p(row: Mapping[Hashable, Any]) -> float:
@@ -110,7 +111,7 @@ def _layout(labels: Sequence[str], columns: Columns) -> tuple[Figure, Axes]:
     n_lines = max(text.count("\n") + 1 for text in [*labels, *columns[-1][1]])
     whole, pitch = width(wide=True), max(7.5, 2.6 * n_lines + 2.5)
     left, top, bottom = max(extent(label, NORMAL) for label in labels) + 3, 12.0, 9.0 + NOTICE
-    plot, tall = whole - left - sum(widths), pitch * len(labels)
+    plot, tall = whole - left - sum(widths) - 1, pitch * len(labels)
     height = top + tall + bottom
     figure = canvas(height, wide=True, laid_out=False)
     axes = figure.add_axes((left / whole, bottom / height, plot / whole, tall / height))
@@ -144,8 +145,8 @@ def verdict(row: Mapping[Hashable, Any], delta: float) -> str:
     said = str(row["verdict"])
     if said == "not assessed":
         n_seeds = int(row["n_seeds"])
-        few = n_seeds < SEEDS_NEEDED
-        return f"not assessed\n({n_seeds} of {SEEDS_NEEDED} seeds)" if few else "not assessed\n(one split)"
+        split = bool(np.isnan(row["e2_low"]))  # more seeds would not help
+        return "not assessed\n(one split)" if split else f"not assessed\n({n_seeds} of {SEEDS_NEEDED} seeds)"
     if said in ("better", "worse"):
         return f"{said},\n{size((row['e1_low'], row['e1_high']), (row['e2_low'], row['e2_high']), delta)}"
     if said == SMALL_GAIN:
@@ -206,6 +207,11 @@ def subgroups(lines: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: s
     figure, panels = small_multiples(names, [pitch * len(groups) + 2], wide=True, margin=margin, aside=aside)
     ends = lines[["low", "high", "value"]].to_numpy(dtype=float)
     limits = (min(np.nanmin(ends), 0.45) - 0.03, min(np.nanmax(ends) + 0.03, 1.01))
+    ticks = [tick for tick in (0, 0.25, 0.5, 0.75, 1) if limits[0] <= tick <= limits[1]]
+    if len(ticks) > 3 or (0.25 in ticks and n_columns > 4):  # narrow panels, where labels would touch
+        ticks = [tick for tick in ticks if tick in (0, 0.5, 1)]
+    if len(ticks) < 2:
+        ticks = [tick / 10 for tick in range(1, 10) if limits[0] <= tick / 10 <= limits[1]]
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
         _areas(axes, lines[lines["arm"] == arm], looks[arm].colour, looks[arm].marker)
         axes.axvline(0.5, color=GUIDE, linewidth=0.6, zorder=0)
@@ -213,7 +219,7 @@ def subgroups(lines: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: s
         axes.set_yticks(range(len(groups)), labels if number % n_columns == 0 else [""] * len(groups))
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        axes.locator_params(axis="x", nbins=4)
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         for place in _breaks(groups, "column"):
             axes.axhline(place - 0.5, color=FAINT, linewidth=0.4, zorder=0)
         if number % n_columns == n_columns - 1 or number == len(arms) - 1:

@@ -35,6 +35,7 @@ from study.text.format import count, interval, tenths, whole
 N_BINS = 25
 ROW = 6.6
 """Millimetres of an arm's line in the legend, which is its line of the histogram too."""
+NO_CURVE = "too few patients,\nor predictions too alike, for a curve"
 RISE = 0.95
 """Of its line, what the tallest histogram takes."""
 
@@ -61,7 +62,7 @@ def main(
     figure, (left, right, names, strips), side = _layout(len(arms))
     diagonal(left)
     diagonal(right, upper)
-    rows, histograms = [], []
+    rows, histograms, drawn = [], [], False
     for arm in arms:
         look, of_arm = looks[arm], units[units["arm"] == arm]
         roc = with_bands(scores, arm, level)["roc"]
@@ -69,6 +70,7 @@ def main(
             left.fill_between(roc["x"], roc["low"], roc["high"], color=look.colour, alpha=0.09, linewidth=0)
         left.plot(roc["x"], roc["mean"], color=look.colour, linestyle=look.dash, linewidth=1.3)
         curve = smoothed(of_arm)
+        drawn |= len(curve) > 0
         right.plot(curve["x"], curve["y"], color=look.colour, linestyle=look.dash, linewidth=1.3)
         rows.append(roc.rename(columns={"mean": "y"}).assign(panel="roc", arm=arm))
         rows.append(curve.assign(panel="calibration", arm=arm))
@@ -80,6 +82,8 @@ def main(
         mirrored(strips, bins, looks[arm].colour, at=base, per=-RISE / most)
         middle = (bins["low"] + bins["high"]) / 2
         rows.append(bins[["arm", "label"]].assign(panel="histogram", x=middle, y=bins["share"]))
+    if not drawn:
+        right.text(0.5 * upper, 0.5 * upper, NO_CURVE, ha="center", va="center", fontsize=NORMAL, color="#5F5F5F")
     _legend(names, summary, looks, level, arms)
     left.text(0.98, 0.03, _sample(units, level), ha="right", fontsize=NORMAL)
     unit_square(left, side=side)

@@ -1,7 +1,7 @@
 """Parts that several figures share: grids of small panels, one per arm, and lettering that fits into them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from math import ceil
 from typing import Any
@@ -126,13 +126,26 @@ def fit(text: str, available: float, largest: float) -> float:
 
 
 def wrapped(text: str, available: float, size: float) -> str:
-    """Return a text in lines that fit a width in mm, broken between words, and behind hyphens and underscores."""
+    """Return a text in lines that fit a width in mm, broken between words and behind hyphens and underscores.
+
+    A word that is wider than a line is cut.
+    """
     lines = [""]
-    for piece in re.findall(r"[^\s_-]*[_-]|[^\s_-]+\s*|\s+", text):
+    for piece in _pieces(text, available, size):
         if lines[-1] and 1.06 * extent((lines[-1] + piece).strip(), size) > available:  # bold is wider
             lines.append("")
         lines[-1] += piece
     return "\n".join(line.strip() for line in lines)
+
+
+def _pieces(text: str, available: float, size: float) -> Iterator[str]:
+    """Yield what stays together on a line: words, cut where they are wider than a line."""
+    for piece in re.findall(r"[^\s_-]*[_-]|[^\s_-]+\s*|\s+", text):
+        while len(piece.strip()) > 1 and 1.06 * extent(piece.strip(), size) > available:
+            n = next(n for n in range(len(piece) - 1, 0, -1) if n == 1 or 1.06 * extent(piece[:n], size) <= available)
+            yield piece[:n]
+            piece = piece[n:]
+        yield piece
 
 
 @lru_cache(4096)

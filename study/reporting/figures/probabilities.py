@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
+from study.reporting.facts.counts import CURVE_NEEDS
 from study.reporting.figures.parts import (
     FigureAndData,
     Looks,
@@ -70,9 +71,12 @@ def _spline(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
 
 
 def smoothed(units: pd.DataFrame, stage: str = "after") -> pd.DataFrame:
-    """Return the flexible calibration curve of some units of one arm, before or after Platt scaling."""
+    """Return the flexible calibration curve of some units of one arm, before or after Platt scaling; empty for few."""
     probs = units["prob_calibrated"] if stage == "after" else pd.Series(expit(units["logit"]), units.index)
-    rarer = units.drop_duplicates("patient_id")["label"].value_counts().min()
+    labels = units.groupby("patient_id")["label"].max()
+    rarer = min(labels.sum(), len(labels) - labels.sum())
+    if rarer < CURVE_NEEDS:
+        return pd.DataFrame({"x": [], "y": []})
     return smooth(probs, units["label"], flexible=rarer >= LEAST)
 
 

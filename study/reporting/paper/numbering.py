@@ -8,7 +8,7 @@ from study.reporting.figures.catalogue import Drawing
 from study.reporting.tables import PaperTable
 
 TABLES = ("table_1", "main", "comparisons", "operating_points")
-FIGURES = ("flow", "contrasts", "main", "decision")
+FIGURES = ("flow", "main", "contrasts", "decision")
 """What a paper shows, at most four of each, in its order.
 
 F1, accuracy, training curves and confusion matrices belong to the supplement (Van Calster et al. 2025).

@@ -13,7 +13,7 @@ from study.records.finding import FAILED
 from study.records.python_call import is_call, with_argument
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import addition, clinical_model, contrast_name, display_name, fusions, in_sentence
-from study.reporting.facts.counts import n_positive
+from study.reporting.facts.counts import n_positive, smaller_class
 from study.reporting.facts.prose import render
 from study.reporting.facts.search_facts import is_flat, is_nested
 from study.reporting.text.added import added_paragraph
@@ -40,7 +40,7 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
         "answer",
         faults=faults,
         small=small,
-        too_small=render("too_small", smallest=_smaller_class(study)),
+        too_small=_warning(study),
         lines=shown,
         n_more=len(lines) - len(shown),
         afterwards=study.chosen_contrasts is not None and not study.imported,
@@ -91,12 +91,18 @@ def failed_checks(study: StoredStudy) -> list[str]:
 
 def too_small(study: StoredStudy) -> bool:
     """Whether there are too few patients to compare arms at all."""
-    return _smaller_class(study) < TINY
+    return smaller_class(study) < TINY
 
 
-def _smaller_class(study: StoredStudy) -> int:
-    positive = n_positive(study.cohort.images)
-    return min(positive, study.cohort.n_patients - positive)
+def _warning(study: StoredStudy) -> str:
+    return render("too_small", smallest=smaller_class(study), holdout=study.folds.holdout and not study.imported)
+
+
+def answer_lines(study: StoredStudy, evaluation: Evaluation) -> list[str]:
+    """Return one line for each declared contrast, for a screen; where there are too few patients, one that says so."""
+    if too_small(study) and not evaluation.summary.empty:
+        return [_warning(study).replace("**", "")]
+    return contrast_lines(study, evaluation)
 
 
 def contrast_lines(study: StoredStudy, evaluation: Evaluation) -> list[str]:
@@ -224,9 +230,7 @@ def short_answer(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     """Return the answer in lines for a screen: the AUC of every arm, then the contrasts unless there are too few."""
     rows = _areas(evaluation)
     areas = [f"ROC-AUC of {arm} {interval('roc_auc', *rows.loc[arm, ['value', 'low', 'high']])}" for arm in rows.index]
-    if areas and too_small(study):
-        return [*areas, render("too_small", smallest=_smaller_class(study)).replace("**", "")]
-    return [*areas, *contrast_lines(study, evaluation)]
+    return [*areas, *answer_lines(study, evaluation)]
 
 
 def disagreements(study: StoredStudy, evaluation: Evaluation) -> str:

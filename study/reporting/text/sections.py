@@ -14,7 +14,7 @@ from study.evaluation.misclassification import errors_by_unit
 from study.records.python_call import typed
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import display_name
-from study.reporting.facts.counts import breast_counts
+from study.reporting.facts.counts import CURVE_NEEDS, breast_counts, smaller_class
 from study.reporting.facts.prose import render, render_items
 from study.reporting.facts.search_facts import calibrated_on, is_nested
 from study.reporting.facts.sentences import configs
@@ -29,6 +29,7 @@ POOLING_NOTE = 0.01
 ALPHA = 0.05
 EVALUATED_WITH = ("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "matplotlib")
 """Packages behind the numbers of predictions that were made elsewhere."""
+OVER_ALL = "over all"
 WIDE_SLOPE = 0.5
 """An interval of a calibration slope that is wider than this proves little."""
 
@@ -75,7 +76,7 @@ def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = Fal
     slopes, large = by_metric["slope"], by_metric["in_the_large"]
     if slopes.empty:
         return ""
-    undefined = slopes["value"].isna()
+    undefined, drawn = slopes["value"].isna(), smaller_class(study) >= CURVE_NEEDS
     bins = bins[bins["stage"] == "after"] if len(bins) else bins
     outside = bins[(bins["low"] > bins["mean_prob"]) | (bins["high"] < bins["mean_prob"])] if len(bins) else bins
     return render(
@@ -94,7 +95,8 @@ def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = Fal
         wide=bool((slopes["high"] - slopes["low"]).max() > WIDE_SLOPE),
         assessed=not undefined.all(),
         unassessed=_names(study, slopes.loc[undefined, "arm"]),
-        n_bins=len(bins),
+        n_bins=len(bins) if drawn else 0,
+        fewest=0 if drawn else CURVE_NEEDS,
         outside={display_name(study, str(arm)): len(lines) for arm, lines in outside.groupby("arm", sort=False)},
     )
 
@@ -192,16 +194,23 @@ def instability(study: StoredStudy, evaluation: Evaluation) -> str:
 
 
 def chance(study: StoredStudy, evaluation: Evaluation) -> str:
-    """Say for which models an AUC against one negative class, or within sites, may be chance or is worse."""
-    rows = evaluation.contrasts_by_class
-    if rows.empty:
+    """Say for which models an AUC, over all, against one negative class, or within sites, may be chance or is worse."""
+    rows, summary = evaluation.contrasts_by_class, evaluation.summary
+    if summary.empty:
         return ""
+    over_all = summary[(summary["level"] == evaluation.unit) & (summary["metric"] == "roc_auc")]
+    rows = pd.concat([over_all.assign(metric=OVER_ALL), rows], ignore_index=True)
 
     def by_metric(lines: pd.DataFrame) -> dict[str, list[str]]:
         return {str(metric): _values(study, of, "roc_auc") for metric, of in lines.groupby("metric", sort=False)}
 
     below = rows["high"] < 0.5
-    return render("chance", at_chance=by_metric(rows[(rows["low"] <= 0.5) & ~below]), below=by_metric(rows[below]))
+    return render(
+        "chance",
+        whole=(OVER_ALL, "within sites"),
+        at_chance=by_metric(rows[(rows["low"] <= 0.5) & ~below]),
+        below=by_metric(rows[below]),
+    )
 
 
 def training(study: StoredStudy) -> str:
@@ -244,6 +253,7 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         chosen_afterwards=study.chosen_contrasts is not None,
         fold_column=protocol.fold_column,
         nested=is_nested(study),
+        holdout=study.folds.holdout,
         smallest=int(counts.loc[counts["part"] == "test", "n_positive"].min()),
         warnings=[note.partition(" Fixed epochs")[0] for note in warnings],
         pooled=_pooled_apart(study, evaluation),

@@ -104,6 +104,13 @@ def test_a_single_test_part_is_a_holdout(table, read):
     assert set(evaluate(study, n_replicates=100).comparisons["verdict"]) == {"not assessed"}
 
 
+def test_without_training_patients_there_is_no_baseline_and_the_report_says_so(table, read):
+    """Two folds, each the validation part of the other, leave nobody to fit a logistic regression on."""
+    test = table.assign(fold=table["fold"] % 2, part="test")
+    study = read(pd.concat([test, test.assign(fold=1 - test["fold"], part="validation")], ignore_index=True))
+    assert BASELINE not in study.arms and any("No logistic regression" in note for note in study.cohort.notes)
+
+
 def spoilt(table, row, column, value):
     changed = table.astype({column: object})
     changed.loc[row, column] = value

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import re
 from functools import cache
+from itertools import pairwise
 from types import SimpleNamespace
 
 import matplotlib.colors
@@ -22,6 +23,7 @@ from study.reporting import document
 from study.reporting.figures import compression, curves, forests, overview, probabilities, style
 from study.reporting.figures.catalogue import ORDER, catalogue, how_tested
 from study.reporting.figures.flow import flow
+from study.reporting.figures.parts import extent, wrapped
 from study.reporting.figures.style import JOURNALS, fonts, journal_style, look, looks, missing_letters, save
 from study.text.format import interval
 
@@ -135,7 +137,7 @@ EXPECTED = {
     "one arm": PLAIN | {"auc_by_fold", "instability"},
     "twelve arms": PLAIN | {"auc_by_fold", "instability", "contrasts", "decision"},
     "three seeds": PLAIN | {"auc_by_fold", "instability", "contrasts"},
-    "hold-out": PLAIN | {"contrasts"},
+    "hold-out": (PLAIN | {"contrasts"}) - {"calibration"},  # too few patients are tested
     "half": PLAIN | {"auc_by_fold", "instability"},
     "nothing": ALWAYS,
     "imported": PLAIN | {"auc_by_fold", "instability", "contrasts"},
@@ -341,13 +343,24 @@ def test_the_mean_of_the_dots_is_the_difference(numbers_of):
             "better,\nsize unresolved",
         ),
         ({"verdict": "not assessed", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 1}, "not assessed\n(1 of 3 seeds)"),
-        ({"verdict": "not assessed", "e1_low": 0.01, "e1_high": 0.1, "n_seeds": 3}, "not assessed\n(one split)"),
         ({"verdict": "equivalent", "e1_low": 0.0, "e1_high": 0.01, "n_seeds": 3}, "equivalent\n(±0.02)"),
         ({"verdict": "inconclusive", "e1_low": 0.0, "e1_high": 0.01, "n_seeds": 3}, "inconclusive"),
     ],
 )
 def test_verdicts_in_a_few_words(row, said):
     assert forests.verdict({"e2_low": row["e1_low"], "e2_high": row["e1_high"], **row}, 0.02) == said
+
+
+def test_no_number_of_seeds_helps_a_single_split():
+    split = {
+        "verdict": "not assessed",
+        "e1_low": 0.0,
+        "e1_high": 0.1,
+        "e2_low": np.nan,
+        "e2_high": np.nan,
+        "n_seeds": 1,
+    }
+    assert forests.verdict(split, 0.02) == "not assessed\n(one split)"
 
 
 def test_subgroups_are_compared_at_their_own_level():
@@ -478,9 +491,11 @@ def test_the_flow_says_why_and_how_it_was_tested(study):
         ],
         columns=["step", "status", "n_images", "n_patients"],
     )
-    figure, _ = flow(counts, 5, positive=["A"], tested=["2-fold cross-validation", "Patients: 3 to test"])
+    said = texts_of(flow(counts, 5, positive=["A"])[0])
+    assert {"14 images", "missing: 2 images", "12 images of 5 patients"} <= set(said), "one patient has both statuses"
+    figure, _ = flow(counts, 6, positive=["A"], tested=["2-fold cross-validation", "Patients: 3 to test"])
     said = texts_of(figure)
-    assert {"14 images of 7 patients", "missing: 2 images of 1 patient", "12 images of 5 patients"} <= set(said)
+    assert {"14 images of 7 patients", "missing: 2 images of 1 patient", "12 images of 6 patients"} <= set(said)
     assert {"A (positive)", "B (negative)", "Patients: 3 to test"} <= set(said)
     assert how_tested(study)[0] == "2-fold cross-validation by patient"
     for line in figure.axes[0].lines:
@@ -511,3 +526,46 @@ def test_a_font_of_arial_s_metrics_is_taken_and_missing_ones_are_not_named(monke
 def test_letters_that_the_font_lacks_are_named_once():
     assert missing_letters(["image", "Mammographie à plat", "µ"]) == ""
     assert missing_letters(["乳腺 image", "乳"]) == "乳腺"
+
+
+def test_names_that_the_font_cannot_write_are_numbers_that_captions_explain(study, evaluation):
+    names = {"image": "乳腺影像", "tabular": "Clinical data"}
+    drawn = catalogue(
+        dataclasses.replace(study, settings=study.settings.model_copy(update={"names": names})), evaluation
+    )
+    figure, _ = drawn["roc_pr"].draw()
+    place = list(study.settings.arms).index("image") + 1
+    assert f"Model {place}" in texts_of(figure) and "Clinical data" in texts_of(figure)
+    assert not any("乳" in text for text in texts_of(figure))
+    assert f"Model {place}: 乳腺影像." in drawn["roc_pr"].caption
+
+
+def test_few_patients_have_no_calibration_curve():
+    rng = np.random.default_rng(0)
+    units = pd.DataFrame({"patient_id": np.arange(40).astype(str), "prob_calibrated": rng.uniform(0.1, 0.9, 40)})
+    assert len(probabilities.smoothed(units.assign(label=[1] * 10 + [0] * 30))) > 0
+    assert probabilities.smoothed(units.assign(label=[1] * 9 + [0] * 31)).empty
+
+
+def test_ticks_of_narrow_panels_do_not_touch():
+    """Labels as 0.25, 0.50, 0.75, 1.00 of five panels side by side would run into each other."""
+    lines = pd.DataFrame(
+        [
+            {"arm": arm, "column": "age", "group": group, "level": "patient", "value": 0.6, "suppressed": False}
+            | {"low": 0.24, "high": 1.0, "n_patients": 40.0, "n_positive": 12.0}
+            for arm in "abcde"
+            for group in ("< 50", "≥ 50")
+        ]
+    )
+    summary = pd.DataFrame([{"arm": arm, "level": "patient", "metric": "roc_auc", "value": 0.7} for arm in "abcde"])
+    figure, _ = forests.subgroups(lines, summary, looks(list("abcde")), "patient")
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for axes in figure.axes for label in axes.get_xticklabels()]
+    boxes = sorted((box for box in boxes if box.width), key=lambda box: box.x0)
+    assert len(boxes) > 5 and all(one.x1 + 2 < other.x0 for one, other in pairwise(boxes))
+
+
+def test_long_words_are_cut_where_a_line_ends():
+    lines = wrapped("Donaudampfschifffahrtsgesellschaft and more", 15.0, 6).split("\n")
+    assert "".join(lines).replace(" ", "") == "Donaudampfschifffahrtsgesellschaftandmore"
+    assert all(extent(line, 6) <= 15 for line in lines)

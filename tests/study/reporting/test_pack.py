@@ -238,6 +238,20 @@ def test_a_tiny_cohort_gets_a_warning_and_no_ranking(pack):
     assert "contrasts.png" not in text and "Differences between models" not in text
 
 
+def test_a_test_part_is_too_small_however_large_the_cohort_is(stored):
+    """A hold-out is judged by the patients that were tested."""
+    from dataclasses import replace
+
+    from study.reporting.facts.counts import smaller_class
+
+    patients = stored.cohort.images.groupby("patient_id")["label"].max()
+    tested = [*patients.index[patients == 1][:2], *patients.index[patients == 0][:5]]
+    few = stored.folds.folds[0].model_copy(update={"test": tuple(tested)})
+    assert smaller_class(stored) == min(patients.sum(), len(patients) - patients.sum())
+    held = replace(stored, folds=stored.folds.model_copy(update={"kind": "holdout", "folds": (few,)}))
+    assert smaller_class(held) == 2
+
+
 @pytest.fixture
 def large(pack, monkeypatch):
     """The finished study, taken for one that is large enough to be ranked."""
