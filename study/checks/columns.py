@@ -30,7 +30,7 @@ P = 0.01
     group=GROUP,
     question="Does one clinical column alone tell the classes nearly perfectly (AUC 0.97: failed; 0.85: warning), or"
     " does one class alone have a category, or a missing value, that many patients have?",
-    meaning="It is a result of the diagnosis, not a predictor of it.",
+    meaning="The column is a result of the diagnosis, not a predictor of it.",
     remedy="Leave it out: `--features` with the others, or `data.feature_kinds` with `skip`.",
     needs=("list", "clinical columns"),
 )
@@ -78,7 +78,7 @@ def separation(subject: Subject) -> Outcome:
     "missing by class",
     group=GROUP,
     question="Is a clinical column missing more often in one class?",
-    meaning="That a value is missing then tells the class; an imputed value or an indicator hands it on.",
+    meaning="A missing value then reveals the class, and an imputed value or an indicator passes it on to the model.",
     remedy="Find out why; leave the column out, or do without `data.missing_indicators`.",
     needs=("list", "clinical columns"),
 )
@@ -115,10 +115,10 @@ def missing_by_class(subject: Subject) -> Outcome:
     "A24",
     "preprocessing of training rows alone",
     group=GROUP,
-    question="Are the medians, means and scales in the records those of each cell's training rows, recomputed from the"
-    " cohort?",
+    question="Are the recorded medians, means and scales of each fit those of its training rows, recomputed from"
+    " the cohort?",
     meaning="Scalers and imputers fitted on all rows know the test rows.",
-    remedy="Train the cells that are named again.",
+    remedy="Train the named fits again.",
     needs=("training",),
 )
 def preprocessing(subject: Subject) -> Outcome:
@@ -138,7 +138,7 @@ def preprocessing(subject: Subject) -> Outcome:
         if not _same(stored, fitted[place]):
             other.append(name)
     n_baseline = sum(record.arm == BASELINE for record in records.values())
-    cells = f"{len(records)} cells" + (f" ({n_baseline} of the baseline)" if n_baseline else "")
+    cells = f"{len(records)} fits" + (f" ({n_baseline} of the baseline)" if n_baseline else "")
     if other:
         return failed(
             f"In {len(other)} of {cells} medians, means or scales are not those of the training rows:"

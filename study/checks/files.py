@@ -18,8 +18,8 @@ GROUP = "files and copies"
     group=GROUP,
     question="Is every listed file there, and can it be decoded to its end?",
     meaning="Images are rarely missing at random; the results describe those that are left.",
-    remedy="Complete the download. To go on with the rest: `--allow-missing-images`, `--max-unreadable`; the flow table"
-    " counts.",
+    remedy="Complete the download. To go on with the rest: `--allow-missing-images`, `--max-unreadable`; the flow"
+    " table counts what is left out.",
     needs=("list", "files"),
 )
 def absent(subject: Subject) -> Outcome:
@@ -55,7 +55,7 @@ def absent(subject: Subject) -> Outcome:
     group=GROUP,
     question="Do two files have the same bytes (SHA-256)?",
     meaning="A copy on both sides of a split is a test image that was trained on.",
-    remedy="Keep one of them. Copies of one patient are used once, patients who share one are merged.",
+    remedy="Keep one of them. The program uses copies of one patient once, and merges patients who share one.",
     needs=("list", "files", "used images"),
     severity=WARNING,
 )
@@ -70,7 +70,7 @@ def same_bytes(subject: Subject) -> Outcome:
     group=GROUP,
     question="Do two images have the same pixels, however their files were written?",
     meaning="As A02; copies also count twice in training and in every metric.",
-    remedy="Keep one of them. Copies of one patient are used once, patients who share one are merged.",
+    remedy="Keep one of them. The program uses copies of one patient once, and merges patients who share one.",
     needs=("list", "files", "used images"),
 )
 def same_pixels(subject: Subject) -> Outcome:

@@ -20,8 +20,8 @@ ONE_GROUP = "one group in every split"
     "patients with conflicting labels",
     group=GROUP,
     question="Does one patient key carry two classes?",
-    meaning="Either one patient has two findings, or two patients share a key; split by image, the patient's other"
-    " examination gives the label away.",
+    meaning="Either one patient has two findings, or two patients share a key. In a split by image, the other"
+    " examination reveals the label.",
     remedy="Look the patients up. They are one group in every split. Where labels belong to breasts, `--label-level"
     " breast`; else `--conflicts any`, or `--conflicts exclude` for breasts.",
     needs=("list",),
@@ -120,7 +120,8 @@ def repetitions(subject: Subject) -> Outcome:
     "A07",
     "labels of the opposite breast",
     group=GROUP,
-    question="With one label a case: do annotations show that the other breast of a positive case has no lesion?",
+    question="Where a label belongs to the whole case: do annotations show that the other breast of a positive case"
+    " has no lesion?",
     meaning="Images without a lesion are labelled positive: image-level metrics are capped, and a model is taught the"
     " person, not the lesion.",
     remedy="Report per patient (the default here), or use `--label-level breast`.",
@@ -170,7 +171,7 @@ def _annotated(subject: Subject) -> pd.Series | None:
     "codes for unknown",
     group=GROUP,
     question="Does a clinical column hold values that stand for 'not known' (0, 99, 999, negative ones)?",
-    meaning="A code that is scaled like a number is a feature made of missingness.",
+    meaning="A code that is scaled like a number turns missingness into a predictor.",
     remedy="Where it was taken as a number, declare it: `--set 'data.missing_values=[\"999\"]'`.",
     needs=("list", "clinical columns"),
 )

@@ -74,7 +74,7 @@ def file_sizes(subject: Subject) -> Outcome:
     "image border",
     group=GROUP,
     question="How well does a thin frame along the edges, without the inside of the breast, tell the classes apart?",
-    meaning="No lesion lies there: what tells is the scanner, the film edge or a marker.",
+    meaning="No lesion lies there: the scanner, the film edge or a marker reveals the class.",
     remedy="As A13; `--set data.crop=breast`.",
     needs=("pixels",),
 )
@@ -123,7 +123,7 @@ def noise(subject: Subject) -> Outcome:
     "site",
     group=GROUP,
     question="How well does the site (or the beginning of the file name) alone tell the classes apart?",
-    meaning="A model that recognises the site has learnt its share of positives.",
+    meaning="A model that recognises the site has learned the site's share of positives.",
     remedy="Report within sites (the report does), test on held-out sites: `--folds site`.",
     needs=("list", "used images"),
 )

@@ -41,7 +41,7 @@ OFTEN = 0.5
     group=GROUP,
     question="Were epochs, thresholds, calibration or hyper-parameters chosen with rows or patients that are then"
     " tested?",
-    meaning="The best of several looks at the test part is better than the next look will be.",
+    meaning="A choice made on test patients fits them by chance, so performance on new patients will be lower.",
     remedy="Select on validation parts (the default), search nested (`study.search`).",
     needs=("study",),
 )
@@ -57,7 +57,7 @@ def selection(subject: Subject) -> Outcome:
     if len(mixed):
         names = [f"{r.arm}.r{r.repeat}.f{r.fold}.s{r.seed}" for r in mixed.itertuples()]
         return failed(
-            f"{count(len(mixed), 'cell selects', 'cells select')} epochs and thresholds on patients that are tested"
+            f"{count(len(mixed), 'fit selects', 'fits select')} epochs and thresholds on patients that are tested"
             f" there: {some(names, 5)}.",
             rows=[{"cell": name} for name in names],
         )
@@ -72,7 +72,7 @@ def selection(subject: Subject) -> Outcome:
     "epochs at the limit",
     group=GROUP,
     question="Did fits reach their best epoch at the last one allowed?",
-    meaning="They were cut off: an arm that learns more slowly looks worse than it is.",
+    meaning="They were cut off: a model that learns more slowly looks worse than it is.",
     remedy="Raise `train.max_epochs`.",
     needs=("training",),
     severity=WARNING,
@@ -106,7 +106,7 @@ def epochs(subject: Subject) -> Outcome:
     "settings at the edge of the space",
     group=GROUP,
     question="Do searches choose values at an end of the range that was searched?",
-    meaning="Better values may lie outside the range; arms are then not compared at their best.",
+    meaning="Better values may lie outside the range; models are then not compared at their best.",
     remedy="Widen the range in the search space.",
     needs=("study",),
     severity=WARNING,
@@ -202,9 +202,9 @@ def few_positives(subject: Subject) -> Outcome:
     "A32",
     "ablation contract",
     group=GROUP,
-    question="Do arms differ only in the settings they declare, with the same splits, seeds and search budget?",
-    meaning="If not, a difference between arms may come from something else.",
-    remedy="Declare the setting in the arm, and give all arms the same folds, seeds and trials.",
+    question="Do models differ only in the settings they declare, with the same splits, seeds and search budget?",
+    meaning="If not, a difference between models may come from something else.",
+    remedy="Declare the setting in the study file, and give all models the same folds, seeds and trials.",
     needs=("training",),
 )
 def contract(subject: Subject) -> Outcome:
@@ -216,13 +216,14 @@ def contract(subject: Subject) -> Outcome:
     unfinished = len(study.planned) - len(study.records)
     if unfinished:
         return warning(
-            f"Arms cannot be compared on the same cells yet: {unfinished} of {len(study.planned)} are not finished."
+            f"Models cannot be compared on the same splits yet: {unfinished} of {len(study.planned)} fits are not"
+            " finished."
         )
     declared = "; ".join(
         f"{name}: {', '.join(arm.set) or 'the reference'}" for name, arm in study.settings.arms.items()
     )
     budget = f", {study.settings.search.trials} trials each" if study.settings.search is not None else ""
-    return passed(f"Same rows, splits, seeds{budget}; arms differ only in what they declare ({declared}).")
+    return passed(f"Same rows, splits, seeds{budget}; models differ only in what they declare ({declared}).")
 
 
 def _undeclared(study: StoredStudy) -> Iterator[dict[str, str]]:

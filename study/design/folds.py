@@ -234,8 +234,9 @@ class Folds(Document):
         fewest = counts.loc[counts["part"] == "validation", "n_positive"].min()
         if fewest < FEW_POSITIVE:
             notes.append(
-                f"The smallest validation part has {count(int(fewest), 'positive patient')}; below {FEW_POSITIVE} early"
-                " stopping is noisy. Fixed epochs avoid it: --set train.keep=last --set train.max_epochs=N."
+                f"The smallest validation part has {count(int(fewest), 'positive patient')}; with fewer than"
+                f" {FEW_POSITIVE}, early stopping is unreliable. Fixed epochs avoid it: --set train.keep=last --set"
+                " train.max_epochs=N."
             )
         return notes
 

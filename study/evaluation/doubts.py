@@ -20,8 +20,8 @@ def doubts(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     if below:
         values = listed([f"{row['arm']} {interval('roc_auc', row['value'], row['low'], row['high'])}" for row in below])
         said.append(
-            f"{CHECK}labels or scores may be reversed: the whole interval of the ROC-AUC lies below 0.5 ({values}). A"
-            " score has to be higher for the positive class; nothing was turned round."
+            f"{CHECK}labels or scores may be reversed: the whole interval of the ROC-AUC lies below 0.5 ({values})."
+            " Scores have to be higher for the positive class; the program did not reverse them."
         )
     hard = [arm for arm in areas["arm"] if arm in hard_arms(study.predictions)] if study.imported else []
     if hard:

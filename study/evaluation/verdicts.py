@@ -62,6 +62,12 @@ def sentence(c: Comparison, delta: float) -> str:
     )
 
 
+def of_several_seeds(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Return contrasts as they are shown: with one training seed nothing is said of training again."""
+    about = [name for name in map(str, comparisons) if name.startswith("e2_") and name != "e2_method"]
+    return comparisons.assign(**{name: comparisons[name].where(comparisons["n_seeds"] > 1) for name in about})
+
+
 def e2_methods(comparisons: pd.DataFrame) -> str:
     """Return by which method the E2 intervals of contrasts were made, each with its contrasts where they differ."""
     pairs = comparisons["first"] + " minus " + comparisons["second"]
@@ -104,12 +110,13 @@ def disagreement(c: Comparison) -> str:
     if finding and not_finding:
         does, do = (("s", "does") if len(names) == 1 else ("", "do") for names in (finding, not_finding))
         about.append(
-            f"Unadjusted at .05, {listed(finding)} find{does[0]} a difference; {listed(not_finding)} {do[1]} not."
+            f"Without adjustment, at p < 0.05, {listed(finding)} find{does[0]} a difference; {listed(not_finding)}"
+            f" {do[1]} not."
         )
     if c.p_equivalent > 1 - ALPHA and c.verdict not in ("equivalent", "not assessed"):
         about.append(
             f"The Bayesian correlated t test, from the fold scores alone, gives P(equivalent) = {c.p_equivalent:.2f};"
-            " the patients are too few to bear that out."
+            " there are too few patients to confirm that."
         )
     return " ".join(about)
 

@@ -36,7 +36,7 @@ class Content:
         tables: in the order of a paper.
         drawings: figures by name; empty where figures were not asked for.
         methods: paragraphs with citation keys.
-        citations: style of the references.
+        citations: style of citations and references.
     """
 
     study: StoredStudy
@@ -50,6 +50,11 @@ class Content:
     def notice(self) -> str:
         """The warning that everything carries, or ''."""
         return self.study.cohort.notice
+
+    @cached_property
+    def references(self) -> bibliography.References:
+        """What the Methods cite, in the journal's style."""
+        return bibliography.cited(self.methods, self.citations)
 
     @cached_property
     def limitations(self) -> list[str]:
@@ -139,22 +144,20 @@ def _warnings(content: Content) -> list[str]:
 def supplement(content: Content) -> str:
     """Return `supplement.md`; of the checklists it says how many items are answered, and where the forms are."""
     head = [f"# Supplement to {title(content)}", *_warnings(content)]
-    references = bibliography.references(bibliography.cited_keys(content.methods), content.citations)
     body = [*head, *_chapters(content.supplement_chapters)]
     lists = forms.overview(content.checklists)
-    return _join([*body, "## Checklists", *lists, "## References", numbered_list(references)])
+    return _join([*body, "## Checklists", *lists, "## References", content.references.listed])
 
 
 def supplement_chapters(content: Content) -> dict[str, list[str]]:
     """Return heading -> parts of the supplement, before checklists and references."""
     study, evaluation = content.study, content.evaluation
-    numbering = bibliography.numbering(content.methods)
     points = "\n".join(f"- {point}" for point in content.limitations)
     forest = content.figure("contrasts") if said.too_small(study) else []
     others = [f"summary_{level}" for level in LEVELS if level != evaluation.unit]
     return {
         "Cohort": [sections.cohort(study), *content.figure("flow"), *content.table("flow", "table_1")],
-        "Protocol": [chapter.to_markdown(content.methods, numbering), *content.table("settings", "folds")],
+        "Protocol": [chapter.to_markdown(content.methods, content.references), *content.table("settings", "folds")],
         "Hyper-parameter search": [
             search_results.results(study),
             *content.table("search_nested", "search_agreement", "search_chosen"),
@@ -214,11 +217,6 @@ def places(content: Content) -> set[str]:
     names = [table.name for table in content.tables]
     files = ["references.bib", "numbers.json", *([PLAN] if content.study.plan is not None else [])]
     return forms.places(headings, names, content.drawings, files)
-
-
-def numbered_list(references: Sequence[str]) -> str:
-    """Return a list of references in the order they are cited."""
-    return "\n".join(f"{number}. {text}" for number, text in enumerate(references, start=1))
 
 
 def _chapters(parts: Mapping[str, Sequence[str]]) -> list[str]:

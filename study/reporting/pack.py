@@ -44,7 +44,7 @@ from study.records.stored_study import StoredStudy, source_digests, without_cons
 from study.records.study_folder import set_aside
 from study.reporting import numbers
 from study.reporting.checklists.files import checklist_files
-from study.reporting.document import REPORT, SUPPLEMENT, Content, numbered_list, report, supplement, title
+from study.reporting.document import REPORT, SUPPLEMENT, Content, report, supplement, title
 from study.reporting.facts import bibliography
 from study.reporting.facts.arm_names import display_names
 from study.reporting.figures.catalogue import Drawing, catalogue
@@ -178,9 +178,9 @@ def text_files(content: Content, options: Options) -> dict[str, bytes]:
         "numbers.json": numbers.numbers_json(entries),
         "numbers.tex": macros(entries, notice),
         "methods.md": _methods(content),
-        "methods.tex": chapter.to_latex(content.methods),
+        "methods.tex": chapter.to_latex(content.methods, JOURNALS[options.journal].natbib),
         "references.bib": bibliography.bibtex(keys),
-        **table_files(tables, notice, title(content)),
+        **table_files(tables, notice, title(content), serif=JOURNALS[options.journal].serif),
         LATEX: paper_latex(tables, content.drawings, options.journal, notice=notice, title=title(content)),
     }
     files |= checklist_files(content.checklists, content.methods, notice)
@@ -190,10 +190,8 @@ def text_files(content: Content, options: Options) -> dict[str, bytes]:
 
 
 def _methods(content: Content) -> str:
-    numbering = bibliography.numbering(content.methods)
-    text = chapter.to_markdown(content.methods, numbering).strip()
-    references = bibliography.references(bibliography.cited_keys(content.methods), content.citations)
-    return "\n\n".join(["# Methods", text, "## References", numbered_list(references)]) + "\n"
+    text = chapter.to_markdown(content.methods, content.references).strip()
+    return "\n\n".join(["# Methods", text, "## References", content.references.listed]) + "\n"
 
 
 @in_style

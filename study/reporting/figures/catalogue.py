@@ -10,6 +10,7 @@ from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.groups import threshold_range
 from study.evaluation.units import all_units
+from study.evaluation.verdicts import of_several_seeds
 from study.records.added_predictions import UNVERIFIED
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
@@ -149,7 +150,7 @@ def main_arms(study: StoredStudy, summary: pd.DataFrame) -> list[str]:
 
 
 def _comparison(study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts) -> Named:
-    comparisons, delta = evaluation.comparisons, study.settings.protocol.delta
+    comparisons, delta = of_several_seeds(evaluation.comparisons), study.settings.protocol.delta
     if len(comparisons):
         title = "Declared comparisons" if study.chosen_contrasts is None else "Comparisons chosen after the run"
         names = [contrast_name(study, *pair) for pair in comparisons[["first", "second"]].to_numpy()]

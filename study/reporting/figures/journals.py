@@ -11,13 +11,15 @@ class Journal(NamedTuple):
     Attributes:
         column, page: widths of one and of two columns in mm.
         citations: name of its style in the repository of the Citation Style Language.
+        natbib: options of this LaTeX package that give its citations.
         numbers: how it writes them.
-        serif: whether figures are set in Times rather than in Arial.
+        serif: whether figures and Word files are set in Times rather than in Arial.
     """
 
     column: float
     page: float
     citations: str
+    natbib: str
     numbers: NumberStyle = NumberStyle()
     serif: bool = False
 
@@ -27,20 +29,36 @@ class Journal(NamedTuple):
 
 
 JOURNALS = {
-    "nature": Journal(89.0, 183.0, "nature"),
-    "radiology": Journal(86.0, 178.0, "radiology", NumberStyle(decimals=2, between=", ", said="95% CI: ", percent="%")),
+    "nature": Journal(89.0, 183.0, "nature", "super,sort&compress"),
+    "radiology": Journal(
+        86.0,
+        178.0,
+        "radiology",
+        "numbers,round,sort&compress",
+        NumberStyle(decimals=2, between=", ", said="95% CI: ", percent="%"),
+    ),
     "lancet": Journal(
         75.0,
         154.0,
         "the-lancet",
+        "super,sort&compress",
         NumberStyle(decimals=2, between="–", said="95% CI ", percent="%", point="·"),
         serif=True,
     ),
     "elsevier": Journal(
-        90.0, 190.0, "elsevier-vancouver", NumberStyle(decimals=2, between="–", brackets="[]", percent="%")
+        90.0,
+        190.0,
+        "elsevier-vancouver",
+        "numbers,square,sort&compress",
+        NumberStyle(decimals=2, between="–", brackets="[]", percent="%"),
     ),
     "ieee": Journal(
-        88.9, 181.9, "ieee", NumberStyle(between=", ", brackets="[]", said="95% CI ", percent="%"), serif=True
+        88.9,
+        181.9,
+        "ieee",
+        "numbers,square,sort&compress",
+        NumberStyle(between=", ", brackets="[]", said="95% CI ", percent="%"),
+        serif=True,
     ),
 }
 """By the name that `--journal` takes; the first is the default and leaves numbers as the program writes them."""

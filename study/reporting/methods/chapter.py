@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.bibliography import CITATION, OWN, SOFTWARE, TRAINING_SOFTWARE
+from study.reporting.facts.bibliography import CITATION, OWN, SOFTWARE, TRAINING_SOFTWARE, References
 from study.reporting.facts.prose import paragraphs
 from study.reporting.facts.sentences import configs
 from study.reporting.methods import analysis, data, models, plan, search
@@ -58,26 +58,23 @@ def software(study: StoredStudy) -> list[str]:
 
 def _package(name: str, title: str, versions: Mapping[str, str | None], cites: Mapping[str, str]) -> str:
     version = f" {versions[name]}" if versions.get(name) else ""
-    return f"{title}{version} [@{cites[name]}]"
+    return f"{title} [@{cites[name]}]{version}"
 
 
-def to_markdown(paragraphs: Iterable[str], numbering: Mapping[str, int]) -> str:
-    """Return paragraphs as Markdown, citations as numbers in brackets.
+def to_markdown(paragraphs: Iterable[str], references: References) -> str:
+    """Return paragraphs as Markdown, citations as the journal of the references prints them."""
+    return "\n\n".join(map(references.cite, paragraphs)) + "\n"
+
+
+def to_latex(paragraphs: Iterable[str], natbib: str = "") -> str:
+    r"""Return paragraphs as LaTeX: `\paragraph` for the title each begins with, `\cite` for citations.
 
     Args:
         paragraphs: of `methods`.
-        numbering: number of every cited key (`study.reporting.facts.bibliography.numbering`).
+        natbib: options of the package with which citations look as in the journal, for the first line.
     """
-
-    def numbers(match: re.Match[str]) -> str:
-        return f"[{', '.join(str(number) for number in sorted(numbering[key] for key in _keys(match)))}]"
-
-    return "\n\n".join(CITATION.sub(numbers, text) for text in paragraphs) + "\n"
-
-
-def to_latex(paragraphs: Iterable[str]) -> str:
-    r"""Return paragraphs as LaTeX: `\paragraph` for the title each begins with, `\cite` for citations."""
-    return "\n\n".join(_latex(text) for text in paragraphs) + "\n"
+    needed = f"% \\usepackage[{natbib}]{{natbib}}, \\bibliographystyle{{unsrtnat}}, \\bibliography{{references}}\n"
+    return needed * bool(natbib) + "\n\n".join(_latex(text) for text in paragraphs) + "\n"
 
 
 MARKS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (

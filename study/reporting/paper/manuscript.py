@@ -27,7 +27,7 @@ def paper_word(
         tables: of the report, numbered; those of the supplement are left out.
         drawings: likewise.
         images: PNG of each drawing by its name.
-        journal: whose widths the figures have.
+        journal: whose font and widths of figures it has.
         notice: of the cohort, or ''.
         title: of the report.
     """
@@ -35,7 +35,8 @@ def paper_word(
         Picture(images[name], JOURNALS[journal].width(wide=drawing.wide), drawing.number, drawing.caption)
         for name, drawing in of_paper(drawings).items()
     ]
-    return word(list(of_paper({table.name: table for table in tables}).values()), notice, title, pictures)
+    chosen = list(of_paper({table.name: table for table in tables}).values())
+    return word(chosen, notice, title, pictures, serif=JOURNALS[journal].serif)
 
 
 def paper_latex(

@@ -142,7 +142,7 @@ def _from_one(number: str) -> str:
     return str(int(number) + 1) if number.isdigit() else number
 
 
-def table_files(tables: Sequence[PaperTable], notice: str, title: str) -> dict[str, bytes]:
+def table_files(tables: Sequence[PaperTable], notice: str, title: str, *, serif: bool = False) -> dict[str, bytes]:
     """Return every file of the tables by its path below the report's folder; the same tables give the same bytes.
 
     `tables/NAME.md`, `.csv` and `.tex`, `tables/all.tex` that sets them all, `tables.xlsx` and `tables.docx`.
@@ -153,4 +153,4 @@ def table_files(tables: Sequence[PaperTable], notice: str, title: str) -> dict[s
         files[f"tables/{table.name}.md"] = markdown(table, notice).encode()
         files[f"tables/{table.name}.tex"] = latex(table, notice).encode()
     files["tables/all.tex"] = latex_document(tables, notice, title).encode()
-    return files | {"tables.xlsx": workbook(tables, notice), "tables.docx": word(tables, notice, title)}
+    return files | {"tables.xlsx": workbook(tables, notice), "tables.docx": word(tables, notice, title, serif=serif)}

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping
 import pandas as pd
 
 from study.evaluation.evaluation import Evaluation
-from study.evaluation.verdicts import e2_methods
+from study.evaluation.verdicts import e2_methods, of_several_seeds
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import contrast_name
 from study.reporting.tables.base import ABSENT, PaperTable, caption, empty_table, sample, unfinished_arms
@@ -31,7 +31,8 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """
     if evaluation.summary.empty:
         return empty_table("comparisons")
-    by_pair = {(row["first"], row["second"]): row for row in evaluation.comparisons.to_dict("records")}
+    known = of_several_seeds(evaluation.comparisons)
+    by_pair = {(row["first"], row["second"]): row for row in known.to_dict("records")}
     missing = unfinished_arms(study, evaluation)
     shown = []
     for first, second in study.contrasts:
@@ -86,7 +87,7 @@ def _with_gaps(data: pd.DataFrame, study: StoredStudy, missing: Mapping[str, str
 
 def _caption(study: StoredStudy, evaluation: Evaluation, n_lacking: int) -> str:
     """Return who was compared and what the columns are."""
-    data = evaluation.comparisons
+    data = of_several_seeds(evaluation.comparisons)
     method = e2_methods(data) if len(data) and data["e2_low"].notna().any() else ""
     for first, second in sorted(study.contrasts, key=lambda pair: -len("".join(pair))):
         method = method.replace(f"{first} minus {second}", contrast_name(study, first, second))
@@ -121,7 +122,7 @@ def comparisons_by_class_table(study: StoredStudy, evaluation: Evaluation) -> Pa
     )
     shown = text.pivot(index="Contrast", columns="against", values="text").reindex(text["Contrast"].unique())
     said = caption("comparisons_by_class", study, evaluation)
-    title = "Differences between models by negative status"
+    title = "Differences between models by negative class"
     return PaperTable("comparisons_by_class", title, said, data, shown.reset_index().fillna(ABSENT))
 
 
@@ -153,7 +154,7 @@ def by_class_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     shown = text.pivot(index="arm", columns="metric", values="text")
     shown = shown.reindex(index=data["arm"].unique(), columns=data["metric"].unique()).reset_index().fillna(ABSENT)
     names = {column: "Arm" if column == "arm" else f"{column[0].upper()}{column[1:]}" for column in shown.columns}
-    title = "ROC-AUC by negative status and within sites"
+    title = "ROC-AUC by negative class and within sites"
     said = caption("auc_by_class", study, evaluation)
     return PaperTable("auc_by_class", title, said, data, shown.rename(columns=names))
 

@@ -205,7 +205,7 @@ def cross_tabulation_table(study: StoredStudy, evaluation: Evaluation) -> PaperT
             rows.append(shown | {"False positive": fp, "True negative": tn})
     people, runs = sample(evaluation, evaluation.unit).text(evaluation.unit), int(data["n_runs"].iloc[0])
     said = caption("cross_tabulation", study, evaluation, people=people, runs=runs)
-    return PaperTable("cross_tabulation", "Calls against the truth", said, data, pd.DataFrame(rows), n_keys=2)
+    return PaperTable("cross_tabulation", "Predicted against true class", said, data, pd.DataFrame(rows), n_keys=2)
 
 
 def per_fold_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:

@@ -212,7 +212,7 @@ def cost_table(study: StoredStudy) -> PaperTable:
         whole=is_nested(study) and bool((trials["fold"] == WHOLE).any()),
         n_processes=trials["worker"].nunique(),
     )
-    return PaperTable("search_cost", "What the search took", said, data, shown)
+    return PaperTable("search_cost", "Cost of the search", said, data, shown)
 
 
 def _cost(trials: pd.DataFrame) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Tables and figures as one Word file, with captions that Word numbers, lists and refers to."""
 
 import io
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape
@@ -8,6 +9,7 @@ from xml.sax.saxutils import escape
 from docx import Document
 from docx.document import Document as WordFile
 from docx.enum.section import WD_ORIENT, WD_SECTION
+from docx.opc.constants import RELATIONSHIP_TYPE
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls, qn
 from docx.shared import Cm, Mm, Pt, RGBColor
@@ -18,18 +20,21 @@ from study.reporting.tables.layout import Grid, Lines, grids
 from study.reporting.tables.office_files import without_times
 from study.text.format import start
 
-FONT = "Times New Roman"
+SERIF, SANS = "Times New Roman", "Arial"
+"""Fonts of the theme, which Word and LibreOffice have or replace by ones of the same widths."""
 SIZE, SMALL = 8.0, 7.0
 """Points of the cells, and of those of tables that need it."""
 SHORT, LONG, MARGIN = 21.0, 29.7, 2.0
 """Sides of an A4 page and its margins in cm."""
-WIDE, NARROW, USUAL, BOLD = 0.74, 0.36, 0.51, 1.1
-"""Widths of wide characters (capitals), narrow ones and the rest, in units of the font's size, rounded up; and how much
-wider bold ones are."""
-THIN = "iIjlt.,;:()[]|/' "
+WIDEST, WIDE, NARROW, USUAL, BOLD = 0.9, 0.74, 0.33, 0.56, 1.08
+"""Widths of the widest characters, other capitals, narrow ones and the rest, in units of the size of Arial, rounded up;
+and how much wider bold ones are. Times is narrower."""
+THIN, BROAD = "iIjlt.,;:()[]|/' ", "mwMW%"
 PADDING = 6.5
 """Points beside a cell's text, both sides together."""
 TWENTIETHS = 20
+WESTERN = 0x2FF
+"""Characters beyond these, such as ≥, are as wide as capitals; East Asian ones are a little wider."""
 SIDES = {"l": "left", "c": "center", "r": "right"}
 
 
@@ -49,7 +54,9 @@ class Picture(NamedTuple):
     caption: str
 
 
-def word(tables: Sequence[PaperTable], notice: str, title: str, pictures: Sequence[Picture] = ()) -> bytes:
+def word(
+    tables: Sequence[PaperTable], notice: str, title: str, pictures: Sequence[Picture] = (), *, serif: bool = False
+) -> bytes:
     """Return a docx file with every table below its caption, then every figure above its own.
 
     Only tables that need it lie on landscape pages. Captions have Word's own style and fields of its numbering, so that
@@ -57,7 +64,7 @@ def word(tables: Sequence[PaperTable], notice: str, title: str, pictures: Sequen
     the same bytes.
     """
     document = Document()
-    set_styles(document)
+    set_styles(document, serif=serif)
     document.core_properties.title, document.core_properties.author = title, "mmbc"
     document.core_properties.comments = ""
     set_paper(document, landscape=False)
@@ -107,18 +114,17 @@ def set_paper(document: WordFile, *, landscape: bool) -> None:
     section.left_margin = section.right_margin = section.top_margin = section.bottom_margin = Cm(MARGIN)
 
 
-def set_styles(document: WordFile) -> None:
-    """Give a document one font for all, and black headings."""
+def set_styles(document: WordFile, *, serif: bool = False) -> None:
+    """Give a document's theme one font for Latin letters, and its text black headings.
+
+    Other scripts keep the fonts that the theme and the reader's system have for them.
+    """
+    theme = document.part.part_related_by(RELATIONSHIP_TYPE.THEME)
+    latin = f'<a:latin typeface="{SERIF if serif else SANS}"'.encode()
+    theme._blob = re.sub(rb'<a:latin typeface="[^"]*"', latin, theme.blob)  # a part that python-docx does not model
     for name, size in (("Normal", 9), ("Title", 16), ("Caption", 9)):
         style = document.styles[name]
-        style.font.name, style.font.size, style.font.color.rgb = FONT, Pt(size), RGBColor(0, 0, 0)
-        style.font.bold = name == "Title"
-        fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
-        for key in list(fonts.attrib):
-            if "heme" in key:  # the template's theme fonts would win over the name
-                del fonts.attrib[key]
-        for kind in ("w:ascii", "w:hAnsi", "w:eastAsia", "w:cs"):
-            fonts.set(qn(kind), FONT)
+        style.font.size, style.font.color.rgb, style.font.bold = Pt(size), RGBColor(0, 0, 0), name == "Title"
         for rule in style.element.findall(f"{qn('w:pPr')}/{qn('w:pBdr')}"):  # the template underlines its title in blue
             rule.getparent().remove(rule)
 
@@ -175,7 +181,8 @@ def _points(grid: Grid, size: float) -> list[float]:
 
 def _ems(text: str) -> float:
     """Return about how wide a text is in units of the font's size."""
-    return sum(NARROW if c in THIN else WIDE if c.isupper() or c in "mw%−+≥δ" else USUAL for c in text)
+    widths = {**dict.fromkeys(THIN, NARROW), **dict.fromkeys(BROAD, WIDEST)}
+    return sum(widths.get(c, WIDE if c.isupper() or ord(c) > WESTERN else USUAL) for c in text)
 
 
 def _table_xml(grid: Grid, size: float) -> str:

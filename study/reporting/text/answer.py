@@ -223,7 +223,10 @@ def command(study: StoredStudy, flag: str, value: str, *, whole_paths: bool = Fa
 def unfinished_cells(study: StoredStudy) -> str:
     """Say at the top that fits are missing, or ''."""
     absent = [name for name in study.planned if name not in study.records]
-    return render("unfinished", n_absent=len(absent), n_planned=len(study.planned)) if absent else ""
+    baseline = [name for name in absent if name.startswith(f"{BASELINE}.")]
+    planned = [name for name in study.planned if not name.startswith(f"{BASELINE}.")]
+    counts = {"n_absent": len(absent) - len(baseline), "n_planned": len(planned)}
+    return render("unfinished", baseline_absent=bool(baseline), **counts) if absent else ""
 
 
 def short_answer(study: StoredStudy, evaluation: Evaluation) -> list[str]:

@@ -22,7 +22,7 @@ from study.reporting.methods.plan import plan_facts
 from study.reporting.text.added import added_limitation, added_provenance
 from study.reporting.text.label_limits import label_facts
 from study.reporting.text.search_results import chosen_on
-from study.text.format import count, interval, listed, number, p_value, span
+from study.text.format import count, interval, listed, number, p_equals, span
 
 POOLING_NOTE = 0.01
 """A pooled AUC that differs from the mean of within-fold values by more than this is remarked on."""
@@ -135,10 +135,10 @@ def subgroups(study: StoredStudy, evaluation: Evaluation) -> str:
         small=by_column(small),
         n_tests=len(tests),
         by_chance=f"{ALPHA * len(tests):.0f}",
-        smallest=p_value(tests["interaction_p"].min()) if len(tests) else "",
+        smallest=p_equals(tests["interaction_p"].min()) if len(tests) else "",
         found={
             str(column): [
-                f"{display_name(study, arm)}, p {p_value(p)}" for arm, p in of[["arm", "interaction_p"]].to_numpy()
+                f"{display_name(study, arm)}, {p_equals(p)}" for arm, p in of[["arm", "interaction_p"]].to_numpy()
             ]
             for column, of in found.groupby("column", sort=False)
         },

@@ -252,7 +252,7 @@ def test_the_smallest_table_there_can_be_gets_a_pack_that_says_only_what_is_so(t
     )
     assert [words for words in untrue if words in text] == []
     true = (
-        "therefore not analysed: Age (years) < 50",
+        "were not analysed: Age (years) < 50",
         "no validation rows",
         "a logistic regression",
         "Every patient has one label",

@@ -28,9 +28,9 @@ def outlined(stored):
 
 def test_one_paragraph_says_what_was_done_without_being_asked(stored):
     text = automatic_changes(outlined(stored))
-    assert "drawn into 7 images were removed" in text
-    assert "3 pixel-identical copies" in text and "1 patient with more than one case is one group" in text
-    assert text.endswith("Patients, never images or cases, are divided between training and test.")
+    assert "removed lesion outlines drawn into 7 images" in text
+    assert "3 pixel-identical copies" in text and "kept 1 patient with more than one case together as one group" in text
+    assert text.endswith("Patients, not images or cases, are divided between training and test.")
     assert "\n" not in text
     assert automatic_changes(stored) == ""
 
@@ -48,14 +48,14 @@ def test_what_remains_stands_under_every_headline_number(stored):
     assert LEFT in main.caption
     text = report(content)
     assert text.count(LEFT) == 2  # after the answer, and under the table
-    assert "Done by the program without being asked" in text
+    assert "By default, the program removed" in text
     assert remains(stored) == ""
 
 
 def test_the_report_counts_the_checks_and_names_those_that_did_not_pass(stored):
     findings = (Finding("A01", PASSED, "x"), Finding("A13", FAILED, "y"), Finding("A30", NOT_CHECKED, "z"))
     text = audit_summary(replace(stored, findings=findings))
-    assert text.startswith("Of 3 checks, 1 passed; 1 failed (image size), 1 not made.")
+    assert text.startswith("Of 3 checks, 1 passed, 1 failed (image size) and 1 could not be made.")
     table = audit_table(replace(stored, findings=findings))
     assert table.shown["Status"].tolist() == [PASSED, FAILED, NOT_CHECKED]
     assert audit_summary(replace(stored, findings=())) == ""

@@ -44,7 +44,42 @@ def test_the_programs_own_entry_agrees_with_citation_cff():
 def test_citations_are_found_in_order_and_once():
     texts = ["A [@delong1988; @holm1979] and B [@delong1988].", "C [@wilson1927], no [bracket]."]
     assert bib.cited_keys(texts) == ["delong1988", "holm1979", "wilson1927"]
-    assert bib.numbering(texts) == {"delong1988": 1, "holm1979": 2, "wilson1927": 3}
+
+
+TEXTS = (
+    "A test [@platt1999], others [@delong1988; @sun2014] (small [@obuchowski1997]).",
+    "More [@sun2014; @platt1999; @delong1988] in version 2.3 [@wilson1927]; all [@wilson1927; @platt1999; @sun2014].",
+)
+
+
+@pytest.mark.parametrize(
+    ("style", "first", "second"),
+    [
+        ("nature", "A test¹, others²,³ (small⁴).", "More¹⁻³ in version 2.3 (ref. 5); all¹,³,⁵."),
+        ("the-lancet", "A test,¹ others²,³ (small⁴).", "More¹⁻³ in version 2.3;⁵ all.¹,³,⁵"),
+        ("radiology", "A test (1), others (2,3) (small (4)).", "More (1–3) in version 2.3 (5); all (1,3,5)."),
+        ("elsevier-vancouver", "A test [1], others [2,3] (small [4]).", "More [1–3] in version 2.3 [5]; all [1,3,5]."),
+        ("ieee", "A test [1], others [2], [3] (small [4]).", "More [1]–[3] in version 2.3 [5]; all [1], [3], [5]."),
+    ],
+)
+def test_citations_are_those_of_the_journal(style, first, second):
+    references = bib.cited(TEXTS, style)
+    assert [references.cite(text) for text in TEXTS] == [first, second]
+    lines = references.listed.splitlines()
+    names = ("Platt", "DeLong", "Sun", "Obuchowski", "Wilson")
+    assert all(
+        line.startswith(f"{number}. ") and name in line.partition(".  ")[0]
+        for number, (line, name) in enumerate(zip(lines, names, strict=True), start=1)
+    )
+
+
+def test_a_style_by_author_and_year_has_no_numbers():
+    references = bib.cited(TEXTS, "elsevier-harvard")
+    assert references.cite(TEXTS[0]) == (
+        "A test (Platt, 1999), others (DeLong et al., 1988; Sun and Xu, 2014) (small (Obuchowski, 1997))."
+    )
+    names = [line.removeprefix("- ").partition(",")[0] for line in references.listed.splitlines()]
+    assert names == ["DeLong", "Obuchowski", "Platt", "Sun", "Wilson"]
 
 
 def test_bibtex_and_references():
@@ -52,17 +87,17 @@ def test_bibtex_and_references():
     assert text.index("@article{airola2011,") < text.index("@article{benavoli2017,") < text.index("@misc{mmbc,")
     assert r"Statistics \& Data" in text and r"Dem{\v{s}}ar" in text and f"Version {mmbc.__version__}" in text
     assert text.count("{") == text.count("}")
-    assert bib.references(["delong1988"], "the-lancet") == [
+    assert bib.cited(["[@delong1988]"], "the-lancet").entries == [
         "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the Areas under Two or More Correlated Receiver"
         " Operating Characteristic Curves: A Nonparametric Approach. Biometrics 1988; 44: 837–45."
     ]
-    assert bib.references([], "ieee") == []
+    assert bib.cited([], "ieee").listed == "" == bib.cited(["Nothing."], "apa").listed
 
 
 @pytest.mark.parametrize("journal", JOURNALS)
 def test_every_work_is_a_reference_in_the_style_of_every_journal(journal):
     keys = sorted(bib.works())
-    lines = bib.references(keys, JOURNALS[journal].citations)
+    lines = bib.cited([f"[@{key}]" for key in keys], JOURNALS[journal].citations).entries
     assert len(lines) == len(keys)
     assert all("{" not in line and ".." not in line and ";." not in line for line in lines)
 

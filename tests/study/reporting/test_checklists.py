@@ -231,7 +231,7 @@ def test_sample_sizes_of_development_and_evaluation_stand_apart(evaluated):
 
 def test_the_limitations_are_those_of_the_report(contents):
     text = contents["cross-validation"].checklists[CLAIM].set_index("item").loc["40", "answer"]
-    assert "Nobody from outside this collection was tested" in text and "smallest test part" in text
+    assert "No patients from outside this collection were tested" in text and "smallest test part" in text
 
 
 def test_authors_are_asked_for_the_reasons_of_their_choices(evaluated):
@@ -335,7 +335,7 @@ def test_the_list_of_what_is_left_has_every_mark_of_the_pack(contents):
 
 
 def test_nothing_left_to_write_is_said():
-    assert "Nothing is left to write." in list_of({}, "")
+    assert "There is nothing left to write." in list_of({}, "")
 
 
 def test_the_word_form_says_what_the_csv_says(evaluated):

@@ -25,6 +25,7 @@ from study.reporting.figures.catalogue import ORDER, catalogue, how_tested
 from study.reporting.figures.flow import flow
 from study.reporting.figures.parts import extent, wrapped
 from study.reporting.figures.style import JOURNALS, fonts, journal_style, look, looks, missing_letters, save
+from study.reporting.tables import all_tables
 from study.text.format import interval
 
 FOUR = ["image", "tabular", "concat", "attention"]
@@ -427,9 +428,21 @@ def test_captions_say_what_the_numbers_rest_on(study, evaluation):
         assert n in captions[name] and "patient level" in captions[name], name
     for name in ("main", "roc_pr", "contrasts", "auc_by_fold", "calibration"):
         assert "for these fitted models" in captions[name] and "95 %" in captions[name], name
-    assert "image level" in captions["loss_accuracy"] and "trained again" in captions["contrasts"]
+    assert "image level" in captions["loss_accuracy"]
     assert "(a)" in captions["main"] and "(b)" in captions["main"]
     assert not any(word in caption for caption in captions.values() for word in ("E1", "E2", "arm", "cell"))
+
+
+def test_one_training_seed_says_nothing_of_training_again(study, evaluation):
+    """With one seed the interval would be for that seed: neither figure nor table shows it (estimands.md)."""
+    assert evaluation.comparisons["e2_low"].notna().any() and set(evaluation.comparisons["n_seeds"]) == {1}
+    for numbers, several in (((study, evaluation), False), (numbers_of("three seeds"), True)):
+        drawing = catalogue(*numbers)["contrasts"]
+        figure, data = drawing.draw()
+        assert ("trained again" in " ".join(texts_of(figure))) == ("trained again" in drawing.caption) == several
+        assert data["e2_low"].notna().any() == several
+        table = next(table for table in all_tables(*numbers) if table.name == "comparisons")
+        assert (table.shown["95 % CI, trained again"] != "n/a").any() == several
 
 
 def test_predictions_without_validation_rows_are_not_called_calibrated(study, evaluation):

@@ -13,7 +13,7 @@ from study.design.study_file import Arm, load
 from study.evaluation.evaluation import Evaluation
 from study.records.environment import Environment, Imported
 from study.reporting.facts.arm_names import FUSIONS
-from study.reporting.facts.bibliography import bibtex, cited_keys, numbering, works
+from study.reporting.facts.bibliography import bibtex, cited, cited_keys, works
 from study.reporting.facts.prose import FILL, TEMPLATES
 from study.reporting.facts.sentences import by_arm
 from study.reporting.methods import analysis
@@ -189,7 +189,7 @@ def test_categorical_columns_and_missing_values(evaluated):
     assert f"Missing values: history in {n} images (50.0 %)" in text
 
 
-@pytest.mark.parametrize(("mode", "phrase"), [("sham", "donor"), ("inpaint", "optimistic"), ("keep", "no evidence")])
+@pytest.mark.parametrize(("mode", "phrase"), [("sham", "donor"), ("inpaint", "optimistic"), ("keep", "not evidence")])
 def test_outlines(evaluated, mode, phrase):
     stored = evaluated[0]
     changed = cohort(stored, name="mini-ddsm-v1", notice="", n_outlined=5)
@@ -278,7 +278,7 @@ def test_a_deliberate_leak_is_named(evaluated):
     stored = evaluated[0]
     name = next(name for name in stored.records if name.startswith("image."))
     leaky = dataclasses.replace(stored, records={name: stored.records[name].changed(leak="outlines")})
-    assert "Trained with a deliberate leak, to show its effect: Images alone (outlines)" in "\n".join(
+    assert "trained with a deliberate leak, to show its effect: Images alone (outlines)" in "\n".join(
         methods(leaky, Evaluation())
     )
 
@@ -296,8 +296,9 @@ def test_markdown_and_latex():
         "**Data.** See [@holm1979; @delong1988] & `a_b` at 5 %, **AUTHOR MUST FILL: x [@wilson1927].**",
         "−1 [@delong1988]",
     ]
-    markdown = to_markdown(text, numbering(text))
-    assert markdown == "**Data.** See [1, 2] & `a_b` at 5 %, **AUTHOR MUST FILL: x [3].**\n\n−1 [2]\n"
+    markdown = to_markdown(text, cited(text, "elsevier-vancouver"))
+    assert markdown == "**Data.** See [1,2] & `a_b` at 5 %, **AUTHOR MUST FILL: x [3].**\n\n−1 [2]\n"
+    assert to_latex(text, "super").startswith("% \\usepackage[super]{natbib}, ")
     latex = to_latex(text)
     assert latex.startswith(
         r"\paragraph{Data.} See~\cite{holm1979,delong1988} \& \texttt{a\_b} at 5 \%, \textbf{AUTHOR MUST FILL: x"

@@ -227,7 +227,7 @@ def test_what_no_contrast_tests_against_the_baseline_is_called_exploratory(pack)
         assert row["difference"] == pytest.approx(value[arm] - value["logistic"], abs=1e-12)
         assert row["low"] < row["difference"] < row["high"]
     text = (folder / "supplement.md").read_text()
-    assert "Not declared beforehand, and therefore exploratory: compared with logistic regression" in text
+    assert "Compared with logistic regression, the AUC differed by" in text
 
 
 def test_a_tiny_cohort_gets_a_warning_and_no_ranking(pack):
@@ -266,7 +266,7 @@ def test_one_seed_names_the_command_that_adds_what_is_missing(large):
     answer = documents["report.md"].split("## Cohort")[0]
     assert answer.count("n these 4 fitted models") == 4
     assert "retraining was not assessed" in answer or "one training run cannot say whether this recurs" in answer
-    assert "`test --seeds 3` extends this study" in answer
+    assert "`test --seeds 3` adds them" in answer
 
 
 @pytest.mark.slow
@@ -291,7 +291,10 @@ def test_a_study_with_nothing_finished_still_gets_a_pack(pack, tmp_path):
         pack[0], records={}, predictions=pack[0].predictions.iloc[:0], history=pack[0].history.iloc[:0]
     )
     text = write_pack(stored, evaluate(stored, n_replicates=100), tmp_path).read_text()
-    assert "No model is finished yet" in text and "**Unfinished: 20 of 20 fits are not there yet" in text
+    assert (
+        "No model is finished yet" in text
+        and "**Unfinished: 16 of 16 fits have not finished, nor has the logistic regression" in text
+    )
 
 
 def test_a_study_without_one_arm_says_so_at_the_top_and_reports_the_others(pack):
@@ -303,8 +306,8 @@ def test_a_study_without_one_arm_says_so_at_the_top_and_reports_the_others(pack)
     )
     text = written(partial)[0]["report.md"]
     top = text.partition("\n## ")[0].split("\n\n")
-    assert any(part.startswith("> **Unfinished: 2 of 20 fits are not there yet") for part in top)
-    assert "4 models were compared on" in text
+    assert any(part.startswith("> **Unfinished: 2 of 16 fits have not finished;") for part in top)
+    assert "The study compared 4 models on" in text
     assert re.search(r"\| Images alone \|.*2 of 4 fits", text), "the missing arm keeps its row"
     alone = {name: record for name, record in records.items() if name.startswith("logistic")}
     partial = dataclasses.replace(

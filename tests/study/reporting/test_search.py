@@ -400,7 +400,7 @@ FALSE_OF_NESTED = (
     "validation rows of the fold",
     "No hyperparameter was searched",
     "no hyperparameter was searched",
-    "early stopping is noisy",
+    "early stopping is unreliable",
     "training and validation;",
     "best epoch 2",
     "chosen on validation",
@@ -428,7 +428,7 @@ def test_the_methods_of_a_nested_search(documents):
         "below the median of the finished trials",
         "each predicted by the chosen trial's inner fit that had not seen the patient",
         "Both were applied to the refit's test patients",
-        "calibrated on predictions out of the same inner folds",
+        "calibrated on predictions from the same inner folds",
         "Optuna 5",
         "The same search on the whole cohort",
         "values given here and above are those of the reference configuration",
@@ -475,8 +475,8 @@ def test_the_documents_of_a_nested_study(documents):
     assert chapters[1:4] == ["## Protocol", "## Hyper-parameter search", "## Performance"]
     chapter = supplement.partition("## Hyper-parameter search")[2].partition("## Performance")[0]
     assert "Of 400 trials in 20 searches, 280 were complete, 100 were stopped early and 20 diverged" in chapter
-    assert all(f". {title}**" in chapter for title in ("Chosen hyper-parameters", "What the search took"))
-    assert "Every fold was trained with hyper-parameters of its own" in supplement
+    assert all(f". {title}**" in chapter for title in ("Chosen hyper-parameters", "Cost of the search"))
+    assert "Every fold has its own hyper-parameters" in supplement
     assert "Unfinished" not in chapter
 
 
@@ -535,7 +535,7 @@ def test_a_flat_search_is_called_optimistic_and_by_another_name(plain, plain_num
     for name in SEARCH_FIGURES:
         drawings[name].draw()
         assert "nner validation" not in drawings[name].caption, name
-    assert "nner validation" not in written["supplement"] and "performance is optimistic" in written["methods"]
+    assert "nner validation" not in written["supplement"] and "Performance is therefore optimistic" in written["methods"]
     points = written["report"].partition("## Limitations")[2]
     assert points.strip().startswith("- Hyper-parameters were chosen on these patients")
     assert "Values of `model.dropout`" in written["methods"] and "those that the search chose" in written["methods"]
@@ -579,7 +579,7 @@ def test_settings_of_an_earlier_search(plain, options, there):
     optimistic = "notice" in options
     assert ("performance is optimistic" in text) == optimistic
     limits = limitations(study, Evaluation())
-    assert any("in an earlier search: performance is optimistic" in point for point in limits) == optimistic
+    assert any("in an earlier search. Performance is therefore optimistic" in point for point in limits) == optimistic
 
 
 def begun(found, n):

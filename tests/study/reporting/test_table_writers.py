@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import math
+import re
 import shutil
 import subprocess
 import zipfile
@@ -249,6 +250,18 @@ def test_word_numbers_its_captions_by_fields_and_has_no_heading_for_them(table):
     assert captions[0].paragraph_format.keep_with_next and not captions[2].paragraph_format.keep_with_next
     assert not [paragraph for paragraph in document.paragraphs if paragraph.style.name.startswith("Heading")]
     assert round(document.inline_shapes[0].width.mm) == 89
+
+
+@pytest.mark.parametrize(("serif", "font"), [(False, "Arial"), (True, "Times New Roman")])
+def test_word_has_the_font_of_the_journal_in_its_theme(table, serif, font):
+    """Text takes its font from the theme, which leaves East Asian letters to the reader's fonts."""
+    with zipfile.ZipFile(io.BytesIO(word([table], "", "A study", serif=serif))) as files:
+        theme, styles, text = (
+            files.read(f"word/{name}.xml").decode() for name in ("theme/theme1", "styles", "document")
+        )
+    assert set(re.findall(r'<a:latin typeface="([^"]*)"', theme)) == {font} and '<a:font script="Jpan"' in theme
+    normal = styles.partition('w:styleId="Normal"')[2].partition("</w:style>")[0]
+    assert "w:rFonts" not in normal + text and 'w:asciiTheme="minorHAnsi"' in styles
 
 
 def test_wide_word_tables_lie_on_landscape_pages():

@@ -117,7 +117,7 @@ def test_the_main_table_has_eight_columns_and_the_numbers_of_the_summary(whole_s
         assert text["AUC"] == interval("roc_auc", line["value"], line["low"], line["high"])
     people = sample(evaluation, "patient")
     assert people.text("patient") in main.caption and people.n_units == people.n_patients
-    assert "Means over 2 repeats." in main.caption
+    assert "Values are means over 2 repeats." in main.caption
 
 
 def test_who_is_counted_at_each_level(whole_study):
@@ -184,7 +184,7 @@ def test_an_unfinished_arm_keeps_its_row(whole_study):
         and "not finished" not in contrasts["Adding mammograms to clinical data (network)"]
     )
     assert len(contrasts) == len(found["comparisons"].data) == len(stored.settings.protocol.contrasts)
-    assert "adjusted over 3 contrasts alone" in found["comparisons"].caption
+    assert "adjusted for 3 contrasts alone" in found["comparisons"].caption
     assert found["compute"].shown.set_index("Model").loc["Images alone", "Fits"] == f"{n_planned - 1} of {n_planned}"
 
 
@@ -265,7 +265,7 @@ def test_nothing_is_said_of_how_imported_models_were_trained(whole_study):
     assert not [
         name for name, table in found.items() if "calibrated prob" in table.caption.replace("perfectly calibrated", "")
     ]
-    assert "No validation predictions" in found["operating_points"].caption
+    assert "Without validation predictions" in found["operating_points"].caption
     assert not found["table_1"].shown[""].str.startswith("site").any()
     assert set(table_files(list(found.values()), stored.cohort.notice, "t"))
 

@@ -50,7 +50,7 @@ def test_without_a_clinical_column_nothing_is_said_of_a_logistic_regression(stor
     said = report(content) + supplement(content)
     assert set(evaluation.summary["arm"]) == {"image"}
     assert "Logistic regression" not in said and "logistic regression left out" not in said
-    assert "**Baseline.**" not in said and "1 model was evaluated on" in said
+    assert "**Baseline.**" not in said and "The study evaluated one model on" in said
     named = dataclasses.replace(bare, chosen_contrasts=(("image", BASELINE),))
     assert BASELINE in set(evaluate(named, n_replicates=100).summary["arm"]), "asked for by name"
 
