@@ -433,7 +433,7 @@ def test_captions_say_what_the_numbers_rest_on(study, evaluation):
     assert not any(word in caption for caption in captions.values() for word in ("E1", "E2", "arm", "cell"))
 
 
-def test_one_training_seed_says_nothing_of_training_again(study, evaluation):
+def test_one_training_seed_says_nothing_of_training_again(study, evaluation, numbers_of):
     """With one seed the interval would be for that seed: neither figure nor table shows it (estimands.md)."""
     assert evaluation.comparisons["e2_low"].notna().any() and set(evaluation.comparisons["n_seeds"]) == {1}
     for numbers, several in (((study, evaluation), False), (numbers_of("three seeds"), True)):

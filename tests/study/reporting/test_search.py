@@ -429,7 +429,7 @@ def test_the_methods_of_a_nested_search(documents):
         "each predicted by the chosen trial's inner fit that had not seen the patient",
         "Both were applied to the refit's test patients",
         "calibrated on predictions from the same inner folds",
-        "Optuna 5",
+        "Optuna [@akiba2019] 5",
         "The same search on the whole cohort",
         "values given here and above are those of the reference configuration",
     ):
@@ -535,7 +535,9 @@ def test_a_flat_search_is_called_optimistic_and_by_another_name(plain, plain_num
     for name in SEARCH_FIGURES:
         drawings[name].draw()
         assert "nner validation" not in drawings[name].caption, name
-    assert "nner validation" not in written["supplement"] and "Performance is therefore optimistic" in written["methods"]
+    assert (
+        "nner validation" not in written["supplement"] and "Performance is therefore optimistic" in written["methods"]
+    )
     points = written["report"].partition("## Limitations")[2]
     assert points.strip().startswith("- Hyper-parameters were chosen on these patients")
     assert "Values of `model.dropout`" in written["methods"] and "those that the search chose" in written["methods"]
