@@ -333,10 +333,12 @@ def known_keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file; a missing or malformed one is a ConfigError that names it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from None
 
 
@@ -361,7 +363,7 @@ def assignment(text: str) -> dict[str, Any]:
         raise ConfigError(f"--set {text}: write it as key=value, for example --set train.lr=1e-4")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         parsed = value
     return nest({key.strip(): parsed})
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -60,14 +60,24 @@ def check_place(folder: Path, option: str) -> None:
         ) from None
 
 
-def check_file(file: Path, option: str) -> None:
+def check_file(file: Path, option: str, begins: Sequence[bytes] = ()) -> None:
     """Try whether a file can be written.
 
+    Args:
+        file: that is to be written.
+        option: that names it.
+        begins: how an older file of its kind begins; one that begins otherwise is something else, and stays.
+
     Raises:
-        ConfigError: it is a folder, or its folder is not there or cannot be written to.
+        ConfigError: it is a folder, its folder is not there or cannot be written to, or it holds something else.
     """
     there = os.path.lexists(file)
     try:
+        if begins and file.is_file():
+            with file.open("rb") as old:
+                start = old.read(256).lstrip()
+            if start and not start.startswith(tuple(begins)):
+                raise ConfigError(f"{option} {file}: holds something else, which would be lost; name another file")
         if there and file.is_dir():
             raise ConfigError(f"{option} {file}: is a folder; name a file")
         with file.open("ab"):

@@ -83,7 +83,7 @@ class Bench(SettingsOptions, ArmOptions, ContestOptions, CoverageOptions, Comman
         kind = self.kind()
         check_place(self.out, "--out")
         if self.json_file is not None:
-            check_file(self.json_file, "--json")
+            check_file(self.json_file, "--json", (b"{", b"["))
         if kind == "coverage":
             from study.benchmarks.coverage import interval_coverage
 

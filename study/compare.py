@@ -41,7 +41,7 @@ class Compare(Command):
         for note in joined.notes:
             terminal.console.print(f"- {note}", highlight=False, markup=False)
         show_evaluation(terminal.console, joined.study, evaluation)
-        terminal.console.print(f"Report: {report}", soft_wrap=True)
+        terminal.console.print(f"Report: {report}", markup=False, soft_wrap=True)
 
 
 app = command.app(Compare)

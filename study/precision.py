@@ -40,7 +40,7 @@ class Precision(Command):
         from study.console.json_output import write_facts
 
         if self.json_file is not None:
-            check_file(self.json_file, "--json")
+            check_file(self.json_file, "--json", (b"{", b"["))
         result = self.planned()
         write_facts(self.json_file, precision_text.facts(result))
         terminal.console.print(precision_text.table(result))

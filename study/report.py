@@ -104,7 +104,7 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
         report_screen.show_report(terminal, stored, evaluation)
         facts = report_screen.evaluation_facts(stored, evaluation)
         write_facts(self.json_file, {**facts, "gaps": list(evaluation.gaps)})
-        terminal.console.print(f"Report: {folder}", soft_wrap=True)
+        terminal.console.print(f"Report: {folder}", markup=False, soft_wrap=True)
 
     def check_addition(self) -> None:
         """Refuse options that mean nothing for a table that is added."""

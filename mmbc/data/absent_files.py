@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from itertools import islice
 from pathlib import Path
 
 from mmbc.data.account import Account
@@ -47,6 +48,8 @@ def _found(paths: list[Path], base: Path | None) -> str:
     if base is None or not base.is_dir():
         return ""
     found = files_below(base, {path.name for path in paths}, most=MOST_ENTRIES)
+    if not found and (other := _in_other_letters(paths[0])):
+        return f"{other} lies there: capital and small letters of names differ here, so write them alike. "
     fitting = {path: [file for file in found[path.name] if fits(file, path, base)] for path in paths}
     here = {path: files for path, files in fitting.items() if files}
     if not here:
@@ -64,6 +67,15 @@ def _found(paths: list[Path], base: Path | None) -> str:
         if len(here) > 1
         else (f"{where}: {option} reads it. ")
     )
+
+
+def _in_other_letters(path: Path) -> str:
+    """Return the name of a file in the same folder that differs in capital and small letters alone; else ''."""
+    if not path.parent.is_dir():
+        return ""
+    with os.scandir(path.parent) as entries:
+        names = [entry.name for entry in islice(entries, MOST_ENTRIES)]
+    return next((name for name in names if name.casefold() == path.name.casefold()), "")
 
 
 def _root(file: Path, listed: Path, base: Path) -> Path | None:

@@ -46,7 +46,8 @@ def two_sides(subject: Subject) -> Outcome:
     shared: set[str] = set()
     everybody = {key for split in folds.splits.values() for ids in split.parts().values() for key in ids}
     distinct = subject.data.spellings == "distinct"
-    person = {key: key if distinct else identifiers.normal_form(key) for key in everybody}
+    keys = pd.Series(sorted(everybody), dtype="str")
+    person = dict(zip(keys, keys if distinct else identifiers.persons(keys), strict=True))
     for (repeat, fold), split in folds.splits.items():
         members = {part: {person[key]: key for key in ids} for part, ids in split.parts().items()}
         for one, other in combinations(PARTS, 2):

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from rich.markup import escape
+
 from mmbc.command import Terminal
 from study.checks import page
 from study.checks.audit import Audit
@@ -11,9 +13,9 @@ def show(terminal: Terminal, audit: Audit, ignored: Sequence[str]) -> None:
     """Print every check, what was not made, and codes that were ignored in vain."""
     console = terminal.console
     if audit.notice:
-        console.print(f"[bold]{audit.notice}[/]")
-    console.print(page.screen(audit.findings, f"Audit of {audit.name}", ignored=ignored))
-    console.print(page.counted(audit.findings, ignored), highlight=False, soft_wrap=True)
+        console.print(f"[bold]{escape(audit.notice)}[/]")
+    console.print(page.screen(audit.findings, f"Audit of {escape(audit.name)}", ignored=ignored))
+    console.print(page.counted(audit.findings, ignored), highlight=False, markup=False, soft_wrap=True)
     if audit.read.get("Not made"):
         terminal.say(f"Not made: {audit.read['Not made']}.")
     if idle := sorted(set(ignored) - {finding.code for finding in page.failed(audit.findings)}):

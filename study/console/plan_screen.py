@@ -32,8 +32,8 @@ def show(console: Console, planned: Planned, request: Request, findings: Sequenc
     """Print a planned study: cohort, flow, folds, arms, notes, and what it takes of the memory."""
     cohort = planned.cohort
     if cohort.notice:
-        console.print(f"[bold]{cohort.notice}[/]")
-    console.print(f"Study {planned.folder}: {len(cohort.images)} images of {cohort.n_patients} patients")
+        console.print(f"[bold]{escape(cohort.notice)}[/]")
+    console.print(f"Study {escape(str(planned.folder))}: {len(cohort.images)} images of {cohort.n_patients} patients")
     if planned.opened is not None and planned.opened.listing.extent:
         console.print(planned.opened.listing.extent, highlight=False, markup=False)
     console.print(flow_table(cohort), fold_table(planned.folds, cohort.images, cohort.notice), arm_table(planned))
@@ -52,7 +52,7 @@ def show_outline(console: Console, listed: Planned) -> None:
     if (listed.folder / "study.toml").exists():
         return
     console.print(
-        f"Study {listed.folder}, as listed, before any image is opened: {len(cohort.images)} images of"
+        f"Study {escape(str(listed.folder))}, as listed, before any image is opened: {len(cohort.images)} images of"
         f" {cohort.n_patients} patients",
         highlight=False,
     )
@@ -114,7 +114,8 @@ def plan_facts(planned: Planned) -> dict[str, Any]:
 def flow_table(cohort: Cohort) -> Table:
     """Return the cohort's flow: images (patients) by step and status."""
     statuses = list(dict.fromkeys(cohort.flow["status"]))
-    table = Table("step", *statuses, "all images", title=titled("Cohort flow: images (patients)", cohort.notice))
+    title = titled("Cohort flow: images (patients)", cohort.notice)
+    table = Table("step", *map(escape, statuses), "all images", title=title)
     for step, rows in relevant_steps(cohort.flow).groupby("step", sort=False):
         cells = rows.set_index("status").reindex(statuses)
         shown = [f"{row.n_images} ({row.n_patients})" for row in cells.itertuples()]
@@ -132,7 +133,7 @@ def fold_table(folds: Folds, images: pd.DataFrame, notice: str) -> Table:
         parts = rows.set_index("part")
         shown = [f"{parts.n_patients[part]} ({parts.n_positive[part]})" for part in names]
         named = " ".join(filter(None, (str(fold), rows["name"].iloc[0])))
-        table.add_row(str(repeat), named, *shown)
+        table.add_row(str(repeat), escape(named), *shown)
     return table
 
 
@@ -149,8 +150,8 @@ def arm_table(planned: Planned) -> Table:
 
 
 def titled(title: str, notice: str) -> str:
-    """Return a title that carries the cohort's notice."""
-    return f"{title} ({notice})" if notice else title
+    """Return a title of a table on the screen that carries the cohort's notice."""
+    return f"{title} ({escape(notice)})" if notice else title
 
 
 def show_description(console: Console, description: Description) -> None:
@@ -161,7 +162,7 @@ def show_description(console: Console, description: Description) -> None:
 
 def _parts(description: Description) -> Iterator[RenderableType]:
     if description.notice:
-        yield f"[bold]{description.notice}[/]"
+        yield f"[bold]{escape(description.notice)}[/]"
     yield f"[bold]{escape(description.headline())}[/]"
     if description.extent:
         yield Text(description.extent)

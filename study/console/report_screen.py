@@ -5,6 +5,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mmbc.command import Terminal
@@ -42,14 +43,14 @@ def write_report(
         if said:
             console.print(f"- {said}", highlight=False, markup=False)
     write_facts(json_file, evaluation_facts(stored, evaluation))
-    console.print(f"Report: {report}", soft_wrap=True)
+    console.print(f"Report: {report}", markup=False, soft_wrap=True)
 
 
 def say_kept(console: Console, stored: StoredStudy, folder: Path) -> None:
     """Make way for a report, and say where that of another cohort went."""
     kept = make_way(stored, folder)
     if kept is not None:
-        console.print(f"The report of another cohort that lay there was kept: {kept}", soft_wrap=True)
+        console.print(f"The report of another cohort that lay there was kept: {kept}", markup=False, soft_wrap=True)
 
 
 def evaluation_facts(stored: StoredStudy, evaluation: Evaluation) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def summary_table(stored: StoredStudy, evaluation: Evaluation) -> Table:
     title = f"{evaluation.unit.capitalize()} level, {tested}, 95 % interval for these fitted models"
     notice = stored.cohort.notice
     table = Table(
-        box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, title=f"{title} ({notice})" if notice else title
+        box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, title=f"{title} ({escape(notice)})" if notice else title
     )
     table.add_column("arm", no_wrap=True)
     for metric in SHOWN:
@@ -105,7 +106,7 @@ def summary_table(stored: StoredStudy, evaluation: Evaluation) -> Table:
         for arm, lines in rows.groupby("arm", sort=False):
             values = lines.set_index("metric")[["value", "low", "high"]]
             cells = (interval(metric, *values.loc[metric]) if metric in values.index else "n/a" for metric in SHOWN)
-            table.add_row(f"{arm}{mark}", *cells)
+            table.add_row(escape(f"{arm}{mark}"), *cells)
     if len(evaluation.added):
         table.caption = f"* added; {UNVERIFIED}, exploratory"
     return table

@@ -34,6 +34,10 @@ from study.design.study_file import Search, StudyFile, chosen_arms, column_roles
 from study.design.study_name import check_name
 from study.records.analysis_plan import read_plan
 
+JSON, CLEAN_LIST = (b"{", b"["), b"image,patient_key,"
+"""How files that `--json` and `--write-clean-list` wrote before begin."""
+WRITTEN = ("json_file", "write_clean_list", "write_plan")
+"""Options that name a file that is written."""
 OF_THE_STUDY = "with --study the settings are the study's; leave out one or the other"
 """Why settings are refused beside a study's own."""
 
@@ -241,7 +245,27 @@ def check_places(options: PlaceOptions, *, results: bool = True) -> None:
         check_place(options.out, "--out")
     check_place(options.reports, "--reports")
     if options.json_file is not None:
-        check_file(options.json_file, "--json")
+        check_file(options.json_file, "--json", JSON)
+        check_no_input(options, options.json_file, "--json")
+
+
+def check_no_input(options: object, file: Path, option: str) -> None:
+    """Refuse an output that is one of the files that are read, which would be lost.
+
+    Raises:
+        ConfigError: it is.
+    """
+    for one in fields(options):  # type: ignore[arg-type]
+        value = getattr(options, one.name)
+        if isinstance(value, str | Path) and one.name not in WRITTEN and _is_same(Path(value), file):
+            raise ConfigError(f"{option} {file}: is read ({flag(one.name)}) and would be lost; name another file")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.is_file() and one.samefile(other)
+    except (OSError, ValueError):
+        return False
 
 
 def refuse(options: object, groups: Sequence[type], why: str, *, but: Sequence[str] = ()) -> None:
@@ -274,6 +298,8 @@ def check_audit(options: AuditOptions) -> None:
         raise ConfigError(f"--write-clean-list {options.write_clean_list}: has to be a CSV file, with the ending .csv")
     if options.write_clean_list is not None:
         check_place(options.write_clean_list.parent, "--write-clean-list")
+        check_file(options.write_clean_list, "--write-clean-list", [CLEAN_LIST])
+        check_no_input(options, options.write_clean_list, "--write-clean-list")
     if options.study is None:
         return
     refuse(options, [CohortSettings, ProtocolOptions], OF_THE_STUDY)

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mmbc.command import Terminal
@@ -39,8 +40,8 @@ def show(
     """Print a planned search: cohort, folds, what is searched where, and by which rules."""
     cohort, search = planned.cohort, targets[0].search
     if cohort.notice:
-        console.print(f"[bold]{cohort.notice}[/]")
-    console.print(f"Search {planned.folder}: {len(cohort.images)} images of {cohort.n_patients} patients")
+        console.print(f"[bold]{escape(cohort.notice)}[/]")
+    console.print(f"Search {escape(str(planned.folder))}: {len(cohort.images)} images of {cohort.n_patients} patients")
     console.print(flow_table(cohort), fold_table(planned.folds, cohort.images, cohort.notice))
     console.print(_arms(planned, targets), _space(planned, targets))
     console.print(plan_line(targets), highlight=False, markup=False)

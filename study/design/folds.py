@@ -11,7 +11,7 @@ from pydantic import ConfigDict, model_validator
 from mmbc.config import digest
 from mmbc.data.splits import PARTS, Split, has_both_classes, patient_table
 from mmbc.data.splits import check as check_split
-from mmbc.data.tables.identifiers import normal_form
+from mmbc.data.tables.identifiers import respelled
 from mmbc.documents import Document
 from mmbc.errors import LeakageError, MmbcError, SplitError, some
 from study.design.study_file import Protocol
@@ -119,10 +119,11 @@ class Folds(Document):
 
         Spellings of one patient in one part become one entry.
         """
-        own = {normal_form(patient): patient for patient in patients}
+        listed = {patient for fold in self.folds for ids in fold.split.parts().values() for patient in ids}
+        own = respelled(sorted(listed), patients)
 
         def spelled(ids: Patients) -> Patients:
-            return tuple(dict.fromkeys(own.get(normal_form(patient), patient) for patient in ids))
+            return tuple(dict.fromkeys(own.get(patient, patient) for patient in ids))
 
         folds = []
         for fold in self.folds:

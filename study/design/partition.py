@@ -121,7 +121,7 @@ def _where(images: pd.DataFrame, condition: str) -> set[str]:
     """Return the patients that meet a condition."""
     table = images.drop(columns=["label", "path", "pixel_digest"], errors="ignore")
     try:
-        met = table.eval(condition, engine="python")
+        met = table.eval(condition, engine="python", local_dict={}, global_dict={})  # nothing but columns has a name
     except Exception as error:  # whatever the user wrote is evaluated
         raise SplitError(
             f"--test-where {condition!r}: cannot be evaluated ({error}); write it like \"site == 'B'\" with "
@@ -178,12 +178,12 @@ def read_own(path: Path, images: pd.DataFrame | None = None, data: DataConfig = 
         SplitError: a file that is not there, no JSON, or lacks a key.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SplitError(
             f"--folds {path}: cannot be read ({error.strerror}); give a number, column:NAME or a file"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SplitError(f"--folds {path}: is not JSON ({error}); {FORMAT_SHOWN}") from None
     try:
         folds = Folds.of(values, f"--folds {path}")

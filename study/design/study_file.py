@@ -1,6 +1,6 @@
 """The study file: a configuration, the arms that change it, and the protocol they are compared under."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -338,7 +338,10 @@ def data_settings(file: Path | None, assignments: Sequence[str]) -> DataConfig:
         *([(str(file), read_toml(file))] if file is not None else []),
         *((f"--set {text}", assignment(text)) for text in assignments),
     ]:
-        values = merge(values, change.get("data", {}))
+        section = change.get("data", {})
+        if not isinstance(section, Mapping):
+            raise ConfigError(f"{where}: data: is a section with keys, as in data.positive (got {section!r})")
+        values = merge(values, section)
         parse(DataConfig, values, f"{where}: data")
     return parse(DataConfig, values, "data")
 

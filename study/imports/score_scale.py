@@ -11,6 +11,8 @@ from mmbc.errors import CohortError, ConfigError, nearest, some
 SCALES = ("probability", "percent", "logit")
 EDGE = 1e-9
 """Probabilities of 0 and 1 are kept this far from them, where a logit ends."""
+NOISE = 1e-6
+"""So much above 1, as a share, is the last digit of a number of 32 bits."""
 MISPRINTS = 0.05
 """Up to this share of values outside the scale they look like misprints, not like another scale."""
 RATINGS = 10
@@ -51,6 +53,7 @@ def read_scores(path: Path, values: pd.Series, column: str, scale: str) -> tuple
         notes = [f"All values of {column!r} lie between 0 and 1; as asked, they were read as logits."]
         return numbers, notes if numbers.between(0, 1).all() else []
     top = 100 if scale == "percent" else 1
+    numbers = numbers.mask((numbers > top) & (numbers <= top * (1 + NOISE)), top)
     outside = (numbers < 0) | (numbers > top)
     if percent.any() and scale == "probability":
         shown = some(map(repr, values.head(3)))

@@ -4,6 +4,7 @@ JPEG, PNG, TIFF and whatever else Pillow reads become grey of 8 or 16 bits, or R
 """
 
 import hashlib
+import stat
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def read_bytes(path: Path) -> bytes:
         UnreadableError: it is missing, empty or cannot be opened.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, and /dev/zero never ends
+            raise UnreadableError("cannot be opened: it is no file")
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise UnreadableError(MISSING) from None

@@ -84,6 +84,12 @@ def find_source(data: str | None) -> Source:
     for reader in readers.values():
         if reader.recognise(path):
             return Source(reader.kind, path)
+    if path.is_file():
+        from mmbc.data.tables.text_table import SUFFIXES
+
+        raise CohortError(
+            f"--data {data}: a table is one of {', '.join(SUFFIXES)}; save it as .xlsx, or as 'CSV UTF-8'"
+        )
     raise CohortError(
         f"--data {data}: no known layout is recognised there; known: {', '.join(readers)}, {PHANTOM}. "
         "Your own cohort needs a table of its images: see docs/how-to/own-cohort.md"

@@ -158,7 +158,7 @@ def _roles(path: Path, columns: list[str], mapping: Mapping[str, str]) -> dict[s
 def cases(patients: pd.Series, examinations: pd.Series | None, data: DataConfig) -> pd.Series:
     """Return the cases' keys: patient and examination, else the patient; spellings joined where that is asked for."""
     keys = patients if examinations is None else patients + "/" + examinations
-    return identifiers.joined(keys) if data.spellings == "merge" else keys
+    return identifiers.joined(keys, patients=False) if data.spellings == "merge" else keys
 
 
 def cohort_name(path: Path) -> str:

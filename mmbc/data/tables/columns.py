@@ -56,9 +56,9 @@ SEPARATED = re.compile(GROUPED.format(marks=r".,'\u2019\s") + r"(?:[.,]\d+)?")
 HUNDREDS = 100
 """Size of whole numbers beside which `1.007` may be a thousand and seven."""
 
-WITH_UNIT = re.compile(r"[<>\u2264\u2265~=\u2212\u2013]{0,2}\s?\d+([.,]\d+)?\s?[^\W\d_]{0,12}\.?")
+WITH_UNIT = re.compile(r"['\u2019$\u20ac\u00a3<>\u2264\u2265~=\u2212\u2013]{0,2}\s?\d+([.,]\d+)?\s?[^\W\d_]{0,12}\.?")
 """Numbers with a unit or a sign of comparison: 45 y, 045Y, >89."""
-MEASURE = re.compile(r"([+-]?\d+(?:[.,]\d+)*)\s?([^\W\d_]\S{0,11}?|%)\.?")
+MEASURE = re.compile(r"([+-]?\d+(?:[.,]\d+)*)\s?((?![\u00b2-\u00be\u2150-\u24ff])[^\W\d_][^\s\d]{0,10}?[23]?|%)\.?")
 """A number and its unit."""
 YEAR_WORDS = frozenset(("y", "yr", "yrs", "year", "years", "j", "jahr", "jahre", "ans", "años", "anni", "jaar"))
 """Spellings of one unit."""

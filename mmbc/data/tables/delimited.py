@@ -15,7 +15,26 @@ from pathlib import Path
 from mmbc.errors import CohortError, count, some
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+OTHERS = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the table itself: run 'git lfs pull'"),
+    (b"PK\x03\x04", "an Excel workbook or a ZIP archive: give a workbook the ending .xlsx, unpack an archive"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of old Excel (.xls): save it as .xlsx"),
+    (b"\x1f\x8b", "compressed with gzip: unpack it"),
+    (b"PAR1", "a Parquet file: give it the ending .parquet"),
+    (b"%PDF", "a PDF document: export the table as CSV"),
+    (b"<!doctype html", "a web page (HTML), saved in place of the table: download it again"),
+    (b"<html", "a web page (HTML), saved in place of the table: download it again"),
+    (b"{", "JSON: write it as CSV, one row a line"),
+    (b"[{", "JSON: write it as CSV, one row a line"),
+)
+"""Beginnings of files that are no text tables, in lower case where they are words, and what they are."""
+MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 """Byte order marks, and the encodings they stand for; the `Unicode text` of Excel has one."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
@@ -95,6 +114,10 @@ def _text(path: Path, encoding: str) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise CohortError(f"{path}: cannot be read ({error.strerror})") from None
+    start = content[:64].lstrip()
+    start = start.lower() if start.startswith(b"<") else start
+    if what := next((what for magic, what in OTHERS if start.startswith(magic)), ""):
+        raise CohortError(f"{path}: is {what}")
     mark = next((name for mark, name in MARKS if content.startswith(mark)), "")
     try:
         text = content.decode(mark or encoding or "utf-8")

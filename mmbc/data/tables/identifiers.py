@@ -5,11 +5,12 @@ A patient under two keys is on both sides of a split, and nothing else tells. Sp
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 import pandas as pd
 
 from mmbc.config import DataConfig
-from mmbc.errors import CohortError, some
+from mmbc.errors import CohortError, count, some
 
 QUOTES = frozenset(
     "'\"`\u00b4\u0384\u02b9\u02ba\u02bb\u02bc\u02bd\u02c8\u055a\u05f3\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f"
@@ -23,6 +24,16 @@ DECIMALS = re.compile(r"^([^.,]*\d)[.,]0+$")
 
 LEADING_ZEROS = re.compile(r"(^|[-_/\\:#])([^\W\d_]*)0+(?=\d)")
 """Zeros before the first number of each part of a key: 007, P007, S01-P007; not those after a point, as in 1.05."""
+
+
+ALIKE = str.maketrans("авекмнорстухіјѕαβεζηικνορτυχ", "abekmhopctyxijsabezhiknoptyx")
+"""Cyrillic and Greek letters, in lower case, that look like Latin ones as capitals."""
+
+THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?<!,000)")
+"""A number as a spreadsheet may show it: 123,456."""
+
+SIDED = re.compile(r"(.*\d)[-_./:( ]?(l|r|left|right|links|rechts|gauche|droite|lcc|rcc|lmlo|rmlo)\)?")
+"""A key, in its normal form, that ends with a side: P01_L. Both sides are of one person."""
 
 
 def normal_form(key: str) -> str:
@@ -45,10 +56,34 @@ def _visible(text: str) -> str:
     )
 
 
-def joined(keys: pd.Series) -> pd.Series:
+def _person(key: str) -> str:
+    """Return the form of a patient's key; letters that look alike are one, and thousands are not parted."""
+    plain = key.replace(",", "") if THOUSANDS.fullmatch(key.strip()) else key
+    return normal_form(plain).translate(ALIKE)
+
+
+def persons(keys: pd.Series) -> pd.Series:
+    """Return the forms in which keys of patients are compared; those of both sides of one patient are alike."""
+    forms = keys.map(_person)
+    parts = forms.str.extract(rf"^{SIDED.pattern}$").set_axis(["who", "side"], axis=1)
+    sides = parts["side"].str.removesuffix("cc").str.removesuffix("mlo").str[0].replace({"g": "l", "d": "r"})
+    both = sides.groupby(parts["who"]).transform("nunique") > 1
+    return forms.mask(both, parts["who"])
+
+
+def respelled(keys: Iterable[str], own: Iterable[str]) -> dict[str, str]:
+    """Return key -> the own key that differs from it in spelling alone; a key without one stays."""
+    mine = list(own)
+    everything = pd.Series(list(dict.fromkeys([*mine, *keys])), dtype="str")
+    forms = dict(zip(everything, persons(everything), strict=True))
+    by_form = {forms[key]: key for key in mine}
+    return {key: by_form.get(form, key) for key, form in forms.items()}
+
+
+def joined(keys: pd.Series, *, patients: bool = True) -> pd.Series:
     """Return keys with the first of its spellings in place of each; NA stays."""
     known = keys.dropna().drop_duplicates()
-    forms = known.map(normal_form)
+    forms = persons(known) if patients else known.map(normal_form)
     first = known.groupby(forms, sort=False).transform("first")
     return keys.map(dict(zip(known, first, strict=True)), na_action="ignore").astype(keys.dtype)
 
@@ -56,7 +91,8 @@ def joined(keys: pd.Series) -> pd.Series:
 def spellings(rows: pd.DataFrame, key: str) -> list[str]:
     """Return the values of one column that differ in spelling alone, as `twins` does."""
     first = rows.dropna(subset=key).drop_duplicates(key)
-    forms = first[key].astype(str).map(normal_form)
+    values = first[key].astype(str)
+    forms = persons(values) if key == "patient_id" else values.map(normal_form)
     names = first[key].astype(str).map(shown) + (" (row " + first["row"].astype(str) + ")" if "row" in first else "")
     return [" and ".join(group) for _, group in names[forms.duplicated(keep=False)].groupby(forms, sort=False)]
 
@@ -87,10 +123,11 @@ def check(where: str, rows: pd.DataFrame, data: DataConfig) -> None:
     """
     found = twins(rows) if data.spellings == "stop" else []
     if found:
+        n = count(len(found), "key occurs", "keys occur")
         raise CohortError(
-            f"{where}: {len(found)} keys occur in several spellings: {some(found, 5)}. A patient under two keys would"
-            " be both trained on and tested. If each is one person, --merge-ids joins them under the first spelling; if"
-            " they are different people, --distinct-ids keeps them apart; or correct the table"
+            f"{where}: {n} in several spellings: {some(found, 5)}. A patient under two keys would be both trained on"
+            " and tested. If each is one person, --merge-ids joins them under the first spelling; if they are different"
+            " people, --distinct-ids keeps them apart; or correct the table"
         )
 
 
@@ -125,4 +162,5 @@ def merge_notes(before: pd.Series, after: pd.Series) -> list[str]:
     if changed.empty:
         return []
     pairs = some((f"{shown(old)} is {shown(new)}" for old, new in changed.to_numpy().tolist()), 5)
-    return [f"{len(changed)} patient keys were joined to another spelling (--merge-ids): {pairs}."]
+    what = count(len(changed), "patient key was", "patient keys were")
+    return [f"{what} joined to another spelling (--merge-ids): {pairs}."]

@@ -152,6 +152,15 @@ def _parquet(path: Path) -> pd.DataFrame:
     return pd.DataFrame(texts).set_axis(range(1, len(table) + 1)) if len(texts) == table.shape[1] else table
 
 
+def _about_one(columns: Sequence[str]) -> str:
+    """Return what to do about a table of a single column; '' where there are more."""
+    if len(columns) != 1:
+        return ""
+    if any(delimiter in columns[0] for delimiter in delimited.DELIMITERS):
+        return '; each line is one cell in quotes: take the quotes (") around the lines away'
+    return "; the table has one column: put commas, semicolons or tabs between cells"
+
+
 def assign_roles(
     path: Path, columns: Sequence[str], needed: Sequence[str], optional: Sequence[str], mapping: Mapping[str, str]
 ) -> dict[str, str]:
@@ -188,6 +197,6 @@ def assign_roles(
         raise CohortError(
             f"{path}: no column {' and no column '.join(map(repr, absent))}; say which it is: "
             f"--columns {','.join(f'{key}=NAME' for key in absent)}; columns found: {some(columns, 30)}"
-            + ("; the table has one column: put commas, semicolons or tabs between cells" if len(columns) == 1 else "")
+            + _about_one(columns)
         )
     return result

@@ -19,7 +19,7 @@ from PIL import Image, ImageCms
 from mmbc.config import DataConfig
 from mmbc.data.cohort import Cohort, assemble
 from mmbc.data.images.facts import read_images
-from mmbc.data.readers import manifest
+from mmbc.data.readers import find_source, manifest
 from mmbc.data.tables.unknown_values import codes_to_settle
 from mmbc.errors import CohortError, MmbcError
 from study.reporting.tables.cohort import table_one
@@ -78,6 +78,7 @@ SPELLINGS = {
     "invisible": lambda key: f"{key[0]}\u200b{key[1:]}",
     "byte order mark": lambda key: f"\ufeff{key}",
     "soft hyphen": lambda key: f"{key[:2]}\u00ad{key[2:]}",
+    "look-alike letter": lambda key: key.replace("P", "\u0420").replace("M", "\u041c"),
     "apostrophe": lambda key: key.replace("'", "\u2019") if "'" in key else f"'{key}",
 }
 
@@ -195,14 +196,74 @@ def test_a_key_in_two_spellings_stops_the_run_and_can_be_settled(tmp_path, style
         pytest.skip("the key has no other spelling of this kind")
     frame.loc[1, "patient_id"] = other
     with pytest.raises(
-        CohortError, match=r"1 keys occur in several spellings: .*\(row 2\) and .*\(row 3\).*--merge-ids"
+        CohortError, match=r"1 key occurs in several spellings: .*\(row 2\) and .*\(row 3\).*--merge-ids"
     ):
         cohort_of(tmp_path, frame)
     merged = cohort_of(tmp_path, frame, spellings="merge")
     pd.testing.assert_frame_equal(facts(merged), facts(cohort_of(tmp_path, clean(style))))
     assert merged.images["patient_id"].iloc[1] == clean(style)["patient_id"].iloc[0], "the first spelling is kept"
-    assert "1 patient keys were joined to another spelling (--merge-ids)" in " ".join(merged.notes)
+    assert "1 patient key was joined to another spelling (--merge-ids)" in " ".join(merged.notes)
     assert cohort_of(tmp_path, frame, spellings="distinct").n_patients == N_PATIENTS + 1
+
+
+@pytest.mark.parametrize("form", ["{}_{}", "{}{}", "{}-{}", "{} ({})"])
+@pytest.mark.parametrize("sides", [("L", "R"), ("left", "right"), ("RCC", "LMLO")])
+def test_two_breasts_are_no_two_patients(tmp_path, form, sides):
+    keys = [form.format(key, sides[n % 2]) for n, key in enumerate(clean()["patient_id"])]
+    frame = clean().assign(patient_id=keys)
+    with pytest.raises(CohortError, match=r"24 keys occur in several spellings: 'P100.*\(row 2\) and 'P100.*--merge-"):
+        cohort_of(tmp_path, frame)
+    merged = cohort_of(tmp_path, frame, spellings="merge")
+    pd.testing.assert_frame_equal(facts(merged), facts(cohort_of(tmp_path, clean())))
+    assert cohort_of(tmp_path, frame, spellings="distinct").n_patients == 2 * N_PATIENTS
+
+
+def test_keys_that_end_with_a_letter_are_patients(tmp_path):
+    for keys in ([f"P{n}L" for n in range(N_PATIENTS)], [f"{n}{'abcdr'[n % 5]}" for n in range(N_PATIENTS)]):
+        frame = clean().assign(patient_id=[keys[n // 2] for n in range(2 * N_PATIENTS)])
+        assert cohort_of(tmp_path, frame).n_patients == N_PATIENTS
+
+
+def test_thousands_in_keys(tmp_path):
+    keys = [123 * int(key) for key in clean("{:d}")["patient_id"]]
+    frame = clean().assign(patient_id=[f"{key:,}" if n % 2 else f"{key}" for n, key in enumerate(keys)])
+    with pytest.raises(CohortError, match="24 keys occur in several spellings: '12300' .* and '12,300'"):
+        cohort_of(tmp_path, frame)
+
+
+OTHER_FILES = {
+    "Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12\n",
+    "Excel workbook": b"PK\x03\x04" + bytes(40),
+    "old Excel": b"\xd0\xcf\x11\xe0" + bytes(40),
+    "gzip": b"\x1f\x8b\x08" + bytes(40),
+    "Parquet": b"PAR1" + bytes(40),
+    "web page": b"\n<!DOCTYPE HTML>\n<p>Sign in, please</p>\n",
+    "JSON": b'[{"image": "a.png", "label": 1}]',
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_FILES)
+def test_files_that_are_no_text_are_called_by_their_name(tmp_path, kind):
+    with pytest.raises(CohortError, match=f"t.csv: is .*{kind}"):
+        read_as(tmp_path, OTHER_FILES[kind])
+
+
+def test_lines_in_quotes_and_endings_of_other_programs(tmp_path):
+    lines = clean().to_csv(index=False).splitlines()
+    with pytest.raises(CohortError, match="each line is one cell in quotes: take the quotes"):
+        read_as(tmp_path, "\n".join(f'"{line}"' for line in lines).encode())
+    for name in ("t.xls", "t.ods", "t.csv.gz", "t.sav"):
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(CohortError, match=r"a table is one of .csv, .*save it as .xlsx"):
+            find_source(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("form", ["'{}", "\u2019{}", "\u20ac{}", "$ {}", "{}\u00bd"])
+def test_numbers_with_a_sign_before_them_are_asked_about(tmp_path, form):
+    frame = clean().assign(age=clean()["age"].map(form.format))
+    with pytest.raises(CohortError, match=r"column 'age': numbers with a unit or a sign.*row 2") as error:
+        cohort_of(tmp_path, frame)
+    assert "data.units" not in str(error.value), "a fraction is no unit"
 
 
 def test_numbers_beside_text_in_a_workbook(tmp_path):

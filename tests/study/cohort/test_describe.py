@@ -1,6 +1,7 @@
 import json
 
 import pandas as pd
+import pytest
 from typer.testing import CliRunner
 
 from mmbc.data.synthetic import hospital
@@ -101,6 +102,19 @@ def test_own_arms_are_shown_with_their_question_and_differences(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("word", ["[/benign]", "[bold]b"])
+def test_classes_in_brackets_are_shown_as_they_stand(tmp_path, word):
+    table = hospital.write(tmp_path / "h", 24, 5)
+    table.assign(Outcome=table["Outcome"].where(table["Outcome"] == "malignant", word)).to_csv(
+        tmp_path / "h" / "made.csv", index=False
+    )
+    roles = "image=File,patient_id=PatID,label=Outcome"
+    flags = ["--data", f"{tmp_path}/h/made.csv", "--columns", roles, "--positive", "malignant", "--features", "Age"]
+    plan = ["--preset", "tiny", "--ablation", "tabular", "--dry-run", "--out", f"{tmp_path}/results"]
+    done = RUN.invoke(cv.app, [*flags, *plan])
+    assert done.exit_code == 0 and word in done.output, done.output
+
+
 def test_the_full_lists_need_no_image(real_data, tmp_path):
     facts, _ = describe(tmp_path, "--data", f"{real_data}/MINI-DDSM-Complete-JPEG-8", "--ablation", "tabular")
     assert facts["totals"]["images"] == 7808 and facts["totals"]["positive"] == 679
@@ -108,7 +122,13 @@ def test_the_full_lists_need_no_image(real_data, tmp_path):
 
 
 def test_a_folds_file_is_read_as_a_run_reads_it(tmp_path):
-    for content, reason in (("[]", "--folds"), ('{"folds": []}', "there are no folds"), ("{", "is not JSON")):
+    for content, reason in (
+        ("[]", "--folds"),
+        ('{"folds": []}', "there are no folds"),
+        ("{", "is not JSON"),
+        ("\ufeff[]", "--folds"),
+        (9**5 * "[", "is not JSON"),
+    ):
         (tmp_path / "f.json").write_text(content)
         flags = ["--data", "phantom", "--preset", "tiny", "--folds", f"{tmp_path}/f.json"]
         facts, text = describe(tmp_path, *flags)

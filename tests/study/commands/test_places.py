@@ -91,6 +91,25 @@ def test_an_edited_manifest_has_no_file_outside_the_report_deleted(table, tmp_pa
     assert (tmp_path / "precious.txt").exists() and (tmp_path / "t.csv").exists()
 
 
+def test_no_input_is_overwritten_by_what_is_printed(table, tmp_path):
+    """Options that name a file to write never take one that is read, or that holds something else."""
+    words = [*hospital(tmp_path / "h", 1)[:4], *places(tmp_path)]
+    (tmp_path / "s.toml").write_text("[data]\n")
+    (tmp_path / "f.json").write_text('{"folds": []}')
+    read = [Path(words[1]), tmp_path / "t.csv", tmp_path / "s.toml", tmp_path / "f.json"]
+    before = [path.read_bytes() for path in read]
+    for path in read:
+        options = ["--config", f"{tmp_path}/s.toml", "--folds", f"{tmp_path}/f.json", "--json", f"{path}"]
+        assert "would be lost" in refused(cv.app, [*words, "--ablation", "tabular", *options])
+        assert "would be lost" in refused(report.app, [*table, *places(tmp_path), *options[:2], "--json", str(read[1])])
+        if path.suffix == ".csv":
+            assert "would be lost" in refused(audit.app, [*words, "--write-clean-list", f"{path}"])
+    assert [path.read_bytes() for path in read] == before
+    again = [*words, "--quick", "--write-clean-list", f"{tmp_path}/clean.csv", "--json", f"{tmp_path}/facts.json"]
+    assert [RUN.invoke(audit.app, again).exit_code for _ in range(2)] == [1, 1], "its own files are written again"
+    assert "would be lost" in refused(audit.app, ["--data", f"{tmp_path}/clean.csv", *again[2:]])
+
+
 @pytest.fixture
 def unwritable(tmp_path):
     """Places nothing can be written to: a file, one below it, no such file system, a long name, a link to itself."""

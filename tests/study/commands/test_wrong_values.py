@@ -225,3 +225,21 @@ def test_text_in_settings_ends_in_no_traceback(value, cohort, tmp_path):
         told = " ".join(done.output.split())
         assert done.exit_code in (0, 2) and "This is a fault of mmbc" not in told, (key, told[-600:])
         assert LONG not in told, key
+
+
+TOML = {
+    "byte order mark": ("\ufeff[data]\nimage_name = 'films'\n".encode(), ""),
+    "two bytes a letter": ("[data]\n".encode("utf-16"), "is not UTF-8 text (byte 0); save it as UTF-8"),
+    "Windows": ("# R\u00f6ntgen\n".encode("cp1252"), "is not UTF-8 text (byte 3); save it as UTF-8"),
+    "a section that is a number": (b"data = 3\n", "data: "),
+    "too deep": (b"a = " + b"[" * 3000 + b"]" * 3000, "is not valid TOML"),
+}
+
+
+@pytest.mark.parametrize("kind", TOML)
+def test_study_files_as_editors_save_them(place, kind):
+    content, says = TOML[kind]
+    (place / "s.toml").write_bytes(content)
+    for command in ("study.cv", "study.report"):
+        done = RUN.invoke(import_module(command).app, [*_call(command, place)[0], "--config", f"{place}/s.toml"])
+        assert done.exit_code == 2 and (says or "far enough") in done.output, done.output

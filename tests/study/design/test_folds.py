@@ -77,6 +77,7 @@ def test_the_columns_a_condition_needs():
         ({"fold_column": "label"}, SplitError, "no column 'label'"),
         ({"fold_column": "view"}, LeakageError, "40 patients are on two values: P00, P01"),
         ({"fold_column": "machine"}, SplitError, "only one value"),
+        ({"test_where": "@pd.isna(age)"}, SplitError, "cannot be evaluated"),
         ({"fold_column": "patient"}, SplitError, "too many for folds"),
         ({"fold_column": "gap"}, SplitError, "no value for 1 patient: P03"),
         ({"fold_column": "status"}, SplitError, "not both classes"),

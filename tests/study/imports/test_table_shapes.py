@@ -287,6 +287,32 @@ def test_a_fold_that_no_arm_has_and_arms_of_different_patients_are_said_aloud(st
     assert not any("no arm has a row" in note for note in whole.cohort.notes)
 
 
+def test_the_last_digit_of_32_bits_is_no_misprint(read):
+    rows, _, _ = read(SINGLE.assign(prob=[1.0000001, *SINGLE["prob"][1:]]))
+    assert logits(rows)[0] == logits(rows).max()
+    with pytest.raises(CohortError, match="1 of 60 values is not: row 2: '1.001'"):
+        read(SINGLE.assign(prob=[1.001, *SINGLE["prob"][1:]]))
+
+
+def test_both_breasts_of_a_patient_under_two_keys(study):
+    sides = pd.concat([WIDE.assign(patient_id=WIDE["patient_id"] + side) for side in ("_L", "_R")])
+    with pytest.raises(CohortError, match="60 keys occur in several spellings: 'P00_L' .* and 'P00_R' .*--merge-ids"):
+        study(sides)
+
+
+MARKUP = ["[/red]", "[bold]x", "[/]", "[link=x]y[/link]"]
+
+
+@pytest.mark.parametrize("word", MARKUP)
+def test_words_in_brackets_are_words(tmp_path, word):
+    """What a screen would take for colours is printed as it stands."""
+    PATIENTS.assign(prob=PROB["cnn"], label=np.where(LABEL, word, "no")).to_csv(tmp_path / "p.csv", index=False)
+    places = ["--out", f"{tmp_path}/r", "--reports", f"{tmp_path}/rep", "--no-figures", "--replicates", "100"]
+    options = ["--predictions", f"{tmp_path}/p.csv", "--positive", word, "--notice", f"made up {word}"]
+    done = CliRunner(env={"COLUMNS": "300"}).invoke(report.app, [*options, *places])
+    assert done.exit_code == 0 and f"made up {word}" in done.output, done.output
+
+
 def test_what_people_export_is_read_or_asked_about_with_the_option(read, tmp_path):
     classes = SINGLE.rename(columns={"prob": "prob_fg"}).assign(pred=(SINGLE["prob"] > 0.5).astype(int))
     rows, roles, _ = read(classes)

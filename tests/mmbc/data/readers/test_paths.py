@@ -1,5 +1,6 @@
 """Paths of other systems, and paths at which nothing can be opened: named or reported, never a hang or a traceback."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -109,3 +110,15 @@ def test_a_search_for_missing_images_ends(tmp_path, monkeypatch):
     put(tmp_path, "a/0.png", "b/1.png")
     monkeypatch.setattr(absent_files, "MOST_ENTRIES", 0)
     assert "lies at" not in missing(tmp_path, ["1.png", "x.png"])[0]
+
+
+@pytest.mark.timeout(20)
+def test_pipes_and_devices_are_no_images(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    errors = read_images([tmp_path / "pipe.png", Path("/dev/zero"), Path("/dev/null")], cache=tmp_path / "c")["error"]
+    assert set(errors) == {"cannot be opened: it is no file"}
+
+
+def test_names_in_other_letters_are_named(tmp_path):
+    put(tmp_path, "a.png", "b.png")
+    assert "a.png lies there: capital and small letters" in missing(tmp_path, ["A.PNG", "B.png"])[0]
