@@ -29,15 +29,15 @@ CHECKLISTS = {
     ),
     "STARD-AI (2025)": (
         "stard_ai_2025",
-        "Items are numbered as in STARD-AI (Sounderajah et al. 2025): 40 items in 48 lines. What it calls the validation"
-        " set is the tuning part in the words of CLAIM.",
+        "Items are numbered as in STARD-AI (Sounderajah et al. 2025): 40 items in 48 lines. What it calls the"
+        " validation set is the tuning part in the words of CLAIM.",
     ),
     "PROBAST+AI (2025)": (
         "probast_ai_2025",
         "Judgements are drafts from the record: the assessor decides. Questions follow the domains of PROBAST+AI (Moons"
-        " et al. 2025) in a shorter form with numbers of our own: D for development (16 questions in the published tool),"
-        " E for evaluation (18), A for applicability. A domain is low where every answer is yes or probably yes, high"
-        " where one is no or probably no, else unclear.",
+        " et al. 2025) in a shorter form with numbers of our own: D for development (16 questions in the published"
+        " tool), E for evaluation (18), A for applicability. A domain is low where every answer is yes or probably yes,"
+        " high where one is no or probably no, else unclear.",
     ),
 }
 """Title -> name of the files, and what is to be known of its items."""
