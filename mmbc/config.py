@@ -258,6 +258,9 @@ class TrainConfig(Section):
     """Images of a training batch."""
     class_weighting: Literal["none", "balanced"] = "none"
     """Whether the loss weighs both classes alike; this shifts the probabilities before calibration."""
+    fraction: Annotated[float, Later("0.2.0")] = Field(1.0, gt=0, le=1)
+    """Share of a fold's training patients that a model learns from; with less than 1 it is a point of a learning curve
+    (`--learning-curve`). Validation and test patients stay the same."""
 
 
 class RunConfig(Section):

@@ -238,6 +238,27 @@ def _check_part(where: str, patients: pd.DataFrame, prevalence: float, tolerance
         )
 
 
+def nested_share(
+    ids: Sequence[str], labels: Mapping[str, int], fraction: float, rng: np.random.Generator
+) -> tuple[str, ...]:
+    """Return a share of some patients, sorted, as many of each class in proportion, at least one of each.
+
+    With generators of the same seed a smaller share is a subset of a larger one.
+
+    Args:
+        ids: patients.
+        labels: patient -> label.
+        fraction: share, above 0; 1 for all of them.
+        rng: draws the order in which patients enter.
+    """
+    chosen: list[str] = []
+    for label in (0, 1):
+        members = sorted(patient for patient in ids if labels[patient] == label)
+        n = max(round(fraction * len(members)), min(1, len(members)))
+        chosen += [members[place] for place in rng.permutation(len(members))[:n]]
+    return tuple(sorted(chosen))
+
+
 def rows_of(split: Split, images: pd.DataFrame) -> Mapping[str, np.ndarray]:
     """Return part -> sorted row numbers of `images`, each (n_rows,) of int64."""
     return {

@@ -13,6 +13,7 @@ from mmbc.data.tables.encoding import TabularEncoder
 from mmbc.errors import some
 from study.checks.check import Outcome, check, failed, not_checked, passed, warning
 from study.checks.subject import Subject, given
+from study.design.cells import baseline_cells, plan
 from study.design.study_file import BASELINE
 
 GROUP = "clinical columns"
@@ -127,26 +128,29 @@ def preprocessing(subject: Subject) -> Outcome:
     records = {name: record for name, record in study.records.items() if record.preprocessing is not None}
     if not records:
         return not_checked("the records of an archive do not hold the preprocessing")
-    other, parts = [], study.folds.splits
-    fitted: dict[tuple[int, int, bool], TabularEncoder] = {}
+    other, images, splits = [], study.cohort.images, study.folds.splits
+    planned = [*plan(study.settings, tuple(study.settings.arms), splits, study.searched)]
+    cells = {cell.name: cell for cell in [*planned, *baseline_cells(study.settings, splits)]}
+    fitted: dict[tuple[Any, ...], TabularEncoder] = {}
     for name, record in records.items():
-        stored = record.preprocessing or {}
-        repeat, fold, indicators = place = (*record.place, _indicates(stored))
+        stored, fraction = record.preprocessing or {}, cells[name].config.train.fraction
+        indicators = _indicates(stored)
+        place = (*record.place, indicators, *((fraction, record.seed) if fraction < 1 else ()))
         if place not in fitted:
-            rows = study.cohort.images.loc[rows_of(parts[repeat, fold], study.cohort.images)["train"]]
+            rows = images.loc[rows_of(cells[name].learns_from(images), images)["train"]]
             fitted[place] = encoding.fit(rows, study.cohort.features, missing_indicators=indicators)
         if not _same(stored, fitted[place]):
             other.append(name)
     n_baseline = sum(record.arm == BASELINE for record in records.values())
-    cells = f"{len(records)} fits" + (f" ({n_baseline} of the baseline)" if n_baseline else "")
+    shown = f"{len(records)} fits" + (f" ({n_baseline} of the baseline)" if n_baseline else "")
     if other:
         return failed(
-            f"In {len(other)} of {cells} medians, means or scales are not those of the training rows:"
+            f"In {len(other)} of {shown} medians, means or scales are not those of the training rows:"
             f" {some(other, 5)}.",
             rows=[{"cell": name} for name in other],
         )
     return passed(
-        f"In all {cells} imputation and scaling are those of the training rows, fitted again to the last digit."
+        f"In all {shown} imputation and scaling are those of the training rows, fitted again to the last digit."
     )
 
 

@@ -291,6 +291,13 @@ class CrossValidationOptions(
 ):
     """A study of fixed settings."""
 
+    learning_curve: Annotated[
+        str | None,
+        comparison_option(
+            "Train every arm on these percentages of the training patients too: 25,50,75. Default: on all alone."
+        ),
+    ] = None
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:

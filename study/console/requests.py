@@ -30,7 +30,7 @@ from study.console.options import (
 )
 from study.design.request import EXECUTORS, TRACKERS, Request, Tolerance
 from study.design.search_space import read_space
-from study.design.study_file import Search, StudyFile, chosen_arms, column_roles, load, named
+from study.design.study_file import Arm, Search, StudyFile, chosen_arms, column_roles, load, named
 from study.design.study_name import check_name
 from study.records.analysis_plan import read_plan
 
@@ -82,7 +82,7 @@ def cross_validation(options: CrossValidationOptions) -> Request:
             " ones. Use python -m study.search with the same options, or leave the section out"
         )
     force = options.force and not options.dry_run and options.write_plan is None
-    asked = request(options, with_arms(study, options.ablation))
+    asked = request(options, with_learning_curve(with_arms(study, options.ablation), options.learning_curve))
     check_plan(options)
     every, track = options.checkpoint_every, tracker(options)
     return replace(asked, jobs=options.jobs, checkpoint_every=every, force=force, track=track, plan=options.plan)
@@ -232,6 +232,27 @@ def with_arms(study: StudyFile, ablation: str) -> StudyFile:
         ConfigError: an unknown arm, with the known ones.
     """
     return study.model_copy(update={"arms": {name: study.arms[name] for name in chosen_arms(study, ablation)}})
+
+
+def with_learning_curve(study: StudyFile, percentages: str | None) -> StudyFile:
+    """Return the settings with one more arm for each arm and percentage of the training patients: `concat-50`.
+
+    Raises:
+        ConfigError: no percentage below 100, or an arm of such a name that is there already.
+    """
+    arms = dict(study.arms)
+    for text in dict.fromkeys(named(percentages) or []):
+        percent = int(text) if text.isascii() and text.isdigit() else 0
+        if not 0 < percent <= 100:
+            raise ConfigError(
+                f"--learning-curve {text!r}: write whole percentages of the training patients, for example 25,50,75"
+            )
+        for name, arm in study.arms.items() if percent < 100 else ():
+            if f"{name}-{percent}" in study.arms:
+                raise ConfigError(f"--learning-curve: there is an arm {name}-{percent} already; give it another name")
+            question = f"What does {name} reach with {percent} % of the training patients?"
+            arms[f"{name}-{percent}"] = Arm(question=question, set=arm.set | {"train.fraction": percent / 100})
+    return study.model_copy(update={"arms": arms})
 
 
 def check_places(options: PlaceOptions, *, results: bool = True) -> None:

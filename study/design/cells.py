@@ -1,18 +1,19 @@
 """From a study file to the list of cells: every model to train, with its configuration, split and seed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from mmbc.config import Config, digest
-from mmbc.data.splits import Split
+from mmbc.data.splits import Split, nested_share
 from study.design.folds import split_digest
 from study.design.search_results import SearchResult, arm_configs
 from study.design.study_file import BASELINE, StudyFile
 
-ROLES = ("fit", "stream")
+ROLES = ("fit", "stream", "share")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,19 @@ class Cell:
     def stream_seed(self) -> int:
         """Seed of the order and the augmentation; one for all folds and repeats of a training seed."""
         return derived_seed(self.first_seed + self.seed, 0, 0, "stream")
+
+    def learns_from(self, images: pd.DataFrame) -> Split:
+        """Return the split with the training patients that the model learns from: all, or the share `train.fraction`.
+
+        The share is drawn anew for every fold and seed, and is the same for all arms.
+        """
+        fraction = self.config.train.fraction
+        if fraction == 1:
+            return self.split
+        seed = derived_seed(self.first_seed + self.seed, self.repeat, self.fold % 2**32, "share")
+        labels = {str(patient): int(label) for patient, label in images.groupby("patient_id")["label"].max().items()}
+        drawn = nested_share(self.split.train, labels, fraction, np.random.default_rng(seed))
+        return replace(self.split, train=drawn)
 
     @property
     def key(self) -> dict[str, object]:

@@ -15,6 +15,7 @@ from mmbc.config import (
     Section,
     apply_changes,
     assignment,
+    digest,
     flatten,
     parse,
     read_toml,
@@ -223,6 +224,18 @@ class StudyFile(Config):
     def config(self) -> Config:
         """The reference configuration alone."""
         return Config(**{name: getattr(self, name) for name in Config.model_fields})
+
+    @property
+    def shares(self) -> dict[str, str]:
+        """The arms that are another arm, trained on a share of its patients: name -> that arm."""
+        configs = {name: self.arm_config(name) for name in self.arms}
+        whole = {digest(config): name for name, config in configs.items() if config.train.fraction == 1}
+        alike = {
+            name: whole.get(digest(apply_changes(config, {"train.fraction": 1.0}, f"arm {name}")), "")
+            for name, config in configs.items()
+            if config.train.fraction < 1
+        }
+        return {name: other for name, other in alike.items() if other}
 
     def arm_config(self, name: str) -> Config:
         """Return the configuration of one arm.

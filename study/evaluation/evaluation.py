@@ -21,6 +21,7 @@ from study.evaluation.arm_metrics import AREAS, COUNTED, METRICS, MIN_SPECIFICIT
 from study.evaluation.draws import draws
 from study.evaluation.frames import EVALUATION
 from study.evaluation.instability import instability
+from study.evaluation.learning_curve import learning_curve
 from study.evaluation.misclassification import errors_by_arm
 from study.evaluation.units import LEVELS, Aligned, align, all_units, cell_units, hard_arms, pool
 from study.records.cell_records import CELL_COLUMNS
@@ -66,6 +67,7 @@ class Evaluation:
     cross_tabulation: pd.DataFrame = field(default_factory=pd.DataFrame)
     errors: pd.DataFrame = field(default_factory=pd.DataFrame)
     instability: pd.DataFrame = field(default_factory=pd.DataFrame)
+    learning_curve: pd.DataFrame = field(default_factory=pd.DataFrame)
     scores: pd.DataFrame = field(default_factory=pd.DataFrame)
     added: pd.DataFrame = field(default_factory=pd.DataFrame)
     added_contrasts: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -156,6 +158,7 @@ def _frames(study: StoredStudy, levels: dict[str, Aligned], weights: np.ndarray,
             levels, unit, groups.subgroup_columns(study.cohort, protocol.subgroups), study.cohort, weights, declared
         ),
         "errors": errors_by_arm(primary),
+        "learning_curve": learning_curve(study, primary, intervals),
     }
 
 

@@ -311,6 +311,19 @@ EVALUATION: Mapping[str, Frame] = {
             *columns("flagged_changed", NUMBER, "the same at the threshold for 90 % specificity; NaN without one"),
         ),
     ),
+    "learning_curve": Frame(
+        "An arm with the number of patients that it learns from, of arms that differ in this alone.",
+        (
+            *ARM,
+            *columns("of", TEXT, "the arm that learns from all of them"),
+            *columns("fraction", NUMBER, "share of the training patients (`train.fraction`)"),
+            *columns("n_patients", NUMBER, "patients that a model learns from, mean over folds"),
+            *columns("value", NUMBER, "ROC-AUC, mean of within-fold values, at the unit of analysis"),
+            *ENDS,
+            *columns("difference", NUMBER, "ROC-AUC minus that with all of them; NaN of that one"),
+            *columns("difference_low difference_high", NUMBER, "ends of its 95 % E1 interval (clustered DeLong, t)"),
+        ),
+    ),
     "added": Frame(
         "A metric of predictions that a user added to the study, at the unit of analysis; no other frame has them.",
         (*INTERVALS, *NOTE),

@@ -198,6 +198,11 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.figure("instability"),
             *content.table("instability"),
         ],
+        "Learning curve": [
+            sections.learning_curve(study, evaluation),
+            *content.figure("learning_curve"),
+            *content.table("learning_curve"),
+        ],
         "Training": [
             sections.training(study),
             *content.figure("comprehensive_results", "loss_accuracy", "f1_auc", "generalisation_gap"),

@@ -30,7 +30,7 @@ def run_baseline(
 
 def _run_cell(cell: Cell, cohort: Cohort, folder: Path, inner: Sequence[Split]) -> None:
     indicators = cell.config.data.missing_indicators
-    predictions, facts = fit_baseline(cell.split, cohort, missing_indicators=indicators)
+    predictions, facts = fit_baseline(cell.learns_from(cohort.images), cohort, missing_indicators=indicators)
     if inner:
         parts = [fit_baseline(split, cohort, missing_indicators=indicators)[0] for split in inner]
         validation = pd.concat(parts, ignore_index=True)

@@ -39,7 +39,8 @@ def expected_seconds(cells: Sequence[Cell], n_rows: int, executor: Executor) -> 
 
 def _training_share(cell: Cell) -> float:
     """Return the share of a cell's patients that it is trained on."""
-    return len(cell.split.train) / sum(len(ids) for ids in cell.split.parts().values())
+    share = len(cell.split.train) / sum(len(ids) for ids in cell.split.parts().values())
+    return cell.config.train.fraction * share
 
 
 def _trunk_seconds(group: Sequence[Cell], backbone: Backbone | None) -> float:

@@ -136,7 +136,7 @@ class _LockstepRun:
 
     def _begin(self, cell: Cell, clean: CleanFeatures | None) -> CellFit:
         cohort = self.workspace.cohort
-        rows = dict(rows_of(cell.split, cohort.images))
+        rows = dict(rows_of(cell.learns_from(cohort.images), cohort.images))
         encoder = self.workspace.encoders.get(cell.name) or encoding.fit(
             cohort.images.loc[rows["train"]], cohort.features, missing_indicators=cell.config.data.missing_indicators
         )

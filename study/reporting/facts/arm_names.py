@@ -28,7 +28,12 @@ def display_name(study: StoredStudy, arm: str) -> str:
         return given
     if arm == BASELINE:
         return BASELINE_NAME
-    if study.imported or arm not in BUILT_IN or arm not in settings.arms:
+    if study.imported or arm not in settings.arms:
+        return arm
+    fraction = study.configs[arm].train.fraction
+    if fraction < 1 and (of := settings.shares.get(arm)):
+        return f"{display_name(study, of)}, {100 * fraction:g} % of the training patients"
+    if arm not in BUILT_IN:
         return arm
     name, inputs, fusion = BUILT_IN[arm]
     model = study.configs[arm].model

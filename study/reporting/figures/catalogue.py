@@ -23,6 +23,7 @@ from study.reporting.figures import (
     folds,
     forests,
     instability,
+    learning_curve,
     overview,
     probabilities,
     search_catalogue,
@@ -112,6 +113,7 @@ ORDER = (
     "confusion",
     "subgroups",
     "added",
+    "learning_curve",
     "loss_accuracy",
     "f1_auc",
     "generalisation_gap",
@@ -139,6 +141,10 @@ def _performance(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Ca
         dots = partial(folds.fold_dots, evaluation.per_fold, summary, known, unit)
         wide = summary["arm"].nunique() > folds.MOST_NARROW
         yield "auc_by_fold", Drawing(dots, "ROC-AUC by test fold", caption("auc_by_fold", f), wide=wide)
+    if len(evaluation.learning_curve):
+        curve = partial(learning_curve.by_training_patients, evaluation.learning_curve, known, unit)
+        title = "AUC by the number of training patients"
+        yield "learning_curve", Drawing(curve, title, caption("learning_curve", f), wide=False)
 
 
 def main_arms(study: StoredStudy, summary: pd.DataFrame) -> list[str]:

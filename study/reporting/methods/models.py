@@ -41,6 +41,7 @@ def models(study: StoredStudy) -> list[str]:
         nested=is_nested(study),
         refit_epochs=refit_epochs(study),
         earlier_choice=earlier_choice(study),
+        fractions=[f"{f:g}" for f in sorted({c.train.fraction for c in arms.values()} - {1.0})],
         **_architecture(arms),
         **_fitting(arms),
         **_augmentation(arms),

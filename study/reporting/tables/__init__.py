@@ -24,6 +24,7 @@ from study.reporting.tables.comparisons import (
 )
 from study.reporting.tables.instability import instability_table
 from study.reporting.tables.latex import latex, latex_document
+from study.reporting.tables.learning_curve import learning_curve_table
 from study.reporting.tables.main import main_table
 from study.reporting.tables.markup import markdown, to_csv
 from study.reporting.tables.misclassification import errors_by_class_table, errors_table
@@ -82,6 +83,7 @@ OF_NUMBERS: tuple[Callable[[StoredStudy, Evaluation], PaperTable], ...] = (
     variance_table,
     reliability_table,
     instability_table,
+    learning_curve_table,
     errors_by_class_table,
     errors_table,
 )

@@ -22,7 +22,7 @@ from study.reporting.methods.plan import plan_facts
 from study.reporting.text.added import added_limitation, added_provenance
 from study.reporting.text.label_limits import label_facts
 from study.reporting.text.search_results import chosen_on
-from study.text.format import count, interval, listed, number, p_equals, span
+from study.text.format import count, difference_interval, half_up, interval, listed, number, p_equals, span
 
 POOLING_NOTE = 0.01
 """A pooled AUC that differs from the mean of within-fold values by more than this is remarked on."""
@@ -191,6 +191,23 @@ def instability(study: StoredStudy, evaluation: Evaluation) -> str:
         fewest=number("sensitivity", rows["called_changed"].min()),
         most=number("sensitivity", rows["called_changed"].max()),
     )
+
+
+def learning_curve(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Say what all training patients brought over the largest share of them."""
+    lines = []
+    for of, curve in evaluation.learning_curve.groupby("of", sort=False):
+        part, whole = curve.iloc[-2], curve.iloc[-1]
+        ends = (-part["difference"], -part["difference_high"], -part["difference_low"])
+        lines.append(
+            {
+                "name": display_name(study, str(of)),
+                "n_part": f"{half_up(part['n_patients'], 0):.0f}",
+                "n_all": f"{half_up(whole['n_patients'], 0):.0f}",
+                "apart": difference_interval(*ends),
+            }
+        )
+    return render("learning_curve", lines=lines)
 
 
 def chance(study: StoredStudy, evaluation: Evaluation) -> str:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from mmbc.data.splits import (
     cross_validation,
     holdout,
     inner_folds,
+    nested_share,
     patient_table,
     predefined,
     rows_of,
@@ -164,3 +167,17 @@ def test_three_positives_in_two_folds_are_one_too_few():
     table = patient_table(images_of([1] * 3 + [0] * 20, "A" * 23, [1] * 23))
     with pytest.raises(SplitError, match="training and validation: 1 of them has label 1, two are needed"):
         cross_validation(table, n_folds=2, validation=0.2, rng=np.random.default_rng(0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=60), st.integers(0, 1000))
+def test_shares_of_patients_are_stratified_and_nested(drawn, seed):
+    labels = {f"P{place}": label for place, label in enumerate(drawn)}
+    shares = [nested_share(list(labels), labels, f, np.random.default_rng(seed)) for f in (0.01, 0.25, 0.5, 1)]
+    for smaller, larger in itertools.pairwise(shares):
+        assert set(smaller) <= set(larger)
+    assert shares[-1] == tuple(sorted(labels))
+    for label in set(drawn):
+        n = [sum(labels[patient] == label for patient in share) for share in shares]
+        assert n == [max(round(f * drawn.count(label)), 1) for f in (0.01, 0.25, 0.5, 1)]
+    assert nested_share(list(labels)[::-1], labels, 0.5, np.random.default_rng(seed)) == shares[2]

@@ -146,8 +146,14 @@ def documents(evaluated):
 @pytest.mark.slow
 def test_every_template_has_its_facts(documents):
     used, _ = documents
-    others = ("compared", "to_write", "tables/differing_settings", "tables/comparisons_by_patient")
-    elsewhere = {f"{name}.md.j2" for name in others}
+    others = (
+        "compared",
+        "to_write",
+        "tables/differing_settings",
+        "tables/comparisons_by_patient",
+        "tables/learning_curve",
+    )
+    elsewhere = {f"{name}.md.j2" for name in (*others, "figures/learning_curve")}
     there = {path.relative_to(prose.TEMPLATES).as_posix() for path in prose.TEMPLATES.rglob("*.md.j2")}
     assert there - elsewhere == used - elsewhere
 
