@@ -8,6 +8,7 @@ import typer
 
 from mmbc import command
 from mmbc.command import Command, Terminal
+from mmbc.errors import count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class Verify(Command):
             terminal.say(f"- and {len(differing) - self.most} more (--most {len(differing)} shows them)")
         if differing:
             files = len({disagreement.file for disagreement in differing})
-            terminal.say(f"{self.report}: {len(differing)} disagreements in {files} files.")
+            terminal.say(f"{self.report}: {count(len(differing), 'disagreement')} in {count(files, 'file')}.")
             return 1
         terminal.say(f"{self.report}: every number follows from its predictions.")
         return 0

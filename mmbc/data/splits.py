@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
 from mmbc.data.tables import identifiers
-from mmbc.errors import LeakageError, SplitError, some
+from mmbc.errors import LeakageError, SplitError, count, some
 
 PARTS = ("train", "validation", "test")
 
@@ -152,7 +152,8 @@ def _by_label(
         members = rng.permutation(np.flatnonzero(labels == label))
         if len(members) < 2:
             raise SplitError(
-                f"{len(rows)} patients cannot be divided into two parts with both classes, such as training and "
+                f"{count(len(rows), 'patient')} cannot be divided into two parts with both classes, such as"
+                " training and "
                 f"validation: {len(members)} of them {'has' if len(members) == 1 else 'have'} label {label}, two are "
                 "needed; use another number of folds (--folds), a smaller test part, or more patients"
             )
@@ -226,7 +227,9 @@ def _spelled(strangers: Sequence[str], known: set[str]) -> str:
 def _check_part(where: str, patients: pd.DataFrame, prevalence: float, tolerance: float | None) -> None:
     labels = patients["label"]
     if not has_both_classes(patients):
-        raise SplitError(f"{where}: {len(labels)} patients, not both classes; found labels {sorted(set(labels))}")
+        raise SplitError(
+            f"{where}: {count(len(labels), 'patient')}, not both classes; found labels {sorted(set(labels))}"
+        )
     if tolerance is None:
         return
     # two patients either way are rounding, whatever the share they make in a small part

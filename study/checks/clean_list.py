@@ -10,7 +10,7 @@ import pandas as pd
 
 from mmbc.data.account import judge
 from mmbc.data.tables.labels import CONTRALATERAL
-from mmbc.errors import MmbcError
+from mmbc.errors import MmbcError, count
 from mmbc.files import write_atomically
 from study.checks.subject import Subject, given
 
@@ -100,7 +100,7 @@ def write_clean_list(subject: Subject, path: Path) -> str:
     write_atomically(path.with_name(f"{path.stem}-columns.md"), f"# Columns of {path.name}\n\n{meaning}\n".encode())
     contralateral = int((rows["breast_status"] == CONTRALATERAL).sum())
     return (
-        f"{len(rows)} images: {int((rows['use'] == 'used').sum())} can be used,"
+        f"{count(len(rows), 'image')}: {int((rows['use'] == 'used').sum())} can be used,"
         f" {int((rows['use'] == 'duplicate').sum())} are copies, {int(rows['outlined'].fillna(0).sum())} are"
         f" outlined, {contralateral} show the opposite breast of a positive case,"
         f" {int((rows['breast_undecided'] != '').sum())} a breast that is undecided."

@@ -96,7 +96,8 @@ def _copies(subject: Subject, column: str, what: str) -> Outcome:
     n_copies = int(groups.size().sum()) - groups.ngroups
     across = int((n_patients > 1).sum())
     evidence = (
-        f"{n_copies} images are copies: {groups.ngroups} groups have {what}, {across} of them across patients, "
+        f"{count(n_copies, 'image is a copy', 'images are copies')}:"
+        f" {count(groups.ngroups, 'group has', 'groups have')} {what}, {across} of them across patients, "
         f"{int((n_classes > 1).sum())} across classes."
     )
     handled = "copies of one patient are used once; patients who share an image are one patient in every split"

@@ -94,7 +94,7 @@ def repetitions(subject: Subject) -> Outcome:
     n_twice = twice.drop_duplicates(["case_id", "breast", "view"]).shape[0]
     parts, handled = [], []
     if spelled:
-        parts.append(f"{len(spelled)} keys occur in several spellings: {some(spelled, 5)}.")
+        parts.append(f"{count(len(spelled), 'key occurs', 'keys occur')} in several spellings: {some(spelled, 5)}.")
         handled += ["kept apart as asked (--distinct-ids)"] * (subject.data.spellings == "distinct")
     parts += doubts
     if len(several):
@@ -179,13 +179,15 @@ def codes(subject: Subject) -> Outcome:
     """Values of clinical columns that stand for 'not known'."""
     rows = subject.images
     doubts = [
-        f"{f.name} {code:g} in {int((pd.to_numeric(rows[f.name], errors='coerce') == code).sum())} rows"
+        f"{f.name} {code:g} in {count(int((pd.to_numeric(rows[f.name], errors='coerce') == code).sum()), 'row')}"
         for f in subject.features
         for code in find_unknown_codes(f.name, rows[f.name], f.kind, f.order)
         if not is_real(f.name, f"{code:g}", subject.data)
     ]
     if doubts:
         return failed(f"Values that look like codes for 'not known', taken as numbers: {'; '.join(doubts)}.")
-    if declared := [f"{column} {value} in {n} rows" for column, value, n in given(subject.listing).unknown_codes]:
+    if declared := [
+        f"{column} {value} in {count(n, 'row')}" for column, value, n in given(subject.listing).unknown_codes
+    ]:
         return warning(f"Codes for 'not known': {'; '.join(declared)}.", "taken as missing, and imputed")
     return passed(f"No value of {some([f.name for f in subject.features])} looks like a code.")

@@ -222,7 +222,7 @@ def contract(subject: Subject) -> Outcome:
     declared = "; ".join(
         f"{name}: {', '.join(arm.set) or 'the reference'}" for name, arm in study.settings.arms.items()
     )
-    budget = f", {study.settings.search.trials} trials each" if study.settings.search is not None else ""
+    budget = f", {count(study.settings.search.trials, 'trial')} each" if study.settings.search is not None else ""
     return passed(f"Same rows, splits, seeds{budget}; models differ only in what they declare ({declared}).")
 
 
@@ -270,5 +270,5 @@ def _unequal_budgets(study: StoredStudy) -> Iterator[dict[str, str]]:
     most = int(counts.max())
     for row in counts[counts < most].reset_index(name="n").to_dict("records"):
         where = "whole cohort" if row["fold"] < 0 else shown_place(row["repeat"], row["fold"])
-        what = f"{row['arm']} was searched with {row['n']} trials ({where}), others with {most}"
+        what = f"{row['arm']} was searched with {count(row['n'], 'trial')} ({where}), others with {most}"
         yield {"cell": f"{row['arm']}, {where}", "what": what}

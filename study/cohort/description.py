@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mmbc.errors import count
 from study.design.study_name import fitting
 from study.records.pages import is_of_another, write_page
 from study.records.study_folder import rename_aside
@@ -98,8 +99,9 @@ class Description:
             return f"{self.name} ({self.kind})"
         t = self.totals
         return (
-            f"{self.name} ({self.kind}): {t['images']} images of {t['patients']} patients can be used "
-            f"({t['cases']} cases, {t['breasts']} breasts); the label belongs to the {self.unit}, "
+            f"{self.name} ({self.kind}): {count(t['images'], 'image')} of {count(t['patients'], 'patient')} can be"
+            " used "
+            f"({count(t['cases'], 'case')}, {count(t['breasts'], 'breast')}); the label belongs to the {self.unit}, "
             f"{t['positive']} of {t['units']} {self.unit}s are positive"
         )
 

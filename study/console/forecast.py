@@ -1,5 +1,6 @@
 """Sentences on a planned study: memory, time, and the precision to expect."""
 
+from mmbc.errors import count
 from study.console.live_view import duration
 from study.console.precision_text import resolution
 from study.design.request import Request
@@ -24,7 +25,7 @@ def memory(planned: Planned, request: Request) -> str:
         "" if len(groups) == 1 else f"; the largest of {len(groups)} groups (seeds, backbones), one after the other"
     )
     return (
-        f"Memory for {group.n_cells} cells{waves}, beside the program's own: about "
+        f"Memory for {count(group.n_cells, 'cell')}{waves}, beside the program's own: about "
         f"{in_bytes(group.shared + together * group.per_fit)} of {in_bytes(group.free)} free "
         f"({in_bytes(group.shared)} shared, {in_bytes(group.per_fit)} a fit){others}"
     )
@@ -42,7 +43,8 @@ def cost(planned: Planned, request: Request) -> str:
         return "Every cell is finished; the command would write the report again."
     seconds = expected_seconds(left, len(planned.cohort.images), request.executor)
     return (
-        f"{len(left)} cells to train; at most about {duration(seconds)} ({request.executor}, every fit to its last"
+        f"{count(len(left), 'cell')} to train; at most about {duration(seconds)} ({request.executor}, every fit to"
+        " its last"
         " epoch)"
     )
 

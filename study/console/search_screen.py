@@ -127,9 +127,9 @@ def show_progress(console: Console, planned: Planned, request: Request) -> None:
     asked, search, searched = request.study.search, planned.study.search, read_searched(planned.folder)
     assert asked is not None and search is not None
     if searched is not None:
-        console.print(f"{len(searched.trials)} trials of this search are there already.", highlight=False)
+        console.print(f"{count(len(searched.trials), 'trial')} of this search already there.", highlight=False)
     if asked.trials < search.trials:
-        console.print(f"It was begun with {search.trials} trials each and ends with these.", highlight=False)
+        console.print(f"It was begun with {count(search.trials, 'trial')} each and ends with these.", highlight=False)
 
 
 def plan_facts(planned: Planned, targets: Sequence[Target]) -> dict[str, Any]:
@@ -217,4 +217,4 @@ def trials_line(searched: SearchResult) -> str:
     states = ", ".join(f"{counts[state]} {state}" for state in ("complete", "pruned", "diverged") if state in counts)
     waves = trials.drop_duplicates("wave")
     seconds = float(waves["wave_seconds"].sum())
-    return f"{len(trials)} trials ({states}) in {count(len(waves), 'wave')}, {duration(seconds)} together"
+    return f"{count(len(trials), 'trial')} ({states}) in {count(len(waves), 'wave')}, {duration(seconds)} together"

@@ -158,7 +158,9 @@ def _undivided(patients: pd.Series, values: pd.Series, where: str, what: str) ->
     several = values.groupby(patients).nunique()
     divided = several.index[several > 1]
     if len(divided):
-        raise LeakageError(f"{where}: {len(divided)} patients are on two {what}: {some(divided)}")
+        raise LeakageError(
+            f"{where}: {count(len(divided), 'patient is', 'patients are')} on two {what}: {some(divided)}"
+        )
 
 
 def _usable(images: pd.DataFrame) -> list[str]:

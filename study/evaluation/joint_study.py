@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mmbc.config import flatten
-from mmbc.errors import StudyError, some
+from mmbc.errors import StudyError, count, some
 from study.design.study_file import BASELINE, Arm
 from study.records.cell_records import CELL_COLUMNS, CellRecord
 from study.records.environment import Imported
@@ -106,7 +106,8 @@ def _check_rows(one: StoredStudy, other: StoredStudy) -> None:
     sets = [set(map(tuple, frame.to_numpy().tolist())) for frame in rows]
     differing = sorted({row[0] for row in sets[0] ^ sets[1]})
     raise StudyError(
-        f"{one.name} and {other.name} are not of the same rows: {len(differing)} images are in one alone, or have"
+        f"{one.name} and {other.name} are not of the same rows: {count(len(differing), 'image is', 'images are')}"
+        " in one alone, or have"
         f" another patient or label there: {some(differing, 3)}. Differences are paired by patient, so both need the"
         " same cohort"
     )
@@ -121,7 +122,8 @@ def _check_folds(one: StoredStudy, other: StoredStudy) -> None:
         if differing := tested ^ other_tested:
             raise StudyError(
                 f"{one.name} and {other.name} have different folds: in repeat {place[0]}, fold {place[1]}, "
-                f"{len(differing)} patients are tested in one alone: {some(sorted(differing), 3)}. Both need the "
+                f"{count(len(differing), 'patient is', 'patients are')} tested in one alone:"
+                f" {some(sorted(differing), 3)}. Both need the "
                 f"same folds (study.cv: --folds results/{one.name}/folds.json)"
             )
 
@@ -189,7 +191,8 @@ def _notes(
             notes.append(f"{name} alone has the arms {some(alone)}; they have no pair and are left out.")
         if (protocol.repeats, protocol.seeds) != (repeats, seeds):
             notes.append(
-                f"{name} has {protocol.repeats} repeats and {protocol.seeds} seeds; the first {repeats} and {seeds},"
+                f"{name} has {count(protocol.repeats, 'repeat')} and {count(protocol.seeds, 'seed')}; the first"
+                f" {repeats} and {seeds},"
                 " which all studies have, are compared."
             )
     return notes

@@ -178,7 +178,10 @@ def _matched(
             other = rows[facts["patient_id"] != rows["patient_id"]]
             if len(other):
                 shown = some(f"row {row}: {image}" for row, image in other[["row", "image_id"]].to_numpy()[:5])
-                raise CohortError(f"{path}: {len(other)} rows give an image another patient than the study: {shown}")
+                raise CohortError(
+                    f"{path}: {count(len(other), 'row gives', 'rows give')} an image another patient than the"
+                    f" study: {shown}"
+                )
             merged = rows.drop(columns=FACTS, errors="ignore").assign(image_id=ids.to_numpy())
             merged = pd.concat([merged, facts], axis=1).assign(told_label=rows.get("label"))
             return merged, [_images_absent(merged, images, study)]

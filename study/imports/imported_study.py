@@ -165,7 +165,8 @@ def _check_repeat(repeat: int, tested: pd.DataFrame, everybody: set[str], names:
             f"{patient} (folds {some(of_patient['name'])})" for patient, of_patient in twice.groupby("patient_id")
         )
         raise LeakageError(
-            f"repeat {repeat}: {twice['patient_id'].nunique()} patients are tested in several folds: {shown}. A model"
+            f"repeat {repeat}: {count(twice['patient_id'].nunique(), 'patient is', 'patients are')} tested in"
+            f" several folds: {shown}. A model"
             " that tested one image of a patient may have been trained on the patient's others; group the folds by"
             " patient and train again, or, if these are splits of their own, number them in a column 'repeat'"
         )

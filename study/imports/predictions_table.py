@@ -16,7 +16,7 @@ from mmbc.data.readers import manifest
 from mmbc.data.tables import identifiers, units
 from mmbc.data.tables.columns import to_numbers
 from mmbc.data.tables.text_table import normalise_name, read_table
-from mmbc.errors import CohortError, StudyError, some
+from mmbc.errors import CohortError, StudyError, count, some
 from study.design.study_file import BASELINE
 from study.evaluation.doubts import CHECK
 from study.imports.column_names import IMAGES
@@ -69,7 +69,7 @@ def read_predictions(
     if not kept.any() or not (rows["part"] == "test").any():
         raise CohortError(f"{path}: no row is of the test part (column {roles.get('part')!r})")
     if (n_training := int((~kept).sum())) and "part" in roles:
-        notes.append(f"{n_training} rows of the training part (column {roles['part']!r}) were left out.")
+        notes.append(f"{count(n_training, 'row')} of the training part (column {roles['part']!r}) not used.")
     rows, telling = _with_images(rows[kept], roles)
     return rows, roles, [*notes, *telling]
 
@@ -204,7 +204,7 @@ def check_once(path: Path, rows: pd.DataFrame) -> None:
         values = " and ".join(f"{value:.4g}" for value in expit(first["logit"].unique()[:3]))
         raise CohortError(
             f"{path}: rows {some(groups, 3)} predict the same thing with different values ({what} has the probabilities"
-            f" {values}); {len(differing)} rows are concerned. Which is right? {tell}"
+            f" {values}); {count(len(differing), 'row is', 'rows are')} concerned. Which is right? {tell}"
         )
     if len(copied) == len(repeated):
         raise CohortError(
@@ -215,7 +215,7 @@ def check_once(path: Path, rows: pd.DataFrame) -> None:
         )
     raise CohortError(
         f"{path}: rows {some(groups, 3)} predict the same thing ({what}) with the same value, but differ in another"
-        f" column; {len(repeated)} rows are concerned. {tell}"
+        f" column; {count(len(repeated), 'row is', 'rows are')} concerned. {tell}"
     )
 
 

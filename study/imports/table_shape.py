@@ -16,7 +16,7 @@ from mmbc.config import DataConfig
 from mmbc.data.readers import manifest
 from mmbc.data.tables.columns import to_numbers
 from mmbc.data.tables.text_table import assign_roles, normalise_name
-from mmbc.errors import CohortError, nearest, some
+from mmbc.errors import CohortError, count, nearest, some
 from study.evaluation.doubts import CHECK
 from study.imports.column_names import EXTRA, IMAGES, LESSER, LOGITS, PARTS, PERSONS, SYNONYMS
 from study.imports.score_scale import read_scores
@@ -340,7 +340,7 @@ def _check_labels(path: Path, table: pd.DataFrame, others: Sequence[str], roles:
         if len(differ) and both[0].nunique() == both[1].nunique():
             raise CohortError(
                 f"{path}: columns {roles['label']!r} and {column!r} could both be the label and differ in"
-                f" {len(differ)} rows ({some(differ, 4)}); delete the one that is not the truth"
+                f" {count(len(differ), 'row')} ({some(differ, 4)}); delete the one that is not the truth"
             )
 
 

@@ -8,7 +8,7 @@ from filelock import FileLock, Timeout
 
 from mmbc.config import flatten, to_toml
 from mmbc.data.cohort import Cohort
-from mmbc.errors import StudyError
+from mmbc.errors import StudyError, count
 from mmbc.files import write_atomically
 from study.design.folds import Folds
 from study.design.study_file import BASELINE, CONTRASTS_0_1, Protocol, Search, StudyFile
@@ -107,7 +107,8 @@ def _with_budget(folder: Path, stored: Search, asked: Search) -> Search:
     tested = [record for record in folder.glob("cells/*/record.json") if not record.parent.name.startswith(BASELINE)]
     if asked.trials > stored.trials and tested:
         raise StudyError(
-            f"{folder}: its winners have been tested with {stored.trials} trials each; more trials now would be a"
+            f"{folder}: its winners have been tested with {count(stored.trials, 'trial')} each; more trials now"
+            " would be a"
             " choice made on test results. Use another --name for a larger search"
         )
     return asked.model_copy(update={"trials": max(stored.trials, asked.trials)})

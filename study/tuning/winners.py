@@ -11,7 +11,7 @@ import tomli_w
 from optuna.trial import FrozenTrial, TrialState
 
 from mmbc.config import flatten
-from mmbc.errors import StudyError
+from mmbc.errors import StudyError, count
 from study.design.search_results import PARAMETER, TRIAL_COLUMNS, ChosenSettings, SearchResult
 from study.design.study_file import StudyFile, Tuned
 from study.tuning.importance import importances
@@ -61,7 +61,8 @@ def choose_winner(target_study: TargetStudy) -> ChosenSettings:
         trial = best_trial(target_study.finished_trials(), target.search.select)
     except ValueError:
         raise StudyError(
-            f"{target.name}: none of its {target.search.trials} trials has completed, all were pruned or diverged;"
+            f"{target.name}: none of its {count(target.search.trials, 'trial')} has completed, all were pruned or"
+            " diverged;"
             " narrow the space, or search under another --name with --pruner none"
         ) from None
     best_epochs = [int(epoch) for epoch in trial.user_attrs["best_epochs"]]

@@ -15,7 +15,7 @@ from mmbc.data.images import outlines
 from mmbc.data.images.decoding import FORMAT
 from mmbc.data.images.outlines import OutlinePool
 from mmbc.data.images.preparation import collect_outlines, fit_to_input, read_untreated
-from mmbc.errors import ImageError, some
+from mmbc.errors import ImageError, count, some
 from mmbc.files import build_folder
 from mmbc.threads import Progress, map_parallel
 
@@ -72,7 +72,7 @@ def open_store(
     """
     bad = [path.name for path, error in zip(paths, facts["error"], strict=True) if error]
     if bad:
-        raise ImageError(f"{len(bad)} images cannot be read: {some(bad)}")
+        raise ImageError(f"{count(len(bad), 'image')} cannot be read: {some(bad)}")
     settings = data.model_dump(include={"image_size", "resize", "crop", "outlines"}) | {"format": FORMAT}
     key = digest({"settings": settings, "images": list(facts["pixel_digest"])})
     folder = cache / "pixels" / key

@@ -29,7 +29,7 @@ from mmbc.data.tables.columns import (
     to_numbers,
 )
 from mmbc.data.tables.text_table import SUFFIXES, assign_roles, read_table
-from mmbc.errors import CohortError, nearest, some
+from mmbc.errors import CohortError, count, nearest, some
 
 NEEDED = ("image", "patient_id", "label")
 OPTIONAL = ("case_id", "breast", "view", "status", "site")
@@ -370,5 +370,8 @@ def _notes(given: dict[str, pd.Series], roles: dict[str, str], images: pd.DataFr
     if "breast" not in given:
         notes.append("No column names the breast: all images of a case are pooled like views of one.")
     elif images["breast"].isna().any():
-        notes.append(f"The breast is not known in {int(images['breast'].isna().sum())} rows; those are pooled as one.")
+        notes.append(
+            f"The breast is not known in {count(int(images['breast'].isna().sum()), 'row')}; such rows are pooled"
+            " as one."
+        )
     return notes

@@ -20,7 +20,7 @@ import pandas as pd
 
 from mmbc.data.listing import Listing
 from mmbc.data.tables.columns import Feature
-from mmbc.errors import CohortError, some
+from mmbc.errors import CohortError, count, some
 
 STATUSES = ("Benign", "Cancer", "Normal")
 POSITIVE = ("Cancer",)
@@ -261,8 +261,10 @@ def _notes(images: pd.DataFrame) -> list[str]:
         notes.append(f"Patients listed under more than one status, kept as one group each: {some(several)}.")
     cases = images.groupby("patient_id")["case_id"].nunique()
     if (cases > 1).any():
-        notes.append(f"{int((cases > 1).sum())} patients have two cases.")
-    notes += [f"Density is {code} (unknown) in {n} rows and treated as missing." for _, code, n in _unknown(images)]
+        notes.append(f"{count(int((cases > 1).sum()), 'patient has', 'patients have')} two cases.")
+    notes += [
+        f"Density is {code} (unknown) in {count(n, 'row')} and treated as missing." for _, code, n in _unknown(images)
+    ]
     by_site = pd.crosstab(images["site"], images["status"])
     empty = [
         f"no {status} image has the letter {site}" for site, row in by_site.iterrows() for status in row.index[row == 0]

@@ -15,7 +15,7 @@ from typing import Literal
 import pandas as pd
 
 from mmbc.data.tables.labels import name_rows
-from mmbc.errors import CohortError
+from mmbc.errors import CohortError, count
 
 Conflicts = Literal["stop", "any", "exclude"]
 EXCLUDED = "(--conflicts exclude)"
@@ -72,7 +72,7 @@ def describe(rows: pd.DataFrame, label: pd.Series, level: str) -> str:
     name = " ".join(str(first.iloc[0][key]) for key in keys[1:])
     patients = concerned["patient_id"].nunique()
     return (
-        f"{_n_units(concerned, level)} of {_n_units(rows, level)} {level}s ({patients} patients)"
+        f"{_n_units(concerned, level)} of {_n_units(rows, level)} {level}s ({count(patients, 'patient')})"
         f" have images of both labels, for example {name}: {shown}"
     )
 
@@ -153,7 +153,7 @@ def lost_copies(rows: pd.DataFrame, label: pd.Series) -> str:
 def _by_class(rows: pd.DataFrame, label: pd.Series) -> str:
     classes = rows["status"].astype(str) + " (" + label.reindex(rows.index).map(WORDS) + ")"
     counts = classes.value_counts().sort_index()
-    return f"{len(rows)} images: {', '.join(f'{n} {name}' for name, n in counts.items())}"
+    return f"{count(len(rows), 'image')}: {', '.join(f'{n} {name}' for name, n in counts.items())}"
 
 
 def pooled_note(rows: pd.DataFrame, level: str, mixed: pd.Series) -> str:

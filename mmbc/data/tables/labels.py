@@ -13,7 +13,7 @@ import pandas as pd
 
 from mmbc.data.tables.identifiers import normal_form
 from mmbc.data.tables.unknown_values import means_unknown
-from mmbc.errors import CohortError, nearest, some
+from mmbc.errors import CohortError, count, nearest, some
 
 Sides = Literal["pixels", "listed", "given", "unknown"]
 """What tells the positive breast of a case: outlines in the pixels, annotations in the list, a label for each breast,
@@ -44,7 +44,7 @@ def label_classes(
     """
     outcome = rows["outcome"] if "outcome" in rows else rows["status"]
     counts = outcome.value_counts(sort=False).sort_index()
-    shown = ", ".join(f"{name!r} ({n} rows)" for name, n in list(counts.items())[:12])
+    shown = ", ".join(f"{name!r} ({count(n, 'row')})" for name, n in list(counts.items())[:12])
     if not positive:
         raise CohortError(f"{where}: which labels are positive? Say --positive NAME; found: {shown}")
     for name in positive:
@@ -79,7 +79,7 @@ def _check_unknown(others: pd.Series, where: str) -> None:
     doubtful += ["2"] if set(counts.index) - set(doubtful) == {"0", "2"} else []
     rest = [word for word in sorted(counts.index) if word not in doubtful]
     if doubtful and rest:
-        shown = some(f"{word!r} ({counts[word]} rows)" for word in doubtful)
+        shown = some(f"{word!r} ({count(counts[word], 'row')})" for word in doubtful)
         raise CohortError(
             f"{where}: labels that may mean 'not known' would count as negative: {shown}. Name the negative ones, and"
             f" images with another label are left out: --negative {','.join(rest)}"
@@ -94,7 +94,7 @@ def _check_spelling(words: pd.Series, label: pd.Series, named: set[str], where: 
     for _, alike in counts.groupby(counts["word"].map(normal_form)):
         if alike["side"].nunique() < 2 or alike["word"].nunique() < 2 or set(alike["word"]) <= named:
             continue
-        shown = ", ".join(f"{row.word!a} ({row.n} rows: {row.side})" for row in alike.itertuples())
+        shown = ", ".join(f"{row.word!a} ({count(int(str(row.n)), 'row')}: {row.side})" for row in alike.itertuples())
         raise CohortError(
             f"{where}: labels that differ in upper and lower case, blanks or invisible characters alone would be"
             f" different classes: {shown}. Write them alike in the table, or name every spelling: --positive or"
@@ -107,7 +107,7 @@ def describe_negatives(outcome: pd.Series, label: pd.Series, positive: Sequence[
     counts = outcome[label == 0].value_counts()
     if len(counts) < 2:
         return []
-    shown = some(f"{word!r} ({n} rows)" for word, n in counts.items())
+    shown = some(f"{word!r} ({count(n, 'row')})" for word, n in counts.items())
     wanted = {normal_form(word): word for word in positive}
     doubts = [
         f"Is {word!r} a misspelling of {wanted[close[0]]!r}?"

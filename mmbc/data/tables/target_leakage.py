@@ -9,7 +9,7 @@ from scipy.stats import hypergeom
 from sklearn.metrics import roc_auc_score
 
 from mmbc.data.tables.columns import Feature
-from mmbc.errors import CohortError
+from mmbc.errors import CohortError, count
 
 AUC = 0.97
 """A clinical column that alone reaches this AUC stops the run."""
@@ -110,7 +110,7 @@ class PureCategory:
         """What was counted, in words."""
         value = self.value if self.value in (KNOWN, NOT_KNOWN) else repr(self.value)
         side = "positive" if self.positive else "negative"
-        return f"{value} in {self.n_patients} patients, all {side}, by chance {self.chance:.0e}"
+        return f"{value} in {count(self.n_patients, 'patient')}, all {side}, by chance {self.chance:.0e}"
 
 
 KNOWN, NOT_KNOWN = "known", "not known"

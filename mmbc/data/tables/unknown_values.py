@@ -14,7 +14,7 @@ import pandas as pd
 from mmbc.config import DataConfig, FeatureKind
 from mmbc.data.tables.columns import Feature
 from mmbc.data.tables.identifiers import normal_form
-from mmbc.errors import CohortError, some
+from mmbc.errors import CohortError, count, some
 
 NINES = (9.0, 99.0, 999.0, 9999.0, 99999.0)
 HIGH = (*NINES, 77.0, 88.0, 777.0, 888.0, 7777.0, 8888.0)
@@ -141,7 +141,7 @@ def check(where: str, rows: pd.DataFrame, features: Sequence[Feature], data: Dat
     """
     doubtful = [(feature.name, value, which) for feature in features for value, which in _doubts(rows, feature, data)]
     problems = [
-        f"column {name!r} holds {value!r} in {int(which.sum())} rows ({_places(rows[which])})"
+        f"column {name!r} holds {value!r} in {count(int(which.sum()), 'row')} ({_places(rows[which])})"
         for name, value, which in doubtful
     ]
     spelt = [text for feature in features for text in _spellings(rows, feature, data)]

@@ -12,7 +12,7 @@ import pandas as pd
 from openpyxl.worksheet.worksheet import Worksheet
 
 from mmbc.data.tables.columns import has_decimal_commas, normalise_name
-from mmbc.errors import CohortError, nearest, some
+from mmbc.errors import CohortError, count, nearest, some
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Sheet:
         return max(sum(map(bool, self.rows)) - 1, 0)
 
     def __str__(self) -> str:
-        return f"{self.name!r} ({'hidden, ' if self.hidden else ''}{self.n_rows} rows)"
+        return f"{self.name!r} ({'hidden, ' if self.hidden else ''}{count(self.n_rows, 'row')})"
 
 
 def read_sheet(path: Path, name: str, needed: Sequence[str]) -> tuple[Sheet, list[Sheet]]:

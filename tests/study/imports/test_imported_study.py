@@ -132,7 +132,7 @@ BAD = {
     "a patient in two folds": (
         lambda t: pd.concat([t, t[t["patient_id"] == "P07"].assign(fold=0)]),
         LeakageError,
-        r"1 patients are tested in several folds: P07 \(folds",
+        r"1 patient is tested in several folds: P07 \(folds",
     ),
     "validation is test": (
         lambda t: pd.concat([t.assign(part="test"), t[t["fold"] == 1].assign(part="validation")]),

@@ -29,7 +29,7 @@ def test_negatives_may_be_named_by_status_where_the_label_is_a_number():
 @pytest.mark.parametrize(
     ("positive", "negative", "message"),
     [
-        ([], [], "which labels are positive.*--positive.*'Benign' .1 rows.*'Cancer'"),
+        ([], [], "which labels are positive.*--positive.*'Benign' .1 row.*'Cancer'"),
         (["cancer"], [], "no image has the label 'cancer'"),
         (["Cancer"], ["benign"], "no negative image has the label 'benign'.*did you mean 'Benign'"),
         (["Cancer"], ["Cancer"], "as positive and as negative"),
@@ -47,14 +47,14 @@ def test_classes_that_cannot_be_are_explained(positive, negative, message):
 )
 def test_spellings_of_one_label_never_become_two_classes(twin):
     frame = rows("Malignant", "benign", twin, "benign")
-    with pytest.raises(CohortError, match=r"'Malignant' \(1 rows: positive\)") as caught:
+    with pytest.raises(CohortError, match=r"'Malignant' \(1 row: positive\)") as caught:
         label_classes(frame, "made", ["Malignant"], [])
     assert ascii(twin) in str(caught.value) and "name every spelling" in str(caught.value)
     assert label_classes(frame, "made", ["Malignant", twin], []).tolist() == [1, 0, 1, 0], "each is named"
 
 
 def test_a_spelling_that_is_left_out_is_named_too():
-    with pytest.raises(CohortError, match=r"'Benign' .2 rows: negative., 'benign' .1 rows: not compared"):
+    with pytest.raises(CohortError, match=r"'Benign' .2 rows: negative., 'benign' .1 row: not compared"):
         label_classes(rows("cancer", "Benign", "Benign", "benign"), "made", ["cancer"], ["Benign"])
 
 
@@ -72,7 +72,7 @@ def test_labels_that_nobody_named_are_listed():
     frame = rows("malignant", "benign", "unclear", "benign", "maligant")
     label = label_classes(frame, "made", ["malignant"], [])
     (note,) = describe_negatives(frame["status"], label, ["malignant"])
-    assert "'benign' (2 rows)" in note and "'unclear' (1 rows)" in note
+    assert "'benign' (2 rows)" in note and "'unclear' (1 row)" in note
     assert "Is 'maligant' a misspelling of 'malignant'?" in note and "unclear' a misspelling" not in note
     assert describe_negatives(frame["status"][:2], label[:2], ["malignant"]) == []
 
