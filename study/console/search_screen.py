@@ -127,7 +127,8 @@ def show_progress(console: Console, planned: Planned, request: Request) -> None:
     asked, search, searched = request.study.search, planned.study.search, read_searched(planned.folder)
     assert asked is not None and search is not None
     if searched is not None:
-        console.print(f"{count(len(searched.trials), 'trial')} of this search already there.", highlight=False)
+        n = count(len(searched.trials), "trial of this search is", "trials of this search are")
+        console.print(f"{n} there already.", highlight=False)
     if asked.trials < search.trials:
         console.print(f"It was begun with {count(search.trials, 'trial')} each and ends with these.", highlight=False)
 

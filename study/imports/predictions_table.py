@@ -69,7 +69,10 @@ def read_predictions(
     if not kept.any() or not (rows["part"] == "test").any():
         raise CohortError(f"{path}: no row is of the test part (column {roles.get('part')!r})")
     if (n_training := int((~kept).sum())) and "part" in roles:
-        notes.append(f"{count(n_training, 'row')} of the training part (column {roles['part']!r}) not used.")
+        notes.append(
+            f"{count(n_training, 'row')} of the training part (column {roles['part']!r})"
+            f" {'was' if n_training == 1 else 'were'} left out."
+        )
     rows, telling = _with_images(rows[kept], roles)
     return rows, roles, [*notes, *telling]
 
