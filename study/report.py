@@ -13,6 +13,7 @@ import typer
 from mmbc import command
 from mmbc.command import Command, Terminal
 from mmbc.errors import ConfigError, nearest
+from mmbc.garbage import uncollected
 from study.console.options import (
     PlaceOptions,
     PredictionOptions,
@@ -74,6 +75,7 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
         "nature"
     )
 
+    @uncollected()
     def run(self, terminal: Terminal) -> None:
         """Read or import the predictions, evaluate them, and write the pack."""
         from study.console import report_screen, requests

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mmbc.command import Terminal
+from mmbc.garbage import uncollected
 from study.console.json_output import write_facts
 from study.evaluation.doubts import doubts
 from study.evaluation.evaluation import Evaluation, evaluate
@@ -26,6 +27,7 @@ NARROW = {"sensitivity_at_90_specificity": "Sens. at 90 % spec.", "specificity_a
 """Headers that let the table fit 80 columns with no word cut."""
 
 
+@uncollected()
 def write_report(
     console: Console, folder: Path, reports: Path, json_file: Path | None = None, options: Options = Options()
 ) -> None:

@@ -27,6 +27,7 @@ from study.evaluation.units import LEVELS, Aligned, align, all_units, cell_units
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy, without_constant_baseline
 from study.stats import metrics
+from study.text.format import count
 
 __all__ = ["LEVELS", "METRICS", "RESTATED", "Evaluation", "cell_units", "evaluate", "pool"]
 
@@ -178,9 +179,10 @@ def _missing_cells(study: StoredStudy) -> list[str]:
     """One sentence for each arm that lacks cells; such an arm gets no summary."""
     absent = [name for name in study.planned if name not in study.records]
     arms = {name.split(".r")[0] for name in absent}
+    n_absent = {arm: sum(name.startswith(f"{arm}.r") for name in absent) for arm in arms}
     return [
-        f"{arm}, {sum(name.startswith(arm + '.r') for name in absent)} of its fits are not finished; "
-        "it is left out of the summary until they are."
+        f"{arm}, {count(n_absent[arm], 'fit')} {'is' if n_absent[arm] == 1 else 'are'} not finished; it is left out of"
+        " the summary until then."
         for arm in [*study.settings.arms, BASELINE]
         if arm in arms
     ]

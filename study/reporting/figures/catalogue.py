@@ -81,7 +81,9 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
     if {"listed", "used"} <= set(study.cohort.flow["step"]):
         drawings["flow"] = _flow(study)
     if called:
-        drawings = {name: replace(one, caption=f"{one.caption} {called}") for name, one in drawings.items()}
+        drawings |= {
+            name: replace(one, caption=f"{one.caption} {called}") for name, one in drawings.items() if name != "flow"
+        }
     return {name: drawings[name] for name in ORDER if name in drawings}
 
 

@@ -67,14 +67,11 @@ def contrasts(
         )
         axes.plot(dots, place + 0.22 + 0.09 * (np.arange(len(dots)) % LEVELS), **DOT)
     axes.set_yticks(range(len(rows)), labels)
-    axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel="Difference in ROC-AUC")
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel="← lower      Difference in ROC-AUC      higher →")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.04)
     axes.locator_params(axis="x", nbins=6)
-    for x, side, text in ((0, "left", "← lower"), (1, "right", "higher →")):
-        where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
-        axes.annotate(text, (x, 0), xytext=(0, -13.5), ha=side, fontsize=NORMAL, color="#5F5F5F", **where)
     _legend(figure, delta, several=max(map(len, seeds)) > 1, e2=e2)
     return figure, _data(comparisons, seeds)
 
@@ -207,11 +204,7 @@ def subgroups(lines: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: s
     figure, panels = small_multiples(names, [pitch * len(groups) + 2], wide=True, margin=margin, aside=aside)
     ends = lines[["low", "high", "value"]].to_numpy(dtype=float)
     limits = (min(np.nanmin(ends), 0.45) - 0.03, min(np.nanmax(ends) + 0.03, 1.01))
-    ticks = [tick for tick in (0, 0.25, 0.5, 0.75, 1) if limits[0] <= tick <= limits[1]]
-    if len(ticks) > 3 or (0.25 in ticks and n_columns > 4):  # narrow panels, where labels would touch
-        ticks = [tick for tick in ticks if tick in (0, 0.5, 1)]
-    if len(ticks) < 2:
-        ticks = [tick / 10 for tick in range(1, 10) if limits[0] <= tick / 10 <= limits[1]]
+    ticks = _ticks(limits, panels[0][0].get_position().width * width(wide=True))
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
         _areas(axes, lines[lines["arm"] == arm], looks[arm].colour, looks[arm].marker)
         axes.axvline(0.5, color=GUIDE, linewidth=0.6, zorder=0)
@@ -225,6 +218,19 @@ def subgroups(lines: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: s
         if number % n_columns == n_columns - 1 or number == len(arms) - 1:
             _sizes(axes, groups)
     return figure, lines
+
+
+TICK = 7.0
+"""Millimetres that a tick label and the room beside it take."""
+
+
+def _ticks(limits: tuple[float, float], available: float) -> list[float]:
+    """Return the finest ticks of an AUC between limits whose labels do not touch in a panel of so many mm."""
+    for per_unit in (10, 5, 4, 2):
+        ticks = [tick / per_unit for tick in range(per_unit + 1) if limits[0] <= tick / per_unit <= limits[1]]
+        if len(ticks) <= max(available / TICK, 2):
+            break
+    return ticks
 
 
 SIZES = "n (positive)"

@@ -83,7 +83,7 @@ def main(
         middle = (bins["low"] + bins["high"]) / 2
         rows.append(bins[["arm", "label"]].assign(panel="histogram", x=middle, y=bins["share"]))
     if not drawn:
-        right.text(0.5 * upper, 0.5 * upper, NO_CURVE, ha="center", va="center", fontsize=NORMAL, color="#5F5F5F")
+        right.text(0.7 * upper, 0.2 * upper, NO_CURVE, ha="center", va="center", fontsize=NORMAL, color="#5F5F5F")
     _legend(names, summary, looks, level, arms)
     left.text(0.98, 0.03, _sample(units, level), ha="right", fontsize=NORMAL)
     unit_square(left, side=side)

@@ -100,7 +100,7 @@ def test_a_half_finished_study_says_so_and_summarises_whole_arms_alone(stored):
     keep = ~((stored.predictions[["arm", "repeat", "fold"]] == ["attention", 1, 0]).all(axis=1))
     half = dataclasses.replace(stored, records=records, predictions=stored.predictions[keep])
     evaluation = evaluate(half, n_replicates=100)
-    assert evaluation.gaps[0].startswith("attention, 1 of its fits are not finished")
+    assert evaluation.gaps[0].startswith("attention, 1 fit is not finished")
     assert "attention" not in set(evaluation.summary["arm"]) and "attention" in set(evaluation.per_fold["arm"])
 
 

@@ -560,22 +560,25 @@ def test_few_patients_have_no_calibration_curve():
     assert probabilities.smoothed(units.assign(label=[1] * 9 + [0] * 31)).empty
 
 
-def test_ticks_of_narrow_panels_do_not_touch():
+@pytest.mark.parametrize("low", [0.24, 0.2, 0.1, 0.4, 0.52])
+def test_ticks_of_narrow_panels_do_not_touch(low):
     """Labels as 0.25, 0.50, 0.75, 1.00 of five panels side by side would run into each other."""
+    row = {"column": "age", "level": "patient", "value": 0.6, "suppressed": False, "low": low}
+    row |= {"n_patients": 40.0, "n_positive": 12.0}
     lines = pd.DataFrame(
         [
-            {"arm": arm, "column": "age", "group": group, "level": "patient", "value": 0.6, "suppressed": False}
-            | {"low": 0.24, "high": 1.0, "n_patients": 40.0, "n_positive": 12.0}
+            row | {"arm": arm, "group": group, "high": high}
             for arm in "abcde"
-            for group in ("< 50", "≥ 50")
+            for group, high in (("A", 0.9), ("B", 0.95))
         ]
     )
-    summary = pd.DataFrame([{"arm": arm, "level": "patient", "metric": "roc_auc", "value": 0.7} for arm in "abcde"])
-    figure, _ = forests.subgroups(lines, summary, looks(list("abcde")), "patient")
-    figure.draw_without_rendering()
-    boxes = [label.get_window_extent() for axes in figure.axes for label in axes.get_xticklabels()]
-    boxes = sorted((box for box in boxes if box.width), key=lambda box: box.x0)
-    assert len(boxes) > 5 and all(one.x1 + 2 < other.x0 for one, other in pairwise(boxes))
+    for top in (0.86, 1.0):
+        summary = pd.DataFrame([{"arm": arm, "level": "patient", "metric": "roc_auc", "value": 0.7} for arm in "abcde"])
+        figure, _ = forests.subgroups(lines.assign(high=top), summary, looks(list("abcde")), "patient")
+        figure.draw_without_rendering()
+        boxes = [label.get_window_extent() for axes in figure.axes for label in axes.get_xticklabels()]
+        boxes = sorted((box for box in boxes if box.width), key=lambda box: box.x0)
+        assert len(boxes) > 5 and all(one.x1 + 2 < other.x0 for one, other in pairwise(boxes))
 
 
 def test_long_words_are_cut_where_a_line_ends():
