@@ -28,7 +28,9 @@ class Precision(Command):
     icc: Annotated[float, typer.Option(help="Correlation of the placement values of a patient's images.")] = 0.5
     delta: Annotated[float, typer.Option(help="Largest difference in AUC without practical meaning (δ).")] = 0.02
     power: Annotated[float, typer.Option(help="Wanted probability of finding a difference that exists.")] = 0.8
-    half_width: Annotated[float, typer.Option(help="Wanted half width of the 95 % interval (E1).")] = 0.05
+    half_width: Annotated[float, typer.Option(help="Wanted half width of the 95 % interval for the fitted models.")] = (
+        0.05
+    )
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write what was printed as JSON, for other programs.")
     ] = None

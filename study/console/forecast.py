@@ -77,6 +77,6 @@ def precision(planned: Planned) -> str:
     inputs = result.inputs
     return (
         f"If the AUC is {EXPECTED_AUC:g}: 95 % interval {result.e1_patient.low:.3f} to {result.e1_patient.high:.3f},"
-        f" smallest difference found with power {inputs.power:g} {result.detectable_e1:.3f} (E1),"
-        f" {result.detectable_e2:.3f} (E2). {resolution(result)} More: python -m study.precision --help"
+        f" smallest difference found with power {inputs.power:g} {result.detectable_e1:.3f} (fitted models),"
+        f" {result.detectable_e2:.3f} (trained again). {resolution(result)} More: python -m study.precision --help"
     )

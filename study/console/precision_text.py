@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
+from study.reporting.facts.prose import render
 from study.stats.planner import Interval, Plan, PlanResult, SampleSize
 from study.stats.procedure import CORRECTED, PROCEDURE
 from study.text.format import count, interval, number, two_digits
@@ -18,17 +19,17 @@ def lines(result: PlanResult) -> list[tuple[str, str]]:
     reach, precision = number("roc_auc", result.equivalence_half_width), number("roc_auc", inputs.half_width)
     return [
         ("patients in a test fold", f"{positive:.1f} positive, {negative:.1f} negative"),
-        ("AUC of patients, 95 % (E1)", _interval(inputs.auc, result.e1_patient)),
-        ("AUC of images, 95 % (E1)", _interval(inputs.auc, result.e1_image)),
-        ("AUC of patients, 95 % (E2)", f"width {number('roc_auc', result.e2_width)} ({_method(inputs)})"),
+        ("AUC of patients, 95 %, fitted models", _interval(inputs.auc, result.e1_patient)),
+        ("AUC of images, 95 %, fitted models", _interval(inputs.auc, result.e1_image)),
+        ("AUC of patients, 95 %, trained again", f"width {number('roc_auc', result.e2_width)} ({_method(inputs)})"),
         ("standard error of a difference", _both(result.se_difference_e1, result.se_difference_e2)),
         (f"difference found, power {power}", _detectable(inputs.auc, result.detectable_e1, result.detectable_e2)),
-        ("90 % interval of a difference (E2)", f"±{reach}; δ is {delta}"),
+        ("90 % interval, difference, trained again", f"±{reach}; δ is {delta}"),
         (f"chance of 'equivalent', ±{delta}", _share(result.equivalence_chance)),
-        (f"for an interval of ±{precision} (E1)", _patients(result.patients_precision)),
-        (f"to find a difference of {delta} (E1)", _patients(result.patients_difference_e1)),
-        (f"to find a difference of {delta} (E2)", _patients(result.patients_difference_e2)),
-        (f"for 'equivalent', ±{delta} (E2)", _patients(result.patients_equivalence)),
+        (f"for an interval of ±{precision}, fitted models", _patients(result.patients_precision)),
+        (f"to find {delta}, fitted models", _patients(result.patients_difference_e1)),
+        (f"to find {delta}, trained again", _patients(result.patients_difference_e2)),
+        (f"for 'equivalent', ±{delta}, trained again", _patients(result.patients_equivalence)),
     ]
 
 
@@ -54,35 +55,22 @@ def facts(result: PlanResult) -> dict[str, Any]:
 def resolution(result: PlanResult) -> str:
     """Return the sentence whether δ, the region of practical equivalence, can be resolved."""
     inputs = result.inputs
-    delta = number("roc_auc", inputs.delta)
-    half_width = f"±{number('roc_auc', result.equivalence_half_width)}"
-    needed = f"{_patients(result.patients_equivalence)} would be needed for a chance of {_share(inputs.power)}"
-    if not result.delta_fits:
-        return (
-            f"A difference of δ = {delta} cannot be resolved: the 90 % E2 interval of a true difference of 0 is "
-            f"expected to reach {half_width}, beyond ±{delta}; {needed}."
-        )
-    chance = f"the chance of the verdict 'equivalent' at a true difference of 0 is {_share(result.equivalence_chance)}"
-    if result.equivalence_chance < inputs.power:
-        return (
-            f"A difference of δ = {delta} can be resolved, but with less than the wanted power: the 90 % E2 interval "
-            f"is expected to reach {half_width}, and {chance}; {needed}."
-        )
-    return (
-        f"A difference of δ = {delta} can be resolved: the 90 % E2 interval is expected to reach {half_width}, "
-        f"and {chance}."
+    return render(
+        "precision",
+        fits=result.delta_fits,
+        weak=result.equivalence_chance < inputs.power,
+        delta=number("roc_auc", inputs.delta),
+        reach=number("roc_auc", result.equivalence_half_width),
+        patients=_patients(result.patients_equivalence),
+        power=_share(inputs.power),
+        chance=_share(result.equivalence_chance),
     )
 
 
 def assumptions(inputs: Plan) -> str:
-    """Return the assumptions in two sentences."""
-    return (
-        f"Scores follow Hanley and McNeil (1982) with the AUC {number('roc_auc', inputs.auc)} at both levels, labels "
-        f"are per case, placement values of a patient's images correlate at {inputs.icc:g} and the AUC estimates of "
-        f"two ablations at {inputs.correlation:g}. E1 is about the fitted models on new patients, E2 about the "
-        "procedure: it allows for training sets as Nadeau and Bengio (2003) do, and what splits and seeds add makes it "
-        "wider."
-    )
+    """Return what the plan rests on, and what its intervals are about."""
+    auc = number("roc_auc", inputs.auc)
+    return render("precision_assumptions", auc=auc, icc=f"{inputs.icc:g}", correlation=f"{inputs.correlation:g}")
 
 
 def _method(inputs: Plan) -> str:
@@ -94,7 +82,7 @@ def _interval(auc: float, expected: Interval) -> str:
 
 
 def _both(e1: float, e2: float) -> str:
-    return f"{number('roc_auc', e1)} (E1), {number('roc_auc', e2)} (E2)"
+    return f"{number('roc_auc', e1)} (fitted), {number('roc_auc', e2)} (trained again)"
 
 
 def _detectable(auc: float, e1: float, e2: float) -> str:
@@ -102,7 +90,7 @@ def _detectable(auc: float, e1: float, e2: float) -> str:
     e1_text, e2_text = (
         number("roc_auc", d) if auc + d < 1 else f"none above {number('roc_auc', auc)}" for d in (e1, e2)
     )
-    return f"{e1_text} (E1), {e2_text} (E2)"
+    return f"{e1_text} (fitted), {e2_text} (trained again)"
 
 
 def _share(value: float) -> str:

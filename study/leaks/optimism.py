@@ -38,8 +38,9 @@ from study.leaks.rows import LedgerRows, open_rows
 from study.records import study_folder
 from study.records.cell_records import finished
 from study.records.progress import Observer
+from study.reporting.facts.prose import render_items
 from study.stats.comparison import SEEDS_NEEDED
-from study.text.format import count, number
+from study.text.format import number
 from study.training.lockstep import execute
 from study.training.preparation import with_resolved_run
 from study.training.tracking import tracked
@@ -201,52 +202,30 @@ def _train(
 def _notes(lines: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates: int) -> list[str]:
     """Say what the numbers are."""
     honest = lines[lines["leak"] == HONEST].iloc[0]
-    copies = count(rows.n_copies, "pixel-identical copy", "pixel-identical copies")
-    notes = [
-        (
-            f"Honest protocol: {count(int(honest['n_images']), 'image')} of"
-            f" {count(int(honest['n_patients']), 'patient')} in {count(int(honest['n_parts']), 'test part')}; {copies}"
-            " left out."
-        ),
-        (
-            "ROC-AUC is that of images within each test part, averaged over parts. Accuracy and F1 are those of all"
-            " test images at calibrated probability 0.5, calibrated on the protocol's own validation part."
-        ),
-        (
-            "Difference: the AUC a protocol would report minus the honest one, each on its own test images; on the"
-            f" same images: restricted to the test images both have. 95 % intervals: percentiles of {n_replicates}"
-            " bootstrap samples of patients, the same for all protocols, within honest test part and outcome. Estimand"
-            " E1: the fitted models on new patients of this kind; training, and the choice of a candidate, are held"
-            " fixed."
-        ),
-        "All protocols see the same augmented images in the same order, and fits of a fold start from the same seed.",
-    ]
-    compared = count(int(lines.loc[lines["leak"] == TUNED, "n_candidates"].max()), "configuration")
-    notes.append(
-        f"Tuned on test parts: {compared} compared (the reference, and others drawn "
-        f"from a fixed space of {', '.join(SPACE)}); the choice is at least as good as the reference by construction."
+    chosen = lines[lines["leak"].isin([TUNED, RECIPE])].to_dict("records")
+    return render_items(
+        "ledger",
+        n_images=int(honest["n_images"]),
+        n_patients=int(honest["n_patients"]),
+        n_parts=int(honest["n_parts"]),
+        n_copies=rows.n_copies,
+        n_replicates=n_replicates,
+        n_candidates=int(lines.loc[lines["leak"] == TUNED, "n_candidates"].max()),
+        space=list(SPACE),
+        n_seeds=study.protocol.seeds,
+        needed=SEEDS_NEEDED,
+        choices=[(row["arm"], row["title"].lower(), row["chosen"]) for row in chosen],
+        luck=[luck for arm in study.arms if (luck := _luck(lines, arm))],
     )
-    seeds = study.protocol.seeds
-    if seeds < SEEDS_NEEDED:
-        notes.append(
-            f"With {count(seeds, 'training seed')} a difference contains the chance of single trainings, which the"
-            f" intervals do not show; a small one means little below {SEEDS_NEEDED} seeds (--seeds)."
-        )
-    for row in lines[lines["leak"].isin([TUNED, RECIPE])].to_dict("records"):
-        notes.append(f"{row['arm']}, {row['title'].lower()}: {row['chosen']} was chosen.")
-    return notes + [luck for arm in study.arms if (luck := _luck(lines, arm))]
 
 
-def _luck(ledger: pd.DataFrame, arm: str) -> str:
-    """Return how far the honest folds lie apart, as a single split is one such draw; '' where the study has one."""
+def _luck(ledger: pd.DataFrame, arm: str) -> dict[str, str]:
+    """Return how far the honest folds lie apart, as a single split is such a draw; nothing where the study has one."""
     lines = {str(row["leak"]): row for row in ledger[ledger["arm"] == arm].to_dict("records")}
     if lines[SINGLE]["nothing"]:
-        return ""
-    low, high, single = lines[HONEST]["part_low"], lines[HONEST]["part_high"], lines[SINGLE]["auc"]
-    return (
-        f"{arm}: a single split is luck rather than bias; it gives {number('roc_auc', single)}, and the AUCs within the"
-        f" honest test parts alone go from {number('roc_auc', low)} to {number('roc_auc', high)}."
-    )
+        return {}
+    values = {"low": lines[HONEST]["part_low"], "high": lines[HONEST]["part_high"], "single": lines[SINGLE]["auc"]}
+    return {"arm": arm} | {name: number("roc_auc", value) for name, value in values.items()}
 
 
 def write(ledger: Ledger, folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from study.records.analysis_plan import FILE as PLAN
 from study.records.stored_study import StoredStudy
 from study.reporting.checklists import forms
 from study.reporting.facts import bibliography
+from study.reporting.facts.prose import paragraphs, render
 from study.reporting.figures.catalogue import Drawing
 from study.reporting.figures.journals import JOURNALS
 from study.reporting.methods import chapter
@@ -92,18 +93,14 @@ class Content:
 
 def title(content: Content) -> str:
     """Return the title of both documents."""
-    arms = [] if content.evaluation.summary.empty else list(content.evaluation.summary["arm"].unique())
-    question = "what does each part of the model contribute?" if len(arms) > 1 else "how well does the model do?"
-    if content.study.imported and len(arms) > 1:
-        question = "how do the models compare?"
-    return f"{content.study.name}: {question}"
+    several = not content.evaluation.summary.empty and content.evaluation.summary["arm"].nunique() > 1
+    return render("title", name=content.study.name, several=several, imported=content.study.imported)
 
 
 def report(content: Content) -> str:
     """Return `report.md`."""
     more = len(content.limitations) - LIMITATIONS_SHOWN
-    rest = f", {more} more limitations" if more > 1 else ", 1 more limitation" if more == 1 else ""
-    foot = f"Methods, all tables and figures, errors{rest}, provenance and checklists: [{SUPPLEMENT}]({SUPPLEMENT})."
+    foot = render("foot", more=max(more, 0), file=SUPPLEMENT)
     return _join([f"# {title(content)}", *_warnings(content), *_chapters(content.report_chapters), foot])
 
 
@@ -131,14 +128,8 @@ def report_chapters(content: Content) -> dict[str, list[str]]:
 
 
 def _warnings(content: Content) -> list[str]:
-    notice = content.notice
-    missing = said.unfinished_cells(content.study)
-    tried = quick_try(content.study)
-    return [
-        *([f"> {tried}"] if tried else []),
-        *([f"> **{notice[0].upper()}{notice[1:]}.** This goes for every number below."] if notice else []),
-        *([f"> **{missing}.**"] if missing else []),
-    ]
+    missing, tried = said.unfinished_cells(content.study), quick_try(content.study)
+    return paragraphs("warnings", notice=content.notice, missing=missing, tried=tried)
 
 
 def supplement(content: Content) -> str:

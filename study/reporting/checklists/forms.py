@@ -14,7 +14,7 @@ from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
 from study.reporting.checklists.answers import DRAFTED, NOT_APPLICABLE, PARTLY, REPORTED, Answer, answer
 from study.reporting.checklists.facts import gather_facts
-from study.reporting.facts.prose import FILL, fill
+from study.reporting.facts.prose import FILL, fill, render
 from study.text.format import count, start
 
 REFERENCE = Path(__file__).parent
@@ -166,12 +166,7 @@ def overview(frames: Mapping[str, pd.DataFrame]) -> list[str]:
         stem = f"{FOLDER}/{CHECKLISTS[title][0]}"
         files = ", ".join(f"[{name}]({stem}.{kind})" for name, kind in KINDS.items())
         lines.append(_row([title, str(len(frame)), *map(str, tally(frame).values()), files]))
-    said = (
-        "Every item of four checklists is answered in a form of its own, as a Word file with a column for the pages of"
-        f" the manuscript. Everything that no record knows stands in one list: [what the authors still have to write]"
-        f"({FOLDER}/to_write.md)."
-    )
-    return [said, "\n".join(lines), MEANING]
+    return [render("checklists", folder=FOLDER), "\n".join(lines), MEANING]
 
 
 def _row(cells: Sequence[str]) -> str:
