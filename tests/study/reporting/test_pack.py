@@ -209,6 +209,7 @@ def test_the_report_says_what_the_numbers_say(pack):
         "Operating points",
         "Subgroups",
         "Errors",
+        "Stability of the predictions",
         "Training",
         "Audit",
         "Limitations",
