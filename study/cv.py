@@ -67,7 +67,7 @@ class CrossValidate(CrossValidationOptions, Command):
                 write_facts(self.json_file, plan_screen.plan_facts(planned))
                 return
             carry_out(planned, request, view, command=command, findings=findings)
-        pack = Options(figures=self.figures, archive=self.with_predictions)
+        pack = Options(figures=self.figures, archive=self.with_predictions, examples=self.example_images)
         write_report(console, planned.folder, self.reports, self.json_file, pack)
 
 

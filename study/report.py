@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 OF_ADDITIONS = (
     *("study", "add_predictions", "config", "set_", "columns", "positive", "merge_ids", "distinct_ids"),
     *("scale", "models", "name", "reports", "json_file", "figures", "with_predictions", "replicates", "journal"),
+    "example_images",
 )
 """Options that have an effect with `--add-predictions`."""
 
@@ -100,12 +101,13 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
         if self.add_predictions is not None:
             stored = self.added(stored, self.add_predictions)
         evaluation = evaluate(stored, n_replicates=self.replicates)
-        pack = Options(journal=self.journal, figures=self.figures, archive=self.with_predictions)
+        pack = Options(self.journal, self.figures, archive=self.with_predictions, examples=self.example_images)
         report_screen.say_kept(terminal.console, stored, self.reports / stored.name)
         folder = write_pack(stored, evaluation, self.reports / stored.name, pack)
         report_screen.show_report(terminal, stored, evaluation)
         facts = report_screen.evaluation_facts(stored, evaluation)
         write_facts(self.json_file, {**facts, "gaps": list(evaluation.gaps)})
+        report_screen.say_examples(terminal.console, folder.parent, pack)
         terminal.console.print(f"Report: {folder}", markup=False, soft_wrap=True)
 
     def check_addition(self) -> None:

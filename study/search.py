@@ -70,7 +70,7 @@ class SearchSettings(SearchRunOptions, Command):
             )
         console.print(search_screen.winners_table(searched, list(planned.study.arms), planned.cohort.notice))
         console.print(search_screen.trials_line(searched), highlight=False)
-        pack = Options(figures=self.figures, archive=self.with_predictions)
+        pack = Options(figures=self.figures, archive=self.with_predictions, examples=self.example_images)
         write_report(console, planned.folder, self.reports, self.json_file, pack)
         search_screen.show_places(terminal, planned, self.storage)
 

@@ -28,6 +28,7 @@ NOT_IN_PYTHON = {
     "reports": _WRITTEN,
     "figures": _WRITTEN,
     "with_predictions": _WRITTEN,
+    "example_images": _WRITTEN,
     "json": "the frames have what it writes",
     "json_file": "the frames have what it writes",
     "write_plan": "run python -m study.cv (or study.search) --write-plan FILE",

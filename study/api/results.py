@@ -239,15 +239,19 @@ class Result:
             raise ConfigError(f"there is no journal {journal!r}; {nearest(journal, JOURNALS)}")
         return draw(self._content.drawings[name], Options(journal=journal))[0]
 
-    def write(self, folder: str | Path, *, figures: bool = True, with_predictions: bool = False) -> Path:
+    def write(
+        self, folder: str | Path, *, figures: bool = True, with_predictions: bool = False, example_images: bool = False
+    ) -> Path:
         """Write the report, its tables, figures, numbers and checklists; return the path of `report.md`.
+
+        With `example_images` it shows images of patients, as `python -m study.report --example-images` does.
 
         Raises:
             StudyError: the folder holds files that are not of an earlier report.
         """
         from study.reporting.pack import Options, write_pack
 
-        options = Options(figures=figures, archive=with_predictions)
+        options = Options(figures=figures, archive=with_predictions, examples=example_images)
         return write_pack(self.study.stored, self.evaluation, Path(folder), options)
 
     def __repr__(self) -> str:

@@ -179,6 +179,14 @@ class ReportOptions:
             "Put the predictions and the cohort's table into the report, for a submission.", "--with-predictions"
         ),
     ] = False
+    example_images: Annotated[
+        bool,
+        place_option(
+            "Show images of patients in the report, with their ids: those of which the model was surest, rightly and"
+            " wrongly. Only where they may be shown.",
+            "--example-images",
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from study.evaluation.doubts import doubts
 from study.evaluation.evaluation import Evaluation, evaluate
 from study.records.added_predictions import UNVERIFIED
 from study.records.stored_study import StoredStudy, load_study
+from study.reporting.example_images import FILE as PICTURES
 from study.reporting.pack import Options, letters_lacking, make_way, write_pack
 from study.reporting.tables.audit import remains
 from study.reporting.text.added import added_lines
@@ -45,7 +46,19 @@ def write_report(
         if said:
             console.print(f"- {said}", highlight=False, markup=False)
     write_facts(json_file, evaluation_facts(stored, evaluation))
+    say_examples(console, report.parent, options)
     console.print(f"Report: {report}", markup=False, soft_wrap=True)
+
+
+def say_examples(console: Console, report: Path, options: Options) -> None:
+    """Say why a report has no example images although they were asked for."""
+    if options.examples and not (report / PICTURES).exists():
+        console.print(
+            "- The report has no example images: no model uses images, figures were left out, or the prepared images"
+            " are not in .cache beside the study. The command of the study prepares them again; an archive has none.",
+            highlight=False,
+            markup=False,
+        )
 
 
 def say_kept(console: Console, stored: StoredStudy, folder: Path) -> None:

@@ -105,6 +105,7 @@ class StoredStudy:
         chosen_contrasts: pairs of arms chosen after the run, in place of the declared ones; None for these.
         added: predictions of models trained elsewhere that a user put beside the study's; no number of the study
             depends on them.
+        pictures: small pictures of some images (side, side) of uint8, by their ids, where a report is to show them.
         plan: the analysis plan that it follows, or departs from; None for none.
     """
 
@@ -124,6 +125,7 @@ class StoredStudy:
     chosen_contrasts: tuple[tuple[str, str], ...] | None = None
     added: Added | None = None
     plan: AnalysisPlan | None = None
+    pictures: Mapping[str, np.ndarray] | None = None
 
     def __repr__(self) -> str:
         return f"<stored study {self.name!r}: {models_finished(self.planned, self.records)}>"

@@ -148,7 +148,10 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
     others = [f"summary_{level}" for level in LEVELS if level != evaluation.unit]
     return {
         "Cohort": [sections.cohort(study), *content.figure("flow"), *content.table("flow", "table_1")],
-        "Protocol": [chapter.to_markdown(content.methods, content.references), *content.table("settings", "folds")],
+        "Protocol": [
+            chapter.to_markdown(content.methods, content.references),
+            *content.table("settings", "folds", "partitions"),
+        ],
         "Hyper-parameter search": [
             search_results.results(study),
             *content.table("search_nested", "search_agreement", "search_chosen"),
@@ -183,7 +186,11 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.figure("subgroups"),
             *content.table("subgroups", "subgroup_contrasts", "subgroup_performance"),
         ],
-        "Errors": [sections.errors(study, evaluation), *content.table("errors_by_class", "errors")],
+        "Errors": [
+            sections.errors(study, evaluation),
+            *content.table("errors_by_class", "errors"),
+            *content.figure("examples"),
+        ],
         "Stability of the predictions": [
             sections.instability(study, evaluation),
             *content.figure("instability"),

@@ -8,14 +8,16 @@
       tables/                    each as .md, .csv (full precision) and .tex; all.tex has all
       tables.xlsx tables.docx    all of them
       paper/                     the tables and figures of a paper with captions: paper.docx and paper.tex
-      figures/                   each as .png, .pdf, .svg, and the numbers behind it as .csv
+      figures/                   each as .png, .pdf, .svg, and the numbers behind it as .csv; examples.npz has the
+                                 pictures of patients' images, where asked for
       R/                         a script that makes the main table again in R, and the predictions that it reads
       checklists/                TRIPOD+AI, CLAIM, STARD-AI and PROBAST+AI, each as .docx (a form), .md and .csv;
                                  to_write.md has everything that only the authors know
       study/                     the predictions themselves, where asked for
       pack.json                  what it was made from and with, and the digest of every file, this one included
 
-Everything but the figures is a function of the predictions alone, so `study.reporting.verification` can recompute it.
+Everything but figures and pictures is a function of the predictions alone, so `study.reporting.verification` can
+recompute it.
 """
 
 import hashlib
@@ -45,6 +47,8 @@ from study.records.study_folder import set_aside
 from study.reporting import numbers
 from study.reporting.checklists.files import checklist_files
 from study.reporting.document import REPORT, SUPPLEMENT, Content, report, supplement, title
+from study.reporting.example_images import FILE as PICTURES
+from study.reporting.example_images import pictures_at_hand, to_bytes
 from study.reporting.facts import bibliography
 from study.reporting.facts.arm_names import display_names
 from study.reporting.figures.catalogue import Drawing, catalogue
@@ -80,11 +84,13 @@ class Options:
         journal: whose widths, letters, numbers and references it has (`study.reporting.figures.journals`).
         figures: whether they are drawn; without them the pack takes half the time.
         archive: whether the predictions go along.
+        examples: whether images of patients are shown, where they are at hand.
     """
 
     journal: str = "nature"
     figures: bool = True
     archive: bool = False
+    examples: bool = False
 
 
 def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options: Options = Options()) -> Path:
@@ -99,6 +105,8 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
     # added predictions are nowhere else, and a report that has its predictions does not lose them
     kept = study.added is not None or (folder / ARCHIVE / "archive.json").is_file()
     options = replace(options, archive=options.archive or kept)
+    if options.examples and options.figures:
+        study = replace(study, pictures=pictures_at_hand(study, evaluation))
     content = gather_content(study, evaluation, options)
     study = replace(study, findings=content.study.findings)
     old = _previous_files(folder)
@@ -111,6 +119,7 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
         write_atomically(folder / name, data)
     drawn = draw_all(content, folder, options)
     around = files_around(content, folder / "figures", options)
+    around |= {PICTURES: to_bytes(study.pictures)} if study.pictures is not None else {}
     for name, data in around.items():
         write_atomically(folder / name, data)
     digests = {name: file_digest(folder / name) for name in [*files, *drawn, *around]}
@@ -317,6 +326,7 @@ class _Made(TypedDict):
     journal: str
     figures: bool
     archive: bool
+    examples: NotRequired[bool]
 
 
 class _Manifest(TypedDict):

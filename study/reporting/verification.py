@@ -14,6 +14,8 @@ from study.records.analysis_plan import FILE as PLAN
 from study.records.stored_study import StoredStudy, load_study
 from study.reporting.differences import Disagreement, differences
 from study.reporting.document import Content
+from study.reporting.example_images import FILE as PICTURES
+from study.reporting.example_images import read_pictures
 from study.reporting.pack import (
     ARCHIVE,
     DRAWN,
@@ -100,6 +102,8 @@ def verify(
             raise
         return [*edited, Disagreement(str(place), WHOLE, f"cannot be evaluated ({error})", "the predictions as before")]
     options, named = Options(**made), _rename(evaluation_of, facts)
+    if options.examples:
+        named = replace(named, pictures=read_pictures(folder / PICTURES))
     for deviation in deviations(named, evaluation):
         say(f"Deviation from the analysis plan. {deviation}.")
     edited += _edited_plan(place, named)
@@ -197,8 +201,9 @@ def _compare(folder: Path, content: Content, options: Options) -> Iterator[Disag
     drawn = {f"figures/{name}.{suffix}" for name in content.drawings for suffix in DRAWN}
     for name in sorted(name for name in drawn if not (folder / name).is_file()):
         yield Disagreement(name, WHOLE, "missing", "a file")
+    around = [WORD, *([PICTURES] if content.study.pictures is not None else [])]
     for name in _files_of_text(folder):
-        if name not in {*expected, *drawn, WORD}:
+        if name not in {*expected, *drawn, *around}:
             yield Disagreement(name, WHOLE, "a file", "nothing: the predictions give no such file")
     if all((folder / name).is_file() for name in drawn):
         for name, data in files_around(content, folder / "figures", options).items():

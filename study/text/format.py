@@ -111,6 +111,11 @@ def characteristic(n: int, share: float, mean: float, sd: float) -> str:
     return f"{n}" if math.isnan(share) else f"{n} ({half_up(100 * share, 1):.1f})"
 
 
+def quartiles(median: float, low: float, high: float) -> str:
+    """Return a median with its quartiles: `57.0 (49.5 to 66.0)`."""
+    return f"{half_up(median, 1):z.1f} {style().interval(f'{half_up(low, 1):z.1f}', f'{half_up(high, 1):z.1f}')}"
+
+
 def signed(value: float) -> str:
     """Return a standardised difference: +0.46."""
     return "n/a" if math.isnan(value) else _minus(f"{value:+z.2f}")

@@ -73,8 +73,7 @@ def open_store(
     bad = [path.name for path, error in zip(paths, facts["error"], strict=True) if error]
     if bad:
         raise ImageError(f"{count(len(bad), 'image')} cannot be read: {some(bad)}")
-    settings = data.model_dump(include={"image_size", "resize", "crop", "outlines"}) | {"format": FORMAT}
-    key = digest({"settings": settings, "images": list(facts["pixel_digest"])})
+    key = _key(list(facts["pixel_digest"]), data)
     folder = cache / "pixels" / key
     shape = (len(paths), data.image_size, data.image_size)
     if (kept := _open_folder(folder, key, shape)) is not None:
@@ -86,6 +85,23 @@ def open_store(
     if store is None:
         raise ImageError(f"{folder}: the pixels just written cannot be read back; is the disk full?")
     return store
+
+
+def find_store(pixel_digests: Sequence[str], data: DataConfig, cache: Path) -> ImageStore | None:
+    """Return the network inputs of images that were prepared before; None where they are not kept.
+
+    Args:
+        pixel_digests: of the images, in order.
+        data: as in `open_store`.
+        cache: likewise.
+    """
+    key = _key(pixel_digests, data)
+    return _open_folder(cache / "pixels" / key, key, (len(pixel_digests), data.image_size, data.image_size))
+
+
+def _key(pixel_digests: Sequence[str], data: DataConfig) -> str:
+    settings = data.model_dump(include={"image_size", "resize", "crop", "outlines"}) | {"format": FORMAT}
+    return digest({"settings": settings, "images": list(pixel_digests)})
 
 
 def _check_room(folder: Path, needed: int) -> None:

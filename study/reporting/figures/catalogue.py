@@ -8,6 +8,7 @@ import pandas as pd
 
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
+from study.evaluation.example_units import example_units
 from study.evaluation.groups import threshold_range
 from study.evaluation.units import all_units
 from study.evaluation.verdicts import of_several_seeds
@@ -16,10 +17,12 @@ from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import contrast_name, display_names
 from study.reporting.facts.counts import CURVE_NEEDS, smaller_class
+from study.reporting.facts.sentences import configs
 from study.reporting.figures import (
     added,
     curves,
     decisions,
+    examples,
     folds,
     forests,
     instability,
@@ -73,6 +76,7 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
         drawings |= dict(_performance(study, evaluation, known, f))
         drawings |= dict(_comparison(study, evaluation, known, f))
         drawings |= dict(_probabilities(study, evaluation, known, f))
+        drawings |= dict(_examples(study, evaluation, known, f))
         drawings |= dict(_added(study, evaluation, f))
     if not study.history.empty and not study.imported:
         drawings |= dict(_training(study, evaluation, known))
@@ -110,6 +114,7 @@ ORDER = (
     "auc_by_fold",
     "calibration",
     "risk",
+    "examples",
     "instability",
     "decision",
     "confusion",
@@ -227,6 +232,21 @@ def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: 
         yield "confusion", Drawing(drawing, "Confusion matrices", caption("confusion", f), wide=wide)
 
 
+def _examples(study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts) -> Named:
+    arm = example_arm(study, evaluation)
+    if study.pictures is None or not arm:
+        return
+    draw = partial(examples.examples, example_units(study, arm, examples.EACH), study.pictures, evaluation.unit)
+    said = caption("examples", f, model=known[arm].name, thresholds=evaluation.is_calibrated)
+    yield "examples", Drawing(draw, f"{known[arm].name}: example images", said, wide=True)
+
+
+def example_arm(study: StoredStudy, evaluation: Evaluation) -> str:
+    """Return the arm whose hits and misses are shown: the first of the contrasts that is finished and uses images."""
+    with_images = configs(study, lambda config: config.uses_images)
+    return next((arm for arm in _by_contrast(study, evaluation) if arm in with_images), "")
+
+
 def _training(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Named:
     history = study.history
     sizes = history[list(CELL_COLUMNS)].drop_duplicates().groupby("arm").size()
@@ -258,9 +278,14 @@ def _training(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Named
 
 def _reference(study: StoredStudy, evaluation: Evaluation) -> str:
     """Return the arm that gets an overview of its own: the first of the declared contrasts that is finished, or ''."""
-    finished = set(evaluation.summary["arm"]) & set(study.history["arm"])
+    return next((arm for arm in _by_contrast(study, evaluation) if arm in set(study.history["arm"])), "")
+
+
+def _by_contrast(study: StoredStudy, evaluation: Evaluation) -> list[str]:
+    """Return the finished arms, those of declared contrasts first."""
+    finished = set() if evaluation.summary.empty else set(evaluation.summary["arm"])
     order = [*(arm for pair in study.contrasts for arm in pair), *study.settings.arms]
-    return next((arm for arm in order if arm in finished), "")
+    return [arm for arm in dict.fromkeys(order) if arm in finished]
 
 
 def _flow(study: StoredStudy) -> Drawing:

@@ -28,6 +28,7 @@ from study.reporting.tables.learning_curve import learning_curve_table
 from study.reporting.tables.main import main_table
 from study.reporting.tables.markup import markdown, to_csv
 from study.reporting.tables.misclassification import errors_by_class_table, errors_table
+from study.reporting.tables.partitions import partitions_table
 from study.reporting.tables.performance import (
     by_estimand_table,
     cross_tabulation_table,
@@ -90,9 +91,20 @@ OF_NUMBERS: tuple[Callable[[StoredStudy, Evaluation], PaperTable], ...] = (
 """What makes the tables of evaluated predictions, in the order of a paper."""
 
 
+SETUP: tuple[Callable[[StoredStudy], PaperTable], ...] = (
+    flow_table,
+    table_one,
+    folds_table,
+    partitions_table,
+    chosen_table,
+    agreement_table,
+)
+"""What makes the tables of the cohort, its splits and a search."""
+
+
 def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
     """Return every table that the study has numbers for, in the order of a paper."""
-    tables = [make(study) for make in (flow_table, table_one, folds_table, chosen_table, agreement_table)]
+    tables = [make(study) for make in SETUP]
     tables += [nested_table(study, evaluation), cost_table(study)]
     if not evaluation.summary.empty:
         tables += [make(study, evaluation) for make in OF_NUMBERS]

@@ -67,6 +67,7 @@ def test_the_order_is_that_of_a_paper(tables):
         "flow",
         "table_1",
         "folds",
+        "partitions",
         "main",
         "comparisons",
         "auc_by_estimand",
@@ -204,7 +205,7 @@ def test_a_study_with_nothing_finished_has_its_cohort_and_settings(whole_study):
     empty = without(stored, list(stored.planned))
     empty = dataclasses.replace(empty, history=stored.history.iloc[:0])
     found = named(empty, evaluate(empty, n_replicates=100))
-    assert set(found) == {"flow", "table_1", "folds", "settings", "audit"}
+    assert set(found) == {"flow", "table_1", "folds", "partitions", "settings", "audit"}
     assert set(table_files(list(found.values()), "", "none")) >= {"tables.xlsx", "tables.docx", "tables/all.tex"}
 
 

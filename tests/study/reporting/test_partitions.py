@@ -1,0 +1,99 @@
+"""Patients by part: counts that add up, medians by hand, and the part that differs most."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmbc.data.cohort import Feature
+from study.design.folds import Fold
+from study.records.environment import Imported
+from study.reporting.tables.cohort import table_one
+from study.reporting.tables.partitions import partitions_table
+from study.text.format import quartiles
+
+
+def small(stored, folds, kind="cross-validation"):
+    """A study of eight patients with ages 40, 42, ..., the last of unknown age, three of them positive."""
+    ids = [f"P{n}" for n in range(8)]
+    images = pd.DataFrame(
+        {
+            "image_id": ids,
+            "patient_id": ids,
+            "case_id": ids,
+            "breast": "L",
+            "view": "CC",
+            "status": ["Cancer"] * 3 + ["Benign"] * 5,
+            "site": ["A"] * 4 + ["B"] * 4,
+            "label": [1] * 3 + [0] * 5,
+            "age": [40.0, 42, 44, 46, 48, 50, 52, np.nan],
+            "density": ["a", "b"] * 4,
+        }
+    )
+    features = (Feature("age", "numeric", ()), Feature("density", "categorical", ()))
+    cohort = dataclasses.replace(stored.cohort, images=images, features=features)
+    return dataclasses.replace(
+        stored, cohort=cohort, folds=stored.folds.changed(kind=kind, n_folds=len(folds), repeats=1, folds=folds)
+    )
+
+
+@pytest.fixture
+def holdout(stored):
+    ids = [f"P{n}" for n in range(8)]
+    fold = Fold(repeat=0, fold=0, train=ids[:4], validation=ids[4:6], test=ids[6:])
+    return small(stored, [fold], "holdout")
+
+
+def test_medians_and_shares_by_hand(holdout):
+    shown = partitions_table(holdout).shown.set_index("")
+    assert list(shown) == ["Training", "Validation", "Test", "All", "Standardised difference"]
+    assert list(shown.loc["Patients, n"]) == ["4", "2", "2", "8", ""]
+    assert list(shown.loc["Positive, n (%)"])[:4] == ["3 (75.0)", "0 (0.0)", "0 (0.0)", "3 (37.5)"]
+    assert shown.loc["age, median (quartiles)", "Training"] == "43.0 (41.5 to 44.5)"
+    assert list(shown.loc["age missing, n"]) == ["0", "0", "1", "1", ""]
+    assert list(shown.loc["site B, n (%)"])[:3] == ["0 (0.0)", "2 (100.0)", "2 (100.0)"]
+    p = 1 / 3  # two of the six others are of site B
+    assert shown.loc["site B, n (%)", "Standardised difference"] == f"+{(1 - p) / np.sqrt(p * (1 - p) / 2):.2f}"
+    assert shown.loc["age, median (quartiles)", "Standardised difference"] == "n/a", "one known age has no spread"
+    assert "compares the test part with all other patients" in partitions_table(holdout).caption
+
+
+def test_of_folds_the_one_that_differs_most_is_compared(stored):
+    ids = [f"P{n}" for n in range(8)]
+    tests = [ids[:2], ids[2:5], ids[5:]]
+    folds = [
+        Fold(repeat=0, fold=n, train=[p for p in ids if p not in test], validation=[], test=test)
+        for n, test in enumerate(tests)
+    ]
+    table = partitions_table(small(stored, folds))
+    shown = table.shown.set_index("")
+    assert list(shown)[:4] == ["Fold 1", "Fold 2", "Fold 3", "All"] and list(shown)[-1].startswith("Largest")
+    of_site = table.data[table.data["characteristic"] == "site A, n (%)"].set_index("group")["standardised_difference"]
+    assert shown.loc["site A, n (%)", list(shown)[-1]] == f"{max(of_site.dropna(), key=abs):+.2f}".replace("-", "−")
+    named = [fold.changed(name=f"Hospital {fold.fold}") for fold in folds]
+    assert list(partitions_table(small(stored, named)).shown)[1:3] == ["Hospital 0", "Hospital 1"]
+
+
+def test_every_patient_counts_once_and_all_is_table_1(evaluated):
+    study = evaluated[0]
+    data, first = partitions_table(study).data, table_one(study).data
+    for name in ("Patients, n", "Images, n"):
+        rows = data[data["characteristic"] == name].set_index("group")["n"]
+        assert rows.drop("All").sum() == rows["All"]
+        whole = first[(first["characteristic"] == name) & (first["group"] == "All")]["n"]
+        assert rows["All"] == whole.iloc[0]
+    assert "of the first repeat" in partitions_table(study).caption
+
+
+def test_a_single_known_part_has_no_table(holdout):
+    ids = [f"P{n}" for n in range(8)]
+    folds = holdout.folds.changed(folds=[holdout.folds.folds[0].changed(train=(), validation=(), test=ids)])
+    alone = dataclasses.replace(
+        holdout, folds=folds, environment=holdout.environment.changed(imported=Imported(file="mine.csv"))
+    )
+    assert partitions_table(alone).shown.empty
+
+
+def test_quartiles_round_as_readers_do():
+    assert quartiles(57.25, 49.05, 66) == "57.3 (49.1 to 66.0)"
