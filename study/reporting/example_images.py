@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,5 +60,5 @@ def read_pictures(file: Path) -> Pictures | None:
     try:
         with np.load(file, allow_pickle=False) as found:
             return dict(zip(map(str, found["images"]), found["pixels"], strict=True))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
