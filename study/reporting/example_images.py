@@ -58,7 +58,7 @@ def to_bytes(pictures: Mapping[str, np.ndarray]) -> bytes:
 def read_pictures(file: Path) -> Pictures | None:
     """Return the pictures of a report; None where it has none that can be read."""
     try:
-        with np.load(file, allow_pickle=False) as found:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as found:
             return dict(zip(map(str, found["images"]), found["pixels"], strict=True))
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
