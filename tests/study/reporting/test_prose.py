@@ -101,10 +101,10 @@ def nothing(stored):
 
 
 def planned(stored, **facts):
-    """Return the study with an analysis plan that it follows."""
+    """Return the study with an analysis plan that it follows, and with example images of which none is at hand."""
     plan = make_plan(stored, tested=("first",), expected="The precision is not known.", command="mmbc cv")
     changed = plan.facts.changed(**{"written": "2020-03-03T00:00:00Z"} | facts)
-    return dataclasses.replace(stored, plan=dataclasses.replace(plan, facts=changed))
+    return dataclasses.replace(stored, plan=dataclasses.replace(plan, facts=changed), pictures={})
 
 
 STUDIES = {
