@@ -127,7 +127,7 @@ def _text(path: Path, encoding: str) -> str:
         place = f"byte {error.start}: 0x{content[error.start]:02X}"
         way = _way_on(content, error.start, encoding)
         raise CohortError(f"{path}: line {line} is not {what} text ({place}). {way}") from None
-    if encoding and not mark and _is_utf_8(content):
+    if encoding and not mark and not codecs.lookup(encoding).name.startswith("utf-8") and _is_utf_8(content):
         raise CohortError(
             f"{path}: is UTF-8 text already, and read as {encoding} its accented letters would be wrong; leave"
             " data.encoding out"

@@ -493,6 +493,8 @@ def test_wrong_names_of_encodings(tmp_path):
     dash = clean().assign(remark="seen \u2013 twice").to_csv(index=False)
     with pytest.raises(CohortError, match=r"line 2 holds the control character '\\x96'; latin-1 may be the wrong"):
         read_as(tmp_path, dash.encode("cp1252"), "latin-1")
+    found, plain = (read_as(tmp_path, ACCENTED.encode(), name).images for name in ("UTF8", ""))
+    pd.testing.assert_frame_equal(found, plain)
     with pytest.raises(CohortError, match="line 1 is not ascii text.*Name the encoding that it has"):
         read_as(tmp_path, ACCENTED.encode("cp1252"), "ascii")
     for name in ("cp9999", "rot13", 1.5):

@@ -47,6 +47,15 @@ def add(stored, tmp_path):
     return run
 
 
+def test_a_table_that_excel_on_windows_saved(stored, table, tmp_path):
+    text = table.drop(columns="label").assign(read_by="M\u00fcller").to_csv(index=False)
+    (tmp_path / "mine.csv").write_bytes(text.encode("cp1252"))
+    with pytest.raises(CohortError, match="line 2 is not UTF-8 text .*'M\u00fcller'.*--set data.encoding=cp1252"):
+        add_predictions(stored, Addition(tmp_path / "mine.csv"))
+    found = add_predictions(stored, Addition(tmp_path / "mine.csv", assignments=["data.encoding=cp1252"]))
+    assert found.added.facts.n_rows == len(table) and "Columns not read: 'read_by'" in notes(found)
+
+
 def notes(study):
     return " ".join(study.added.facts.notes)
 

@@ -287,6 +287,15 @@ def test_a_fold_that_no_arm_has_and_arms_of_different_patients_are_said_aloud(st
     assert not any("no arm has a row" in note for note in whole.cohort.notes)
 
 
+def test_a_table_that_excel_on_windows_saved(tmp_path):
+    text = SINGLE.assign(patient_id="K\u00f6ln " + SINGLE["patient_id"]).to_csv(index=False, sep=";")
+    (tmp_path / "t.csv").write_bytes(text.encode("cp1252"))
+    with pytest.raises(CohortError, match="line 2 is not UTF-8 text .*'K\u00f6ln'.*--set data.encoding=cp1252"):
+        read_predictions(tmp_path / "t.csv", DataConfig())
+    rows, _, _ = read_predictions(tmp_path / "t.csv", DataConfig(encoding="cp1252"))
+    assert rows["patient_id"].iloc[0] == "K\u00f6ln P00" and len(rows) == N
+
+
 def test_the_last_digit_of_32_bits_is_no_misprint(read):
     rows, _, _ = read(SINGLE.assign(prob=[1.0000001, *SINGLE["prob"][1:]]))
     assert logits(rows)[0] == logits(rows).max()
