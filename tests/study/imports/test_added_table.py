@@ -18,6 +18,7 @@ from study.evaluation.frames import EVALUATION
 from study.imports.added_table import Addition, add_predictions
 from study.records.added_predictions import UNVERIFIED
 from study.records.stored_study import load_study, write_archive
+from study.reporting.figures.catalogue import catalogue
 from study.stats.metrics import roc_auc
 
 RUN = CliRunner(env={"COLUMNS": "400"})
@@ -173,8 +174,14 @@ def test_several_models_scales_and_names_work_as_in_predictions(add, table):
     assert named.added.arms == ("concat-added",) and "'concat' is concat-added" in notes(named)
     percent = add(table.assign(prob=(100 * table["prob"]).map("{:.3f} %".format)), scale="percent")
     np.testing.assert_allclose(percent.added.rows["logit"], add(table).added.rows["logit"], atol=1e-3)
-    hard = evaluate(add(table.assign(prob=(table["prob"] > 0.5).astype(float))), n_replicates=100)
+    classes = add(table.assign(prob=(table["prob"] > 0.5).astype(float)))
+    hard = evaluate(classes, n_replicates=100)
     assert len(hard.added) and hard.added_contrasts.empty, "classes are not compared with scores"
+    for added, evaluation, n_panels in ((study, evaluate(study, n_replicates=100), 4), (classes, hard, 1)):
+        drawing = catalogue(added, evaluation)["added"]
+        figure, data = drawing.draw()
+        assert len(figure.axes) == n_panels and set(data["arm"]) == set(added.added.arms)
+        assert UNVERIFIED in drawing.caption and ("Exploratory" in drawing.caption) == (n_panels == 4)
 
 
 def test_only_a_study_that_was_trained_here_with_a_finished_arm_takes_a_table(add, table, stored, tmp_path):
