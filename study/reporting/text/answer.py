@@ -119,10 +119,13 @@ def contrast_sentences(study: StoredStudy, evaluation: Evaluation) -> list[tuple
 def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return what the sentence on a contrast is made of: the arms in words, its numbers rounded, its verdict."""
     first, second = str(row["first"]), str(row["second"])
-    digits = auc_digits(int(row["n_patients"]))
     added, joined = addition(study, first, second), fusions(study, first, second)
     which = clinical_model(study, first, second)
     verdict, gain = _shown_verdict(row)
+    digits = auc_digits(int(row["n_patients"]))
+    kind = "e1" if "shown" in verdict else "e2"
+    if any(0 < abs(row[f"{kind}_{end}"]) < 0.5 * 10**-digits for end in ("low", "high")):
+        digits += 1  # an interval beyond 0 does not end at 0.00
     areas = _areas(evaluation)["value"]
     fitted = [name for name in study.records if name.startswith(f"{first}.")]
 
@@ -147,6 +150,7 @@ def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any,
         "difference": text(row["difference"]),
         "size": text(abs(row["difference"]), ""),
         "fitted": ends("e1_low", "e1_high"),
+        "fitted_excludes_0": row["e1_low"] > 0 or row["e1_high"] < 0,
         "fitted_size": " to ".join(sorted(text(abs(row[end]), "") for end in ("e1_low", "e1_high"))),
         "again": ends("e2_low", "e2_high"),
         "again_90": ends("e2_low_90", "e2_high_90"),

@@ -184,6 +184,21 @@ def test_a_contrast_is_one_sentence_of_at_most_30_words(evaluated, verdict, pair
     assert "Against Benign alone, no " in against
 
 
+@pytest.mark.parametrize(
+    ("p", "low", "said"),
+    [
+        (0.01, 0.002, "raised the AUC by 0.070 (95 % CI 0.002 to 0.130)"),
+        (0.06, 0.01, "is not established after correction for 4 comparisons: +0.07 (95 % CI +0.01 to +0.13, these"),
+        (0.06, -0.01, "No difference from adding mammograms to age and density (network) was shown in these"),
+    ],
+)
+def test_what_the_interval_of_one_seed_shows_is_said_as_it_is(evaluated, p, low, said):
+    study, evaluation = evaluated
+    row = evaluation.comparisons.iloc[0].to_dict() | {"first": "concat", "second": "tabular", "verdict": "not assessed"}
+    row |= {"difference": 0.07, "e1_low": low, "e1_high": 0.13, "e1_p_holm": p, "n_patients": 294}
+    assert said in prose.render("contrast", **answer.contrast_facts(study, evaluation, row))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_sentences_are_whole(documents, name):
