@@ -20,6 +20,9 @@ HANDLED = {
 }
 """What is done about outlines, by `data.outlines`."""
 
+SEEN = {"all": "from all that is seen there", "mask": "from shape and position"}
+"""What a probe sees of the places, in words."""
+
 
 def judge_traces(result: pd.DataFrame, mode: str, n_outlined: int) -> Outcome:
     """Judge what a treatment leaves, by the excess of the mask and of all views together.
@@ -48,21 +51,22 @@ def judge_traces(result: pd.DataFrame, mode: str, n_outlined: int) -> Outcome:
     status = FAILED if (surely > CLEAR).any() else WARNING if (surely > NEAR).any() else PASSED
     worst = judged.iloc[int(surely.to_numpy().argmax())]
     evidence = (
-        f"{remains_text(result, mode)} The highest of all comparisons: {worst['comparison']}, {_shown(worst)}"
-        f" ({worst['view']})."
+        f"{remains_text(result, mode)} The highest AUC of all comparisons is that for {worst['comparison']},"
+        f" {_shown(worst)}, {SEEN[worst['view']]}."
     )
     return Outcome(status, evidence, HANDLED[mode], _rows(result, mode))
 
 
 def remains_text(result: pd.DataFrame, mode: str = "sham") -> str:
-    """Say in one sentence what is left of the outlines, where there were some and patients enough.
+    """Say what is left of the outlines, where there were some and patients enough.
 
     It belongs under every number of a study whose images had outlines.
     """
     return (
-        f"What remains of the outlines: AUC {_shown_at(result, mode, 'all', 'excess')} for {_main_comparison(result)}"
-        " from the treated regions, beyond control regions of the same images, an upper bound that includes the rims of"
-        f" lesions; {_shown_at(result, mode, 'mask', 'excess')} from their shape and place alone."
+        "Traces of removed outlines: from the places where lesion outlines were removed, the AUC for"
+        f" {_main_comparison(result)} is {_shown_at(result, mode, 'all', 'excess')}, beyond what similar places of the"
+        " same images give. This is an upper bound, because the rims of lesions lie there too. From the shape and"
+        f" position of these places alone, it is {_shown_at(result, mode, 'mask', 'excess')}."
     )
 
 

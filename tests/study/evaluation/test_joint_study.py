@@ -89,7 +89,7 @@ def test_the_command_writes_a_report(stored, tmp_path):
     folder = tmp_path / "reports" / "A-vs-B"
     text = (folder / "report.md").read_text()
     assert (
-        "take them as exploratory" in text
+        "are therefore exploratory" in text
         and "| model.dropout | 0.5 | 0.25 |" in text
         and "B-concat minus A-concat" in text
     )

@@ -155,7 +155,7 @@ def test_methods_say_what_it_takes(evaluated):
         "those above the threshold count as called positive",
         "the mean of the values within test folds",
         "averaged over repeats and seeds",
-        "were averaged over runs before a variance over patients was taken",
+        "were averaged over runs before the variance over patients was taken",
         "on the logit scale",
         "Wilson intervals",
         "reduced by the design effect of patients (exact ones at 0 and 100 %)",
