@@ -10,6 +10,7 @@ from study.reporting.facts.prose import paragraphs, render
 from study.reporting.figures.catalogue import catalogue
 from study.reporting.html.page import page
 from study.reporting.pack import Options, draw_all
+from study.reporting.paper.numbering import resolve
 from study.reporting.tables import PaperTable, all_tables
 from study.reporting.tables.markup import to_csv
 from study.reporting.tables.word import word
@@ -25,7 +26,7 @@ def write_comparison(joined: JointStudy, evaluation: Evaluation, folder: Path) -
     """Write report (Markdown, HTML), tables (CSV, Excel, Word) and figures; return the path of `report.md`."""
     study = joined.study
     tables = {table.name: table for table in all_tables(study, evaluation) if table.name in TABLES}
-    drawings = catalogue(study, evaluation)
+    tables, drawings = resolve(tables, catalogue(study, evaluation))
     content = Content(
         study=study,
         evaluation=evaluation,

@@ -21,6 +21,7 @@ from study.reporting.tables.markup import markdown
 from study.reporting.text import answer as said
 from study.reporting.text import audit_paragraphs, search_results, sections
 from study.reporting.text.quick_try import quick_try
+from study.text.format import listed
 from study.text.number_style import restyle
 
 REPORT, SUPPLEMENT = "report.md", "supplement.md"
@@ -100,8 +101,19 @@ def title(content: Content) -> str:
 def report(content: Content) -> str:
     """Return `report.md`."""
     more = len(content.limitations) - LIMITATIONS_SHOWN
-    foot = render("foot", more=max(more, 0), file=SUPPLEMENT)
+    foot = render("foot", more=max(more, 0), file=SUPPLEMENT, elsewhere=_elsewhere(content))
     return _join([f"# {title(content)}", *_warnings(content), *_chapters(content.report_chapters), foot])
+
+
+def _elsewhere(content: Content) -> list[str]:
+    """Return which tables and figures of the paper the report leaves to the supplement: `Tables 1 and 3`."""
+    parts = {text for texts in content.report_chapters.values() for text in texts}
+    left = {
+        "Table": [one.number for one in content.tables if not parts & {*content.table(one.name)}],
+        "Figure": [one.number for name, one in content.drawings.items() if not parts & {*content.figure(name)}],
+    }
+    main = {kind: [number for number in numbers if number.isdigit()] for kind, numbers in left.items()}
+    return [f"{kind}{'s' * (len(numbers) > 1)} {listed(numbers)}" for kind, numbers in main.items() if numbers]
 
 
 def report_chapters(content: Content) -> dict[str, list[str]]:
@@ -212,14 +224,23 @@ def supplement_chapters(content: Content) -> dict[str, list[str]]:
     }
 
 
-def places(content: Content) -> set[str]:
-    """Return the names of everything a checklist may point to (`study.reporting.checklists.forms.places`)."""
+def shown_in_supplement(content: Content) -> tuple[list[str], list[str]]:
+    """Return the names of the tables and of the figures that the supplement shows, each in its order."""
+    parts = [text for texts in content.supplement_chapters.values() for text in texts]
+    tables = {text: table.name for table in content.tables for text in content.table(table.name)}
+    figures = {text: name for name in content.drawings for text in content.figure(name)}
+    return [tables[text] for text in parts if text in tables], [figures[text] for text in parts if text in figures]
+
+
+def places(content: Content) -> dict[str, str]:
+    """Return what a checklist may point to, and as what it is printed (`study.reporting.checklists.forms.places`)."""
     supplement_heads = [name for name, parts in content.supplement_chapters.items() if any(parts)]
     paragraphs = [text.removeprefix("**").partition(".**")[0] for text in content.methods]
     headings = {REPORT: list(content.report_chapters), SUPPLEMENT: supplement_heads, "methods.md": paragraphs}
-    names = [table.name for table in content.tables]
+    tables = {table.name: table.number for table in content.tables}
+    figures = {name: drawing.number for name, drawing in content.drawings.items()}
     files = ["references.bib", "numbers.json", *([PLAN] if content.study.plan is not None else [])]
-    return forms.places(headings, names, content.drawings, files)
+    return forms.places(headings, tables, figures, files)
 
 
 def _chapters(parts: Mapping[str, Sequence[str]]) -> list[str]:

@@ -46,7 +46,7 @@ from study.records.stored_study import StoredStudy, source_digests, without_cons
 from study.records.study_folder import set_aside
 from study.reporting import numbers
 from study.reporting.checklists.files import checklist_files
-from study.reporting.document import REPORT, SUPPLEMENT, Content, report, supplement, title
+from study.reporting.document import REPORT, SUPPLEMENT, Content, report, shown_in_supplement, supplement, title
 from study.reporting.example_images import FILE as PICTURES
 from study.reporting.example_images import pictures_at_hand, to_bytes
 from study.reporting.facts import bibliography
@@ -59,7 +59,7 @@ from study.reporting.html.page import page
 from study.reporting.methods import chapter
 from study.reporting.methods.macros import macros
 from study.reporting.paper.manuscript import LATEX, WORD, paper_latex, paper_word
-from study.reporting.paper.numbering import FIGURES, TABLES, numbered
+from study.reporting.paper.numbering import FIGURES, TABLES, numbered, resolve
 from study.reporting.r_script import r_files
 from study.reporting.tables import all_tables, restyled, table_files
 from study.reporting.text.answer import too_small
@@ -162,16 +162,22 @@ def gather_content(study: StoredStudy, evaluation: Evaluation, options: Options)
     small = too_small(study)
     tables = {table.name: table for table in all_tables(study, evaluation)}
     drawings = catalogue(study, evaluation) if options.figures else {}
-    return Content(
+    content = Content(
         study=study,
         evaluation=evaluation,
-        tables=[restyled(table) for table in numbered(tables, TABLES, too_small=small).values()],
-        drawings={
-            name: replace(drawing, caption=restyle(drawing.caption))
-            for name, drawing in numbered(drawings, FIGURES, too_small=small).items()
-        },
+        tables=list(tables.values()),
+        drawings=drawings,
         methods=[restyle(text) for text in chapter.methods(study, evaluation)],
         citations=JOURNALS[options.journal].citations,
+    )
+    of_tables, of_figures = shown_in_supplement(content)
+    tables, drawings = resolve(
+        numbered(tables, TABLES, of_tables, too_small=small), numbered(drawings, FIGURES, of_figures, too_small=small)
+    )
+    return replace(
+        content,
+        tables=[restyled(table) for table in tables.values()],
+        drawings={name: replace(one, caption=restyle(one.caption)) for name, one in drawings.items()},
     )
 
 

@@ -53,7 +53,7 @@ NAMES = {
     "asks_for": "Asks for",
     "judgement": "Draft judgement",
     "status": "Status",
-    "where": "Where",
+    "where": "Where in this pack",
     "answer": "Answer",
     "to_write": "To write",
 }
@@ -62,20 +62,26 @@ LOW, HIGH, UNCLEAR = "low", "high", "unclear"
 
 
 def places(
-    headings: Mapping[str, Iterable[str]], tables: Iterable[str], figures: Iterable[str], files: Iterable[str] = ()
-) -> set[str]:
-    """Return the names of everything a pack has, as `where` points to it.
+    headings: Mapping[str, Iterable[str]],
+    tables: Mapping[str, str],
+    figures: Mapping[str, str],
+    files: Iterable[str] = (),
+) -> dict[str, str]:
+    """Return everything a pack has: as `where` of an answer points to it -> as it is printed.
 
     Args:
-        headings: file -> its headings, for example `{"report.md": ["Answer", "Cohort"]}`; gives `report.md, Cohort`.
-        tables: names; give `table main`.
-        figures: names; give `figure main`.
+        headings: file -> its headings, for example `{"report.md": ["Answer", "Cohort"]}`; `report.md, Cohort` is
+            printed as `Report, Cohort`.
+        tables: name -> number; `table main` is printed as `Table 2`.
+        figures: likewise.
         files: other files, named as they are.
     """
-    chapters = {f"{file}, {heading}" for file, titles in headings.items() for heading in titles}
-    return (
-        chapters | {f"table {name}" for name in tables} | {f"figure {name}" for name in figures} | {*headings, *files}
-    )
+    there = {file: file for file in files}
+    for file, titles in headings.items():
+        document = start(file.removesuffix(".md"))
+        there |= {file: document} | {f"{file}, {heading}": f"{document}, {heading}" for heading in titles}
+    there |= {f"table {name}": f"Table {number}" for name, number in tables.items()}
+    return there | {f"figure {name}": f"Figure {number}" for name, number in figures.items()}
 
 
 def items(title: str) -> pd.DataFrame:
@@ -83,7 +89,7 @@ def items(title: str) -> pd.DataFrame:
     return pd.read_csv(REFERENCE / f"{CHECKLISTS[title][0]}.csv", dtype=str, keep_default_na=False)
 
 
-def fill_all(study: StoredStudy, evaluation: Evaluation, there: Iterable[str]) -> dict[str, pd.DataFrame]:
+def fill_all(study: StoredStudy, evaluation: Evaluation, there: Mapping[str, str]) -> dict[str, pd.DataFrame]:
     """Return every checklist by its title: item, section, topic, asks_for, status, where, answer, to_write.
 
     PROBAST+AI has a column `judgement` too.
@@ -93,18 +99,18 @@ def fill_all(study: StoredStudy, evaluation: Evaluation, there: Iterable[str]) -
         evaluation: of the study.
         there: what the pack has (`places`); a pointer to anything else is dropped, and with the last one the answer.
     """
-    facts, known = gather_facts(study, evaluation), set(there)
-    return {title: _filled(items(title), facts, known) for title in CHECKLISTS}
+    facts = gather_facts(study, evaluation)
+    return {title: _filled(items(title), facts, there) for title in CHECKLISTS}
 
 
-def _filled(rows: pd.DataFrame, facts: Mapping[str, Any], there: set[str]) -> pd.DataFrame:
+def _filled(rows: pd.DataFrame, facts: Mapping[str, Any], there: Mapping[str, str]) -> pd.DataFrame:
     answers = [
-        answer(name, facts, there, asks_for) if name else Answer(DRAFTED)
+        answer(name, facts, {*there}, asks_for) if name else Answer(DRAFTED)
         for name, asks_for in rows[["answer", "asks_for"]].to_numpy()
     ]
     frame = rows.drop(columns="answer").assign(
         status=[each.status for each in answers],
-        where=["; ".join(each.where) for each in answers],
+        where=["; ".join(there[place] for place in each.where) for each in answers],
         answer=[each.says for each in answers],
         to_write=[each.write for each in answers],
     )

@@ -29,7 +29,7 @@ def prompts(frames: Mapping[str, pd.DataFrame], methods: Sequence[str]) -> dict[
         about = titled["title"] if titled else METHODS
         for mark in MARK.finditer(text):
             what = CITATION.sub("", mark["what"]).strip().rstrip(". ")
-            found[METHODS].setdefault(f"{about}: {what}.", []).append(f"methods.md, {about}")
+            found[METHODS].setdefault(f"{about}: {what}.", []).append(f"{METHODS}, {about}")
     for title, frame in frames.items():
         short = title.partition(" (")[0]
         for item, name, write in zip(items(title)["item"], items(title)["answer"], frame["to_write"], strict=True):

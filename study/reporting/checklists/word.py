@@ -14,7 +14,7 @@ from study.reporting.tables.base import printable
 from study.reporting.tables.office_files import without_times
 from study.reporting.tables.word import set_paper, set_styles, warn
 
-WIDTHS = {"Item": 1.3, "Asks for": 5.6, "Answer": 10.6, "Where in this pack": 6.0, "Page": 2.2}
+WIDTHS = {"Item": 1.3, "Asks for": 5.4, "Answer": 10.0, "Status": 2.3, "Where in this pack": 4.7, "Page": 2.0}
 """Columns of a form and their widths in cm, on landscape A4."""
 TWENTIETHS = 20 * 72 / 2.54
 SIZE = 17
@@ -70,9 +70,16 @@ def _cells(line: dict[str, str]) -> list[list[Run]]:
     said = [(f"{line['judgement'].capitalize()}. ", "bold")] if line.get("judgement") else []
     said += [(f"{line['answer']} ", "")] if line["answer"] else []
     said += [(f"{FILL}: ", "bold red"), (line["to_write"], "red")] if line["to_write"] else []
-    where = line["where"].replace("; ", "\n") or (line["status"] if line["status"] != FILL else "")
+    where = line["where"].replace("; ", "\n")
     asks = [(f"{line['topic']}. ", "bold"), (line["asks_for"], "")]
-    return [[(line["item"], "bold")], asks, said, [(where, "")], []]
+    return [
+        [(line["item"], "bold")],
+        asks,
+        said,
+        [(line["status"], "bold red" if line["status"] == FILL else "")],
+        [(where, "")],
+        [],
+    ]
 
 
 def _section(name: str, width: int) -> str:

@@ -41,8 +41,11 @@ PARAGRAPHS = [
 ]
 PACK = places(
     {"report.md": HEADINGS, "supplement.md": [*HEADINGS, *MORE], "methods.md": PARAGRAPHS},
-    ["table_1", "main", "flow", "folds", "comparisons", "operating_points", "subgroups", "settings", "per_fold"],
-    ["flow", "main", "roc_pr", "contrasts", "calibration", "subgroups"],
+    {
+        **{"table_1": "1", "main": "2", "comparisons": "3", "operating_points": "4"},
+        **{"flow": "S1", "settings": "S2", "folds": "S3", "subgroups": "S4", "per_fold": "S5"},
+    },
+    {"flow": "1", "main": "2", "contrasts": "3", "roc_pr": "S1", "calibration": "S2", "subgroups": "S3"},
     ["numbers.json"],
 )
 
@@ -141,10 +144,10 @@ def test_pointers_exist_and_each_is_of_some_pack(contents):
     everything = set()
     for kind, content in contents.items():
         there = places_of(content)
-        everything |= there
+        everything |= {*there}
         for title, frame in content.checklists.items():
             pointers = {place for where in frame["where"] for place in where.split("; ") if place}
-            assert pointers <= there, (kind, title)
+            assert pointers <= {*there.values()}, (kind, title)
             assert (frame.loc[frame["status"] == "reported", "where"] != "").all(), (kind, title)
     of_others = {"table search_chosen", "methods.md, Clinical utility", "table errors"}
     named_places = {place for entry in entries().values() for place in entry.get("where", ())}
@@ -153,9 +156,9 @@ def test_pointers_exist_and_each_is_of_some_pack(contents):
 
 def test_without_its_place_an_item_falls_back(evaluated):
     assert filled(*evaluated, TRIPOD).loc["20a", "status"] == "reported"
-    without = {place for place in PACK if "flow" not in place and "Cohort" not in place}
+    without = {place: shown for place, shown in PACK.items() if "flow" not in place and "Cohort" not in place}
     assert filled(*evaluated, TRIPOD, without).loc["20a", "status"] == FILL
-    assert not set(filled(*evaluated, CLAIM, set())["status"]) & {"reported"}
+    assert not set(filled(*evaluated, CLAIM, {})["status"]) & {"reported"}
 
 
 def test_what_no_record_knows_is_the_authors(evaluated):
@@ -170,7 +173,7 @@ def test_what_no_record_knows_is_the_authors(evaluated):
 def test_an_analysis_plan_answers_the_items_on_the_protocol(evaluated, contents):
     frames = contents["planned"].checklists
     said = frames[TRIPOD].set_index("item").loc["18c"]
-    assert said["status"] == "partly" and said["where"] == "analysis_plan.md; methods.md, Analysis plan"
+    assert said["status"] == "partly" and said["where"] == "analysis_plan.md; Methods, Analysis plan"
     assert said["answer"].startswith("The analysis plan of 3 March 2020 is part of this pack")
     assert "analysis_plan.md" in frames[CLAIM].set_index("item").loc["42", "where"]
     assert frames[PROBAST].set_index("item").loc["E4.8", "judgement"] == "probably no", "fewer bootstrap samples"
@@ -351,6 +354,7 @@ def test_the_word_form_says_what_the_csv_says(evaluated):
         assert [row[0] for row in lines] == list(frame["item"])
         for row, line in zip(lines, frame.to_dict("records"), strict=True):
             assert line["asks_for"] in row[1] and line["answer"] in row[2] and line["to_write"] in row[2]
+            assert row[3] == line["status"] and row[4].split("\n") == line["where"].split("; ")
             assert (f"{FILL}: " in row[2]) == (line["to_write"] != "") and row[-1] == "", "a page is left to fill"
         assert [row[0] for row in rows[1:] if len(set(row)) == 1] == list(
             frame.loc[frame["section"] != frame["section"].shift(), "section"]

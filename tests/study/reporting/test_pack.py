@@ -141,6 +141,14 @@ def test_tables_and_figures_are_numbered_alike_everywhere_and_four_of_each_are_t
         assert (
             (f"Figure {drawing.number}. {drawing.caption}" in captions) == (name in drawn) == (f"{name}.pdf" in latex)
         )
+    supplement = (folder / "supplement.md").read_text()
+    for heading in (r"\*\*Table S(\d+)\. ", r"\*\*Figure S(\d+)\.\*\* "):
+        found = [int(number) for number in re.findall(heading, supplement)]
+        assert found == list(range(1, len(found) + 1)) and found, "numbered as the supplement shows them"
+    assert "The supplement shows Tables 1 and 3 and Figure" in (folder / "report.md").read_text()
+    assert not re.search(r"\{(table|figure):", both + "".join(captions))
+    counts = next(table.number for table in content.tables if table.name == "cross_tabulation")
+    assert f"The counts are in Table {counts}." in both
     assert not {path.stem for path in folder.glob("*.tex")} & {path.stem for path in (folder / "tables").glob("*.tex")}
 
 
@@ -161,7 +169,8 @@ def test_every_link_and_every_pointer_of_a_checklist_leads_somewhere(pack):
         text = (folder / name).read_text()
         for target in re.findall(r"\]\(([^)#]+)\)", text):
             assert target.startswith("http") or (folder / target).exists(), target
-    there = places(gather_content(stored, evaluation, OPTIONS))
+    there = {*places(gather_content(stored, evaluation, OPTIONS)).values()}
+    assert {"Table 1", "Figure 1", "Methods, Data", "Report, Answer"} <= there
     for name in ("tripod_ai_2024", "claim_2024", "stard_ai_2025", "probast_ai_2025"):
         rows = pd.read_csv(folder / "checklists" / f"{name}.csv", dtype=str, keep_default_na=False)
         for status, where in rows[["status", "where"]].to_numpy():
