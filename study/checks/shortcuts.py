@@ -43,7 +43,7 @@ def image_sizes(subject: Subject) -> Outcome:
     """Width, height and their ratio."""
     width, height = (subject.used_facts[side].to_numpy(dtype=np.float64) for side in ("width", "height"))
     features = np.column_stack([width, height, width / np.maximum(height, 1)])
-    return probe_verdict("The size of the images (width, height)", features, subject)
+    return probe_verdict("Image size (width and height)", features, subject)
 
 
 @check(
@@ -66,7 +66,7 @@ def file_sizes(subject: Subject) -> Outcome:
     n_bytes = facts["n_bytes"].to_numpy(dtype=np.float64)
     n_pixels = np.maximum((facts["width"] * facts["height"]).to_numpy(dtype=np.float64), 1)
     features = beyond_clinical(np.column_stack([n_bytes, n_bytes / n_pixels]), subject.images)
-    return probe_verdict("The size of the files in bytes", features, subject)
+    return probe_verdict("File size", features, subject)
 
 
 @check(
@@ -80,7 +80,7 @@ def file_sizes(subject: Subject) -> Outcome:
 )
 def borders(subject: Subject) -> Outcome:
     """A thin frame along the edges of the image; the inside of the breast is left out."""
-    return probe_verdict("The frame along the edges", given(subject.pixels).appearance.border, subject)
+    return probe_verdict("Frame along the edges", given(subject.pixels).appearance.border, subject)
 
 
 @check(
@@ -100,7 +100,7 @@ def grey_levels(subject: Subject) -> Outcome:
     """
     table = given(subject.pixels).appearance.table
     features = beyond_clinical(table[list(GREYS)].to_numpy(), subject.images)
-    return probe_verdict("The distribution of grey", features, subject)
+    return probe_verdict("Grey levels", features, subject)
 
 
 @check(
@@ -115,7 +115,7 @@ def grey_levels(subject: Subject) -> Outcome:
 def noise(subject: Subject) -> Outcome:
     """The noise of background and breast, beyond what age and density explain."""
     table = given(subject.pixels).appearance.table
-    return probe_verdict("The noise", beyond_clinical(table[list(NOISES)].to_numpy(), subject.images), subject)
+    return probe_verdict("Noise", beyond_clinical(table[list(NOISES)].to_numpy(), subject.images), subject)
 
 
 @check(
@@ -137,9 +137,9 @@ def origins(subject: Subject) -> Outcome:
         return not_checked("File names begin with the class, so they say nothing about where an image was made.")
     people = images["patient_id"].groupby(origin).nunique()
     origin = origin.where(origin.map(people) >= FEWEST_OF_SITE, OTHER_SITES)
-    what = "The site (digitiser, hospital)" if by_site else "The beginning of the file name"
+    what = "Site (digitiser, hospital)" if by_site else "Beginning of the file name"
     if origin.nunique() == 1:
-        return passed(f"{what} is the same for all images.")
+        return passed(f"{what}: the same for all images.")
     outcome = probe_verdict(what, pd.get_dummies(origin).to_numpy(dtype=np.float64), subject)
     empty = _empty(origin, images["status"].astype(str))
     if not empty or outcome.status == PASSED:
@@ -170,7 +170,7 @@ def prefix(path: Path) -> str:
 )
 def silhouettes(subject: Subject) -> Outcome:
     """The breast's outline, filled. Age and build show in it."""
-    return probe_verdict("The silhouette of the breast", given(subject.pixels).appearance.silhouette, subject)
+    return probe_verdict("Silhouette of the breast", given(subject.pixels).appearance.silhouette, subject)
 
 
 @check(
@@ -184,9 +184,7 @@ def silhouettes(subject: Subject) -> Outcome:
 )
 def rims(subject: Subject) -> Outcome:
     """Rim and background, without the inside of the breast."""
-    return probe_verdict(
-        "The image without the inside of the breast", given(subject.pixels).appearance.uncentred, subject
-    )
+    return probe_verdict("Image without the inside of the breast", given(subject.pixels).appearance.uncentred, subject)
 
 
 @check(

@@ -29,9 +29,17 @@ With labels permuted 60 times over the patients of a phantom, logits of the AUCs
 spread 1.42 to 1.50 times as much as that; over 72 and 200 patients of Mini-DDSM v1, those of silhouette and border
 1.0 to 1.4 times."""
 
-VERBS = {FAILED: "tells", WARNING: "seems to tell", PASSED: "does not noticeably tell"}
-UNDECIDED = "may or may not tell"
+SAYS = {
+    FAILED: "it tells the classes apart",
+    WARNING: "it seems to tell the classes apart",
+    PASSED: "it does not noticeably tell the classes apart",
+}
+UNDECIDED = "a shortcut can be neither shown nor excluded"
 """In place of the third where so few patients leave a shortcut open as well."""
+MATCHED = (
+    "no shortcut was found. The whole interval lies below 0.5, as happens where patients were matched or stratified by"
+    " it; look at the numbers by class"
+)
 POWER = 0.8
 """Probability with which the AUC that is said to be detectable would have been found."""
 
@@ -79,7 +87,7 @@ def probe_verdict(what: str, features: np.ndarray, subject: Subject) -> Outcome:
     """Return what a probe of every comparison amounts to.
 
     Args:
-        what: the probe sees; begins the sentence.
+        what: the probe sees; a noun with a capital letter.
         features: (n_images, n_features).
         subject: whose rows they are of.
     """
@@ -88,25 +96,19 @@ def probe_verdict(what: str, features: np.ndarray, subject: Subject) -> Outcome:
         return not_checked(f"Fewer than {FEWEST} patients of a class.")
     rows = [row_of(*pair) for pair in estimates]
     if all(one.low == one.high == 0.5 for _, one in estimates):
-        return passed(f"{what} tells nothing: it is the same in all images that are compared.", rows=rows)
+        return passed(f"{what}: the same in all images that are compared, so it tells nothing.", rows=rows)
     n = len(estimates)
     together = [(comparison, joint(one, n)) for comparison, one in estimates]
     comparison, worst = max(together, key=lambda pair: lower(pair[1]))
-    among = f", the clearest of {n} comparisons; the interval is for all of them" if n > 1 else ""
+    which = "clearest"
     status = status_of([estimate for _, estimate in estimates])
     widest, highest = max(together, key=lambda pair: 0.0 if math.isnan(pair[1].high) else pair[1].high)
     undecided = status == PASSED and highest.high >= TELLING
     if undecided:  # the comparison that leaves a shortcut open is the one to quote
-        comparison, worst = widest, highest
-        among = f", which leaves most open of {n} comparisons; the interval is for all of them" if n > 1 else ""
-    verb = UNDECIDED if undecided else VERBS[status]
-    evidence = f"{what} alone {verb} the classes apart: AUC {shown(worst)} for {comparison.name}{among}."
-    if worst.high < 0.5:
-        evidence = (
-            f"{what}: no shortcut was found, but the interval of the AUC lies below 0.5, {shown(worst)} for"
-            f" {comparison.name}{among}. Out of fold that happens where classes are spread over it more evenly than"
-            " chance would do, as in a cohort that was matched or stratified by it; look at the numbers by class."
-        )
+        comparison, worst, which = widest, highest, "most uncertain"
+    among = f", the {which} of {n} comparisons (interval adjusted for {n})" if n > 1 else ""
+    says = MATCHED if worst.high < 0.5 else UNDECIDED if undecided else SAYS[status]
+    evidence = f"{what}: AUC {shown(worst)} for {comparison.name}{among}: {says}."
     if status == PASSED:
         evidence += f" An AUC of {detectable([one for _, one in estimates]):.2f} would probably have been noticed."
     return Outcome(status, evidence, rows=rows)

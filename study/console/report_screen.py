@@ -94,7 +94,7 @@ def show_report(terminal: Terminal, stored: StoredStudy, evaluation: Evaluation)
     for doubt in doubts(stored, evaluation):
         if not stored.imported or doubt not in stored.cohort.notes:
             terminal.say(f"- {doubt}")
-    if hint := missing_for_verdicts(stored, evaluation, whole_paths=True).replace("**", "").replace("`", ""):
+    if hint := missing_for_verdicts(stored, evaluation, on_screen=True).replace("**", "").replace("`", ""):
         terminal.say(hint)
 
 

@@ -5,9 +5,18 @@ from collections.abc import Callable, Iterable, Mapping
 from mmbc.config import Config
 from study.design.search_results import WHOLE
 from study.design.study_file import BASELINE
+from study.records.finding import FAILED, WARNING
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import is_flat
 from study.text.format import listed
+
+TRACES = "A12"
+"""Check of what removed outlines leave."""
+
+
+def leaves_trace(study: StoredStudy) -> bool:
+    """Whether the audit found that removed outlines can still be told from the pixels."""
+    return any(one.code == TRACES and one.status in (WARNING, FAILED) for one in study.findings)
 
 
 def configs(study: StoredStudy, which: Callable[[Config], bool] = lambda _: True) -> dict[str, Config]:

@@ -9,7 +9,7 @@ from study.reporting.facts.bibliography import dataset
 from study.reporting.facts.counts import breast_counts, n_positive
 from study.reporting.facts.prose import paragraphs
 from study.reporting.facts.search_facts import is_flat, is_nested
-from study.reporting.facts.sentences import configs, has_baseline, uses_table
+from study.reporting.facts.sentences import configs, has_baseline, leaves_trace, uses_table
 from study.text.format import count, percent, span
 
 PHANTOM = "phantom"
@@ -65,6 +65,7 @@ def _images(study: StoredStudy) -> dict[str, Any]:
         "uses_images": bool(configs(study, lambda config: config.uses_images)),
         "outlined": study.cohort.n_outlined,
         "outlines": d.outlines,
+        "trace": leaves_trace(study),
         "images_checked": study.cohort.images_checked,
         "crop": d.crop,
         "resize": d.resize,

@@ -5,9 +5,8 @@ import pandas as pd
 from study.checks.registry import description
 from study.records.finding import NOT_CHECKED, Finding
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.sentences import TRACES
 from study.reporting.tables.base import PaperTable, caption, empty_table
-
-TRACES = "A12"
 
 
 def of_report(study: StoredStudy) -> list[Finding]:

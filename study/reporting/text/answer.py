@@ -194,26 +194,27 @@ def _shown_verdict(row: Mapping[Any, Any]) -> tuple[str, bool]:
     return verdict, float(row["difference"]) > 0
 
 
-def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation, *, whole_paths: bool = False) -> str:
-    """Return how a verdict that is `not assessed` becomes one, or ''; with whole paths for a screen alone."""
+def missing_for_verdicts(study: StoredStudy, evaluation: Evaluation, *, on_screen: bool = False) -> str:
+    """Return how a verdict that is `not assessed` becomes one, or ''; with the whole command for a screen alone."""
     rows = evaluation.comparisons
     if rows.empty or not (rows["verdict"] == "not assessed").any():
         return ""
-    about = study.environment.imported
+    about, call = study.environment.imported, is_call(study.environment.command)
     return render(
         "missing_for_verdicts",
         holdout=study.folds.holdout,
         imported=study.imported,
         joined=about is not None and bool(about.studies),
         needed=SEEDS_NEEDED,
-        command="" if study.imported else command(study, "--seeds", str(SEEDS_NEEDED), whole_paths=whole_paths),
+        command=command(study, "--seeds", str(SEEDS_NEEDED)) if on_screen and not study.imported else "",
+        call=call,
+        option=f"seeds={SEEDS_NEEDED}" if call else f"--seeds {SEEDS_NEEDED}",
     )
 
 
-def command(study: StoredStudy, flag: str, value: str, *, whole_paths: bool = False) -> str:
-    """Return the command that began the study with a flag set; absolute paths by their last part, unless whole."""
-    environment = study.environment if whole_paths else study.environment.without_paths()
-    words = list(environment.command)
+def command(study: StoredStudy, flag: str, value: str) -> str:
+    """Return the command that began the study with a flag set."""
+    words = list(study.environment.command)
     if is_call(words):
         return with_argument(words[0], flag.removeprefix("--").replace("-", "_"), int(value))
     # what extends a study never starts it over

@@ -4,6 +4,7 @@ from study.checks.registry import description
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.prose import render
+from study.reporting.facts.sentences import leaves_trace
 from study.reporting.tables.audit import of_report
 
 
@@ -36,6 +37,6 @@ def automatic_changes(study: StoredStudy) -> str:
         "automatic_changes",
         n_outlined=cohort.n_outlined if outlines != "keep" else 0,
         sham=outlines == "sham",
-        n_copies=int(cohort.flow.loc[cohort.flow["step"] == "duplicate", "n_images"].sum()),
+        trace=leaves_trace(study),
         n_several=int((several > 1).sum()),
     )

@@ -1,7 +1,5 @@
 """What labels per breast, pooled labels and rows left out for their labels mean for a reader of the numbers."""
 
-import shlex
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,35 +21,11 @@ def label_facts(study: StoredStudy) -> dict[str, Any]:
     selected = [note for note in lost if note.endswith(SELECTION)]
     return {
         "own_patients": [note for note in notes if note.startswith(OWN_PATIENTS)],
-        "lost": lost,
+        "lost": [note.replace(f" {EXCLUDED}", "") for note in lost],
         "copies": len(selected) < len(lost),
-        "with_any": with_any(study.environment.without_paths().command) if selected else "",
+        "selected": bool(selected),
         **_tabular_ceiling(study),
     }
-
-
-def with_any(command: Sequence[str]) -> str:
-    """Return a command that leaves rows out as one that keeps them, under a name of its own and without `--force`.
-
-    Args:
-        command: as typed, with `--conflicts exclude` or `data.conflicts=exclude`, or with neither (a study file's).
-    """
-    words: list[str] = []
-    changed = False
-    for word in command:
-        before = words[-1] if words else ""
-        if word == "--force":
-            continue
-        if before == "--conflicts":
-            word, changed = "any", True
-        elif word.startswith("--conflicts="):
-            word, changed = "--conflicts=any", True
-        elif "data.conflicts" in word and "=" in word:
-            word, changed = "data.conflicts=any", True
-        elif before == "--name" or word.startswith("--name="):
-            word = f"{word}-any"
-        words.append(word)
-    return shlex.join(words if changed else [*words, "--conflicts", "any"])
 
 
 def ceiling(images: pd.DataFrame, features: list[str]) -> float:

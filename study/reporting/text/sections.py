@@ -17,9 +17,10 @@ from study.reporting.facts.arm_names import display_name
 from study.reporting.facts.counts import CURVE_NEEDS, breast_counts, smaller_class
 from study.reporting.facts.prose import render, render_items
 from study.reporting.facts.search_facts import calibrated_on, is_nested
-from study.reporting.facts.sentences import configs
+from study.reporting.facts.sentences import configs, leaves_trace
 from study.reporting.methods.plan import plan_facts
 from study.reporting.text.added import added_limitation, added_provenance
+from study.reporting.text.data_limits import data_facts
 from study.reporting.text.label_limits import label_facts
 from study.reporting.text.search_results import chosen_on
 from study.text.format import count, difference_interval, half_up, interval, listed, number, p_equals, span
@@ -60,6 +61,7 @@ def cohort(study: StoredStudy, *, brief: bool = False) -> str:
         lost={str(step): int(n) for step, n in totals.items() if step not in ("listed", "used") and n},
         outlined=study.cohort.n_outlined if uses_images else 0,
         outlines=settings.data.outlines,
+        trace=leaves_trace(study),
         notes=study.cohort.notes,
     )
 
@@ -275,7 +277,9 @@ def limitations(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         warnings=[note.partition(" Fixed epochs")[0] for note in warnings],
         pooled=_pooled_apart(study, evaluation),
         n_seeds=protocol.seeds,
-        prevalence=protocol.prevalence,
+        prevalence=None if protocol.prevalence is None else f"{100 * protocol.prevalence:.4g}",
+        restated=len(evaluation.decision) > 0,
+        **data_facts(study),
         **label_facts(study),
     )
 

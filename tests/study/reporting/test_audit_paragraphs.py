@@ -11,28 +11,44 @@ from study.reporting.document import report
 from study.reporting.pack import Options, gather_content
 from study.reporting.tables.audit import audit_table, remains
 from study.reporting.text.audit_paragraphs import audit_summary, automatic_changes
+from study.reporting.text.sections import cohort
 
 LEFT = "What remains of the outlines: AUC 0.57 (0.50 to 0.64)."
 
 
 def outlined(stored):
     """The study as if its images had had outlines, copies and a patient with two cases."""
-    cohort = stored.cohort
-    images = cohort.images.copy()
+    before = stored.cohort
+    images = before.images.copy()
     images.loc[images.index[:2], "case_id"] = "another"
     copies = pd.DataFrame([{"step": "duplicate", "status": "Benign", "n_images": 3, "n_patients": 2}])
-    flow = pd.concat([cohort.flow[cohort.flow["step"] != "duplicate"], copies])
+    flow = pd.concat([before.flow[before.flow["step"] != "duplicate"], copies])
     findings = (*stored.findings, Finding("A12", WARNING, LEFT, "one of each size class"))
-    return replace(stored, cohort=replace(cohort, images=images, flow=flow, n_outlined=7), findings=findings)
+    return replace(stored, cohort=replace(before, images=images, flow=flow, n_outlined=7), findings=findings)
 
 
 def test_one_paragraph_says_what_was_done_without_being_asked(stored):
     text = automatic_changes(outlined(stored))
     assert "removed lesion outlines drawn into 7 images" in text
-    assert "3 pixel-identical copies" in text and "kept 1 patient with more than one case together as one group" in text
+    assert "copies" not in text, "the paragraph before has them"
+    assert "to hide which images had an outline; a trace remains (check A12); it kept" in text
+    assert "kept 1 patient with more than one case together as one group" in text
     assert text.endswith("Patients, not images or cases, are divided between training and test.")
     assert "\n" not in text
     assert automatic_changes(stored) == ""
+
+
+def test_no_trace_is_said_to_remain_that_was_not_found(stored):
+    study = outlined(stored)
+    for status in (PASSED, NOT_CHECKED):
+        findings = (Finding("A12", status, LEFT),)
+        assert "to hide which images had an outline; it kept" in automatic_changes(replace(study, findings=findings))
+
+
+def test_images_left_out_are_counted_with_their_reason(stored):
+    text = cohort(outlined(stored), brief=True)
+    lost = stored.cohort.flow.groupby("step")["n_images"].sum()
+    assert f"Of {lost['listed']} listed images, 3 were left out as identical copies of others." in text
 
 
 def test_outlines_that_were_kept_were_not_removed(stored):

@@ -17,6 +17,7 @@ from study.records.environment import Imported
 from study.reporting.document import places, report, supplement
 from study.reporting.pack import Options, gather_content, write_pack
 from study.reporting.tables import markdown
+from study.reporting.text.answer import missing_for_verdicts
 from study.stats.procedure import PROCEDURE
 from study.text import format as shown
 
@@ -271,12 +272,14 @@ def large(pack, monkeypatch):
     return pack[0]
 
 
-def test_one_seed_names_the_command_that_adds_what_is_missing(large):
-    documents, _ = written(large)
+def test_one_seed_says_how_to_add_what_is_missing_and_the_screen_has_the_command(large):
+    documents, evaluation = written(large)
     answer = documents["report.md"].split("## Cohort")[0]
     assert answer.count("n these 4 fitted models") == 4
     assert "retraining was not assessed" in answer or "one training run cannot say whether this recurs" in answer
-    assert "`test --seeds 3` adds them" in answer
+    assert "Give the command in Provenance (supplement) again with `--seeds 3`; it trains only" in answer
+    on_screen = missing_for_verdicts(large, evaluation, on_screen=True)
+    assert "`test --seeds 3` adds them" in on_screen and "`test" not in answer
 
 
 @pytest.mark.slow
@@ -333,6 +336,7 @@ def test_a_declared_prevalence_gives_predictive_values_and_net_benefit(pack):
     protocol = pack[0].settings.protocol.model_copy(update={"prevalence": 0.05})
     stored = dataclasses.replace(pack[0], settings=pack[0].settings.model_copy(update={"protocol": protocol}))
     documents, _ = written(stored)
+    assert "net benefit are for the declared prevalence of 5 %; they" in documents["supplement.md"]
     assert "PPV" in documents["tables/operating_points.md"] and "tables/decision.md" in documents
     assert not (pack[2] / "tables" / "decision.md").exists() and not (pack[2] / "figures" / "decision.png").exists()
     middle = next(line for line in documents["tables/decision.md"].splitlines() if line.startswith("| 5"))

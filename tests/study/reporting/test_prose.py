@@ -162,6 +162,14 @@ def test_every_template_has_its_facts(documents):
     assert there - elsewhere == used - elsewhere
 
 
+@pytest.mark.slow
+def test_limitations_are_for_readers_and_name_no_option(documents):
+    _, texts = documents
+    for name, (_, whole) in texts.items():
+        points = whole.partition("## Limitations")[2].partition("## Provenance")[0]
+        assert not re.search(r"`?--[a-z]|protocol\.", points), (name, points)
+
+
 VERDICTS = ("better", "worse", "equivalent", "non-inferior", "any gain is below δ", "inconclusive", "not assessed")
 
 

@@ -76,7 +76,7 @@ def test_one_image_a_patient_needs_no_rule_for_several(stored):
     one = stored.cohort.images.drop_duplicates("patient_id")
     facts = {"imported": False, "brief": True, "n_images": len(one), "n_patients": len(one), "unit": "patient"}
     facts |= {"positive": ["1 x"], "negative": ["1 y"], "columns": ["age"], "notes": []}
-    facts |= {"name": "mine", "lost": {}, "outlined": 0, "outlines": "sham"}
+    facts |= {"name": "mine", "lost": {}, "outlined": 0, "outlines": "sham", "trace": False}
     for pooled in (True, False):
         text = render("cohort", **facts, pooled=pooled)
         assert "Every patient has one label" in text and "any of the patient's images" not in text
