@@ -49,6 +49,29 @@ def patient_table(images: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
+def unit_values(images: pd.DataFrame, column: pd.Series, keys: Sequence[str]) -> pd.DataFrame:
+    """Return each unit's value of a column: that of most of its images, sorted by `keys`; columns: keys, `value`.
+
+    Of values that are equally frequent it is the smallest. A missing value counts as one, after all others.
+    """
+    sizes = images[list(keys)].assign(value=column).groupby([*keys, "value"], dropna=False, observed=True).size()
+    most = sizes.sort_values(ascending=False, kind="stable").index.to_frame(index=False).drop_duplicates(list(keys))
+    return most.sort_values(list(keys), ignore_index=True)
+
+
+def patient_values(images: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Return the value that stands for each patient (`unit_values`) in some columns, by patient_id."""
+    index = pd.Index(sorted(images["patient_id"].unique()), name="patient_id")
+    found = {name: unit_values(images, images[name], ["patient_id"])["value"].to_numpy() for name in names}
+    return pd.DataFrame(found, index=index).astype({name: images[name].dtype for name in names})
+
+
+def n_with_several_values(images: pd.DataFrame, names: Sequence[str]) -> int:
+    """Return how many patients have several values, a missing one among them, in any of some columns."""
+    differ = images.groupby("patient_id")[list(names)].nunique(dropna=False) > 1
+    return int(differ.any(axis=1).sum())
+
+
 def has_both_classes(patients: pd.DataFrame) -> bool:
     """Whether some of the patients (rows of `patient_table`) have both classes between them."""
     return patients["label"].nunique() == 2 or bool(patients["both"].any())

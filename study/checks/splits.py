@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmbc.data.splits import PARTS, patient_table
+from mmbc.data.splits import PARTS, patient_table, patient_values
 from mmbc.data.tables import identifiers
 from mmbc.data.tables.columns import Feature
 from mmbc.errors import MmbcError, some
@@ -112,7 +112,7 @@ def balance_table(folds: Folds, images: pd.DataFrame, features: tuple[Feature, .
     doi:10.1002/sim.3697); a category has one row for each of its values, as a share. `se` is its standard error,
     sqrt(1/n1 + 1/n2).
     """
-    patients = images.groupby("patient_id")[[f.name for f in features]].first()
+    patients = patient_values(images, [f.name for f in features])
     variables = {"prevalence": patient_table(images).set_index("patient_id")["label"].astype(float)}
     for feature in features:
         variables |= _numbers(patients[feature.name], feature)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mmbc.config import DataConfig
+from mmbc.data import splits
 from mmbc.data.account import Account
 from mmbc.data.listing import Listing
 from mmbc.data.tables import target_leakage
@@ -33,7 +34,7 @@ def listed_classes(listing: Listing) -> pd.DataFrame:
 
 def listed_features(listing: Listing) -> pd.DataFrame:
     """Sum up the clinical columns of listed patients, where the labels are not known yet."""
-    patients = listing.images.groupby("patient_id")[[feature.name for feature in listing.features]].first()
+    patients = splits.patient_values(listing.images, [feature.name for feature in listing.features])
     rows = [
         {
             "column": feature.name,
@@ -110,9 +111,11 @@ def exclusions(account: Account) -> pd.DataFrame:
 
 
 def patient_values(used: pd.DataFrame, features: tuple[Feature, ...]) -> pd.DataFrame:
-    """Return label and clinical columns by patient: the patient's first known value of each."""
+    """Return label and clinical columns by patient: those that stand for the patient in Table 1 too."""
     names = [feature.name for feature in features]
-    return used.groupby("patient_id")[["label", *names]].agg({"label": "max"} | dict.fromkeys(names, "first"))
+    values = splits.patient_values(used, names)
+    values.insert(0, "label", used.groupby("patient_id")["label"].max())
+    return values
 
 
 def feature_table(used: pd.DataFrame, features: tuple[Feature, ...], unit: str) -> pd.DataFrame:

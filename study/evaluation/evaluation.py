@@ -23,6 +23,7 @@ from study.evaluation.frames import EVALUATION
 from study.evaluation.instability import instability
 from study.evaluation.learning_curve import learning_curve
 from study.evaluation.misclassification import errors_by_arm
+from study.evaluation.reliability import reliability
 from study.evaluation.units import LEVELS, Aligned, align, all_units, cell_units, hard_arms, pool
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy, without_constant_baseline
@@ -146,7 +147,7 @@ def _frames(study: StoredStudy, levels: dict[str, Aligned], weights: np.ndarray,
         ),
         "against_baseline": contrasts.against_baseline(primary, declared, hard),
         "variance": contrasts.variance_parts(primary, declared),
-        "reliability": groups.reliability(primary),
+        "reliability": reliability(primary),
         "expected_ece": groups.expected_errors(primary, rng),
         "decision": (
             nothing
@@ -269,7 +270,8 @@ def _cross_tabulation(levels: dict[str, Aligned]) -> pd.DataFrame:
     for level, units in levels.items():
         for threshold, called in units.calls.items():
             for arm, name in enumerate(units.arms):
+                n_runs = len(np.unique(units.runs[units.own_rows(arm)]))
                 count = metrics.counts(np.ones((1, len(units.rows))), units.labels, called[arm])[:, 0] / units.n_runs
                 cells = dict(zip(("tp", "fp", "fn", "tn"), map(float, count), strict=True))
-                rows.append({"arm": name, "level": level, "threshold": threshold, **cells, "n_runs": units.n_runs})
+                rows.append({"arm": name, "level": level, "threshold": threshold, **cells, "n_runs": n_runs})
     return pd.DataFrame(rows)

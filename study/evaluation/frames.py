@@ -210,7 +210,7 @@ EVALUATION: Mapping[str, Frame] = {
         ),
     ),
     "reliability": Frame(
-        "A bin of equal numbers of units by predicted probability, over all runs.",
+        "A bin of equal numbers of units by predicted probability, over the arm's own runs.",
         (
             *ARM,
             *columns("stage", TEXT, "`before` or `after` Platt scaling"),
@@ -219,6 +219,7 @@ EVALUATION: Mapping[str, Frame] = {
             *columns("observed", NUMBER, "share of positive units"),
             *ENDS,
             *columns("n_units", WHOLE, "units, counted once for each run"),
+            *columns("n_runs", WHOLE, "runs of the arm: one for all seeds where it draws nothing at random"),
         ),
     ),
     "expected_ece": Frame(
@@ -249,7 +250,11 @@ EVALUATION: Mapping[str, Frame] = {
             *SIZES,
             *columns("value", NUMBER, "over pairs of the same test part and subgroup; NaN where suppressed"),
             *ENDS,
-            *columns("interaction_p", NUMBER, "of equal values in all subgroups of the column"),
+            *columns(
+                "interaction_p",
+                NUMBER,
+                "of equal values in all subgroups of the column; NaN between images that the arm scores alike",
+            ),
         ),
     ),
     "subgroup_contrasts": Frame(
@@ -279,7 +284,7 @@ EVALUATION: Mapping[str, Frame] = {
                 "`called` (probability 0.5), `flagged` (90 % specificity) or `cleared` (90 % sensitivity)",
             ),
             *columns("tp fp fn tn", NUMBER, "true and false positive, false and true negative units"),
-            *columns("n_runs", WHOLE, "repeats times seeds"),
+            *columns("n_runs", WHOLE, "repeats times seeds; of an arm that draws nothing at random, repeats"),
         ),
     ),
     "confusion": Frame(

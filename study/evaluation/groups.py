@@ -9,12 +9,13 @@ import pandas as pd
 from scipy.stats import chi2
 
 from mmbc.data.cohort import Cohort
+from mmbc.data.splits import unit_values
 from mmbc.errors import CohortError, nearest
-from study.evaluation.arm_metrics import BOOTSTRAP, DELONG, N_BINS, NO_INTERVAL, ArmLines, raw_probs
+from study.evaluation.arm_metrics import BOOTSTRAP, DELONG, N_BINS, NO_INTERVAL, ArmLines
 from study.evaluation.units import UNIT_KEYS, Aligned
 from study.stats import auc
 from study.stats.bootstrap import percentile_interval
-from study.stats.calibration import EDGE, bin_numbers, expected_ece, in_the_large
+from study.stats.calibration import EDGE, expected_ece, in_the_large
 from study.stats.decision import at_prevalence, net_benefit, treat_all
 from study.stats.kernel import kernel, pair_sums
 from study.stats.metrics import ratio
@@ -135,11 +136,11 @@ def subgroups(
 ) -> dict[str, pd.DataFrame]:
     """Return what is known of each subgroup: `subgroups`, `subgroup_contrasts`, `subgroup_performance`.
 
-    A column that varies within a case (the view, the side) is analysed by image. Otherwise a unit with several values,
-    such as a patient's age at two cases, has that of most of its images. AUCs and their differences over pairs of the
-    same test part and subgroup; intervals and the interaction's Wald test from the patient bootstrap. Sensitivity,
-    specificity and calibration in the large at the threshold and with the calibration that all subgroups have in
-    common.
+    A column that varies within a case (the view, the side) is analysed by image, and an arm that scores all images of a
+    case alike is not tested. Otherwise a unit with several values (a patient's age at two cases) has that of most of
+    its images. AUCs and their differences over pairs of the same test part and subgroup; intervals and the
+    interaction's Wald test from the patient bootstrap. Sensitivity, specificity and calibration in the large at the
+    threshold and with the calibration that all subgroups have in common.
 
     Args:
         levels: units by level.
@@ -156,29 +157,47 @@ def subgroups(
         name: [] for name in ("subgroups", "subgroup_contrasts", "subgroup_performance")
     }
     for name, values in columns.items():
-        level, group_of = group_by_unit(cohort.images, values, unit)
+        named = _column_named(cohort.images, name)
+        column = cohort.images[named] if named else values
+        level, group_of = group_by_unit(cohort.images, column, values, unit)
         rows = levels[level]
+        alike = _alike(rows) if level == "image" else [False] * len(rows.arms)
         groups = rows.rows[UNIT_KEYS[level]].merge(group_of, on=UNIT_KEYS[level], how="left")["group"]
         parts = _parts(rows, name, groups.fillna(UNKNOWN))
         draws = {group: _drawn_areas(inside, weights) for group, (inside, line) in parts.items() if inside is not None}
         lines = {group: line for group, (_, line) in parts.items()}
-        frames["subgroups"] += _areas(rows.arms, lines, draws)
-        frames["subgroup_contrasts"] += _differences(rows.arms, lines, draws, contrasts)
+        frames["subgroups"] += _areas(rows.arms, lines, draws, alike)
+        frames["subgroup_contrasts"] += _differences(rows.arms, lines, draws, contrasts, alike)
         for inside, line in parts.values():
             where = {key: line[key] for key in ("column", "group", "level")}
             frames["subgroup_performance"] += [where | found for found in _performance(inside)] if inside else []
     return {name: pd.DataFrame(lines) for name, lines in frames.items()}
 
 
-def group_by_unit(images: pd.DataFrame, values: pd.Series, unit: str) -> tuple[str, pd.DataFrame]:
-    """Return the level to analyse a column of images at, and each of its units' group: `UNIT_KEYS[level]`, group."""
-    keyed = images[UNIT_KEYS["image"]].assign(group=values)
-    varies = keyed.groupby(["patient_id", "case_id"], observed=True)["group"].nunique().max() > 1
+def group_by_unit(images: pd.DataFrame, column: pd.Series, groups: pd.Series, unit: str) -> tuple[str, pd.DataFrame]:
+    """Return the level to analyse a column of images at, and each of its units' group: `UNIT_KEYS[level]`, group.
+
+    Args:
+        images: of the cohort.
+        column: values by image, of which a unit has that of `unit_values`.
+        groups: the group of each image's value.
+        unit: of analysis.
+    """
+    varies = groups.groupby([images["patient_id"], images["case_id"]], observed=True).nunique().max() > 1
     level = "image" if varies else unit
-    sizes = (
-        keyed.groupby([*UNIT_KEYS[level], "group"], observed=True).size().sort_values(ascending=False, kind="stable")
-    )
-    return level, sizes.index.to_frame(index=False).drop_duplicates(UNIT_KEYS[level])
+    group_of = pd.DataFrame({"value": column, "group": groups}).drop_duplicates("value")
+    return level, unit_values(images, column, UNIT_KEYS[level]).merge(group_of, on="value", how="left")
+
+
+SAME = 1e-4
+"""Logits that differ by less are the same: a batch rounds them otherwise than another."""
+
+
+def _alike(rows: Aligned) -> list[bool]:
+    """Return of each arm whether it scores all images of a case alike, as one without images does."""
+    cases = [rows.rows[key] for key in ("repeat", "seed", "fold", "patient_id", "case_id")]
+    scores = (pd.Series(logit).groupby(cases) for logit in rows.logit)
+    return [bool((of_case.max() - of_case.min()).max() < SAME) for of_case in scores]
 
 
 def _parts(rows: Aligned, column: str, groups: pd.Series) -> dict[str, tuple[Aligned | None, dict[str, object]]]:
@@ -208,10 +227,10 @@ def _drawn_areas(inside: Aligned, weights: np.ndarray) -> np.ndarray:
 
 
 def _areas(
-    arms: Sequence[str], lines: dict[str, dict[str, object]], draws: dict[str, np.ndarray]
+    arms: Sequence[str], lines: dict[str, dict[str, object]], draws: dict[str, np.ndarray], alike: Sequence[bool]
 ) -> Iterator[dict[str, object]]:
     for arm, name in enumerate(arms):
-        p = _interaction([drawn[arm] for drawn in draws.values()])
+        p = NOTHING[0] if alike[arm] else _interaction([drawn[arm] for drawn in draws.values()])
         for group, line in lines.items():
             value, low, high = _of_draws(draws[group][arm]) if group in draws else NOTHING
             yield {"arm": name, **line, "value": value, "low": low, "high": high, "interaction_p": p}
@@ -222,13 +241,14 @@ def _differences(
     lines: dict[str, dict[str, object]],
     draws: dict[str, np.ndarray],
     contrasts: Sequence[tuple[str, str]],
+    alike: Sequence[bool],
 ) -> Iterator[dict[str, object]]:
     for pair in contrasts:
         if not set(pair) <= set(arms):
             continue
         first, second = (arms.index(arm) for arm in pair)
         apart = {group: drawn[first] - drawn[second] for group, drawn in draws.items()}
-        p = _interaction(list(apart.values()))
+        p = NOTHING[0] if alike[first] and alike[second] else _interaction(list(apart.values()))
         for group, line in lines.items():
             value, low, high = _of_draws(apart[group]) if group in apart else NOTHING
             named = {"first": pair[0], "second": pair[1], **line}
@@ -281,43 +301,10 @@ def _interaction(draws: list[np.ndarray]) -> float:
         return float("nan")
     covariance = np.atleast_2d(np.cov(known))
     rank = int(np.linalg.matrix_rank(covariance))
-    if rank == 0:  # an arm that scores all of a patient's images alike is the same in every view
+    if rank == 0:
         return 1.0 if not apart[:, 0].any() else float("nan")
     distance = apart[:, 0] @ np.linalg.pinv(covariance) @ apart[:, 0]
     return float(chi2.sf(distance, rank))
-
-
-def reliability(rows: Aligned) -> pd.DataFrame:
-    """Return observed shares by bin of predicted probability, before and after Platt scaling, over all runs.
-
-    Bins hold equal numbers of units. Columns: arm, stage, bin, mean_prob, observed, low, high, n_units (of all runs).
-    """
-    n_patients = int(rows.patients.max()) + 1
-    lines = []
-    for stage, probs in (("before", raw_probs(rows)), ("after", rows.prob)):
-        for arm, name in enumerate(rows.arms):
-            bins = bin_numbers(probs[arm], N_BINS, "equal-mass")
-            for number in np.unique(bins):
-                inside = bins == number
-                positive, n = (
-                    np.bincount(rows.patients[inside], values, n_patients) / rows.n_runs
-                    for values in (rows.labels[inside].astype(float), np.ones(inside.sum()))
-                )
-                share = clustered_ratio(positive, n)
-                low, high = clustered_wilson(share) if share.n_patients > 1 else (float("nan"), float("nan"))
-                lines.append(
-                    {
-                        "arm": name,
-                        "stage": stage,
-                        "bin": int(number),
-                        "mean_prob": float(probs[arm, inside].mean()),
-                        "observed": share.value,
-                        "low": low,
-                        "high": high,
-                        "n_units": int(inside.sum()),
-                    }
-                )
-    return pd.DataFrame(lines)
 
 
 def expected_errors(rows: Aligned, rng: np.random.Generator) -> pd.DataFrame:

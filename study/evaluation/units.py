@@ -257,6 +257,13 @@ class Aligned:
         """Number of runs."""
         return int(self.runs.max()) + 1
 
+    def own_rows(self, arm: int) -> np.ndarray:
+        """Return which rows (n_rows,) are of the arm's own runs: one seed in a repeat where all seeds agree."""
+        keys = [self.rows[key] for key in ("repeat", "fold", *UNIT_KEYS[self.level])]
+        agree = pd.Series(self.logit[arm]).groupby(keys, dropna=False).nunique().max() <= 1
+        first = (self.rows["seed"] == self.rows.groupby("repeat")["seed"].transform("min")).to_numpy()
+        return first if agree else np.ones(len(first), dtype=bool)
+
     def where(self, mask: np.ndarray) -> "Aligned":
         """Return some of the rows; `mask` is (n_rows,) of bool."""
         return Aligned(

@@ -16,6 +16,7 @@ from study.records.added_predictions import UNVERIFIED
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import contrast_name, display_names
+from study.reporting.facts.classes import n_of_several_classes, several_classes
 from study.reporting.facts.counts import CURVE_NEEDS, smaller_class
 from study.reporting.facts.sentences import configs
 from study.reporting.figures import (
@@ -215,7 +216,12 @@ def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: 
     yield "risk", Drawing(drawing, "Predicted probabilities by class", caption("risk", f), wide=several)
     if len(evaluation.instability):
         drawing = partial(instability.predictions_by_run, scores, evaluation.instability, known, unit)
-        said = caption("instability", f, n_drawn=instability.units_drawn(evaluation.instability))
+        said = caption(
+            "instability",
+            f,
+            n_drawn=instability.units_drawn(evaluation.instability),
+            at_threshold=instability.has_thresholds(evaluation.instability),
+        )
         wide = len(evaluation.instability) > 1
         yield "instability", Drawing(drawing, "Stability of the predictions between runs", said, wide=wide)
     prevalence = study.settings.protocol.prevalence
@@ -229,7 +235,12 @@ def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: 
     if len(evaluation.cross_tabulation):
         drawing = partial(decisions.confusion_matrices, evaluation.cross_tabulation, known, unit)
         wide = evaluation.summary["arm"].nunique() > 2
-        yield "confusion", Drawing(drawing, "Confusion matrices", caption("confusion", f), wide=wide)
+        yield (
+            "confusion",
+            Drawing(
+                drawing, "Confusion matrices", caption("confusion", f, thresholds=evaluation.is_calibrated), wide=wide
+            ),
+        )
 
 
 def _examples(study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts) -> Named:
@@ -291,11 +302,10 @@ def _by_contrast(study: StoredStudy, evaluation: Evaluation) -> list[str]:
 def _flow(study: StoredStudy) -> Drawing:
     row, images = "row" if study.imported else "image", study.cohort.images
     positive = tuple(images.loc[images["label"] == 1, "status"].astype(str).unique())
-    counts = study.cohort.flow
-    several = counts.loc[counts["step"] == "used", "n_patients"].sum() > study.cohort.n_patients
+    counts, n_several = study.cohort.flow, n_of_several_classes(study)
     out = bool(counts.loc[~counts["step"].isin(ENDS), "n_images"].any())
-    draw = partial(flow, counts, study.cohort.n_patients, positive, how_tested(study), row)
-    said = caption("flow", out=out, row=row, several=several)
+    draw = partial(flow, counts, study.cohort.n_patients, positive, how_tested(study), row, n_several)
+    said = caption("flow", out=out, row=row, classes=several_classes(study))
     return Drawing(draw, "Flow of patients", said, wide=False)
 
 

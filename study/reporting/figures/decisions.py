@@ -27,13 +27,17 @@ RIGHT, WRONG = OKABE_ITO[0], OKABE_ITO[1]
 """Colours of the cells of a confusion matrix."""
 EVERYBODY: dict[str, Any] = {"color": "black", "linewidth": 0.8, "linestyle": (0, (4, 2))}
 NOBODY: dict[str, Any] = {"color": GUIDE, "linewidth": 1.2}
+SHOWN = {"called": "at 0.5", "flagged": "90 % specificity"}
+"""Thresholds of the confusion matrices: columns of calls, and what they are called."""
 NAMES = 62.0
 """Millimetres beside the decision curves for the names of the arms."""
 
 
 @journal_style()
 def confusion_matrices(calls: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
-    """Confusion matrices at calibrated probability 0.5: units of one run, mean over runs, and shares of the true class.
+    """Confusion matrices at probability 0.5 and, where there is one, at the threshold for 90 % specificity.
+
+    Units of one run, mean over an arm's runs, and shares of the true class.
 
     Args:
         calls: lines of `Evaluation.cross_tabulation`: means over runs, whose cells add up to the units.
@@ -43,14 +47,25 @@ def confusion_matrices(calls: pd.DataFrame, looks: Looks, level: str) -> FigureA
     Returns:
         Data: the lines of `calls` that are drawn.
     """
-    data = at_one_half(calls, level)
+    data = calls[(calls["level"] == level) & calls["threshold"].isin(SHOWN)].reset_index(drop=True)
+    shown = [threshold for threshold in SHOWN if threshold in set(data["threshold"])]
     arms = arms_of(data, looks)
     n_columns = columns_of(len(arms))
     side = min(panel_width(max(n_columns, 2)), 42)
-    names, as_text = [looks[arm].name for arm in arms], tenths if (data["n_runs"] > 1).any() else whole
-    figure, panels = small_multiples(names, [0.8 * side], wide=len(arms) > 2)
-    for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
-        matrix(axes, data[data["arm"] == arm], first=number % n_columns == 0, as_text=as_text)
+    names = [looks[arm].name for arm in arms]
+    runs = data.drop_duplicates("arm").set_index("arm")["n_runs"]
+    below = ["one run" if runs[arm] == 1 else f"mean of {runs[arm]} runs" for arm in arms]
+    heights = [0.8 * side] * len(shown)
+    figure, panels = small_multiples(names, heights, wide=len(arms) > 2, below=below, margin=15)
+    for number, (arm, column) in enumerate(zip(arms, panels, strict=True)):
+        first = number % n_columns == 0
+        for threshold, axes in zip(shown, column, strict=True):
+            line = data[(data["arm"] == arm) & (data["threshold"] == threshold)]
+            matrix(axes, line, first=first, as_text=whole if runs[arm] == 1 else tenths)
+            if first:
+                axes.set_ylabel(f"True class,\n{SHOWN[threshold]}")
+        for axes in column[:-1]:
+            axes.set_xlabel("")
     return figure, data
 
 

@@ -47,7 +47,12 @@ class Box:
 
 @journal_style()
 def flow(
-    counts: pd.DataFrame, n_patients: int, positive: Sequence[str] = (), tested: Sequence[str] = (), row: str = "image"
+    counts: pd.DataFrame,
+    n_patients: int,
+    positive: Sequence[str] = (),
+    tested: Sequence[str] = (),
+    row: str = "image",
+    n_several: int = 0,
 ) -> FigureAndData:
     """Flow diagram: listed, what was left out and why, used by status, tested.
 
@@ -57,6 +62,7 @@ def flow(
         positive: statuses that count as positive.
         tested: lines on the test of the models: a heading, then what there is to say.
         row: what a row of the cohort is.
+        n_several: patients with rows of several classes, whom the boxes of the classes count in each.
 
     Returns:
         Data: `counts`.
@@ -74,7 +80,8 @@ def flow(
     lost = [step for step in totals.index if step not in ENDS and totals["n_images"][step]]
     listed = Box.of(trunk, "Listed", [size("listed")])
     out = Box.of(ASIDE * whole, "Left out", [f"{step}: {size(step)}" for step in lost] or ["nothing"])
-    used = Box.of(trunk, "Used", [size("used", n_patients)])
+    twice = [f"({count(n_several, 'patient')} in several classes)"] if n_several else []
+    used = Box.of(trunk, "Used", [size("used", n_patients), *twice])
     statuses = _statuses(counts[counts["step"] == "used"], whole, set(positive), row)
     last = [Box.of(whole if len(statuses) > 1 else 0.7 * whole, tested[0], tested[1:])] if tested else []
     branch = out.tall + GAP

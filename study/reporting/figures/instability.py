@@ -21,6 +21,8 @@ from study.text.format import number
 
 MOST = 1500
 """Points of an arm; with more units, some are drawn, evenly spread over the predictions."""
+DIGITS = 5
+"""Of the probabilities beside the figure."""
 NEGATIVE = "#9A9A9A"
 
 
@@ -42,10 +44,12 @@ def predictions_by_run(scores: pd.DataFrame, instability: pd.DataFrame, looks: L
     arms, rows = arms_of(instability, looks), several_runs(scores[scores["level"] == level], level)
     rows = rows.assign(unit=rows.groupby(UNIT_KEYS[level], sort=True, dropna=False, observed=True).ngroup() + 1)
     upper = reach(rows, pd.DataFrame({"mean_prob": [], "observed": []}))
-    by_arm = instability.set_index("arm")[["mape", "called_changed"]].astype(float).to_dict("index")
+    at_threshold, lines = has_thresholds(instability), instability.set_index("arm")
+    mape = lines["mape"].astype(float)
+    changed = lines["flagged_changed" if at_threshold else "called_changed"].astype(float)
     below = [
-        f"MAPE {number('brier', by_arm[arm]['mape'])}"
-        f"\n{number('sensitivity', by_arm[arm]['called_changed'])} change at 0.5"
+        f"mean absolute change {number('brier', mape[arm])}"
+        f"\n{number('sensitivity', changed[arm])} classified differently"
         for arm in arms
     ]
     wide = len(arms) > 1
@@ -55,7 +59,7 @@ def predictions_by_run(scores: pd.DataFrame, instability: pd.DataFrame, looks: L
     for number_of, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
         points = _some(rows[rows["arm"] == arm], units_drawn(instability))
         diagonal(axes, upper)
-        for draw in (axes.axhline, axes.axvline):
+        for draw in () if at_threshold else (axes.axhline, axes.axvline):
             draw(0.5, color=GUIDE, linewidth=0.6, linestyle=(0, (1, 1.4)), zorder=0)
         for label, colour in ((0, NEGATIVE), (1, looks[arm].colour)):
             side_of = points[points["label"] == label]
@@ -73,7 +77,12 @@ def predictions_by_run(scores: pd.DataFrame, instability: pd.DataFrame, looks: L
         if number_of % columns_of(len(arms)) == 0:
             axes.set_ylabel("Probability in each run")
         shown.append(points[["arm", "unit", "label", "repeat", "seed", "mean_prob", "prob_calibrated"]])
-    return figure, pd.concat(shown, ignore_index=True)
+    return figure, pd.concat(shown, ignore_index=True).round({"mean_prob": DIGITS, "prob_calibrated": DIGITS})
+
+
+def has_thresholds(instability: pd.DataFrame) -> bool:
+    """Whether all arms have a threshold for 90 % specificity; else changes are counted at a probability of 0.5."""
+    return bool(instability["flagged_changed"].notna().all())
 
 
 def units_drawn(instability: pd.DataFrame) -> int | None:

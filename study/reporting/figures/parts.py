@@ -86,6 +86,10 @@ def small_multiples(
     n_columns, n_rows = columns_of(len(names), most), len(heights)
     available = panel_width(n_columns, wide=wide, margin=margin + aside, apart=apart)
     titles = [wrapped(name, available, LARGE) for name in names]
+    sizes = [
+        min((fit(text, available, size) for text in texts), default=size)
+        for texts, size in ((titles, LARGE), (below, NORMAL))
+    ]
     n_lines = [max((text.count("\n") + 1 for text in texts), default=0) for texts in (titles, below)]
     head = 2.9 * n_lines[0] + 2.6 * n_lines[1] + 1.5
     block = head + sum(heights) + between * (n_rows - 1) + FOOT
@@ -104,19 +108,23 @@ def small_multiples(
             axes.tick_params(labelleft=column == 0, labelbottom=place == n_rows - 1)
             panels.append(axes)
             y -= between
-        entitle(panels[0], name, below[number] if below else "", available)
+        entitle(panels[0], name, below[number] if below else "", sizes, n_lines[0])
         columns.append(panels)
     return figure, columns
 
 
-def entitle(axes: Axes, name: str, below: str, available: float) -> None:
-    """Write a name above a panel, and lines of smaller text under the name, all within a width in mm."""
+def entitle(axes: Axes, name: str, below: str, sizes: Sequence[float], n_lines: int = 1) -> None:
+    """Write a name above a panel, and lines of smaller text under the name, in two sizes in points.
+
+    With text under it, a name begins at the same height as one of `n_lines`.
+    """
     raised = 3.0
     where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
     if below:
-        axes.annotate(below, (0, 1), xytext=(0, raised), fontsize=fit(below, available, NORMAL), **where)
-        raised += 1.2 * NORMAL * (below.count("\n") + 1)
-    look: dict[str, Any] = {"fontsize": fit(name, available, LARGE), "fontweight": "bold", "linespacing": 1.05}
+        axes.annotate(below, (0, 1), xytext=(0, raised), fontsize=sizes[1], **where)
+        raised += 1.2 * NORMAL * (below.count("\n") + 1) + 1.2 * sizes[0] * n_lines
+        where["va"] = "top"
+    look: dict[str, Any] = {"fontsize": sizes[0], "fontweight": "bold", "linespacing": 1.05}
     axes.annotate(name, (0, 1), xytext=(0, raised), **where, **look)
 
 

@@ -28,7 +28,7 @@ from study.reporting.figures.parts import (
     wrapped,
 )
 from study.reporting.figures.scales import scale
-from study.reporting.figures.style import DARK, FAINT, GUIDE, NORMAL, Look, canvas, journal_style, width
+from study.reporting.figures.style import DARK, FAINT, GUIDE, LARGE, NORMAL, Look, canvas, journal_style, width
 from study.text.setting_labels import label
 
 ROOM = 0.1
@@ -195,7 +195,8 @@ def slices(
     grid = figure.subplots(len(arms), len(keys), squeeze=False)
     available = panel_width(len(keys), wide=wide)
     for row, arm in enumerate(arms):
-        entitle(grid[row, 0], looks[arm].name, "", available * len(keys))
+        name, room = looks[arm].name, available * len(keys)
+        entitle(grid[row, 0], name, "", [fit(name, room, LARGE), NORMAL])
         for column, each in enumerate(keys):
             axes, trials_shown = grid[row, column], data[(data["arm"] == arm) & (data["key"] == each)]
             scales[each].apply(axes, available, lowest=row == len(arms) - 1)

@@ -2,11 +2,12 @@
 
 import pandas as pd
 
+from study.evaluation.arm_metrics import N_BINS
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.groups import shown_thresholds
 from study.records.stored_study import StoredStudy
 from study.reporting.tables.base import PaperTable, at_unit, caption, cell, empty_table, metric_name
-from study.text.format import interval, number, per_thousand, percentage
+from study.text.format import interval, number, per_thousand, percentage, tenths, whole
 
 CALIBRATION = (
     "calibration_slope",
@@ -52,12 +53,17 @@ def reliability_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
                 "Bin": str(row["bin"] + 1),
                 "Mean predicted": number("brier", row["mean_prob"]),
                 "Observed share": interval("brier", row["observed"], row["low"], row["high"]),
-                "Predictions": f"{row['n_units']:,}",
+                "Runs": str(row["n_runs"]),
+                f"{evaluation.unit.capitalize()}s, mean over runs": (tenths if row["n_runs"] > 1 else whole)(
+                    row["n_units"] / row["n_runs"]
+                ),
             }
             for row in data[data["stage"] == "after"].to_dict("records")
         ]
     )
-    return PaperTable("reliability", "Reliability", caption("reliability", study, evaluation), data, shown, n_keys=2)
+    merged = bool((data[data["stage"] == "after"].groupby("arm").size() < N_BINS).any())
+    said = caption("reliability", study, evaluation, merged=merged, n_bins=N_BINS)
+    return PaperTable("reliability", "Reliability", said, data, shown, n_keys=2)
 
 
 def decision_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from mmbc.data.cohort import relevant_steps
-from mmbc.data.splits import PARTS, patient_table
+from mmbc.data.splits import PARTS, n_with_several_values, patient_table, patient_values
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.classes import several_classes
 from study.reporting.tables.base import ABSENT, PaperTable, caption
 from study.text.format import characteristic, plain, signed, span
 
@@ -17,7 +18,7 @@ def flow_table(study: StoredStudy) -> PaperTable:
     shown = text.pivot(index="step", columns="status", values="text").reindex(data["step"].unique())
     rows = "rows" if study.imported else "images"
     shown.insert(len(shown.columns), f"All {rows}", data.groupby("step", sort=False)["n_images"].sum().astype(str))
-    said = caption("flow", study, rows=rows, opened=study.cohort.images_checked)
+    said = caption("flow", study, rows=rows, opened=study.cohort.images_checked, classes=several_classes(study))
     shown = shown.reset_index().rename(columns={"step": "Step"}).fillna(ABSENT)
     return PaperTable("flow", "Cohort flow", said, data, shown)
 
@@ -26,7 +27,8 @@ def table_one(study: StoredStudy) -> PaperTable:
     """Table 1: patients by status, with missing counts and standardised differences of the positives to all others."""
     cohort = study.cohort
     patients = patient_table(cohort.images).set_index("patient_id")
-    values = cohort.images.groupby("patient_id")[[feature.name for feature in cohort.features]].first()
+    names = [*(feature.name for feature in cohort.features), "site"]
+    values = patient_values(cohort.images, names)
     groups = {status: patients["status"] == status for status in sorted(patients["status"].unique())}
     groups["All"] = pd.Series(True, index=patients.index)
     positive = patients["label"] == 1
@@ -44,12 +46,18 @@ def table_one(study: StoredStudy) -> PaperTable:
         blank = cohort.images[feature.name].isna().groupby(cohort.images["patient_id"]).sum()
         if (blank[column.notna()] > 0).any():
             rows += _missing_rows(f"{feature.name} missing in images, n (%)", groups, blank, patients["n_images"])
-    for site in sorted(patients["site"].dropna().unique()):
-        rows += _share_rows(f"site {site}, n (%)", groups, patients["site"], site, positive)
+    for site in sorted(values["site"].dropna().unique()):
+        rows += _share_rows(f"site {site}, n (%)", groups, values["site"], site, positive)
     data = pd.DataFrame(
         rows, columns=["characteristic", "group", "n", "share", "mean", "sd", "standardised_difference"]
     )
-    said = caption("table_1", study, n=len(patients))
+    said = caption(
+        "table_1",
+        study,
+        n=len(patients),
+        n_several=n_with_several_values(cohort.images, names),
+        classes=several_classes(study),
+    )
     return PaperTable("table_1", "Patients by status", said, data, _table_one_shown(data, list(groups)))
 
 

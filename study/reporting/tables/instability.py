@@ -17,7 +17,7 @@ def instability_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         {
             "Arm": data["arm"],
             "Runs": data["n_runs"].astype(str),
-            "Mean absolute difference (MAPE)": [number("brier", value) for value in data["mape"]],
+            "Mean absolute change (MAPE)": [number("brier", value) for value in data["mape"]],
             f"95th percentile over {unit}s": [number("brier", value) for value in data["mape_95"]],
             "Changed at probability 0.5": [number("sensitivity", share) for share in data["called_changed"]],
             "Changed at 90 % specificity": [number("sensitivity", share) for share in data["flagged_changed"]],
@@ -26,5 +26,5 @@ def instability_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     if not has_validation(evaluation):
         shown = shown.drop(columns="Changed at 90 % specificity")
     left_out = bool(set(evaluation.summary["arm"]) - set(data["arm"]))
-    said = caption("instability", study, evaluation, left_out=left_out)
+    said = caption("instability", study, evaluation, left_out=left_out, never=bool((data["called_changed"] == 0).any()))
     return PaperTable("instability", "Stability of the predictions between runs", said, data, shown)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmbc.data.splits import patient_table
+from mmbc.data.splits import n_with_several_values, patient_table, patient_values
 from study.records.stored_study import StoredStudy
 from study.reporting.tables.base import PaperTable, caption, empty_table
 from study.reporting.tables.cohort import standardised_difference
@@ -28,7 +28,8 @@ def partitions_table(study: StoredStudy) -> PaperTable:
     if len(groups) < 2:  # of a single test part nothing else is known
         return empty_table("partitions")
     groups = groups | {ALL: pd.Series(True, index=patients.index)}
-    values = images.groupby("patient_id")[[feature.name for feature in features]].first()
+    names = [*(feature.name for feature in features), "site"]
+    values = patient_values(images, names)
     rows = _counts("Patients, n", groups, pd.Series(1, index=patients.index))
     rows += _shares("Positive, n (%)", groups, compared, patients["label"] == 1)
     if len(images) > len(patients):
@@ -47,13 +48,15 @@ def partitions_table(study: StoredStudy) -> PaperTable:
                 has = (column == value)[column.notna()]
                 rows += _shares(f"{feature.name} {plain(value)}, n (%)", groups, compared, has)
         rows += _counts(f"{feature.name} missing, n", groups, column.isna().astype(int))
-    for site in sorted(patients["site"].dropna().unique()):
-        rows += _shares(f"site {site}, n (%)", groups, compared, patients["site"].dropna() == site)
+    for site in sorted(values["site"].dropna().unique()):
+        rows += _shares(f"site {site}, n (%)", groups, compared, values["site"].dropna() == site)
     columns = ["characteristic", "group", "n", "share", "median", "lower", "upper", "standardised_difference"]
     data = pd.DataFrame(rows, columns=columns)
     by_fold = len(compared) > 1
     title = "Patients by test fold" if by_fold else "Patients by part"
-    said = caption("partitions", study, n=len(patients), by_fold=by_fold)
+    said = caption(
+        "partitions", study, n=len(patients), by_fold=by_fold, n_several=n_with_several_values(images, names)
+    )
     return PaperTable("partitions", title, said, data, _shown(data, list(groups), by_fold=by_fold))
 
 

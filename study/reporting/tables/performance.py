@@ -203,7 +203,7 @@ def cross_tabulation_table(study: StoredStudy, evaluation: Evaluation) -> PaperT
             (tp, fn), (fp, tn) = mean_counts(row["tp"], row["fn"]), mean_counts(row["fp"], row["tn"])
             shown = {"Threshold": name, "Arm": row["arm"], "True positive": tp, "False negative": fn}
             rows.append(shown | {"False positive": fp, "True negative": tn})
-    people, runs = sample(evaluation, evaluation.unit).text(evaluation.unit), int(data["n_runs"].iloc[0])
+    people, runs = sample(evaluation, evaluation.unit).text(evaluation.unit), int(data["n_runs"].max())
     said = caption("cross_tabulation", study, evaluation, people=people, runs=runs)
     return PaperTable("cross_tabulation", "Predicted against true class", said, data, pd.DataFrame(rows), n_keys=2)
 

@@ -22,7 +22,15 @@ def subgroups_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         return empty_table("subgroups")
     texts = [interval("roc_auc", *values) for values in data[["value", "low", "high"]].to_numpy()]
     shown = _wide(data.assign(text=texts), "arm")
-    said = caption("subgroups", study, evaluation, few=FEW, by_image=_by_image(data), **_number_of_tests(evaluation))
+    said = caption(
+        "subgroups",
+        study,
+        evaluation,
+        few=FEW,
+        by_image=_by_image(data),
+        alike=_alike(data),
+        **_number_of_tests(evaluation),
+    )
     return PaperTable("subgroups", "Subgroups", said, data, shown.fillna(ABSENT), n_keys=2)
 
 
@@ -33,7 +41,14 @@ def subgroup_contrasts_table(study: StoredStudy, evaluation: Evaluation) -> Pape
         return empty_table("subgroup_contrasts")
     texts = [difference_interval(*values) for values in data[["difference", "low", "high"]].to_numpy()]
     shown = _wide(data.assign(text=texts, contrast=data["first"] + " minus " + data["second"]), "contrast")
-    said = caption("subgroup_contrasts", study, evaluation, by_image=_by_image(data), **_number_of_tests(evaluation))
+    said = caption(
+        "subgroup_contrasts",
+        study,
+        evaluation,
+        by_image=_by_image(data),
+        alike=_alike(data),
+        **_number_of_tests(evaluation),
+    )
     title = "Differences between models by subgroup"
     return PaperTable("subgroup_contrasts", title, said, data, shown.fillna(ABSENT), n_keys=2)
 
@@ -56,6 +71,13 @@ def subgroup_performance_table(study: StoredStudy, evaluation: Evaluation) -> Pa
 
 def _by_image(data: pd.DataFrame) -> list[str]:
     return [str(column) for column in data.loc[data["level"] == "image", "column"].unique()]
+
+
+def _alike(data: pd.DataFrame) -> bool:
+    """Whether something was not tested between images although two subgroups are large enough."""
+    shown = data[(data["level"] == "image") & ~data["suppressed"].astype(bool)]
+    several = shown.groupby("column")["group"].transform("nunique") > 1
+    return bool(shown.loc[several, "interaction_p"].isna().any())
 
 
 def _wide(data: pd.DataFrame, across: str) -> pd.DataFrame:

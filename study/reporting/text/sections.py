@@ -8,6 +8,7 @@ import pandas as pd
 from mmbc.data.tables.labels import CONTRALATERAL
 from mmbc.data.tables.target_leakage import TELLING
 from study.design.study_file import BASELINE
+from study.evaluation.arm_metrics import N_BINS
 from study.evaluation.doubts import doubts
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.misclassification import errors_by_unit
@@ -98,6 +99,8 @@ def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = Fal
         assessed=not undefined.all(),
         unassessed=_names(study, slopes.loc[undefined, "arm"]),
         n_bins=len(bins) if drawn else 0,
+        most=N_BINS,
+        n_models=bins["arm"].nunique() if len(bins) else 0,
         fewest=0 if drawn else CURVE_NEEDS,
         outside={display_name(study, str(arm)): len(lines) for arm, lines in outside.groupby("arm", sort=False)},
     )
@@ -133,7 +136,8 @@ def subgroups(study: StoredStudy, evaluation: Evaluation) -> str:
     return render(
         "subgroups",
         compared={name: names for name, names in by_column(shown).items() if name in compared},
-        alone={name: names for name, names in by_column(shown).items() if name not in compared},
+        alone={name: names for name, names in by_column(shown).items() if name not in compared and len(names) == 1},
+        alike=[name for name, names in by_column(shown).items() if name not in compared and len(names) > 1],
         small=by_column(small),
         n_tests=len(tests),
         by_chance=f"{ALPHA * len(tests):.0f}",
@@ -175,6 +179,8 @@ def instability(study: StoredStudy, evaluation: Evaluation) -> str:
     if evaluation.summary.empty:
         return ""
     protocol, rows = study.settings.protocol, evaluation.instability.sort_values("mape", kind="stable")
+    at_threshold = bool(rows["flagged_changed"].notna().all())
+    changed = rows["flagged_changed" if at_threshold else "called_changed"]
     kinds = {"repeat": protocol.repeats, "training seed": protocol.seeds}
     return render(
         "instability",
@@ -186,12 +192,13 @@ def instability(study: StoredStudy, evaluation: Evaluation) -> str:
             {
                 "name": display_name(study, row["arm"]),
                 "mape": number("brier", row["mape"]),
-                "changed": number("sensitivity", row["called_changed"]),
+                "changed": number("sensitivity", share),
             }
-            for row in rows.to_dict("records")
+            for row, share in zip(rows.to_dict("records"), changed, strict=True)
         ],
-        fewest=number("sensitivity", rows["called_changed"].min()),
-        most=number("sensitivity", rows["called_changed"].max()),
+        at_threshold=at_threshold,
+        fewest=number("sensitivity", changed.min()),
+        most=number("sensitivity", changed.max()),
     )
 
 

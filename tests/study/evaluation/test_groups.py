@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 
 from mmbc.config import digest
+from mmbc.data.splits import patient_values
 from mmbc.errors import CohortError, ConfigError, StudyError
 from study.design.study_file import load
 from study.evaluation import groups
 from study.evaluation.evaluation import evaluate
+from study.evaluation.reliability import merged_bins, reliability
 from study.evaluation.units import align, all_units
 from study.stats.auc import delong
 
@@ -82,7 +84,8 @@ def test_subgroups_are_cut_suppressed_and_tested(stored):
     known = found[~found["suppressed"]]
     assert (known["n_positive"] >= groups.SMALLEST_CELL).all() and known["value"].between(0, 1).all()
     tested = known[known["column"] == "view"]
-    assert tested["interaction_p"].between(0, 1).all()
+    with_images = ~tested["arm"].isin(["tabular", "logistic"])
+    assert tested.loc[with_images, "interaction_p"].between(0, 1).all()
 
 
 def test_what_is_known_of_a_subgroup(stored, aligned, monkeypatch):
@@ -133,17 +136,38 @@ def test_a_patient_is_in_the_subgroup_of_most_of_her_images():
         ],
         columns=["patient_id", "case_id", "breast", "image_id", "age", "view"],
     )
-    level, group_of = groups.group_by_unit(images, groups._categories(images["age"], "age"), "patient")
+    level, group_of = groups.group_by_unit(images, images["age"], groups._categories(images["age"], "age"), "patient")
     assert level == "patient" and group_of.set_index("patient_id")["group"].to_dict() == {"A": "60", "B": "30"}
-    level, group_of = groups.group_by_unit(images, groups._categories(images["age"], "age"), "breast")
+    level, group_of = groups.group_by_unit(images, images["age"], groups._categories(images["age"], "age"), "breast")
     assert level == "breast" and group_of.set_index("case_id")["group"].to_dict() == {
         "A/1": "30",
         "A/2": "60",
         "B/1": "60",
         "B/2": "30",
     }
-    level, group_of = groups.group_by_unit(images, groups._categories(images["view"], "view"), "patient")
+    level, group_of = groups.group_by_unit(
+        images, images["view"], groups._categories(images["view"], "view"), "patient"
+    )
     assert level == "image" and group_of.set_index("image_id")["group"]["a3"] == "MLO" and len(group_of) == 5
+
+
+def test_a_band_is_that_of_the_value_that_table_one_counts():
+    """Three examinations before 50, two at 49: most images are after 50, but most share the age of 49."""
+    images = pd.DataFrame(
+        {"patient_id": "A", "case_id": list("abcde"), "breast": "L", "image_id": list("abcde")}
+        | {"age": [49.0, 49, 50, 51, 52]}
+    )
+    bands = groups._categories(pd.concat([images["age"], pd.Series([30.0, 71, 72])], ignore_index=True), "age")
+    _, group_of = groups.group_by_unit(images, images["age"], bands[:5], "patient")
+    assert group_of["group"].tolist() == ["< 50"] and patient_values(images, ["age"]).loc["A", "age"] == 49
+
+
+def test_between_views_a_model_without_images_is_not_tested(stored):
+    found = evaluate(stored, n_replicates=20)
+    view = found.subgroups.query("column == 'view'").set_index("arm")
+    assert (view["level"] == "image").all() and view["value"].notna().all()
+    assert view.loc[["tabular", "logistic"], "interaction_p"].isna().all()
+    assert view.loc[["image", "concat"], "interaction_p"].notna().all()
 
 
 def test_subgroups_that_cannot_be_are_refused(stored):
@@ -217,8 +241,33 @@ def test_decision_curves_keep_to_the_declared_thresholds(aligned):
 
 
 def test_reliability_bins_hold_every_unit_once(aligned):
-    found = groups.reliability(aligned)
+    found = reliability(aligned)
     sizes = found.groupby(["arm", "stage"])["n_units"].sum()
     assert (sizes == len(aligned.rows)).all()
     known = found.dropna()
     assert ((known["low"] <= known["observed"]) & (known["observed"] <= known["high"])).all()
+
+
+def test_reliability_counts_each_arm_by_its_own_runs(stored):
+    """The logistic regression has one seed: its bins are the same however many seeds the other arms have."""
+    units, _ = all_units(stored)
+    patients = pd.Index(sorted(units["patient_id"].unique()))
+    again = units[units["arm"] != "logistic"].assign(seed=1, prob_calibrated=lambda rows: rows["prob_calibrated"] / 2)
+    again["logit"] = again["logit"] / 2
+    one, two = (
+        reliability(align(rows, stored.arms, "patient", patients)) for rows in (units, pd.concat([units, again]))
+    )
+    pd.testing.assert_frame_equal(*(found[found["arm"] == "logistic"].reset_index(drop=True) for found in (one, two)))
+    runs = two.drop_duplicates("arm").set_index("arm")["n_runs"]
+    assert runs["logistic"] == 2 and runs["image"] == 4, "two repeats"
+    assert two.query("arm == 'image' and stage == 'after'")["n_units"].sum() == 4 * len(patients)
+
+
+def test_no_bin_is_nearly_empty():
+    probs = np.concatenate([np.linspace(0, 0.3, 100), np.full(97, 0.4), [0.41] * 3, np.linspace(0.5, 0.9, 100)])
+    bins = merged_bins(probs)
+    sizes = np.bincount(bins)
+    assert sizes.min() >= 15 and sizes.sum() == 300 and 5 < len(sizes) < 10
+    assert (np.diff(bins) >= 0).all() and len(set(bins[100:197])) == 1, "equal probabilities stay together"
+    assert set(merged_bins(np.full(50, 0.2))) == {0}
+    assert np.bincount(merged_bins(np.linspace(0, 1, 100))).tolist() == [10] * 10

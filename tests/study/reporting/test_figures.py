@@ -287,7 +287,10 @@ def test_histograms_have_one_scale_and_add_up(study, evaluation):
 def test_the_cells_of_a_confusion_matrix_add_up_to_the_patients(study, numbers_of):
     _, data = catalogue(*numbers_of("three seeds"))["confusion"].draw()
     assert data[["tp", "fp", "fn", "tn"]].sum(axis=1).to_numpy() == pytest.approx(study.cohort.n_patients)
-    assert data.set_index("arm")["n_runs"].to_dict() == dict.fromkeys([*FOUR, BASELINE], 6)
+    assert data.set_index("arm")["n_runs"].to_dict() == dict.fromkeys(FOUR, 6) | {BASELINE: 2}
+    assert set(data["threshold"]) == {"called", "flagged"}
+    said = " ".join(texts_of(catalogue(*numbers_of("three seeds"))["confusion"].draw()[0]))
+    assert "mean of 6 runs" in said and "mean of 2 runs" in said and "90 % specificity" in said
 
 
 def test_folds_are_numbered_from_1(study, evaluation):

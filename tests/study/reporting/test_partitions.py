@@ -5,11 +5,14 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from mmbc.data.cohort import Feature
 from study.design.folds import Fold
+from study.evaluation.groups import group_by_unit
 from study.records.environment import Imported
-from study.reporting.tables.cohort import table_one
+from study.reporting.figures.catalogue import _flow
+from study.reporting.tables.cohort import flow_table, table_one
 from study.reporting.tables.partitions import partitions_table
 from study.text.format import quartiles
 
@@ -97,3 +100,50 @@ def test_a_single_known_part_has_no_table(holdout):
 
 def test_quartiles_round_as_readers_do():
     assert quartiles(57.25, 49.05, 66) == "57.3 (49.1 to 66.0)"
+
+
+def several(stored, folds):
+    """Eight patients; P0 has three images of density b beside one of a, P1 one of each, P2 a benign image too."""
+    study = small(stored, folds)
+    images = study.cohort.images
+    more = pd.concat([images, images.iloc[[0, 0, 0, 1, 2]]], ignore_index=True)
+    more["image_id"] = [f"I{n}" for n in range(len(more))]
+    more["case_id"] = more["image_id"]
+    more.loc[8:10, "density"], more.loc[11, "density"] = "b", "a"
+    more.loc[12, ["status", "label"]] = ["Benign", 0]
+    flow = more.groupby("status").agg(n_images=("image_id", "size"), n_patients=("patient_id", "nunique"))
+    flow = pd.concat([flow.reset_index().assign(step=step) for step in ("listed", "used")], ignore_index=True)
+    return dataclasses.replace(study, cohort=dataclasses.replace(study.cohort, images=more, flow=flow))
+
+
+def test_a_patient_of_several_values_is_counted_alike_in_table_one_the_parts_and_the_subgroups(stored):
+    ids = [f"P{n}" for n in range(8)]
+    folds = [Fold(repeat=0, fold=n, train=ids[4:], validation=[], test=ids[4 * n : 4 * n + 4]) for n in (0, 1)]
+    study = several(stored, folds)
+    first, parts = (
+        table.data[table.data["group"] == "All"].set_index("characteristic")["n"]
+        for table in (table_one(study), partitions_table(study))
+    )
+    _, group_of = group_by_unit(
+        study.cohort.images, study.cohort.images["density"], study.cohort.images["density"], "patient"
+    )
+    counted = group_of["group"].value_counts().to_dict()
+    assert counted == {"a": 4, "b": 4}, "P0 is b by most of its images, P1 a by the smaller of two"
+    for value, n in counted.items():
+        assert first[f"density {value}, n (%)"] == parts[f"density {value}, n (%)"] == n
+    assert group_of.set_index("patient_id")["group"][["P0", "P1"]].tolist() == ["b", "a"]
+    for table in (table_one(study), partitions_table(study)):
+        assert "2 patients have several values of a characteristic and are counted with that of most" in table.caption
+
+
+def test_the_flow_and_table_one_explain_each_other(stored):
+    study = several(stored, [Fold(repeat=0, fold=0, train=["P4"], validation=[], test=["P0"])])
+    said = (
+        "Therefore Benign has 6 images of 6 patients in the flow and 5 images of 5 patients in Table 1; Cancer has 7"
+        " images of 3 patients in the flow and 8 images of 3 patients in Table 1."
+    )
+    for caption in (table_one(study).caption, flow_table(study).caption, _flow(study).caption):
+        assert "1 patient has images of several classes." in caption and said in caption
+    figure, _ = _flow(study).draw()
+    assert any("1 patient in several classes" in text.get_text() for text in figure.findobj(Text))
+    assert "several classes" not in flow_table(small(stored, study.folds.folds)).caption
