@@ -1,5 +1,8 @@
 """Verdicts on declared contrasts in words (docs/explanation/estimands.md, "Verdicts")."""
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -7,13 +10,15 @@ from study.stats.comparison import ALPHA, POWER, SEEDS_NEEDED, SMALL_GAIN, Compa
 from study.stats.procedure import CORRECTED, PROCEDURE
 from study.text.format import difference, listed, p_equals, patients
 
+NOT_ASSESSED = "not assessed"
+
 
 def sentence(c: Comparison, delta: float) -> str:
     """Return the verdict in words, always with a direction, the difference and its interval."""
     verdict = c.verdict
     e1 = f"{difference(c.difference)} (E1 95 % interval {_span(c.e1_low, c.e1_high)})"
     e2 = f"E2 95 % interval {_span(c.e2_low, c.e2_high)}"
-    if verdict == "not assessed":
+    if verdict == NOT_ASSESSED:
         missing = (
             f"{c.n_seeds} training seed{'s' if c.n_seeds > 1 else ''}, {SEEDS_NEEDED} are needed"
             if c.n_seeds < SEEDS_NEEDED
@@ -62,14 +67,24 @@ def sentence(c: Comparison, delta: float) -> str:
     )
 
 
-def of_several_seeds(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """Return contrasts as they are shown: with one training seed nothing is said of training again."""
+OF_FOLDS = ("p_worse", "p_equivalent", "p_better")
+"""Columns that are about training again, as those are whose name begins with `e2_`."""
+
+
+def as_assessed(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Return contrasts as they are shown: where training again was not assessed, nothing is said of it."""
+    if comparisons.empty:
+        return comparisons
     about = [name for name in map(str, comparisons) if name.startswith("e2_") and name != "e2_method"]
-    return comparisons.assign(**{name: comparisons[name].where(comparisons["n_seeds"] > 1) for name in about})
+    assessed = comparisons["verdict"] != NOT_ASSESSED
+    return comparisons.assign(**{name: comparisons[name].where(assessed) for name in [*about, *OF_FOLDS]})
 
 
 def e2_methods(comparisons: pd.DataFrame) -> str:
     """Return by which method the E2 intervals of contrasts were made, each with its contrasts where they differ."""
+    comparisons = comparisons[comparisons["e2_low"].notna()]
+    if comparisons.empty:
+        return ""
     pairs = comparisons["first"] + " minus " + comparisons["second"]
     by_method = pairs.groupby(comparisons["e2_method"], sort=False)
     if by_method.ngroups == 1:
@@ -96,6 +111,19 @@ def size(e1: tuple[float, float], e2: tuple[float, float], delta: float) -> str:
     return f"by less than {delta:g}" if max(far for _, far in ends) < delta else "size unresolved"
 
 
+def in_few_words(row: Mapping[Hashable, Any], delta: float) -> tuple[str, ...]:
+    """Return a verdict in one or two pieces: the verdict, and the size of what was found or what is missing."""
+    said = str(row["verdict"])
+    if said == NOT_ASSESSED:
+        split = bool(np.isnan(row["corrected_p"]))  # more seeds would not help
+        return said, "(one split)" if split else f"({int(row['n_seeds'])} of {SEEDS_NEEDED} seeds)"
+    if said in ("better", "worse"):
+        return f"{said},", size((row["e1_low"], row["e1_high"]), (row["e2_low"], row["e2_high"]), delta)
+    if said == SMALL_GAIN:
+        return "any gain", f"below {delta:g}"
+    return (said, f"(±{delta:g})") if said == "equivalent" else (said,)
+
+
 def disagreement(c: Comparison) -> str:
     """Return where the methods disagree on a difference or on equivalence, in words; '' where they agree."""
     said = {
@@ -103,7 +131,7 @@ def disagreement(c: Comparison) -> str:
         "patient bootstrap (these fitted models)": c.bootstrap_low > 0 or c.bootstrap_high < 0,
         "patient permutation": c.permutation_p < ALPHA,
     }
-    e2 = {CORRECTED: c.corrected_p, PROCEDURE: c.procedure_p}
+    e2 = {CORRECTED: c.corrected_p, PROCEDURE: c.procedure_p} if c.verdict != NOT_ASSESSED else {}
     said |= {f"{name} (trained again)": p < ALPHA for name, p in e2.items() if not np.isnan(p)}
     finding, not_finding = ([name for name, is_found in said.items() if is_found == side] for side in (True, False))
     about = []
@@ -113,7 +141,7 @@ def disagreement(c: Comparison) -> str:
             f"Without adjustment, at p < 0.05, {listed(finding)} find{does[0]} a difference; {listed(not_finding)}"
             f" {do[1]} not."
         )
-    if c.p_equivalent > 1 - ALPHA and c.verdict not in ("equivalent", "not assessed"):
+    if c.p_equivalent > 1 - ALPHA and c.verdict not in ("equivalent", NOT_ASSESSED):
         about.append(
             f"The Bayesian correlated t test, from the fold scores alone, gives P(equivalent) = {c.p_equivalent:.2f};"
             " there are too few patients to confirm that."

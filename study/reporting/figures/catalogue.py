@@ -11,7 +11,7 @@ from study.evaluation.evaluation import Evaluation
 from study.evaluation.example_units import example_units
 from study.evaluation.groups import threshold_range
 from study.evaluation.units import all_units
-from study.evaluation.verdicts import of_several_seeds
+from study.evaluation.verdicts import as_assessed
 from study.records.added_predictions import UNVERIFIED
 from study.records.cell_records import CELL_COLUMNS
 from study.records.stored_study import StoredStudy
@@ -164,14 +164,14 @@ def main_arms(study: StoredStudy, summary: pd.DataFrame) -> list[str]:
 
 
 def _comparison(study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts) -> Named:
-    comparisons, delta = of_several_seeds(evaluation.comparisons), study.settings.protocol.delta
+    comparisons, delta = as_assessed(evaluation.comparisons), study.settings.protocol.delta
     if len(comparisons):
         title = "Declared comparisons" if study.chosen_contrasts is None else "Comparisons chosen after the run"
         names = [contrast_name(study, *pair) for pair in comparisons[["first", "second"]].to_numpy()]
         forest = partial(forests.contrasts, comparisons, evaluation.per_fold, names, evaluation.unit, delta)
-        methods = list(dict.fromkeys(comparisons["e2_method"]))
-        again = bool(comparisons["e2_low"].notna().any())
-        said = caption("contrasts", f, again=again, methods=methods, delta=f"{delta:g}")
+        methods = list(dict.fromkeys(comparisons.loc[comparisons["e2_low"].notna(), "e2_method"]))
+        sized = bool(comparisons["verdict"].isin(["better", "worse"]).any())
+        said = caption("contrasts", f, methods=methods, sized=sized, delta=f"{delta:g}")
         yield "contrasts", Drawing(forest, title, said, wide=True)
     groups = evaluation.subgroups
     if len(groups) and groups["value"].notna().any():

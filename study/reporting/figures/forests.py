@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from study.evaluation.verdicts import size
+from study.evaluation.verdicts import NOT_ASSESSED, in_few_words
 from study.reporting.figures.parts import FigureAndData, Looks, arms_of, columns_of, extent, small_multiples, wrapped
 from study.reporting.figures.style import DARK, FAINT, GUIDE, MM, NORMAL, NOTICE, SMALL, canvas, journal_style, width
-from study.stats.comparison import SEEDS_NEEDED, SMALL_GAIN
 from study.text.format import difference, p_value
 from study.text.number_style import style
 
@@ -31,6 +30,15 @@ DOT: dict[str, Any] = {
     "markeredgewidth": 0.7,
 }
 """A training seed; hollow, so that those at one place are seen."""
+ESTIMATE: dict[str, Any] = {
+    "marker": "D",
+    "linestyle": "none",
+    "color": "white",
+    "markeredgecolor": DARK,
+    "markersize": 3.6,
+    "markeredgewidth": 0.8,
+}
+LABEL_BELOW = f"Difference in ROC-AUC\n← lower AUC{' ' * 12}higher AUC →"
 LEVELS = 3
 """Heights that the dots of seeds alternate between."""
 
@@ -42,7 +50,7 @@ def contrasts(
     """Forest plot of the declared contrasts: E1 thick, E2 thin, ±δ shaded, a dot for each training seed, and columns.
 
     Args:
-        comparisons: lines of `Evaluation.comparisons`.
+        comparisons: lines of `Evaluation.comparisons`, as assessed.
         per_fold: lines of `Evaluation.per_fold`.
         names: what each contrast is called.
         level: of the units.
@@ -62,12 +70,10 @@ def contrasts(
     for place, (row, dots) in enumerate(zip(rows, seeds, strict=True)):
         axes.plot([row["e2_low"], row["e2_high"]], [place] * 2, color=DARK, linewidth=THIN, solid_capstyle="butt")
         axes.plot([row["e1_low"], row["e1_high"]], [place] * 2, color=DARK, linewidth=THICK, solid_capstyle="butt")
-        axes.plot(
-            row["difference"], place, "D", color="white", markeredgecolor=DARK, markersize=3.6, markeredgewidth=0.8
-        )
+        axes.plot(row["difference"], place, **ESTIMATE)
         axes.plot(dots, place + 0.22 + 0.09 * (np.arange(len(dots)) % LEVELS), **DOT)
     axes.set_yticks(range(len(rows)), labels)
-    axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel="← lower      Difference in ROC-AUC      higher →")
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=LABEL_BELOW)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.04)
@@ -81,15 +87,17 @@ Columns = list[tuple[str, list[str]]]
 
 
 def _columns(rows: list[dict[Hashable, Any]], delta: float, *, e2: bool) -> Columns:
-    """Return what stands beside the plot: difference, intervals, adjusted p, verdict."""
+    """Return what stands beside the plot: difference, intervals, adjusted p that the verdicts rest on, verdict."""
     columns: Columns = [
         ("Difference", [difference(row["difference"]) for row in rows]),
         ("95 % interval,\nthese models", [_ends(row, "e1") for row in rows]),
     ]
     if e2:
         columns.append(("95 % interval,\ntrained again", [_ends(row, "e2") for row in rows]))
-    columns.append(("p,\nadjusted", [p_value(adjusted_p(row)) for row in rows]))
-    return [*columns, ("Verdict", [verdict(row, delta) for row in rows])]
+        columns.append(("p, trained\nagain (Holm)", [p_value(row["e2_p_holm"]) for row in rows]))
+    if any(row["verdict"] == NOT_ASSESSED for row in rows):
+        columns.append(("p, these\nmodels (Holm)", [p_value(row["e1_p_holm"]) for row in rows]))
+    return [*columns, ("Verdict", ["\n".join(in_few_words(row, delta)) for row in rows])]
 
 
 def _ends(row: Mapping[Hashable, Any], which: str) -> str:
@@ -107,7 +115,7 @@ def _layout(labels: Sequence[str], columns: Columns) -> tuple[Figure, Axes]:
     widths = [max(1.06 * extent(text, NORMAL) for text in [heading, *texts]) + APART for heading, texts in columns]
     n_lines = max(text.count("\n") + 1 for text in [*labels, *columns[-1][1]])
     whole, pitch = width(wide=True), max(7.5, 2.6 * n_lines + 2.5)
-    left, top, bottom = max(extent(label, NORMAL) for label in labels) + 3, 12.0, 9.0 + NOTICE
+    left, top, bottom = max(extent(label, NORMAL) for label in labels) + 3, 12.0, 12.5 + NOTICE
     plot, tall = whole - left - sum(widths) - 1, pitch * len(labels)
     height = top + tall + bottom
     figure = canvas(height, wide=True, laid_out=False)
@@ -137,20 +145,6 @@ def seed_differences(per_fold: pd.DataFrame, first: str, second: str, level: str
     return (one - other).mean()
 
 
-def verdict(row: Mapping[Hashable, Any], delta: float) -> str:
-    """Return a verdict in a few words: with the size of what was found, or what is missing."""
-    said = str(row["verdict"])
-    if said == "not assessed":
-        n_seeds = int(row["n_seeds"])
-        split = bool(np.isnan(row["e2_low"]))  # more seeds would not help
-        return "not assessed\n(one split)" if split else f"not assessed\n({n_seeds} of {SEEDS_NEEDED} seeds)"
-    if said in ("better", "worse"):
-        return f"{said},\n{size((row['e1_low'], row['e1_high']), (row['e2_low'], row['e2_high']), delta)}"
-    if said == SMALL_GAIN:
-        return f"any gain\nbelow {delta:g}"
-    return f"{said}\n(±{delta:g})" if said == "equivalent" else said
-
-
 def _beside(axes: Axes, place: float, text: str, offset: float, **look: Any) -> None:
     """Write text to the right of a plot, at a place on its ordinate, so many points away."""
     at: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
@@ -161,9 +155,10 @@ def _legend(figure: Figure, delta: float, *, several: bool, e2: bool) -> None:
     handles: list[Artist] = [Line2D([], [], color=DARK, linewidth=THICK, label="95 % interval, these models")]
     if e2:
         handles.append(Line2D([], [], color=DARK, linewidth=THIN, label="95 % interval, trained again"))
+    handles.insert(0, Line2D([], [], label="estimate", **ESTIMATE))
     handles.append(Patch(color=FAINT, alpha=0.7, label=f"unimportant: ±{delta:g}"))
     handles.append(Line2D([], [], label="each training seed" if several else "the one training seed", **DOT))
-    figure.legend(handles=handles, loc="upper left", ncols=4, borderpad=0.2, columnspacing=1.4, borderaxespad=0.1)
+    figure.legend(handles=handles, loc="upper left", ncols=5, borderpad=0.2, columnspacing=1.4, borderaxespad=0.1)
 
 
 def _data(comparisons: pd.DataFrame, seeds: list[pd.Series]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.prose import render
 from study.reporting.facts.search_facts import calibrated_on, is_flat, is_nested
+from study.stats.comparison import SEEDS_NEEDED
 from study.text.format import NAMES, count, interval
 
 ABSENT = "n/a"
@@ -78,10 +79,15 @@ def at_unit(frame: pd.DataFrame, evaluation: Evaluation) -> pd.DataFrame:
 
 
 def trained_again(evaluation: Evaluation) -> pd.DataFrame:
-    """Return the lines of the AUC of every arm whose intervals are about training again; none of a single split."""
+    """Return the lines of the AUC of every arm whose intervals are about training again; none where not assessed."""
     data = at_unit(evaluation.intervals, evaluation)
     data = data[data["metric"] == "roc_auc"]
-    return leading_e2(data)
+    return leading_e2(data if is_retraining_assessed(evaluation) else data.head(0))
+
+
+def is_retraining_assessed(evaluation: Evaluation) -> bool:
+    """Whether there are the training seeds to say anything of training again; the logistic regression needs one."""
+    return evaluation.per_fold["seed"].nunique() >= SEEDS_NEEDED
 
 
 @dataclass(frozen=True)

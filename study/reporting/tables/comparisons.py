@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping
 import pandas as pd
 
 from study.evaluation.evaluation import Evaluation
-from study.evaluation.verdicts import e2_methods, of_several_seeds
+from study.evaluation.verdicts import as_assessed, e2_methods, in_few_words
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import contrast_name
 from study.reporting.tables.base import ABSENT, PaperTable, caption, empty_table, sample, unfinished_arms
@@ -17,28 +17,31 @@ COLUMNS = (
     "95 % CI, trained again",
     "p, trained again (Holm)",
     "95 % CI, these fitted models",
-    "p, these fitted models (Holm)",
+    "p, these models (Holm)",
     "P(worse / equivalent / better)",
     "p (permutation)",
     "Verdict",
 )
+AGAIN = ("95 % CI, trained again", "p, trained again (Holm)", "P(worse / equivalent / better)")
+"""Columns that are about training again."""
 
 
 def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     """The declared contrasts: difference with E1 and E2 intervals, adjusted p, Bayesian probabilities, verdict.
 
-    A contrast whose arms are not both finished has a row that says so.
+    A contrast whose arms are not both finished has a row that says so. Without a contrast whose retraining was assessed
+    no column is about it.
     """
     if evaluation.summary.empty:
         return empty_table("comparisons")
-    known = of_several_seeds(evaluation.comparisons)
+    known, delta = as_assessed(evaluation.comparisons), study.settings.protocol.delta
     by_pair = {(row["first"], row["second"]): row for row in known.to_dict("records")}
     missing = unfinished_arms(study, evaluation)
     shown = []
     for first, second in study.contrasts:
         name = f"{first} minus {second}"
         if (first, second) in by_pair:
-            shown.append(_shown(name, by_pair[first, second]))
+            shown.append(_shown(name, by_pair[first, second], delta))
         elif first in missing or second in missing:
             shown.append(
                 dict.fromkeys(COLUMNS, ABSENT) | {"Contrast": name, "Verdict": _reason(missing, first, second)}
@@ -47,12 +50,12 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     if not shown:
         return empty_table("comparisons")
     said = _caption(study, evaluation, n_lacking=len(shown) - len(by_pair))
-    return PaperTable(
-        "comparisons", "Differences between models", said, data, pd.DataFrame(shown, columns=list(COLUMNS))
-    )
+    again = bool(len(known)) and bool(known["e2_low"].notna().any())
+    columns = [column for column in COLUMNS if again or column not in AGAIN]
+    return PaperTable("comparisons", "Differences between models", said, data, pd.DataFrame(shown, columns=columns))
 
 
-def _shown(name: str, row: Mapping[Hashable, object]) -> dict[str, str]:
+def _shown(name: str, row: Mapping[Hashable, object], delta: float) -> dict[str, str]:
     n = {key: value for key, value in row.items() if isinstance(value, float)}
     chances = " / ".join(probability(n[name]) for name in ("p_worse", "p_equivalent", "p_better"))
     cells = (
@@ -64,7 +67,7 @@ def _shown(name: str, row: Mapping[Hashable, object]) -> dict[str, str]:
         p_value(n["e1_p_holm"]),
         ABSENT if pd.isna(n["p_better"]) else chances,
         p_value(n["permutation_p"]),
-        str(row["verdict"]),
+        " ".join(in_few_words(row, delta)),
     )
     return dict(zip(COLUMNS, cells, strict=True))
 
@@ -87,8 +90,8 @@ def _with_gaps(data: pd.DataFrame, study: StoredStudy, missing: Mapping[str, str
 
 def _caption(study: StoredStudy, evaluation: Evaluation, n_lacking: int) -> str:
     """Return who was compared and what the columns are."""
-    data = of_several_seeds(evaluation.comparisons)
-    method = e2_methods(data) if len(data) and data["e2_low"].notna().any() else ""
+    data = as_assessed(evaluation.comparisons)
+    method = e2_methods(data) if len(data) else ""
     for first, second in sorted(study.contrasts, key=lambda pair: -len("".join(pair))):
         method = method.replace(f"{first} minus {second}", contrast_name(study, first, second))
     return caption(

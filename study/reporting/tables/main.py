@@ -37,8 +37,7 @@ def main_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     lines = at_unit(evaluation.summary, evaluation)
     by_arm = {str(arm): rows.set_index("metric") for arm, rows in lines.groupby("arm", sort=False)}
     further = _further(study, evaluation)
-    several = study.settings.protocol.seeds > 1
-    again = {row["arm"]: row for row in trained_again(evaluation).to_dict("records")} if several else {}
+    again = {row["arm"]: row for row in trained_again(evaluation).to_dict("records")}
     missing = unfinished_arms(study, evaluation)
     order = [arm for arm in dict.fromkeys([*study.settings.arms, *by_arm, *missing]) if arm in by_arm or arm in missing]
     order.sort(key=lambda arm: arm not in study.settings.arms)  # the baseline last; sorting is stable

@@ -11,6 +11,7 @@ from study.reporting.tables.base import (
     caption,
     cell,
     empty_table,
+    is_retraining_assessed,
     metric_name,
     sample,
     trained_again,
@@ -95,7 +96,10 @@ def levels_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
 
 
 def methods_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
-    """The AUC of every arm with its interval by every method that was computed, and how wide each is."""
+    """The AUC of every arm with its interval by every method that was computed, and how wide each is.
+
+    Intervals about training again are in the data alone where it was not assessed.
+    """
     data = at_unit(evaluation.intervals, evaluation)
     data = data[data["metric"] == "roc_auc"].assign(width=lambda lines: lines["high"] - lines["low"])
     shown = pd.DataFrame(
@@ -108,6 +112,7 @@ def methods_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
                 "Width": number("roc_auc", row["width"]),
             }
             for row in data.sort_values("estimand", kind="stable").to_dict("records")
+            if row["estimand"] == "E1" or is_retraining_assessed(evaluation)
         ]
     )
     shown = shown.set_index("Arm").loc[data["arm"].unique()].reset_index()

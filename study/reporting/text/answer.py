@@ -1,7 +1,7 @@
 """The opening of a report: the answer in a few lines, then on whom, how, and what its intervals are about."""
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +17,7 @@ from study.reporting.facts.counts import n_positive, smaller_class
 from study.reporting.facts.prose import render
 from study.reporting.facts.search_facts import is_flat, is_nested
 from study.reporting.text.added import added_paragraph
-from study.stats.comparison import ALPHA, POWER, SEEDS_NEEDED
+from study.stats.comparison import ALPHA, POWER, SEEDS_NEEDED, SMALL_GAIN
 from study.text.format import auc_digits, interval, start
 
 TINY = 20
@@ -46,7 +46,8 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
         afterwards=study.chosen_contrasts is not None and not study.imported,
         n_contrasts=len(rows),
         delta=f"{study.settings.protocol.delta:g}",
-        assessed=bool(len(rows)) and bool((rows["verdict"] != "not assessed").any()),
+        verdicts=sorted(set(rows["verdict"])) if len(rows) else [],
+        small_gain=SMALL_GAIN,
         missing=[] if small else filter(None, [missing_for_verdicts(study, evaluation)]),
         **setting(study, evaluation, arms),
     )
@@ -122,16 +123,13 @@ def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any,
     added, joined = addition(study, first, second), fusions(study, first, second)
     which = clinical_model(study, first, second)
     verdict, gain = _shown_verdict(row)
-    digits = auc_digits(int(row["n_patients"]))
     kind = "e1" if "shown" in verdict else "e2"
-    if any(0 < abs(row[f"{kind}_{end}"]) < 0.5 * 10**-digits for end in ("low", "high")):
-        digits += 1  # an interval beyond 0 does not end at 0.00
+    digits = _digits(row, row[f"{kind}_low"], row[f"{kind}_high"])
     areas = _areas(evaluation)["value"]
     fitted = [name for name in study.records if name.startswith(f"{first}.")]
 
     def text(value: float, sign: str = "+") -> str:
-        shown = f"{value:{sign}z.{digits}f}".replace("-", "−")
-        return shown if shown.strip("+0.") else shown.removeprefix("+")
+        return _rounded(value, digits, sign)
 
     def ends(low: str, high: str) -> str:
         return f"{text(row[low])} to {text(row[high])}"
@@ -151,7 +149,6 @@ def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any,
         "size": text(abs(row["difference"]), ""),
         "fitted": ends("e1_low", "e1_high"),
         "fitted_excludes_0": row["e1_low"] > 0 or row["e1_high"] < 0,
-        "fitted_size": " to ".join(sorted(text(abs(row[end]), "") for end in ("e1_low", "e1_high"))),
         "again": ends("e2_low", "e2_high"),
         "again_90": ends("e2_low_90", "e2_high_90"),
         "low": row["e2_low"],
@@ -167,22 +164,47 @@ def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any,
         "imported": study.imported,
         "needed": patients_needed(SimpleNamespace(**row)) if verdict == "inconclusive" else "",  # type: ignore[arg-type]
         "power": f"{100 * POWER:.0f} %",
-        "opposed": opposed(evaluation, row, text) if verdict in ("better", "worse", "shown") else [],
+        "claimed": verdict in CLAIMED,
+        "by_class": _by_class(evaluation, row, verdict),
     }
 
 
-def opposed(evaluation: Evaluation, row: Mapping[Any, Any], text: Callable[[float], str]) -> list[tuple[str, str]]:
-    """Return the negative classes against which alone a contrast does not hold, each with difference and interval."""
+CLAIMED = ("better", "worse", "shown")
+"""Verdicts that say there is a gain or a loss."""
+
+
+def _digits(row: Mapping[Any, Any], *ends: float) -> int:
+    """Return the decimals of an interval: one more where an end beyond 0 would be printed as 0.00."""
+    digits = auc_digits(int(row["n_patients"]))
+    return digits + any(0 < abs(end) < 0.5 * 10**-digits for end in ends)
+
+
+def _rounded(value: float, digits: int, sign: str = "+") -> str:
+    shown = f"{value:{sign}z.{digits}f}".replace("-", "−")
+    return shown if shown.strip("+0.") else shown.removeprefix("+")
+
+
+def _by_class(evaluation: Evaluation, row: Mapping[Any, Any], verdict: str) -> list[tuple[str, str]]:
+    """Return the negative classes that have to be named beside a contrast, each with difference and interval.
+
+    Beside a gain or loss: those against which alone it was not shown. Beside any other verdict: those against which
+    alone the interval excludes 0. Beside a difference that is not established, as its own interval excludes 0: all.
+    """
     lines = evaluation.comparisons_by_class
     if lines.empty:
         return []
     of_pair = lines[(lines["first"] == row["first"]) & (lines["second"] == row["second"])].to_dict("records")
     gain = float(row["difference"]) > 0
-    return [
-        (str(r["against"]), f"{text(r['difference'])} (95 % CI {text(r['low'])} to {text(r['high'])}")
-        for r in of_pair
-        if (r["low"] <= 0 if gain else r["high"] >= 0)
-    ]
+    kind = "e1" if verdict == "not shown" else "e2"
+    unestablished = verdict in ("not shown", "inconclusive") and (row[f"{kind}_low"] > 0 or row[f"{kind}_high"] < 0)
+    said = []
+    for line in of_pair:
+        low, high = float(line["low"]), float(line["high"])
+        contradicts, excludes = (low <= 0 if gain else high >= 0), low > 0 or high < 0
+        if contradicts if verdict in CLAIMED else excludes or unestablished:
+            value, *ends = (_rounded(end, _digits(row, low, high)) for end in (line["difference"], low, high))
+            said.append((str(line["against"]), f"{value} (95 % CI {' to '.join(ends)}"))
+    return said
 
 
 def _shown_verdict(row: Mapping[Any, Any]) -> tuple[str, bool]:

@@ -16,6 +16,7 @@ from PIL import Image
 from mmbc.errors import ConfigError
 from study.design.study_file import BASELINE, Arm
 from study.evaluation.evaluation import evaluate
+from study.evaluation.verdicts import in_few_words
 from study.records.cell_records import CellRecord
 from study.records.environment import Imported
 from study.records.stored_study import planned_cells
@@ -352,19 +353,13 @@ def test_the_mean_of_the_dots_is_the_difference(numbers_of):
     ],
 )
 def test_verdicts_in_a_few_words(row, said):
-    assert forests.verdict({"e2_low": row["e1_low"], "e2_high": row["e1_high"], **row}, 0.02) == said
+    whole = {"e2_low": row["e1_low"], "e2_high": row["e1_high"], "corrected_p": 0.04, **row}
+    assert "\n".join(in_few_words(whole, 0.02)) == said
 
 
 def test_no_number_of_seeds_helps_a_single_split():
-    split = {
-        "verdict": "not assessed",
-        "e1_low": 0.0,
-        "e1_high": 0.1,
-        "e2_low": np.nan,
-        "e2_high": np.nan,
-        "n_seeds": 1,
-    }
-    assert forests.verdict(split, 0.02) == "not assessed\n(one split)"
+    split = {"verdict": "not assessed", "e1_low": 0.0, "e1_high": 0.1, "corrected_p": np.nan, "n_seeds": 1}
+    assert in_few_words(split, 0.02) == ("not assessed", "(one split)")
 
 
 def test_subgroups_are_compared_at_their_own_level():
@@ -436,16 +431,65 @@ def test_captions_say_what_the_numbers_rest_on(study, evaluation):
     assert not any(word in caption for caption in captions.values() for word in ("E1", "E2", "arm", "cell"))
 
 
-def test_one_training_seed_says_nothing_of_training_again(study, evaluation, numbers_of):
-    """With one seed the interval would be for that seed: neither figure nor table shows it (estimands.md)."""
+def of_two_seeds(stored, found):
+    """A study of three seeds as it was before the third: no verdict on training again."""
+    protocol = stored.settings.protocol.model_copy(update={"seeds": 2})
+    fewer = dataclasses.replace(stored, settings=stored.settings.model_copy(update={"protocol": protocol}))
+    lines = found.comparisons.assign(n_seeds=2, verdict="not assessed")
+    return fewer, dataclasses.replace(found, comparisons=lines, per_fold=found.per_fold.query("seed < 2"))
+
+
+def test_what_was_not_assessed_says_nothing_of_training_again(study, evaluation, numbers_of):
+    """With one seed or two neither figure nor table shows an interval or p of training again (estimands.md)."""
+    three = numbers_of("three seeds")
     assert evaluation.comparisons["e2_low"].notna().any() and set(evaluation.comparisons["n_seeds"]) == {1}
-    for numbers, several in (((study, evaluation), False), (numbers_of("three seeds"), True)):
+    for numbers, several in (((study, evaluation), False), (of_two_seeds(*three), False), (three, True)):
         drawing = catalogue(*numbers)["contrasts"]
         figure, data = drawing.draw()
-        assert ("trained again" in " ".join(texts_of(figure))) == ("trained again" in drawing.caption) == several
+        texts = " ".join(texts_of(figure))
+        assert ("trained again" in texts) == ("trained again" in drawing.caption) == several
+        assert ("p, trained\nagain (Holm)" in texts) == several != ("p, these\nmodels (Holm)" in texts)
         assert data["e2_low"].notna().any() == several
-        table = next(table for table in all_tables(*numbers) if table.name == "comparisons")
-        assert (table.shown["95 % CI, trained again"] != "n/a").any() == several
+        p = numbers[1].comparisons["e2_p_holm" if several else "e1_p_holm"]
+        assert data.loc[data["what"] == "difference", "p"].tolist() == p.tolist()
+        tables = {table.name: table for table in all_tables(*numbers)}
+        shown = tables["comparisons"].shown
+        assert "p, these models (Holm)" in shown
+        for column in ("95 % CI, trained again", "p, trained again (Holm)", "P(worse / equivalent / better)"):
+            assert (column in shown) == several, column
+        assert ("AUC, trained again" in tables["main"].shown) == several
+        assert ("auc_by_estimand" in tables) == several
+        about = set(tables["interval_methods"].shown["About"])
+        assert ("trained again on such a cohort" in about) == several
+        assert "E2" in set(tables["interval_methods"].data["estimand"]), "the files of numbers have it"
+        for name in ("comparisons", "main", "interval_methods"):
+            assert ("rained again" in tables[name].caption) == (several and name != "interval_methods"), name
+
+
+def test_figure_and_table_print_a_verdict_in_the_same_words(numbers_of):
+    stored, found = numbers_of("three seeds")
+    rows = found.comparisons.assign(e1_low=0.03, e1_high=0.1, e2_low=0.025, e2_high=0.11, verdict="better")
+    rows.loc[1, "verdict"] = "equivalent"
+    numbers = stored, dataclasses.replace(found, comparisons=rows)
+    drawing = catalogue(*numbers)["contrasts"]
+    table = next(table for table in all_tables(*numbers) if table.name == "comparisons")
+    drawn = [text.replace("\n", " ") for text in texts_of(drawing.draw()[0])]
+    assert table.shown["Verdict"].tolist()[:2] == ["better, by more than 0.02", "equivalent (±0.02)"]
+    assert set(table.shown["Verdict"]) <= set(drawn)
+    for text in (drawing.caption, table.caption):
+        assert "lie wholly beyond" in text
+    assert "lie wholly beyond" not in catalogue(stored, with_verdicts(found, "inconclusive"))["contrasts"].caption
+
+
+def with_verdicts(found, verdict):
+    return dataclasses.replace(found, comparisons=found.comparisons.assign(verdict=verdict))
+
+
+def test_the_axis_and_the_legend_of_the_contrasts_name_what_is_drawn(numbers_of):
+    figure, _ = catalogue(*numbers_of("three seeds"))["contrasts"].draw()
+    label = figure.axes[0].get_xlabel()
+    assert re.fullmatch(r"Difference in ROC-AUC\n← lower AUC {6,}higher AUC →", label)
+    assert "estimate" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_predictions_without_validation_rows_are_not_called_calibrated(study, evaluation):

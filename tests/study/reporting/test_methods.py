@@ -121,7 +121,12 @@ def test_every_citation_is_in_the_bibliography(evaluated):
         ),
         (["protocol.prevalence=0.006"], "declared prevalence of 0.6 %", "no prevalence"),
         (["protocol.seeds=3"], "equivalent if the 90 % interval of the procedure lay within", "needs at least"),
-        (["protocol.repeats=1"], "or, if that is wider", "This was done"),
+        (["protocol.repeats=1", "protocol.seeds=3"], "or, if that is wider", "This was done"),
+        (
+            ["protocol.seeds=2"],
+            "With fewer than 3 training seeds no interval about the training procedure",
+            "@nadeau2003",
+        ),
         (["data.label_level=breast"], "the breast is the unit of analysis", "belongs to the case"),
         (["protocol.delta=0.05"], "δ = 0.05 AUC", "0.02 AUC"),
     ],

@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 import jinja2
+import pandas as pd
 import pytest
 
 from mmbc.errors import ConfigError
@@ -181,22 +182,18 @@ def test_a_contrast_is_one_sentence_of_at_most_30_words(evaluated, verdict, pair
     row = evaluation.comparisons.iloc[0].to_dict() | dict(zip(("first", "second"), pair, strict=True))
     ends = {"e2_low": 0.01, "e2_high": 0.2, "e2_low_90": 0.02, "e2_high_90": 0.18}
     row |= ends | {"difference": -0.1 if verdict == "worse" else 0.1, "verdict": verdict}
-    facts = answer.contrast_facts(study, evaluation, row) | {"opposed": []}
+    facts = answer.contrast_facts(study, evaluation, row) | {"by_class": []}
     said = prose.render("contrast", **facts)
     assert len(said.replace(" %", "%").split()) <= 30 and said.endswith(".") and said.count(". ") == 0, said
     assert "E1" not in said and "E2" not in said and "arm" not in said.split()
     if verdict == "inconclusive":
-        assert "not established after correction for " in said and "a gain of 0.01 to 0.20" in said
-    against = prose.render(
-        "contrast_more", **facts | {"verdict": "better", "opposed": [("Benign", "0.00 (95 % CI −0.1 to 0.1")]}
-    )
-    assert "Against Benign alone, no " in against
+        assert "not established after correction for " in said and "(95 % CI, trained again: +0.01 to +0.20)." in said
 
 
 @pytest.mark.parametrize(
     ("p", "low", "said"),
     [
-        (0.01, 0.002, "raised the AUC by 0.070 (95 % CI 0.002 to 0.130)"),
+        (0.01, 0.002, "raised the AUC by 0.070 (95 % CI +0.002 to +0.130)"),
         (0.06, 0.01, "is not established after correction for 4 comparisons: +0.07 (95 % CI +0.01 to +0.13, these"),
         (0.06, -0.01, "No difference from adding mammograms to age and density (network) was shown in these"),
     ],
@@ -206,6 +203,54 @@ def test_what_the_interval_of_one_seed_shows_is_said_as_it_is(evaluated, p, low,
     row = evaluation.comparisons.iloc[0].to_dict() | {"first": "concat", "second": "tabular", "verdict": "not assessed"}
     row |= {"difference": 0.07, "e1_low": low, "e1_high": 0.13, "e1_p_holm": p, "n_patients": 294}
     assert said in prose.render("contrast", **answer.contrast_facts(study, evaluation, row))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ends", "said"),
+    [
+        ("better", (0.01, 0.13), ["Benign alone, no gain was shown: −0.04 (95 % CI −0.11 to +0.03, these fitted"]),
+        ("not assessed", (0.01, 0.13), ["Benign alone, the difference was −0.04", "Normal alone, the difference was"]),
+        ("inconclusive", (0.01, 0.13), ["Benign alone, the difference was −0.04", "Normal alone, the difference was"]),
+        ("not assessed", (-0.01, 0.13), ["Normal alone, the difference was +0.170 (95 % CI +0.002 to +0.250, these"]),
+        ("inconclusive", (-0.01, 0.13), ["Normal alone, the difference was +0.170 (95 % CI +0.002 to +0.250, these"]),
+        ("non-inferior", (-0.01, 0.13), ["Normal alone, the difference was +0.170 (95 % CI +0.002 to +0.250, these"]),
+        ("equivalent", (0.001, 0.013), ["Normal alone, the difference was +0.170 (95 % CI +0.002 to +0.250, these"]),
+    ],
+)
+def test_negative_classes_that_differ_stand_beside_every_verdict(evaluated, verdict, ends, said):
+    study, evaluation = evaluated
+    pair = {"first": "concat", "second": "tabular"}
+    lines = [
+        pair | {"against": "Benign", "difference": -0.04, "low": -0.11, "high": 0.03, "p": 0.2},
+        pair | {"against": "Normal", "difference": 0.17, "low": 0.002, "high": 0.25, "p": 0.04},
+    ]
+    row = evaluation.comparisons.iloc[0].to_dict() | pair | {"verdict": verdict, "difference": 0.07, "n_patients": 294}
+    row |= dict(zip(("e1_low", "e1_high"), ends, strict=True)) | dict(zip(("e2_low", "e2_high"), ends, strict=True))
+    row |= {"e1_p_holm": 0.06, "patients_needed": float("nan")}
+    found = dataclasses.replace(evaluation, comparisons_by_class=pd.DataFrame(lines))
+    more = prose.render("contrast_more", **answer.contrast_facts(study, found, row))
+    assert more.count("Against ") == len(said) and all(f"Against {text}" in more for text in said), more
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "said"),
+    [
+        (["better", "inconclusive"], ""),
+        (["better", "non-inferior"], "The statement that a loss of 0.02 or more is unlikely rests on 90 % intervals"),
+        (
+            ["equivalent", "any gain is below δ"],
+            "The statements that two models perform alike and that a gain of 0.02 or more is unlikely rest on 90 % i",
+        ),
+    ],
+)
+def test_what_rests_on_90_percent_intervals_is_said_where_a_verdict_does(evaluated, monkeypatch, verdicts, said):
+    study, evaluation = evaluated
+    monkeypatch.setattr(answer, "TINY", 1)
+    rows = evaluation.comparisons.iloc[:2].assign(verdict=verdicts)
+    text = answer.answer(study, dataclasses.replace(evaluation, comparisons=rows))
+    about = text.partition("**What the intervals mean.**")[2].partition("**Patients and models.**")[0]
+    assert "*Trained again*" in about and "Overlapping" not in text
+    assert said in about if said else "90 %" not in about
 
 
 @pytest.mark.slow
