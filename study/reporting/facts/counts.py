@@ -40,12 +40,26 @@ def smaller_class(study: StoredStudy) -> int:
     return int(min(positive.sum(), len(positive) - positive.sum()))
 
 
-def breast_counts(images: pd.DataFrame) -> dict[str, int]:
-    """Return how many breasts there are, have a positive image, and are the healthy one beside a positive one."""
+def unit_noun(units: pd.DataFrame, level: str) -> str:
+    """Return what a unit of a level is called: a breast counts once for each of the patient's examinations.
+
+    Args:
+        units: rows with patient_id, case_id and breast, as many of a unit as there are.
+        level: patient, breast or image.
+    """
+    if level != "breast":
+        return level
+    breasts = units.drop_duplicates(["patient_id", "case_id", "breast"])
+    return "breast examination" if breasts.duplicated(["patient_id", "breast"]).any() else level
+
+
+def breast_counts(images: pd.DataFrame) -> dict[str, Any]:
+    """Return what breasts are called, and how many there are, are positive, or healthy beside a positive one."""
     marked = images.assign(positive=images["label"] == 1, opposite=images["status"] == CONTRALATERAL)
     breasts = marked.groupby(["patient_id", "case_id", "breast"], dropna=False)
     positive, opposite = breasts["positive"].any(), breasts["opposite"].any()
     return {
+        "breast_noun": unit_noun(images, "breast"),
         "n_breasts": len(positive),
         "n_positive_breasts": int(positive.sum()),
         "n_opposite": int((opposite & ~positive).sum()),
@@ -65,9 +79,10 @@ def _cohort(study: StoredStudy) -> Counted:
     yield "n.cases", int(images["case_id"].nunique()), "cases (examinations)"
     if images["breast"].notna().all():
         breasts = images.groupby(["patient_id", "case_id", "breast"])["label"].max()
-        yield "n.breasts", len(breasts), "breasts"
+        noun = unit_noun(images, "breast")
+        yield "n.breasts", len(breasts), f"{noun}s"
         if study.settings.unit == "breast":
-            yield "n.positive-breasts", int(breasts.sum()), "positive breasts"
+            yield "n.positive-breasts", int(breasts.sum()), f"positive {noun}s"
     yield "n.sites", int(images["site"].nunique()), "sites that are known; 0 where none is"
     yield "n.features", len(cohort.features), "clinical columns"
     for status, rows in images.groupby("status", sort=True):

@@ -1,6 +1,6 @@
 """Small tools of generated prose: configurations of arms, and settings that differ between them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from mmbc.config import Config
 from study.design.search_results import WHOLE
@@ -8,7 +8,7 @@ from study.design.study_file import BASELINE
 from study.records.finding import FAILED, WARNING
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.search_facts import is_flat
-from study.text.format import listed
+from study.text.format import count, listed
 
 TRACES = "A12"
 """Check of what removed outlines leave."""
@@ -64,6 +64,22 @@ def citing(keys: Iterable[str]) -> str:
     """Return ` [@one; @other]`, or '' without a key."""
     marks = "; ".join(f"@{key}" for key in keys)
     return f" [{marks}]" if marks else ""
+
+
+def kind_of_model(study: StoredStudy) -> str:
+    """Return what the arms of a study are: networks, or whatever was trained elsewhere."""
+    return "model" if study.imported else "network"
+
+
+def models_counted(study: StoredStudy, arms: Collection[str]) -> str:
+    """Return how many models there are, the baseline apart: `4 networks and a logistic regression`."""
+    networks = count(len([arm for arm in arms if arm != BASELINE]), kind_of_model(study))
+    return f"{networks} and a logistic regression" if BASELINE in arms else networks
+
+
+def in_runs(n_runs: int) -> str:
+    """Return in how many runs something has to happen to be counted: ` in most runs`; '' for a single run."""
+    return {1: "", 2: " in both runs"}.get(n_runs, " in most runs")
 
 
 def has_baseline(study: StoredStudy) -> bool:

@@ -7,6 +7,7 @@ from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.units import UNIT_KEYS
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.counts import unit_noun
 from study.reporting.facts.prose import render
 from study.reporting.facts.search_facts import calibrated_on
 from study.reporting.figures.parts import FEW
@@ -18,6 +19,7 @@ class CaptionFacts:
 
     Attributes:
         unit: primary unit of analysis, `patient` or `breast`.
+        noun: what a unit is called in a count.
         n_units, n_positive, n_patients: how many units, of how many patients, were tested, and how many are positive.
         held_out: whether there is one test part instead of folds.
         n_folds, n_repeats, n_seeds: of the numbers at hand.
@@ -33,6 +35,7 @@ class CaptionFacts:
     """
 
     unit: str
+    noun: str
     n_units: int
     n_positive: int
     n_patients: int
@@ -64,6 +67,7 @@ def caption_facts(study: StoredStudy, evaluation: Evaluation) -> CaptionFacts:
     tested = units.drop_duplicates(UNIT_KEYS[unit])
     return CaptionFacts(
         unit=unit,
+        noun=unit_noun(tested, unit),
         n_units=len(tested),
         n_positive=int(tested["label"].sum()),
         n_patients=tested["patient_id"].nunique(),

@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from study.reporting.facts.counts import unit_noun
 from study.reporting.figures import training
 from study.reporting.figures.curves import (
     LABELS,
@@ -102,7 +103,8 @@ def _sample(units: pd.DataFrame, level: str) -> str:
     """Return how many units were tested, and how many are positive."""
     ids = [column for column in ("patient_id", "case_id", "breast") if column in units and level != "patient"]
     tested = units.drop_duplicates(ids or ["patient_id"])
-    return f"{count(len(tested), level)}, {int(tested['label'].sum())} positive"
+    noun = unit_noun(tested, level) if "case_id" in ids else level
+    return f"{count(len(tested), noun)}, {int(tested['label'].sum())} positive"
 
 
 def _layout(n_arms: int) -> tuple[Figure, list[Axes], float]:

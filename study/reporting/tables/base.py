@@ -10,6 +10,7 @@ from study.design.study_file import BASELINE
 from study.evaluation.arm_metrics import leading_e2
 from study.evaluation.evaluation import Evaluation
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.counts import unit_noun
 from study.reporting.facts.prose import render
 from study.reporting.facts.search_facts import calibrated_on, is_flat, is_nested
 from study.stats.comparison import SEEDS_NEEDED
@@ -92,8 +93,9 @@ def is_retraining_assessed(evaluation: Evaluation) -> bool:
 
 @dataclass(frozen=True)
 class Sample:
-    """Sample behind the numbers of a level: patients, units, positive units and images."""
+    """Sample behind the numbers of a level: what a unit is called; patients, units, positive units and images."""
 
+    noun: str
     n_patients: int
     n_units: int
     n_positive: int
@@ -106,7 +108,7 @@ class Sample:
             several = f"; {images}" if self.n_images != self.n_patients else ""
             return f"{patients} ({self.n_positive} positive{several})"
         inner = f"; {images}" if level != "image" else ""
-        return f"{count(self.n_units, level)} ({self.n_positive} positive{inner}) of {patients}"
+        return f"{count(self.n_units, self.noun)} ({self.n_positive} positive{inner}) of {patients}"
 
 
 def sample(evaluation: Evaluation, level: str) -> Sample:
@@ -117,7 +119,9 @@ def sample(evaluation: Evaluation, level: str) -> Sample:
     run = of_arm[(of_arm["repeat"] == of_arm["repeat"].min()) & (of_arm["seed"] == of_arm["seed"].min())]
     share = run.groupby("fold")["label"].transform("mean")
     run = run[(share > 0) & (share < 1)]
-    return Sample(int(first["n_patients"]), len(run), int(run["label"].sum()), int(first["n_images"]))
+    return Sample(
+        unit_noun(run, level), int(first["n_patients"]), len(run), int(run["label"].sum()), int(first["n_images"])
+    )
 
 
 def one_split(study: StoredStudy) -> bool:

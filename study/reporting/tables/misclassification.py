@@ -7,6 +7,8 @@ from study.evaluation.evaluation import Evaluation
 from study.evaluation.misclassification import errors_by_unit
 from study.evaluation.units import UNIT_KEYS
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.counts import unit_noun
+from study.reporting.facts.sentences import in_runs, kind_of_model
 from study.reporting.tables.base import ABSENT, PaperTable, caption, empty_table
 from study.text.format import probability
 
@@ -19,7 +21,7 @@ def errors_by_class_table(study: StoredStudy, evaluation: Evaluation) -> PaperTa
     errors = evaluation.errors
     if errors.empty:
         return empty_table("errors_by_class")
-    units = f"{evaluation.unit.capitalize()}s"
+    units = f"{unit_noun(study.cohort.images, evaluation.unit).capitalize()}s"
     lines = errors.groupby(["status", "label", "arm"], sort=False)["wrong"].agg(["size", "sum", "mean"]).reset_index()
     data = lines.rename(columns={"size": "n", "sum": "wrong", "mean": "share"})
     rows = []
@@ -32,14 +34,18 @@ def errors_by_class_table(study: StoredStudy, evaluation: Evaluation) -> PaperTa
 
 
 def errors_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
-    """The positive and negative units with the worst probabilities, mean over arms and runs."""
+    """The units that some arm has wrong with the worst probabilities, mean over arms and runs, by label."""
     arms = evaluation.errors[evaluation.errors["arm"] != BASELINE] if not evaluation.errors.empty else evaluation.errors
     if arms.empty:
         return empty_table("errors")
     data = errors_by_unit(arms, evaluation.unit).sort_values(
         "distance", ascending=False, kind="stable", ignore_index=True
     )
-    worst = pd.concat([data[data["label"] == label].head(LISTED) for label in (1, 0)])
+    wrong = data[data["n_wrong"] > 0]
+    if wrong.empty:
+        return empty_table("errors")
+    worst = pd.concat([wrong[wrong["label"] == label].head(LISTED) for label in (1, 0)])
+    kind, often = kind_of_model(study), in_runs(study.settings.protocol.repeats * study.settings.protocol.seeds)
     ids = [key for key in UNIT_KEYS[evaluation.unit] if key != "case_id"]
     shown = pd.DataFrame(
         [
@@ -49,11 +55,12 @@ def errors_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
                 "Site": ABSENT if pd.isna(row["site"]) else row["site"],
                 "Label": "positive" if row["label"] == 1 else "negative",
                 "Mean probability": probability(row["mean_prob"]),
-                "Models wrong in most runs": f"{row['n_wrong']} of {row['n_arms']}",
+                f"{kind.capitalize()}s wrong{often}": f"{row['n_wrong']} of {row['n_arms']}",
             }
             for row in worst.to_dict("records")
         ]
     )
     baseline = BASELINE in set(evaluation.errors["arm"])
-    said = caption("errors", study, evaluation, scaled=evaluation.is_calibrated, n=LISTED, baseline=baseline)
+    facts = {"n": LISTED, "baseline": baseline, "kind": kind, "often": often}
+    said = caption("errors", study, evaluation, scaled=evaluation.is_calibrated, **facts)
     return PaperTable("errors", "Worst errors", said, data, shown, n_keys=len(ids))

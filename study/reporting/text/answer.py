@@ -16,6 +16,7 @@ from study.reporting.facts.arm_names import addition, clinical_model, contrast_n
 from study.reporting.facts.counts import n_positive, smaller_class
 from study.reporting.facts.prose import render
 from study.reporting.facts.search_facts import is_flat, is_nested
+from study.reporting.facts.sentences import models_counted
 from study.reporting.text.added import added_paragraph
 from study.stats.comparison import ALPHA, POWER, SEEDS_NEEDED, SMALL_GAIN
 from study.text.format import auc_digits, interval, start
@@ -66,6 +67,7 @@ def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> 
         "unit": evaluation.unit,
         "imported": study.imported,
         "models": [display_name(study, arm) for arm in arms],
+        "compared": models_counted(study, arms),
         "test_where": protocol.test_where,
         "fold_column": protocol.fold_column,
         "holdout": study.folds.holdout,

@@ -15,10 +15,10 @@ from study.evaluation.misclassification import errors_by_unit
 from study.records.python_call import typed
 from study.records.stored_study import StoredStudy
 from study.reporting.facts.arm_names import display_name
-from study.reporting.facts.counts import CURVE_NEEDS, breast_counts, smaller_class
+from study.reporting.facts.counts import CURVE_NEEDS, breast_counts, smaller_class, unit_noun
 from study.reporting.facts.prose import render, render_items
 from study.reporting.facts.search_facts import calibrated_on, is_nested
-from study.reporting.facts.sentences import configs, leaves_trace
+from study.reporting.facts.sentences import configs, in_runs, kind_of_model, leaves_trace
 from study.reporting.methods.plan import plan_facts
 from study.reporting.text.added import added_limitation, added_provenance
 from study.reporting.text.data_limits import data_facts
@@ -166,7 +166,10 @@ def errors(study: StoredStudy, evaluation: Evaluation) -> str:
 
     return render(
         "errors",
-        unit=evaluation.unit,
+        unit=unit_noun(study.cohort.images, evaluation.unit),
+        kind=kind_of_model(study),
+        n_runs=(n_runs := study.settings.protocol.repeats * study.settings.protocol.seeds),
+        often=in_runs(n_runs),
         n_models=n_arms,
         positive=counts(1),
         negative=counts(0),

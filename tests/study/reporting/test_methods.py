@@ -45,7 +45,7 @@ def test_the_reference_configuration_in_words(evaluated):
         "assigned at random to 2 folds, stratified by status and site",
         "This was done 2 times",
         "20 % of the patients",
-        "The study has 4 models: Images alone (`image`); Clinical data alone (`tabular`)",
+        "The study has 4 networks: Images alone (`image`); Clinical data alone (`tabular`)",
         (
             "`tf_efficientnet_lite0` of timm [@tan2019; @liu2020; @wightman2019] with pretrained ImageNet weights"
             " [@deng2009]"
@@ -176,7 +176,7 @@ def test_tabular_alone_speaks_of_no_image(evaluated):
     text = said(evaluated[0], arms=arms)
     for word in ("backbone", "augment", "timm", "fine-tuned", "pixels", "frozen", "feature map"):
         assert word not in text, word
-    assert "The study has 1 model: Clinical data alone (`tabular`)" in text
+    assert "The study has 1 network: Clinical data alone (`tabular`)" in text
 
 
 def test_no_clinical_column(evaluated):

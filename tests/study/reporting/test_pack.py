@@ -323,7 +323,7 @@ def test_a_study_without_one_arm_says_so_at_the_top_and_reports_the_others(pack)
     text = written(partial)[0]["report.md"]
     top = text.partition("\n## ")[0].split("\n\n")
     assert any(part.startswith("> **Unfinished: 2 of 16 fits have not finished;") for part in top)
-    assert "The study compared 4 models on" in text
+    assert "The study compared 3 networks and a logistic regression on" in text
     assert re.search(r"\| Images alone \|.*2 of 4 fits", text), "the missing arm keeps its row"
     alone = {name: record for name, record in records.items() if name.startswith("logistic")}
     partial = dataclasses.replace(

@@ -8,18 +8,22 @@ from mmbc.data.tables.labels import CONTRALATERAL
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import evaluate
 from study.reporting.document import report, supplement
-from study.reporting.facts.counts import breast_counts
+from study.reporting.facts.counts import breast_counts, unit_noun
 from study.reporting.facts.prose import render
+from study.reporting.facts.sentences import in_runs, models_counted
 from study.reporting.pack import Options, gather_content
+from study.reporting.tables.base import Sample
+from study.reporting.tables.misclassification import errors_table
 from study.reporting.tables.setup import settings_table
 from study.reporting.text.sections import calibration, chance
 from tests.study.reporting.test_methods import cohort
+from tests.study.reporting.test_prose import imported
 
 
 def test_a_breast_with_one_positive_image_counts_as_positive():
     rows = [("a", "L", 0, "Benign"), ("a", "L", 1, "Cancer"), ("a", "R", 0, CONTRALATERAL), ("b", None, 0, "Benign")]
     images = pd.DataFrame(rows, columns=["patient_id", "breast", "label", "status"]).assign(case_id="1")
-    assert breast_counts(images) == {"n_breasts": 3, "n_positive_breasts": 1, "n_opposite": 1}
+    assert breast_counts(images) == {"breast_noun": "breast", "n_breasts": 3, "n_positive_breasts": 1, "n_opposite": 1}
 
 
 def test_an_interval_below_one_half_is_worse_than_chance(evaluated):
@@ -85,9 +89,39 @@ def test_one_image_a_patient_needs_no_rule_for_several(stored):
 
 def test_errors_of_a_single_unit():
     counts = {"positive": {"n": 1, "all": 1, "none": 0}, "negative": {"n": 3, "all": 0, "none": 1}}
-    text = render("errors", unit="patient", n_models=2, calibrated_on="validation patients", **counts)
+    facts = {"unit": "patient", "kind": "network", "calibrated_on": "validation patients", **counts}
+    text = render("errors", n_models=2, n_runs=1, often="", **facts)
     assert "1 of 1 positive patient was called negative" in text and "0 were called positive" in text
-    assert "Of 3 negative patients, 0 were called positive by all 2 models, and 1 was called negative" in text
+    assert "Of 3 negative patients, 0 were called positive by both networks, and 1 was called negative" in text
+    text = render("errors", n_models=4, n_runs=2, often=in_runs(2), **facts)
+    assert "called negative by all 4 networks in both runs, and 0 were called positive by every network in at" in text
+    assert "called negative by the network in most runs, and 0 were called positive." in render(
+        "errors", n_models=1, n_runs=3, often=in_runs(3), **facts
+    )
+
+
+def test_a_breast_of_two_examinations_is_not_called_two_breasts():
+    rows = [("a", "1", "L"), ("a", "1", "R"), ("a", "2", "L"), ("b", "1", "L")]
+    images = pd.DataFrame(rows, columns=["patient_id", "case_id", "breast"])
+    assert unit_noun(images, "breast") == "breast examination" and unit_noun(images, "patient") == "patient"
+    assert unit_noun(pd.concat([images[:2], images[:2]]), "breast") == "breast", "views of a breast are one"
+    assert Sample(unit_noun(images, "breast"), 2, 4, 1, 4).text("breast").startswith("4 breast examinations (1 pos")
+
+
+def test_networks_are_counted_and_the_logistic_regression_stands_apart(stored):
+    assert models_counted(stored, ["image", "concat", BASELINE]) == "2 networks and a logistic regression"
+    assert models_counted(stored, ["image", "concat"]) == "2 networks"
+    assert models_counted(imported(stored), ["mine", BASELINE]) == "1 model and a logistic regression"
+
+
+def test_worst_errors_are_errors(evaluated):
+    study, evaluation = evaluated
+    table = errors_table(study, evaluation)
+    (column,) = (name for name in table.shown if "wrong" in name)
+    assert column.startswith("Networks wrong") and not table.shown[column].str.startswith("0 of").any()
+    assert (table.data["n_wrong"] == 0).any(), "the CSV has those without an error too"
+    right = dataclasses.replace(evaluation, errors=evaluation.errors.assign(wrong=0.0))
+    assert errors_table(study, right).shown.empty
 
 
 def test_settings_that_do_not_apply_to_the_cohort_are_left_out(stored):
