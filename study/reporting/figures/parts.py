@@ -29,6 +29,8 @@ APART, FOOT = 2.5, 8.0
 """Millimetres between panels side by side, and for the labels below them."""
 KEY_LINE, HANDLE = 4.2, 10.5
 """Millimetres: height of a line of a legend, and width of what an entry has beside its label."""
+PITCH = 1.13
+"""From line to line of a name, in sizes of its font."""
 MOST_COLUMNS = 6
 FEW = 6
 """With more arms, bands and what else would hide the rest are left out."""
@@ -122,8 +124,7 @@ def entitle(axes: Axes, name: str, below: str, sizes: Sequence[float], n_lines: 
     where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
     if below:
         axes.annotate(below, (0, 1), xytext=(0, raised), fontsize=sizes[1], **where)
-        raised += 1.2 * NORMAL * (below.count("\n") + 1) + 1.2 * sizes[0] * n_lines
-        where["va"] = "top"
+        raised += 1.2 * NORMAL * (below.count("\n") + 1) + PITCH * sizes[0] * (n_lines - 1 - name.count("\n"))
     look: dict[str, Any] = {"fontsize": sizes[0], "fontweight": "bold", "linespacing": 1.05}
     axes.annotate(name, (0, 1), xytext=(0, raised), **where, **look)
 

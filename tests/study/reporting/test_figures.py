@@ -11,6 +11,7 @@ import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from mmbc.errors import ConfigError
@@ -24,7 +25,7 @@ from study.reporting import document
 from study.reporting.figures import compression, curves, forests, overview, probabilities, style
 from study.reporting.figures.catalogue import ORDER, catalogue, how_tested
 from study.reporting.figures.flow import flow
-from study.reporting.figures.parts import extent, wrapped
+from study.reporting.figures.parts import extent, small_multiples, wrapped
 from study.reporting.figures.style import JOURNALS, fonts, journal_style, look, looks, missing_letters, save
 from study.reporting.tables import all_tables
 from study.text.format import interval
@@ -632,3 +633,13 @@ def test_long_words_are_cut_where_a_line_ends():
     lines = wrapped("Donaudampfschifffahrtsgesellschaft and more", 15.0, 6).split("\n")
     assert "".join(lines).replace(" ", "") == "Donaudampfschifffahrtsgesellschaftandmore"
     assert all(extent(line, 6) <= 15 for line in lines)
+
+
+def test_names_above_lines_of_text_begin_at_one_height():
+    names = ["Images alone", "Images and clinical data joined by concatenation", "Logistic regression"]
+    figure, _ = small_multiples(names, [30.0], below=["mean of 2 runs"] * 3)
+    figure.draw_without_rendering()
+    texts = [text for text in figure.findobj(Text) if text.get_fontweight() == "bold" and text.get_text()]
+    tops = [text.get_window_extent().y1 for text in texts]
+    assert len(tops) == 3 and np.ptp(tops) < 0.02 * figure.bbox.height and max(tops) < figure.bbox.height
+    assert len({text.get_fontsize() for text in texts}) == 1
