@@ -16,8 +16,9 @@ NOT_ASSESSED = "not assessed"
 def sentence(c: Comparison, delta: float) -> str:
     """Return the verdict in words, always with a direction, the difference and its interval."""
     verdict = c.verdict
-    e1 = f"{difference(c.difference)} (E1 95 % interval {_span(c.e1_low, c.e1_high)})"
-    e2 = f"E2 95 % interval {_span(c.e2_low, c.e2_high)}"
+    e1 = f"{difference(c.difference)} (95 % interval for these fitted models {_span(c.e1_low, c.e1_high)})"
+    e2 = f"trained again, 95 % interval {_span(c.e2_low, c.e2_high)}"
+    e2_90 = f"trained again, 90 % interval {_span(c.e2_low_90, c.e2_high_90)}"
     if verdict == NOT_ASSESSED:
         missing = (
             f"{c.n_seeds} training seed{'s' if c.n_seeds > 1 else ''}, {SEEDS_NEEDED} are needed"
@@ -31,7 +32,7 @@ def sentence(c: Comparison, delta: float) -> str:
         )
         return (
             f"For these fitted models only, {first}: AUC difference {e1}, Holm-adjusted {p_equals(c.e1_p_holm)}. "
-            f"Whether the procedure differs was not assessed ({missing})."
+            f"Whether the models differ when trained again was not assessed ({missing})."
         )
     if verdict in ("better", "worse"):
         return (
@@ -39,19 +40,16 @@ def sentence(c: Comparison, delta: float) -> str:
             f" difference {e1}; {e2}, Holm-adjusted {p_equals(c.e2_p_holm)}."
         )
     if verdict == "equivalent":
-        return (
-            f"{c.first} and {c.second} are equivalent within ±{delta:g}: AUC difference {e1}; E2 90 % interval "
-            f"{_span(c.e2_low_90, c.e2_high_90)}."
-        )
+        return f"{c.first} and {c.second} are equivalent within ±{delta:g}: AUC difference {e1}; {e2_90}."
     if verdict == "non-inferior":
         return (
-            f"{c.first} is not worse than {c.second} by {delta:g} or more: AUC difference {e1}; E2 90 % interval "
-            f"{_span(c.e2_low_90, c.e2_high_90)}. That it is better was not shown."
+            f"{c.first} is not worse than {c.second} by {delta:g} or more: AUC difference {e1}; {e2_90}. That it is"
+            " better was not shown."
         )
     if verdict == SMALL_GAIN:
         return (
-            f"Any gain of {c.first} over {c.second} is below {delta:g}: AUC difference {e1}; E2 90 % interval "
-            f"{_span(c.e2_low_90, c.e2_high_90)}. A loss was not ruled out."
+            f"Any gain of {c.first} over {c.second} is below {delta:g}: AUC difference {e1}; {e2_90}. A loss was"
+            " not ruled out."
         )
     needed = patients_needed(c)
     about = (
@@ -62,7 +60,7 @@ def sentence(c: Comparison, delta: float) -> str:
     )
     return (
         f"The comparison of {c.first} with {c.second} is inconclusive: AUC difference {e1}, compatible with "
-        f"{difference(c.e2_low)} to {difference(c.e2_high)} ({e2.partition(' interval')[0]}, Holm-adjusted "
+        f"{difference(c.e2_low)} to {difference(c.e2_high)} (trained again, 95 % interval; Holm-adjusted "
         f"{p_equals(c.e2_p_holm)}){about}."
     )
 

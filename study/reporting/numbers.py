@@ -18,6 +18,7 @@ from study.evaluation.evaluation import Evaluation
 from study.evaluation.groups import AROUND
 from study.records.added_predictions import UNVERIFIED
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.arm_names import verdict_sentence
 from study.reporting.facts.counts import counts
 from study.reporting.facts.search_facts import is_nested, value_name, winners
 from study.text.format import (
@@ -67,7 +68,6 @@ def numbers(study: StoredStudy, evaluation: Evaluation) -> dict[str, Entry]:
         _summary,
         _procedure,
         _by_class,
-        _contrasts,
         _contrasts_by_class,
         _contrasts_by_patient,
         _subgroups,
@@ -78,6 +78,7 @@ def numbers(study: StoredStudy, evaluation: Evaluation) -> dict[str, Entry]:
         _added,
     ):
         entries |= dict(part(evaluation))
+    entries |= dict(_contrasts(study, evaluation))
     entries |= dict(_decision(evaluation, protocol.prevalence)) | dict(_search(study, entries))
     if study.cohort.notice:
         entries["notice"] = _entry(None, study.cohort.notice, "goes with every number of this cohort")
@@ -185,7 +186,7 @@ def _by_class(evaluation: Evaluation) -> Entries:
         yield key("auc", row["arm"], *words), _estimate(row, "roc_auc", f"ROC-AUC of {row['arm']} {row['metric']}")
 
 
-def _contrasts(evaluation: Evaluation) -> Entries:
+def _contrasts(study: StoredStudy, evaluation: Evaluation) -> Entries:
     """The declared contrasts: difference, intervals, p values, probabilities, verdict."""
     for row in _lines(evaluation.comparisons):
         name, what = pair(row["first"], row["second"]), f"{row['first']} minus {row['second']}"
@@ -211,8 +212,8 @@ def _contrasts(evaluation: Evaluation) -> Entries:
         )
         about = f"{what}: patients that would show equivalence within ±δ with 80 % power, if there is no difference"
         yield key("contrast", name, "patients_needed"), _entry(needed, text, about)
-        for field in ("verdict", "sentence"):
-            yield key("contrast", name, field), _entry(None, row[field], f"{what}: {field}")
+        for field, text in (("verdict", row["verdict"]), ("sentence", verdict_sentence(study, row))):
+            yield key("contrast", name, field), _entry(None, text, f"{what}: {field}")
 
 
 def _added(evaluation: Evaluation) -> Entries:

@@ -54,7 +54,12 @@ def number(metric: str, value: float | None) -> str:
 
 
 def _digits(metric: str, value: float) -> str:
-    return _minus(f"{half_up(100 * value, 1):z.1f}" if is_share(metric) else f"{value:z.{style().decimals}f}")
+    return _minus(_fixed(100 * value, 1) if is_share(metric) else _fixed(value, style().decimals))
+
+
+def _fixed(value: float, digits: int, sign: str = "") -> str:
+    """Return a value with so many decimals, half up; with `sign` `+` also of positive ones."""
+    return f"{half_up(value, digits):{sign}z.{digits}f}"
 
 
 def _minus(text: str) -> str:
@@ -107,18 +112,18 @@ def start(text: str) -> str:
 def characteristic(n: int, share: float, mean: float, sd: float) -> str:
     """Return a cell of Table 1: `57.1 (11.2)` for a mean, `12 (31.6)` for a share, else the count."""
     if not math.isnan(mean):
-        return _minus(f"{mean:z.1f} ({sd:.1f})")
-    return f"{n}" if math.isnan(share) else f"{n} ({half_up(100 * share, 1):.1f})"
+        return _minus(f"{_fixed(mean, 1)} ({_fixed(sd, 1)})")
+    return f"{n}" if math.isnan(share) else f"{n} ({_fixed(100 * share, 1)})"
 
 
 def quartiles(median: float, low: float, high: float) -> str:
     """Return a median with its quartiles: `57.0 (49.5 to 66.0)`."""
-    return f"{half_up(median, 1):z.1f} {style().interval(f'{half_up(low, 1):z.1f}', f'{half_up(high, 1):z.1f}')}"
+    return f"{_fixed(median, 1)} {style().interval(_fixed(low, 1), _fixed(high, 1))}"
 
 
 def signed(value: float) -> str:
     """Return a standardised difference: +0.46."""
-    return "n/a" if math.isnan(value) else _minus(f"{value:+z.2f}")
+    return "n/a" if math.isnan(value) else _minus(_fixed(value, 2, "+"))
 
 
 def plain(value: object) -> str:
@@ -130,7 +135,7 @@ def difference(value: float) -> str:
     """Return a difference with its sign: +0.021, −0.013; what rounds to 0 has none."""
     if math.isnan(value):
         return "n/a"
-    text = f"{value:+z.{style().decimals}f}"
+    text = _fixed(value, style().decimals, "+")
     return _minus(text if text.strip("+0.") else text.removeprefix("+"))
 
 
@@ -143,8 +148,8 @@ def difference_interval(value: float, low: float, high: float) -> str:
 
 def per_thousand(value: float, low: float = math.nan, high: float = math.nan) -> str:
     """Return a share of people as so many in 1000: `3.2 (−0.4 to 6.9)`."""
-    ends = "" if math.isnan(low) else f" ({1000 * low:z.1f} to {1000 * high:z.1f})"
-    return _minus(f"{1000 * value:z.1f}{ends}")
+    ends = "" if math.isnan(low) else f" ({_fixed(1000 * low, 1)} to {_fixed(1000 * high, 1)})"
+    return _minus(f"{_fixed(1000 * value, 1)}{ends}")
 
 
 def p_equals(p: float) -> str:
@@ -155,13 +160,13 @@ def p_equals(p: float) -> str:
 
 def p_value(p: float) -> str:
     """Return a p value with 3 decimals, `< 0.001` below that and `> 0.99` above: 1.000 would be certainty."""
-    text = "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else "> 0.99" if p > 0.99 else f"{p:.3f}"
+    text = "n/a" if math.isnan(p) else "< 0.001" if p < 0.001 else "> 0.99" if p > 0.99 else _fixed(p, 3)
     return text.replace(".", style().point)
 
 
 def whole(n: float) -> str:
     """Return a count with thousands separated: 1,448,033."""
-    return "n/a" if math.isnan(n) else f"{n:,.0f}"
+    return "n/a" if math.isnan(n) else f"{half_up(n, 0):,.0f}"
 
 
 SHARP = 1.5
@@ -190,7 +195,7 @@ def two_digits(n: float) -> str:
 
 def mean_count(n: float) -> str:
     """Return a count that is a mean over runs: `52` where it is whole, else `52.3`."""
-    return f"{n:.0f}" if abs(n - round(n)) < 1e-9 else f"{half_up(n, 1):.1f}"
+    return f"{n:.0f}" if abs(n - round(n)) < 1e-9 else _fixed(n, 1)
 
 
 def mean_counts(first: float, second: float) -> tuple[str, str]:
@@ -202,9 +207,12 @@ def mean_counts(first: float, second: float) -> tuple[str, str]:
 def half_up(value: float, digits: int) -> float:
     """Return a value rounded to so many decimals, halves away from 0, as a reader does it by hand.
 
-    The decimal digits that are seen count: 0.285 is 0.29, though the nearest binary number lies below.
+    Twelve digits count, beyond which arithmetic leaves its traces: 0.285 is 0.29, though the nearest binary number lies
+    below, and 28.749999999999996 is 28.8.
     """
-    return float(Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
+    if not math.isfinite(value):
+        return float(value)
+    return float(Decimal(f"{value:.12g}").quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
 def span(low: float, high: float) -> str:
@@ -214,21 +222,21 @@ def span(low: float, high: float) -> str:
 
 def tenths(value: float) -> str:
     """Return a quantity such as seconds with 1 decimal: 14.1."""
-    return "n/a" if math.isnan(value) else _minus(f"{value:z,.1f}")
+    return "n/a" if math.isnan(value) else _minus(f"{half_up(value, 1):z,.1f}")
 
 
 def percentage(share: float) -> str:
-    """Return a share as a percentage without needless zeros: 0.3 %, 5 %, 90 %."""
-    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:g} %"
+    """Return a share as a percentage without needless zeros: 0.3 %, 1.25 %, 5 %, 90 %."""
+    return f"{100 * share:.3g} %" if share < 0.1 else f"{100 * share:g} %"
 
 
 def percent(share: float) -> str:
     """Return a share as a percentage with 1 decimal: 34.4 %."""
-    return "n/a" if math.isnan(share) else _minus(f"{half_up(100 * share, 1):z.1f}{style().percent}")
+    return "n/a" if math.isnan(share) else _minus(f"{_fixed(100 * share, 1)}{style().percent}")
 
 
 def probability(p: float) -> str:
     """Return a posterior probability with 2 decimals, `< 0.01` and `> 0.99` beyond."""
     if math.isnan(p):
         return "n/a"
-    return "< 0.01" if p < 0.01 else "> 0.99" if p > 0.99 else f"{p:.2f}"
+    return "< 0.01" if p < 0.01 else "> 0.99" if p > 0.99 else _fixed(p, 2)

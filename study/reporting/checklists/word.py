@@ -12,7 +12,7 @@ from study.reporting.checklists.forms import note
 from study.reporting.facts.prose import FILL
 from study.reporting.tables.base import printable
 from study.reporting.tables.office_files import without_times
-from study.reporting.tables.word import set_paper, set_styles, warn
+from study.reporting.tables.word import number_pages, set_paper, set_styles, warn
 
 WIDTHS = {"Item": 1.3, "Asks for": 5.4, "Answer": 10.0, "Status": 2.3, "Where in this pack": 4.7, "Page": 2.0}
 """Columns of a form and their widths in cm, on landscape A4."""
@@ -33,6 +33,7 @@ def form(frame: pd.DataFrame, title: str, notice: str = "") -> bytes:
     document = Document()
     set_styles(document)
     set_paper(document, landscape=True)
+    number_pages(document)
     document.core_properties.title, document.core_properties.author = title, "mmbc"
     document.core_properties.comments = ""
     document.add_paragraph(title, style="Title")

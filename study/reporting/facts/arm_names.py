@@ -1,7 +1,13 @@
 """Names of arms and contrasts that a reader understands; files of numbers keep the short ones."""
 
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
 from study.design.study_file import BASELINE
+from study.evaluation.verdicts import sentence
 from study.records.stored_study import StoredStudy
+from study.stats.comparison import Comparison
 from study.text.format import listed, start
 from study.text.image_name import image_name
 
@@ -44,6 +50,18 @@ def in_sentence(study: StoredStudy, arm: str) -> str:
     """Return the name of an arm inside a sentence: a built-in one without its capital letter."""
     name = display_name(study, arm)
     return name[0].lower() + name[1:] if name != arm and arm not in study.settings.names else name
+
+
+def verdict_sentence(study: StoredStudy, row: Mapping[Any, Any]) -> str:
+    """Return the verdict on a contrast in words, with the names of models that a reader knows.
+
+    Args:
+        study: whose names they are.
+        row: of `Evaluation.comparisons`.
+    """
+    names = {which: in_sentence(study, str(row[which])) for which in ("first", "second")}
+    known = {field.name: row[field.name] for field in fields(Comparison)}
+    return start(sentence(Comparison(**(known | names)), study.settings.protocol.delta))
 
 
 def display_names(study: StoredStudy) -> dict[str, str]:

@@ -71,10 +71,19 @@ def to_latex(paragraphs: Iterable[str], natbib: str = "") -> str:
 
     Args:
         paragraphs: of `methods`.
-        natbib: options of the package with which citations look as in the journal, for the first line.
+        natbib: options of the package with which citations look as in the journal, for the first line. Behind a digit a
+            superscript would be read as a part of the number: there it is `(ref.~6)`, as in Markdown.
     """
-    needed = f"% \\usepackage[{natbib}]{{natbib}}, \\bibliographystyle{{unsrtnat}}, \\bibliography{{references}}\n"
-    return needed * bool(natbib) + "\n\n".join(_latex(text) for text in paragraphs) + "\n"
+    packages = f"\\usepackage[{natbib}]{{natbib}}, \\usepackage{{xurl}} for long addresses"
+    needed = f"% {packages}, \\bibliographystyle{{unsrtnat}}, \\bibliography{{references}}\n"
+    latex = [_latex(text) for text in paragraphs]
+    if "super" in natbib:
+        latex = [re.sub(r"(?<=\d)~\\cite\{([^}]*)\}", _lowered, text) for text in latex]
+    return needed * bool(natbib) + "\n\n".join(latex) + "\n"
+
+
+def _lowered(match: re.Match[str]) -> str:
+    return f" (ref{'s' * (',' in match[1])}.~\\citenum{{{match[1]}}})"
 
 
 MARKS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (

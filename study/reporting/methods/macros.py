@@ -148,7 +148,8 @@ def _words(text: str) -> str:
 
 def escape(text: str) -> str:
     """Return text that LaTeX prints as it is; characters its fonts lack are named by their number."""
-    return "".join(SYMBOLS.get(character) or _printable(character) for character in text)
+    words = "".join(SYMBOLS.get(character) or _printable(character) for character in text)
+    return re.sub(r"(?<=\d) (?=\\%)", "~", words)
 
 
 def _printable(character: str) -> str:

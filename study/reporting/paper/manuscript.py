@@ -43,5 +43,8 @@ def paper_latex(
     tables: Sequence[PaperTable], drawings: Mapping[str, Drawing], journal: str, *, notice: str, title: str
 ) -> str:
     """Return `paper.tex`, which finds the figures' PDFs beside itself (a flat upload) or in the report's `figures/`."""
-    figures = {name: (JOURNALS[journal].width(wide=one.wide), one.caption) for name, one in of_paper(drawings).items()}
+    figures = {
+        name: (JOURNALS[journal].width(wide=one.wide), one.wide, one.caption)
+        for name, one in of_paper(drawings).items()
+    }
     return latex_paper(list(of_paper({table.name: table for table in tables}).values()), figures, notice, title)

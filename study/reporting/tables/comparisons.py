@@ -7,7 +7,7 @@ import pandas as pd
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.verdicts import as_assessed, e2_methods, in_few_words
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.arm_names import contrast_name
+from study.reporting.facts.arm_names import contrast_name, verdict_sentence
 from study.reporting.tables.base import ABSENT, PaperTable, caption, empty_table, sample, unfinished_arms
 from study.text.format import difference, difference_interval, interval, number, p_value, probability
 
@@ -46,7 +46,8 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
             shown.append(
                 dict.fromkeys(COLUMNS, ABSENT) | {"Contrast": name, "Verdict": _reason(missing, first, second)}
             )
-    data = _with_gaps(evaluation.comparisons, study, missing)
+    spoken = [verdict_sentence(study, row) for row in evaluation.comparisons.to_dict("records")]
+    data = _with_gaps(evaluation.comparisons.assign(sentence=spoken), study, missing)
     if not shown:
         return empty_table("comparisons")
     said = _caption(study, evaluation, n_lacking=len(shown) - len(by_pair))

@@ -102,8 +102,22 @@ def _letter(character: str) -> str:
     return "".join(part for part in unicodedata.normalize("NFKD", character) if part.isascii()) or "?"
 
 
+PACKAGES = {"booktabs": r"\toprule", "siunitx": "S[", "longtable": "{longtable}", "adjustbox": "{adjustbox}"}
+"""Package -> what needs it."""
+
+
 def latex(table: PaperTable, notice: str) -> str:
-    """Return a table with caption, label and a note below; one too long for a page goes over several."""
+    """Return a table with caption, label and a note below; one too long for a page goes over several.
+
+    The first line is a comment with the printed number and the packages that are needed.
+    """
+    text = _set(table, notice)
+    packages = ",".join(name for name, mark in PACKAGES.items() if mark in text)
+    number = f"Table {table.number}. " if table.number else ""
+    return f"% {number}Needs \\usepackage{{{packages}}}\n{text}"
+
+
+def _set(table: PaperTable, notice: str) -> str:
     panels, is_long = _panels(table)
     wide = LONG_WIDE if is_long else WIDE
     size = r"\footnotesize" if max(panel.width for panel in panels) <= wide else r"\scriptsize"
@@ -131,14 +145,14 @@ def _lines_of(table: PaperTable, panels: Sequence[Grid]) -> int:
 
 
 def _note(table: PaperTable, notice: str) -> str:
-    warned = rf"\textbf{{{escape(notice)}.}}" if notice else ""
+    warned = rf"\textbf{{{escape(start(notice))}.}}" if notice else ""
     return " ".join(part for part in (escape(table.caption), warned) if part)
 
 
 def _floating(table: PaperTable, panels: Sequence[Grid], size: str, note: str, *, again: bool = False) -> str:
     """Panels as one float; `again` shares the number of the float before it."""
     environment = "table" if max(panel.width for panel in panels) <= NARROW else "table*"
-    tabulars = "\n\\par\\medskip\n".join(map(_tabular, panels))
+    tabulars = _scaled([_tabular(panel) for panel in panels])
     title = f"\\caption{{{escape(table.title)}}}\n\\label{{tab:{table.name}}}"
     if again:
         title = f"\\addtocounter{{table}}{{-1}}\n\\caption{{{escape(table.title)}, continued}}"
@@ -150,13 +164,20 @@ def _floating(table: PaperTable, panels: Sequence[Grid], size: str, note: str, *
 
 
 def _tabular(grid: Grid) -> str:
-    """A grid as a tabular, never wider than the text."""
     columns, head, body = _typeset(grid)
     return (
-        "\\begin{adjustbox}{max width=\\linewidth}\n"
         f"\\begin{{tabular}}{{@{{}}{columns}@{{}}}}\n\\toprule\n{head}\n\\midrule\n{body}\n"
-        "\\bottomrule\n\\end{tabular}\n\\end{adjustbox}"
+        "\\bottomrule\n\\end{tabular}"
     )
+
+
+def _scaled(tabulars: Sequence[str]) -> str:
+    """Tabulars below each other, never wider than the text and all in one size of type."""
+    together = tabulars[0]
+    if len(tabulars) > 1:
+        rows = " \\\\\n\\addlinespace[6pt]\n".join(tabulars)
+        together = f"\\begin{{tabular}}{{@{{}}l@{{}}}}\n{rows}\n\\end{{tabular}}"
+    return f"\\begin{{adjustbox}}{{max width=\\linewidth}}\n{together}\n\\end{{adjustbox}}"
 
 
 def _long(table: PaperTable, panels: Sequence[Grid], size: str, note: str) -> str:
@@ -199,7 +220,8 @@ def _column(side: str, cells: Sequence[Lines]) -> tuple[str, list[str]]:
     """Return a column's specification and its cells: numbers of one line by siunitx, others as the layout says."""
     found = [NUMBER.fullmatch(lines[0]) if len(lines) == 1 and side != "l" else None for lines in cells]
     numbers = [match for match in found if match]
-    if not numbers or any(len(lines) > 1 for lines in cells):
+    compared = any("<" in match[5] or ">" in match[5] for match in numbers)  # siunitx would space one of them alone
+    if not numbers or compared or any(len(lines) > 1 for lines in cells):
         return side, [_cell(lines, "l" if _is_words(lines) else "c", "t") for lines in cells]
     before = "".join(sorted({match[1].replace("−", "+").replace(">", "<") for match in numbers}, reverse=True))
     whole, decimals = (max(len((match[at] or "").replace(",", "")) for match in numbers) for at in (2, 4))
@@ -265,21 +287,23 @@ def latex_document(tables: Sequence[PaperTable], notice: str, title: str) -> str
     return article(title, notice, "\n".join(inputs))
 
 
-def latex_paper(tables: Sequence[PaperTable], figures: Mapping[str, tuple[float, str]], notice: str, title: str) -> str:
+def latex_paper(
+    tables: Sequence[PaperTable], figures: Mapping[str, tuple[float, bool, str]], notice: str, title: str
+) -> str:
     r"""Return an article with the tables themselves and with figures that lie beside it or in `../figures`.
 
     Args:
         tables: numbered by LaTeX in this order.
-        figures: name of a figure's PDF -> its width in mm and its caption; likewise.
+        figures: name of a figure's PDF -> its width in mm, whether that is two columns, and its caption.
         notice: of the cohort, or ''.
         title: of the article.
     """
     floats = [
-        f"\\begin{{figure}}[!htbp]\n\\centering\n"
+        f"\\begin{{figure{'*' * wide}}}[!htbp]\n\\centering\n"
         "\\begin{adjustbox}{max width=\\linewidth}\n"
         f"\\includegraphics[width={width:g}mm]{{{name}.pdf}}\n\\end{{adjustbox}}\n"
-        f"\\caption{{{escape(caption)}}}\n\\label{{fig:{name}}}\n\\end{{figure}}\n"
-        for name, (width, caption) in figures.items()
+        f"\\caption{{{escape(caption)}}}\n\\label{{fig:{name}}}\n\\end{{figure{'*' * wide}}}\n"
+        for name, (width, wide, caption) in figures.items()
     ]
     body = "\n".join([*(latex(table, notice) for table in tables), *floats])
     places = "\\usepackage{graphicx}\n\\graphicspath{{./}{../figures/}}\n"

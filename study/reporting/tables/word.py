@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 from docx import Document
 from docx.document import Document as WordFile
 from docx.enum.section import WD_ORIENT, WD_SECTION
+from docx.enum.text import WD_ALIGN_PARAGRAPH
 from docx.opc.constants import RELATIONSHIP_TYPE
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls, qn
@@ -35,6 +36,8 @@ PADDING = 6.5
 TWENTIETHS = 20
 WESTERN = 0x2FF
 """Characters beyond these, such as ≥, are as wide as capitals; East Asian ones are a little wider."""
+LANGUAGE = "en-GB"
+PERCENT, SENTENCE = re.compile(r"(?<=\d) (?=%)"), re.compile(r"(?<=\.)\s(?=[A-Z(])")
 SIDES = {"l": "left", "c": "center", "r": "right"}
 
 
@@ -68,6 +71,7 @@ def word(
     document.core_properties.title, document.core_properties.author = title, "mmbc"
     document.core_properties.comments = ""
     set_paper(document, landscape=False)
+    number_pages(document)
     document.add_paragraph(title, style="Title")
     if notice:
         warn(document.add_paragraph(), notice)
@@ -78,16 +82,21 @@ def word(
             document.add_section(WD_SECTION.NEW_PAGE)
             set_paper(document, landscape=wide)
             landscape = wide
+        if number == 1:
+            document.add_paragraph("Tables", style="Heading 1")
         _caption(document, "Table", table.number or str(number), table.title).paragraph_format.keep_with_next = True
         _add(document, table, panels, size)
     if pictures and landscape:
         document.add_section(WD_SECTION.NEW_PAGE)
         set_paper(document, landscape=False)
+    if pictures:
+        document.add_paragraph("Figures", style="Heading 1")
     for picture in pictures:
         above = document.add_paragraph()
         _tight(above, keep=True)
         width = min(Mm(picture.width), Cm(SHORT - 2 * MARGIN))
-        above.add_run().add_picture(io.BytesIO(picture.png), width=width)
+        drawn = above.add_run().add_picture(io.BytesIO(picture.png), width=width)
+        drawn._inline.docPr.set("descr", printable(SENTENCE.split(picture.caption)[0]))  # read aloud in its place
         _caption(document, "Figure", picture.number, picture.caption)
     out = io.BytesIO()
     document.save(out)
@@ -122,11 +131,21 @@ def set_styles(document: WordFile, *, serif: bool = False) -> None:
     theme = document.part.part_related_by(RELATIONSHIP_TYPE.THEME)
     latin = f'<a:latin typeface="{SERIF if serif else SANS}"'.encode()
     theme._blob = re.sub(rb'<a:latin typeface="[^"]*"', latin, theme.blob)  # a part that python-docx does not model
-    for name, size in (("Normal", 9), ("Title", 16), ("Caption", 9)):
+    for name, size in (("Normal", 9), ("Title", 16), ("Heading 1", 12), ("Caption", 9)):
         style = document.styles[name]
-        style.font.size, style.font.color.rgb, style.font.bold = Pt(size), RGBColor(0, 0, 0), name == "Title"
+        style.font.size, style.font.color.rgb, style.font.bold = Pt(size), RGBColor(0, 0, 0), size > 9
         for rule in style.element.findall(f"{qn('w:pPr')}/{qn('w:pBdr')}"):  # the template underlines its title in blue
             rule.getparent().remove(rule)
+    for spoken in document.styles.element.iter(qn("w:lang")):
+        spoken.set(qn("w:val"), LANGUAGE)
+    document.core_properties.language = LANGUAGE
+
+
+def number_pages(document: WordFile) -> None:
+    """Put the page's number into the footer of every section."""
+    footer = document.sections[0].footer.paragraphs[0]
+    footer.alignment = WD_ALIGN_PARAGRAPH.CENTER
+    _field(footer, "PAGE", "1")
 
 
 def warn(paragraph: Paragraph, notice: str) -> None:
@@ -138,20 +157,29 @@ def warn(paragraph: Paragraph, notice: str) -> None:
 def _caption(document: WordFile, kind: str, number: str, text: str) -> Paragraph:
     """Add `Table S3. Text` in Word's style for captions; those of the supplement are numbered apart."""
     paragraph = document.add_paragraph(style="Caption")
+    paragraph.paragraph_format.keep_together = True
     sequence, shown = (f"{kind}_S", number[1:]) if number.startswith("S") else (kind, number)
     paragraph.add_run(f"{kind} {number[: len(number) - len(shown)]}")
+    _field(paragraph, f"SEQ {sequence} \\* ARABIC", shown)
+    paragraph.add_run(". ")
+    paragraph.add_run(_plain(text)).bold = kind == "Table"
+    return paragraph
+
+
+def _field(paragraph: Paragraph, instruction: str, shown: str) -> None:
+    """Add one of Word's fields, which shows this until Word computes it again."""
     marks = '<w:r {}><w:fldChar w:fldCharType="{}"/></w:r>'
-    instruction = (
-        f'<w:r {nsdecls("w")}><w:instrText xml:space="preserve"> SEQ {sequence} \\* ARABIC </w:instrText></w:r>'
-    )
+    asked = f'<w:r {nsdecls("w")}><w:instrText xml:space="preserve"> {instruction} </w:instrText></w:r>'
     paragraph._p.append(parse_xml(marks.format(nsdecls("w"), "begin")))
-    paragraph._p.append(parse_xml(instruction))
+    paragraph._p.append(parse_xml(asked))
     paragraph._p.append(parse_xml(marks.format(nsdecls("w"), "separate")))
     paragraph.add_run(shown)
     paragraph._p.append(parse_xml(marks.format(nsdecls("w"), "end")))
-    paragraph.add_run(". ")
-    paragraph.add_run(printable(text)).bold = kind == "Table"
-    return paragraph
+
+
+def _plain(text: str) -> str:
+    """Return a text whose per cent signs stay on the line of their numbers."""
+    return PERCENT.sub("\u00a0", printable(text))
 
 
 def _add(document: WordFile, table: PaperTable, panels: Sequence[Grid], size: float) -> None:
@@ -161,7 +189,8 @@ def _add(document: WordFile, table: PaperTable, panels: Sequence[Grid], size: fl
             _tight(document.add_paragraph(), keep=True)
         document.element.body.insert(len(document.element.body) - 1, parse_xml(_table_xml(grid, size)))
     note = document.add_paragraph()
-    note.add_run(table.caption.replace("*", "")).font.size = Pt(SIZE)
+    note.add_run(_plain(table.caption.replace("*", ""))).font.size = Pt(SIZE)
+    note.paragraph_format.keep_together = True
     _tight(note, keep=False)
 
 
@@ -190,10 +219,10 @@ def _table_xml(grid: Grid, size: float) -> str:
     widths = [round((points + PADDING) * TWENTIETHS) for points in _points(grid, size)]
     columns = "".join(f'<w:gridCol w:w="{width}"/>' for width in widths)
     last = len(grid.rows) - 1
-    keep = last < 30  # a short table stays on one page, and every table's last row with its notes
+    keep = last < 30  # a short table stays on one page, and every table's last two rows with its notes
     rows = [_row_xml(grid.header, grid, widths, size, is_header=True, rules=("top", "bottom"), keep=True)]
     rows += [
-        _row_xml(row, grid, widths, size, rules=("bottom",) if n == last else (), keep=keep or n == last)
+        _row_xml(row, grid, widths, size, rules=("bottom",) if n == last else (), keep=keep or n >= last - 1)
         for n, row in enumerate(grid.rows)
     ]
     return (
@@ -230,7 +259,7 @@ def _text_xml(lines: Lines, side: str, size: float, bold: bool, keep: bool) -> s
     half_points = round(2 * size)
     look = f'<w:rPr>{"<w:b/>" if bold else ""}<w:sz w:val="{half_points}"/><w:szCs w:val="{half_points}"/></w:rPr>'
     runs = "<w:r><w:br/></w:r>".join(
-        f'<w:r>{look}<w:t xml:space="preserve">{escape(printable(line))}</w:t></w:r>' for line in lines
+        f'<w:r>{look}<w:t xml:space="preserve">{escape(_plain(line))}</w:t></w:r>' for line in lines
     )
     kept = "<w:keepNext/>" if keep else ""
     return (

@@ -37,6 +37,8 @@ FORMATS = {
     "difference": SIGNED_THREE,
     "seconds_mean": TENTHS,
     "seconds_total": TENTHS,
+    **dict.fromkeys(("patients_needed", "patients_low", "patients_high"), INTEGER),
+    **dict.fromkeys(("tp", "fp", "fn", "tn"), TENTHS),
     "p_worse": "0.00",
     "p_equivalent": "0.00",
     "p_better": "0.00",
@@ -67,6 +69,7 @@ def workbook(tables: Sequence[PaperTable], notice: str) -> bytes:
     for table in tables:
         sheet = book.create_sheet(table.name[:LONGEST_NAME])
         _head(sheet, table, notice, table.data)
+        sheet.cell(TITLE, 1).value = f"{table.heading} (numbers)"
         _body(sheet, table.data)
     out = io.BytesIO()
     book.save(out)

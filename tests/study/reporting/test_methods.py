@@ -304,9 +304,11 @@ def test_markdown_and_latex():
     markdown = to_markdown(text, cited(text, "elsevier-vancouver"))
     assert markdown == "**Data.** See [1,2] & `a_b` at 5 %, **AUTHOR MUST FILL: x [3].**\n\n−1 [2]\n"
     assert to_latex(text, "super").startswith("% \\usepackage[super]{natbib}, ")
+    assert r"\ensuremath{-}1 (ref.~\citenum{delong1988})" in to_latex(text, "super"), "no power of the number"
+    assert r"See~\cite{holm1979" in to_latex(text, "super")
     latex = to_latex(text)
     assert latex.startswith(
-        r"\paragraph{Data.} See~\cite{holm1979,delong1988} \& \texttt{a\_b} at 5 \%, \textbf{AUTHOR MUST FILL: x"
+        r"\paragraph{Data.} See~\cite{holm1979,delong1988} \& \texttt{a\_b} at 5~\%, \textbf{AUTHOR MUST FILL: x"
     )
     assert r"\ensuremath{-}1~\cite{delong1988}" in latex and "[@" not in latex
 

@@ -130,7 +130,7 @@ def test_tables_and_figures_are_numbered_alike_everywhere_and_four_of_each_are_t
     assert set(drawn) <= {"flow", "contrasts", "main", "decision"} and {"flow", "main"} <= set(drawn)
     both = (folder / "report.md").read_text() + (folder / "supplement.md").read_text()
     word = docx.Document(folder / "paper" / "paper.docx")
-    captions = [one.text for one in word.paragraphs if one.style.name == "Caption"]
+    captions = [one.text.replace("\u00a0", " ") for one in word.paragraphs if one.style.name == "Caption"]
     assert len(captions) == len(first) + len(drawn) == len(word.tables) + len(word.inline_shapes)
     latex = (folder / "paper" / "paper.tex").read_text()
     for table in content.tables:
@@ -147,6 +147,10 @@ def test_tables_and_figures_are_numbered_alike_everywhere_and_four_of_each_are_t
         found = [int(number) for number in re.findall(heading, supplement)]
         assert found == list(range(1, len(found) + 1)) and found, "numbered as the supplement shows them"
     assert "The supplement shows Tables 1 and 3 and Figure" in (folder / "report.md").read_text()
+    spoken = pd.read_csv(folder / "tables" / "comparisons.csv")["sentence"]
+    macros = (folder / "numbers.tex").read_text()
+    macros = [line.partition("}{")[2].partition("}% ")[0] for line in macros.splitlines() if "Sentence}" in line]
+    assert macros and not re.search(r"\b(E1|E2|concat|tabular)\b", " ".join([*spoken, *macros]))
     assert not re.search(r"\{(table|figure):", both + "".join(captions))
     counts = next(table.number for table in content.tables if table.name == "cross_tabulation")
     assert f"The counts are in Table {counts}." in both

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from study.reporting.tables import PaperTable, latex, latex_document, markdown, table_files, to_csv, word, workbook
-from study.reporting.tables.latex import SPECIAL, escape
+from study.reporting.tables.latex import SPECIAL, escape, latex_paper
 from study.reporting.tables.layout import GAP, alignment, grids
 from study.reporting.tables.word import Picture
 from study.reporting.tables.workbook import HEADER, SHARE, THREE, P, number_format
@@ -112,12 +112,24 @@ def test_latex_has_caption_label_rules_and_the_notice(table):
         r"S[table-format=+1.3,table-space-text-post={~($-$0.700 to 0.100)}]",
         r"-0.667 {~($-$0.700 to 0.100)}",
         r"S[table-format=<1.3]",
-        r"\textbf{synthetic \& 100~\% made up.}",
+        r"\textbf{Synthetic \& 100~\% made up.}",
         r"50~\% of n\_1 within $\pm$$\delta$.",
         r"\begin{table*}",
     ):
         assert part in text
     assert not set(text) & set("−±δ≥")
+    assert text.startswith("% Needs \\usepackage{booktabs,siunitx,adjustbox}\n")
+    numbered = latex(dataclasses.replace(table, number="S3"), NOTICE)
+    assert numbered.startswith("% Table S3. Needs \\usepackage{booktabs,")
+
+
+def test_latex_gives_panels_one_scale_comparisons_one_form_and_wide_figures_both_columns(table):
+    panels = latex(wide(), "")
+    assert panels.count(r"\begin{adjustbox}") == 1 and panels.count(r"\toprule") > 1
+    chances = dataclasses.replace(table, shown=pd.DataFrame({"a": ["x", "y"], "P": ["< 0.01 / < 0.01", "0.50 / 0.50"]}))
+    assert r"$<$~0.01 / $<$~0.01" in latex(chances, "")
+    paper = latex_paper([], {"one": (89.0, False, "One."), "two": (183.0, True, "Two.")}, "", "t")
+    assert paper.count(r"\begin{figure}") == paper.count(r"\end{figure}") == paper.count(r"\end{figure*}") == 1
 
 
 def test_a_long_table_goes_over_pages_and_a_wide_one_into_panels():
@@ -200,7 +212,11 @@ def test_excel_cells_are_the_numbers(table):
     assert printed == [list(table.shown.columns), *table.shown.to_numpy().tolist()]
     assert book["Table 1"].cell(HEADER + 1, 3).alignment.horizontal == "right"
     sheet = book["hand"]
-    assert (sheet["A1"].value, sheet["A2"].value, sheet["A3"].value) == (table.title, NOTICE, table.caption)
+    assert (sheet["A1"].value, sheet["A2"].value, sheet["A3"].value) == (
+        f"{table.title} (numbers)",
+        NOTICE,
+        table.caption,
+    )
     assert [cell.value for cell in sheet[HEADER]][:6] == list(table.data.columns)
     rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=HEADER + 1, max_col=6)]
     assert rows[0] == ["image", "roc_auc", 0.1 + 0.2, 0.0004, 294, True]
@@ -208,6 +224,8 @@ def test_excel_cells_are_the_numbers(table):
     assert rows[2][2:4] == ["n/a", "n/a"]
     formats = [sheet.cell(HEADER + row, column).number_format for row, column in ((1, 3), (2, 3), (1, 4), (1, 5))]
     assert formats == [THREE, SHARE, P, "#,##0"]
+    numeric = [cell for row in sheet.iter_rows(min_row=HEADER + 1) for cell in row if type(cell.value) in (int, float)]
+    assert numeric and all(cell.number_format != "General" for cell in numeric)
     assert sheet.freeze_panes == "B6" and sheet.cell(HEADER, 1).font.bold
 
 
@@ -223,12 +241,13 @@ def test_word_cells_are_the_shown_text(table):
     document = docx.Document(io.BytesIO(word([table, wide(3)], NOTICE, "All tables")))
     first = document.tables[0]
     rows = [[cell.text.replace("\n", " ") for cell in row.cells] for row in first.rows]
-    assert rows == [list(table.shown.columns), *table.shown.to_numpy().tolist()]
+    kept = table.shown.replace("100 %", "100\u00a0%", regex=True)
+    assert rows == [list(kept.columns), *kept.to_numpy().tolist()]
     assert first.rows[0]._tr.trPr.find(qn("w:tblHeader")) is not None
     texts = [paragraph.text for paragraph in document.paragraphs]
     assert (
         "Table 1. By hand_1 & more" in texts
-        and table.caption in texts
+        and table.caption.replace("50 %", "50\u00a0%") in texts
         and texts[1].casefold() == f"{NOTICE}.".casefold()
         and "All tables" in texts
     )
@@ -238,17 +257,26 @@ def test_word_numbers_its_captions_by_fields_and_has_no_heading_for_them(table):
     tables = [dataclasses.replace(table, number=number) for number in ("1", "S1")]
     png = io.BytesIO()
     Image.new("RGB", (30, 20)).save(png, "PNG")
-    document = docx.Document(io.BytesIO(word(tables, "", "t", [Picture(png.getvalue(), 89, "S2", "All of it.")])))
+    document = docx.Document(
+        io.BytesIO(word(tables, "", "t", [Picture(png.getvalue(), 89, "S2", "All of it (n = 1). More.")]))
+    )
     captions = [paragraph for paragraph in document.paragraphs if paragraph.style.name == "Caption"]
     assert [one.text for one in captions] == [
         "Table 1. By hand_1 & more",
         "Table S1. By hand_1 & more",
-        "Figure S2. All of it.",
+        "Figure S2. All of it (n = 1). More.",
     ]
     fields = [element.text.split()[1] for one in captions for element in one._p.iter(qn("w:instrText"))]
     assert fields == ["Table", "Table_S", "Figure_S"]
     assert captions[0].paragraph_format.keep_with_next and not captions[2].paragraph_format.keep_with_next
-    assert not [paragraph for paragraph in document.paragraphs if paragraph.style.name.startswith("Heading")]
+    headings = [paragraph.text for paragraph in document.paragraphs if paragraph.style.name.startswith("Heading")]
+    assert headings == ["Tables", "Figures"] and all(one.paragraph_format.keep_together for one in captions)
+    assert document.inline_shapes[0]._inline.docPr.get("descr") == "All of it (n = 1)."
+    assert " PAGE " in document.sections[-1].footer._element.xml
+    assert {one.get(qn("w:val")) for one in document.styles.element.iter(qn("w:lang"))} == {"en-GB"}
+    rows = [row for one in document.tables for row in one.rows]
+    assert all(row._tr.trPr.find(qn("w:cantSplit")) is not None for row in rows)
+    assert all(cell.paragraphs[0].paragraph_format.keep_with_next for row in rows for cell in row.cells)
     assert round(document.inline_shapes[0].width.mm) == 89
 
 

@@ -36,6 +36,12 @@ def test_shares_round_half_up_as_readers_do():
     """1 of 16 is 6.25 %, and 6.3 and 93.8 are what a reader expects."""
     assert shown.percent(1 / 16) == "6.3 %" and shown.characteristic(1, 1 / 16, math.nan, math.nan) == "1 (6.3)"
     assert shown.number("sensitivity", 0.8125) == "81.3 %" and shown.percent(-0.0001) == "0.0 %"
+    assert shown.percent(100 * 0.2875 / 100) == shown.percent((0.275 + 0.3) / 2) == "28.8 %"
+    assert (
+        shown.number("sensitivity", 0.28749999999999996) == "28.8 %"
+        and shown.number("brier", 0.0625 + 0.062) == "0.125"
+    )
+    assert shown.difference(0.0125 / 10 + 0.00025) == "+0.002" and shown.percentage(0.0125) == "1.25 %"
     assert shown.half_up(0.285, 2) == 0.29 and shown.half_up(-0.285, 2) == -0.29
 
 
