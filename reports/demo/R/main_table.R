@@ -1,7 +1,7 @@
 # The main table made again: Rscript main_table.R
 # synthetic phantom cohort, not clinical evidence
 
-study <- "arch"
+study <- "demo"
 unit <- "patient"  # of analysis; patients are the independent ones
 delta <- 0.02  # largest difference of the AUC without practical meaning
 contrasts_declared <- 4  # differences that the p values are adjusted for
