@@ -35,16 +35,26 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 LONGEST = (
     "docs/test_commands.py",
     "tuning/test_postgresql.py",
-    "reporting/test_figures.py",
-    "tuning/test_nested.py",
-    "reporting/test_search.py",
-    "training/test_lockstep.py",
-    "reporting/test_pack.py",
-    "training/test_resume.py",
-    "records/test_damaged_files.py",
     "commands/test_cv.py",
+    "tuning/test_nested.py",
+    "reporting/test_verification.py",
+    "reporting/test_figures.py",
+    "reporting/test_pack.py",
+    "api/test_reports.py",
+    "training/test_lockstep.py",
+    "training/test_resume.py",
+    "reporting/test_search.py",
+    "records/test_damaged_files.py",
+    "tuning/test_waves.py",
+    "api/test_api.py",
+    "reporting/test_r_script.py",
+    "reporting/test_prose.py",
+    "cohort/test_labels_that_differ.py",
+    "checks/test_outputs.py",
+    "imports/test_added_table.py",
+    "reporting/test_analysis_plan.py",
 )
-"""The files that take longest (30 to 80 s of a processor), the longest first."""
+"""The files that take longest (10 to 80 s of a processor), the longest first."""
 
 
 def pytest_collection_modifyitems(items):

@@ -203,6 +203,7 @@ def test_what_commands_need_for_their_help_is_light():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.exhaustive
 def test_importing_does_no_work(tmp_path):
     """Every module imports in an empty folder with nothing printed and nothing written."""
     names = [name_of(path) for path in MODULES]

@@ -44,6 +44,7 @@ def test_the_site_is_built_and_generated_pages_are_in_it_alone(site):
     assert not list(site.rglob("*.py"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_site_needs_nothing_from_elsewhere(site):
     for page in site.rglob("*.html"):
@@ -53,6 +54,7 @@ def test_the_site_needs_nothing_from_elsewhere(site):
         assert loaded and not [place for place in loaded if "//" in place], page
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_architecture_has_its_drawing(site):
     text = (site / "contributing" / "architecture.html").read_text(encoding="utf-8")

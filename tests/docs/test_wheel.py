@@ -45,6 +45,7 @@ def installed(tmp_path_factory):
     return python.parent
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_wheel_is_used_and_not_the_checkout(installed, tmp_path):
     code = "import mmbc, study, sys; print(mmbc.__file__, study.__file__, *sys.path, sep='\\n')"
@@ -64,6 +65,7 @@ def test_a_study_runs_from_another_folder(installed, tmp_path):
     assert (report / "methods.md").is_file()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_every_file_that_is_no_module_is_in_the_wheel(installed):
     (packages,) = installed.parent.glob("lib/python*/site-packages")
@@ -74,6 +76,7 @@ def test_every_file_that_is_no_module_is_in_the_wheel(installed):
             assert (packages / path.relative_to(ROOT)).read_bytes() == path.read_bytes(), path
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_presets_and_the_search_space_are_found(installed, tmp_path):
     code = (

@@ -18,7 +18,7 @@ print(json.dumps([limit.value, limit.in_effect, len(limit.notes), os.environ.get
     ("imports", "environment", "expected"),
     [
         ("import mmbc, torch", {}, ["1000", True, 0, "1000"]),
-        ("import study, torch", {}, ["1000", True, 0, "1000"]),
+        pytest.param("import study, torch", {}, ["1000", True, 0, "1000"], marks=pytest.mark.exhaustive),
         ("import torch, mmbc", {}, ["1000", False, 1, "1000"]),
         ("import mmbc, torch", {"GOMP_SPINCOUNT": "7"}, ["7", True, 0, "7"]),
         ("import torch, mmbc", {"OMP_WAIT_POLICY": "active"}, [None, False, 0, None]),

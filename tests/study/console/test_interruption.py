@@ -109,7 +109,13 @@ LONG = ["--set", "train.max_epochs=5000", "--set", "train.patience=5000"]
             "continue from epoch",
             marks=pytest.mark.exhaustive,
         ),
-        ("study.ledger", ["--ablation", "tabular", "--checkpoint-every", "1"], signal.SIGINT, "continue from epoch"),
+        pytest.param(
+            "study.ledger",
+            ["--ablation", "tabular", "--checkpoint-every", "1"],
+            signal.SIGINT,
+            "continue from epoch",
+            marks=pytest.mark.exhaustive,
+        ),
         pytest.param(
             "study.search",
             ["--ablation", "tabular", "--trials", "2"],

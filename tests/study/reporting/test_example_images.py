@@ -128,6 +128,7 @@ def test_a_report_shows_them_where_asked_and_verifies(evaluated, tmp_path, only_
     assert not list((folder / "figures").glob("examples*")), "nobody asked"
 
 
+@pytest.mark.exhaustive
 def test_a_report_without_images_at_hand_is_whole_and_says_so(evaluated, tmp_path, only_examples):
     write_archive(evaluated[0], tmp_path / "kept" / "study")
     words = [str(tmp_path / "kept" / "study"), "--reports", str(tmp_path / "reports"), "--replicates", "100"]

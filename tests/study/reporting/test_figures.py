@@ -171,8 +171,13 @@ def numbers_of(study):
     return numbers
 
 
+FEW = ("twelve arms", "hold-out", "nothing", "all")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", [case if case in FEW else pytest.param(case, marks=pytest.mark.exhaustive) for case in CASES]
+)
 def test_every_figure_of_every_kind_of_study(case, numbers_of):
     drawings = catalogue(*numbers_of(case))
     assert set(drawings) - {"subgroups"} == EXPECTED[case]

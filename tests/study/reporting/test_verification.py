@@ -329,6 +329,7 @@ def flip(path):
     path.write_bytes(data)
 
 
+@pytest.mark.exhaustive
 def test_an_edit_of_any_file_of_a_report_is_found_and_names_it(copy, monkeypatch):
     without_predictions(monkeypatch)
     names, place = files_of(copy), str(copy / "study")
