@@ -28,7 +28,7 @@ hypothesis.settings.register_profile("search", derandomize=False, print_blob=Tru
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 """A run of the tests says the same twice; `HYPOTHESIS_PROFILE=search` looks for new examples."""
 os.fsync = lambda descriptor: None
-"""No test cuts the power, and waiting for the disk would take a tenth of their time."""
+"""No test cuts the power, so none has to wait until the disk has written."""
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

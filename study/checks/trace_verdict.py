@@ -65,8 +65,8 @@ def remains_text(result: pd.DataFrame, mode: str = "sham") -> str:
     return (
         "Traces of removed outlines: from the places where lesion outlines were removed, the AUC for"
         f" {_main_comparison(result)} is {_shown_at(result, mode, 'all', 'excess')}, beyond what similar places of the"
-        " same images give. This is an upper bound, because the rims of lesions lie there too. From the shape and"
-        f" position of these places alone, it is {_shown_at(result, mode, 'mask', 'excess')}."
+        " same images give. This is an upper bound, because these places include the rims of lesions. From the shape"
+        f" and position of these places alone, it is {_shown_at(result, mode, 'mask', 'excess')}."
     )
 
 

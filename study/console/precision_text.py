@@ -68,7 +68,7 @@ def resolution(result: PlanResult) -> str:
 
 
 def assumptions(inputs: Plan) -> str:
-    """Return what the plan rests on, and what its intervals are about."""
+    """Return the assumptions of the plan, and what its intervals describe."""
     auc = number("roc_auc", inputs.auc)
     return render("precision_assumptions", auc=auc, icc=f"{inputs.icc:g}", correlation=f"{inputs.correlation:g}")
 

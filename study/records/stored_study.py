@@ -140,6 +140,11 @@ class StoredStudy:
         """Configuration of every planned arm."""
         return {arm: self.settings.arm_config(arm) for arm in self.settings.arms}
 
+    @property
+    def uses_images(self) -> bool:
+        """Whether a model that was planned here sees images."""
+        return not self.imported and any(config.uses_images for config in self.configs.values())
+
     def with_contrasts(self, pairs: Iterable[Iterable[str]] | None) -> "StoredStudy":
         """Return the study with contrasts chosen now; None, or the declared ones again, leaves it as it is.
 

@@ -71,12 +71,12 @@ class Content:
     @cached_property
     def report_chapters(self) -> dict[str, list[str]]:
         """Heading -> parts of the report."""
-        return report_chapters(self)
+        return _report_chapters(self)
 
     @cached_property
     def supplement_chapters(self) -> dict[str, list[str]]:
         """Heading -> parts of the supplement, before checklists and references."""
-        return supplement_chapters(self)
+        return _supplement_chapters(self)
 
     def table(self, *names: str) -> list[str]:
         """Return tables as Markdown, as far as they are there."""
@@ -116,7 +116,7 @@ def _elsewhere(content: Content) -> list[str]:
     return [f"{kind}{'s' * (len(numbers) > 1)} {listed(numbers)}" for kind, numbers in main.items() if numbers]
 
 
-def report_chapters(content: Content) -> dict[str, list[str]]:
+def _report_chapters(content: Content) -> dict[str, list[str]]:
     """Return heading -> parts of the report, as far as they are there."""
     study, evaluation = content.study, content.evaluation
     points = content.limitations
@@ -152,7 +152,7 @@ def supplement(content: Content) -> str:
     return _join([*body, "## Checklists", *lists, "## References", content.references.listed])
 
 
-def supplement_chapters(content: Content) -> dict[str, list[str]]:
+def _supplement_chapters(content: Content) -> dict[str, list[str]]:
     """Return heading -> parts of the supplement, before checklists and references."""
     study, evaluation = content.study, content.evaluation
     points = "\n".join(f"- {point}" for point in content.limitations)

@@ -1,4 +1,4 @@
-"""Predictions that a user added: ROC curve of each model, and its difference to every model of the study."""
+"""Figure of added predictions: the ROC curve of each added model above its differences from the study's models."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from study.reporting.figures.style import DARK, GUIDE, NORMAL, journal_style
 PITCH = 4.2
 """Millimetres of a line of the forest plot."""
 MOST = 4
-"""Models side by side; the names of the study's models need room at the left."""
+"""Panels side by side; the names of the study's models take the rest of the width."""
 INTERVAL: dict[str, Any] = {"color": DARK, "linewidth": 1.2}
 
 

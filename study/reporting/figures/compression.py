@@ -17,7 +17,7 @@ VISIBLE, FEW = 20.0, 1e-3
 
 
 LEVEL = 8
-"""Of zlib: a file 4 % larger than that of 9, in less than half the time."""
+"""Level of zlib: the figures of the demo are 4 % larger than at level 9 and take less than half its time."""
 
 
 def small_png(drawn: np.ndarray, dpi: float) -> bytes:

@@ -49,5 +49,4 @@ def evidence(finding: Finding) -> str:
 def remains(study: StoredStudy) -> str:
     """Return what is left of lesion outlines after their removal; it belongs under every headline number."""
     traces = next((finding for finding in study.findings if finding.code == TRACES), None)
-    uses_images = not study.imported and any(study.configs[arm].uses_images for arm in study.settings.arms)
-    return traces.evidence if traces is not None and study.cohort.n_outlined and uses_images else ""
+    return traces.evidence if traces is not None and study.cohort.n_outlined and study.uses_images else ""

@@ -102,7 +102,7 @@ def _warning(study: StoredStudy) -> str:
 
 
 def answer_lines(study: StoredStudy, evaluation: Evaluation) -> list[str]:
-    """Return one line for each declared contrast, for a screen; where there are too few patients, one that says so."""
+    """Return one line for each declared contrast, for a screen, or one that says that there are too few patients."""
     if too_small(study) and not evaluation.summary.empty:
         return [_warning(study).replace("**", "")]
     return contrast_lines(study, evaluation)

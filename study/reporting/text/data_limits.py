@@ -25,10 +25,10 @@ WORDS = {"A19": "the silhouette of the breast", "A20": "the surroundings of the 
 def data_facts(study: StoredStudy) -> dict[str, Any]:
     """Return the faults of data and training that could explain results, as facts of the limitations."""
     shortcuts = [finding for finding in study.findings if _tells(finding)]
-    if not study.imported and not _uses_images(study):
+    if not study.imported and not study.uses_images:
         shortcuts = []
     data, real = study.settings.data, study.cohort.name != PHANTOM
-    small = not study.imported and real and _uses_images(study) and data.image_size < FEWEST_PIXELS
+    small = real and study.uses_images and data.image_size < FEWEST_PIXELS
     return {
         "shortcuts": [WORDS.get(finding.code, description(finding).title) for finding in shortcuts],
         "shortcut_codes": [finding.code for finding in shortcuts],
@@ -36,10 +36,6 @@ def data_facts(study: StoredStudy) -> dict[str, Any]:
         "side": data.image_size if small else 0,
         "n_both": _with_both_breasts(study),
     }
-
-
-def _uses_images(study: StoredStudy) -> bool:
-    return any(study.configs[arm].uses_images for arm in study.settings.arms)
 
 
 def _tells(finding: Finding) -> bool:
@@ -68,7 +64,7 @@ def _cut_off(study: StoredStudy) -> dict[str, Any]:
 def _with_both_breasts(study: StoredStudy) -> int:
     """Return how many positive examinations have images of both breasts, all labelled as the examination is."""
     settings, images = study.settings, study.cohort.images
-    if study.imported or settings.unit != "patient" or settings.data.conflicts == "any" or not _uses_images(study):
+    if settings.unit != "patient" or settings.data.conflicts == "any" or not study.uses_images:
         return 0
     positive = images[images["label"] == 1]
     return int((positive.groupby(["patient_id", "case_id"])["breast"].nunique() > 1).sum())

@@ -43,7 +43,6 @@ def cohort(study: StoredStudy, *, brief: bool = False) -> str:
     negative = set(images.loc[images["label"] == 0, "status"])
     statuses = first["status"].value_counts()
     totals = flow.groupby("step", sort=False)["n_images"].sum()
-    uses_images = not study.imported and any(settings.arm_config(arm).uses_images for arm in settings.arms)
     return render(
         "cohort",
         brief=brief,
@@ -60,7 +59,7 @@ def cohort(study: StoredStudy, *, brief: bool = False) -> str:
         contralateral=CONTRALATERAL,
         n_listed=int(totals["listed"]),
         lost={str(step): int(n) for step, n in totals.items() if step not in ("listed", "used") and n},
-        outlined=study.cohort.n_outlined if uses_images else 0,
+        outlined=study.cohort.n_outlined if study.uses_images else 0,
         outlines=settings.data.outlines,
         trace=leaves_trace(study),
         notes=study.cohort.notes,

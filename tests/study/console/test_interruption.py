@@ -95,34 +95,15 @@ def start(folder, module, *words):
 LONG = ["--set", "train.max_epochs=5000", "--set", "train.patience=5000"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "words", "sent", "text"),
     [
-        pytest.param(
-            "study.cv", ["--checkpoint-every", "1"], signal.SIGTERM, "continue from epoch", marks=pytest.mark.exhaustive
-        ),
-        pytest.param(
-            "study.cv",
-            ["--checkpoint-every", "1", "--jobs", "2", "--force"],
-            signal.SIGINT,
-            "continue from epoch",
-            marks=pytest.mark.exhaustive,
-        ),
-        pytest.param(
-            "study.ledger",
-            ["--ablation", "tabular", "--checkpoint-every", "1"],
-            signal.SIGINT,
-            "continue from epoch",
-            marks=pytest.mark.exhaustive,
-        ),
-        pytest.param(
-            "study.search",
-            ["--ablation", "tabular", "--trials", "2"],
-            signal.SIGTERM,
-            "0 of 6 trials are finished",
-            marks=pytest.mark.exhaustive,
-        ),
+        ("study.cv", ["--checkpoint-every", "1"], signal.SIGTERM, "continue from epoch"),
+        ("study.cv", ["--checkpoint-every", "1", "--jobs", "2", "--force"], signal.SIGINT, "continue from epoch"),
+        ("study.ledger", ["--ablation", "tabular", "--checkpoint-every", "1"], signal.SIGINT, "continue from epoch"),
+        ("study.search", ["--ablation", "tabular", "--trials", "2"], signal.SIGTERM, "0 of 6 trials are finished"),
     ],
 )
 def test_a_signal_ends_a_run_with_what_is_kept(tmp_path, module, words, sent, text):
