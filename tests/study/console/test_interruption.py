@@ -1,6 +1,7 @@
 """What a run says that is interrupted: what is kept, and the command that continues."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -107,14 +108,15 @@ LONG = ["--set", "train.max_epochs=5000", "--set", "train.patience=5000"]
     ],
 )
 def test_a_signal_ends_a_run_with_what_is_kept(tmp_path, module, words, sent, text):
-    process = start(tmp_path, module, *words, *LONG)
     printed = []
-    for line in process.stdout:
-        printed.append(line)
-        if "of at most 5000: " in line and int(line.partition("epoch")[2].split()[0].strip("s")) >= 2:
-            os.killpg(process.pid, sent)  # to the whole group, as a terminal and a batch system do
-            break
-    rest = process.communicate(timeout=60)[0]
+    with start(tmp_path, module, *words, *LONG) as process:
+        for line in process.stdout:
+            printed.append(line)
+            epoch = re.search(r"epochs? (\d+).* of at most 5000: ", line)
+            if epoch and int(epoch[1]) >= 2:
+                os.killpg(process.pid, sent)  # to the whole group, as a terminal and a batch system do
+                break
+        rest = process.communicate(timeout=60)[0]
     said = " ".join(rest.split())
     assert process.returncode == 130, "".join(printed) + rest
     assert "Interrupted. 0 of" in said and text in said and "Traceback" not in rest, rest
