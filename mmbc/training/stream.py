@@ -84,47 +84,59 @@ class Stream:
         self.seed = seed
         self.device = torch.device(run.device)
         self.seconds = {"augmentation": 0.0, "trunk": 0.0}
+        self._drawn: tuple[int, np.ndarray] | None = None
 
     def order(self, epoch: int) -> np.ndarray:
         """Return the order of the cohort in this epoch: a permutation (n_rows,)."""
         sequence = np.random.SeedSequence([self.seed, epoch, 1])
         return np.random.Generator(np.random.PCG64(sequence)).permutation(self.n_rows)
 
-    def chunks(self, epoch: int, wanted: np.ndarray, cuts: Sequence[int]) -> Iterator[Chunk]:
-        """Yield the chunks of an epoch.
+    def plan(self, epoch: int, wanted: np.ndarray) -> list[list[np.ndarray]]:
+        """Return the trunk batches of every chunk of an epoch, as row numbers (batch,).
 
         Args:
             epoch: 0, 1, ...
-            wanted: (n_rows,) of bool; a trunk batch in which no row is wanted is skipped.
-            cuts: the depths at which the trunk is tapped.
+            wanted: (n_rows,) of bool; a trunk batch in which no row is wanted is left out, and so is an empty chunk.
         """
-        order = self.order(epoch)
-        parameters = augmentation.draw(self.augmentation, self.n_rows, seed=self.seed, epoch=epoch)
-        for start in range(0, self.n_rows, self.run.chunk_size):
-            rows = order[start : start + self.run.chunk_size]
-            if self.backbone is None:
-                yield Chunk(rows, {})
-                continue
-            batches = [rows[at : at + self.run.trunk_batch] for at in range(0, len(rows), self.run.trunk_batch)]
-            needed = [batch for batch in batches if wanted[batch].any()]
-            if needed:
-                taps = [self._trunk(batch, parameters[batch], cuts) for batch in needed]
-                yield Chunk(np.concatenate(needed), {cut: torch.cat([tap[cut] for tap in taps]) for cut in cuts})
+        order, size = self.order(epoch), self.run.chunk_size
+        chunks = [order[start : start + size] for start in range(0, self.n_rows, size)]
+        if self.backbone is None:
+            return [[rows] for rows in chunks]
+        step = self.run.trunk_batch
+        batches = [[rows[at : at + step] for at in range(0, len(rows), step)] for rows in chunks]
+        needed = [[batch for batch in chunk if wanted[batch].any()] for chunk in batches]
+        return [chunk for chunk in needed if chunk]
 
-    def _trunk(self, rows: np.ndarray, parameters: np.ndarray | None, cuts: Sequence[int]) -> dict[int, Tensor]:
-        """Run one batch, augmented with its parameters (batch, n_parameters), or clean with None."""
+    def chunks(self, epoch: int, wanted: np.ndarray, cuts: Sequence[int]) -> Iterator[Chunk]:
+        """Yield the chunks of an epoch, see `plan`, tapped at these cuts."""
+        for batches in self.plan(epoch, wanted):
+            if self.backbone is None:
+                yield Chunk(batches[0], {})
+                continue
+            taps = [self.features(batch, epoch, cuts) for batch in batches]
+            yield Chunk(np.concatenate(batches), {cut: torch.cat([tap[cut] for tap in taps]) for cut in cuts})
+
+    def features(self, rows: np.ndarray, epoch: int | None, cuts: Sequence[int]) -> dict[int, Tensor]:
+        """Return cut -> features of a batch of rows (batch,), as they are augmented in an epoch; clean with None."""
         assert self.backbone is not None and self.pixels is not None
         with torch.inference_mode(), autocast(self.run):
             began = time.perf_counter()
             images = to_tensor(self.pixels[rows], self.device)
-            if parameters is not None and self.augmentation.enabled:
-                images = augmentation.apply(images, torch.from_numpy(parameters).to(self.device))
+            if epoch is not None and self.augmentation.enabled:
+                parameters = torch.from_numpy(self._parameters(epoch)[rows])
+                images = augmentation.apply(images, parameters.to(self.device))
             images = normalise(images, self.backbone.normalisation)
             augmented = time.perf_counter()
             taps = self.backbone(images, cuts)
             self.seconds["augmentation"] += augmented - began
             self.seconds["trunk"] += time.perf_counter() - augmented
             return taps
+
+    def _parameters(self, epoch: int) -> np.ndarray:
+        """Return the augmentation's parameters (n_rows, n_parameters) of an epoch; the latest are kept."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            self._drawn = epoch, augmentation.draw(self.augmentation, self.n_rows, seed=self.seed, epoch=epoch)
+        return self._drawn[1]
 
     def clean(
         self,
@@ -186,7 +198,7 @@ class Stream:
             rows = np.arange(start, min(start + self.run.trunk_batch, self.n_rows))
             taps = {
                 cut: tap.float().permute(0, 2, 3, 1).cpu().numpy()  # (batch, height, width, channels)
-                for cut, tap in self._trunk(rows, None, list(files)).items()
+                for cut, tap in self.features(rows, None, list(files)).items()
             }
             if not stores:
                 shapes = {cut: (self.n_rows, *tap.shape[1:]) for cut, tap in taps.items()}

@@ -61,13 +61,13 @@ def mixed_cuts(cells):
 def seen(monkeypatch):
     """Every row that goes through a trunk, in order."""
     rows_seen = []
-    original = Stream._trunk
+    original = Stream.features
 
-    def counting(self, rows, parameters, cuts):
+    def counting(self, rows, epoch, cuts):
         rows_seen.extend(rows)
-        return original(self, rows, parameters, cuts)
+        return original(self, rows, epoch, cuts)
 
-    monkeypatch.setattr(Stream, "_trunk", counting)
+    monkeypatch.setattr(Stream, "features", counting)
     return rows_seen
 
 
