@@ -7,7 +7,7 @@ the same small batches in the same order for every executor, so a chunk is the s
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,23 @@ class Chunk:
 
     rows: np.ndarray
     features: dict[int, Tensor]
+
+
+@dataclass(frozen=True)
+class TrunkTask:
+    """A trunk batch that any process can compute: which features, and where they go.
+
+    Attributes:
+        rows: cohort row numbers (batch,).
+        epoch: whose augmentation the images get; None for none.
+        files: cut -> memory-mapped `.npy` file (n, height, width, channels) of float32.
+        start: position of the first row in these files.
+    """
+
+    rows: np.ndarray
+    epoch: int | None
+    files: Mapping[int, Path]
+    start: int
 
 
 def normalise(pixels: Tensor, normalisation: Normalisation) -> Tensor:
@@ -132,6 +149,19 @@ class Stream:
             self.seconds["trunk"] += time.perf_counter() - augmented
             return taps
 
+    def fill(self, task: TrunkTask) -> None:
+        """Compute a batch and write its features where they belong."""
+        for cut, tap in self.features(task.rows, task.epoch, list(task.files)).items():
+            values = tap.float().permute(0, 2, 3, 1).cpu().numpy()  # (batch, height, width, channels)
+            np.load(task.files[cut], mmap_mode="r+")[task.start : task.start + len(task.rows)] = values
+
+    def shapes(self, cuts: Sequence[int]) -> dict[int, tuple[int, ...]]:
+        """Return cut -> shape (height, width, channels) of one image's features as files have them."""
+        assert self.backbone is not None and self.pixels is not None
+        with torch.inference_mode():
+            taps = self.backbone(torch.zeros(2, 3, *self.pixels.shape[1:], device=self.device), cuts)
+        return {cut: tuple(tap.permute(0, 2, 3, 1).shape[1:]) for cut, tap in taps.items()}
+
     def _parameters(self, epoch: int) -> np.ndarray:
         """Return the augmentation's parameters (n_rows, n_parameters) of an epoch; the latest are kept."""
         if self._drawn is None or self._drawn[0] != epoch:
@@ -143,7 +173,7 @@ class Stream:
         cache: Path,
         cuts: Sequence[int],
         pixels_digest: str,
-        progress: Callable[[int, int], None],
+        compute: Callable[[Sequence[TrunkTask]], None],
         *,
         limit_gib: float,
     ) -> "dict[int, CleanFeatures]":
@@ -154,7 +184,7 @@ class Stream:
                 that decide on the last bits.
             cuts: the depths; features that are kept already are not computed again.
             pixels_digest: digest of the stored images.
-            progress: told how many images have passed.
+            compute: fills the batches that it is given, see `fill`: here, or shared out over processes.
             limit_gib: largest size in GiB of all clean features that are kept; the longest unused are removed first.
 
         Raises:
@@ -171,7 +201,7 @@ class Stream:
                 if file.exists():
                     os.utime(file)
             if missing:
-                self._write_clean(cache, missing, progress, limit_gib)
+                self._write_clean(cache, missing, compute, limit_gib)
         return {cut: CleanFeatures(np.load(file, mmap_mode="r"), self.device) for cut, file in files.items()}
 
     def _clean_key(self, cut: int, pixels_digest: str) -> str:
@@ -189,30 +219,22 @@ class Stream:
         )
 
     def _write_clean(
-        self, cache: Path, files: dict[int, Path], progress: Callable[[int, int], None], limit_gib: float
+        self, cache: Path, files: dict[int, Path], compute: Callable[[Sequence[TrunkTask]], None], limit_gib: float
     ) -> None:
         """Run every image through the trunk once and write the features of every cut, each file whole or not at all."""
         partial = {cut: file.with_suffix(".part") for cut, file in files.items()}
-        stores: dict[int, np.memmap] = {}
-        for start in range(0, self.n_rows, self.run.trunk_batch):
-            rows = np.arange(start, min(start + self.run.trunk_batch, self.n_rows))
-            taps = {
-                cut: tap.float().permute(0, 2, 3, 1).cpu().numpy()  # (batch, height, width, channels)
-                for cut, tap in self.features(rows, None, list(files)).items()
-            }
-            if not stores:
-                shapes = {cut: (self.n_rows, *tap.shape[1:]) for cut, tap in taps.items()}
-                make_room(cache, sum(4 * math.prod(shape) for shape in shapes.values()), limit_gib)
-                stores = {
-                    cut: np.lib.format.open_memmap(partial[cut], mode="w+", dtype=np.float32, shape=shape)
-                    for cut, shape in shapes.items()
-                }
-            for cut, tap in taps.items():
-                stores[cut][rows] = tap
-            progress(int(rows[-1]) + 1, self.n_rows)
-        for cut, store in stores.items():
+        shapes = {cut: (self.n_rows, *shape) for cut, shape in self.shapes(list(files)).items()}
+        make_room(cache, sum(4 * math.prod(shape) for shape in shapes.values()), limit_gib)
+        stores = [
+            np.lib.format.open_memmap(partial[cut], mode="w+", dtype=np.float32, shape=shape)
+            for cut, shape in shapes.items()
+        ]
+        starts = range(0, self.n_rows, self.run.trunk_batch)
+        batches = [np.arange(start, min(start + self.run.trunk_batch, self.n_rows)) for start in starts]
+        compute([TrunkTask(rows, None, partial, int(rows[0])) for rows in batches])
+        for store, (cut, file) in zip(stores, files.items(), strict=True):
             store.flush()
-            partial[cut].replace(files[cut])
+            partial[cut].replace(file)
 
 
 class CleanFeatures:

@@ -24,7 +24,7 @@ from mmbc.errors import StudyError
 from mmbc.model.backbone import Backbone
 from mmbc.training.device import configure
 from mmbc.training.fit import Fit, FitDivergedError, Part
-from mmbc.training.stream import CleanFeatures, Stream
+from mmbc.training.stream import CleanFeatures, Stream, TrunkTask
 from study.design.cells import Cell
 from study.records.cell_records import read_checkpoint, write_checkpoint
 from study.records.progress import DIVERGED, FitProgress, FitSnapshot, Observer
@@ -156,9 +156,15 @@ class _LockstepRun:
             self.workspace.cache,
             sorted({cell.config.model.fine_tuned_blocks for cell in cells}),
             self.workspace.store.digest,
-            lambda done, total: self.observer.preparing("features without augmentation", done, total),
+            self._fill,
             limit_gib=self.workspace.cache_gib,
         )
+
+    def _fill(self, tasks: Sequence[TrunkTask]) -> None:
+        for n_done, task in enumerate(tasks, 1):
+            self.stream.fill(task)
+            done = self.n_rows if n_done == len(tasks) else n_done * len(tasks[0].rows)
+            self.observer.preparing("features without augmentation", done, self.n_rows)
 
     def _pass(self, epoch: int, together: Sequence[CellFit]) -> None:
         """Let the cohort pass by once."""
