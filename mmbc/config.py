@@ -1,15 +1,13 @@
 """The configuration of one model: typed, frozen, and strict about unknown keys.
 
-It is read from TOML, changed by dotted keys (`train.lr`) and identified by its digest. The defaults are the reference
-configuration; presets and ablations are differences from it.
+It is read from TOML (`mmbc.toml`), changed by dotted keys (`train.lr`) and identified by its digest. The defaults are
+the reference configuration; presets and ablations are differences from it.
 """
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from unicodedata import normalize
 
@@ -269,11 +267,12 @@ class RunConfig(Section):
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `mps`."""
     threads: int = Field(0, ge=0, le=4096)
-    """Threads of one process; 0 means one per core of this machine and is resolved before the run."""
+    """Threads inside one operation; 0 means 1, with which results do not depend on the number of cores."""
     chunk_size: int = Field(256, ge=16, le=MANY)
     """Images in a chunk of the stream; it bounds the memory, whatever the size of the cohort."""
     trunk_batch: int = Field(16, ge=2, le=MANY)
-    """Images that go through the trunk together inside a chunk."""
+    """Images that go through the trunk together; a smaller rest is filled up, so that an image's features do not depend
+    on the others."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """`auto` is bfloat16 autocast on CUDA and float32 elsewhere."""
 
@@ -333,18 +332,6 @@ def known_keys(kind: type[BaseModel], prefix: str = "") -> list[str]:
     return keys
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; a missing or malformed one is a ConfigError that names it."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
-
-
 def to_toml(section: Section) -> str:
     """Return a section as TOML text that `parse` reads back to an equal section; see `identity` for what it omits."""
     return tomli_w.dumps(without_none(identity(section, named=True)))
@@ -357,18 +344,6 @@ def flatten(values: Section | Mapping[str, Any], prefix: str = "") -> dict[str, 
         nested = isinstance(value, Mapping) and value
         flat |= flatten(value, f"{prefix}{key}.") if nested else {prefix + key: value}
     return flat
-
-
-def assignment(text: str) -> dict[str, Any]:
-    """Read `train.lr=1e-4` (the value as TOML, else as a string) into nested settings."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {text}: write it as key=value, for example --set train.lr=1e-4")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
-        parsed = value
-    return nest({key.strip(): parsed})
 
 
 def apply_changes(config: Config, changes: Mapping[str, Any], where: str) -> Config:

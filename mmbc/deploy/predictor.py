@@ -18,8 +18,9 @@ from mmbc.data.images.preparation import prepare
 from mmbc.data.tables.encoding import TabularEncoder
 from mmbc.errors import MmbcError
 from mmbc.model.backbone import Backbone
-from mmbc.model.network import Network
+from mmbc.model.network import Network, filled_up
 from mmbc.model.weights import check_finite
+from mmbc.training.device import computing_with
 from mmbc.training.stream import normalise, to_tensor
 
 
@@ -29,6 +30,9 @@ class ModelError(MmbcError):
 
 class Predictor:
     """A loaded model; call it with one image and one clinical row.
+
+    It computes with the threads and batch sizes of its study, so that an image alone has the bits that it had there, on
+    like processors.
 
     Attributes:
         config: the configuration it was trained with.
@@ -46,7 +50,7 @@ class Predictor:
     ) -> None:
         self.config = config
         self.encoder = encoder
-        self._network = network.eval()
+        self._network = network
         self._backbone = backbone
         self._pool = pool
         self._platt = platt
@@ -65,11 +69,8 @@ class Predictor:
             ImageError: the image cannot be read.
             CohortError: a clinical column is missing or holds text for a number.
         """
-        with torch.no_grad():
-            features, table = self._features(image), self._table(clinical)
-            if features is not None and table is not None:
-                table = table.expand(len(features), -1)
-            logit = self._network(features, table)[0]
+        with computing_with(self.config.run.threads):
+            logit = self._network.predict(self._features(image), self._table(clinical))
         return float(apply_platt(np.array([logit.item()]), *self._platt)[0])
 
     def _features(self, image: str | Path | np.ndarray | Image.Image | None) -> torch.Tensor | None:
@@ -80,9 +81,8 @@ class Predictor:
         source = Path(image) if isinstance(image, str) else image
         pixels = to_tensor(prepare(source, self.config.data, self._pool)[None], torch.device("cpu"))
         cut = self.config.model.fine_tuned_blocks
-        # torch runs a batch of one through other kernels than a full one, and the last bits differ
-        batch = normalise(pixels, self._backbone.normalisation).repeat(self.config.run.trunk_batch, 1, 1, 1)
-        return self._backbone(batch.contiguous(memory_format=torch.channels_last), [cut])[cut]
+        batch = filled_up(normalise(pixels, self._backbone.normalisation), self.config.run.trunk_batch)
+        return self._backbone(batch, [cut])[cut][:1]
 
     def _table(self, clinical: Mapping[str, Any] | None) -> torch.Tensor | None:
         if self._network.tabular is None:

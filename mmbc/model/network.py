@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from mmbc.config import ModelConfig
 from mmbc.model.backbone import Backbone
 
+PREDICTION_BATCH = 32
+"""Rows that are predicted together."""
+
 
 def dense(sizes: tuple[int, ...], dropout: float = 0.0) -> nn.Sequential:
     """Return linear, batch-norm, ReLU (and dropout) layers: (batch, sizes[0]) -> (batch, sizes[-1])."""
@@ -87,6 +90,18 @@ class Network(nn.Module):
             parts.append(encoded)
         return self.classifier(torch.cat(parts, dim=1)).squeeze(1)
 
+    def predict(self, features: Tensor | None, table: Tensor | None) -> Tensor:
+        """Return logits (n,) of at most `PREDICTION_BATCH` rows in inference mode, see `forward`.
+
+        The batch is filled up, because torch computes batches of other sizes by other kernels: a row has the same bits
+        whichever rows it is predicted with.
+        """
+        n = len(features if features is not None else table if table is not None else ())
+        filled = [filled_up(part, PREDICTION_BATCH) if part is not None else None for part in (features, table)]
+        self.eval()
+        with torch.no_grad():
+            return self(*filled)[:n]
+
     def parameter_groups(self, lr: float, head_lr: float) -> list[dict[str, object]]:
         """Return the optimiser's groups: fine-tuned blocks (if any) at `lr`, newly initialised layers at `head_lr`."""
         tail = list(self.tail.parameters()) if self.tail is not None else []
@@ -96,3 +111,10 @@ class Network(nn.Module):
         if tail:
             groups.append({"params": tail, "lr": lr, "name": "tail"})
         return groups
+
+
+def filled_up(batch: Tensor, size: int) -> Tensor:
+    """Return a batch (n, ...) with copies of its last row behind it: (size, ...), images channels last."""
+    rows = torch.arange(size, device=batch.device).clamp(max=len(batch) - 1)
+    whole = batch if len(batch) == size else batch[rows]
+    return whole.contiguous(memory_format=torch.channels_last) if whole.dim() == 4 else whole

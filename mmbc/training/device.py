@@ -2,7 +2,8 @@
 
 import ctypes
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -11,7 +12,9 @@ from mmbc.errors import ConfigError
 
 
 def resolve(run: RunConfig) -> RunConfig:
-    """Replace `auto` and 0 by the values of this machine, so that the record tells what was used.
+    """Replace `auto` and 0 by what is used, so that the record tells it.
+
+    One thread is used wherever no number is asked for: the bits then do not depend on the number of cores.
 
     Raises:
         ConfigError: a device that this machine does not have.
@@ -25,8 +28,7 @@ def resolve(run: RunConfig) -> RunConfig:
     precision = run.precision
     if precision == "auto":
         precision = "bfloat16" if device.startswith("cuda") else "float32"
-    threads = run.threads or torch.get_num_threads()
-    return run.model_copy(update={"device": device, "precision": precision, "threads": threads})
+    return run.model_copy(update={"device": device, "precision": precision, "threads": run.threads or 1})
 
 
 def configure(run: RunConfig) -> torch.device:
@@ -39,6 +41,17 @@ def configure(run: RunConfig) -> torch.device:
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
     return torch.device(run.device)
+
+
+@contextmanager
+def computing_with(n_threads: int) -> Iterator[None]:
+    """Compute with so many threads, and with as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def choose_gpu(device: str, number: int) -> None:

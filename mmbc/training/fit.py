@@ -21,12 +21,9 @@ from torch import Tensor
 from mmbc.config import Config
 from mmbc.errors import ConfigError, MmbcError
 from mmbc.model.backbone import Backbone
-from mmbc.model.network import Network
+from mmbc.model.network import PREDICTION_BATCH, Network
 from mmbc.training.device import autocast
 from mmbc.training.stream import Chunk
-
-PREDICTION_BATCH = 64
-"""Rows that are predicted together."""
 
 
 @dataclass(frozen=True)
@@ -286,14 +283,13 @@ class Fit:
         self, rows: np.ndarray, table: np.ndarray, features: Callable[[np.ndarray], Tensor] | None
     ) -> np.ndarray:
         """Return logits (n,) of float64 for rows (n,) with clean features and encoded clinical columns (n, d)."""
-        self.network.eval()
         parts = [np.zeros(0, dtype=np.float32)]
-        with torch.no_grad(), autocast(self.config.run):
+        with autocast(self.config.run):
             for start in range(0, len(rows), PREDICTION_BATCH):
                 batch = slice(start, start + PREDICTION_BATCH)
                 taken = features(rows[batch]) if features is not None and self.network.tail is not None else None
                 encoded = torch.from_numpy(table[batch]).to(self.device) if self.network.tabular is not None else None
-                parts.append(self.network(taken, encoded).float().cpu().numpy())
+                parts.append(self.network.predict(taken, encoded).float().cpu().numpy())
         return np.concatenate(parts).astype(np.float64)
 
     def _class_weight(self) -> Tensor | None:

@@ -1,7 +1,7 @@
 """The stream of trunk features: augmented in chunks, clean once. Nothing else in a study runs a trunk.
 
 Features depend on (trunk, image, seed, epoch) alone. To make that true to the last bit, the trunk runs in eval mode on
-the same small batches in the same order for every executor, so a chunk is the same for one fit as for twenty.
+batches of one size, and a smaller one is filled up: torch computes batches of other sizes by other kernels.
 """
 
 import math
@@ -22,7 +22,7 @@ from mmbc.data.images import augmentation
 from mmbc.model.backbone import Backbone, Normalisation
 from mmbc.training.device import autocast
 
-FORMAT = 3
+FORMAT = 4
 """Version of the stored clean features; raise it when the same key would give other features."""
 
 
@@ -134,8 +134,15 @@ class Stream:
             yield Chunk(np.concatenate(batches), {cut: torch.cat([tap[cut] for tap in taps]) for cut in cuts})
 
     def features(self, rows: np.ndarray, epoch: int | None, cuts: Sequence[int]) -> dict[int, Tensor]:
-        """Return cut -> features of a batch of rows (batch,), as they are augmented in an epoch; clean with None."""
+        """Return cut -> features of a batch of rows, as they are augmented in an epoch; clean with None.
+
+        Args:
+            rows: at most `run.trunk_batch` row numbers (n,).
+            epoch: 0, 1, ...
+            cuts: the depths.
+        """
         assert self.backbone is not None and self.pixels is not None
+        n, rows = len(rows), np.pad(rows, (0, self.run.trunk_batch - len(rows)), mode="edge")
         with torch.inference_mode(), autocast(self.run):
             began = time.perf_counter()
             images = to_tensor(self.pixels[rows], self.device)
@@ -147,7 +154,7 @@ class Stream:
             taps = self.backbone(images, cuts)
             self.seconds["augmentation"] += augmented - began
             self.seconds["trunk"] += time.perf_counter() - augmented
-            return taps
+            return {cut: tap[:n] for cut, tap in taps.items()}
 
     def fill(self, task: TrunkTask) -> None:
         """Compute a batch and write its features where they belong."""

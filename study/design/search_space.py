@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from mmbc.config import Config, apply_changes, flatten, known_keys, read_toml
+from mmbc.config import Config, apply_changes, flatten, known_keys
 from mmbc.errors import ConfigError, nearest, some
+from mmbc.toml import read_toml
 from study.design.study_file import SHARED, StudyFile
 
 SPACES = Path(__file__).parent / "spaces"

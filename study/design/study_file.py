@@ -6,22 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mmbc.config import (
-    LARGEST_SEED,
-    MANY,
-    Config,
-    DataConfig,
-    Later,
-    Section,
-    apply_changes,
-    assignment,
-    digest,
-    flatten,
-    parse,
-    read_toml,
-)
+from mmbc.config import LARGEST_SEED, MANY, Config, DataConfig, Later, Section, apply_changes, digest, flatten, parse
 from mmbc.errors import ConfigError, nearest, some
 from mmbc.nested import merge
+from mmbc.toml import assignment, read_toml
 
 PRESETS = Path(__file__).parent / "presets"
 SHARED = ("data.", "run.", "protocol.")

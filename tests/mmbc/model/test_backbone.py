@@ -211,3 +211,14 @@ def test_folding_batch_norm_changes_the_last_bits_alone(lite, cut):
     norms = [m for stage in lite._folded for m in stage.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert not norms, "every batch-norm of the frozen stages is folded"
     assert any(isinstance(m, torch.nn.BatchNorm2d) for m in lite.tail(2).modules()), "those of the tail are trained"
+
+
+@pytest.mark.parametrize("cut", [0, 2])
+def test_a_prediction_depends_neither_on_the_batch_nor_on_the_place_in_it(lite, cut):
+    draw = torch.Generator().manual_seed(4)
+    network = Network(ModelConfig(backbone=LITE, fusion="attention", fine_tuned_blocks=cut), lite, 3)
+    features = lite(torch.randn(20, 3, 64, 64, generator=draw), [cut])[cut].clone()
+    table = torch.randn(20, 3, generator=draw)
+    whole = network.predict(features, table)
+    assert torch.equal(network.predict(features.flip(0), table.flip(0)), whole.flip(0))
+    assert torch.equal(network.predict(features[7:8], table[7:8]), whole[7:8])

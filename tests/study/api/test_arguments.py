@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 import study
-from mmbc.config import assignment
 from mmbc.errors import CohortError, ConfigError, MmbcError, StudyError
+from mmbc.toml import assignment
 from study import report
 from study.api.options import options_of, settings_of
 from study.api.wording import in_python

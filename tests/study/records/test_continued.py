@@ -6,6 +6,7 @@ from mmbc.config import to_toml
 from mmbc.errors import StudyError
 from study.design.study_file import CONTRASTS_0_1, load
 from study.records.study_folder import continued
+from study.training.preparation import with_resolved_run
 
 THREE = [list(pair) for pair in CONTRASTS_0_1]
 
@@ -31,3 +32,11 @@ def test_other_contrasts_are_still_another_study(tmp_path):
     begun(tmp_path, 'protocol.contrasts=[["image", "tabular"]]')
     with pytest.raises(StudyError, match="protocol.contrasts"):
         continued(folder, load("tiny"))
+
+
+def test_a_study_keeps_its_number_of_threads_unless_another_is_asked_for(tmp_path):
+    begun(tmp_path, "run.threads=2")
+    asked, file = load("default"), tmp_path / "study.toml"
+    assert with_resolved_run(asked).run.threads == 1, "whatever the machine has"
+    assert with_resolved_run(asked, begun=file).run.threads == 2
+    assert with_resolved_run(load("default", None, ["run.threads=3"]), begun=file).run.threads == 3

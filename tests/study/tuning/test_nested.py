@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mmbc.config import read_toml
 from mmbc.data.images.store import ImageStore
 from mmbc.errors import StudyError
 from mmbc.files import read_json
+from mmbc.toml import read_toml
 from study.design.folds import inner_splits
 from study.design.search_results import PARAMETER, WHOLE
 from study.design.search_space import reference
