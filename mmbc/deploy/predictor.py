@@ -17,7 +17,7 @@ from mmbc.data.images.outlines import OutlinePool
 from mmbc.data.images.preparation import prepare
 from mmbc.data.tables.encoding import TabularEncoder
 from mmbc.errors import MmbcError
-from mmbc.model.backbone import Backbone
+from mmbc.model.backbone import Backbone, tap_of
 from mmbc.model.network import Network, filled_up
 from mmbc.model.weights import check_finite
 from mmbc.training.device import computing_with
@@ -80,9 +80,9 @@ class Predictor:
             raise ModelError("this model needs an image")
         source = Path(image) if isinstance(image, str) else image
         pixels = to_tensor(prepare(source, self.config.data, self._pool)[None], torch.device("cpu"))
-        cut = self.config.model.fine_tuned_blocks
+        tap = tap_of(self.config.model)
         batch = filled_up(normalise(pixels, self._backbone.normalisation), self.config.run.trunk_batch)
-        return self._backbone(batch, [cut])[cut][:1]
+        return self._backbone(batch, [tap])[tap][:1]
 
     def _table(self, clinical: Mapping[str, Any] | None) -> torch.Tensor | None:
         if self._network.tabular is None:

@@ -8,7 +8,7 @@ import copy
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,23 @@ class Normalisation:
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+
+class Tap(NamedTuple):
+    """Where trunk features are taken, and in which form.
+
+    Attributes:
+        cut: value of `fine_tuned_blocks` whose tail continues from there.
+        pooled: the mean over the positions of the map (batch, channels) in place of the map itself.
+    """
+
+    cut: int
+    pooled: bool = False
+
+
+def tap_of(model: ModelConfig) -> Tap:
+    """Return the features that a network needs: a vector, unless it trains convolutions or attends to positions."""
+    return Tap(model.fine_tuned_blocks, pooled=not model.fine_tuned_blocks and model.fusion != "attention")
 
 
 class Backbone(nn.Module):
@@ -78,23 +95,23 @@ class Backbone(nn.Module):
         return len(self.stages) if fine_tuned_blocks == 0 else 1 + self.n_blocks - fine_tuned_blocks
 
     @torch.inference_mode()
-    def forward(self, images: Tensor, cuts: Iterable[int]) -> dict[int, Tensor]:
+    def forward(self, images: Tensor, taps: Iterable[Tap]) -> dict[Tap, Tensor]:
         """Run the frozen stages once and tap them.
 
         Args:
             images: normalised images (batch, 3, size, size).
-            cuts: values of `fine_tuned_blocks` at which the trunk is tapped.
+            taps: where the trunk is tapped.
 
         Returns:
-            cut -> features (batch, channels, height, width).
+            tap -> features (batch, channels, height, width), or (batch, channels) of float32 where they are pooled.
         """
-        wanted = {self.depth(cut): cut for cut in cuts}
-        taps = {}
-        for number, stage in enumerate(self._folded[: max(wanted)], start=1):
+        depths = {tap: self.depth(tap.cut) for tap in taps}
+        found = {}
+        for number, stage in enumerate(self._folded[: max(depths.values())], start=1):
             images = stage(images)
-            if number in wanted:
-                taps[wanted[number]] = images
-        return taps
+            for tap in [tap for tap, depth in depths.items() if depth == number]:
+                found[tap] = images.mean(dim=(2, 3), dtype=torch.float32) if tap.pooled else images
+        return found
 
     def tail(self, fine_tuned_blocks: int) -> "Tail":
         """Return a trainable copy of the stages behind the cut."""

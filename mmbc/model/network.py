@@ -76,14 +76,15 @@ class Network(nn.Module):
         """Return logits (batch,).
 
         Args:
-            features: trunk features (batch, channels, height, width); None without an image branch.
+            features: trunk features (batch, channels, height, width), or, of a frozen backbone without attention, their
+                means (batch, channels); None without an image branch.
             table: encoded clinical columns (batch, n_tabular); None without a tabular branch.
         """
         parts = []
         encoded = self.tabular(table) if self.tabular is not None else None
         if self.tail is not None:
             feature_map = self.tail(features)
-            parts.append(feature_map.mean(dim=(2, 3)))
+            parts.append(feature_map.mean(dim=(2, 3)) if feature_map.dim() == 4 else feature_map)
             if self.attention is not None:
                 parts.append(self.attention(feature_map, encoded))
         if encoded is not None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mmbc.config import Config
 from mmbc.errors import ConfigError, MmbcError
-from mmbc.model.backbone import Backbone
+from mmbc.model.backbone import Backbone, tap_of
 from mmbc.model.network import PREDICTION_BATCH, Network
 from mmbc.training.device import autocast
 from mmbc.training.stream import Chunk
@@ -98,7 +98,7 @@ class Fit:
         self.config = config
         self.train = train
         self.validation = validation
-        self.cut = config.model.fine_tuned_blocks
+        self.tap = tap_of(config.model)
         self.device = torch.device(config.run.device)
         self.stopped = ""
         self.seconds = {"tails": 0.0, "evaluation": 0.0}
@@ -155,7 +155,7 @@ class Fit:
             return
         features = self._leftovers.features
         if self.network.tail is not None:
-            taken = chunk.features[self.cut][torch.from_numpy(chosen).to(self.device)]
+            taken = chunk.features[self.tap][torch.from_numpy(chosen).to(self.device)]
             features = taken if features is None else torch.cat([features, taken])
         self._leftovers = _Leftovers(features, np.append(self._leftovers.positions, position[chosen]))
 
@@ -163,7 +163,7 @@ class Fit:
         """Train on the leftovers."""
         positions, features = self._leftovers.positions, self._leftovers.features
         self._leftovers = _Leftovers(None, np.zeros(0, dtype=np.int64))
-        if features is not None:
+        if features is not None and features.dim() == 4:
             features = features.contiguous(memory_format=torch.channels_last)
         index = torch.from_numpy(positions).to(self.device)
         self.network.train()
@@ -186,7 +186,7 @@ class Fit:
         """Finish the epoch: last short batch, validation, schedule, best weights, stopping.
 
         Args:
-            validation_features: rows (n,) -> clean features (n, channels, height, width); None without a trunk.
+            validation_features: rows (n,) -> clean features at the fit's tap; None without a trunk.
 
         Returns:
             The new row of the history (see `study.records.cell_records.HISTORY_COLUMNS`); without validation rows their

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmbc.config import Config
-from mmbc.model.backbone import Backbone
+from mmbc.model.backbone import Backbone, Tap, tap_of
 from mmbc.model.network import Network
 
 FLOAT = 4
@@ -36,9 +36,9 @@ def available_bytes(device: str) -> int:
 
 
 def pass_bytes(
-    config: Config, backbone: Backbone | None, cuts: Sequence[int]
-) -> tuple[int, dict[int, tuple[int, ...]]]:
-    """Return the memory of a pass in bytes, and cut -> shape of one image's features.
+    config: Config, backbone: Backbone | None, taps: Sequence[Tap]
+) -> tuple[int, dict[Tap, tuple[int, ...]]]:
+    """Return the memory of a pass in bytes, and tap -> shape of one image's features.
 
     The memory is that of the trunk, of a batch in it, and of a chunk of features.
     """
@@ -46,15 +46,15 @@ def pass_bytes(
         return 0, {}
     images = torch.zeros(PROBE, 3, config.data.image_size, config.data.image_size, device=_device(backbone))
     with _outputs(backbone) as sizes:
-        taps = backbone(images, cuts)
-    shapes = {cut: tuple(tap.shape[1:]) for cut, tap in taps.items()}
+        features = backbone(images, taps)
+    shapes = {tap: tuple(found.shape[1:]) for tap, found in features.items()}
     weights = 2 * sum(parameter.numel() for parameter in backbone.stages.parameters())
     chunk = 2 * config.run.chunk_size * sum(math.prod(shape) for shape in shapes.values())
     return FLOAT * (weights + 4 * max(sizes) * config.run.trunk_batch + chunk), shapes
 
 
 def fit_bytes(
-    config: Config, backbone: Backbone | None, n_tabular: int, shapes: dict[int, tuple[int, ...]]
+    config: Config, backbone: Backbone | None, n_tabular: int, shapes: dict[Tap, tuple[int, ...]]
 ) -> tuple[int, int]:
     """Return the bytes that one live fit keeps, and those that its training step takes in addition while it lasts."""
     network = Network(config.model, backbone, n_tabular).eval()
@@ -62,7 +62,7 @@ def fit_bytes(
     kept = COPIES * weights
     if network.tail is None:
         return FLOAT * kept, FLOAT * weights
-    shape = shapes[config.model.fine_tuned_blocks]
+    shape = shapes[tap_of(config.model)]
     batch = config.train.batch_size
     with torch.no_grad(), _outputs(network.tail) as sizes:
         network.tail(torch.zeros(PROBE, *shape))

@@ -19,7 +19,7 @@ from torch import Tensor
 from mmbc.cache import make_room
 from mmbc.config import AugmentConfig, RunConfig, digest
 from mmbc.data.images import augmentation
-from mmbc.model.backbone import Backbone, Normalisation
+from mmbc.model.backbone import Backbone, Normalisation, Tap
 from mmbc.training.device import autocast
 
 FORMAT = 4
@@ -32,11 +32,11 @@ class Chunk:
 
     Attributes:
         rows: cohort row numbers (n,) of int64.
-        features: cut -> trunk features (n, channels, height, width); empty for a stream without a trunk.
+        features: tap -> trunk features (n, channels, height, width), pooled (n, channels); empty without a trunk.
     """
 
     rows: np.ndarray
-    features: dict[int, Tensor]
+    features: dict[Tap, Tensor]
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class TrunkTask:
     Attributes:
         rows: cohort row numbers (batch,).
         epoch: whose augmentation the images get; None for none.
-        files: cut -> memory-mapped `.npy` file (n, height, width, channels) of float32.
+        files: tap -> memory-mapped `.npy` file (n, height, width, channels), pooled (n, channels), of float32.
         start: position of the first row in these files.
     """
 
     rows: np.ndarray
     epoch: int | None
-    files: Mapping[int, Path]
+    files: Mapping[Tap, Path]
     start: int
 
 
@@ -124,22 +124,22 @@ class Stream:
         needed = [[batch for batch in chunk if wanted[batch].any()] for chunk in batches]
         return [chunk for chunk in needed if chunk]
 
-    def chunks(self, epoch: int, wanted: np.ndarray, cuts: Sequence[int]) -> Iterator[Chunk]:
-        """Yield the chunks of an epoch, see `plan`, tapped at these cuts."""
+    def chunks(self, epoch: int, wanted: np.ndarray, taps: Sequence[Tap]) -> Iterator[Chunk]:
+        """Yield the chunks of an epoch, see `plan`."""
         for batches in self.plan(epoch, wanted):
             if self.backbone is None:
                 yield Chunk(batches[0], {})
                 continue
-            taps = [self.features(batch, epoch, cuts) for batch in batches]
-            yield Chunk(np.concatenate(batches), {cut: torch.cat([tap[cut] for tap in taps]) for cut in cuts})
+            parts = [self.features(batch, epoch, taps) for batch in batches]
+            yield Chunk(np.concatenate(batches), {tap: torch.cat([part[tap] for part in parts]) for tap in taps})
 
-    def features(self, rows: np.ndarray, epoch: int | None, cuts: Sequence[int]) -> dict[int, Tensor]:
-        """Return cut -> features of a batch of rows, as they are augmented in an epoch; clean with None.
+    def features(self, rows: np.ndarray, epoch: int | None, taps: Sequence[Tap]) -> dict[Tap, Tensor]:
+        """Return tap -> features of a batch of rows, as they are augmented in an epoch; clean with None.
 
         Args:
             rows: at most `run.trunk_batch` row numbers (n,).
             epoch: 0, 1, ...
-            cuts: the depths.
+            taps: what is wanted.
         """
         assert self.backbone is not None and self.pixels is not None
         n, rows = len(rows), np.pad(rows, (0, self.run.trunk_batch - len(rows)), mode="edge")
@@ -151,23 +151,22 @@ class Stream:
                 images = augmentation.apply(images, parameters.to(self.device))
             images = normalise(images, self.backbone.normalisation)
             augmented = time.perf_counter()
-            taps = self.backbone(images, cuts)
+            features = self.backbone(images, taps)
             self.seconds["augmentation"] += augmented - began
             self.seconds["trunk"] += time.perf_counter() - augmented
-            return {cut: tap[:n] for cut, tap in taps.items()}
+            return {tap: found[:n] for tap, found in features.items()}
 
     def fill(self, task: TrunkTask) -> None:
         """Compute a batch and write its features where they belong."""
-        for cut, tap in self.features(task.rows, task.epoch, list(task.files)).items():
-            values = tap.float().permute(0, 2, 3, 1).cpu().numpy()  # (batch, height, width, channels)
-            np.load(task.files[cut], mmap_mode="r+")[task.start : task.start + len(task.rows)] = values
+        for tap, features in self.features(task.rows, task.epoch, list(task.files)).items():
+            values = _as_stored(features).float().cpu().numpy()
+            np.load(task.files[tap], mmap_mode="r+")[task.start : task.start + len(task.rows)] = values
 
-    def shapes(self, cuts: Sequence[int]) -> dict[int, tuple[int, ...]]:
-        """Return cut -> shape (height, width, channels) of one image's features as files have them."""
+    def shapes(self, taps: Sequence[Tap]) -> dict[Tap, tuple[int, ...]]:
+        """Return tap -> shape of one image's features as files have them: (height, width, channels) or (channels,)."""
         assert self.backbone is not None and self.pixels is not None
-        with torch.inference_mode():
-            taps = self.backbone(torch.zeros(2, 3, *self.pixels.shape[1:], device=self.device), cuts)
-        return {cut: tuple(tap.permute(0, 2, 3, 1).shape[1:]) for cut, tap in taps.items()}
+        features = self.backbone(torch.zeros(2, 3, *self.pixels.shape[1:], device=self.device), taps)
+        return {tap: tuple(_as_stored(found).shape[1:]) for tap, found in features.items()}
 
     def _parameters(self, epoch: int) -> np.ndarray:
         """Return the augmentation's parameters (n_rows, n_parameters) of an epoch; the latest are kept."""
@@ -178,18 +177,18 @@ class Stream:
     def clean(
         self,
         cache: Path,
-        cuts: Sequence[int],
+        taps: Sequence[Tap],
         pixels_digest: str,
         compute: Callable[[Sequence[TrunkTask]], None],
         *,
         limit_gib: float,
-    ) -> "dict[int, CleanFeatures]":
-        """Return the features of all images without augmentation at every cut, computed in one pass and kept.
+    ) -> "dict[Tap, CleanFeatures]":
+        """Return the features of all images without augmentation, computed in one pass and kept.
 
         Args:
             cache: folder in whose subfolder `features` they lie, by the digest of weights, depth, images and settings
                 that decide on the last bits.
-            cuts: the depths; features that are kept already are not computed again.
+            taps: which features; those that are kept already are not computed again.
             pixels_digest: digest of the stored images.
             compute: fills the batches that it is given, see `fill`: here, or shared out over processes.
             limit_gib: largest size in GiB of all clean features that are kept; the longest unused are removed first.
@@ -200,25 +199,26 @@ class Stream:
         assert self.backbone is not None
         folder = cache / "features"
         folder.mkdir(parents=True, exist_ok=True)
-        files = {cut: folder / f"clean-{self._clean_key(cut, pixels_digest)}.npy" for cut in cuts}
+        files = {tap: folder / f"clean-{self._clean_key(tap, pixels_digest)}.npy" for tap in taps}
         # of two processes that need the same features, one computes them and the other waits
         with FileLock(folder / ".lock"):
-            missing = {cut: file for cut, file in files.items() if not file.exists()}
+            missing = {tap: file for tap, file in files.items() if not file.exists()}
             for file in files.values():
                 if file.exists():
                     os.utime(file)
             if missing:
                 self._write_clean(cache, missing, compute, limit_gib)
-        return {cut: CleanFeatures(np.load(file, mmap_mode="r"), self.device) for cut, file in files.items()}
+        return {tap: CleanFeatures(np.load(file, mmap_mode="r"), self.device) for tap, file in files.items()}
 
-    def _clean_key(self, cut: int, pixels_digest: str) -> str:
+    def _clean_key(self, tap: Tap, pixels_digest: str) -> str:
         assert self.backbone is not None
         kept = self.run.model_dump(include={"device", "threads", "trunk_batch", "precision"})
         return digest(
             {
                 "format": FORMAT,
                 "backbone": self.backbone.digest,
-                "depth": self.backbone.depth(cut),
+                "depth": self.backbone.depth(tap.cut),
+                "pooled": tap.pooled,
                 "pixels": pixels_digest,
                 "torch": torch.__version__,
                 **kept,
@@ -226,31 +226,37 @@ class Stream:
         )
 
     def _write_clean(
-        self, cache: Path, files: dict[int, Path], compute: Callable[[Sequence[TrunkTask]], None], limit_gib: float
+        self, cache: Path, files: dict[Tap, Path], compute: Callable[[Sequence[TrunkTask]], None], limit_gib: float
     ) -> None:
-        """Run every image through the trunk once and write the features of every cut, each file whole or not at all."""
-        partial = {cut: file.with_suffix(".part") for cut, file in files.items()}
-        shapes = {cut: (self.n_rows, *shape) for cut, shape in self.shapes(list(files)).items()}
+        """Run every image through the trunk once and write its features at every tap, each file whole or not at all."""
+        partial = {tap: file.with_suffix(".part") for tap, file in files.items()}
+        shapes = {tap: (self.n_rows, *shape) for tap, shape in self.shapes(list(files)).items()}
         make_room(cache, sum(4 * math.prod(shape) for shape in shapes.values()), limit_gib)
         stores = [
-            np.lib.format.open_memmap(partial[cut], mode="w+", dtype=np.float32, shape=shape)
-            for cut, shape in shapes.items()
+            np.lib.format.open_memmap(partial[tap], mode="w+", dtype=np.float32, shape=shape)
+            for tap, shape in shapes.items()
         ]
         starts = range(0, self.n_rows, self.run.trunk_batch)
         batches = [np.arange(start, min(start + self.run.trunk_batch, self.n_rows)) for start in starts]
         compute([TrunkTask(rows, None, partial, int(rows[0])) for rows in batches])
-        for store, (cut, file) in zip(stores, files.items(), strict=True):
+        for store, (tap, file) in zip(stores, files.items(), strict=True):
             store.flush()
-            partial[cut].replace(file)
+            partial[tap].replace(file)
 
 
 class CleanFeatures:
-    """Features of unaugmented images, memory-mapped with channels last: (n_rows, height, width, channels)."""
+    """Features of unaugmented images, memory-mapped: (n_rows, height, width, channels); pooled (n_rows, channels)."""
 
     def __init__(self, stored: np.ndarray, device: torch.device) -> None:
         self.stored = stored
         self.device = device
 
     def take(self, rows: np.ndarray) -> Tensor:
-        """Return the features (n, channels, height, width) of some rows (n,) on the device, channels last."""
-        return torch.from_numpy(self.stored[rows]).to(self.device).permute(0, 3, 1, 2)
+        """Return the features of some rows (n,) on the device: (n, channels, height, width) or (n, channels)."""
+        features = torch.from_numpy(self.stored[rows]).to(self.device)
+        return features.permute(0, 3, 1, 2) if features.dim() == 4 else features
+
+
+def _as_stored(features: Tensor) -> Tensor:
+    """Turn maps (n, channels, height, width) into (n, height, width, channels); pooled features stay as they are."""
+    return features.permute(0, 2, 3, 1) if features.dim() == 4 else features

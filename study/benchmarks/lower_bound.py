@@ -13,6 +13,7 @@ from mmbc.training.device import autocast, configure
 from mmbc.training.fit import Fit, Part
 from mmbc.training.stream import Stream, normalise
 from study.design.cells import Cell
+from study.training.stream_groups import image_taps
 
 
 def lower_bound(cells: list[Cell], n_rows: int, n_tabular: int, *, repetitions: int = 3) -> dict[str, float]:
@@ -46,13 +47,13 @@ def lower_bound(cells: list[Cell], n_rows: int, n_tabular: int, *, repetitions: 
 def _trunk_time(cells: list[Cell], backbone: Backbone, repetitions: int) -> float:
     """Return seconds an image of all passes: one an epoch, and the clean one."""
     config = cells[0].config
-    cuts = sorted({cell.config.model.fine_tuned_blocks for cell in cells})
+    taps = image_taps(cells)
     size, batch = config.data.image_size, config.run.trunk_batch
     images = normalise(torch.rand(batch, 1, size, size, device=config.run.device), backbone.normalisation)
 
     def trunk() -> None:
         with torch.inference_mode(), autocast(config.run):
-            backbone(images, cuts)
+            backbone(images, taps)
 
     return (config.train.max_epochs + 1) / batch * _median(trunk, repetitions, config.run.device)
 
@@ -66,10 +67,10 @@ def _tail_times(config: Config, backbone: Backbone | None, n_tabular: int, repet
     size = config.data.image_size
     blank = np.zeros((n, size, size), dtype=np.uint8)
     stream = Stream(n, backbone, blank, config.augment, config.run, seed=0)
-    chunk = next(iter(stream.chunks(0, np.ones(n, dtype=bool), [fit.cut])))
+    chunk = next(iter(stream.chunks(0, np.ones(n, dtype=bool), [fit.tap])))
 
     def take(rows: np.ndarray) -> Tensor:
-        return chunk.features[fit.cut][torch.from_numpy(rows)].contiguous(memory_format=torch.channels_last)
+        return chunk.features[fit.tap][torch.from_numpy(rows)]
 
     def predict() -> None:
         fit.predict(part.rows, part.table, take if backbone is not None else None)

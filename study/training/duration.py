@@ -11,7 +11,7 @@ from mmbc.training.fit import Fit, Part
 from mmbc.training.stream import Stream
 from study.design.cells import Cell
 from study.design.request import Executor
-from study.training.stream_groups import Backbones, stream_groups
+from study.training.stream_groups import Backbones, image_taps, stream_groups
 
 BATCHES = 3
 """Batches that are timed, of each kind."""
@@ -51,10 +51,9 @@ def _trunk_seconds(group: Sequence[Cell], backbone: Backbone | None) -> float:
     n, size = BATCHES * config.run.trunk_batch, config.data.image_size
     noise = np.random.default_rng(0).integers(0, 255, (n, size, size), dtype=np.uint8)
     stream = Stream(n, backbone, noise, config.augment, config.run, seed=0)
-    cuts = sorted({cell.config.model.fine_tuned_blocks for cell in group})
     for epoch in (0, 1):  # the first pass warms up
         began = time.perf_counter()
-        for _ in stream.chunks(epoch, np.ones(n, dtype=bool), cuts):
+        for _ in stream.chunks(epoch, np.ones(n, dtype=bool), image_taps(group)):
             pass
     return (time.perf_counter() - began) / n
 
@@ -67,7 +66,7 @@ def _step_seconds(cell: Cell, backbone: Backbone | None) -> float:
     part = Part(np.arange(n), (np.arange(n) % 2).astype(np.float32), rng.random((n, 3), dtype=np.float32))
     fit = Fit("probe", config, backbone, part, part, n_rows=n, seed=0)
     stream = Stream(n, backbone, np.zeros((n, size, size), dtype=np.uint8), config.augment, config.run, seed=0)
-    chunks = list(stream.chunks(0, np.ones(n, dtype=bool), [fit.cut]))
+    chunks = list(stream.chunks(0, np.ones(n, dtype=bool), [fit.tap]))
     fit.consume(chunks[0])
     began = time.perf_counter()
     for chunk in chunks:

@@ -21,7 +21,7 @@ from mmbc.data.splits import rows_of
 from mmbc.data.tables import encoding
 from mmbc.data.tables.encoding import TabularEncoder
 from mmbc.errors import StudyError
-from mmbc.model.backbone import Backbone
+from mmbc.model.backbone import Backbone, Tap, tap_of
 from mmbc.training.device import configure
 from mmbc.training.fit import Fit, FitDivergedError, Part
 from mmbc.training.stream import CleanFeatures, Stream, TrunkTask
@@ -30,7 +30,7 @@ from study.records.cell_records import read_checkpoint, write_checkpoint
 from study.records.progress import DIVERGED, FitProgress, FitSnapshot, Observer
 from study.training.cell_output import CellFit, write_output
 from study.training.memory import group_memory
-from study.training.stream_groups import Backbones, stream_groups
+from study.training.stream_groups import Backbones, image_taps, stream_groups
 from study.training.workspace import Workspace
 
 WORK = ("augmentation", "trunk", "tails", "evaluation")
@@ -113,7 +113,7 @@ class _LockstepRun:
         self.stream = Stream(self.n_rows, backbone, pixels, config.augment, config.run, seed=cells[0].stream_seed)
         self.seconds = dict.fromkeys(WORK, 0.0)
         clean = self._clean_features(cells)
-        self.live = [self._begin(cell, clean.get(cell.config.model.fine_tuned_blocks)) for cell in cells]
+        self.live = [self._begin(cell, clean.get(tap_of(cell.config.model))) for cell in cells]
 
     def run(self) -> dict[str, float]:
         """Advance every live fit epoch by epoch, and return the seconds by work; a fit that has stopped leaves."""
@@ -148,13 +148,13 @@ class _LockstepRun:
             self.observer.restored(cell.name, fit.epoch)
         return CellFit(cell, fit, encoder, rows, clean)
 
-    def _clean_features(self, cells: Sequence[Cell]) -> dict[int, CleanFeatures]:
-        """Return the features without augmentation by cut; empty without a trunk."""
+    def _clean_features(self, cells: Sequence[Cell]) -> dict[Tap, CleanFeatures]:
+        """Return the features without augmentation by tap; empty without a trunk."""
         if self.backbone is None or self.workspace.store is None:
             return {}
         return self.stream.clean(
             self.workspace.cache,
-            sorted({cell.config.model.fine_tuned_blocks for cell in cells}),
+            image_taps(cells),
             self.workspace.store.digest,
             self._fill,
             limit_gib=self.workspace.cache_gib,
@@ -171,9 +171,9 @@ class _LockstepRun:
         wanted = np.zeros(self.n_rows, dtype=bool)
         for one in together:
             wanted[one.rows["train"]] = True
-        cuts = sorted({one.fit.cut for one in together})
+        taps = image_taps([one.cell for one in together])
         passed = 0
-        for chunk in self.stream.chunks(epoch, wanted, cuts):
+        for chunk in self.stream.chunks(epoch, wanted, taps):
             for one in together:
                 one.fit.consume(chunk)
             passed += len(chunk.rows)

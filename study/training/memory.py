@@ -10,7 +10,7 @@ from mmbc.training.device import configure
 from mmbc.training.memory import available_bytes, fit_bytes, pass_bytes
 from study.design.cells import Cell
 from study.design.request import Executor
-from study.training.stream_groups import Backbones, stream_groups
+from study.training.stream_groups import Backbones, image_taps, stream_groups
 
 SAFE_SHARE = 0.8
 """Share of the free memory that a run plans with."""
@@ -57,7 +57,7 @@ def group_memory(group: Sequence[Cell], cohort: Cohort, backbone: Backbone | Non
     """Estimate the memory of cells that share a stream."""
     config = group[0].config
     kinds = {cell.config_digest: cell.config for cell in group}.values()
-    shared, shapes = pass_bytes(config, backbone, sorted({kind.model.fine_tuned_blocks for kind in kinds}))
+    shared, shapes = pass_bytes(config, backbone, image_taps(group))
     # the width of the encoded table of all rows; that of a single fit may be a little less
     n_tabular = encoding.fit(cohort.images, cohort.features, missing_indicators=True).n_outputs
     sizes = [fit_bytes(kind, backbone, n_tabular, shapes) for kind in kinds]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mmbc.config import digest
-from mmbc.model.backbone import Backbone, check_cut
+from mmbc.model.backbone import Backbone, Tap, check_cut, tap_of
 from study.design.cells import Cell
 from study.design.request import Executor
 
@@ -25,6 +25,11 @@ def _stream_key(cell: Cell) -> str:
     data = config.data.model_dump(mode="json")
     parts = [model.backbone, model.weights, data, config.augment.model_dump(mode="json"), cell.stream_seed]
     return digest({"parts": parts})
+
+
+def image_taps(cells: Sequence[Cell]) -> list[Tap]:
+    """Return the trunk features that cells need together; none for cells without images."""
+    return sorted({tap_of(cell.config.model) for cell in cells if cell.config.uses_images})
 
 
 class Backbones:

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from mmbc.config import ModelConfig
 from mmbc.errors import ConfigError, WeightsError
 from mmbc.model import weights
-from mmbc.model.backbone import Backbone, check_cut, check_model
+from mmbc.model.backbone import Backbone, Tap, check_cut, check_model, tap_of
 from mmbc.model.network import Network
 
 LITE = "tf_efficientnet_lite0"
@@ -30,14 +30,18 @@ def test_trunk_and_tail_are_the_whole_network(lite, whole, cut):
     images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     tail = lite.tail(cut).eval()
     with torch.no_grad():
-        torch.testing.assert_close(tail(lite(images, [cut])[cut]), whole.forward_features(images), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            tail(lite(images, [Tap(cut)])[Tap(cut)]), whole.forward_features(images), atol=1e-4, rtol=1e-4
+        )
 
 
 def test_one_pass_is_tapped_at_several_depths(lite):
     images = torch.randn(2, 3, 64, 64)
-    taps = lite(images, [0, 1, 3])
-    for cut in (0, 1, 3):
-        torch.testing.assert_close(taps[cut], lite(images, [cut])[cut], atol=0, rtol=0)
+    taps = [Tap(0), Tap(0, pooled=True), Tap(1), Tap(3)]
+    features = lite(images, taps)
+    for tap in taps:
+        torch.testing.assert_close(features[tap], lite(images, [tap])[tap], atol=0, rtol=0)
+    torch.testing.assert_close(features[taps[1]], features[taps[0]].mean((2, 3)))
 
 
 def test_package_weights_are_imagenet_weights(lite):
@@ -46,7 +50,7 @@ def test_package_weights_are_imagenet_weights(lite):
     assert state["classifier.weight"].shape == (1000, 1280)
     assert lite.normalisation.mean == (0.5, 0.5, 0.5)
     images = torch.rand(8, 3, 96, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    features = lite(images, [0])[0].mean((2, 3))
+    features = lite(images, [Tap(0, pooled=True)])[Tap(0, pooled=True)]
     assert 0.05 < float(features.std()) < 5, "a wrongly renamed network explodes or dies"
 
 
@@ -170,7 +174,8 @@ def test_checkpointing_changes_neither_gradients_nor_running_statistics(lite):
 def test_networks_of_all_arms(lite, inputs, fusion):
     model = ModelConfig(backbone=LITE, inputs=inputs, fusion=fusion, fine_tuned_blocks=0)
     network = Network(model, lite if "image" in inputs else None, 3)
-    features = lite(torch.randn(4, 3, 64, 64), [0])[0].clone() if "image" in inputs else None
+    tap = tap_of(model)
+    features = lite(torch.randn(4, 3, 64, 64), [tap])[tap].clone() if "image" in inputs else None
     table = torch.randn(4, 3) if "tabular" in inputs else None
     assert network(features, table).shape == (4,)
     groups = network.parameter_groups(1e-4, 1e-3)
@@ -206,18 +211,19 @@ def test_folding_batch_norm_changes_the_last_bits_alone(lite, cut):
     with torch.no_grad():
         for stage in lite.stages[: lite.depth(cut)]:
             expected = stage(expected)
-    found = lite(images, [cut])[cut]
+    found = lite(images, [Tap(cut)])[Tap(cut)]
     assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
     norms = [m for stage in lite._folded for m in stage.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert not norms, "every batch-norm of the frozen stages is folded"
     assert any(isinstance(m, torch.nn.BatchNorm2d) for m in lite.tail(2).modules()), "those of the tail are trained"
 
 
-@pytest.mark.parametrize("cut", [0, 2])
-def test_a_prediction_depends_neither_on_the_batch_nor_on_the_place_in_it(lite, cut):
+@pytest.mark.parametrize(("cut", "fusion"), [(0, "concat"), (0, "attention"), (2, "attention")])
+def test_a_prediction_depends_neither_on_the_batch_nor_on_the_place_in_it(lite, cut, fusion):
     draw = torch.Generator().manual_seed(4)
-    network = Network(ModelConfig(backbone=LITE, fusion="attention", fine_tuned_blocks=cut), lite, 3)
-    features = lite(torch.randn(20, 3, 64, 64, generator=draw), [cut])[cut].clone()
+    model = ModelConfig(backbone=LITE, fusion=fusion, fine_tuned_blocks=cut)
+    network, tap = Network(model, lite, 3), tap_of(model)
+    features = lite(torch.randn(20, 3, 64, 64, generator=draw), [tap])[tap].clone()
     table = torch.randn(20, 3, generator=draw)
     whole = network.predict(features, table)
     assert torch.equal(network.predict(features.flip(0), table.flip(0)), whole.flip(0))

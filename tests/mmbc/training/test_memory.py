@@ -1,7 +1,7 @@
 import pytest
 
 from mmbc.config import Config, apply_changes
-from mmbc.model.backbone import Backbone
+from mmbc.model.backbone import Backbone, Tap
 from mmbc.training.device import configure, keep_freed_memory, resolve
 from mmbc.training.memory import available_bytes, fit_bytes, pass_bytes
 from study.training.memory import Memory
@@ -19,8 +19,8 @@ def config(**more):
 
 
 def test_a_fit_keeps_its_weights_four_times(lite):
-    _, shapes = pass_bytes(config(), lite, [0, 2])
-    assert shapes[2] == (112, 4, 4) and shapes[0] == (1280, 2, 2)
+    _, shapes = pass_bytes(config(), lite, [Tap(0, pooled=True), Tap(2)])
+    assert shapes == {Tap(0, pooled=True): (1280,), Tap(2): (112, 4, 4)}
     kept, step = fit_bytes(config(), lite, 2, shapes)
     tail = sum(p.numel() for p in lite.tail(2).parameters())
     assert 4 * 4 * tail < kept < 4 * 4 * tail * 1.5
@@ -30,9 +30,9 @@ def test_a_fit_keeps_its_weights_four_times(lite):
 
 
 def test_larger_images_and_chunks_take_more(lite):
-    small, _ = pass_bytes(config(), lite, [2])
-    assert pass_bytes(config(data__image_size=128), lite, [2])[0] > small
-    assert pass_bytes(config(run__chunk_size=512), lite, [2])[0] > small
+    small, _ = pass_bytes(config(), lite, [Tap(2)])
+    assert pass_bytes(config(data__image_size=128), lite, [Tap(2)])[0] > small
+    assert pass_bytes(config(run__chunk_size=512), lite, [Tap(2)])[0] > small
     assert pass_bytes(config(), None, []) == (0, {})
 
 

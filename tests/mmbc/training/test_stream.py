@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from mmbc.config import AugmentConfig, RunConfig
-from mmbc.model.backbone import Backbone
+from mmbc.model.backbone import Backbone, Tap
 from mmbc.training.stream import Stream
 
 N_ROWS = 19
+TAPS = [Tap(0), Tap(0, pooled=True), Tap(1)]
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,9 @@ def stream(lite, pixels):
 
 @pytest.mark.parametrize("epoch", [None, 2])
 def test_features_depend_neither_on_the_batch_nor_on_the_place_in_it(stream, epoch):
-    whole = stream.features(np.arange(16), epoch, [0, 1])
+    whole = stream.features(np.arange(16), epoch, TAPS)
     for rows in ([5], [5, 17], [*range(9, 16), 5, 16, 17, 18], [18, 17, 16, *range(12), 5]):
-        alone = stream.features(np.array(rows), epoch, [0, 1])
-        for cut in (0, 1):
-            assert len(alone[cut]) == len(rows)
-            assert torch.equal(alone[cut][rows.index(5)], whole[cut][5]), rows
+        alone = stream.features(np.array(rows), epoch, TAPS)
+        for tap in TAPS:
+            assert len(alone[tap]) == len(rows)
+            assert torch.equal(alone[tap][rows.index(5)], whole[tap][5]), rows

@@ -14,7 +14,7 @@ from mmbc.config import apply_changes
 from mmbc.data.images.store import ImageStore
 from mmbc.errors import ConfigError, StudyError
 from mmbc.files import read_json
-from mmbc.model.backbone import Backbone
+from mmbc.model.backbone import Backbone, Tap
 from mmbc.training.stream import Stream
 from study.design.cells import Cell
 
@@ -63,9 +63,9 @@ def seen(monkeypatch):
     rows_seen = []
     original = Stream.features
 
-    def counting(self, rows, epoch, cuts):
+    def counting(self, rows, epoch, taps):
         rows_seen.extend(rows)
-        return original(self, rows, epoch, cuts)
+        return original(self, rows, epoch, taps)
 
     monkeypatch.setattr(Stream, "features", counting)
     return rows_seen
@@ -111,13 +111,13 @@ def test_batches_nobody_wants_are_skipped(tiny):
     one[5] = True
     whole = {
         int(row): f
-        for chunk in stream.chunks(2, everything, [1])
-        for row, f in zip(chunk.rows, chunk.features[1], strict=True)
+        for chunk in stream.chunks(2, everything, [Tap(1)])
+        for row, f in zip(chunk.rows, chunk.features[Tap(1)], strict=True)
     }
     part = {
         int(row): f
-        for chunk in stream.chunks(2, one, [1])
-        for row, f in zip(chunk.rows, chunk.features[1], strict=True)
+        for chunk in stream.chunks(2, one, [Tap(1)])
+        for row, f in zip(chunk.rows, chunk.features[Tap(1)], strict=True)
     }
     assert len(part) == config.run.trunk_batch and len(whole) == stream.n_rows
     assert all(torch.equal(part[row], whole[row]) for row in part)
