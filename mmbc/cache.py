@@ -8,14 +8,14 @@ from mmbc.errors import StudyError
 
 GIB = 2**30
 KINDS = {
-    "features": "clean-*.npy",
+    "features": "*.npy",
     "pixels": "*",
     "phantom": "phantom-*",
     "traces": "*",
     "appearance": "*.npy",
     ".": "facts-*.parquet",
 }
-"""Subfolder -> pattern of its entries: clean features, prepared images, rendered phantoms, the audit's measurements of
+"""Subfolder -> pattern of its entries: trunk features, prepared images, rendered phantoms, the audit's measurements of
 outlines and of images, facts about files."""
 
 
@@ -58,16 +58,23 @@ def remove(entry: Entry) -> None:
         entry.path.unlink(missing_ok=True)
 
 
-def make_room(cache: Path, needed: int, limit: float) -> None:
-    """Delete the longest unused clean features until `needed` more bytes fit below `limit` GiB and on the disk.
+def make_room(cache: Path, needed: int, limit: float, *, own: int = 0) -> None:
+    """Delete the longest unused features until `needed` more bytes fit below `limit` GiB and on the disk.
+
+    Args:
+        cache: the cache folder.
+        needed: bytes to be written.
+        limit: largest size of all features, in GiB.
+        own: bytes of the same study that are there already, and have just been used.
 
     Raises:
-        StudyError: they alone are more than the limit, or than the disk has.
+        StudyError: the features of the study alone are more than the limit, or than the disk has.
     """
-    if needed > limit * GIB:
+    if needed + own > limit * GIB:
         raise StudyError(
-            f"the clean features of this study take {needed / GIB:.1f} GiB, more than the limit of {limit:g} GiB; raise"
-            f" it (--cache-gib {needed / GIB + 1:.0f}), use smaller images or fewer depths"
+            f"the features that this study keeps take {(needed + own) / GIB:.1f} GiB, more than the limit of"
+            f" {limit:g} GiB; raise it (--cache-gib {(needed + own) / GIB + 1:.0f}), use smaller images, fewer depths"
+            " or a smaller train.view_bank"
         )
     kept = [entry for entry in entries(cache) if entry.kind == "features"]
     total = sum(entry.n_bytes for entry in kept)
@@ -79,7 +86,7 @@ def make_room(cache: Path, needed: int, limit: float) -> None:
         total, free = total - entry.n_bytes, free + entry.n_bytes
     if free < needed:
         raise StudyError(
-            f"{cache}: the clean features take {needed / GIB:.1f} GiB, the disk has {free / GIB:.1f} GiB left; clear"
+            f"{cache}: the features take {needed / GIB:.1f} GiB, the disk has {free / GIB:.1f} GiB left; clear"
             " it, or put --out on another disk"
         )
 

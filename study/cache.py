@@ -15,7 +15,7 @@ from mmbc.errors import ConfigError, nearest
 from study.design.request import CACHE
 
 MEANING = {
-    "features": "trunk features of unaugmented images",
+    "features": "what the frozen layers make of images",
     "pixels": "decoded, resized images",
     "phantom": "images of synthetic cohorts",
     "appearance": "what the audit measured in images",

@@ -1,4 +1,4 @@
-"""The stream of trunk features: augmented in chunks, clean once. Nothing else in a study runs a trunk.
+"""The stream of trunk features: augmented in chunks or views, clean once. Nothing else in a study runs a trunk.
 
 Features depend on (trunk, image, seed, epoch) alone. To make that true to the last bit, the trunk runs in eval mode on
 batches of one size, and a smaller one is filled up: torch computes batches of other sizes by other kernels.
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +18,13 @@ from filelock import FileLock
 from torch import Tensor
 
 from mmbc.cache import make_room
-from mmbc.config import AugmentConfig, RunConfig, digest
+from mmbc.config import AugmentConfig, RunConfig, digest, identity
 from mmbc.data.images import augmentation
 from mmbc.model.backbone import Backbone, Normalisation, Tap
 from mmbc.training.device import autocast
 
 FORMAT = 4
-"""Version of the stored clean features; raise it when the same key would give other features."""
+"""Version of the stored features; raise it when the same key would give other features."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ class TrunkTask:
 
     Attributes:
         rows: cohort row numbers (batch,).
-        epoch: whose augmentation the images get; None for none.
-        files: tap -> memory-mapped `.npy` file (n, height, width, channels), pooled (n, channels), of float32.
+        epoch: whose augmentation the images get, or the number of a view; None for none.
+        files: tap -> memory-mapped `.npy` file (n, height, width, channels), pooled (n, channels); of float32, those of
+            views of float16.
         start: position of the first row in these files.
     """
 
@@ -78,6 +80,8 @@ class Stream:
         augmentation: the random changes, the same for all fits with this seed.
         run: device, chunk and batch sizes, precision.
         seed: seed of the order and of the augmentation.
+        n_views: views of the bank that the epochs draw from, once `prepare` has made it; 0 for new ones every epoch.
+        bank_seed: seed of these views, the same for several seeds.
 
     Attributes:
         seconds: time spent on augmentation and in the trunk so far (on CUDA: until the kernels were launched).
@@ -92,6 +96,8 @@ class Stream:
         run: RunConfig,
         *,
         seed: int,
+        n_views: int = 0,
+        bank_seed: int = 0,
     ) -> None:
         self.n_rows = n_rows
         self.backbone = backbone
@@ -99,9 +105,18 @@ class Stream:
         self.augmentation = augmentation
         self.run = run
         self.seed = seed
+        # images that are never changed have a single view
+        self.n_views = n_views if augmentation.enabled else min(n_views, 1)
+        self.bank_seed = bank_seed
         self.device = torch.device(run.device)
         self.seconds = {"augmentation": 0.0, "trunk": 0.0}
         self._drawn: tuple[int, np.ndarray] | None = None
+        self._bank: list[dict[Tap, np.ndarray]] = []
+
+    @property
+    def computes(self) -> bool:
+        """Whether the chunks of an epoch have to be computed."""
+        return self.backbone is not None and not self.n_views
 
     def order(self, epoch: int) -> np.ndarray:
         """Return the order of the cohort in this epoch: a permutation (n_rows,)."""
@@ -109,16 +124,16 @@ class Stream:
         return np.random.Generator(np.random.PCG64(sequence)).permutation(self.n_rows)
 
     def plan(self, epoch: int, wanted: np.ndarray) -> list[list[np.ndarray]]:
-        """Return the trunk batches of every chunk of an epoch, as row numbers (batch,).
+        """Return the trunk batches of every chunk of an epoch, as row numbers (batch,); one where nothing is computed.
 
         Args:
             epoch: 0, 1, ...
-            wanted: (n_rows,) of bool; a trunk batch in which no row is wanted is left out, and so is an empty chunk.
+            wanted: (n_rows,) of bool; a batch in which no row is wanted is left out, and so is an empty chunk.
         """
         order, size = self.order(epoch), self.run.chunk_size
         chunks = [order[start : start + size] for start in range(0, self.n_rows, size)]
-        if self.backbone is None:
-            return [[rows] for rows in chunks]
+        if not self.computes:
+            return [[chosen] for rows in chunks if len(chosen := rows[wanted[rows]])]
         step = self.run.trunk_batch
         batches = [[rows[at : at + step] for at in range(0, len(rows), step)] for rows in chunks]
         needed = [[batch for batch in chunk if wanted[batch].any()] for chunk in batches]
@@ -127,18 +142,18 @@ class Stream:
     def chunks(self, epoch: int, wanted: np.ndarray, taps: Sequence[Tap]) -> Iterator[Chunk]:
         """Yield the chunks of an epoch, see `plan`."""
         for batches in self.plan(epoch, wanted):
-            if self.backbone is None:
-                yield Chunk(batches[0], {})
+            if not self.computes:
+                yield self.stored_chunk(batches[0], epoch, taps)
                 continue
             parts = [self.features(batch, epoch, taps) for batch in batches]
             yield Chunk(np.concatenate(batches), {tap: torch.cat([part[tap] for part in parts]) for tap in taps})
 
     def features(self, rows: np.ndarray, epoch: int | None, taps: Sequence[Tap]) -> dict[Tap, Tensor]:
-        """Return tap -> features of a batch of rows, as they are augmented in an epoch; clean with None.
+        """Return tap -> features of a batch of rows, as they are augmented in an epoch.
 
         Args:
             rows: at most `run.trunk_batch` row numbers (n,).
-            epoch: 0, 1, ...
+            epoch: 0, 1, ...; of a stream with a bank, the number of a view; None for no augmentation.
             taps: what is wanted.
         """
         assert self.backbone is not None and self.pixels is not None
@@ -159,8 +174,10 @@ class Stream:
     def fill(self, task: TrunkTask) -> None:
         """Compute a batch and write its features where they belong."""
         for tap, features in self.features(task.rows, task.epoch, list(task.files)).items():
-            values = _as_stored(features).float().cpu().numpy()
-            np.load(task.files[tap], mmap_mode="r+")[task.start : task.start + len(task.rows)] = values
+            store = np.load(task.files[tap], mmap_mode="r+")
+            largest = float(np.finfo(store.dtype).max)
+            values = _as_stored(features).float().clamp(-largest, largest).cpu().numpy()
+            store[task.start : task.start + len(task.rows)] = values
 
     def shapes(self, taps: Sequence[Tap]) -> dict[Tap, tuple[int, ...]]:
         """Return tap -> shape of one image's features as files have them: (height, width, channels) or (channels,)."""
@@ -169,12 +186,34 @@ class Stream:
         return {tap: tuple(_as_stored(found).shape[1:]) for tap, found in features.items()}
 
     def _parameters(self, epoch: int) -> np.ndarray:
-        """Return the augmentation's parameters (n_rows, n_parameters) of an epoch; the latest are kept."""
+        """Return the augmentation's parameters (n_rows, n_parameters) of an epoch or view; the latest are kept."""
         if self._drawn is None or self._drawn[0] != epoch:
-            self._drawn = epoch, augmentation.draw(self.augmentation, self.n_rows, seed=self.seed, epoch=epoch)
+            seed = self.bank_seed if self.n_views else self.seed
+            self._drawn = epoch, augmentation.draw(self.augmentation, self.n_rows, seed=seed, epoch=epoch)
         return self._drawn[1]
 
-    def clean(
+    def views(self, epoch: int) -> np.ndarray:
+        """Return the view (n_rows,) of every image in an epoch: each once in `n_views` epochs, in random order."""
+        cycle, place = divmod(epoch, self.n_views)
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self.seed, cycle, 4])))
+        return rng.permuted(np.tile(np.arange(self.n_views), (self.n_rows, 1)), axis=1)[:, place]
+
+    def stored_chunk(self, rows: np.ndarray, epoch: int, taps: Sequence[Tap]) -> Chunk:
+        """Return the chunk of some rows where nothing is to be computed: of the bank, or without a trunk."""
+        if self.backbone is None:
+            return Chunk(rows, {})
+        views = self.views(epoch)[rows]
+        return Chunk(rows, {tap: self._from_bank(rows, views, tap) for tap in taps})
+
+    def _from_bank(self, rows: np.ndarray, views: np.ndarray, tap: Tap) -> Tensor:
+        """Return the features of rows (n,), each in a view of its own (n,)."""
+        stored = [view[tap] for view in self._bank]
+        features = np.empty((len(rows), *stored[0].shape[1:]), dtype=stored[0].dtype)
+        for view in np.unique(views):
+            features[views == view] = stored[view][rows[views == view]]
+        return _as_computed(torch.from_numpy(features).to(self.device).float())
+
+    def prepare(
         self,
         cache: Path,
         taps: Sequence[Tap],
@@ -183,15 +222,15 @@ class Stream:
         *,
         limit_gib: float,
     ) -> "dict[Tap, CleanFeatures]":
-        """Return the features of all images without augmentation, computed in one pass and kept.
+        """Compute what is kept in files: features without augmentation, which are returned, and the views of the bank.
 
         Args:
             cache: folder in whose subfolder `features` they lie, by the digest of weights, depth, images and settings
                 that decide on the last bits.
             taps: which features; those that are kept already are not computed again.
             pixels_digest: digest of the stored images.
-            compute: fills the batches that it is given, see `fill`: here, or shared out over processes.
-            limit_gib: largest size in GiB of all clean features that are kept; the longest unused are removed first.
+            compute: fills the batches of one pass, see `fill`: here, or shared out over processes.
+            limit_gib: largest size in GiB of all features that are kept; the longest unused are removed first.
 
         Raises:
             StudyError: they are larger than the limit or the free space of the disk.
@@ -199,21 +238,40 @@ class Stream:
         assert self.backbone is not None
         folder = cache / "features"
         folder.mkdir(parents=True, exist_ok=True)
-        files = {tap: folder / f"clean-{self._clean_key(tap, pixels_digest)}.npy" for tap in taps}
+        passes: dict[int | None, dict[Tap, Path]] = {
+            epoch: {tap: folder / f"{self._key(tap, epoch, pixels_digest)}.npy" for tap in taps}
+            for epoch in (None, *range(self.n_views))
+        }
         # of two processes that need the same features, one computes them and the other waits
         with FileLock(folder / ".lock"):
-            missing = {tap: file for tap, file in files.items() if not file.exists()}
-            for file in files.values():
-                if file.exists():
-                    os.utime(file)
-            if missing:
-                self._write_clean(cache, missing, compute, limit_gib)
-        return {tap: CleanFeatures(np.load(file, mmap_mode="r"), self.device) for tap, file in files.items()}
+            missing = {
+                epoch: {tap: file for tap, file in files.items() if not file.exists()}
+                for epoch, files in passes.items()
+            }
+            kept = [file for files in passes.values() for file in files.values() if file.exists()]
+            for file in kept:
+                os.utime(file)
+            if any(missing.values()):
+                shapes = {tap: (self.n_rows, *shape) for tap, shape in self.shapes(taps).items()}
+                sizes = [
+                    stored_type(epoch).itemsize * math.prod(shapes[tap])
+                    for epoch, files in missing.items()
+                    for tap in files
+                ]
+                make_room(cache, sum(sizes), limit_gib, own=sum(file.stat().st_size for file in kept))
+                for epoch, files in missing.items():
+                    if files:
+                        self._write_pass(epoch, files, shapes, compute)
+        self._bank = [
+            {tap: np.load(file, mmap_mode="r") for tap, file in passes[view].items()} for view in range(self.n_views)
+        ]
+        return {tap: CleanFeatures(np.load(file, mmap_mode="r"), self.device) for tap, file in passes[None].items()}
 
-    def _clean_key(self, tap: Tap, pixels_digest: str) -> str:
+    def _key(self, tap: Tap, epoch: int | None, pixels_digest: str) -> str:
         assert self.backbone is not None
         kept = self.run.model_dump(include={"device", "threads", "trunk_batch", "precision"})
-        return digest(
+        view = {} if epoch is None else {"augment": identity(self.augmentation), "seed": self.bank_seed, "view": epoch}
+        key = digest(
             {
                 "format": FORMAT,
                 "backbone": self.backbone.digest,
@@ -222,23 +280,27 @@ class Stream:
                 "pixels": pixels_digest,
                 "torch": torch.__version__,
                 **kept,
+                **view,
             }
         )
+        return f"{'clean' if epoch is None else 'view'}-{key}"
 
-    def _write_clean(
-        self, cache: Path, files: dict[Tap, Path], compute: Callable[[Sequence[TrunkTask]], None], limit_gib: float
+    def _write_pass(
+        self,
+        epoch: int | None,
+        files: Mapping[Tap, Path],
+        shapes: Mapping[Tap, tuple[int, ...]],
+        compute: Callable[[Sequence[TrunkTask]], None],
     ) -> None:
         """Run every image through the trunk once and write its features at every tap, each file whole or not at all."""
         partial = {tap: file.with_suffix(".part") for tap, file in files.items()}
-        shapes = {tap: (self.n_rows, *shape) for tap, shape in self.shapes(list(files)).items()}
-        make_room(cache, sum(4 * math.prod(shape) for shape in shapes.values()), limit_gib)
         stores = [
-            np.lib.format.open_memmap(partial[tap], mode="w+", dtype=np.float32, shape=shape)
-            for tap, shape in shapes.items()
+            np.lib.format.open_memmap(part, mode="w+", dtype=stored_type(epoch), shape=shapes[tap])
+            for tap, part in partial.items()
         ]
         starts = range(0, self.n_rows, self.run.trunk_batch)
         batches = [np.arange(start, min(start + self.run.trunk_batch, self.n_rows)) for start in starts]
-        compute([TrunkTask(rows, None, partial, int(rows[0])) for rows in batches])
+        compute([TrunkTask(rows, epoch, partial, int(rows[0])) for rows in batches])
         for store, (tap, file) in zip(stores, files.items(), strict=True):
             store.flush()
             partial[tap].replace(file)
@@ -253,10 +315,19 @@ class CleanFeatures:
 
     def take(self, rows: np.ndarray) -> Tensor:
         """Return the features of some rows (n,) on the device: (n, channels, height, width) or (n, channels)."""
-        features = torch.from_numpy(self.stored[rows]).to(self.device)
-        return features.permute(0, 3, 1, 2) if features.dim() == 4 else features
+        return _as_computed(torch.from_numpy(self.stored[rows]).to(self.device))
+
+
+def stored_type(epoch: int | None) -> "np.dtype[np.floating[Any]]":
+    """Return the type of kept features: half precision for views, which are many."""
+    return np.dtype(np.float32 if epoch is None else np.float16)
 
 
 def _as_stored(features: Tensor) -> Tensor:
     """Turn maps (n, channels, height, width) into (n, height, width, channels); pooled features stay as they are."""
     return features.permute(0, 2, 3, 1) if features.dim() == 4 else features
+
+
+def _as_computed(features: Tensor) -> Tensor:
+    """Turn maps (n, height, width, channels) into (n, channels, height, width); pooled features stay as they are."""
+    return features.permute(0, 3, 1, 2) if features.dim() == 4 else features

@@ -112,7 +112,7 @@ def _executor_timing(executor: Executor, task: Task) -> Timing:
 
 
 class _Stopwatch(Observer):
-    """Seconds of the clean features and of each cell."""
+    """Seconds of the features that are kept and of each cell."""
 
     def __init__(self) -> None:
         self.mark = time.perf_counter()
@@ -120,8 +120,8 @@ class _Stopwatch(Observer):
         self.cells: dict[str, float] = {}
 
     def preparing(self, what: str, done: int, total: int) -> None:
-        if what == "features without augmentation" and done >= total:
-            self.clean = self._lap()
+        if done >= total:
+            self.clean += self._lap()
 
     def begun(self, names: Sequence[str]) -> None:
         self._lap()

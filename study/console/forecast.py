@@ -1,13 +1,17 @@
 """Sentences on a planned study: memory, time, and the precision to expect."""
 
+from collections.abc import Sequence
+
 from mmbc.errors import count
 from study.console.live_view import duration
 from study.console.precision_text import resolution
+from study.design.cells import Cell
 from study.design.request import Request
 from study.stats.planner import Plan, PlanResult, plan
 from study.training.duration import expected_seconds
 from study.training.memory import expected_memory
 from study.training.preparation import Planned
+from study.training.stream_groups import images_key, n_passes, stream_groups
 
 EXPECTED_AUC = 0.8
 """The AUC that is supposed before there are results."""
@@ -44,9 +48,21 @@ def cost(planned: Planned, request: Request) -> str:
     seconds = expected_seconds(left, len(planned.cohort.images), request.executor)
     return (
         f"{count(len(left), 'cell')} to train; at most about {duration(seconds)} ({request.executor}, every fit to"
-        " its last"
-        " epoch)"
+        f" its last epoch){_bank(left)}"
     )
+
+
+def _bank(cells: Sequence[Cell]) -> str:
+    """Return how much of the frozen layers' work a view bank saves; empty without one."""
+    groups = stream_groups([c for c in cells if c.config.uses_images and c.config.train.view_bank], "lockstep")
+    if not groups:
+        return ""
+    with_it = sum({images_key(group[0]): n_passes(group, "lockstep") for group in groups}.values())
+    without = sum(max(cell.config.train.max_epochs for cell in group) for group in groups)
+    run = f"the frozen layers run over all images {count(with_it, 'time')}"
+    if with_it < without:
+        return f". With train.view_bank {run}, in place of at most {without}"
+    return f". train.view_bank saves nothing here: {run}, and without it at most {without}"
 
 
 def expected_precision(planned: Planned) -> PlanResult | str:

@@ -63,6 +63,11 @@ class Cell:
         """Seed of the order and the augmentation; one for all folds and repeats of a training seed."""
         return derived_seed(self.first_seed + self.seed, 0, 0, "stream")
 
+    @property
+    def bank_seed(self) -> int:
+        """Seed of the views that all seeds of a study draw from (`train.view_bank`): the first stream's."""
+        return derived_seed(self.first_seed, 0, 0, "stream")
+
     def learns_from(self, images: pd.DataFrame) -> Split:
         """Return the split with the training patients that the model learns from: all, or the share `train.fraction`.
 

@@ -30,7 +30,7 @@ from study.records.cell_records import read_checkpoint, write_checkpoint
 from study.records.progress import DIVERGED, FitProgress, FitSnapshot, Observer
 from study.training.cell_output import CellFit, write_output
 from study.training.memory import group_memory
-from study.training.stream_groups import Backbones, image_taps, stream_groups
+from study.training.stream_groups import Backbones, image_taps, name_of_pass, stream_groups
 from study.training.workspace import Workspace
 
 WORK = ("augmentation", "trunk", "tails", "evaluation")
@@ -110,7 +110,16 @@ class _LockstepRun:
         if backbone is not None and workspace.store is None:
             raise StudyError(f"{cells[0].name} uses images, but the cohort's images were not read")
         pixels = workspace.store.pixels if backbone is not None and workspace.store is not None else None
-        self.stream = Stream(self.n_rows, backbone, pixels, config.augment, config.run, seed=cells[0].stream_seed)
+        self.stream = Stream(
+            self.n_rows,
+            backbone,
+            pixels,
+            config.augment,
+            config.run,
+            seed=cells[0].stream_seed,
+            n_views=config.train.view_bank,
+            bank_seed=cells[0].bank_seed,
+        )
         self.seconds = dict.fromkeys(WORK, 0.0)
         clean = self._clean_features(cells)
         self.live = [self._begin(cell, clean.get(tap_of(cell.config.model))) for cell in cells]
@@ -152,7 +161,7 @@ class _LockstepRun:
         """Return the features without augmentation by tap; empty without a trunk."""
         if self.backbone is None or self.workspace.store is None:
             return {}
-        return self.stream.clean(
+        return self.stream.prepare(
             self.workspace.cache,
             image_taps(cells),
             self.workspace.store.digest,
@@ -164,7 +173,7 @@ class _LockstepRun:
         for n_done, task in enumerate(tasks, 1):
             self.stream.fill(task)
             done = self.n_rows if n_done == len(tasks) else n_done * len(tasks[0].rows)
-            self.observer.preparing("features without augmentation", done, self.n_rows)
+            self.observer.preparing(name_of_pass(task.epoch), done, self.n_rows)
 
     def _pass(self, epoch: int, together: Sequence[CellFit]) -> None:
         """Let the cohort pass by once."""

@@ -18,13 +18,33 @@ def stream_groups(cells: Sequence[Cell], executor: Executor) -> list[list[Cell]]
 
 def _stream_key(cell: Cell) -> str:
     """Return what the stream depends on; the cut is no part of it, one pass is tapped at several depths."""
+    views = images_key(cell) if cell.config.uses_images else "rows"
+    return f"{views} {cell.stream_seed}"
+
+
+def images_key(cell: Cell) -> str:
+    """Return what the augmented images depend on, beside the seed; equal for cells that may share a view bank."""
     config = cell.config
-    if not config.uses_images:
-        return f"rows {cell.stream_seed}"
     model = config.model
-    data = config.data.model_dump(mode="json")
-    parts = [model.backbone, model.weights, data, config.augment.model_dump(mode="json"), cell.stream_seed]
-    return digest({"parts": parts})
+    data, augment = config.data.model_dump(mode="json"), config.augment.model_dump(mode="json")
+    return digest({"parts": [model.backbone, model.weights, data, augment, config.train.view_bank]})
+
+
+def n_passes(group: Sequence[Cell], executor: Executor) -> int:
+    """Return how often a stream's images go through the trunk while its cells train: at most once an epoch.
+
+    With a view bank it is as often as there are views, for all groups with one `images_key` together.
+    """
+    config = group[0].config
+    if config.train.view_bank:
+        return config.train.view_bank if config.augment.enabled else 1
+    epochs = [cell.config.train.max_epochs for cell in group]
+    return max(epochs) if executor == "lockstep" else sum(epochs)
+
+
+def name_of_pass(epoch: int | None) -> str:
+    """Return what a pass of the trunk over the cohort makes that is kept."""
+    return "features without augmentation" if epoch is None else f"view {epoch + 1} of the bank"
 
 
 def image_taps(cells: Sequence[Cell]) -> list[Tap]:

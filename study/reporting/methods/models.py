@@ -154,7 +154,11 @@ def _augmentation(arms: Named) -> dict[str, Any]:
     """Return how training images were changed; '' where they were not."""
     changed = {arm: _changes_of_images(config.augment) for arm, config in arms.items() if config.uses_images}
     told = {arm: text or "not at all" for arm, text in changed.items()}
+    banks = {arm: arms[arm].train.view_bank for arm, text in changed.items() if text}
     return {
+        "views": by_arm({arm: n or "new ones in every epoch" for arm, n in banks.items()})
+        if any(banks.values())
+        else "",
         "augmentation": by_arm(told) if any(changed.values()) else "",
         "same_augmentation": len(changed) > 1 and len(set(changed.values())) == 1,
     }

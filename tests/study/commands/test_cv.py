@@ -2,13 +2,14 @@
 
 import importlib
 import json
+import re
 import shlex
 
 import pytest
 from typer.testing import CliRunner
 
 from study import cv, report
-from study.console import requests
+from study.console import forecast, requests
 from study.design.study_file import load
 from study.training import preparation
 
@@ -55,6 +56,15 @@ def test_a_dry_run_plans_and_writes_nothing(tmp_path):
     assert "16 cells to train; at most about" in done.output
     assert not (tmp_path / "results" / "phantom-tiny").exists()
     assert len(json.loads((tmp_path / "plan.json").read_text())["cells"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("seeds", "text"),
+    [(3, "run over all images 4 times, in place of at most 6"), (1, "saves nothing here: .* at most 2")],
+)
+def test_a_plan_says_what_a_view_bank_saves(tiny, seeds, text):
+    planned = tiny.plan("bank-plan", arms="image", sets=["train.view_bank=4", f"protocol.seeds={seeds}"])
+    assert re.search(text, forecast._bank(planned.cells))
 
 
 def test_weights_are_checked_before_any_image(tmp_path, monkeypatch):

@@ -324,6 +324,12 @@ def test_latex_compiles(evaluated, tmp_path):
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
 
 
+def test_a_view_bank_stands_in_methods(stored):
+    assert "at random in every epoch: cropped" in said(stored)
+    text = said(stored, "train.view_bank=16")
+    assert "changed at random: cropped" in text and "The number of changed versions of an image was 16" in text
+
+
 def test_every_kind_of_fusion_has_words_of_its_own():
     """A kind that has none is left to the author to describe, and never described as another."""
     kinds = set(get_args(ModelConfig.model_fields["fusion"].annotation))

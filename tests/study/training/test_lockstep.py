@@ -88,6 +88,19 @@ def test_the_trunk_sees_each_image_once_an_epoch_and_once_clean(tiny, seen):
     )
 
 
+@pytest.mark.slow
+def test_a_view_bank_bounds_the_passes_of_all_seeds_and_changes_no_bit_of_the_executors(tiny, seen):
+    sets = ["data.phantom.seed=13", "train.view_bank=2", "train.max_epochs=3", "model.fine_tuned_blocks=0"]
+    sets += ["train.patience=3", "protocol.seeds=3"]
+    lock, seq = (tiny.plan(name, arms="image,attention", sets=sets) for name in ("bank-lock", "bank-seq"))
+    tiny.execute(lock)
+    n_images = len(lock.cohort.images)
+    assert np.bincount(seen, minlength=n_images).tolist() == [2 + 1] * n_images, "three seeds, three epochs"
+    tiny.execute(seq, seq.cells[::5], executor="sequential")
+    together = contents(lock.folder)
+    assert all(together[key] == value for key, value in contents(seq.folder).items())
+
+
 def test_fits_of_several_depths_share_one_pass(tiny, seen):
     planned = tiny.plan("depths", sets=["data.phantom.seed=12"])
     tiny.execute(planned, mixed_cuts(planned.cells))
