@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mmbc.calibration import apply_platt
-from mmbc.config import Config, parse
+from mmbc.config import Config, RunConfig, parse
 from mmbc.data.images.outlines import OutlinePool
 from mmbc.data.images.preparation import prepare
 from mmbc.data.tables.encoding import TabularEncoder
@@ -20,7 +20,7 @@ from mmbc.errors import MmbcError
 from mmbc.model.backbone import Backbone, tap_of
 from mmbc.model.network import Network, filled_up
 from mmbc.model.weights import check_finite
-from mmbc.training.device import computing_with
+from mmbc.training.device import autocast, computing_with
 from mmbc.training.stream import normalise, to_tensor
 
 
@@ -82,7 +82,9 @@ class Predictor:
         pixels = to_tensor(prepare(source, self.config.data, self._pool)[None], torch.device("cpu"))
         tap = tap_of(self.config.model)
         batch = filled_up(normalise(pixels, self._backbone.normalisation), self.config.run.trunk_batch)
-        return self._backbone(batch, [tap])[tap][:1]
+        run = RunConfig(device="cpu", precision="float32", trunk_precision=self.config.run.trunk_precision)
+        with autocast(run, trunk=True):
+            return self._backbone(batch, [tap])[tap][:1].float()
 
     def _table(self, clinical: Mapping[str, Any] | None) -> torch.Tensor | None:
         if self._network.tabular is None:
@@ -94,7 +96,7 @@ class Predictor:
 
 
 def load(folder: str | Path) -> Predictor:
-    """Load a finished cell, on the CPU in float32.
+    """Load a finished cell, on the CPU in float32, or with its frozen layers in bfloat16 if they were in its study.
 
     Args:
         folder: `results/<study>/cells/<cell>`; the study's `shared/` folder must lie where it was.

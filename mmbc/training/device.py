@@ -17,7 +17,7 @@ def resolve(run: RunConfig) -> RunConfig:
     One thread is used wherever no number is asked for: the bits then do not depend on the number of cores.
 
     Raises:
-        ConfigError: a device that this machine does not have.
+        ConfigError: a device or arithmetic that this machine does not have.
     """
     device = run.device
     if device == "auto":
@@ -25,10 +25,25 @@ def resolve(run: RunConfig) -> RunConfig:
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not present.get(device.split(":")[0], False):
         raise ConfigError(f"run.device: {device!r} is not available here; use auto or cpu")
+    if run.trunk_precision == "bfloat16":
+        _check_bfloat16(device)
     precision = run.precision
     if precision == "auto":
         precision = "bfloat16" if device.startswith("cuda") else "float32"
     return run.model_copy(update={"device": device, "precision": precision, "threads": run.threads or 1})
+
+
+def _check_bfloat16(device: str) -> None:
+    """Refuse a trunk in bfloat16 where it is no faster."""
+    if device != "cpu":
+        raise ConfigError(
+            "run.trunk_precision: is for processors; what a GPU computes in is run.precision, bfloat16 on CUDA"
+        )
+    if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        raise ConfigError(
+            "run.trunk_precision: this processor has no arithmetic for bfloat16 (AVX512-BF16 or AMX); emulated it would"
+            " be slower than float32. Leave the setting out"
+        )
 
 
 def configure(run: RunConfig) -> torch.device:
@@ -77,8 +92,8 @@ def keep_freed_memory() -> bool:
     return all([mallopt(M_MMAP_MAX, 0), mallopt(M_TRIM_THRESHOLD, 2**31 - 1), mallopt(M_TOP_PAD, 2**26)])
 
 
-def autocast(run: RunConfig) -> AbstractContextManager[object]:
-    """Return the autocast context of the configured precision."""
-    if run.precision == "float32":
+def autocast(run: RunConfig, *, trunk: bool = False) -> AbstractContextManager[object]:
+    """Return the autocast context of the configured precision, of the trunk or of what is trained."""
+    if run.precision == "float32" and not (trunk and run.trunk_precision == "bfloat16"):
         return nullcontext()
     return torch.autocast(run.device.split(":")[0], dtype=torch.bfloat16)

@@ -158,7 +158,7 @@ class Stream:
         """
         assert self.backbone is not None and self.pixels is not None
         n, rows = len(rows), np.pad(rows, (0, self.run.trunk_batch - len(rows)), mode="edge")
-        with torch.inference_mode(), autocast(self.run):
+        with torch.inference_mode():
             began = time.perf_counter()
             images = to_tensor(self.pixels[rows], self.device)
             if epoch is not None and self.augmentation.enabled:
@@ -166,10 +166,13 @@ class Stream:
                 images = augmentation.apply(images, parameters.to(self.device))
             images = normalise(images, self.backbone.normalisation)
             augmented = time.perf_counter()
-            features = self.backbone(images, taps)
+            # in bfloat16 the grid of the augmentation would be off by pixels
+            with autocast(self.run, trunk=True):
+                features = self.backbone(images, taps)
             self.seconds["augmentation"] += augmented - began
             self.seconds["trunk"] += time.perf_counter() - augmented
-            return {tap: found[:n] for tap, found in features.items()}
+            kept = torch.float32 if self.run.precision == "float32" else None  # what the tails compute in
+            return {tap: found[:n].to(kept) for tap, found in features.items()}
 
     def fill(self, task: TrunkTask) -> None:
         """Compute a batch and write its features where they belong."""
@@ -269,7 +272,7 @@ class Stream:
 
     def _key(self, tap: Tap, epoch: int | None, pixels_digest: str) -> str:
         assert self.backbone is not None
-        kept = self.run.model_dump(include={"device", "threads", "trunk_batch", "precision"})
+        kept = self.run.model_dump(include={"device", "threads", "trunk_batch", "precision", "trunk_precision"})
         view = {} if epoch is None else {"augment": identity(self.augmentation), "seed": self.bank_seed, "view": epoch}
         key = digest(
             {

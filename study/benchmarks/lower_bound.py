@@ -52,7 +52,7 @@ def _trunk_time(cells: list[Cell], backbone: Backbone, repetitions: int) -> floa
     images = normalise(torch.rand(batch, 1, size, size, device=config.run.device), backbone.normalisation)
 
     def trunk() -> None:
-        with torch.inference_mode(), autocast(config.run):
+        with torch.inference_mode(), autocast(config.run, trunk=True):
             backbone(images, taps)
 
     return (config.train.max_epochs + 1) / batch * _median(trunk, repetitions, config.run.device)

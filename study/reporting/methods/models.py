@@ -76,6 +76,7 @@ def _architecture(arms: Named) -> dict[str, Any]:
     fused = {kind: {arm: c for arm, c in both.items() if c.model.fusion == kind} for kind in kinds}
     return {
         "backbone": each(images, lambda c: _backbone(c.model)) if images else "",
+        "bfloat16": bool(images) and next(iter(images.values())).run.trunk_precision == "bfloat16",
         "fine_tuning": each(images, lambda c: _fine_tuning(c.model)) if images else "",
         "tabular_hidden": each(tables, lambda c: _units(c.model.tabular_hidden)) if tables else "",
         "classifier_hidden": each(arms, lambda c: _units(c.model.classifier_hidden)),

@@ -1,6 +1,8 @@
 import pytest
+import torch
 
 from mmbc.config import Config, apply_changes
+from mmbc.errors import ConfigError
 from mmbc.model.backbone import Backbone, Tap
 from mmbc.training.device import configure, keep_freed_memory, resolve
 from mmbc.training.memory import available_bytes, fit_bytes, pass_bytes
@@ -46,3 +48,13 @@ def test_the_machine_is_asked():
     assert available_bytes("cpu") > 2**28
     assert isinstance(keep_freed_memory(), bool)
     configure(resolve(Config().run.model_copy(update={"device": "cpu"})))
+
+
+def test_bfloat16_is_refused_where_it_would_be_emulated(monkeypatch):
+    asked = Config().run.model_copy(update={"device": "cpu", "trunk_precision": "bfloat16"})
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    assert resolve(asked).trunk_precision == "bfloat16"
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda: False)
+    with pytest.raises(ConfigError, match="emulated it would be slower"):
+        resolve(asked)

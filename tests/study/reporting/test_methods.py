@@ -324,9 +324,11 @@ def test_latex_compiles(evaluated, tmp_path):
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
 
 
-def test_a_view_bank_stands_in_methods(stored):
+def test_a_view_bank_and_a_lower_precision_stand_in_methods(stored):
     assert "at random in every epoch: cropped" in said(stored)
     text = said(stored, "train.view_bank=16")
+    assert "bfloat16" not in text
+    assert "numbers of 16 bits (bfloat16)" in said(stored, "run.trunk_precision=bfloat16")
     assert "changed at random: cropped" in text and "The number of changed versions of an image was 16" in text
 
 
