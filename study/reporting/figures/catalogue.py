@@ -231,7 +231,7 @@ def _probabilities(study: StoredStudy, evaluation: Evaluation, known: Looks, f: 
         low, high = (percentage(end) for end in threshold_range(prevalence, declared))
         ends = {"low": low, "high": high, "thresholds_declared": declared is not None}
         said = caption("decision", f, prevalence=f"{100 * prevalence:g}", **ends)
-        yield "decision", Drawing(drawing, "Decision curves", said, wide=True)
+        yield "decision", Drawing(drawing, "Decision curves", said, wide=False)
     if len(evaluation.cross_tabulation):
         drawing = partial(decisions.confusion_matrices, evaluation.cross_tabulation, known, unit)
         wide = evaluation.summary["arm"].nunique() > 2

@@ -1,36 +1,39 @@
 """Figures of calls and their consequences: confusion matrices and decision curves."""
 
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from study.reporting.figures.parts import (
     FEW,
+    KEY_LINE,
     FigureAndData,
     Looks,
     arms_of,
     columns_of,
+    key,
+    key_columns,
     panel_width,
     small_multiples,
     wrapped,
 )
-from study.reporting.figures.style import GUIDE, NORMAL, OKABE_ITO, SMALL, canvas, journal_style
-from study.text.format import tenths, whole
+from study.reporting.figures.style import GUIDE, NORMAL, OKABE_ITO, SMALL, canvas, journal_style, width
+from study.text.format import half_up, tenths, whole
 
 RIGHT, WRONG = OKABE_ITO[0], OKABE_ITO[1]
 """Colours of the cells of a confusion matrix."""
 EVERYBODY: dict[str, Any] = {"color": "black", "linewidth": 0.8, "linestyle": (0, (4, 2))}
 NOBODY: dict[str, Any] = {"color": GUIDE, "linewidth": 1.2}
+DARK_BLUE = 0.9
+"""Share from which white is read better than black on the colour of what is right; on orange it never is."""
 SHOWN = {"called": "at 0.5", "flagged": "90 % specificity"}
 """Thresholds of the confusion matrices: columns of calls, and what they are called."""
-NAMES = 62.0
-"""Millimetres beside the decision curves for the names of the arms."""
 
 
 @journal_style()
@@ -83,8 +86,8 @@ def matrix(axes: Axes, line: pd.DataFrame, *, first: bool = True, as_text: Calla
     full = np.array([[to_rgb(RIGHT), to_rgb(WRONG)], [to_rgb(WRONG), to_rgb(RIGHT)]])
     axes.imshow(1 - (0.08 + 0.92 * shares[..., None]) * (1 - full), aspect="auto")
     for (i, j), n in np.ndenumerate(counts):
-        text = f"{as_text(n)}\n({100 * shares[i, j]:.0f} %)" if totals[i, 0] else "0"
-        colour = "white" if shares[i, j] > 0.6 else "black"
+        text = f"{as_text(n)}\n({half_up(100 * shares[i, j], 0):.0f} %)" if totals[i, 0] else "0"
+        colour = "white" if i == j and shares[i, j] > DARK_BLUE else "black"
         axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=NORMAL)
     axes.axhline(0.5, color="white", linewidth=1)
     axes.axvline(0.5, color="white", linewidth=1)
@@ -110,9 +113,10 @@ def decision_curves(decision: pd.DataFrame, looks: Looks, prevalence: float) -> 
         Data: the lines of `decision`.
     """
     arms = arms_of(decision, looks)
-    labels = [wrapped(looks[arm].name, NAMES - 14, NORMAL) for arm in arms]
-    height = max(64.0, 22 + sum(3.2 + 2.4 * label.count("\n") for label in labels))
-    figure = canvas(height, wide=True)
+    labels = [wrapped(looks[arm].name, width(wide=False) - 14, NORMAL) for arm in arms]
+    lines = [{"color": looks[arm].colour, "linestyle": looks[arm].dash, "linewidth": 1.3} for arm in arms]
+    entries = [*zip(labels, lines, strict=True), ("Recall everybody", EVERYBODY), ("Recall nobody", NOBODY)]
+    figure = canvas(66 + KEY_LINE * ceil(len(entries) / key_columns(entries, width(wide=False))), wide=False)
     axes = figure.subplots()
     first = decision[decision["arm"] == arms[0]]
     axes.axhline(0, zorder=1, **NOBODY)
@@ -128,12 +132,7 @@ def decision_curves(decision: pd.DataFrame, looks: Looks, prevalence: float) -> 
     _thresholds(axes)
     axes.set_xlabel("Threshold: probability from which people are recalled (%)")
     axes.set_ylabel("Net benefit (true positives per 1000 people)")
-    handles = [
-        Line2D([], [], color=looks[arm].colour, linestyle=looks[arm].dash, linewidth=1.3, label=label)
-        for arm, label in zip(arms, labels, strict=True)
-    ]
-    others = [Line2D([], [], label="Recall everybody", **EVERYBODY), Line2D([], [], label="Recall nobody", **NOBODY)]
-    figure.legend(handles=[*handles, *others], loc="outside right upper", handlelength=3.4, labelspacing=0.7)
+    key(figure, entries)
     return figure, decision
 
 

@@ -53,6 +53,6 @@ def examples(units: pd.DataFrame, pictures: Mapping[str, np.ndarray], level: str
             name = " ".join(str(line[key]) for key in ids)
             said = f"{probability(line['probability'])}, {line['status']}"
             for offset, text in ((2.6, name), (5.2, said)):
-                at = (x / whole, (y - offset) / height)
-                figure.text(*at, text, fontsize=fit(text, side, NORMAL))
+                size = fit(text, side, NORMAL)
+                axes.text(0, -offset / side, text, fontsize=size, transform=axes.transAxes)
     return figure, units

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from study.reporting.figures.narrow import SLICED
 from study.reporting.figures.parts import FigureAndData, Looks, arms_of, fit, wrapped
 from study.reporting.figures.style import GUIDE, NORMAL, canvas, journal_style, width
 
@@ -41,6 +42,7 @@ def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level
     names = [wrapped(looks[arm].name, each - 1, NORMAL) for arm in arms]
     figure = canvas(62 + 2.6 * max(name.count("\n") for name in names), wide=wide)
     axes = figure.subplots()
+    axes.set_label(SLICED)
     axes.axhline(0.5, color=GUIDE, linewidth=0.6, zorder=0)
     folds = sorted(data["fold"].unique())
     places = dict(zip(folds, np.linspace(-SPREAD / 2, SPREAD / 2, len(folds)) - 0.1, strict=True))

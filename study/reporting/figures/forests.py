@@ -38,7 +38,7 @@ ESTIMATE: dict[str, Any] = {
     "markersize": 3.6,
     "markeredgewidth": 0.8,
 }
-LABEL_BELOW = f"Difference in ROC-AUC\n← lower AUC{' ' * 12}higher AUC →"
+LABEL_BELOW = f"Difference in ROC-AUC\n← lower AUC{chr(160) * 12}higher AUC →"
 LEVELS = 3
 """Heights that the dots of seeds alternate between."""
 

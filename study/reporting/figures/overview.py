@@ -60,7 +60,7 @@ def main(
     """
     arms, units = arms_of(summary, looks), scores[scores["level"] == level]
     upper = reach(units, reliability)
-    figure, (left, right, names, strips), side = _layout(len(arms))
+    figure, (left, names, right, strips), side = _layout(len(arms))
     diagonal(left)
     diagonal(right, upper)
     rows, histograms, drawn = [], [], False
@@ -108,18 +108,17 @@ def _sample(units: pd.DataFrame, level: str) -> str:
 
 
 def _layout(n_arms: int) -> tuple[Figure, list[Axes], float]:
-    """Return the axes of ROC, calibration, legend and histograms, the lower ones as wide as those above, and a side."""
+    """Return the axes of ROC, legend, calibration and histograms, the lower ones as wide as those above, and a side."""
     whole, left, gap, top, bottom = width(wide=True), 10.0, 15.0, 5.0, 8.0 + NOTICE
     side, lines = (whole - left - gap - 2) / 2, ROW * (n_arms + 0.2)
     between = 12.5
     height = top + side + between + lines + bottom
     figure = canvas(height, wide=True, laid_out=False)
     panels = []
-    for y, tall in ((bottom + lines + between, side), (bottom, lines)):
-        for x in (left, left + side + gap):
+    for x, name in ((left, "a"), (left + side + gap, "b")):
+        for y, tall in ((bottom + lines + between, side), (bottom, lines)):
             panels.append(figure.add_axes((x / whole, y / height, side / whole, tall / height)))
-    for x, name in ((1.0, "a"), (left + side + gap - 9, "b")):
-        figure.text(x / whole, 1 - 0.5 / height, name, fontweight="bold", fontsize=8, va="top")
+        letter(panels[-2], name)
     return figure, panels, side
 
 

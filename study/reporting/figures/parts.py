@@ -210,7 +210,7 @@ def key(figure: Figure, entries: Entries) -> None:
     figure.legend(handles=handles, ncols=columns, **look)
 
 
-def letter(axes: Axes, name: str, title: str) -> None:
+def letter(axes: Axes, name: str, title: str = "") -> None:
     """Write the letter of a panel, and what it shows, above its upper left corner."""
     axes.set_title(title, fontsize=LARGE, pad=5)
     where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}

@@ -27,6 +27,7 @@ from mmbc.files import write_atomically
 from study.design.study_file import BASELINE
 from study.reporting.figures.compression import small_png, small_svg
 from study.reporting.figures.journals import JOURNALS
+from study.reporting.figures.narrow import ATTRIBUTE, arrangement
 from study.text.notices import csv
 
 MM = 1 / 25.4
@@ -196,6 +197,7 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
     """
     with journal_style():
         write_atomically(folder / f"{name}.png", png(figure, notice))
+        parts = arrangement(figure)  # before other formats leave their own places of letters behind
         write_atomically(
             folder / f"{name}.pdf", _render(figure, "pdf", {"CreationDate": None, "Subject": notice or None})
         )
@@ -206,6 +208,8 @@ def save(figure: Figure, data: pd.DataFrame, folder: Path, name: str, notice: st
         svg = small_svg(
             svg.replace(families, f"{anywhere}, {'serif' if serif else 'sans-serif'}")
         )  # other machines have other fonts
+        if parts:
+            svg = svg.replace("<svg ", f'<svg {ATTRIBUTE}="{parts}" ', 1)
         write_atomically(folder / f"{name}.svg", svg.encode())
     table = csv(data, notice)
     write_atomically(folder / f"{name}.csv", table.encode())

@@ -21,6 +21,10 @@ AUTHOR = "AUTHOR MUST FILL"
 """Mark of a checklist for what no record can answer."""
 PHRASE, PROSE, LONG = 12, 60, 24
 """Characters from which a column holds phrases, or sentences; rows from which a table may break over pages."""
+PHONE, SMALL, ROOM, TEXT = 340.0, 13.0, 10.0, 16
+"""CSS pixels of a phone's page, its table font and a cell's two paddings; characters that a line of words needs."""
+MOST_LABELLED = 20
+"""Columns up to which the style sheet can label the cells of a card."""
 PRINTED = 170.0
 """Width of a printed page's text in mm (A4)."""
 LANDSCAPE = 257.0
@@ -34,12 +38,17 @@ def table_html(block: Block, name: str, heading: str, env: dict[str, Any]) -> st
     """Return a table with its title above and its notes below.
 
     A table without a title is announced by the heading it stands under. It is given the font size at which its longest
-    words fit the printed page, which no browser works out by itself.
+    words fit the printed page, which no browser works out by itself. On a phone, a table that is too wide is shown as
+    one card a row, by the style sheet alone: the names of the columns are in variables of the table.
     """
     head, rows = _cells(block.node)
     columns = [[plain(row[at]) for row in rows if at < len(row)] for at in range(len(head))]
     classes = [_column_class(cell, texts) for cell, texts in zip(head, columns, strict=True)]
-    size, kind = _print_size([[plain(cell), *texts] for cell, texts in zip(head, columns, strict=True)])
+    heads = [plain(cell) for cell in head]
+    cells = [[head, *texts] for head, texts in zip(heads, columns, strict=True)]
+    size, kind = _print_size(cells)
+    kind += " cards" if (is_card := len(heads) <= MOST_LABELLED and not _fits_phone(cells)) else ""
+    labels = "".join(f"; --h{number}: '{css_text(head)}'" for number, head in enumerate(heads, 1) if is_card and head)
     title = (
         f'<figcaption class="title" id="{name}:title">{render(block.title.children[0], env)} '
         f'<a class="anchor" href="#{name}" aria-label="Link to this table">#</a></figcaption>'
@@ -53,7 +62,7 @@ def table_html(block: Block, name: str, heading: str, env: dict[str, Any]) -> st
             f'<figure class="table {kind}{" long" if len(rows) >= LONG else ""}" id="{name}">',
             title,
             f'<div class="scroll" role="group" aria-labelledby="{name}:title" tabindex="0">',
-            f'<table aria-labelledby="{name}:title" style="--printed: {size:.1f}pt">',
+            f'<table aria-labelledby="{name}:title" style="--printed: {size:.1f}pt{labels}">',
             f"<thead>\n<tr>{top}</tr>\n</thead>",
             "<tbody>",
             *(_row(row, classes, env) for row in rows),
@@ -115,6 +124,19 @@ def _print_size(columns: list[list[str]]) -> tuple[float, str]:
 
 UNBROKEN = re.compile(rf"{INTERVAL.pattern}|[^\s-]+")
 """What stays on one line in a printed table."""
+
+
+def _fits_phone(columns: list[list[str]]) -> bool:
+    """Whether a table can be read on a phone as it is."""
+    needed = [
+        max(max(*map(len, UNBROKEN.findall(text)), 0, min(len(text), TEXT)) for text in column) for column in columns
+    ]
+    return sum(CHARACTER * SMALL * characters + ROOM for characters in needed) <= PHONE
+
+
+def css_text(text: str) -> str:
+    """Return a text as it stands in quotes in a style, every special character as its code."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in " .,%()[]-") else f"\\{ord(c):x} " for c in text)
 
 
 def _font_size(widths: list[int], page: float) -> float:

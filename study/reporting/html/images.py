@@ -1,15 +1,18 @@
 """Figures embedded in an HTML report, each as an image of its own, so that ids of different SVGs cannot clash."""
 
 import base64
+import math
 import re
 import struct
 from html import escape
 from urllib.parse import quote
 
 PNG = b"\x89PNG\r\n\x1a\n"
-ENLARGED, LEAST = 1.4, 1.15
-"""Journal figures have text of 6 to 7 pt; on a screen they are shown this much larger than they are printed, and on a
-small one no smaller than this: they scroll in a box of their own."""
+ENLARGED = 1.4
+"""Journal figures have text of 6 to 7 pt; on a screen they are shown this much larger than they are printed."""
+NARROW = re.compile(r' data-narrow="([^"]*)"')
+"""How a wide figure is shown on a narrow page (`study.reporting.figures.narrow`)."""
+ROOT = re.compile(r"<svg\b[^>]*>", re.DOTALL)
 PIXELS = {"pt": 96 / 72, "px": 1.0, "": 1.0, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0}
 """CSS pixels by unit."""
 
@@ -35,10 +38,44 @@ def embed(data: bytes | None, name: str, alternative: str) -> str:
         raise ValueError(f"figure {name!r} is neither SVG nor PNG: it begins with {data[:12]!r}")
     size = ""
     if width and height:
-        least = f"--least: {LEAST * width:.0f}px"
-        size = f' width="{ENLARGED * width:.0f}" height="{ENLARGED * height:.0f}" style="{least}"'
-    source = f"{kind};base64,{base64.b64encode(data).decode()}" if kind == "png" else f"{kind},{_quote(data.decode())}"
+        size = f' width="{ENLARGED * width:.0f}" height="{ENLARGED * height:.0f}" style="--ratio: {width / height:.3f}"'
+    if kind == "png":
+        source = f"{kind};base64,{base64.b64encode(data).decode()}"
+    else:
+        svg, narrow = _both_ways(data.decode())
+        source = f"{kind},{_quote(svg)}"
+        size = size.replace('style="', f'class="stacked" style="--narrow: {narrow:.3f}; ') if narrow else size
     return f'<img data-figure="{escape(name)}" alt="{escape(alternative or name)}"{size} src="data:image/{source}">'
+
+
+def _both_ways(svg: str) -> tuple[str, float]:
+    """Return an SVG that shows its panels one below the other in a tall frame, with the ratio of that frame, or 0.
+
+    Its parts are shown by reference, so that nothing is there twice. An SVG without such an arrangement stays as it is.
+    """
+    root, found = ROOT.search(svg), NARROW.search(svg[:20000])
+    box = re.search(r'viewBox="[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)"', root[0]) if root else None
+    if root is None or found is None or box is None:
+        return svg, 0.0
+    size, *parts = found[1].split(";")
+    wide, tall = map(float, size.split())
+    between = round(1000 * math.sqrt(wide / tall * float(box[1]) / float(box[2])))
+    shown = "".join(_part(*map(float, part.split())) for part in parts)
+    spaces = " ".join(re.findall(r'xmlns[:\w]*="[^"]*"', root[0]))
+    return (
+        f'<svg {spaces} width="100%" height="100%"><style>.narrow{{visibility:hidden}}clipPath{{visibility:visible}}'
+        f"@media(max-aspect-ratio:{between}/1000){{.whole{{visibility:hidden}}.narrow{{visibility:visible}}}}</style>"
+        f'<svg class="whole" {box[0]}><g id="whole">{svg[root.end() : svg.rindex("</svg>")]}</g></svg>'
+        f'<svg class="narrow" viewBox="0 0 {size}">{shown}</svg></svg>'
+    ), wide / tall
+
+
+def _part(x: float, y: float, wide: float, tall: float, left: float, top: float, scale: float) -> str:
+    """Return one rectangle of the whole at its place."""
+    return (
+        f'<svg x="{left:g}" y="{top:g}" width="{scale * wide:.2f}" height="{scale * tall:.2f}"'
+        f' viewBox="{x:g} {y:g} {wide:g} {tall:g}"><use href="#whole"/></svg>'
+    )
 
 
 def _quote(svg: str) -> str:
@@ -60,7 +97,7 @@ def _png_size(data: bytes) -> tuple[float, float]:
 
 def _svg_size(data: bytes) -> tuple[float, float]:
     """Return width and height in CSS pixels of the root element, by its view box if need be, (0, 0) if unknown."""
-    root = re.search(r"<svg\b[^>]*>", data[:20000].decode("utf-8", "replace"), re.DOTALL)
+    root = ROOT.search(data[:20000].decode("utf-8", "replace"))
     text = root[0] if root else ""
     sides = [re.search(rf'\s{side}="([\d.]+)\s*(pt|px|mm|cm|in|)"', text) for side in ("width", "height")]
     if sides[0] and sides[1]:

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it.tree import SyntaxTreeNode
 
 from study.reporting.html.blocks import Block, accessible_name, blocks_of, identifiers, parser, plain, render
-from study.reporting.html.floats import figure_html, sentence, table_html
+from study.reporting.html.floats import css_text, figure_html, sentence, table_html
 
 PAGE_IDS = ("page-main", "page-contents", "page-zoom")
 """Ids of the page's own parts, which no heading may take."""
@@ -83,9 +83,8 @@ def _policy(script: str) -> str:
 
 
 def _running_foot(text: str) -> str:
-    """Return the rule for the foot of every printed page: text and page number; every special character as its code."""
-    quoted = "".join(c if c.isascii() and (c.isalnum() or c == " ") else f"\\{ord(c):x} " for c in text)
-    return f'@page {{ @bottom-left {{ content: "{quoted}"; }} }}\n'
+    """Return the rule for the foot of every printed page."""
+    return f'@page {{ @bottom-left {{ content: "{css_text(text)}"; }} }}\n'
 
 
 def _is_said(notice: str, blocks: Sequence[Block]) -> bool:

@@ -11,6 +11,7 @@ import matplotlib.colors
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
@@ -24,11 +25,13 @@ from study.records.stored_study import planned_cells
 from study.reporting import document
 from study.reporting.figures import compression, curves, forests, overview, probabilities, style
 from study.reporting.figures.catalogue import ORDER, catalogue, how_tested
+from study.reporting.figures.decisions import matrix
 from study.reporting.figures.flow import flow
+from study.reporting.figures.narrow import arrangement
 from study.reporting.figures.parts import extent, small_multiples, wrapped
-from study.reporting.figures.style import JOURNALS, fonts, journal_style, look, looks, missing_letters, save
+from study.reporting.figures.style import JOURNALS, fonts, journal_style, look, looks, missing_letters, png, save
 from study.reporting.tables import all_tables
-from study.text.format import interval
+from study.text.format import interval, whole
 
 FOUR = ["image", "tabular", "concat", "attention"]
 MANY = [*FOUR, "a_name_of_20_letters", "B", "no-age", "no_density", "late_fusion", "gated", "deep", "wide"]
@@ -494,7 +497,7 @@ def with_verdicts(found, verdict):
 def test_the_axis_and_the_legend_of_the_contrasts_name_what_is_drawn(numbers_of):
     figure, _ = catalogue(*numbers_of("three seeds"))["contrasts"].draw()
     label = figure.axes[0].get_xlabel()
-    assert re.fullmatch(r"Difference in ROC-AUC\n← lower AUC {6,}higher AUC →", label)
+    assert re.fullmatch(r"Difference in ROC-AUC\n← lower AUC\u00a0{6,}higher AUC →", label)
     assert "estimate" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
@@ -648,3 +651,45 @@ def test_names_above_lines_of_text_begin_at_one_height():
     tops = [text.get_window_extent().y1 for text in texts]
     assert len(tops) == 3 and np.ptp(tops) < 0.02 * figure.bbox.height and max(tops) < figure.bbox.height
     assert len({text.get_fontsize() for text in texts}) == 1
+
+
+def parts_of(figure):
+    """(width, height) of a figure on a narrow page, and its parts: x, y, width, height, place, scale."""
+    png(figure, "")
+    size, *parts = arrangement(figure).split(";")
+    return [float(side) for side in size.split()], np.array([part.split() for part in parts], dtype=float)
+
+
+def test_panels_stand_one_below_the_other_on_a_narrow_page_each_with_the_labels_of_its_row():
+    figure, panels = small_multiples(["a", "b", "c"], [30.0], entries=[("line", {})])
+    panels[0][0].set_ylabel("Sensitivity")
+    (wide, tall), parts = parts_of(figure)
+    assert wide < 72 * 89 / 25.4 < 72 * figure.get_size_inches()[0] and tall > 3 * 30 * 72 / 25.4
+    legend, *shown = parts
+    assert legend[5] == 0 and [part[4] > 0 for part in shown] == [False, False, True, False, True]
+    labels = {(part[0], round(part[1] + part[3], 1)) for part in shown[1::2]}
+    assert len(labels) == 1 and next(iter(labels))[0] < shown[0][0] + 0.1, "b and c show the labels of a"
+    places = [axes.get_position().x0 * 72 * figure.get_size_inches()[0] for (axes,) in panels]
+    spines = [part[4] + place - part[0] for part, place in zip(parts[[1, 3, 5]], places, strict=True)]
+    assert np.ptp(spines) < 0.1, "spines stand below each other"
+    assert np.all(parts[:, 4] + parts[:, 6] * parts[:, 2] <= wide + 0.1) and len(set(parts[[1, 3, 5], 5])) == 3
+
+
+@pytest.mark.parametrize("name", ["main", "contrasts", "auc_by_fold", "flow"])
+def test_no_figure_is_wider_than_a_narrow_page(name, numbers_of):
+    figure, _ = catalogue(*numbers_of("three seeds"))[name].draw()
+    if name == "flow":
+        png(figure, "")
+        assert arrangement(figure) == ""
+        return
+    (wide, tall), parts = parts_of(figure)
+    assert wide <= 72 * 89 / 25.4 and parts[:, 6].min() > 0.8 and tall > wide
+    assert np.all(parts[:, 4] + parts[:, 6] * parts[:, 2] <= wide + 0.1)
+    x, width = parts[:, 0], 72 * figure.get_size_inches()[0]
+    assert x.min() < 30 and np.max(x + parts[:, 2]) > 0.95 * width, "nothing at the right is left out"
+
+
+def test_shares_of_a_confusion_matrix_are_rounded_half_up():
+    axes = Figure().subplots()
+    matrix(axes, pd.DataFrame({"tp": [70.0], "fn": [10.0], "fp": [9.0], "tn": [111.0]}), as_text=whole)
+    assert [text.get_text() for text in axes.texts] == ["70\n(88 %)", "10\n(13 %)", "9\n(8 %)", "111\n(93 %)"]

@@ -185,9 +185,27 @@ def test_brackets_do_not_break_the_alignment_of_numbers():
     )
 
 
-def test_figures_stay_readable_on_small_screens(html):
-    (style,) = re.findall(r'<img[^>]*style="(--least: [\d.]+px)"', html)
-    assert style == f"--least: {1.15 * 89 / 25.4 * 96:.0f}px" and "min-width: var(--least, 0)" in html
+def test_a_wide_figure_shows_its_panels_one_below_the_other_in_a_tall_frame(figures):
+    svg = (
+        figures["roc"].decode().replace("<svg ", '<svg data-narrow="100 140;0 0 100 60 0 0 1;90 0 50 60 0 70 0.5" ', 1)
+    )
+    html = page("t", "![roc](figures/roc.png)", {"roc": svg.encode()})
+    (image,) = Tree(html).all("img")
+    assert image["class"] == "stacked" and image["style"].startswith("--narrow: 0.714; --ratio: 1.75")
+    shown = unquote(image["src"])
+    assert shown.count("<path") == svg.count("<path") and shown.count("<use href='#whole'") == 2
+    assert "<svg x='0' y='70' width='25.00' height='30.00' viewBox='90 0 50 60'>" in shown
+    assert "@media(max-aspect-ratio:1119/1000)" in shown, "between both ratios"
+
+
+def test_a_wide_table_is_a_card_for_each_row_on_a_phone():
+    wide = page(
+        "t", '| Arm | AUC & "all" | ' + " | ".join("bcdef") + " |\n" + "|---" * 7 + "|\n" + "| 0.873 " * 7 + "|", {}
+    )
+    (table,) = Tree(wide).all("table")
+    assert "; --h1: 'Arm'; --h2: 'AUC \\26  \\22 all\\22 '; --h3: 'b'" in table["style"]
+    assert ' cards"' in wide and "td:nth-child(7) { --label: var(--h7); }" in wide
+    assert ' cards"' not in page("t", "| Arm | AUC |\n|---|---|\n| image | 0.873 (0.814 to 0.915) |", {})
 
 
 def test_a_table_without_a_title_is_called_by_its_heading():
@@ -200,7 +218,9 @@ def test_printed_tables_fit_the_page():
     def kind(n_columns, cell):
         row = " | ".join([cell] * n_columns)
         html = page("t", f"| {row} |\n|{' --- |' * n_columns}\n| {row} |\n", {})
-        return re.search(r'class="table ([\w ]+)" id', html)[1], float(re.search(r"--printed: ([\d.]+)pt", html)[1])
+        return re.search(r'class="table (whole|broad(?: crammed)?)[\w ]*" id', html)[1], float(
+            re.search(r"--printed: ([\d.]+)pt", html)[1]
+        )
 
     assert kind(3, "0.614 (0.552 to 0.673)") == ("whole", 8.0)
     name, size = kind(7, "0.614 (0.552 to 0.673)")
@@ -215,7 +235,7 @@ def test_the_notice_is_on_the_page_once_and_at_the_foot_of_every_printed_one(fig
     assert html.count(warning) == 1 and html.index("<h1") < html.index("<blockquote><p>" + warning)
     said = TEXT.replace("\nOne sentence", f"\n> **{NOTICE}.**\n\nOne sentence")
     assert page("t", said, figures, NOTICE).count("<blockquote>") == 1
-    assert f'content: "{re.sub("[^a-z ]", lambda c: f"{chr(92)}{ord(c[0]):x} ", NOTICE)}"' in html
+    assert f'content: "{re.sub("[^a-z ,]", lambda c: f"{chr(92)}{ord(c[0]):x} ", NOTICE)}"' in html
 
 
 def test_an_empty_report_is_a_page():
@@ -248,6 +268,8 @@ const column = (at) => [...document.querySelectorAll("tbody tr")].map((row) => r
 const seen = [];
 for (const at of [1, 1, 1, 2]) { heads[at].click(); seen.push(column(at) + "=" + heads[at].parentNode.ariaSort); }
 document.querySelector(".enlarge").click();
+seen.push(document.documentElement.scrollWidth <= innerWidth && innerWidth < 640);
+for (const box of document.querySelectorAll(".scroll, .sheet")) seen.push(box.scrollWidth <= box.clientWidth);
 seen.push(heads.length, document.querySelector("dialog").open, document.querySelector(".copy").textContent);
 document.body.dataset.seen = seen.join("|");
 """
@@ -268,7 +290,7 @@ def test_in_a_browser(html, tmp_path):
     _, complaints = browse(html, *logged, "--print-to-pdf=" + str(tmp_path / "page.pdf"))
     assert not complaints and len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "page.pdf").read_bytes())) > 0
     open_page = re.sub(r"<meta http-equiv=.*?>", "", html).replace("</body>", f"<script>{SCRIPTED}</script></body>")
-    dom, complaints = browse(open_page, *logged, "--dump-dom", "--virtual-time-budget=2000")
+    dom, complaints = browse(open_page, "--window-size=390,844", *logged, "--dump-dom", "--virtual-time-budget=2000")
     assert not complaints
     seen = (
         re.search(r'data-seen="(.*?)"', dom)[1]
@@ -285,6 +307,7 @@ def test_in_a_browser(html, tmp_path):
     assert seen[2] == "0.614 (0.552 to 0.673);−0.02 (−0.10 to 0.06);n/a;1,234=none"
     assert seen[3:] == [
         "< 0.001;0.001;0.20;12.5 %=ascending",
+        *["true"] * 4,  # neither page, table nor figures are wider than a phone
         "3",  # not the verdicts
         "true",
         "Copy table",

@@ -113,7 +113,7 @@ function makeCopiable(figure) {
 
 const dialog = document.getElementById("page-zoom");
 const view = dialog.querySelector(".view");
-const zoom = { factor: 1, fitting: 0, image: null };
+const zoom = { factor: 1, fitting: 0, ratio: 1, image: null };
 const LIMITS = [0.25, 12];
 
 function setZoom(factor, x = view.clientWidth / 2, y = view.clientHeight / 2) {
@@ -127,8 +127,9 @@ function setZoom(factor, x = view.clientWidth / 2, y = view.clientHeight / 2) {
 }
 
 function fit() {
-  const ratio = zoom.image.naturalWidth / zoom.image.naturalHeight || 1;
-  zoom.fitting = Math.min(view.clientWidth - 2, (view.clientHeight - 2) * ratio);
+  const wide = view.clientWidth - 2;
+  // a column of panels is read from the top, at full width
+  zoom.fitting = zoom.ratio < 0.7 ? wide : Math.min(wide, (view.clientHeight - 2) * zoom.ratio);
   zoom.factor = 1;
   setZoom(1);
 }
@@ -136,6 +137,8 @@ function fit() {
 function enlarge(figure) {
   const image = figure.querySelector("img");
   zoom.image = make("img", { src: image.src, alt: image.alt, draggable: false });
+  zoom.ratio = image.clientWidth / image.clientHeight || 1;
+  zoom.image.style.aspectRatio = zoom.ratio;
   view.replaceChildren(zoom.image);
   dialog.querySelector("#page-zoom-caption").textContent = text(figure.querySelector("figcaption")) || image.alt;
   dialog.showModal();
