@@ -38,7 +38,9 @@ def embed(data: bytes | None, name: str, alternative: str) -> str:
         raise ValueError(f"figure {name!r} is neither SVG nor PNG: it begins with {data[:12]!r}")
     size = ""
     if width and height:
-        size = f' width="{ENLARGED * width:.0f}" height="{ENLARGED * height:.0f}" style="--ratio: {width / height:.3f}"'
+        wide, tall = ENLARGED * width, ENLARGED * height
+        look = f"--wide: {wide:.0f}px; --ratio: {width / height:.3f}"
+        size = f' width="{wide:.0f}" height="{tall:.0f}" style="{look}"'
     if kind == "png":
         source = f"{kind};base64,{base64.b64encode(data).decode()}"
     else:

@@ -191,7 +191,7 @@ def test_a_wide_figure_shows_its_panels_one_below_the_other_in_a_tall_frame(figu
     )
     html = page("t", "![roc](figures/roc.png)", {"roc": svg.encode()})
     (image,) = Tree(html).all("img")
-    assert image["class"] == "stacked" and image["style"].startswith("--narrow: 0.714; --ratio: 1.75")
+    assert image["class"] == "stacked" and image["style"].startswith("--narrow: 0.714; --wide: 471px; --ratio: 1.75")
     shown = unquote(image["src"])
     assert shown.count("<path") == svg.count("<path") and shown.count("<use href='#whole'") == 2
     assert "<svg x='0' y='70' width='25.00' height='30.00' viewBox='90 0 50 60'>" in shown
