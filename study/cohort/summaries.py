@@ -12,6 +12,7 @@ from mmbc.data.tables.columns import Feature
 from mmbc.data.tables.unknown_values import codes_to_settle, find_unknown_codes, is_real
 from mmbc.errors import some
 from study.design.study_file import StudyFile
+from study.text.format import half_up, percent
 from study.text.image_name import worded
 
 SHOWN_VALUES, SHOWN_SIZES, SHOWN_SITES = 6, 3, 12
@@ -134,7 +135,7 @@ def feature_table(used: pd.DataFrame, features: tuple[Feature, ...], unit: str) 
                 "missing": _percent(values.isna().mean()),
                 "in positives": _percent(missing.get(1, np.nan)),
                 "in negatives": _percent(missing.get(0, np.nan)),
-                "AUC alone": f"{areas[feature.name]:.2f}",
+                "AUC alone": f"{half_up(areas[feature.name], 2):.2f}",
             }
         )
     return pd.DataFrame(rows)
@@ -155,7 +156,7 @@ def column_questions(used: pd.DataFrame, features: tuple[Feature, ...], data: Da
 
 
 def _percent(share: float) -> str:
-    return "" if np.isnan(share) else f"{100 * share:.1f} %"
+    return "" if np.isnan(share) else percent(share)
 
 
 def _values(values: pd.Series, feature: Feature) -> str:
@@ -170,7 +171,7 @@ def _values(values: pd.Series, feature: Feature) -> str:
     if feature.kind == "categorical":
         order = list(shares.index)
     shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in order[:SHOWN_VALUES]]
-    texts = [f"{word} {100 * shares[value]:.0f} %" for word, value in zip(shown, order, strict=False)]
+    texts = [f"{word} {half_up(100 * shares[value], 0):.0f} %" for word, value in zip(shown, order, strict=False)]
     more = len(order) - SHOWN_VALUES
     return ", ".join(texts) + (f" and {more} more" if more > 0 else "")
 

@@ -108,7 +108,7 @@ def show_evaluation(console: Console, stored: StoredStudy, evaluation: Evaluatio
 def summary_table(stored: StoredStudy, evaluation: Evaluation) -> Table:
     """Return the summary at the level of the primary unit, with intervals."""
     tested = "on one test part" if stored.folds.holdout else "out of fold"
-    title = f"{evaluation.unit.capitalize()} level, {tested}, 95 % interval for these fitted models"
+    title = f"{evaluation.unit.capitalize()} level, {tested}, 95 % CI for these fitted models"
     notice = stored.cohort.notice
     table = Table(
         box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, title=f"{title} ({escape(notice)})" if notice else title

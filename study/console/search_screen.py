@@ -185,7 +185,7 @@ def winners_table(searched: SearchResult, arms: Sequence[str], notice: str) -> T
     """Return the winners by arm and fold."""
     keys = searched.keys
     nested = any(one.epochs is not None for one in searched.chosen)
-    judged = "inner validation ROC-AUC" if nested else "validation ROC-AUC"
+    judged = "inner validation AUC" if nested else "validation AUC"
     table = Table(
         "arm",
         "fold",

@@ -47,7 +47,7 @@ TRIAL_COLUMNS = (
 arm, repeat, fold: which search; `fold` is WHOLE where none is held out.
 number, order: Optuna's number, and the position among the trials that count, from 0.
 state: `complete`, `pruned`, or `diverged` (its loss became no number).
-value: mean over inner folds of the validation ROC-AUC at the level of the unit; that of the last epoch for a pruned
+value: mean over inner folds of the validation AUC at the level of the unit; that of the last epoch for a pruned
     trial, NaN for one that diverged before it had any.
 scores: (n_inner,) of float, fold by fold; best_epochs, epochs: (n_inner,) of int, the best epoch and how many were
 trained.
@@ -69,7 +69,7 @@ class ChosenSettings:
         arm, repeat, fold: which search (`fold` may be WHOLE).
         number: Optuna's number of the trial.
         record: name of the trial, the beginning of its fits' names.
-        value: its mean validation ROC-AUC over inner folds.
+        value: its mean validation AUC over inner folds.
         scores: by inner fold.
         best_epochs: of its inner fits.
         epochs: their median, which a refit is trained for; None where early stopping decides again (flat).

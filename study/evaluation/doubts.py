@@ -20,7 +20,7 @@ def doubts(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     if below:
         values = listed([f"{row['arm']} {interval('roc_auc', row['value'], row['low'], row['high'])}" for row in below])
         said.append(
-            f"{CHECK}labels or scores may be reversed: the whole interval of the ROC-AUC lies below 0.5 ({values})."
+            f"{CHECK}labels or scores may be reversed: the whole interval of the AUC lies below 0.5 ({values})."
             " Scores have to be higher for the positive class; the program did not reverse them."
         )
     hard = [arm for arm in areas["arm"] if arm in hard_arms(study.predictions)] if study.imported else []
@@ -29,7 +29,7 @@ def doubts(study: StoredStudy, evaluation: Evaluation) -> list[str]:
         two = all(scores.loc[scores["arm"] == arm, "logit"].nunique() <= 2 for arm in hard)
         what = "is" if two else "comes close to"
         said.append(
-            f"{CHECK}{listed(hard)} {'gives' if len(hard) == 1 else 'give'} two classes, not scores: the ROC-AUC {what}"
+            f"{CHECK}{listed(hard)} {'gives' if len(hard) == 1 else 'give'} two classes, not scores: the AUC {what}"
             " the balanced accuracy at one threshold, and is not contrasted with that of scores. Give probabilities if"
             " there are any."
         )

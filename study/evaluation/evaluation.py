@@ -201,7 +201,7 @@ def _no_validation(study: StoredStudy) -> list[str]:
 
 
 def _with_pooled(primary: pd.DataFrame, levels: dict[str, Aligned]) -> pd.DataFrame:
-    """Add the ROC-AUC and PR-AUC of scores pooled over folds, averaged over runs."""
+    """Add the AUC and PR-AUC of scores pooled over folds, averaged over runs."""
     functions: dict[str, Callable[..., np.ndarray]] = {"roc_auc": metrics.roc_auc, "pr_auc": metrics.average_precision}
     values = []
     for arm, level, metric in primary[["arm", "level", "metric"]].to_numpy():

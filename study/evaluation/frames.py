@@ -120,7 +120,7 @@ CLASS = (
 ENDS = columns("low high", NUMBER, "ends of the 95 % interval; NaN where there is none")
 PAIR = (
     *columns("first second", TEXT, "names of the arms"),
-    *columns("difference", NUMBER, "first minus second, mean of within-fold ROC-AUCs"),
+    *columns("difference", NUMBER, "first minus second, mean of within-fold AUCs"),
     *columns("low high", NUMBER, "ends of the 95 % E1 interval (clustered DeLong, t)"),
 )
 PROB = columns(
@@ -171,11 +171,11 @@ EVALUATION: Mapping[str, Frame] = {
         (
             *INTERVALS,
             *NOTE,
-            *columns("pooled", NUMBER, "ROC-AUC and PR-AUC over the scores of all folds, mean over runs; else NaN"),
+            *columns("pooled", NUMBER, "AUC and PR-AUC over the scores of all folds, mean over runs; else NaN"),
         ),
     ),
     "contrasts_by_class": Frame(
-        "The ROC-AUC of an arm against one negative status (`against STATUS`), or over pairs of the same site"
+        "The AUC of an arm against one negative status (`against STATUS`), or over pairs of the same site"
         " (`within sites`), at the unit of analysis.",
         (*INTERVALS, *PRIMARY, *NOTE),
     ),
@@ -199,7 +199,7 @@ EVALUATION: Mapping[str, Frame] = {
         "An arm minus the baseline where no declared contrast tests that: exploratory, not adjusted.", PAIR
     ),
     "variance": Frame(
-        "Where the variance of an arm's ROC-AUC, or of a declared contrast, comes from; NaN with one seed or repeat.",
+        "Where the variance of an arm's AUC, or of a declared contrast, comes from; NaN with one seed or repeat.",
         (
             *columns("what", TEXT, "the arm, or `FIRST minus SECOND`"),
             *columns("seed_sd", NUMBER, "standard deviation of one fold's value between training seeds"),
@@ -242,7 +242,7 @@ EVALUATION: Mapping[str, Frame] = {
         ),
     ),
     "subgroups": Frame(
-        "The ROC-AUC of an arm in one subgroup.",
+        "The AUC of an arm in one subgroup.",
         (
             *ARM,
             *SUBGROUP,
@@ -258,7 +258,7 @@ EVALUATION: Mapping[str, Frame] = {
         ),
     ),
     "subgroup_contrasts": Frame(
-        "A declared contrast in one subgroup: the difference of the ROC-AUCs of two arms (E1, exploratory).",
+        "A declared contrast in one subgroup: the difference of the AUCs of two arms (E1, exploratory).",
         (
             *columns("first second", TEXT, "names of the arms"),
             *SUBGROUP,
@@ -323,9 +323,9 @@ EVALUATION: Mapping[str, Frame] = {
             *columns("of", TEXT, "the arm that learns from all of them"),
             *columns("fraction", NUMBER, "share of the training patients (`train.fraction`)"),
             *columns("n_patients", NUMBER, "patients that a model learns from, mean over folds"),
-            *columns("value", NUMBER, "ROC-AUC, mean of within-fold values, at the unit of analysis"),
+            *columns("value", NUMBER, "AUC, mean of within-fold values, at the unit of analysis"),
             *ENDS,
-            *columns("difference", NUMBER, "ROC-AUC minus that with all of them; NaN of that one"),
+            *columns("difference", NUMBER, "AUC minus that with all of them; NaN of that one"),
             *columns("difference_low difference_high", NUMBER, "ends of its 95 % E1 interval (clustered DeLong, t)"),
         ),
     ),

@@ -16,9 +16,9 @@ NOT_ASSESSED = "not assessed"
 def sentence(c: Comparison, delta: float) -> str:
     """Return the verdict in words, always with a direction, the difference and its interval."""
     verdict = c.verdict
-    e1 = f"{difference(c.difference)} (95 % interval for these fitted models {_span(c.e1_low, c.e1_high)})"
-    e2 = f"trained again, 95 % interval {_span(c.e2_low, c.e2_high)}"
-    e2_90 = f"trained again, 90 % interval {_span(c.e2_low_90, c.e2_high_90)}"
+    e1 = f"{difference(c.difference)} (95 % CI for these fitted models {_span(c.e1_low, c.e1_high)})"
+    e2 = f"trained again, 95 % CI {_span(c.e2_low, c.e2_high)}"
+    e2_90 = f"trained again, 90 % CI {_span(c.e2_low_90, c.e2_high_90)}"
     if verdict == NOT_ASSESSED:
         missing = (
             f"{c.n_seeds} training seed{'s' if c.n_seeds > 1 else ''}, {SEEDS_NEEDED} are needed"
@@ -60,7 +60,7 @@ def sentence(c: Comparison, delta: float) -> str:
     )
     return (
         f"The comparison of {c.first} with {c.second} is inconclusive: AUC difference {e1}, compatible with "
-        f"{difference(c.e2_low)} to {difference(c.e2_high)} (trained again, 95 % interval; Holm-adjusted "
+        f"{difference(c.e2_low)} to {difference(c.e2_high)} (trained again, 95 % CI; Holm-adjusted "
         f"{p_equals(c.e2_p_holm)}){about}."
     )
 
@@ -76,18 +76,6 @@ def as_assessed(comparisons: pd.DataFrame) -> pd.DataFrame:
     about = [name for name in map(str, comparisons) if name.startswith("e2_") and name != "e2_method"]
     assessed = comparisons["verdict"] != NOT_ASSESSED
     return comparisons.assign(**{name: comparisons[name].where(assessed) for name in [*about, *OF_FOLDS]})
-
-
-def e2_methods(comparisons: pd.DataFrame) -> str:
-    """Return by which method the E2 intervals of contrasts were made, each with its contrasts where they differ."""
-    comparisons = comparisons[comparisons["e2_low"].notna()]
-    if comparisons.empty:
-        return ""
-    pairs = comparisons["first"] + " minus " + comparisons["second"]
-    by_method = pairs.groupby(comparisons["e2_method"], sort=False)
-    if by_method.ngroups == 1:
-        return str(comparisons["e2_method"].iloc[0])
-    return "; ".join(f"{method}: {listed(list(names))}" for method, names in by_method)
 
 
 def patients_needed(c: Comparison) -> str:

@@ -31,7 +31,7 @@ TITLE = "Optimism ledger: what each methodological leak is worth"
 
 @dataclass(frozen=True)
 class Published:
-    """Results of a published recipe for a cohort: ROC-AUC, accuracy and F1."""
+    """Results of a published recipe for a cohort: AUC, accuracy and F1."""
 
     auc: float
     accuracy: float
@@ -54,13 +54,13 @@ def paper_table(rows: pd.DataFrame, notes: Sequence[str], unit: str, published: 
             for (name, metric), value in zip(_VALUES, asdict(published).values(), strict=True)
         }
         lines.append({"Ablation": ABSENT, "Protocol": REPORTED, "Label": "not computed here"} | values)
-    columns = [*_FIRST, f"ROC-AUC of {unit}s", "Accuracy", "F1", "Tested"]
+    columns = [*_FIRST, f"AUC of {unit}s", "Accuracy", "F1", "Tested"]
     shown = pd.DataFrame(lines, columns=columns).fillna("").astype(str)
     return PaperTable(NAME, TITLE, " ".join(notes), rows, shown, n_keys=2)
 
 
-_FIRST = ("Ablation", "Protocol", "Label", "ROC-AUC of images", "Difference", "On the same images")
-_VALUES = (("ROC-AUC of images", "roc_auc"), ("Accuracy", "accuracy"), ("F1", "f1"))
+_FIRST = ("Ablation", "Protocol", "Label", "AUC of images", "Difference", "On the same images")
+_VALUES = (("AUC of images", "roc_auc"), ("Accuracy", "accuracy"), ("F1", "f1"))
 
 
 def _line(row: Mapping[Any, Any], unit: str) -> dict[str, str]:
@@ -77,13 +77,13 @@ def _line(row: Mapping[Any, Any], unit: str) -> dict[str, str]:
     line = {"Ablation": str(row["arm"]), "Protocol": str(row["title"]), "Label": str(row["label"])}
     if row["leak"] == "together":
         return line | {"Difference": change("difference")}
-    line |= {"ROC-AUC of images": estimate("auc", "roc_auc")}
+    line |= {"AUC of images": estimate("auc", "roc_auc")}
     if row["label"]:
         line |= {"Difference": change("difference"), "On the same images": change("shared")}
     patients, images = (int(row[name]) for name in ("n_patients", "n_images"))
     divided = pd.isna(row["unit_auc"])
     return line | {
-        f"ROC-AUC of {unit}s": f"none: {unit}s are divided" if divided else estimate("unit_auc", "roc_auc"),
+        f"AUC of {unit}s": f"none: {unit}s are divided" if divided else estimate("unit_auc", "roc_auc"),
         "Accuracy": estimate("accuracy", "accuracy"),
         "F1": estimate("f1", "f1"),
         "Tested": f"{count(images, 'image')} of {count(patients, 'patient')}",
@@ -129,9 +129,9 @@ def write(
 
 def ledger_table(lines: pd.DataFrame) -> Table:
     """Return the ledger for the terminal: AUC and difference of every protocol."""
-    table = Table("ablation", "protocol", "ROC-AUC of images", "difference", title=TITLE, title_justify="left")
+    table = Table("ablation", "protocol", "AUC of images", "difference", title=TITLE, title_justify="left")
     for row in lines.to_dict("records"):
         line = _line(row, "patient")
         name = f"[red]{line['Protocol']}[/]" if line["Label"] else line["Protocol"]
-        table.add_row(line["Ablation"], name, line.get("ROC-AUC of images", ""), line.get("Difference", ""))
+        table.add_row(line["Ablation"], name, line.get("AUC of images", ""), line.get("Difference", ""))
     return table

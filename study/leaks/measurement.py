@@ -1,6 +1,6 @@
 """Table of a ledger from its predictions: what each protocol would report, and how far that is from the honest one.
 
-The common currency is the image-level ROC-AUC: within each test part, then their mean (over folds, repeats, seeds),
+The common currency is the image-level AUC: within each test part, then their mean (over folds, repeats, seeds),
 because published recipes evaluate images and split images have no patient-level score. Everything is computed under the
 same weights of patients at once: row 0 has the data as they are, the others are bootstrap samples of the true patients,
 so that differences are paired even where protocols test other rows.
@@ -29,7 +29,7 @@ from study.stats.kernel import mean_areas
 
 RUN = ["repeat", "seed", "fold"]
 MEASURES = ("auc", "unit_auc", "accuracy", "f1")
-"""Image-level ROC-AUC, that of the study's unit, and image-level accuracy and F1 at calibrated probability 0.5."""
+"""Image-level AUC, that of the study's unit, and image-level accuracy and F1 at calibrated probability 0.5."""
 N_REPLICATES = 2000
 
 

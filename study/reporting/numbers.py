@@ -42,10 +42,10 @@ SHORT = {"roc_auc": "auc"}
 TIMES = dict(zip(AROUND, ("half", "equal", "twice", "fivefold"), strict=True))
 """Thresholds of net benefit, as multiples of the declared prevalence, in words."""
 P_VALUES = {
-    "e1_p": "unadjusted p (E1)",
-    "e1_p_holm": "Holm-adjusted p (E1)",
-    "e2_p": "unadjusted p (E2)",
-    "e2_p_holm": "Holm-adjusted p (E2)",
+    "e1_p": "unadjusted p (these fitted models)",
+    "e1_p_holm": "Holm-adjusted p (these fitted models)",
+    "e2_p": "unadjusted p (trained again)",
+    "e2_p_holm": "Holm-adjusted p (trained again)",
     "permutation_p": "p of the patient permutation, unadjusted",
 }
 PROBABILITIES = {"p_worse": "below −δ", "p_equivalent": "within ±δ", "p_better": "above +δ"}
@@ -100,7 +100,7 @@ def _search(study: StoredStudy, entries: Mapping[str, Entry]) -> Entries:
                 apart = inner - auc["value"]
                 yield (
                     key("selection", arm, "optimism"),
-                    _entry(apart, difference(apart), f"{said.partition(';')[0]} minus the out-of-fold ROC-AUC"),
+                    _entry(apart, difference(apart), f"{said.partition(';')[0]} minus the out-of-fold AUC"),
                 )
 
 
@@ -116,6 +116,10 @@ def numbers_json(entries: Mapping[str, Entry]) -> str:
 
 def _json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+ESTIMANDS = {"E1": "these fitted models", "E2": "trained again"}
+"""What an interval is about, in the words of a report."""
 
 
 def _entry(value: Any, text: str, about: str) -> Entry:
@@ -137,7 +141,7 @@ def _estimate(row: Mapping[str, Any], metric: str, about: str) -> Entry:
     value, low, high = (float(row[name]) for name in ("value", "low", "high"))
     described = {name: str(row[name]) for name in ("method", "estimand", "level")}
     sizes = {name: int(row[name]) for name in ("n_patients", "n_images")}
-    about = f"{about}, {row['level']} level, {row['estimand']}"
+    about = f"{about}, {row['level']} level, {ESTIMANDS[str(row['estimand'])]}"
     return (
         _entry(value, interval(metric, value, low, high), about)
         | {"metric": metric, "low": low, "high": high}
@@ -174,7 +178,7 @@ def _procedure(evaluation: Evaluation) -> Entries:
         return
     areas = rows[(rows["metric"] == "roc_auc") & (rows["level"] == evaluation.unit)]
     for row in _lines(leading_e2(areas)):
-        about = f"ROC-AUC of {row['arm']}, the procedure trained again"
+        about = f"AUC of {row['arm']}, trained again"
         yield key("auc", row["arm"], "e2"), _estimate(row, "roc_auc", about)
 
 
@@ -183,7 +187,7 @@ def _by_class(evaluation: Evaluation) -> Entries:
     for row in _lines(evaluation.contrasts_by_class):
         what, _, status = row["metric"].partition(" ")
         words = ["against", status] if what == "against" else ["within-sites"]
-        yield key("auc", row["arm"], *words), _estimate(row, "roc_auc", f"ROC-AUC of {row['arm']} {row['metric']}")
+        yield key("auc", row["arm"], *words), _estimate(row, "roc_auc", f"AUC of {row['arm']} {row['metric']}")
 
 
 def _contrasts(study: StoredStudy, evaluation: Evaluation) -> Entries:
@@ -192,10 +196,10 @@ def _contrasts(study: StoredStudy, evaluation: Evaluation) -> Entries:
         name, what = pair(row["first"], row["second"]), f"{row['first']} minus {row['second']}"
         sizes = {"level": evaluation.unit, "n_patients": int(row["n_patients"]), "n_seeds": int(row["n_seeds"])}
         for words, ends, about in (
-            ("difference", "e1", "95 % interval (E1, fold-stratified clustered DeLong, t)"),
-            ("e2", "e2", f"95 % interval (E2, {row['e2_method']})"),
-            ("e2_90", "e2", f"90 % interval (E2, {row['e2_method']}), for equivalence"),
-            ("bootstrap", "bootstrap", "95 % interval (E1, patient bootstrap, percentile)"),
+            ("difference", "e1", "95 % CI (these fitted models, fold-stratified clustered DeLong, t)"),
+            ("e2", "e2", f"95 % CI (trained again, {row['e2_method']})"),
+            ("e2_90", "e2", f"90 % CI (trained again, {row['e2_method']}), for equivalence"),
+            ("bootstrap", "bootstrap", "95 % CI (these fitted models, patient bootstrap, percentile)"),
         ):
             last = "_90" if words == "e2_90" else ""
             low, high = float(row[f"{ends}_low{last}"]), float(row[f"{ends}_high{last}"])
@@ -223,7 +227,7 @@ def _added(evaluation: Evaluation) -> Entries:
         about = f"{NAMES.get(metric, metric)} of {arm}, added predictions, {UNVERIFIED}, exploratory"
         yield key("added", SHORT.get(metric, metric), arm), _estimate(row, metric, about)
     for row in _lines(evaluation.added_contrasts):
-        about = f"AUC difference, {row['first']} minus {row['second']}, 95 % interval, no verdict; {row['note']}"
+        about = f"AUC difference, {row['first']} minus {row['second']}, 95 % CI, no verdict; {row['note']}"
         entry = _difference(row["difference"], float(row["low"]), float(row["high"]), about)
         sizes = {"estimand": "E1", "level": evaluation.unit, "n_patients": int(row["n_patients"])}
         yield key("added", "contrast", pair(row["first"], row["second"]), "difference"), entry | sizes
@@ -237,22 +241,22 @@ def _difference(value: float, low: float, high: float, about: str) -> Entry:
 def _contrasts_by_class(evaluation: Evaluation) -> Entries:
     for row in _lines(evaluation.comparisons_by_class):
         name, what = pair(row["first"], row["second"]), f"{row['first']} minus {row['second']} against {row['against']}"
-        about = f"AUC difference, {what}, 95 % interval (E1), not adjusted"
+        about = f"AUC difference, {what}, 95 % CI (these fitted models), not adjusted"
         entry = _difference(row["difference"], float(row["low"]), float(row["high"]), about)
         yield key("contrast", name, "against", row["against"]), entry | {"estimand": "E1", "level": evaluation.unit}
         yield (
             key("contrast", name, "against", row["against"], "p"),
-            _entry(float(row["p"]), p_value(row["p"]), f"{what}: p (E1), not adjusted"),
+            _entry(float(row["p"]), p_value(row["p"]), f"{what}: p (these fitted models), not adjusted"),
         )
 
 
 def _contrasts_by_patient(evaluation: Evaluation) -> Entries:
     for row in _lines(evaluation.comparisons_by_patient):
         name, what = pair(row["first"], row["second"]), f"{row['first']} minus {row['second']} by patient"
-        about = f"AUC difference, {what}, 95 % interval (E1), not adjusted"
+        about = f"AUC difference, {what}, 95 % CI (these fitted models), not adjusted"
         entry = _difference(row["difference"], float(row["low"]), float(row["high"]), about)
         yield key("contrast", name, "patient"), entry | {"estimand": "E1", "level": "patient"}
-        about = f"{what}: p (E1), not adjusted"
+        about = f"{what}: p (these fitted models), not adjusted"
         yield key("contrast", name, "patient", "p"), _entry(float(row["p"]), p_value(row["p"]), about)
 
 
@@ -267,7 +271,7 @@ def _subgroups(evaluation: Evaluation) -> Entries:
             yield key("subgroup", column, group, field), _entry(n, str(n), f"{about}, {where}")
         ends = float(row["low"]), float(row["high"])
         text = interval("roc_auc", row["value"], *ends)
-        about = f"ROC-AUC of {arm}, {where}, {row['level']} level, 95 % interval (E1, patient bootstrap)"
+        about = f"AUC of {arm}, {where}, {row['level']} level, 95 % CI (these fitted models, patient bootstrap)"
         entry = _entry(float(row["value"]), text, about) | {"metric": "roc_auc", "low": ends[0], "high": ends[1]}
         yield key("subgroup", column, group, "auc", arm), entry | {"estimand": "E1", "level": row["level"]}
         p = float(row["interaction_p"])
@@ -289,9 +293,8 @@ def _decision(evaluation: Evaluation, prevalence: float | None) -> Entries:
         if row["threshold"] in times:
             value, low, high = (float(row[name]) for name in ("value", "low", "high"))
             at = f"at a threshold of {100 * row['threshold']:.3g} %"
-            about = (
-                f"net benefit of {row['arm']} {at}, true positives per 1000 people, 95 % interval (E1, {row['method']})"
-            )
+            which = f"95 % CI ({ESTIMANDS['E1']}, {row['method']})"
+            about = f"net benefit of {row['arm']} {at}, true positives per 1000 people, {which}"
             entry = _entry(value, per_thousand(value, low, high), about)
             word = times[row["threshold"]]
             yield key("net_benefit", row["arm"], word), entry | {"metric": "net_benefit", "low": low, "high": high}

@@ -67,7 +67,7 @@ class Comparison:
 
     Attributes:
         first, second: names of the arms.
-        difference: first minus second, of the mean within-fold ROC-AUCs.
+        difference: first minus second, of the mean within-fold AUCs.
         e1_low, e1_high, e1_p: these fitted models on new patients: fold-stratified clustered DeLong, Student's t.
         e2_low, e2_high, e2_p: trained again on another such cohort: the wider of the two intervals below, the larger p.
         e2_low_90, e2_high_90: 90 % E2 interval, for equivalence.

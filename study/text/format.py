@@ -7,7 +7,7 @@ from mmbc.errors import count as count
 from study.text.number_style import style
 
 NAMES = {
-    "roc_auc": "ROC-AUC",
+    "roc_auc": "AUC",
     "partial_auc": "Partial AUC (specificity 80 to 100 %)",
     "pr_auc": "PR-AUC",
     "sensitivity_at_90_specificity": "Sensitivity at 90 % specificity",

@@ -12,7 +12,7 @@ from study.tuning.targets import Target
 
 def value_name(planned: Planned) -> str:
     """Return the name of a trial's value on the dashboard."""
-    return f"inner validation ROC-AUC ({planned.study.unit}s)"
+    return f"inner validation AUC ({planned.study.unit}s)"
 
 
 def target_note(target: Target, planned: Planned) -> str:
@@ -63,7 +63,7 @@ def rules(target: Target) -> list[str]:
             f"{search.trials} trials; the first is the reference configuration, the others are drawn by TPE"
             " (multivariate, constant liar within a wave)."
         ),
-        "A trial's value is the mean over its folds of the validation ROC-AUC at the best epoch of each.",
+        "A trial's value is the mean over its folds of the validation AUC at the best epoch of each.",
         pruning[search.pruner],
         selection[search.select],
         *([refit] if search.mode == "nested" and target.fold != WHOLE else []),
@@ -110,7 +110,7 @@ NOBODY = (
     " part in it."
 )
 READING = """\
-- The **value** of a trial is the mean, over the folds of the search, of the ROC-AUC on each fold's validation part.
+- The **value** of a trial is the mean, over the folds of the search, of the AUC on each fold's validation part.
 - The best value is the greatest of many and therefore **too high as an estimate of performance**; \
 test parts estimate it.
 - A **pruned** trial was given up early and shows the mean at its last epoch; a **failed** one has no value.

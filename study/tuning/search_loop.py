@@ -154,4 +154,4 @@ def _wave_line(number: int, wave: Sequence[TrialPlan], results: Sequence[TrialRe
             best[plan.target.arm] = max(best.get(plan.target.arm, 0.0), result.value)
     values = ", ".join(f"{arm} {value:.3f}" for arm, value in best.items())
     trials = count(len(wave), "trial")
-    return f"wave {number}: {trials}{others} in {took:.0f} s; its best validation ROC-AUC: {values or 'none'}"
+    return f"wave {number}: {trials}{others} in {took:.0f} s; its best validation AUC: {values or 'none'}"

@@ -108,7 +108,7 @@ class WaveMonitor:
     """Monitor of a wave: scores the fits after every epoch and gives up trials.
 
     It reports each trial's mean over its folds and has the fits of pruned trials stopped. A fit's score is the
-    validation ROC-AUC, pooled to the unit of analysis, at its best epoch so far: what it would end with if it stopped
+    validation AUC, pooled to the unit of analysis, at its best epoch so far: what it would end with if it stopped
     now. So the last value reported is the trial's value.
     """
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from study.reporting.checklists.answers import subject_of, subjects
+from study.reporting.checklists.answers import asked_by_methods, owner_of, subject_of, subjects
 from study.reporting.checklists.forms import items
 from study.reporting.facts.bibliography import CITATION
 from study.reporting.facts.prose import FILL, render
@@ -24,17 +24,21 @@ def prompts(frames: Mapping[str, pd.DataFrame], methods: Sequence[str]) -> dict[
         methods: paragraphs with their marks.
     """
     found: dict[str, dict[str, list[str]]] = {title: {} for title in (METHODS, *subjects())}
+    asked: dict[str, list[str]] = {}
+    for title, frame in frames.items():
+        short = title.partition(" (")[0]
+        for item, name, write in zip(items(title)["item"], items(title)["answer"], frame["to_write"], strict=True):
+            if name and write:
+                places = found[subject_of(name)].setdefault(write, [])
+                places.append(f"{short} {item}")
+                asked[owner_of(name)] = places
     for text in methods:
         titled = TITLE.match(text)
         about = titled["title"] if titled else METHODS
         for mark in MARK.finditer(text):
             what = CITATION.sub("", mark["what"]).strip().rstrip(". ")
-            found[METHODS].setdefault(f"{about}: {what}.", []).append(f"{METHODS}, {about}")
-    for title, frame in frames.items():
-        short = title.partition(" (")[0]
-        for item, name, write in zip(items(title)["item"], items(title)["answer"], frame["to_write"], strict=True):
-            if name and write:
-                found[subject_of(name)].setdefault(write, []).append(f"{short} {item}")
+            places = asked.get(asked_by_methods(what)) or found[METHODS].setdefault(f"{about}: {what}.", [])
+            places.append(f"{METHODS}, {about}")
     return {title: points for title, points in found.items() if points}
 
 

@@ -108,8 +108,8 @@ def bibtex(keys: Iterable[str]) -> str:
 def _bibtex_entry(key: str, work: Mapping[str, Any]) -> str:
     kind = "misc" if work["type"] == "software" else work["type"]
     fields = {name: value for name, value in work.items() if name != "type"}
-    if "version" in fields:  # classic styles know no version
-        fields["note"] = f"Version {fields.pop('version')}"
+    if "version" in fields:  # classic styles know no software and no version
+        fields["note"] = f"Computer software, version {fields.pop('version')}"
     lines = [f"  {name} = {{{_tex(name, str(value))}}}" for name, value in fields.items()]
     return f"@{kind}{{{key},\n" + ",\n".join(lines) + "\n}\n"
 
@@ -262,7 +262,6 @@ CSL_FIELDS = {
     "volume": "volume",
     "number": "issue",
     "pages": "page",
-    "version": "version",
     "doi": "DOI",
     "url": "URL",
 }
@@ -281,6 +280,8 @@ def _csl(key: str, work: Mapping[str, Any]) -> dict[str, Any]:
         for person in people
     ]
     fields = {CSL_FIELDS[name]: _plain(str(value)) for name, value in work.items() if name in CSL_FIELDS}
+    if "version" in work:  # few styles print it
+        fields["title"] += f" Computer software, version {work['version']}"
     fields |= {"page": fields["page"].replace("--", "-")} if "page" in fields else {}
     kind = CSL_TYPES.get(work["type"], work["type"])
     return {"id": key, "type": kind, "author": names, "issued": {"date-parts": [[int(work["year"])]]}} | fields

@@ -1,6 +1,6 @@
 """Facts of a search of hyper-parameters for a report: its kind, its space, the patients that judged it, its outcome.
 
-Values of trials are validation ROC-AUCs. They judged the choice, so they are never called by the name of the
+Values of trials are validation AUCs. They judged the choice, so they are never called by the name of the
 out-of-fold ones.
 """
 
@@ -38,7 +38,7 @@ def calibrated_on(study: StoredStudy) -> str:
 
 def value_name(study: StoredStudy) -> str:
     """Return what the value of a trial is called, on axes and in tables."""
-    return "Validation ROC-AUC" if is_flat(study) else "Inner validation ROC-AUC"
+    return "Validation AUC" if is_flat(study) else "Inner validation AUC"
 
 
 def value_text(value: Any) -> str:

@@ -141,7 +141,7 @@ def _duration(config: Config) -> str:
     t = config.train
     if t.keep == "last":
         return f"{count(t.max_epochs, 'epoch')} without early stopping, and the last weights were kept"
-    measure = "log loss" if t.monitor == "log_loss" else "ROC-AUC"
+    measure = "log loss" if t.monitor == "log_loss" else "AUC"
     mean = f" (mean of the last {t.monitor_window} epochs)" if t.monitor_window > 1 else ""
     # a fit whose patience is no shorter than its epochs cannot stop early
     early = f", ending after {count(t.patience, 'epoch')} without a better one" if t.patience < t.max_epochs else ""

@@ -5,9 +5,9 @@ from collections.abc import Hashable, Mapping
 import pandas as pd
 
 from study.evaluation.evaluation import Evaluation
-from study.evaluation.verdicts import as_assessed, e2_methods, in_few_words
+from study.evaluation.verdicts import as_assessed, in_few_words
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.arm_names import contrast_name, verdict_sentence
+from study.reporting.facts.arm_names import verdict_sentence
 from study.reporting.tables.base import ABSENT, PaperTable, caption, empty_table, sample, unfinished_arms
 from study.text.format import difference, difference_interval, interval, number, p_value, probability
 
@@ -51,9 +51,13 @@ def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     if not shown:
         return empty_table("comparisons")
     said = _caption(study, evaluation, n_lacking=len(shown) - len(by_pair))
-    again = bool(len(known)) and bool(known["e2_low"].notna().any())
-    columns = [column for column in COLUMNS if again or column not in AGAIN]
+    columns = [column for column in COLUMNS if _is_assessed(known) or column not in AGAIN]
     return PaperTable("comparisons", "Differences between models", said, data, pd.DataFrame(shown, columns=columns))
+
+
+def _is_assessed(comparisons: pd.DataFrame) -> bool:
+    """Whether training again was assessed for any contrast."""
+    return bool(len(comparisons)) and bool(comparisons["e2_low"].notna().any())
 
 
 def _shown(name: str, row: Mapping[Hashable, object], delta: float) -> dict[str, str]:
@@ -92,9 +96,6 @@ def _with_gaps(data: pd.DataFrame, study: StoredStudy, missing: Mapping[str, str
 def _caption(study: StoredStudy, evaluation: Evaluation, n_lacking: int) -> str:
     """Return who was compared and what the columns are."""
     data = as_assessed(evaluation.comparisons)
-    method = e2_methods(data) if len(data) else ""
-    for first, second in sorted(study.contrasts, key=lambda pair: -len("".join(pair))):
-        method = method.replace(f"{first} minus {second}", contrast_name(study, first, second))
     return caption(
         "comparisons",
         study,
@@ -104,7 +105,7 @@ def _caption(study: StoredStudy, evaluation: Evaluation, n_lacking: int) -> str:
         afterwards=study.chosen_contrasts is not None,
         n_scores=int(data["n_scores"].iloc[0]) if len(data) else 0,
         n_seeds=int(data["n_seeds"].iloc[0]) if len(data) else 0,
-        method=method,
+        again=_is_assessed(data),
         n_lacking=n_lacking,
         n_there=len(data),
     )
@@ -158,7 +159,7 @@ def by_class_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     shown = text.pivot(index="arm", columns="metric", values="text")
     shown = shown.reindex(index=data["arm"].unique(), columns=data["metric"].unique()).reset_index().fillna(ABSENT)
     names = {column: "Arm" if column == "arm" else f"{column[0].upper()}{column[1:]}" for column in shown.columns}
-    title = "ROC-AUC by negative class and within sites"
+    title = "AUC by negative class and within sites"
     said = caption("auc_by_class", study, evaluation)
     return PaperTable("auc_by_class", title, said, data, shown.rename(columns=names))
 

@@ -1,4 +1,4 @@
-"""The table of the paper: one row an arm, at most eight columns."""
+"""The table of the paper: one row an arm, at most nine columns."""
 
 import pandas as pd
 
@@ -14,6 +14,7 @@ from study.reporting.tables.base import (
     caption,
     cell,
     empty_table,
+    metric_name,
     sample,
     trained_again,
     unfinished_arms,
@@ -21,8 +22,7 @@ from study.reporting.tables.base import (
 from study.text.format import interval, number
 
 WITHIN, AGAINST = "within sites", "against "
-PLAIN = {"calibration_slope": "Calibration slope", "brier": "Brier score"}
-SENSITIVITY = "Sensitivity at 90 % specificity [specificity achieved]"
+PLAIN = ("sensitivity_at_90_specificity", "specificity_achieved", "calibration_slope", "brier")
 AGAIN = "AUC, trained again"
 
 
@@ -102,20 +102,16 @@ def _shown(numbers: pd.DataFrame, extra: dict[str, Triple | None], again: tuple[
     row |= {
         _header(metric): interval("roc_auc", *estimate) if estimate else ABSENT for metric, estimate in extra.items()
     }
-    sensitivity, achieved = cell(numbers, "sensitivity_at_90_specificity"), ABSENT
-    if "specificity_achieved" in numbers.index:
-        achieved = number("specificity_achieved", _triple(numbers, "specificity_achieved")[0])
-    row[SENSITIVITY] = f"{sensitivity} [{achieved}]" if sensitivity != ABSENT else ABSENT
-    return row | {name: cell(numbers, metric) for metric, name in PLAIN.items()}
+    return row | {metric_name(metric): cell(numbers, metric) for metric in PLAIN}
 
 
 def _absent(further: dict[str, dict[str, Triple]], reason: str) -> dict[str, str]:
-    others = [AGAIN, *map(_header, further), SENSITIVITY, *PLAIN.values()]
+    others = [AGAIN, *map(_header, further), *map(metric_name, PLAIN)]
     return {"AUC": reason} | dict.fromkeys(others, ABSENT)
 
 
 def _data(numbers: pd.DataFrame, extra: dict[str, Triple | None]) -> dict[str, float]:
-    metrics = ("roc_auc", "sensitivity_at_90_specificity", "specificity_achieved", *PLAIN, "calibration_intercept")
+    metrics = ("roc_auc", *PLAIN, "calibration_intercept")
     triples = {metric: _triple(numbers, metric) for metric in metrics}
     areas = {f"roc_auc {metric}": triple or NOWHERE for metric, triple in extra.items()}
     ordered = {"roc_auc": triples.pop("roc_auc")} | areas | triples

@@ -10,7 +10,7 @@ from study.records.stored_study import StoredStudy
 from study.reporting.facts.counts import unit_noun
 from study.reporting.facts.sentences import in_runs, kind_of_model
 from study.reporting.tables.base import ABSENT, PaperTable, caption, empty_table
-from study.text.format import percent, probability
+from study.text.format import mean_count, percent, probability
 
 LISTED = 10
 """Positive and negative units listed; the CSV has all."""
@@ -26,7 +26,9 @@ def errors_by_class_table(study: StoredStudy, evaluation: Evaluation) -> PaperTa
     data = lines.rename(columns={"size": "n", "sum": "wrong", "mean": "share"})
     rows = []
     for (status, label), of_class in data.groupby(["status", "label"], sort=True):
-        cells = {row["arm"]: f"{row['wrong']:.0f} ({percent(row['share'])})" for row in of_class.to_dict("records")}
+        cells = {
+            row["arm"]: f"{mean_count(row['wrong'])} ({percent(row['share'])})" for row in of_class.to_dict("records")
+        }
         side = "positive" if label == 1 else "negative"
         rows.append({"Class": f"{status} ({side})", units: str(of_class["n"].iloc[0])} | cells)
     said = caption("errors_by_class", study, evaluation, scaled=evaluation.is_calibrated)

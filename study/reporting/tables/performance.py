@@ -65,10 +65,10 @@ def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> Pap
     return PaperTable(f"summary_{level}", f"Performance, {level} level", said, data, shown)
 
 
-def _remarks(primary: pd.DataFrame) -> dict[str, str]:
-    """Return what is special about the intervals of some AUCs, with the arms that it is true of."""
+def _remarks(primary: pd.DataFrame) -> dict[str, int]:
+    """Return what is special about the intervals of some AUCs, with the number of arms that it is true of."""
     areas = primary.loc[primary["metric"] == "roc_auc", ["arm", "note"]]
-    return dict(areas[areas["note"].ne("")].groupby("note", sort=True)["arm"].agg(", ".join))
+    return dict(areas[areas["note"].ne("")].groupby("note", sort=True)["arm"].nunique())
 
 
 def levels_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
@@ -108,7 +108,7 @@ def methods_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
                 "Arm": row["arm"],
                 "About": ABOUT.get(row["estimand"], ABSENT),
                 "Method": row["method"],
-                "ROC-AUC": interval("roc_auc", row["value"], row["low"], row["high"]),
+                "AUC": interval("roc_auc", row["value"], row["low"], row["high"]),
                 "Width": number("roc_auc", row["width"]),
             }
             for row in data.sort_values("estimand", kind="stable").to_dict("records")
@@ -117,7 +117,7 @@ def methods_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     )
     shown = shown.set_index("Arm").loc[data["arm"].unique()].reset_index()
     said = caption("interval_methods", study, evaluation)
-    return PaperTable("interval_methods", "ROC-AUC with its interval by method", said, data, shown)
+    return PaperTable("interval_methods", "AUC with its interval by method", said, data, shown)
 
 
 def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
@@ -143,7 +143,7 @@ def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     methods = [CORRECTED, FLOOR] if study.settings.protocol.repeats == 1 else list(dict.fromkeys(trained["method"]))
     return PaperTable(
         "auc_by_estimand",
-        "ROC-AUC of these fitted models and of the method trained again",
+        "AUC of these fitted models and of the method trained again",
         caption("auc_by_estimand", study, evaluation, methods=methods),
         pd.concat([fitted, trained]),
         shown,

@@ -235,7 +235,7 @@ def _cost(trials: pd.DataFrame) -> dict[str, float]:
 
 
 def nested_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
-    """The out-of-fold ROC-AUC of the whole procedure beside the inner validation ROC-AUC that chose the winners."""
+    """The out-of-fold AUC of the whole procedure beside the inner validation AUC that chose the winners."""
     if study.searched is None or not is_nested(study) or not study.searched.chosen:
         return empty_table("search_nested")
     trials, n = study.searched.trials, n_trials(study.searched.trials)
@@ -266,10 +266,10 @@ def nested_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         [
             {
                 "Arm": row["arm"],
-                "ROC-AUC, out of fold": interval("roc_auc", row["roc_auc"], row["low"], row["high"]),
-                "Inner validation ROC-AUC of the winners": number("roc_auc", row["inner_roc_auc"]),
+                "AUC, out of fold": interval("roc_auc", row["roc_auc"], row["low"], row["high"]),
+                "Inner validation AUC of the winners": number("roc_auc", row["inner_roc_auc"]),
                 "Inner minus out of fold": difference(row["optimism"]),
-                "Inner validation ROC-AUC of the reference": number("roc_auc", row["reference_inner_roc_auc"]),
+                "Inner validation AUC of the reference": number("roc_auc", row["reference_inner_roc_auc"]),
                 f"Expected best of {count(n, 'trial')}, inner validation": number("roc_auc", row["expected_best"]),
             }
             for row in rows

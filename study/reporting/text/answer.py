@@ -128,7 +128,8 @@ def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any,
     kind = "e1" if "shown" in verdict else "e2"
     digits = _digits(row, row[f"{kind}_low"], row[f"{kind}_high"])
     areas = _areas(evaluation)["value"]
-    fitted = [name for name in study.records if name.startswith(f"{first}.")]
+    shown = [_rounded(value, digits, "") for value in (areas[first], areas[second])]
+    digits += shown[0] == shown[1] and bool(_rounded(row["difference"], digits).strip("0."))
 
     def text(value: float, sign: str = "+") -> str:
         return _rounded(value, digits, sign)
@@ -142,27 +143,19 @@ def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any,
         "kind": "addition" if added else "fusion" if joined else "other",
         "what": added[0] if added else "",
         "to": (added[1] + (f" ({which})" if which else "")) if added else "",
-        "first": joined[0] if joined else in_sentence(study, first),
         "first_at_start": start(joined[0]) if joined else display_name(study, first),
         "second": joined[1] if joined else in_sentence(study, second),
         "auc_first": text(areas[first], ""),
         "auc_second": text(areas[second], ""),
         "difference": text(row["difference"]),
-        "size": text(abs(row["difference"]), ""),
         "fitted": ends("e1_low", "e1_high"),
-        "fitted_excludes_0": row["e1_low"] > 0 or row["e1_high"] < 0,
+        "excludes_0": row[f"{kind}_low"] > 0 or row[f"{kind}_high"] < 0,
         "again": ends("e2_low", "e2_high"),
         "again_90": ends("e2_low_90", "e2_high_90"),
-        "low": row["e2_low"],
-        "high": row["e2_high"],
-        "loss": text(abs(row["e2_low"]), ""),
-        "most": text(abs(row["e2_high"]), ""),
         "delta": f"{study.settings.protocol.delta:g}",
         "significant": row["e2_p_holm"] < ALPHA,
         "n_contrasts": len(evaluation.comparisons),
-        "n_models": 0 if study.imported or len(fitted) == 1 else len(fitted),
-        "n_seeds": row["n_seeds"],
-        "holdout": study.folds.holdout,
+        "small_gain": SMALL_GAIN,
         "imported": study.imported,
         "needed": patients_needed(SimpleNamespace(**row)) if verdict == "inconclusive" else "",  # type: ignore[arg-type]
         "power": f"{100 * POWER:.0f} %",
@@ -261,7 +254,7 @@ def unfinished_cells(study: StoredStudy) -> str:
 def short_answer(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     """Return the answer in lines for a screen: the AUC of every arm, then the contrasts unless there are too few."""
     rows = _areas(evaluation)
-    areas = [f"ROC-AUC of {arm} {interval('roc_auc', *rows.loc[arm, ['value', 'low', 'high']])}" for arm in rows.index]
+    areas = [f"AUC of {arm} {interval('roc_auc', *rows.loc[arm, ['value', 'low', 'high']])}" for arm in rows.index]
     return [*areas, *answer_lines(study, evaluation)]
 
 

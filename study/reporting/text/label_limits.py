@@ -29,7 +29,7 @@ def label_facts(study: StoredStudy) -> dict[str, Any]:
 
 
 def ceiling(images: pd.DataFrame, features: list[str]) -> float:
-    """Return the highest breast-level ROC-AUC that scores of clinical columns alone can reach; 1 where nothing caps it.
+    """Return the highest breast-level AUC that scores of clinical columns alone can reach; 1 where nothing caps it.
 
     Breasts of a patient with the same values get the same score, so their pairs count half. The best order of such
     groups is by their share of positive breasts: for two groups with p and n positive and negative breasts, the order

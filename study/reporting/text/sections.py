@@ -1,6 +1,6 @@
 """The sections behind the answer: facts for their templates."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from study.evaluation.evaluation import Evaluation
 from study.evaluation.misclassification import errors_by_unit
 from study.records.python_call import typed
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.arm_names import display_name
+from study.reporting.facts.arm_names import contrast_name, display_name
 from study.reporting.facts.counts import CURVE_NEEDS, breast_counts, smaller_class, unit_noun
 from study.reporting.facts.prose import render, render_items
 from study.reporting.facts.search_facts import calibrated_on, is_nested
@@ -24,7 +24,7 @@ from study.reporting.text.added import added_limitation, added_provenance
 from study.reporting.text.data_limits import data_facts
 from study.reporting.text.label_limits import label_facts
 from study.reporting.text.search_results import chosen_on
-from study.text.format import count, difference_interval, half_up, interval, listed, number, p_equals, span
+from study.text.format import count, difference, difference_interval, half_up, interval, listed, number, span
 
 POOLING_NOTE = 0.01
 """A pooled AUC that differs from the mean of within-fold values by more than this is remarked on."""
@@ -123,9 +123,10 @@ def subgroups(study: StoredStudy, evaluation: Evaluation) -> str:
         return ""
     groups = rows.drop_duplicates(["column", "group"])
     shown, small = (groups[groups["suppressed"].astype(bool) == hidden] for hidden in (False, True))
-    tests = rows.drop_duplicates(["column", "arm"]).dropna(subset="interaction_p")
-    found = tests[tests["interaction_p"] < ALPHA]
-    compared = {str(column) for column in tests["column"]}
+    apart = evaluation.subgroup_contrasts
+    areas = _tests(rows.assign(name=rows["arm"].map(lambda arm: display_name(study, arm))), "value", _area)
+    names = [contrast_name(study, *pair) for pair in apart[["first", "second"]].to_numpy()] if len(apart) else []
+    compared = {test["column"] for test in areas}
 
     def by_column(lines: pd.DataFrame) -> dict[str, list[str]]:
         return {
@@ -138,17 +139,25 @@ def subgroups(study: StoredStudy, evaluation: Evaluation) -> str:
         alone={name: names for name, names in by_column(shown).items() if name not in compared and len(names) == 1},
         alike=[name for name, names in by_column(shown).items() if name not in compared and len(names) > 1],
         small=by_column(small),
-        n_tests=len(tests),
-        by_chance=f"{ALPHA * len(tests):.0f}",
-        smallest=p_equals(tests["interaction_p"].min()) if len(tests) else "",
-        found={
-            str(column): [
-                f"{display_name(study, arm)}, {p_equals(p)}" for arm, p in of[["arm", "interaction_p"]].to_numpy()
-            ]
-            for column, of in found.groupby("column", sort=False)
-        },
-        n_found=len(found),
+        areas=areas,
+        differences=_tests(apart.assign(name=names), "difference", difference) if names else [],
     )
+
+
+def _area(value: float) -> str:
+    return number("roc_auc", value)
+
+
+def _tests(rows: pd.DataFrame, value: str, text: Callable[[float], str]) -> list[dict[str, Any]]:
+    """Return each test of a difference between subgroups: of what, by which column, where it was largest and least."""
+    tests = []
+    for (column, name), lines in rows.dropna(subset=["interaction_p", value]).groupby(["column", "name"], sort=False):
+        high, low = (lines.loc[lines[value].idxmax()], lines.loc[lines[value].idxmin()])
+        p = float(high["interaction_p"])
+        ends = {"highest": str(high["group"]), "high": text(high[value])}
+        ends |= {"lowest": str(low["group"]), "low": text(low[value])}
+        tests.append({"column": str(column), "name": name, "p": p, "found": p < ALPHA, **ends})
+    return tests
 
 
 def errors(study: StoredStudy, evaluation: Evaluation) -> str:

@@ -89,10 +89,10 @@ def test_a_command_that_is_no_function_says_how_it_is_run(name):
 
 
 def test_a_result_shows_its_answer(result, tmp_path):
-    assert repr(result).count("ROC-AUC of ") == 3 and "too small" not in repr(result)
+    assert repr(result).count("AUC of ") == 3 and "too small" not in repr(result)
     assert {"e1_low", "e1_high", "e1_p_holm"} <= set(result.verdicts)
     alone = study.evaluate(predictions(48, {"cnn": 1.0}), n_replicates=100)
-    assert "ROC-AUC of cnn 0." in repr(alone) and "too small to compare anything" in repr(alone)
+    assert "AUC of cnn 0." in repr(alone) and "too small to compare anything" in repr(alone)
     html = result._repr_html_()
     assert "<table>" in html and "made up" in html.lower() and "fusion" in html and "<script" not in html
     assert "fusion" in repr(result) and {"calibration_slope", "brier"} <= set(result.calibration["metric"])

@@ -98,7 +98,7 @@ def test_torn_breasts_are_left_out_counted_and_drafted_as_a_limitation(folder):
     study, text = reported(folder, "contrast-tiny-breast-exclude")
     assert loss in text and "This selects on the outcome. A run that keeps these breasts would show" in text
     assert "breast" in study.settings.unit and len(study.cohort.images) == 110
-    assert "cannot reach a breast-level ROC-AUC above" in text
+    assert "cannot reach a breast-level AUC above" in text
 
 
 def test_mias_runs_by_breast_with_patients_resampled(folder):

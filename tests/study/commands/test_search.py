@@ -86,7 +86,7 @@ def test_a_search_ends_in_its_report_and_the_same_command_adds_nothing(run, tmp_
     words = [*TINY, "--no-figures", "--space", "space.toml", "--no-best-toml", "--json", "done.json"]
     done = run(*words)
     assert done.exit_code == 0, done.output
-    assert "Winners, by inner validation ROC-AUC" in done.output
+    assert "Winners, by inner validation AUC" in done.output
     folder = tmp_path / "results" / "phantom-tiny-nested"
     stored = load_study(folder)
     assert stored.settings.train.max_epochs == 1, "what is no hole is set for all trials"

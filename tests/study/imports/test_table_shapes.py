@@ -272,7 +272,7 @@ def test_classes_are_not_contrasted_with_scores(study):
     )
     areas = evaluation.per_fold.query("arm == 'hard' and level == 'patient'").set_index("metric")["value"]
     np.testing.assert_allclose(areas["roc_auc"].mean(), areas["balanced_accuracy"].mean(), rtol=1e-12)
-    assert any("hard gives two classes, not scores: the ROC-AUC is the balanced" in t for t in doubts(hard, evaluation))
+    assert any("hard gives two classes, not scores: the AUC is the balanced" in t for t in doubts(hard, evaluation))
     with pytest.raises(ConfigError, match="contrast fusion:hard: hard gives two classes"):
         study(table, models=models, contrasts=[("fusion", "hard")], name="asked")
 

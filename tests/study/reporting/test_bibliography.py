@@ -85,7 +85,7 @@ def test_a_style_by_author_and_year_has_no_numbers():
 def test_bibtex_and_references():
     text = bib.bibtex(["airola2011", "benavoli2017", bib.OWN])
     assert text.index("@article{airola2011,") < text.index("@article{benavoli2017,") < text.index("@misc{mmbc,")
-    assert r"Statistics \& Data" in text and r"Dem{\v{s}}ar" in text and f"Version {mmbc.__version__}" in text
+    assert r"Statistics \& Data" in text and r"Dem{\v{s}}ar" in text and f"version {mmbc.__version__}" in text
     assert text.count("{") == text.count("}")
     assert bib.cited(["[@delong1988]"], "the-lancet").entries == [
         "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the Areas under Two or More Correlated Receiver"

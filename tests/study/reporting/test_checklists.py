@@ -118,7 +118,7 @@ def test_every_answer_is_asked_for_and_every_item_has_one():
     asked = {name for title in CHECKLISTS for name in items(title)["answer"] if name}
     assert asked == set(entries())
     assert sum(len(answers) for answers in subjects().values()) == len(entries()), "a name is there twice"
-    known = {"where", "says", "write", "absent", "own", "results", "judgement", "like"}
+    known = {"where", "says", "write", "absent", "own", "results", "judgement", "like", "methods"}
     for name, entry in entries().items():
         assert set(entry) <= known and entry.get("like", name) in entries(), name
 
@@ -330,8 +330,10 @@ def test_the_list_of_what_is_left_has_every_mark_of_the_pack(contents):
             for write in frame["to_write"]:
                 assert f"- [ ] {write} (" in text or not write, kind
         n_marks = sum(paragraph.count(FILL) for paragraph in content.methods)
-        n_listed = sum(len(places) for places in prompts(frames, content.methods).get("Methods", {}).values())
-        assert n_marks == n_listed and "[@" not in text, kind
+        places = [place for of in prompts(frames, content.methods).values() for each in of.values() for place in each]
+        assert n_marks == sum(place.startswith("Methods, ") for place in places) and "[@" not in text, kind
+    of_methods = prompts(contents["cross-validation"].checklists, contents["cross-validation"].methods)
+    assert "Methods" not in of_methods, "everything that Methods ask for is asked in the words of a checklist"
     points = prompts(contents["hospital"].checklists, contents["hospital"].methods)
     asked = points["Patients and images"]
     vendor = next(places for what, places in asked.items() if what.startswith("Name vendor"))

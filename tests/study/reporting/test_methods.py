@@ -86,7 +86,7 @@ def test_every_citation_is_in_the_bibliography(evaluated):
     ("sets", "there", "absent"),
     [
         (["train.keep=last"], "2 epochs without early stopping, and the last weights were kept", "for early stopping"),
-        (["train.monitor=auc", "train.monitor_window=1"], "best validation ROC-AUC were kept", "mean of the last"),
+        (["train.monitor=auc", "train.monitor_window=1"], "best validation AUC were kept", "mean of the last"),
         (["train.patience=1"], "at most 2 epochs, ending after 1 epoch without a better one", "log loss;"),
         (
             ["train.class_weighting=balanced"],
@@ -120,7 +120,7 @@ def test_every_citation_is_in_the_bibliography(evaluated):
             "was the greatest of",
         ),
         (["protocol.prevalence=0.006"], "declared prevalence of 0.6 %", "no prevalence"),
-        (["protocol.seeds=3"], "equivalent if the 90 % interval of the procedure lay within", "needs at least"),
+        (["protocol.seeds=3"], "equivalent if the 90 % CI of the procedure lay within", "needs at least"),
         (["protocol.repeats=1", "protocol.seeds=3"], "or, if that is wider", "This was done"),
         (
             ["protocol.seeds=2"],

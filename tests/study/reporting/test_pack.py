@@ -282,8 +282,8 @@ def large(pack, monkeypatch):
 def test_one_seed_says_how_to_add_what_is_missing_and_the_screen_has_the_command(large):
     documents, evaluation = written(large)
     answer = documents["report.md"].split("## Cohort")[0]
-    assert answer.count("n these 4 fitted models") == 4
-    assert "retraining was not assessed" in answer or "one training run cannot say whether this recurs" in answer
+    assert answer.count("these fitted models);") == 4
+    assert "no difference was shown" in answer or "whether this recurs is unknown" in answer
     assert "Give the command in Provenance (supplement) again with `--seeds 3`; it trains only" in answer
     on_screen = missing_for_verdicts(large, evaluation, on_screen=True)
     assert "`test --seeds 3` adds them" in on_screen and "`test" not in answer

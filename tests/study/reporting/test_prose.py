@@ -126,8 +126,8 @@ STUDIES = {
 
 @pytest.fixture(scope="module")
 def documents(evaluated):
-    """Every template that was rendered, and the documents of each study, large enough and too small to be ranked."""
-    used, texts, original = set(), {}, jinja2.Environment.get_template
+    """Every template that was rendered, and the documents and captions of each study, as if it were large enough."""
+    used, texts, captions, original = set(), {}, {}, jinja2.Environment.get_template
 
     def spied(environment, name, *args, **options):
         if environment is prose.ENVIRONMENT:
@@ -141,12 +141,17 @@ def documents(evaluated):
             study = change(evaluated[0])
             content = gather_content(study, evaluate(study, n_replicates=100), Options())
             texts[name] = report(content), supplement(content)
-    return used, texts
+            floats = {
+                **{table.name: table for table in content.tables},
+                **{f"figure {n}": d for n, d in content.drawings.items()},
+            }
+            captions[name] = {about: one.caption for about, one in floats.items()}
+    return used, texts, captions
 
 
 @pytest.mark.slow
 def test_every_template_has_its_facts(documents):
-    used, _ = documents
+    used, *_ = documents
     others = (
         "compared",
         "to_write",
@@ -165,8 +170,18 @@ def test_every_template_has_its_facts(documents):
 
 
 @pytest.mark.slow
+def test_no_caption_is_longer_than_100_words(documents):
+    lengths = {
+        (study, name): len(caption.replace(" %", "%").split())
+        for study, captions in documents[2].items()
+        for name, caption in captions.items()
+    }
+    assert lengths and not {place: n for place, n in lengths.items() if n > 100}
+
+
+@pytest.mark.slow
 def test_limitations_are_for_readers_and_name_no_option(documents):
-    _, texts = documents
+    _, texts, _ = documents
     for name, (_, whole) in texts.items():
         points = whole.partition("## Limitations")[2].partition("## Provenance")[0]
         assert not re.search(r"`?--[a-z]|protocol\.", points), (name, points)
@@ -187,15 +202,32 @@ def test_a_contrast_is_one_sentence_of_at_most_30_words(evaluated, verdict, pair
     assert len(said.replace(" %", "%").split()) <= 30 and said.endswith(".") and said.count(". ") == 0, said
     assert "E1" not in said and "E2" not in said and "arm" not in said.split()
     if verdict == "inconclusive":
-        assert "not established after correction for " in said and "(95 % CI, trained again: +0.01 to +0.20)." in said
+        assert "0, trained again); not established after correction (4 comparisons)." in said
+    assert f"the AUC from {facts['auc_second']} to {facts['auc_first']}: {facts['difference']} (9" in said
+
+
+def test_an_auc_that_stays_the_same_is_named_once_and_gets_a_digit_where_the_difference_shows(evaluated):
+    study, evaluation = evaluated
+    row = evaluation.comparisons.iloc[0].to_dict() | {"first": "concat", "second": "tabular", "verdict": "inconclusive"}
+    row |= {"e2_low": -0.02, "e2_high": 0.03, "n_patients": 294}
+
+    def said(first, second):
+        summary = evaluation.summary.copy()
+        for arm, value in (("concat", first), ("tabular", second)):
+            summary.loc[(summary["arm"] == arm) & (summary["metric"] == "roc_auc"), "value"] = value
+        found = dataclasses.replace(evaluation, summary=summary)
+        return prose.render("contrast", **answer.contrast_facts(study, found, row | {"difference": first - second}))
+
+    assert "(network) left the AUC at 0.87: 0.00 (95 % CI −0.02 to +0.03, trained again)" in said(0.872, 0.869)
+    assert "changed the AUC from 0.866 to 0.874: +0.008 (95 % CI −0.020 to +0.030" in said(0.874, 0.866)
 
 
 @pytest.mark.parametrize(
     ("p", "low", "said"),
     [
-        (0.01, 0.002, "raised the AUC by 0.070 (95 % CI +0.002 to +0.130)"),
-        (0.06, 0.01, "is not established after correction for 4 comparisons: +0.07 (95 % CI +0.01 to +0.13, these"),
-        (0.06, -0.01, "No difference from adding mammograms to age and density (network) was shown in these"),
+        (0.01, 0.002, ": +0.070 (95 % CI +0.002 to +0.130, these fitted models); whether this recurs is unknown."),
+        (0.06, 0.01, ", these fitted models); not established after correction (4 comparisons)."),
+        (0.06, -0.01, ", these fitted models); no difference was shown."),
     ],
 )
 def test_what_the_interval_of_one_seed_shows_is_said_as_it_is(evaluated, p, low, said):
@@ -236,10 +268,10 @@ def test_negative_classes_that_differ_stand_beside_every_verdict(evaluated, verd
     ("verdicts", "said"),
     [
         (["better", "inconclusive"], ""),
-        (["better", "non-inferior"], "The statement that a loss of 0.02 or more is unlikely rests on 90 % intervals"),
+        (["better", "non-inferior"], "The statement that a loss of 0.02 or more is unlikely rests on 90 % CIs"),
         (
             ["equivalent", "any gain is below δ"],
-            "The statements that two models perform alike and that a gain of 0.02 or more is unlikely rest on 90 % i",
+            "The statements that two models perform alike and that a gain of 0.02 or more is unlikely rest on 90 % C",
         ),
     ],
 )

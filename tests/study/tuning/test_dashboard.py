@@ -26,7 +26,7 @@ from study.tuning.dashboard_notes import note
 from study.tuning.importance import importances
 
 ROOT = Path(__file__).resolve().parents[3]
-METRIC = "Mean validation ROC-AUC"
+METRIC = "Mean validation AUC"
 SPACE = {
     "train.lr": FloatDistribution(1e-5, 1e-2, log=True),
     "model.dropout": FloatDistribution(0, 0.6, step=0.1),

@@ -10,8 +10,9 @@
     results          true: says nothing before there are results
     judgement        a drafted judgement of a question on bias: yes, probably yes, probably no, no
     like             another answer, whose `write` is this one's too
+    methods          beginnings of what Methods ask for at that point, which is asked once then
 
-`where` is a list; all other texts are Jinja templates over `study.reporting.checklists.facts`.
+`where` and `methods` are lists; all other texts are Jinja templates over `study.reporting.checklists.facts`.
 """
 
 import tomllib
@@ -68,8 +69,18 @@ def entries() -> dict[str, dict[str, Any]]:
 
 def subject_of(name: str) -> str:
     """Return the title of the subject that what an answer asks the authors for belongs to."""
-    owner = str(entries()[name].get("like", name))
+    owner = owner_of(name)
     return next(title for title, answers in subjects().items() if owner in answers)
+
+
+def owner_of(name: str) -> str:
+    """Return the answer whose `write` an answer has: its own, or another one's."""
+    return str(entries()[name].get("like", name))
+
+
+def asked_by_methods(what: str) -> str:
+    """Return the answer that asks the authors for the same as a mark in Methods, or ''."""
+    return next((name for name, entry in entries().items() if what.startswith(tuple(entry.get("methods", ())))), "")
 
 
 def answer(name: str, facts: Mapping[str, Any], there: set[str], asks_for: str) -> Answer:
@@ -84,7 +95,7 @@ def answer(name: str, facts: Mapping[str, Any], there: set[str], asks_for: str) 
     entry = entries()[name]
     if absent := _fill(entry.get("absent", ""), facts):
         return Answer(NOT_APPLICABLE, says=absent)
-    write = _fill(entries()[str(entry.get("like", name))].get("write", ""), facts)
+    write = _fill(entries()[owner_of(name)].get("write", ""), facts)
     silent = (entry.get("own") and facts["imported"]) or (entry.get("results") and not facts["finished"])
     says = "" if silent else _fill(entry.get("says", ""), facts)
     where = tuple(place for place in entry.get("where", ()) if place in there) if says else ()
