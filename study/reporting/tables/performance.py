@@ -60,15 +60,9 @@ def summary_table(study: StoredStudy, evaluation: Evaluation, level: str) -> Pap
         level=level,
         people=tested_here.text(level),
         chance=chance,
-        remarks=_remarks(primary),
+        n_noted=int((primary["metric"].eq("roc_auc") & primary["note"].ne("")).sum()),
     )
     return PaperTable(f"summary_{level}", f"Performance, {level} level", said, data, shown)
-
-
-def _remarks(primary: pd.DataFrame) -> dict[str, int]:
-    """Return what is special about the intervals of some AUCs, with the number of arms that it is true of."""
-    areas = primary.loc[primary["metric"] == "roc_auc", ["arm", "note"]]
-    return dict(areas[areas["note"].ne("")].groupby("note", sort=True)["arm"].nunique())
 
 
 def levels_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:

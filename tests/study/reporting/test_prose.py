@@ -176,7 +176,8 @@ def test_no_caption_is_longer_than_100_words(documents):
         for study, captions in documents[2].items()
         for name, caption in captions.items()
     }
-    assert lengths and not {place: n for place, n in lengths.items() if n > 100}
+    too_long = {place: n for place, n in lengths.items() if n > 100}
+    assert lengths and not too_long, str(too_long)
 
 
 @pytest.mark.slow
