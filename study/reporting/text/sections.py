@@ -151,8 +151,9 @@ def _area(value: float) -> str:
 def _tests(rows: pd.DataFrame, value: str, text: Callable[[float], str]) -> list[dict[str, Any]]:
     """Return each test of a difference between subgroups: of what, by which column, where it was largest and least."""
     tests = []
-    for (column, name), lines in rows.dropna(subset=["interaction_p", value]).groupby(["column", "name"], sort=False):
-        high, low = (lines.loc[lines[value].idxmax()], lines.loc[lines[value].idxmin()])
+    known = rows.dropna(subset=["interaction_p", value]).sort_values(value, kind="stable")
+    for (column, name), lines in known.groupby(["column", "name"], sort=False):
+        low, high = lines.to_dict("records")[0], lines.to_dict("records")[-1]
         p = float(high["interaction_p"])
         ends = {"highest": str(high["group"]), "high": text(high[value])}
         ends |= {"lowest": str(low["group"]), "low": text(low[value])}
