@@ -11,6 +11,7 @@ from study.console.options import (
     ArmOptions,
     CheckpointOptions,
     CohortSettings,
+    JobOptions,
     StudyOptions,
     TrackOptions,
     comparison_option,
@@ -26,7 +27,7 @@ USUAL = ("image", "concat")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ledger(StudyOptions, ArmOptions, CheckpointOptions, TrackOptions, Command):
+class Ledger(StudyOptions, ArmOptions, JobOptions, CheckpointOptions, TrackOptions, Command):
     """Commit each leak on purpose, alone and all together, and measure what it is worth; this trains models.
 
     Writes reports/NAME-audit: the ledger as table and figure, labelled as leaky by design. Running the same command
@@ -96,7 +97,8 @@ class Ledger(StudyOptions, ArmOptions, CheckpointOptions, TrackOptions, Command)
             folder = with_name(self.study)
             options = replace(self, name=folder.name, out=folder.parent)
         request = requests.request(options, requests.with_arms(settings, self.ablation or _usual(settings)))
-        return replace(request, checkpoint_every=self.checkpoint_every, track=requests.tracker(self))
+        every, track = self.checkpoint_every, requests.tracker(self)
+        return replace(request, jobs=requests.n_jobs(self), checkpoint_every=every, track=track)
 
 
 def _usual(settings: "StudyFile") -> str:

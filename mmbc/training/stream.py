@@ -171,7 +171,7 @@ class Stream:
                 features = self.backbone(images, taps)
             self.seconds["augmentation"] += augmented - began
             self.seconds["trunk"] += time.perf_counter() - augmented
-            kept = torch.float32 if self.run.precision == "float32" else None  # what the tails compute in
+            kept = torch.float32 if self.device.type == "cpu" else None  # as in the files that workers share
             return {tap: found[:n].to(kept) for tap, found in features.items()}
 
     def fill(self, task: TrunkTask) -> None:
@@ -214,7 +214,7 @@ class Stream:
         features = np.empty((len(rows), *stored[0].shape[1:]), dtype=stored[0].dtype)
         for view in np.unique(views):
             features[views == view] = stored[view][rows[views == view]]
-        return _as_computed(torch.from_numpy(features).to(self.device).float())
+        return as_computed(torch.from_numpy(features).to(self.device).float())
 
     def prepare(
         self,
@@ -318,7 +318,7 @@ class CleanFeatures:
 
     def take(self, rows: np.ndarray) -> Tensor:
         """Return the features of some rows (n,) on the device: (n, channels, height, width) or (n, channels)."""
-        return _as_computed(torch.from_numpy(self.stored[rows]).to(self.device))
+        return as_computed(torch.from_numpy(self.stored[rows]).to(self.device))
 
 
 def stored_type(epoch: int | None) -> "np.dtype[np.floating[Any]]":
@@ -331,6 +331,6 @@ def _as_stored(features: Tensor) -> Tensor:
     return features.permute(0, 2, 3, 1) if features.dim() == 4 else features
 
 
-def _as_computed(features: Tensor) -> Tensor:
+def as_computed(features: Tensor) -> Tensor:
     """Turn maps (n, height, width, channels) into (n, channels, height, width); pooled features stay as they are."""
     return features.permute(0, 3, 1, 2) if features.dim() == 4 else features

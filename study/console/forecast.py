@@ -19,7 +19,7 @@ EXPECTED_AUC = 0.8
 
 def memory(planned: Planned, request: Request) -> str:
     """Return the estimate of memory, and whether the cells train in waves; empty where one trains at a time."""
-    groups = expected_memory(planned.unfinished(planned.cells), planned.cohort, request.executor)
+    groups = expected_memory(planned.unfinished(planned.cells), planned.cohort, request.executor, request.jobs)
     if not groups or request.executor == "sequential":
         return ""
     group = max(groups, key=lambda group: group.needed)

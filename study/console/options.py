@@ -218,11 +218,11 @@ class JobOptions:
     """Processes that share the work."""
 
     jobs: Annotated[
-        int,
+        str,
         work_option(
-            "Processes that share the cells, one for each GPU; the results are the same.", min=1, max=MOST_PROCESSES
+            "Processes that share the work; auto: as many as pay here, and one on a GPU. The results are the same."
         ),
-    ] = 1
+    ] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -355,7 +355,15 @@ class SearchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchRunOptions(
-    SearchOptions, StudyOptions, ArmOptions, SeedOptions, PlanOptions, ReportOptions, TrackOptions, DryRunOptions
+    SearchOptions,
+    StudyOptions,
+    ArmOptions,
+    SeedOptions,
+    JobOptions,
+    PlanOptions,
+    ReportOptions,
+    TrackOptions,
+    DryRunOptions,
 ):
     """A study that searches its settings."""
 

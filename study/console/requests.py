@@ -13,10 +13,12 @@ from mmbc.data.readers import PHANTOM, find_source
 from mmbc.errors import ConfigError, nearest, some
 from mmbc.files import check_file, check_place
 from study.console.options import (
+    MOST_PROCESSES,
     AuditOptions,
     CohortOptions,
     CohortSettings,
     CrossValidationOptions,
+    JobOptions,
     LabelOptions,
     LookOptions,
     PlaceOptions,
@@ -85,7 +87,7 @@ def cross_validation(options: CrossValidationOptions) -> Request:
     asked = request(options, with_learning_curve(with_arms(study, options.ablation), options.learning_curve))
     check_plan(options)
     every, track = options.checkpoint_every, tracker(options)
-    return replace(asked, jobs=options.jobs, checkpoint_every=every, force=force, track=track, plan=options.plan)
+    return replace(asked, jobs=n_jobs(options), checkpoint_every=every, force=force, track=track, plan=options.plan)
 
 
 def _seeds(options: SeedOptions) -> dict[str, int | None]:
@@ -98,7 +100,23 @@ def search(options: SearchRunOptions) -> Request:
     asked = request(options, with_arms(searched_study_file(options), options.ablation))
     check_plan(options)
     force = options.force and not options.dry_run and options.write_plan is None
-    return replace(asked, checkpoint_every=0, force=force, track=tracker(options), plan=options.plan)
+    return replace(
+        asked, jobs=n_jobs(options), checkpoint_every=0, force=force, track=tracker(options), plan=options.plan
+    )
+
+
+def n_jobs(options: JobOptions) -> int:
+    """Return the number of processes asked for, 0 for as many as pay.
+
+    Raises:
+        ConfigError: neither `auto` nor a number of processes.
+    """
+    text = options.jobs
+    if text == "auto":
+        return 0
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_PROCESSES):
+        raise ConfigError(f"--jobs {text!r}: write auto, or a whole number from 1 to {MOST_PROCESSES}")
+    return int(text)
 
 
 def check_plan(options: CrossValidationOptions | SearchRunOptions) -> None:

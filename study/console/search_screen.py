@@ -114,7 +114,7 @@ def show_waves(
     console: Console, planned: Planned, targets: Sequence[Target], work: SearchWork, request: Request
 ) -> int:
     """Print how large a wave is and where trials are kept; return how many trials a wave has."""
-    groups = wave_memory(planned, targets, work.wave, request.executor)
+    groups = wave_memory(planned, targets, work.wave, request)
     n_together = trials_together(targets, work.wave, request, groups)
     console.print(memory_line(groups, n_together, work.wave * len(targets)), highlight=False)
     kept = hide_password(work.storage) or str(planned.folder / FOLDER / DATABASE)

@@ -44,7 +44,7 @@ class Request:
         tolerance: what may be absent from the cohort.
         folds_file: the user's own splits, or None.
         executor: how the cells are run; the results are the same.
-        jobs: processes the cells are dealt out over.
+        jobs: processes that share the work; 0 for as many as pay.
         max_live_fits: at most so many train together; None for as many as fit into memory.
         checkpoint_every: epochs after which unfinished fits are kept; 0 for never.
         cache_gib: how much the clean features may take on disk, in GiB.
@@ -60,7 +60,7 @@ class Request:
     tolerance: Tolerance = Tolerance()
     folds_file: Path | None = None
     executor: Executor = "lockstep"
-    jobs: int = 1
+    jobs: int = 0
     max_live_fits: int | None = None
     checkpoint_every: int = CHECKPOINT_EVERY
     cache_gib: float = CACHE_GIB

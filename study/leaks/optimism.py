@@ -45,6 +45,7 @@ from study.text.format import number
 from study.training.lockstep import execute
 from study.training.preparation import with_resolved_run
 from study.training.tracking import tracked
+from study.training.worker_pool import WorkerPool
 from study.training.workspace import Workspace
 
 FOLDER = "ledger"
@@ -196,10 +197,11 @@ def _train(
     """Train the unfinished cells: all of one image variant in one call, so that they share its trunk."""
     waiting = [cell for cell in cells if not finished(place / "cells" / cell.name, cell.key)]
     observer.expect(waiting, len(cells) - len(waiting), place)
-    for outlines, store in rows.stores.items():
-        of_variant = [cell for cell in waiting if cell.config.data.outlines == outlines]
-        workspace = replace(Workspace.of(request, rows.cohort, store, place), keep_models=False, encoders=fitted)
-        execute(of_variant, workspace, observer=observer)
+    with WorkerPool(request.jobs) as pool:
+        for outlines, store in rows.stores.items():
+            of_variant = [cell for cell in waiting if cell.config.data.outlines == outlines]
+            workspace = Workspace.of(request, rows.cohort, store, place, pool)
+            execute(of_variant, replace(workspace, keep_models=False, encoders=fitted), observer=observer)
 
 
 def _notes(lines: pd.DataFrame, study: StudyFile, rows: LedgerRows, n_replicates: int) -> list[str]:

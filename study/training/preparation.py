@@ -28,6 +28,7 @@ from study.records.analysis_plan import AnalysisPlan, locked_plan, plan_to_follo
 from study.records.cell_records import finished
 from study.records.progress import Observer
 from study.records.search_archive import read_searched
+from study.training.worker_pool import WorkerPool
 from study.training.workspace import Workspace
 
 
@@ -175,6 +176,6 @@ def _folds(file: Path | None, request: Request, study: StudyFile, cohort: Cohort
     return partition.for_study(file, request.folds_file, cohort.images, study.protocol, study.data, n_inner=n_inner)
 
 
-def workspace_of(planned: Planned, request: Request) -> Workspace:
-    """Return what the cells of a planned study are trained on."""
-    return Workspace.of(request, planned.cohort, planned.store, planned.folder)
+def workspace_of(planned: Planned, request: Request, pool: WorkerPool | None = None) -> Workspace:
+    """Return what the cells of a planned study are trained on, and by which processes."""
+    return Workspace.of(request, planned.cohort, planned.store, planned.folder, pool)

@@ -1,128 +1,62 @@
-"""Several local processes, each of which trains a share of the cells and reports back.
+"""Several processes, each of which trains a share of the cells alone, for GPUs: process i on GPU i modulo their number.
 
-Threads stay as configured and every cell owns its random state, so the results do not depend on the number of
-processes. On CUDA process i uses GPU i modulo their number.
+On processors cells are shared out in another way, see `study.training.crew`.
 """
 
-import multiprocessing
-import queue
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing.context import SpawnProcess
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection
 from typing import Any
 
-from mmbc.errors import MmbcError, StudyError
-from mmbc.training.device import choose_gpu
 from study.design.cells import Cell
-from study.records.progress import FitProgress, Observer
-from study.training.lockstep import execute
+from study.records.progress import Observer
+from study.training.worker_pool import Event, WorkerPool, answering
 from study.training.workspace import Workspace
 
-WAIT = 1.0
-"""Seconds between two looks at whether the processes are alive."""
+
+class Reporter(Observer):
+    """An observer in a worker that passes on what its parent needs."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
 
 
-@dataclass(frozen=True)
-class _Message:
-    """A call of an observer's method, or the error a process ended with."""
+def _passed_on(method: str) -> Callable[..., None]:
+    def tell(self: Reporter, *arguments: Any) -> None:
+        self.connection.send((Event(method, arguments), None))
 
-    method: str
-    arguments: tuple[Any, ...]
+    return tell
 
 
-class _Reporter(Observer):
-    """An observer that passes everything on to the parent process."""
-
-    def __init__(self, channel: Any) -> None:
-        self.channel = channel
-
-    def preparing(self, what: str, done: int, total: int) -> None:
-        if done >= total:
-            self.channel.put(_Message("preparing", (what, done, total)))
-
-    def begun(self, names: Sequence[str]) -> None:
-        self.channel.put(_Message("begun", (list(names),)))
-
-    def restored(self, name: str, epoch: int) -> None:
-        self.channel.put(_Message("restored", (name, epoch)))
-
-    def epoch_ended(self, progress: FitProgress) -> None:
-        self.channel.put(_Message("epoch_ended", (progress,)))
-
-    def finished(self, progress: FitProgress) -> None:
-        self.channel.put(_Message("finished", (progress,)))
+for _method in ("preparing", "begun", "restored", "epoch_ended", "finished", "dropped"):
+    setattr(Reporter, _method, _passed_on(_method))
 
 
 def deal(cells: Sequence[Cell], n: int) -> list[list[Cell]]:
     """Divide cells into at most n shares of about equal work: cells with images and without are dealt separately."""
     ordered = sorted(cells, key=lambda cell: not cell.config.uses_images)
-    shares = [list(ordered[start::n]) for start in range(n)]
-    return [share for share in shares if share]
+    return [share for start in range(n) if (share := list(ordered[start::n]))]
 
 
-def execute_in_processes(cells: Sequence[Cell], workspace: Workspace, observer: Observer, *, n_processes: int) -> None:
-    """Train cells in several processes, which get the rows as they are and map the stored pixels; see `execute`.
+def execute_apart(
+    cells: Sequence[Cell], workspace: Workspace, observer: Observer, pool: WorkerPool
+) -> dict[str, float]:
+    """Train cells in `pool.jobs` processes; see `study.training.lockstep.execute`.
 
     Raises:
-        StudyError: a process ended with an error; finished cells are kept.
+        MmbcError: a process ended, or its training did, with an error; finished cells are kept.
     """
-    context = multiprocessing.get_context("spawn")
-    channel = context.Queue()
-    processes = [
-        context.Process(target=_work, args=(share, workspace, number, channel), daemon=True)
-        for number, share in enumerate(deal(cells, n_processes))
-    ]
-    try:
-        with _interrupt_held():
-            for process in processes:
-                process.start()
-        _listen(processes, channel, observer)
-    finally:
-        for process in [process for process in processes if process.pid is not None]:
-            if process.is_alive():
-                process.terminate()
-            process.join()
-
-
-@contextmanager
-def _interrupt_held() -> Iterator[None]:
-    """Hold Ctrl-C back: processes inherit that and leave it to this one, which gets it when the block ends."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _listen(processes: list[SpawnProcess], channel: Any, observer: Observer) -> None:
-    """Pass messages on until every process has ended."""
-    while True:
-        try:
-            message = channel.get(timeout=WAIT)
-        except queue.Empty:
-            if all(process.exitcode is not None for process in processes):
-                break
-            dead = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
-            if dead:
-                raise StudyError(
-                    f"a process ended with exit code {dead[0]} (out of memory?); finished cells are kept, run the same "
-                    "command again, with fewer --jobs"
-                ) from None
-            continue
-        if message.method == "error":
-            raise StudyError(message.arguments[0])
-        getattr(observer, message.method)(*message.arguments)
-    failed = [process.exitcode for process in processes if process.exitcode]
-    if failed:
-        raise StudyError(f"a process ended with exit code {failed[0]}; finished cells are kept, run the command again")
-
-
-def _work(cells: list[Cell], workspace: Workspace, number: int, channel: Any) -> None:
-    """Train cells in a process of its own."""
-    try:
-        choose_gpu(cells[0].config.run.device, number)
-        execute(cells, workspace, observer=_Reporter(channel))
-    except MmbcError as error:
-        channel.put(_Message("error", (str(error),)))
+    alone = replace(workspace, pool=None)
+    shares = deal(cells, pool.jobs)
+    workers = pool.take(len(shares))
+    for number, (worker, share) in enumerate(zip(workers, shares, strict=True)):
+        worker.ask("execute", (share, alone, number))
+    seconds: dict[str, float] = {}
+    while any(worker.asked for worker in workers):
+        for worker in answering(workers):
+            answer = worker.answer()
+            if isinstance(answer, Event):
+                getattr(observer, answer.method)(*answer.arguments)
+            else:
+                seconds = {kind: seconds.get(kind, 0.0) + took / len(workers) for kind, took in answer.items()}
+    return seconds

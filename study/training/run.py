@@ -11,8 +11,8 @@ from study.records.progress import Observer
 from study.training.baseline import run_baseline
 from study.training.lockstep import execute
 from study.training.preparation import Planned, workspace_of
-from study.training.processes import execute_in_processes
 from study.training.tracking import tracked
+from study.training.worker_pool import WorkerPool
 
 
 def begin(planned: Planned, command: list[str], findings: Sequence[Finding]) -> None:
@@ -56,10 +56,6 @@ def carry_out(
         begin(planned, command, findings)
         run_baseline(planned.unfinished(planned.baseline), planned.cohort, planned.folder / "cells")
         cells = planned.unfinished(planned.cells)
-        workspace = workspace_of(planned, request)
-        with tracked(observer, request, planned.folder, planned.folder.name) as told:
+        with tracked(observer, request, planned.folder, planned.folder.name) as told, WorkerPool(request.jobs) as pool:
             told.expect(cells, len(planned.cells) - len(cells), planned.folder)
-            if request.jobs > 1 and len(cells) > 1:
-                execute_in_processes(cells, workspace, told, n_processes=request.jobs)
-            else:
-                execute(cells, workspace, observer=told)
+            execute(cells, workspace_of(planned, request, pool), observer=told)

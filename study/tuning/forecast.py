@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from study.design.cells import Cell
-from study.design.request import Executor, Request
+from study.design.request import Request
 from study.design.search_space import heaviest
 from study.training.duration import expected_seconds
 from study.training.memory import Memory, expected_memory
@@ -12,13 +12,13 @@ from study.training.preparation import Planned
 from study.tuning.targets import Target
 
 
-def wave_memory(planned: Planned, targets: Sequence[Target], wave: int, executor: Executor) -> list[Memory]:
+def wave_memory(planned: Planned, targets: Sequence[Target], wave: int, request: Request) -> list[Memory]:
     """Return the memory of a wave by groups that share a stream, were all trials as heavy as the space allows."""
     cells: list[Cell] = []
     for target in targets:
         config = heaviest(target.study, target.arm, target.holes)
         cells += [cell for number in range(wave) for cell in target.cells(number, config)]
-    return expected_memory(cells, planned.cohort, executor)
+    return expected_memory(cells, planned.cohort, request.executor, request.jobs)
 
 
 def trials_together(targets: Sequence[Target], wave: int, request: Request, groups: Sequence[Memory]) -> int:

@@ -16,6 +16,8 @@ from study.reporting.figures.inner_roc import inner_roc
 from study.training.preparation import Planned, workspace_of
 from study.training.run import begin
 from study.training.tracking import tracked
+from study.training.worker_pool import WorkerPool
+from study.training.workspace import Workspace
 from study.tuning import dashboard
 from study.tuning.dashboard_notes import target_note, value_name
 from study.tuning.forecast import trials_together, wave_memory
@@ -81,11 +83,12 @@ def run_search(
         with study_folder.lock(planned.folder, wait=PATIENCE):
             begin(planned, command, findings)
             target_studies = _join(planned, storage)
-        with tracked(observer, request, planned.folder, planned.folder.name) as told:
-            _search(planned, request, work, target_studies, storage, told, say)
+        with tracked(observer, request, planned.folder, planned.folder.name) as told, WorkerPool(request.jobs) as pool:
+            workspace = workspace_of(planned, request, pool)
+            _search(planned, request, work, target_studies, storage, workspace, told, say)
             say("all trials are finished; the winners are trained and tested now")
             with study_folder.lock(planned.folder, wait=PATIENCE):
-                return _refit(planned, request, target_studies, told)
+                return _refit(planned, target_studies, workspace, told)
     finally:
         close_storage(storage)
 
@@ -105,17 +108,18 @@ def _search(
     work: SearchWork,
     target_studies: Sequence[TargetStudy],
     storage: BaseStorage,
+    workspace: Workspace,
     observer: Observer,
     say: Callable[[str], None],
 ) -> None:
     """Train waves of trials until every target has its own."""
     targets = [one.target for one in target_studies]
     anchor = storage.get_study_id_from_name(target_studies[0].study.study_name)
-    groups = wave_memory(planned, targets, work.wave, request.executor)
+    groups = wave_memory(planned, targets, work.wave, request)
     with Heartbeat(storage, anchor, beat=work.beat, grace=work.grace) as heartbeat:
         SearchLoop(
             target_studies,
-            search_workspace(workspace_of(planned, request)),
+            search_workspace(workspace),
             heartbeat,
             wave=work.wave,
             most=trials_together(targets, work.wave, request, groups),
@@ -133,23 +137,22 @@ def _keep_up(planned: Planned, target_studies: Sequence[TargetStudy], changed: S
 
 
 def _refit(
-    planned: Planned, request: Request, target_studies: Sequence[TargetStudy], observer: Observer
+    planned: Planned, target_studies: Sequence[TargetStudy], workspace: Workspace, observer: Observer
 ) -> SearchResult:
     """Train and test the winners; show each on the dashboard."""
-    results = refit_winners(planned, target_studies, workspace_of(planned, request), observer=observer)
+    results = refit_winners(planned, target_studies, workspace, observer=observer)
     for one in target_studies:
         dashboard.draw_figures(one.study)
-        _show_roc(one, results, planned, request)
+        _show_roc(one, results, planned, search_workspace(workspace))
     return results
 
 
-def _show_roc(target_study: TargetStudy, results: SearchResult, planned: Planned, request: Request) -> None:
+def _show_roc(target_study: TargetStudy, results: SearchResult, planned: Planned, workspace: Workspace) -> None:
     """Show the ROC curves of a winner's inner folds on the dashboard."""
     target = target_study.target
     winner = results.winner(target.arm, target.repeat, target.fold)
     if winner is None:
         return
-    workspace = search_workspace(workspace_of(planned, request))
     cells = winner_cells(target_study, winner)
     if not all((workspace.cell_folder(cell.name) / "record.json").exists() for cell in cells):
         return  # trained on another machine without a common disk

@@ -30,7 +30,7 @@ from study.imports.example_table import predictions
         ({"config": "a.toml"}, "config .*say settings"),
         ({"limit_patients": "8"}, "limit_patients='8': write a whole number"),
         ({"limit_patients": 3}, "limit_patients=3: write a whole number, from 4 to"),
-        ({"jobs": 0}, "jobs=0: write a whole number, from 1 to"),
+        ({"jobs": 0}, "^jobs='0': write auto, or a whole number from 1 to"),
         ({"seeds": "2"}, "seeds='2': write a whole number"),
         ({"seeds": True}, "seeds=True: write a whole number"),
         ({"seeds": 0}, r'settings={"protocol.seeds": 0}'),

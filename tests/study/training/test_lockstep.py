@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import pickle
-import random
 
 import numpy as np
 import pandas as pd
@@ -33,15 +32,13 @@ def contents(folder):
 
 @pytest.mark.slow
 def test_lockstep_equals_sequential_bit_for_bit(tiny):
-    """All arms, dropout, early stops, shuffled cells and mixed cuts."""
-    planned = {name: tiny.plan(name, sets=STOPPING) for name in ("lock", "seq", "shuffled")}
+    """All arms, dropout, early stops and mixed cuts; `test_workers` shuffles the cells."""
+    planned = {name: tiny.plan(name, sets=STOPPING) for name in ("lock", "seq")}
     cells = mixed_cuts(planned["lock"].cells)
     tiny.execute(planned["lock"], cells)
     tiny.execute(planned["seq"], cells, executor="sequential")
-    shuffled = random.Random(1).sample(cells, len(cells))
-    tiny.execute(planned["shuffled"], shuffled)
-    lock, seq, mixed = (contents(planned[name].folder) for name in ("lock", "seq", "shuffled"))
-    assert lock == seq == mixed
+    lock, seq = (contents(planned[name].folder) for name in ("lock", "seq"))
+    assert lock == seq
     records = [read_json(planned["lock"].folder / "cells" / cell.name / "record.json") for cell in cells]
     assert {record["stopped"] for record in records} == {"patience", "max_epochs"}, "some fits must stop early"
     assert len({record["n_epochs"] for record in records}) > 2, "fits must leave at different times"

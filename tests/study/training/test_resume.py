@@ -1,7 +1,6 @@
 """Stopped at any moment, by a kill or by the machine, and continued to the same bytes."""
 
 import contextlib
-import dataclasses
 import os
 import random
 import signal
@@ -16,9 +15,6 @@ import pytest
 from mmbc.errors import StudyError
 from study.records.cell_records import CHECKPOINT, delete_checkpoint, read_checkpoint, write_checkpoint
 from study.records.progress import Observer as Quiet
-from study.training.preparation import prepare
-from study.training.processes import deal
-from study.training.run import carry_out
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLS = 10
@@ -120,7 +116,7 @@ def test_killed_at_random_moments_the_same_command_gives_the_same_bytes(tmp_path
 LONG = ["train.max_epochs=5", "train.patience=5"]
 
 
-def interrupted(tiny, name, *, at, cells=slice(None), every=1):
+def interrupted(tiny, name, *, at, cells=slice(None), every=1, **options):
     """Plan a study and stop it after an epoch, as a kill between two epochs would."""
 
     class StopError(Exception):
@@ -132,7 +128,7 @@ def interrupted(tiny, name, *, at, cells=slice(None), every=1):
 
     planned = tiny.plan(name, arms="image,concat", sets=LONG)
     with pytest.raises(StopError):
-        tiny.execute(planned, planned.cells[cells], after_epoch=stop, checkpoint_every=every)
+        tiny.execute(planned, planned.cells[cells], after_epoch=stop, checkpoint_every=every, **options)
     return planned
 
 
@@ -209,7 +205,7 @@ def test_a_full_disk_is_named_and_loses_nothing(tiny, monkeypatch):
     assert {file: file.read_bytes() for file in planned.folder.rglob(CHECKPOINT)} == before
 
 
-def test_waves_and_processes_change_nothing(tiny, whole):
+def test_waves_change_nothing(tiny, whole):
     planned = tiny.plan("waves", arms="image,concat", sets=LONG)
     begun = []
 
@@ -220,32 +216,6 @@ def test_waves_and_processes_change_nothing(tiny, whole):
     tiny.execute(planned, max_live_fits=3, observer=Waves())
     assert begun == [3, 1]
     assert results(planned) == whole
-
-
-@pytest.mark.slow
-def test_two_processes_change_nothing(tiny, whole, quick_processes):
-    planned = tiny.run("jobs", arms="image,concat", sets=LONG, jobs=2)
-    assert results(planned) == whole
-
-
-@pytest.mark.slow
-def test_a_process_that_fails_is_reported(tiny, quick_processes):
-    request = dataclasses.replace(
-        tiny.request("dies", arms="image", sets=["train.head_lr=1000", "train.weight_decay=1000"]), jobs=2
-    )
-    with pytest.raises(StudyError, match="not a number .NaN. in epoch|exit code"):
-        carry_out(prepare(request, Quiet()), request, Quiet(), command=["test"], findings=[])
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 50])
-def test_cells_are_dealt_out_evenly(tiny, n):
-    cells = tiny.plan("x", sets=["protocol.repeats=2"]).cells
-    shares = deal(cells, n)
-    dealt = [cell.name for share in shares for cell in share]
-    assert sorted(dealt) == sorted(cell.name for cell in cells)
-    assert len(shares) == min(n, len(cells)) and all(shares)
-    with_images = [sum(cell.config.uses_images for cell in share) for share in shares]
-    assert max(with_images) - min(with_images) <= 1
 
 
 def test_what_a_finished_cell_left_behind_is_cleared(tiny):
