@@ -146,7 +146,7 @@ class Crew:
         current = self._pass(epoch, names)
         following = [name for name in names if self.cells[name].config.train.max_epochs > epoch + 1]
         following += [name for name, at in live.items() if at == epoch + 1]
-        if following:
+        if following and self.share.stream.computes:
             self.passes.append(self._plan(epoch + 1, following))
         owned = self._by_owner(names)
         self.passed, self.total = 0, self.share.stream.n_rows
