@@ -116,6 +116,9 @@ class Backbone(nn.Module):
     def tail(self, fine_tuned_blocks: int) -> "Tail":
         """Return a trainable copy of the stages behind the cut."""
         stages = copy.deepcopy(self.stages[self.depth(fine_tuned_blocks) :])
+        for module in stages.modules():
+            if isinstance(module, nn.SiLU):
+                module.inplace = False  # in place it copies its input for the backward pass: a tenth of a step
         return Tail(stages)
 
 

@@ -1,8 +1,10 @@
 """The trainable network: tail, tabular encoder, fusion and classifier."""
 
 import itertools
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmbc.config import ModelConfig
@@ -37,10 +39,27 @@ class CrossAttention(nn.Module):
 
     def forward(self, feature_map: Tensor, tabular: Tensor) -> Tensor:
         """Attend: feature_map (batch, channels, h, w), tabular (batch, n_tabular) -> (batch, dim)."""
-        tokens = self.image_tokens(feature_map.flatten(2).transpose(1, 2))  # (b, c, h, w) -> (b, h * w, dim)
-        query = self.tabular_token(tabular).unsqueeze(1)  # (b, d) -> (b, 1, dim)
-        attended, _ = self.attention(query, tokens, tokens, need_weights=False)
-        return attended.squeeze(1)
+        linear: Any = self.image_tokens[0]
+        # the linear layer as a convolution of 1 x 1: where oneDNN is faster than MKL, it takes half the time
+        projected = F.conv2d(feature_map, linear.weight[:, :, None, None], linear.bias)
+        tokens = self.image_tokens[1](projected.flatten(2).transpose(1, 2))  # (b, dim, h, w) -> (b, h * w, dim)
+        return attend(self.attention, self.tabular_token(tabular), tokens)
+
+
+def attend(attention: nn.MultiheadAttention, query: Tensor, tokens: Tensor) -> Tensor:
+    """Return what `attention` returns of one query: query (b, dim), tokens (b, n, dim) -> (b, dim).
+
+    With a single query the projections of keys and values may be moved to it and to the weighted mean, so that they are
+    computed once instead of for every token; the bias of the keys adds one constant to all scores and cancels.
+    """
+    heads, size = attention.num_heads, attention.head_dim
+    to_query, to_key, to_value = attention.in_proj_weight.view(3, heads, size, -1)
+    query_bias, _, value_bias = attention.in_proj_bias.view(3, heads, size)
+    queries = torch.einsum("bd,hed->bhe", query, to_query) + query_bias
+    scores = torch.einsum("bhe,hed->bhd", queries, to_key) @ tokens.transpose(1, 2)  # (b, heads, n)
+    mean = (scores / size**0.5).softmax(dim=-1) @ tokens  # (b, heads, dim)
+    values = torch.einsum("bhd,hed->bhe", mean, to_value) + value_bias
+    return attention.out_proj(values.flatten(1))
 
 
 class Network(nn.Module):
@@ -99,7 +118,8 @@ class Network(nn.Module):
         """
         n = len(features if features is not None else table if table is not None else ())
         filled = [filled_up(part, PREDICTION_BATCH) if part is not None else None for part in (features, table)]
-        self.eval()
+        if self.training:
+            self.eval()
         with torch.no_grad():
             return self(*filled)[:n]
 

@@ -110,6 +110,7 @@ class Fit:
         self._rng = _seeded_state(self.device, int(np.random.SeedSequence([seed, 3]).generate_state(1)[0]))
         with self._turn():
             self.network = Network(config.model, backbone, train.table.shape[1]).to(self.device)
+        self._trained = list(self.network.parameters())
         t = config.train
         self.optimiser = torch.optim.AdamW(
             self.network.parameter_groups(t.lr, t.head_lr),
@@ -166,7 +167,8 @@ class Fit:
         if features is not None and features.dim() == 4:
             features = features.contiguous(memory_format=torch.channels_last)
         index = torch.from_numpy(positions).to(self.device)
-        self.network.train()
+        if not self.network.training:  # it walks over all layers, which is felt in a frozen fit's step
+            self.network.train()
         with autocast(self.config.run):
             logits = self.network(features, self._table[index] if self.network.tabular is not None else None)
         logits, labels = logits.float(), self._labels[index]
@@ -175,7 +177,7 @@ class Fit:
             logits, labels * (1 - smoothing) + smoothing / 2, pos_weight=self._positive_weight
         )
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip_norm)
+        torch.nn.utils.clip_grad_norm_(self._trained, self.config.train.clip_norm)
         self.optimiser.step()
         # at once, so that hundreds of fits that take turns keep one set of gradients in memory between them
         self.optimiser.zero_grad(set_to_none=True)

@@ -3,12 +3,13 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from mmbc.config import ModelConfig
 from mmbc.errors import ConfigError, WeightsError
 from mmbc.model import weights
 from mmbc.model.backbone import Backbone, Tap, check_cut, check_model, tap_of
-from mmbc.model.network import Network
+from mmbc.model.network import CrossAttention, Network
 
 LITE = "tf_efficientnet_lite0"
 
@@ -193,8 +194,6 @@ def test_attention_is_the_concatenation_plus_what_it_adds(lite):
 
 def test_attention_looks_where_the_clinical_columns_say(lite):
     """Different clinical values give different weights to the same positions; a constant map makes them irrelevant."""
-    from mmbc.model.network import CrossAttention
-
     torch.manual_seed(0)
     attention = CrossAttention(8, 4, 16, 4).eval()
     varied, constant = torch.randn(1, 8, 7, 7), torch.ones(1, 8, 7, 7)
@@ -202,6 +201,22 @@ def test_attention_looks_where_the_clinical_columns_say(lite):
     assert not torch.allclose(attention(varied, one), attention(varied, other))
     torch.testing.assert_close(attention(constant, one), attention(constant, other))
     assert np.isfinite(attention(varied, one).detach().numpy()).all()
+
+
+def test_attention_with_one_query_is_that_of_torch(lite):
+    torch.manual_seed(0)
+    model = CrossAttention(6, 3, 16, 4)
+    nn.init.normal_(model.attention.in_proj_bias)
+    feature_map, table = torch.randn(5, 6, 3, 4), torch.randn(5, 3)
+    found = model(feature_map, table)
+    gradients = torch.autograd.grad(found.square().sum(), list(model.parameters()))
+    tokens = model.image_tokens(feature_map.flatten(2).transpose(1, 2))
+    expected, _ = model.attention(model.tabular_token(table).unsqueeze(1), tokens, tokens, need_weights=False)
+    torch.testing.assert_close(found, expected.squeeze(1))
+    for one, other in zip(
+        gradients, torch.autograd.grad(expected.square().sum(), list(model.parameters())), strict=True
+    ):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3])
