@@ -34,7 +34,7 @@ class CrossValidate(CrossValidationOptions, Command):
         from study.console.live_view import View
         from study.console.plan_file import write_plan_file
         from study.console.report_screen import write_report
-        from study.reporting.pack import Options
+        from study.reporting.manifest import Options
         from study.training.preparation import prepare
         from study.training.run import carry_out
 

@@ -83,7 +83,8 @@ class Report(PredictionOptions, PlaceOptions, ReportOptions, Command):
         from study.console.json_output import write_facts
         from study.evaluation.evaluation import evaluate
         from study.records.stored_study import load_study
-        from study.reporting.pack import Options, write_pack
+        from study.reporting.manifest import Options
+        from study.reporting.pack import write_pack
 
         requests.check_places(self, results=self.predictions is not None)
         if (self.study is None) == (self.predictions is None):

@@ -31,7 +31,7 @@ class SearchSettings(SearchRunOptions, Command):
         from study.console.live_view import View
         from study.console.plan_file import write_plan_file
         from study.console.report_screen import write_report
-        from study.reporting.pack import Options
+        from study.reporting.manifest import Options
         from study.training.preparation import Planned, prepare
         from study.tuning.forecast import search_seconds
         from study.tuning.search import SearchWork, run_search

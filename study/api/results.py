@@ -215,7 +215,8 @@ class Result:
 
     @cached_property
     def _content(self) -> Any:
-        from study.reporting.pack import Options, gather_content
+        from study.reporting.manifest import Options
+        from study.reporting.pack import gather_content
 
         return gather_content(self.study.stored, self.evaluation, Options())
 
@@ -231,7 +232,8 @@ class Result:
             ConfigError: no such figure or journal, with the known ones.
         """
         from study.reporting.figures.journals import JOURNALS
-        from study.reporting.pack import Options, draw
+        from study.reporting.manifest import Options
+        from study.reporting.pack import draw
 
         if name not in self._content.drawings:
             raise ConfigError(f"there is no figure {name!r}; {nearest(name, self._content.drawings)}")
@@ -249,7 +251,8 @@ class Result:
         Raises:
             StudyError: the folder holds files that are not of an earlier report.
         """
-        from study.reporting.pack import Options, write_pack
+        from study.reporting.manifest import Options
+        from study.reporting.pack import write_pack
 
         options = Options(figures=figures, archive=with_predictions, examples=example_images)
         return write_pack(self.study.stored, self.evaluation, Path(folder), options)

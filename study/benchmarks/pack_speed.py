@@ -10,7 +10,8 @@ from study.benchmarks.fresh_process import in_fresh_process, peak_mib
 from study.evaluation.evaluation import evaluate
 from study.imports.example_table import predictions
 from study.imports.imported_study import Import, import_predictions
-from study.reporting.pack import Options, gather_content, text_files, write_pack
+from study.reporting.manifest import Options
+from study.reporting.pack import gather_content, text_files, write_pack
 
 GAINS = {"image": 0.9, "tabular": 0.5, "concat": 1.1, "attention": 1.1}
 N_PATIENTS = 2421

@@ -12,7 +12,8 @@ from study.design.search_results import FOLDER as SEARCH
 from study.design.study_name import check_name
 from study.leaks.optimism import FOLDER as LEDGER
 from study.records.study_folder import lock
-from study.reporting.pack import ARCHIVE, MANIFEST, read_manifest
+from study.reporting.manifest import MANIFEST, read_manifest
+from study.reporting.pack import ARCHIVE
 from study.training.tracking import FOLDER as TRACKING
 
 LOCK = ".lock"

@@ -16,7 +16,8 @@ from study.evaluation.evaluation import Evaluation, evaluate
 from study.records.added_predictions import UNVERIFIED
 from study.records.stored_study import StoredStudy, load_study
 from study.reporting.example_images import FILE as PICTURES
-from study.reporting.pack import Options, letters_lacking, make_way, write_pack
+from study.reporting.manifest import Options
+from study.reporting.pack import letters_lacking, make_way, write_pack
 from study.reporting.tables.audit import remains
 from study.reporting.text.added import added_lines
 from study.reporting.text.answer import answer_lines, missing_for_verdicts, unfinished_cells

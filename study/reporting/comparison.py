@@ -9,7 +9,8 @@ from study.reporting.document import Content
 from study.reporting.facts.prose import paragraphs, render
 from study.reporting.figures.catalogue import catalogue
 from study.reporting.html.page import page
-from study.reporting.pack import Options, draw_all
+from study.reporting.manifest import Options
+from study.reporting.pack import draw_all
 from study.reporting.paper.numbering import resolve
 from study.reporting.tables import PaperTable, all_tables
 from study.reporting.tables.markup import to_csv

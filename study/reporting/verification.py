@@ -16,22 +16,16 @@ from study.reporting.differences import Disagreement, differences
 from study.reporting.document import Content
 from study.reporting.example_images import FILE as PICTURES
 from study.reporting.example_images import read_pictures
-from study.reporting.pack import (
-    ARCHIVE,
-    DRAWN,
+from study.reporting.manifest import (
     MANIFEST,
     Options,
-    draw,
-    draw_all,
-    files_around,
-    gather_content,
     made_with,
     predictions_digest,
     read_manifest,
     rows_digest,
     sealed,
-    text_files,
 )
+from study.reporting.pack import ARCHIVE, DRAWN, OF_COMMANDS, draw, draw_all, files_around, gather_content, text_files
 from study.reporting.paper.manuscript import WORD
 from study.reporting.r_script import FOLDER
 from study.text.notices import csv
@@ -39,8 +33,6 @@ from study.text.notices import csv
 WHOLE = "the whole file"
 OF_A_REPORT = ("report.md", "report.html", "numbers.json", "supplement.md", f"{ARCHIVE}/archive.json")
 """Files that tell a report that has lost its `pack.json` from any other folder."""
-OF_COMMANDS = ("cohort.md",)
-"""What `--describe` of a cohort of the same name writes beside a report; it is no part of it."""
 PLACES = ("tables", "figures", "checklists", "paper", FOLDER)
 """Folders that a report has for itself."""
 OF_DESKTOPS = (".DS_Store", "Thumbs.db", "desktop.ini")
@@ -230,6 +222,6 @@ def _redraw(folder: Path, facts: Mapping[str, Any], content: Content, options: O
             f"{folder}: was made with {', '.join(apart)}; other versions draw other bytes, leave --redraw out"
         )
     with tempfile.TemporaryDirectory() as place:
-        for name in draw_all(content, Path(place), options):
+        for name in draw_all(content, Path(place), options)[0]:
             if (folder / name).is_file() and (folder / name).read_bytes() != (Path(place) / name).read_bytes():
                 yield Disagreement(name, WHOLE, "another drawing", "the drawing of these predictions")

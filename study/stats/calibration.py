@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import statsmodels.api as sm
 from scipy.special import expit, logit
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
+from statsmodels.tools.tools import add_constant
 
 Bins = Literal["equal-width", "equal-mass"]
 EDGE = 1e-12
@@ -51,12 +53,12 @@ def recalibration(labels: np.ndarray, probs: np.ndarray, patients: np.ndarray) -
         return UNDEFINED
     _, groups = np.unique(patients, return_inverse=True)
     clusters = {"cov_type": "cluster", "cov_kwds": {"groups": groups}}
-    family = sm.families.Binomial()
+    family = Binomial()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            both = sm.GLM(truth.astype(float), sm.add_constant(scores), family=family).fit(**clusters)
-            large = sm.GLM(truth.astype(float), np.ones((len(scores), 1)), family=family, offset=scores).fit(**clusters)
+            both = GLM(truth.astype(float), add_constant(scores), family=family).fit(**clusters)
+            large = GLM(truth.astype(float), np.ones((len(scores), 1)), family=family, offset=scores).fit(**clusters)
         except (Warning, ValueError, np.linalg.LinAlgError):
             return UNDEFINED
     return Recalibration(

@@ -48,7 +48,9 @@ def partial_roc_auc(weights: np.ndarray, labels: np.ndarray, scores: np.ndarray,
 
 BLOCK = 64
 """Replicates computed at once: their arrays then stay in the processor's cache (1.3 to 3.6 times faster than all 2001
-together, 1936 rows of 2421 patients, two cores)."""
+together, 1936 rows of 2421 patients, two cores). The last bits of the sums depend on it."""
+LEAST = np.finfo(np.float64).tiny
+"""In place of a denominator of 0 below a numerator of 0; plain division takes half the time of one with `where`."""
 
 
 def curve_areas(
@@ -64,7 +66,7 @@ def curve_areas(
         max_fpr: false positive rate up to which the ROC area counts.
     """
     order, starts = _tie_groups(-scores)
-    positive, columns = labels[order] == 1, units[order]
+    positive, columns = (labels[order] == 1).astype(np.float64), units[order]
     tied = len(starts) < len(order)
     partial, average = np.empty(len(weights)), np.empty(len(weights))
     for begin in range(0, len(weights), BLOCK):
@@ -73,7 +75,7 @@ def curve_areas(
         if tied:
             drawn, hit = (np.add.reduceat(part, starts, axis=1) for part in (drawn, hit))
         true_positive, called = np.cumsum(hit, axis=1), np.cumsum(drawn, axis=1)
-        precision = np.divide(true_positive, called, out=np.zeros_like(true_positive), where=called > 0)
+        precision = true_positive / np.maximum(called, LEAST)  # 0 where nothing is called
         average[begin : begin + BLOCK] = ratio(np.einsum("ij,ij->i", hit, precision), true_positive[:, -1])
         partial[begin : begin + BLOCK] = _partial(true_positive, called, hit, drawn - hit, max_fpr)
     return partial, average
@@ -86,8 +88,8 @@ def _partial(
     n_positive, n_negative = true_positive[:, -1], called[:, -1] - true_positive[:, -1]
     limit = (max_fpr * n_negative)[:, None]
     before = called - true_positive - missed  # negatives above each group
-    covered = np.clip(limit - before, 0, missed)
-    share = np.divide(covered, missed, out=np.zeros_like(covered), where=missed > 0)
+    covered = np.minimum(np.maximum(limit - before, 0), missed)
+    share = covered / np.maximum(missed, LEAST)
     area = np.einsum("ij,ij->i", covered, true_positive - hit + hit * share / 2)
     area = ratio(area, n_positive * n_negative)
     least = max_fpr**2 / 2

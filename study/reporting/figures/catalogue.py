@@ -72,15 +72,16 @@ def catalogue(study: StoredStudy, evaluation: Evaluation) -> dict[str, Drawing]:
     study, called = legible(study)
     known = looks([*study.settings.arms, BASELINE], display_names(study))
     drawings: dict[str, Drawing] = {}
+    bands = curves.bands_of(evaluation.scores, evaluation.unit)
     if not evaluation.summary.empty:
         f = caption_facts(study, evaluation)
-        drawings |= dict(_performance(study, evaluation, known, f))
+        drawings |= dict(_performance(study, evaluation, known, f, bands))
         drawings |= dict(_comparison(study, evaluation, known, f))
         drawings |= dict(_probabilities(study, evaluation, known, f))
         drawings |= dict(_examples(study, evaluation, known, f))
         drawings |= dict(_added(study, evaluation, f))
     if not study.history.empty and not study.imported:
-        drawings |= dict(_training(study, evaluation, known))
+        drawings |= dict(_training(study, evaluation, known, bands))
     for name, draw, title, said, wide in search_catalogue.drawings(study, known):
         drawings[name] = Drawing(draw, title, said, wide=wide)
     if {"listed", "used"} <= set(study.cohort.flow["step"]):
@@ -136,14 +137,16 @@ ORDER = (
 Named = Iterator[tuple[str, Drawing]]
 
 
-def _performance(study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts) -> Named:
+def _performance(
+    study: StoredStudy, evaluation: Evaluation, known: Looks, f: CaptionFacts, bands: curves.Bands
+) -> Named:
     scores, summary, unit = evaluation.scores, evaluation.summary, evaluation.unit
     several = summary["arm"].nunique() > 1
     chosen = main_arms(study, summary)
     some = {arm: known[arm] for arm in chosen}
-    main = partial(overview.main, scores, summary, evaluation.reliability, some, unit)
+    main = partial(overview.main, scores, summary, evaluation.reliability, some, unit, bands)
     yield "main", Drawing(main, "Discrimination and calibration", caption("main", f, n_chosen=len(chosen)), wide=True)
-    pairs = partial(curves.roc_pr, scores, summary, known, unit)
+    pairs = partial(curves.roc_pr, scores, summary, known, unit, bands)
     yield "roc_pr", Drawing(pairs, "ROC and precision-recall curves", caption("roc_pr", f), wide=several)
     if f.n_parts > 1:
         dots = partial(folds.fold_dots, evaluation.per_fold, summary, known, unit)
@@ -258,7 +261,7 @@ def example_arm(study: StoredStudy, evaluation: Evaluation) -> str:
     return next((arm for arm in _by_contrast(study, evaluation) if arm in with_images), "")
 
 
-def _training(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Named:
+def _training(study: StoredStudy, evaluation: Evaluation, known: Looks, bands: curves.Bands) -> Named:
     history = study.history
     sizes = history[list(CELL_COLUMNS)].drop_duplicates().groupby("arm").size()
     n = count(int(sizes.max()), "fit") if sizes.nunique() == 1 else f"{sizes.min()} to {sizes.max()} fits"
@@ -283,7 +286,7 @@ def _training(study: StoredStudy, evaluation: Evaluation, known: Looks) -> Named
             model=look.name,
             n_fits=count(int(sizes[arm]), "fit"),
         )
-        draw = partial(overview.comprehensive, history, *frames, look, where)
+        draw = partial(overview.comprehensive, history, *frames, look, where, bands)
         yield "comprehensive_results", Drawing(draw, f"{look.name}: all results", said, wide=True)
 
 

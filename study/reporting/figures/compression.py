@@ -16,6 +16,7 @@ VISIBLE, FEW = 20.0, 1e-3
 """A palette is used where less than this share of the pixels moves by more than this distance in RGB (of 442)."""
 
 
+WHITE = np.uint32(0xFFFFFF)
 LEVEL = 8
 """Level of zlib: the figures of the demo are 4 % larger than at level 9 and take less than half its time."""
 
@@ -27,18 +28,26 @@ def small_png(drawn: np.ndarray, dpi: float) -> bytes:
         drawn: (height, width, 3) of uint8, red, green and blue.
         dpi: its resolution.
     """
-    codes = drawn.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
-    place, colours = pd.factorize(codes.ravel(), sort=True)  # few colours: a hash is quicker than sorting pixels
-    n = np.bincount(place)
+    red, green, blue = (drawn[..., channel].astype(np.uint32) for channel in range(3))
+    codes = red << 16 | green << 8 | blue
+    inked = codes != WHITE  # most of a figure is paper, which need not be looked up
+    place, colours = pd.factorize(codes[inked], sort=True)  # few colours: a hash is quicker than sorting pixels
+    colours = np.append(colours, WHITE)
+    n = np.append(np.bincount(place), inked.size - len(place))
     channels = np.stack([colours >> 16 & 255, colours >> 8 & 255, colours & 255], axis=1).astype(np.uint8)
-    image = Image.fromarray(drawn)
+    image = None
     for size in COLOURS:
         palette = _palette(channels, n, size)
         away, nearest = cKDTree(palette.astype(float)).query(channels.astype(float))
         if n[away > VISIBLE].sum() <= FEW * n.sum():
-            image = Image.fromarray(nearest.astype(np.uint8)[place].reshape(codes.shape), mode="P")
+            numbers = nearest.astype(np.uint8)
+            indexed = np.full(codes.shape, numbers[-1])
+            indexed[inked] = numbers[place]
+            image = Image.fromarray(indexed, mode="P")
             image.putpalette(palette.tobytes())
             break
+    if image is None:
+        image = Image.fromarray(np.ascontiguousarray(drawn))
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", compress_level=LEVEL, dpi=(dpi, dpi))
     return buffer.getvalue()
@@ -68,7 +77,7 @@ def small_svg(svg: str) -> str:
         return f"{float(number[0]):z.2f}".rstrip("0").rstrip(".")
 
     rounded = COORDINATES.sub(lambda attribute: NUMBER.sub(short, attribute[0]), svg)
-    return _classes(_unwrap(LINES.sub(lambda path: _shorten(path[0]), rounded)))
+    return _numbered(_classes(_unwrap(LINES.sub(lambda path: _shorten(path[0]), rounded))))
 
 
 def _unwrap(svg: str) -> str:
@@ -80,6 +89,13 @@ def _unwrap(svg: str) -> str:
     while (less := re.sub(r"<g>((?:(?!</?g[ >]).)*)</g>", r"\1", svg, flags=re.DOTALL)) != svg:
         svg = less
     return svg.replace("<defs></defs>", "")
+
+
+def _numbered(svg: str) -> str:
+    """Return an SVG whose ids are numbers: matplotlib's follow from the last bits of a layout, which vary."""
+    ids = dict.fromkeys(re.findall(r' id="([a-z]+[0-9a-f]{10})"', svg))
+    names = {old: f"i{number}" for number, old in enumerate(ids)}
+    return re.sub(r'( id="|href="#|url\(#)([a-z]+[0-9a-f]{10})', lambda at: at[1] + names.get(at[2], at[2]), svg)
 
 
 def _classes(svg: str) -> str:

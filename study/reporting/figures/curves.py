@@ -1,6 +1,7 @@
 """ROC and precision-recall curves: their mean over the test parts, a band over patients, and operating points."""
 
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ N_REPLICATES = 200
 """Resamples behind a band: the standard error is then known to 5 %."""
 Curve = tuple[np.ndarray, np.ndarray]
 Between = Callable[[Curve, np.ndarray], np.ndarray]
+Bands = Callable[[str], dict[str, pd.DataFrame]]
+"""Arm -> its mean curves by kind, as `with_bands` returns them."""
 POINTS = {
     "threshold for 90 % specificity": ("sensitivity_at_90_specificity", "specificity_achieved", "^"),
     "threshold for 90 % sensitivity": ("sensitivity_achieved", "specificity_at_90_sensitivity", "v"),
@@ -128,8 +131,15 @@ def with_bands(scores: pd.DataFrame, arm: str, level: str) -> dict[str, pd.DataF
     return curves
 
 
+def bands_of(scores: pd.DataFrame, level: str) -> Bands:
+    """Return what computes the curves of an arm once, for all figures that show them."""
+    return cache(partial(with_bands, scores, level=level))
+
+
 @journal_style()
-def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
+def roc_pr(
+    scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str, bands: Bands | None = None
+) -> FigureAndData:
     """ROC and precision-recall curves, two panels for each arm: mean over test parts, band, operating points.
 
     Args:
@@ -137,6 +147,7 @@ def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str
         summary: lines of `Evaluation.summary`.
         looks: of all arms.
         level: of the units.
+        bands: `bands_of` these scores, where other figures have it too.
 
     Returns:
         Data: arm, curve, what (curve, or the operating point), x, mean, low, high; x is the false positive rate, or
@@ -147,11 +158,11 @@ def roc_pr(scores: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str
     shown = {what for arm in arms for what in operating_points(summary, arm, level)["what"]}
     entries = [(what, _mark(marker)) for what, (*_, marker) in POINTS.items() if what in shown]
     figure, panels = _pairs(arms, texts, looks, entries)
-    share = share_positive(scores[scores["level"] == level])
+    share, bands = share_positive(scores[scores["level"] == level]), bands or bands_of(scores, level)
     rows = []
     for arm in arms:
         points = operating_points(summary, arm, level)
-        for kind, curve in with_bands(scores, arm, level).items():
+        for kind, curve in bands(arm).items():
             axes = panels[arm, kind]
             draw_curve(axes, curve, looks[arm])
             if kind == "roc":

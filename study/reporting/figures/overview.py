@@ -8,12 +8,13 @@ from study.reporting.facts.counts import unit_noun
 from study.reporting.figures import training
 from study.reporting.figures.curves import (
     LABELS,
+    Bands,
     area,
+    bands_of,
     draw_curve,
     mark_points,
     operating_points,
     share_positive,
-    with_bands,
 )
 from study.reporting.figures.decisions import at_one_half, matrix
 from study.reporting.figures.parts import (
@@ -43,7 +44,12 @@ RISE = 0.95
 
 @journal_style()
 def main(
-    scores: pd.DataFrame, summary: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, level: str
+    scores: pd.DataFrame,
+    summary: pd.DataFrame,
+    reliability: pd.DataFrame,
+    looks: Looks,
+    level: str,
+    bands: Bands | None = None,
 ) -> FigureAndData:
     """Two panels: each arm's ROC curve with the table's AUC, and its smoothed calibration above its predictions.
 
@@ -53,20 +59,21 @@ def main(
         reliability: lines of `Evaluation.reliability`, for the extent of the axes.
         looks: of all arms.
         level: of the units.
+        bands: `bands_of` these scores, where other figures have it too.
 
     Returns:
         Data: panel (roc, calibration, histogram), arm, label, x, y, low, high: false positive rate and sensitivity with
         its band, predicted and observed share, middle of a bin and its share of the units.
     """
     arms, units = arms_of(summary, looks), scores[scores["level"] == level]
-    upper = reach(units, reliability)
+    upper, bands = reach(units, reliability), bands or bands_of(scores, level)
     figure, (left, names, right, strips), side = _layout(len(arms))
     diagonal(left)
     diagonal(right, upper)
     rows, histograms, drawn = [], [], False
     for arm in arms:
         look, of_arm = looks[arm], units[units["arm"] == arm]
-        roc = with_bands(scores, arm, level)["roc"]
+        roc = bands(arm)["roc"]
         if len(arms) <= FEW:
             left.fill_between(roc["x"], roc["low"], roc["high"], color=look.colour, alpha=0.09, linewidth=0)
         left.plot(roc["x"], roc["mean"], color=look.colour, linestyle=look.dash, linewidth=1.3)
@@ -149,6 +156,7 @@ def comprehensive(
     calls: pd.DataFrame,
     look: Look,
     where: tuple[str, str],
+    bands: Bands,
 ) -> FigureAndData:
     """Six panels about one arm: loss, accuracy, F1 and AUC over epochs, generalisation gap, confusion matrix, ROC.
 
@@ -159,6 +167,7 @@ def comprehensive(
         calls: lines of `Evaluation.cross_tabulation`.
         look: of the arm.
         where: the arm, and the level of the units.
+        bands: `bands_of` these scores.
 
     Returns:
         Data: panel, what, x, y, low, high; of the confusion matrix x is absent and y the mean count of a run.
@@ -200,7 +209,7 @@ def comprehensive(
         axes.set_xlabel("Epoch")
     counts = at_one_half(calls[calls["arm"] == arm], level)
     matrix(cells, counts, as_text=tenths if counts["n_runs"].iloc[0] > 1 else whole)
-    curve = with_bands(scores, arm, level)["roc"]
+    curve = bands(arm)["roc"]
     draw_curve(roc, curve, look)
     mark_points(roc, operating_points(summary, arm, level), "roc", share_positive(scores[scores["level"] == level]))
     diagonal(roc)

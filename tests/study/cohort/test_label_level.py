@@ -7,7 +7,8 @@ import pytest
 
 from study.evaluation.evaluation import evaluate
 from study.records.stored_study import load_study
-from study.reporting.pack import Options, write_pack
+from study.reporting.manifest import Options
+from study.reporting.pack import write_pack
 
 BREAST = ["data.label_level=breast"]
 

@@ -8,7 +8,8 @@ from study.checks.findings import with_findings
 from study.evaluation.evaluation import evaluate
 from study.records.finding import FAILED, NOT_CHECKED, PASSED, WARNING, Finding
 from study.reporting.document import report
-from study.reporting.pack import Options, gather_content
+from study.reporting.manifest import Options
+from study.reporting.pack import gather_content
 from study.reporting.tables.audit import audit_table, remains
 from study.reporting.text.audit_paragraphs import audit_summary, automatic_changes
 from study.reporting.text.sections import cohort

@@ -19,7 +19,8 @@ from study.reporting.checklists.prompts import to_markdown as list_of
 from study.reporting.checklists.word import WIDTHS, form
 from study.reporting.document import places as places_of
 from study.reporting.facts.prose import FILL
-from study.reporting.pack import Options, gather_content
+from study.reporting.manifest import Options
+from study.reporting.pack import gather_content
 from tests.study.reporting.test_prose import planned
 
 TRIPOD, CLAIM, STARD, PROBAST = CHECKLISTS

@@ -18,7 +18,8 @@ from study.reporting import pack
 from study.reporting.example_images import FILE, pictures_at_hand, read_pictures, to_bytes
 from study.reporting.figures.catalogue import catalogue, example_arm
 from study.reporting.figures.examples import EACH, examples
-from study.reporting.pack import Options, write_pack
+from study.reporting.manifest import Options
+from study.reporting.pack import write_pack
 from study.reporting.verification import verify
 
 

@@ -15,7 +15,8 @@ import pytest
 from study.evaluation.evaluation import evaluate
 from study.records.environment import Imported
 from study.reporting.document import places, report, supplement
-from study.reporting.pack import Options, gather_content, write_pack
+from study.reporting.manifest import Options
+from study.reporting.pack import gather_content, write_pack
 from study.reporting.tables import markdown
 from study.reporting.text.answer import missing_for_verdicts
 from study.stats.procedure import PROCEDURE

@@ -16,7 +16,8 @@ from study.reporting.analysis_plan import make_plan
 from study.reporting.document import report, supplement
 from study.reporting.facts import prose
 from study.reporting.facts.arm_names import contrast_name, display_name, display_names
-from study.reporting.pack import Options, gather_content
+from study.reporting.manifest import Options
+from study.reporting.pack import gather_content
 from study.reporting.text import answer
 from tests.study.reporting.test_pack import with_seeds
 from tests.study.reporting.test_search import nested

@@ -24,9 +24,10 @@ from study.reporting.figures import search as figures
 from study.reporting.figures.catalogue import ORDER, catalogue
 from study.reporting.figures.scales import scale
 from study.reporting.figures.style import looks
+from study.reporting.manifest import Options
 from study.reporting.methods.chapter import methods
 from study.reporting.numbers import numbers
-from study.reporting.pack import Options, gather_content
+from study.reporting.pack import gather_content
 from study.reporting.tables import all_tables
 from study.reporting.tables.markup import to_csv
 from study.reporting.tables.search import cost_table

@@ -11,7 +11,8 @@ from study.reporting.document import report, supplement
 from study.reporting.facts.counts import breast_counts, unit_noun
 from study.reporting.facts.prose import render
 from study.reporting.facts.sentences import in_runs, models_counted
-from study.reporting.pack import Options, gather_content
+from study.reporting.manifest import Options
+from study.reporting.pack import gather_content
 from study.reporting.tables.base import Sample
 from study.reporting.tables.misclassification import errors_table
 from study.reporting.tables.setup import settings_table

@@ -16,7 +16,8 @@ from study import verify as command
 from study.records.stored_study import load_study
 from study.reporting import verification
 from study.reporting.differences import differences, same
-from study.reporting.pack import Options, sealed, write_pack
+from study.reporting.manifest import Options, sealed
+from study.reporting.pack import write_pack
 from study.reporting.verification import verify
 from tests.study.reporting.conftest import few_figures
 
