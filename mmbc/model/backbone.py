@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmbc.config import ModelConfig
 from mmbc.errors import ConfigError
+from mmbc.model.depthwise import use_fast_gradients
 from mmbc.model.weights import check_weights, empty_backbone, load_backbone, state_digest
 
 
@@ -119,6 +120,7 @@ class Backbone(nn.Module):
         for module in stages.modules():
             if isinstance(module, nn.SiLU):
                 module.inplace = False  # in place it copies its input for the backward pass: a tenth of a step
+        use_fast_gradients(stages)
         return Tail(stages)
 
 
