@@ -148,7 +148,7 @@ def _performance(
     yield "main", Drawing(main, "Discrimination and calibration", caption("main", f, n_chosen=len(chosen)), wide=True)
     pairs = partial(curves.roc_pr, scores, summary, known, unit, bands)
     yield "roc_pr", Drawing(pairs, "ROC and precision-recall curves", caption("roc_pr", f), wide=several)
-    if f.n_parts > 1:
+    if len(evaluation.per_fold[["repeat", "fold"]].drop_duplicates()) > 1:
         dots = partial(folds.fold_dots, evaluation.per_fold, summary, known, unit)
         wide = summary["arm"].nunique() > folds.MOST_NARROW
         yield "auc_by_fold", Drawing(dots, "ROC-AUC by test fold", caption("auc_by_fold", f), wide=wide)
@@ -180,7 +180,8 @@ def _comparison(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Cap
     if len(groups) and groups["value"].notna().any():
         forest = partial(forests.subgroups, groups, evaluation.summary, known, evaluation.unit)
         said = caption("subgroups", f, **_groups(groups, evaluation.unit))
-        yield "subgroups", Drawing(forest, "ROC-AUC by subgroup", said, wide=True)
+        wide = groups["arm"].nunique() > 1
+        yield "subgroups", Drawing(forest, "ROC-AUC by subgroup", said, wide=wide)
 
 
 def _groups(lines: pd.DataFrame, unit: str) -> dict[str, list[str]]:

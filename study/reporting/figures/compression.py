@@ -83,6 +83,7 @@ def small_svg(svg: str) -> str:
 def _unwrap(svg: str) -> str:
     """Return an SVG without indentation, metadata, names that nothing refers to, and groups that say nothing."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", svg)
     svg = re.sub(r'\s*\n"', '"', re.sub(r">\s+<", "><", svg))
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
     svg = re.sub(r'(<g[^>]*?) id="([^"]+)"', lambda group: group[0] if group[2] in used else group[1], svg)

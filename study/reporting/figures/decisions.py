@@ -30,8 +30,8 @@ RIGHT, WRONG = OKABE_ITO[0], OKABE_ITO[1]
 """Colours of the cells of a confusion matrix."""
 EVERYBODY: dict[str, Any] = {"color": "black", "linewidth": 0.8, "linestyle": (0, (4, 2))}
 NOBODY: dict[str, Any] = {"color": GUIDE, "linewidth": 1.2}
-DARK_BLUE = 0.9
-"""Share from which white is read better than black on the colour of what is right; on orange it never is."""
+PALE, FULL = 0.06, 0.7
+"""Depth of the colour of a share of 0, and what a share of 1 adds: black letters are read on any."""
 SHOWN = {"called": "at 0.5", "flagged": "90 % specificity"}
 """Thresholds of the confusion matrices: columns of calls, and what they are called."""
 
@@ -84,11 +84,10 @@ def matrix(axes: Axes, line: pd.DataFrame, *, first: bool = True, as_text: Calla
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     full = np.array([[to_rgb(RIGHT), to_rgb(WRONG)], [to_rgb(WRONG), to_rgb(RIGHT)]])
-    axes.imshow(1 - (0.08 + 0.92 * shares[..., None]) * (1 - full), aspect="auto")
+    axes.imshow(1 - (PALE + FULL * shares[..., None]) * (1 - full), aspect="auto")
     for (i, j), n in np.ndenumerate(counts):
         text = f"{as_text(n)}\n({half_up(100 * shares[i, j], 0):.0f} %)" if totals[i, 0] else "0"
-        colour = "white" if i == j and shares[i, j] > DARK_BLUE else "black"
-        axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=NORMAL)
+        axes.text(j, i, text, ha="center", va="center", fontsize=NORMAL)
     axes.axhline(0.5, color="white", linewidth=1)
     axes.axvline(0.5, color="white", linewidth=1)
     axes.set_xticks([0, 1], ["positive", "negative"], fontsize=SMALL)

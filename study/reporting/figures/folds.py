@@ -1,11 +1,13 @@
 """Test parts: their areas by arm."""
 
+import re
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from study.reporting.figures.narrow import SLICED
-from study.reporting.figures.parts import FigureAndData, Looks, arms_of, fit, wrapped
+from study.reporting.figures.parts import FigureAndData, Looks, arms_of, extent, wrapped
 from study.reporting.figures.style import GUIDE, NORMAL, canvas, journal_style, width
 
 MOST_NUMBERED = 10
@@ -39,7 +41,10 @@ def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level
     )
     wide = len(arms) > MOST_NARROW
     each = (width(wide) - 12) / len(arms)
-    names = [wrapped(looks[arm].name, each - 1, NORMAL) for arm in arms]
+    # where a word is longer than its place at this size, all names are smaller
+    longest = max(extent(word, NORMAL) for arm in arms for word in re.split(r"(?<=[\s_-])", looks[arm].name))
+    size = min(NORMAL, max(5.0, NORMAL * (each - 1) / (1.06 * longest)))
+    names = [wrapped(looks[arm].name, each - 1, size) for arm in arms]
     figure = canvas(62 + 2.6 * max(name.count("\n") for name in names), wide=wide)
     axes = figure.subplots()
     axes.set_label(SLICED)
@@ -51,7 +56,6 @@ def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level
         x = at + rows["fold"].map(places).to_numpy(dtype=float)
         _dots(axes, x, rows, looks[arm].colour, looks[arm].marker)
         _mean(axes, at + ASIDE - 0.05, summary, arm, level)
-    size = min(fit(name, each - 1, NORMAL) for name in names)
     axes.set_xticks(range(len(arms)), names, fontsize=size)
     axes.tick_params(axis="x", length=0, pad=9 if len(folds) <= MOST_NUMBERED else 3)
     if len(folds) <= MOST_NUMBERED:

@@ -196,10 +196,10 @@ def subgroups(lines: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: s
     labels = _group_labels(groups, level)
     margin, aside = max(extent(label, NORMAL) for label in labels) + 3, extent(SIZES, NORMAL) + 1
     names = [looks[arm].name for arm in arms]
-    figure, panels = small_multiples(names, [pitch * len(groups) + 2], wide=True, margin=margin, aside=aside)
+    figure, panels = small_multiples(names, [pitch * len(groups) + 2], wide=len(arms) > 1, margin=margin, aside=aside)
     ends = lines[["low", "high", "value"]].to_numpy(dtype=float)
     limits = (min(np.nanmin(ends), 0.45) - 0.03, min(np.nanmax(ends) + 0.03, 1.01))
-    ticks = _ticks(limits, panels[0][0].get_position().width * width(wide=True))
+    ticks = _ticks(limits, panels[0][0].get_position().width * width(wide=len(arms) > 1))
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
         _areas(axes, lines[lines["arm"] == arm], looks[arm].colour, looks[arm].marker)
         axes.axvline(0.5, color=GUIDE, linewidth=0.6, zorder=0)

@@ -8,18 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import BboxBase
 
 from study.text.format import half_up
 
 ATTRIBUTE = "data-narrow"
 """Of the root of an SVG: width and height, then x, y, width and height of each part with its place and its scale."""
-FITS, LEAST, MOST, SLICE = 262.0, 160.0, 250.0, 190.0
-"""Points: widths of a figure that needs no other arrangement, of the narrow page, and of slices of a panel."""
+FITS, LEAST, MOST, SPLIT, SLICE = 262.0, 160.0, 250.0, 300.0, 190.0
+"""Points: widths of a figure that needs no other arrangement, of the narrow page, of a panel that is split, of slices."""
 APART, EDGE, SPARE = 7.0, 1.0, 6.0
 """Points between parts, around letters, and by which a line may be longer in another font."""
 ASIDE = 6.0
@@ -49,7 +49,8 @@ class Box:
 
 
 Piece = list[Box]
-"""Boxes of one height that are shown side by side: the labels of a row of panels, and one of the panels."""
+"""Boxes of one height that are shown side by side: the labels of a row of panels, and one of the panels; none: a new
+line."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ def arrangement(figure: Figure) -> str:
     page = max(min(max(map(_width, pieces)), MOST), LEAST)
     parts, x, top, tall = [], 0.0, 0.0, 0.0
     for piece in pieces:
-        scale = min(1.0, page / _width(piece))
-        if x and x + scale * _width(piece) > page:
+        scale = min(1.0, page / max(_width(piece), 1.0))
+        if x and (not piece or x + scale * _width(piece) > page):
             x, top, tall = 0.0, top + tall + APART, 0.0
         for box in piece:
             place = (box.left, height - box.high, box.wide, box.tall, x, top, scale)
             parts.append(" ".join(f"{half_up(number, 2):g}" for number in place))
             x += scale * box.wide
-        x, tall = x + APART, max(tall, scale * piece[0].tall)
+        x, tall = (x + APART, max(tall, scale * piece[0].tall)) if piece else (x, tall)
     return ";".join([f"{page:.0f} {top + tall:.0f}", *parts])
 
 
@@ -95,12 +96,13 @@ def _pieces(figure: Figure) -> Iterator[Piece]:
             beside = (legend.handlelength + legend.handletextpad) * float(text.get_fontsize())
             line = _line(figure, text)
             yield [replace(line, left=max(line.left - beside - EDGE, 0))]
+    yield []
     for panel in panels:
-        above = [text for text in texts if text.high + ASIDE >= panel.outer.high]
-        yield from ([text] for text in above)
-        texts = [text for text in texts if text not in above]
+        beside = [text for text in texts if text.high > panel.outer.low]
+        yield from ([], *([text] for text in beside), []) if beside else ()
+        texts = [text for text in texts if text not in beside]
         yield from _of_panel(panel, [other for other in panels if _in_one_row(panel, other)], figure)
-    yield from ([text] for text in texts)
+    yield from ([], *([text] for text in texts))
 
 
 def _panel(figure: Figure, axes: Axes) -> Panel | None:
@@ -119,9 +121,9 @@ def _in_line(panel: Panel, panels: Sequence[Panel]) -> Panel:
     return replace(panel, outer=replace(panel.outer, left=left))
 
 
-def _line(figure: Figure, text: Artist) -> Box:
+def _line(figure: Figure, text: Text) -> Box:
     box = _points(figure, text.get_window_extent(_renderer(figure)))
-    return Box(box.left - EDGE, box.right + SPARE, box.low - EDGE, box.high + EDGE)
+    return Box(box.left - EDGE, box.right + (EDGE if text.get_rotation() else SPARE), box.low - EDGE, box.high + EDGE)
 
 
 def _points(figure: Figure, box: BboxBase) -> Box:
@@ -140,7 +142,7 @@ def _in_one_row(one: Panel, other: Panel) -> bool:
 def _of_panel(panel: Panel, row: Sequence[Panel], figure: Figure) -> list[Piece]:
     """Return a panel with the labels that it shares with its row; one that is too wide in several pieces."""
     inner, outer = panel.inner, panel.outer
-    if len(row) == 1 and outer.wide > MOST:
+    if len(row) == 1 and outer.wide > SPLIT:
         return _split(panel, figure)
     first, last = min(row, key=lambda p: p.inner.left), max(row, key=lambda p: p.inner.right)
     before, after = inner.left - outer.left, outer.right - inner.right
@@ -169,7 +171,7 @@ def _split(panel: Panel, figure: Figure) -> list[Piece]:
             Box(start - APART / 2, end + APART / 2, inner.low, outer.high)
             for start, end in zip(starts, ends, strict=True)
         ]
-        plot = replace(outer, right=inner.right + APART, high=inner.high + APART)
+        plot = replace(outer, right=min(inner.right + APART, starts[0] - EDGE), high=inner.high + APART)
         return [[plot], *_side_by_side(replace(labels, low=inner.low), columns, MOST)]
     if panel.axes.get_label() != SLICED:
         return [[outer]]

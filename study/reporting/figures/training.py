@@ -113,4 +113,4 @@ def epochs(axes: Axes, label: str) -> None:
     """Set the axes of a panel over epochs."""
     axes.set_ylabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
-    axes.locator_params(axis="y", nbins=5)
+    axes.locator_params(axis="y", nbins=6)
