@@ -19,7 +19,7 @@ from study.text.format import half_up
 ATTRIBUTE = "data-narrow"
 """Of the root of an SVG: width and height, then x, y, width and height of each part with its place and its scale."""
 FITS, LEAST, MOST, SPLIT, SLICE = 262.0, 160.0, 250.0, 300.0, 190.0
-"""Points: widths of a figure that needs no other arrangement, of the narrow page, of a panel that is split, of slices."""
+"""Points: widths of a figure that stays as it is, of the narrow page, of a panel that is split, and of its slices."""
 APART, EDGE, SPARE = 7.0, 1.0, 6.0
 """Points between parts, around letters, and by which a line may be longer in another font."""
 ASIDE = 6.0
@@ -98,9 +98,10 @@ def _pieces(figure: Figure) -> Iterator[Piece]:
             yield [replace(line, left=max(line.left - beside - EDGE, 0))]
     yield []
     for panel in panels:
-        beside = [text for text in texts if text.high > panel.outer.low]
-        yield from ([], *([text] for text in beside), []) if beside else ()
-        texts = [text for text in texts if text not in beside]
+        here = [text for text in texts if text.high > panel.outer.low]
+        if here:
+            yield from ([], *([text] for text in here), [])
+        texts = [text for text in texts if text not in here]
         yield from _of_panel(panel, [other for other in panels if _in_one_row(panel, other)], figure)
     yield from ([], *([text] for text in texts))
 
