@@ -64,10 +64,16 @@ class Bench(SettingsOptions, ArmOptions, ContestOptions, CoverageOptions, Comman
     ] = False
     statistics: Annotated[bool, kind_option("The patient bootstrap, on simulated scores.", "--statistics")] = False
     pack: Annotated[bool, kind_option("The paper pack, on simulated predictions of 9684 images.", "--pack")] = False
+    workers: Annotated[
+        str | None, kind_option("One study with several numbers of processes, for example 1,2,4: seconds and bound.")
+    ] = None
+    contention: Annotated[
+        bool, kind_option("One study alone and beside a busy process: how much longer it takes.", "--contention")
+    ] = False
     coverage: Annotated[
         bool, kind_option("No timing: coverage of the intervals in simulated studies.", "--coverage")
     ] = False
-    epochs: Annotated[int, contest_option("Epochs of every fit, also of --search.", min=1, max=MANY)] = 2
+    epochs: Annotated[int, contest_option("Epochs of every fit, where any is trained.", min=1, max=MANY)] = 2
     limit_patients: Annotated[
         int, cohort_option("Patients of the cohort that are used; 0 for all.", min=0, max=MANY)
     ] = 40
@@ -127,6 +133,7 @@ class Bench(SettingsOptions, ArmOptions, ContestOptions, CoverageOptions, Comman
         from study.benchmarks.contest import Rules, training_contest
         from study.benchmarks.material import open_material
         from study.benchmarks.search_speed import search_speed
+        from study.benchmarks.worker_curve import contention, parse_numbers, worker_curve
         from study.console import requests
 
         if requests.folds_file(self.folds):
@@ -134,6 +141,7 @@ class Bench(SettingsOptions, ArmOptions, ContestOptions, CoverageOptions, Comman
         rules = Rules.parse(
             self.contenders, epochs=self.epochs, replicate=self.replicate, cells_per_arm=self.cells_per_arm
         )
+        numbers = parse_numbers(self.workers or "1")
         study = requests.with_arms(requests.study_file(self), self.ablation)
         tolerance = requests.tolerance(self)
         with open_material(find_source(self.data), study, tolerance, self.out, terminal.say) as material:
@@ -141,6 +149,10 @@ class Bench(SettingsOptions, ArmOptions, ContestOptions, CoverageOptions, Comman
                 return dict(audit_speed(material))
             if kind == "search":
                 return search_speed(material, self.epochs, terminal.say)
+            if kind == "workers":
+                return worker_curve(material, numbers, self.epochs, self.replicate, terminal.say)
+            if kind == "contention":
+                return contention(material, self.epochs, self.replicate, terminal.say)
             facts = training_contest(material, rules, terminal.say)
         return facts | {"command": ["python", "-m", "study.bench", *terminal.words]}
 
@@ -153,6 +165,8 @@ _ON_COHORT = [*_names(SettingsOptions, ArmOptions), "out"]
 USED = {
     "contest": [*_ON_COHORT, *_names(ContestOptions), "epochs"],
     "search": [*_ON_COHORT, "epochs"],
+    "workers": [*_ON_COHORT, "epochs", "replicate"],
+    "contention": [*_ON_COHORT, "epochs", "replicate"],
     "audit": _ON_COHORT,
     "statistics": [],
     "pack": [],

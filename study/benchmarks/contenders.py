@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from study.design.request import Executor
 from study.design.study_file import StudyFile
 from study.records.progress import FitProgress, Observer
 from study.training.lockstep import execute
+from study.training.process_number import available_cores
+from study.training.worker_pool import WorkerPool
 from study.training.workspace import Workspace
 
 DEFAULT = ("naive", "careful", "sequential", "lockstep")
@@ -38,6 +41,7 @@ class Task:
         paths: the files that are decoded, each once.
         replicate: how often they repeat in the cohort.
         folder: where it may write.
+        jobs: processes that lockstep shares its work over; 0 for as many as pay.
     """
 
     study: StudyFile
@@ -46,6 +50,7 @@ class Task:
     paths: list[Path]
     replicate: int
     folder: Path
+    jobs: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,13 +61,15 @@ class Timing:
         total: seconds from the first file to the last prediction.
         once: seconds of what is done once for the study, however many cells it has.
         cells: seconds of each cell, by name.
-        parts: seconds by kind of work.
-        peak_mib: memory of its process.
+        own: of them, the seconds of the cell's own work.
+        parts: seconds by kind of work, the mean over its processes.
+        peak_mib: memory of its process and of its workers; pages that they share count in each.
     """
 
     total: float
     once: float = 0.0
     cells: dict[str, float] = field(default_factory=dict)
+    own: dict[str, float] = field(default_factory=dict)
     parts: dict[str, float] = field(default_factory=dict)
     peak_mib: float = 0.0
 
@@ -77,6 +84,19 @@ def timing_of(name: str, task: Task) -> Timing:
         return in_fresh_process(name, _contend, name, replace(task, folder=Path(folder)))
 
 
+def bound_of(task: Task) -> Timing:
+    """Return the lower bound on all cores: pure compute in as many processes at once, and no waiting between them.
+
+    Raises:
+        StudyError: a process ended with an error.
+    """
+    n = available_cores() if task.study.run.device == "cpu" else 1
+    with ThreadPoolExecutor(n) as threads:
+        timings = list(threads.map(lambda _: timing_of("lower_bound", task), range(n)))
+    parts = {part: sum(timing.parts[part] for timing in timings) / n**2 for part in timings[0].parts}
+    return Timing(sum(parts.values()), parts=parts)
+
+
 def _contend(name: str, task: Task) -> Timing:
     if name in ("naive", "careful"):
         timing = _loop_timing(name, task)
@@ -86,7 +106,7 @@ def _contend(name: str, task: Task) -> Timing:
         timing = Timing(sum(parts.values()), parts=parts)
     else:
         timing = _executor_timing("sequential" if name == "sequential" else "lockstep", task)
-    return replace(timing, peak_mib=peak_mib())
+    return replace(timing, peak_mib=timing.peak_mib + peak_mib())
 
 
 def _loop_timing(name: str, task: Task) -> Timing:
@@ -104,20 +124,24 @@ def _executor_timing(executor: Executor, task: Task) -> Timing:
     decoding = time.perf_counter() - began
     stopwatch = _Stopwatch()
     place = task.folder / "study"
-    workspace = Workspace(task.cohort, store, place, task.folder, checkpoint_every=0, executor=executor)
-    seconds = execute(task.cells, workspace, observer=stopwatch)
-    total = time.perf_counter() - began
+    with WorkerPool(task.jobs) as pool:
+        workspace = Workspace(task.cohort, store, place, task.folder, checkpoint_every=0, executor=executor, pool=pool)
+        seconds = execute(task.cells, workspace, observer=stopwatch)
+        total = time.perf_counter() - began
+        n_workers = pool.n_workers
     parts = {"decode": decoding, **seconds, "waiting": total - decoding - sum(seconds.values())}
-    return Timing(total, decoding + stopwatch.clean, stopwatch.cells, parts)
+    workers_mib = n_workers * peak_mib(of_children=True)
+    return Timing(total, decoding + stopwatch.clean, stopwatch.cells, stopwatch.own, parts, workers_mib)
 
 
 class _Stopwatch(Observer):
-    """Seconds of the features that are kept and of each cell."""
+    """Seconds of the features that are kept, of each cell, and of its own work."""
 
     def __init__(self) -> None:
         self.mark = time.perf_counter()
         self.clean = 0.0
         self.cells: dict[str, float] = {}
+        self.own: dict[str, float] = {}
 
     def preparing(self, what: str, done: int, total: int) -> None:
         if done >= total:
@@ -125,6 +149,9 @@ class _Stopwatch(Observer):
 
     def begun(self, names: Sequence[str]) -> None:
         self._lap()
+
+    def epoch_ended(self, progress: FitProgress) -> None:
+        self.own[progress.name] = self.own.get(progress.name, 0.0) + progress.latest["seconds"]
 
     def finished(self, progress: FitProgress) -> None:
         self.cells[progress.name] = self._lap()

@@ -1,6 +1,5 @@
 """The training contest: every contender trains the same models to the same schedule; see `study.benchmarks.loops`."""
 
-import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +10,13 @@ import pandas as pd
 
 from mmbc.data.cohort import Cohort
 from mmbc.errors import ConfigError
-from study.benchmarks.contenders import DEFAULT, KNOWN, Task, Timing, timing_of
+from study.benchmarks.contenders import DEFAULT, KNOWN, Task, Timing, bound_of, timing_of
 from study.benchmarks.material import Material
 from study.design import partition
 from study.design.cells import Cell, plan
 from study.design.study_file import StudyFile
 from study.records.environment import memory_gib, processor
+from study.training.process_number import available_cores
 
 SLOW = DEFAULT[:-1]
 """Contenders that train some cells of each arm; the time of all of them is scaled from these."""
@@ -62,21 +62,22 @@ def training_contest(material: Material, rules: Rules, said: Callable[[str], Non
     Raises:
         MmbcError: a contender ended with an error.
     """
-    task = _task(material, rules.epochs, rules.replicate)
+    task = task_of(material, rules.epochs, rules.replicate)
     slow = replace(task, cells=first_cells(task.cells, rules.cells_per_arm))
     tasks: dict[str, Callable[[], Task]] = {
-        "repeat": lambda: _task(material, rules.epochs, rules.replicate, repeats=2),
-        "tenfold": lambda: _task(material, rules.epochs, TENFOLD * rules.replicate),
+        "repeat": lambda: task_of(material, rules.epochs, rules.replicate, repeats=2),
+        "tenfold": lambda: task_of(material, rules.epochs, TENFOLD * rules.replicate),
         "lockstep": lambda: task,
     }
-    timings, bounds = {}, []
+    timings: dict[str, Timing] = {}
+    bounds = []
     for name in rules.contenders:
         around = ("lower_bound", name, "lower_bound") if name == "lockstep" else (name,)
         # a machine's speed drifts within minutes, so the bound is measured on both sides of what it bounds
         for step in around:
             if step == "lower_bound":
                 said("measuring the lower bound")
-                bounds.append(timing_of(step, task))
+                bounds.append(bound_of(task))
             else:
                 said(f"running {step}")
                 timings[step] = timing_of(step, tasks[step]() if step in tasks else slow)
@@ -85,7 +86,8 @@ def training_contest(material: Material, rules: Rules, said: Callable[[str], Non
     return _facts(task, material.study, timings, rules.cells_per_arm)
 
 
-def _task(material: Material, epochs: int, replicate: int, *, repeats: int = 1) -> Task:
+def task_of(material: Material, epochs: int, replicate: int, *, repeats: int = 1) -> Task:
+    """Return what is to be trained: the material's arms for so many epochs, on a cohort that is repeated."""
     full = material.study
     schedule = full.train.model_copy(update={"max_epochs": epochs, "patience": epochs})
     protocol = full.protocol.model_copy(update={"repeats": repeats, "seeds": 1})
@@ -156,7 +158,7 @@ def _facts(task: Task, full: StudyFile, timings: Mapping[str, Timing], cells_per
         "machine": {
             "platform": platform.platform(),
             "processor": processor(),
-            "cores": os.cpu_count(),
+            "cores": available_cores(),
             "memory_gib": memory_gib(),
             "threads": full.run.threads,
             "device": full.run.device,

@@ -48,6 +48,6 @@ def _send_result(channel: "Queue[Any]", work: Callable[..., Any], arguments: tup
         channel.put((None, str(error)))
 
 
-def peak_mib() -> float:
-    """Return the greatest memory this process has taken so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mib(*, of_children: bool = False) -> float:
+    """Return the greatest memory in MiB that this process has taken so far, or any child of it that has ended."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN if of_children else resource.RUSAGE_SELF).ru_maxrss / 1024

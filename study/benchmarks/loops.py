@@ -31,6 +31,7 @@ from mmbc.training.device import autocast
 from mmbc.training.fit import Part
 from mmbc.training.stream import normalise, to_tensor
 from study.design.cells import Cell
+from study.training.process_number import available_cores
 
 WORKERS = 2
 """Loader processes of the naive loop."""
@@ -73,7 +74,7 @@ class _Loop(ABC):
     """One cell trained the ordinary way; subclasses say where batches come from."""
 
     def __init__(self, cell: Cell, cohort: Cohort, backbone: Backbone | None) -> None:
-        configure_plainly(cell.config)
+        configure_plainly()
         torch.manual_seed(cell.fit_seed)
         self.config, self.backbone = cell.config, backbone
         images = cohort.images
@@ -223,9 +224,9 @@ class CarefulLoop(_Loop):
         yield from zip(self.features[part].split(size), table.split(size), strict=True)
 
 
-def configure_plainly(config: Config) -> None:
-    """Set threads as configured and leave the allocator as it is."""
-    torch.set_num_threads(config.run.threads)
+def configure_plainly() -> None:
+    """Use all cores, as torch does by itself, and leave the allocator as it is."""
+    torch.set_num_threads(available_cores())
 
 
 def naive(cells: list[Cell], cohort: Cohort) -> tuple[float, dict[str, float]]:

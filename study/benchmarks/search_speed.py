@@ -13,6 +13,7 @@ from study.design.request import Executor
 from study.design.search_space import read_space
 from study.design.study_file import Search
 from study.training.preparation import Planned
+from study.training.worker_pool import WorkerPool
 from study.training.workspace import Workspace
 from study.tuning.rehearsal import rehearsal_wave
 from study.tuning.waves import TrialPlan, train_wave
@@ -34,7 +35,12 @@ def search_speed(material: Material, epochs: int, said: Callable[[str], None]) -
     Returns:
         Seconds and ratios of the three, and numbers of trials, fits, images and epochs.
     """
-    wave, workspace = wave_of(material, epochs), workspace_of(material)
+    with WorkerPool() as pool:
+        return _search_speed(material, epochs, said, replace(workspace_of(material), pool=pool))
+
+
+def _search_speed(material: Material, epochs: int, said: Callable[[str], None], workspace: Workspace) -> dict[str, Any]:
+    wave = wave_of(material, epochs)
     train_wave(sample_trials(wave, 1), workspace)  # makes the clean features of every depth, and warms up
     said(f"running {len(wave)} trials in lockstep")
     seconds = {"lockstep": _seconds(wave, workspace, "lockstep")}

@@ -19,7 +19,7 @@ def show_contest(console: Console, facts: Facts) -> None:
     console.print(
         f"{facts['n_cells']} cells, {facts['n_images']} images, {facts['epochs']} epochs; {model['backbone']} at "
         f"{model['image_size']} pixels, {model['fine_tuned_blocks']} fine-tuned blocks; {machine['processor']}, "
-        f"{machine['cores']} cores, {machine['threads']} threads, {machine['device']}",
+        f"{machine['cores']} cores, {machine['device']}; the loops use all cores, lockstep as many processes as pay",
         highlight=False,
     )
     table = Table("contender", "seconds", "times lockstep", "images/s", "peak MiB", "full study", "measured")
@@ -70,6 +70,38 @@ def show_search(console: Console, facts: Facts) -> None:
         f" another {seconds['fit_by_fit']:.0f} s ({ratios['fit_by_fit/lockstep']:.2f} times). The slow ones are scaled"
         f" from {facts['n_measured']} trials.",
         highlight=False,
+    )
+
+
+def show_workers(console: Console, facts: Facts) -> None:
+    """Print how the time of one study falls with the number of processes, and what bounds it."""
+    table = Table("processes", "seconds", "times as fast", "bound, seconds", "peak MiB", title=_study_line(facts))
+    names = ("workers", "seconds", "speed_up", "bound", "peak_mib")
+    for number, seconds, speed_up, bound, peak in zip(*(facts[name] for name in names), strict=True):
+        table.add_row(str(number), f"{seconds:.1f}", f"{speed_up:.2f}", f"{bound:.1f}", f"{peak:.0f}")
+    console.print(table)
+    work = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in facts["parts"].items())
+    console.print(
+        f"Work of the first row: {work}. The bound shares it evenly, or is the time of the process that trains most"
+        " models, whichever is longer. Starting the processes counts in the seconds.",
+        highlight=False,
+    )
+
+
+def show_contention(console: Console, facts: Facts) -> None:
+    """Print how much longer a study takes beside a busy process."""
+    before, after = facts["alone_seconds"]
+    console.print(
+        f"{_study_line(facts)}: {before:.1f} and {after:.1f} s alone, {facts['beside_seconds']:.1f} s beside a busy"
+        f" process, {facts['ratio']:.2f} times as long.",
+        highlight=False,
+    )
+
+
+def _study_line(facts: Facts) -> str:
+    return (
+        f"{facts['n_cells']} cells, {facts['n_images']} images, {facts['epochs']} epochs, {facts['cores']} cores,"
+        f" run.threads = {facts['threads']}"
     )
 
 
@@ -138,6 +170,8 @@ def _range(values: pd.Series) -> str:
 SCREENS: dict[str, Callable[[Console, Facts], None]] = {
     "contest": show_contest,
     "search": show_search,
+    "workers": show_workers,
+    "contention": show_contention,
     "audit": show_audit,
     "statistics": show_statistics,
     "pack": show_pack,

@@ -1,5 +1,6 @@
 """Sentences on a planned study: memory, time, and the precision to expect."""
 
+import sys
 from collections.abc import Sequence
 
 from mmbc.errors import count
@@ -9,8 +10,9 @@ from study.design.cells import Cell
 from study.design.request import Request
 from study.stats.planner import Plan, PlanResult, plan
 from study.training.duration import expected_seconds
-from study.training.memory import expected_memory
+from study.training.memory import Memory, expected_memory
 from study.training.preparation import Planned
+from study.training.process_number import process_number
 from study.training.stream_groups import images_key, n_passes, stream_groups
 
 EXPECTED_AUC = 0.8
@@ -30,9 +32,16 @@ def memory(planned: Planned, request: Request) -> str:
     )
     return (
         f"Memory for {count(group.n_cells, 'cell')}{waves}, beside the program's own: about "
-        f"{in_bytes(group.shared + together * group.per_fit)} of {in_bytes(group.free)} free "
-        f"({in_bytes(group.shared)} shared, {in_bytes(group.per_fit)} a fit){others}"
+        f"{in_bytes(group.fixed + together * group.per_fit)} of {in_bytes(group.free)} free "
+        f"({_shared(group)}, {in_bytes(group.per_fit)} a fit){others}"
     )
+
+
+def _shared(group: Memory) -> str:
+    """Return what is taken whatever the number of fits."""
+    if group.n_processes == 1:
+        return f"{in_bytes(group.shared)} shared"
+    return f"{in_bytes(group.fixed // group.n_processes)} for each of {group.n_processes} processes (--jobs)"
 
 
 def in_bytes(n: int) -> str:
@@ -45,10 +54,14 @@ def cost(planned: Planned, request: Request) -> str:
     left = planned.unfinished(planned.cells)
     if not left:
         return "Every cell is finished; the command would write the report again."
-    seconds = expected_seconds(left, len(planned.cohort.images), request.executor)
+    n_rows = len(planned.cohort.images)
+    seconds = expected_seconds(left, n_rows, request.executor, request.jobs)
+    groups = stream_groups(left, "lockstep")
+    n = max(process_number(request.jobs, group, n_rows, sys.maxsize) for group in groups)
+    processes = f", {count(n, 'process', 'processes')}" if n > 1 else ""
     return (
-        f"{count(len(left), 'cell')} to train; at most about {duration(seconds)} ({request.executor}, every fit to"
-        f" its last epoch){_bank(left)}"
+        f"{count(len(left), 'cell')} to train; at most about {duration(seconds)} ({request.executor}{processes},"
+        f" every fit to its last epoch){_bank(left)}"
     )
 
 

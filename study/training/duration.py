@@ -1,5 +1,6 @@
 """Time estimate of a run, from a few timed steps of each kind on noise."""
 
+import sys
 import time
 from collections.abc import Sequence
 
@@ -11,30 +12,35 @@ from mmbc.training.fit import Fit, Part
 from mmbc.training.stream import Stream
 from study.design.cells import Cell
 from study.design.request import Executor
+from study.training.process_number import process_number
 from study.training.stream_groups import Backbones, image_taps, images_key, n_passes, stream_groups
 
 BATCHES = 3
 """Batches that are timed, of each kind."""
 
 
-def expected_seconds(cells: Sequence[Cell], n_rows: int, executor: Executor) -> float:
+def expected_seconds(cells: Sequence[Cell], n_rows: int, executor: Executor, jobs: int) -> float:
     """Estimate the longest time that training some cells on a cohort of `n_rows` images can take here, in seconds.
 
     The trunk runs once per epoch for all cells of a stream in lockstep, once per cell and epoch in sequence, and once
-    per view of a bank, which several streams share.
+    per view of a bank, which several streams share. Processes share the work evenly, but for a fit's own.
     """
     configure(cells[0].config.run)
     backbones = Backbones()
     seconds, banks = 0.0, set[str]()
     for group in stream_groups(cells, "lockstep"):
         backbone = backbones.of(group)
+        trunk = 0.0
         if not group[0].config.train.view_bank or images_key(group[0]) not in banks:
-            seconds += _trunk_seconds(group, backbone) * n_rows * n_passes(group, executor)
+            trunk = _trunk_seconds(group, backbone) * n_rows * n_passes(group, executor)
         banks.add(images_key(group[0]))
         by_config = {cell.config_digest: cell for cell in group}
         step = {key: _step_seconds(cell, backbone) for key, cell in by_config.items()}
-        shares = [_training_share(cell) * cell.config.train.max_epochs * step[cell.config_digest] for cell in group]
-        seconds += sum(shares) * n_rows
+        own = [
+            n_rows * _training_share(cell) * cell.config.train.max_epochs * step[cell.config_digest] for cell in group
+        ]
+        together = own if executor == "lockstep" else [sum(own)]
+        seconds += max((trunk + sum(own)) / process_number(jobs, group, n_rows, sys.maxsize), *together)
     return seconds
 
 

@@ -120,6 +120,11 @@ class WorkerPool:
         self._workers += [WorkerProcess() for _ in range(n - len(self._workers))]
         return self._workers[:n]
 
+    @property
+    def n_workers(self) -> int:
+        """Number of workers that run."""
+        return len(self._workers)
+
     def close(self, *, kill: bool = False) -> None:
         """End all workers; later calls start others."""
         workers, self._workers = self._workers, []

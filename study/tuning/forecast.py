@@ -47,4 +47,4 @@ def search_seconds(planned: Planned, targets: Sequence[Target], request: Request
     at_once = max(1, together // len(targets))
     cells = [c for target in targets for number in range(at_once) for c in target.cells(number, target.config({}))]
     n_waves = math.ceil(targets[0].search.trials * len(targets) / max(together, 1))
-    return n_waves * expected_seconds(cells, len(planned.cohort.images), request.executor)
+    return n_waves * expected_seconds(cells, len(planned.cohort.images), request.executor, request.jobs)

@@ -31,6 +31,33 @@ def test_the_contest_runs_and_its_numbers_hold_together(tmp_path, quick_processe
     assert not [path for path in tmp_path.iterdir() if path.is_dir()], "nothing is left behind"
 
 
+@pytest.mark.exhaustive
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        (["--workers", "1,2"], {"workers", "seconds", "speed_up", "bound", "peak_mib", "parts"}),
+        (["--contention"], {"alone_seconds", "beside_seconds", "ratio"}),
+    ],
+)
+def test_processes_and_neighbours_are_timed(tmp_path, quick_processes, kind, keys):
+    arguments = ["--data", "phantom", "--preset", "tiny", "--limit-patients", "16", "--epochs", "1"]
+    where = ["--out", str(tmp_path), "--json", str(tmp_path / "bench.json"), "--ablation", "tabular,concat"]
+    done = RUN.invoke(bench.app, [*kind, *arguments, *where])
+    assert done.exit_code == 0, done.output
+    facts = json.loads((tmp_path / "bench.json").read_text())
+    assert set(facts) >= keys and facts["n_cells"] == 4
+    if "bound" in facts:
+        assert facts["workers"] == [1, 2] and facts["speed_up"][0] == 1
+        assert all(0 < bound < seconds for bound, seconds in zip(facts["bound"], facts["seconds"], strict=True))
+        assert facts["bound"][1] < facts["bound"][0]
+
+
+def test_numbers_of_processes_are_checked():
+    done = RUN.invoke(bench.app, ["--workers", "1,zero"])
+    assert done.exit_code == 2 and "--workers 1,zero: write numbers of processes" in " ".join(done.output.split())
+
+
 def test_the_looks_of_an_audit_are_timed(tmp_path):
     where = ["--limit-patients", "16", "--out", str(tmp_path), "--json", str(tmp_path / "audit.json")]
     done = RUN.invoke(bench.app, ["--audit", "--data", "phantom", "--preset", "tiny", *where])
