@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from mmbc import command
 from mmbc.command import Command, Terminal
 from mmbc.errors import ConfigError
-from study.console.options import MANY, MOST_PROCESSES, ArmOptions, SettingsOptions, cohort_option, place_option
+from study.console.options import MANY, ArmOptions, SettingsOptions, cohort_option, place_option
+from study.design.request import MOST_PROCESSES
 
 kind_option = command.options_of("What is measured")
 contest_option = command.options_of("Training contest")

@@ -11,7 +11,7 @@ from mmbc.errors import ConfigError
 from study.benchmarks.contenders import Task, Timing, timing_of
 from study.benchmarks.contest import task_of
 from study.benchmarks.material import Material
-from study.console.options import MOST_PROCESSES
+from study.design.request import MOST_PROCESSES
 from study.training.crew import shares
 from study.training.process_number import available_cores
 

@@ -22,8 +22,6 @@ search_option = options_of("Search")
 
 MANY = 1_000_000
 """More of anything than anybody means: a slip of the finger."""
-MOST_PROCESSES = 1024
-"""Most processes of one run."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,6 @@ from mmbc.data.readers import PHANTOM, find_source
 from mmbc.errors import ConfigError, nearest, some
 from mmbc.files import check_file, check_place
 from study.console.options import (
-    MOST_PROCESSES,
     AuditOptions,
     CohortOptions,
     CohortSettings,
@@ -30,7 +29,7 @@ from study.console.options import (
     ToleranceOptions,
     TrackOptions,
 )
-from study.design.request import EXECUTORS, TRACKERS, Request, Tolerance
+from study.design.request import EXECUTORS, MOST_PROCESSES, TRACKERS, Request, Tolerance
 from study.design.search_space import read_space
 from study.design.study_file import Arm, Search, StudyFile, chosen_arms, column_roles, load, named
 from study.design.study_name import check_name

@@ -12,6 +12,8 @@ Executor = Literal["lockstep", "sequential"]
 EXECUTORS: tuple[Executor, ...] = ("lockstep", "sequential")
 CACHE_GIB = 20.0
 CHECKPOINT_EVERY = 5
+MOST_PROCESSES = 1024
+"""Most processes of one run."""
 WAVE = 5
 """Trials of an arm in a fold that a search asks for at once."""
 CANDIDATES = 8

@@ -16,7 +16,9 @@ from study.records.cell_records import CHECKPOINT
 from study.records.progress import Observer
 from study.training import process_number as numbers
 from study.training.crew import shares
-from study.training.processes import deal
+from study.training.fit_share import WORK
+from study.training.preparation import workspace_of
+from study.training.processes import deal, execute_apart
 from study.training.worker_pool import WorkerDiedError, WorkerPool
 from tests.study.training.test_lockstep import STOPPING, contents, mixed_cuts
 from tests.study.training.test_resume import LONG, interrupted, results
@@ -158,6 +160,17 @@ def test_what_goes_wrong_in_a_worker_is_said_as_ever(tiny, workers):
 
     with pytest.raises(WorkerDiedError, match=r"\(SIGKILL; the memory may have run out\).* command again.*--jobs"):
         tiny.execute(planned, pool=workers(2), after_epoch=die)
+
+
+@pytest.mark.slow
+def test_processes_that_train_apart_as_on_gpus(tiny, workers):
+    planned = {name: tiny.plan(name, arms="tabular", sets=LONG) for name in ("apart", "together")}
+    told = Told()
+    workspace = workspace_of(planned["apart"], tiny.request("apart"))
+    assert set(execute_apart(planned["apart"].cells, workspace, told, workers(2))) == set(WORK)
+    tiny.execute(planned["together"])
+    assert contents(planned["apart"].folder) == contents(planned["together"].folder)
+    assert sorted(event[0] for event in told.heard) == ["begun"] * 2 + ["epoch"] * 10 + ["finished"] * 2
 
 
 SCRIPT = """
