@@ -109,7 +109,8 @@ class Fit:
         self._batches = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 2])))
         self._rng = _seeded_state(self.device, int(np.random.SeedSequence([seed, 3]).generate_state(1)[0]))
         with self._turn():
-            self.network = Network(config.model, backbone, train.table.shape[1]).to(self.device)
+            # the copied tail is in inference mode, whatever the flag of the network that holds it
+            self.network = Network(config.model, backbone, train.table.shape[1]).to(self.device).train()
         self._trained = list(self.network.parameters())
         t = config.train
         self.optimiser = torch.optim.AdamW(
