@@ -17,7 +17,7 @@ RULES = ("pool_views", "pool_breasts", "delta", "prevalence", "thresholds")
 """Settings of the protocol that change numbers without changing predictions; they must be the same."""
 SAYS_NOTHING = (
     "preset",
-    "run.",
+    *(f"run.{key}" for key in ("device", "threads", "chunk_size", "trunk_batch", "precision")),
     "arms.",
     "protocol.repeats",
     "protocol.seeds",

@@ -18,10 +18,12 @@ def renamed(study, name):
 
 
 def changed(study, name, gain):
-    """The study under another name, its positives' logits higher by `gain`, another dropout in its settings."""
+    """The study under another name, its positives' logits higher by `gain`, with another dropout and precision."""
     rows = study.predictions.copy()
     rows["logit"] += gain * rows["label"] * (rows["arm"] != "logistic")
-    settings = study.settings.model_copy(update={"model": study.settings.model.model_copy(update={"dropout": 0.25})})
+    sections = {"model": {"dropout": 0.25}, "run": {"threads": 2, "trunk_precision": "bfloat16"}}
+    update = {key: getattr(study.settings, key).model_copy(update=values) for key, values in sections.items()}
+    settings = study.settings.model_copy(update=update)
     return dataclasses.replace(renamed(study, name), predictions=rows, settings=settings)
 
 
@@ -30,7 +32,10 @@ def test_each_arm_is_compared_with_that_of_the_first_study(stored):
     assert joined.study.settings.protocol.contrasts == tuple(
         (f"B-{arm}", f"A-{arm}") for arm in ("image", "tabular", "concat", "attention")
     )
-    assert joined.differing.to_dict("records") == [{"setting": "model.dropout", "A": 0.5, "B": 0.25}]
+    assert joined.differing.to_dict("records") == [
+        {"setting": "model.dropout", "A": 0.5, "B": 0.25},
+        {"setting": "run.trunk_precision", "A": "float32", "B": "bfloat16"},
+    ], "not the threads, which change the last bits alone"
     evaluation = evaluate(joined.study, n_replicates=100)
     assert set(evaluation.comparisons["first"]) == {"B-image", "B-tabular", "B-concat", "B-attention"}
     alone = {
