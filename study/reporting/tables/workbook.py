@@ -2,11 +2,14 @@
 
 import io
 import math
+import re
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from openpyxl import Workbook
+from openpyxl.cell import Cell
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
@@ -16,11 +19,12 @@ from study.reporting.tables.layout import alignment
 from study.reporting.tables.office_files import without_times
 from study.text.format import is_share
 
-TITLE, CAPTION, HEADER = 1, 3, 5
-"""Rows of the title, the caption and the header; the notice is between title and caption."""
+TITLE, LINK, HEADER = 1, 3, 4
+"""Rows of the title, the link to the other form and the header; the notice is between title and link."""
 SIDES = {"l": "left", "c": "center", "r": "right"}
-WIDTH_OF_TEXT = 110
-"""Characters that a caption is wrapped at; it spans as many columns as that takes."""
+WIDTH_OF_TEXT, WIDEST, LINE = 110, 42, 15
+"""Characters that a caption is wrapped at, which spans as many columns as that takes, and those of a printed column at
+most; points of a line."""
 INDEX = "index"
 LONGEST_NAME = 31
 """Excel's limit for the name of a sheet."""
@@ -48,9 +52,12 @@ WHOLE = ("n_", "epochs_", "best_epoch_")
 CONTRASTS = ("e1_low", "e1_high", "e2_low", "e2_high", "e2_low_90", "e2_high_90")
 
 
-BOLD, SHADED = Font(bold=True), PatternFill("solid", fgColor="E8EDF3")
+FONT = "Calibri"
+BOLD, SHADED = Font(FONT, 11, bold=True), PatternFill("solid", fgColor="E8EDF3")
 RULED, BELOW = Border(top=Side("medium"), bottom=Side("thin")), Border(bottom=Side("medium"))
-GREY, RIGHT = Font(color="808080"), Alignment(horizontal="right")
+GREY, RIGHT = Font(FONT, 11, color="808080"), Alignment(horizontal="right")
+LINKED, WARNING = Font(FONT, 11, color="0563C1", underline="single"), Font(FONT, 11, bold=True, color="B00000")
+WRAPPED = Alignment(wrap_text=True, vertical="top")
 
 
 def workbook(tables: Sequence[PaperTable], notice: str) -> bytes:
@@ -64,12 +71,13 @@ def workbook(tables: Sequence[PaperTable], notice: str) -> bytes:
     _index(book.active, names, notice)
     for name, table in names.items():
         sheet = book.create_sheet(name)
-        _head(sheet, table, notice, table.shown)
+        _head(sheet, table.heading, notice, _printed_widths(table.shown))
+        _link(sheet.cell(LINK, 1), table.name[:LONGEST_NAME], "Numbers at full precision")
         _printed(sheet, table)
-    for table in tables:
+    for name, table in names.items():
         sheet = book.create_sheet(table.name[:LONGEST_NAME])
-        _head(sheet, table, notice, table.data)
-        sheet.cell(TITLE, 1).value = f"{table.heading} (numbers)"
+        _head(sheet, f"{table.heading} (numbers)", notice, _widths(table.data))
+        _link(sheet.cell(LINK, 1), name, "As printed, with notes")
         _body(sheet, table.data)
     out = io.BytesIO()
     book.save(out)
@@ -79,44 +87,67 @@ def workbook(tables: Sequence[PaperTable], notice: str) -> bytes:
 def _index(sheet: Worksheet, names: dict[str, PaperTable], notice: str) -> None:
     sheet.title = INDEX
     sheet["A1"], sheet["A2"] = "Tables", notice or None
-    sheet["A1"].font, sheet["A2"].font = Font(bold=True, size=13), Font(bold=True, color="B00000")
-    sheet["A3"] = (
+    sheet["A1"].font, sheet["A2"].font = Font(FONT, 13, bold=True), WARNING
+    widths = (12.0, 60.0, 28.0, 10.0)
+    said = (
         "First the tables as they are printed, then their numbers at full precision; there the format of a cell rounds"
         " what is seen. n/a: there is no such number."
     )
+    _text(sheet, 3, said, widths)
     for column, name in enumerate(("As printed", "Title", "Numbers", "Rows"), start=1):
-        _header_cell(sheet, 5, column, name)
-    for row, (name, table) in enumerate(names.items(), start=6):
+        _header_cell(sheet, HEADER, column, name)
+    for row, (name, table) in enumerate(names.items(), start=HEADER + 1):
         for column, target in ((1, name), (3, table.name[:LONGEST_NAME])):
-            link = sheet.cell(row, column, target)
-            link.hyperlink, link.font = f"#'{target}'!A1", Font(color="0563C1", underline="single")
+            _link(sheet.cell(row, column), target, target)
         sheet.cell(row, 2, table.title)
         sheet.cell(row, 4, len(table.data))
-    for letter, width in zip("ABCD", (12, 60, 28, 10), strict=True):
-        sheet.column_dimensions[letter].width = width
-    sheet.freeze_panes = "A6"
+    _lay_out(sheet, widths)
+    sheet.freeze_panes = sheet.cell(HEADER + 1, 1)
 
 
-def _head(sheet: Worksheet, table: PaperTable, notice: str, cells: pd.DataFrame) -> None:
-    """Write title, notice and caption above the table."""
-    sheet.cell(TITLE, 1, table.heading).font = Font(bold=True, size=13)
+def _head(sheet: Worksheet, title: str, notice: str, widths: Sequence[float]) -> None:
+    """Write title and notice above the table, which alone stay in sight with the header."""
+    sheet.cell(TITLE, 1, title).font = Font(FONT, 13, bold=True)
     if notice:
-        sheet.cell(TITLE + 1, 1, notice).font = Font(bold=True, color="B00000")
-    caption = sheet.cell(CAPTION, 1, table.caption.replace("*", ""))
-    caption.alignment = Alignment(wrap_text=True, vertical="top")
-    widths = _widths(cells)
+        sheet.cell(TITLE + 1, 1, notice).font = WARNING
+    _lay_out(sheet, widths)
+    sheet.freeze_panes = sheet.cell(HEADER + 1, 2)
+
+
+def _lay_out(sheet: Worksheet, widths: Sequence[float]) -> None:
+    """Set the widths of the columns and print them on one page side by side."""
     for number, width in enumerate(widths, start=1):
         sheet.column_dimensions[get_column_letter(number)].width = width
-    spanned, total = 0, 0.0
-    while total < WIDTH_OF_TEXT:  # further than the last column where the table is narrow
-        total += widths[spanned] if spanned < len(widths) else 9
-        spanned += 1
-    sheet.merge_cells(start_row=CAPTION, end_row=CAPTION, start_column=1, end_column=spanned)
-    sheet.row_dimensions[CAPTION].height = 15 * max(1, math.ceil(1.1 * len(table.caption) / total))
-    sheet.freeze_panes = sheet.cell(HEADER + 1, 2)
-    sheet.page_setup.orientation, sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = "landscape", 1, 0
+    sheet.page_setup.orientation = "landscape" if sum(widths) > WIDTH_OF_TEXT else "portrait"
+    sheet.page_setup.paperSize = sheet.PAPERSIZE_A4
+    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = 1, 0
     sheet.sheet_properties.pageSetUpPr.fitToPage = True
     sheet.print_title_rows = f"{HEADER}:{HEADER}"
+
+
+def _link(cell: Cell, sheet: str, text: str) -> None:
+    cell.value, cell.hyperlink, cell.font = text, f"#'{sheet}'!A1", LINKED
+
+
+def _text(sheet: Worksheet, row: int, text: str, widths: Sequence[float]) -> None:
+    """Write a paragraph over as many columns as its width takes, further than the last one of a narrow table."""
+    spanned, total = 0, 0.0
+    while total < WIDTH_OF_TEXT:
+        total += widths[spanned] if spanned < len(widths) else 9
+        spanned += 1
+    sheet.cell(row, 1, text).alignment = WRAPPED
+    sheet.merge_cells(start_row=row, end_row=row, start_column=1, end_column=spanned)
+    sheet.row_dimensions[row].height = LINE * max(1, math.ceil(1.1 * len(text) / total))
+
+
+def _printed_widths(shown: pd.DataFrame) -> list[float]:
+    """Return the width of each printed column in characters: cells on one line up to `WIDEST`, names in several."""
+    words = [max(map(len, re.split(r"[\s-]", str(name)))) for name in shown.columns]
+    cells = [shown.iloc[:, place].astype(str).str.len().max() for place in range(shown.shape[1])]
+    return [
+        float(max(word + 1, min(cell, WIDEST) if cell == cell else 0, 8) + 2)
+        for word, cell in zip(words, cells, strict=True)
+    ]
 
 
 def _widths(data: pd.DataFrame) -> list[float]:
@@ -129,23 +160,29 @@ def _widths(data: pd.DataFrame) -> list[float]:
     return widths
 
 
-def _header_cell(sheet: Worksheet, row: int, column: int, name: str, side: str = "left") -> None:
+def _header_cell(sheet: Worksheet, row: int, column: int, name: str, side: str = "left", *, wrap: bool = False) -> None:
     cell = sheet.cell(row, column, name)
     cell.font, cell.fill, cell.border = BOLD, SHADED, RULED
-    cell.alignment = Alignment(horizontal=side, vertical="bottom", wrap_text=side != "left")
+    cell.alignment = Alignment(horizontal=side, vertical="bottom", wrap_text=wrap)
 
 
 def _printed(sheet: Worksheet, table: PaperTable) -> None:
-    """Write the cells as every printed form of the table shows them, each column aligned as there."""
+    """Write the cells as every printed form of the table shows them, each column aligned as there, and the notes."""
+    widths, lines = _printed_widths(table.shown), [1] * (len(table.shown) + 1)
     for place, name in enumerate(table.shown.columns, start=1):
         values = table.shown.iloc[:, place - 1].astype(str).tolist()
         side = SIDES[alignment(values)]
-        aligned = Alignment(horizontal=side, vertical="top", wrap_text=True)
-        _header_cell(sheet, HEADER, place, str(name), side)
+        aligned = Alignment(horizontal=side, vertical="top", wrap_text=True, indent=int(side == "right"))
+        _header_cell(sheet, HEADER, place, str(name), side, wrap=True)
+        broken = [len(textwrap.wrap(text, int(widths[place - 1]) - 2)) for text in (str(name), *values)]
+        lines = list(map(max, lines, broken))
         for row, value in enumerate(values, start=HEADER + 1):
             _write(sheet, row, place, value, "@")
             sheet.cell(row, place).alignment = aligned
         sheet.cell(HEADER + len(values), place).border = BELOW
+    for row, n in enumerate(lines, start=HEADER):
+        sheet.row_dimensions[row].height = LINE * n
+    _text(sheet, HEADER + len(table.shown) + 2, table.caption.replace("*", ""), widths)
 
 
 def _body(sheet: Worksheet, data: pd.DataFrame) -> None:

@@ -207,16 +207,14 @@ def test_alignment():
 def test_excel_cells_are_the_numbers(table):
     book = openpyxl.load_workbook(io.BytesIO(workbook([table], NOTICE)))
     assert book.sheetnames == ["index", "Table 1", "hand"]
-    assert [book["index"][cell].value for cell in ("A6", "C6")] == ["Table 1", "hand"]
+    assert [book["index"][cell].value for cell in ("A5", "C5")] == ["Table 1", "hand"]
     printed = [[cell.value for cell in row] for row in book["Table 1"].iter_rows(min_row=HEADER, max_col=4)]
-    assert printed == [list(table.shown.columns), *table.shown.to_numpy().tolist()]
+    notes = [[None] * 4, [table.caption, None, None, None]]
+    assert printed == [list(table.shown.columns), *table.shown.to_numpy().tolist(), *notes]
     assert book["Table 1"].cell(HEADER + 1, 3).alignment.horizontal == "right"
     sheet = book["hand"]
-    assert (sheet["A1"].value, sheet["A2"].value, sheet["A3"].value) == (
-        f"{table.title} (numbers)",
-        NOTICE,
-        table.caption,
-    )
+    assert (sheet["A1"].value, sheet["A2"].value) == (f"{table.title} (numbers)", NOTICE)
+    assert sheet["A3"].hyperlink.target == "#'Table 1'!A1" and book["Table 1"]["A3"].hyperlink.target == "#'hand'!A1"
     assert [cell.value for cell in sheet[HEADER]][:6] == list(table.data.columns)
     rows = [[cell.value for cell in row] for row in sheet.iter_rows(min_row=HEADER + 1, max_col=6)]
     assert rows[0] == ["image", "roc_auc", 0.1 + 0.2, 0.0004, 294, True]
@@ -226,7 +224,15 @@ def test_excel_cells_are_the_numbers(table):
     assert formats == [THREE, SHARE, P, "#,##0"]
     numeric = [cell for row in sheet.iter_rows(min_row=HEADER + 1) for cell in row if type(cell.value) in (int, float)]
     assert numeric and all(cell.number_format != "General" for cell in numeric)
-    assert sheet.freeze_panes == "B6" and sheet.cell(HEADER, 1).font.bold
+    assert sheet.freeze_panes == book["Table 1"].freeze_panes == "B5" and sheet.cell(HEADER, 1).font.bold
+
+
+def test_columns_of_a_printed_sheet_are_as_wide_as_their_cells_and_break_their_names():
+    shown = pd.DataFrame({"Model": ["image"], "Sensitivity at 90 % specificity [specificity achieved]": ["70.8 %"]})
+    odd = PaperTable("odd", "T", "Notes.", shown, shown, n_keys=1)
+    sheet = openpyxl.load_workbook(io.BytesIO(workbook([odd], "")))["Table 1"]
+    assert sheet.column_dimensions["B"].width < 20 and sheet.row_dimensions[HEADER].height > 3 * 15
+    assert sheet.cell(HEADER, 2).alignment.wrap_text and sheet.page_setup.orientation == "portrait"
 
 
 def test_formats_follow_the_column():
