@@ -256,7 +256,7 @@ class TrainConfig(Section):
     """Images of a training batch."""
     class_weighting: Literal["none", "balanced"] = "none"
     """Whether the loss weighs both classes alike; this shifts the probabilities before calibration."""
-    view_bank: Annotated[int, Later("0.2.0")] = Field(0, ge=0, le=1000)
+    view_bank: Annotated[int, Later("0.2.0")] = Field(0, ge=0, le=128)
     """Augmented versions (views) of every image that are made once, kept and drawn from in all epochs, by all seeds; 0
     for new ones in every epoch. With 16 the frozen layers run 16 times instead of once an epoch and seed."""
     fraction: Annotated[float, Later("0.2.0")] = Field(1.0, gt=0, le=1)

@@ -13,11 +13,11 @@ from mmbc.training.device import autocast, configure
 from mmbc.training.fit import Fit, Part
 from mmbc.training.stream import Stream, normalise
 from study.design.cells import Cell
-from study.training.stream_groups import image_taps
+from study.training.stream_groups import image_taps, n_passes
 
 
 def lower_bound(cells: list[Cell], n_rows: int, n_tabular: int, *, repetitions: int = 3) -> dict[str, float]:
-    """Return the seconds of pure compute: one trunk pass an epoch and one clean pass, and all tails.
+    """Return the seconds of pure compute: one trunk pass an epoch (or view of a bank), one clean pass, and all tails.
 
     Trunk batches and training steps are timed on constant data with nothing around them, in this process, and
     multiplied by how many the study needs.
@@ -45,7 +45,7 @@ def lower_bound(cells: list[Cell], n_rows: int, n_tabular: int, *, repetitions: 
 
 
 def _trunk_time(cells: list[Cell], backbone: Backbone, repetitions: int) -> float:
-    """Return seconds an image of all passes: one an epoch, and the clean one."""
+    """Return seconds an image of all passes: one an epoch or view of a bank, and the clean one."""
     config = cells[0].config
     taps = image_taps(cells)
     size, batch = config.data.image_size, config.run.trunk_batch
@@ -55,7 +55,7 @@ def _trunk_time(cells: list[Cell], backbone: Backbone, repetitions: int) -> floa
         with torch.inference_mode(), autocast(config.run, trunk=True):
             backbone(images, taps)
 
-    return (config.train.max_epochs + 1) / batch * _median(trunk, repetitions, config.run.device)
+    return (n_passes(cells, "lockstep") + 1) / batch * _median(trunk, repetitions, config.run.device)
 
 
 def _tail_times(config: Config, backbone: Backbone | None, n_tabular: int, repetitions: int) -> tuple[float, float]:
