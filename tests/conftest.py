@@ -42,6 +42,7 @@ LONGEST = (
     "reporting/test_pack.py",
     "api/test_reports.py",
     "training/test_lockstep.py",
+    "training/test_workers.py",
     "training/test_resume.py",
     "reporting/test_search.py",
     "records/test_damaged_files.py",
@@ -149,6 +150,7 @@ def forks():
             "study.checks.study_start",
             "study.console.search_screen",
             "study.console.report_screen",
+            "study.training.worker",
             "study.tuning.search",
         ]
     )

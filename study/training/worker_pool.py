@@ -36,6 +36,16 @@ class WorkerDiedError(StudyError):
     """A worker that ended before it had answered."""
 
 
+def launch(connection: Connection) -> "subprocess.Popen[bytes]":
+    """Start a worker at the other end of a connection."""
+    paths = [str(Path(path).absolute()) for path in sys.path]  # '' is the working directory
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    end = connection.fileno()
+    command = [sys.executable, "-P", "-m", "study.training.worker", str(end)]
+    with _signals_held():
+        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[end])
+
+
 class WorkerProcess:
     """A worker as its parent sees it: `ask` it something, and take the `answer` before the next question.
 
@@ -45,13 +55,8 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         self.connection, theirs = Pipe()
-        paths = [str(Path(path).absolute()) for path in sys.path]  # '' is the working directory
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-P", "-m", "study.training.worker", str(theirs.fileno())]
-        with theirs, _signals_held():
-            self.process = subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
-            )
+        with theirs:
+            self.process = launch(theirs)
         self.asked: Any = None
 
     def ask(self, method: str, arguments: Sequence[Any], asked: Any = True) -> None:
