@@ -1,8 +1,12 @@
-"""The two documents of a pack: a report of two pages that opens with the answer, and a supplement with the rest."""
+"""The two documents of a pack: a report that opens with the answer, with the paper's tables and figures, and the rest.
+
+Every table and figure is cited by its number in the text above it, in the order in which a document shows them.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -21,12 +25,36 @@ from study.reporting.tables.markup import markdown
 from study.reporting.text import answer as said
 from study.reporting.text import audit_paragraphs, search_results, sections
 from study.reporting.text.quick_try import quick_try
-from study.text.format import listed
 from study.text.number_style import restyle
 
 REPORT, SUPPLEMENT = "report.md", "supplement.md"
 LIMITATIONS_SHOWN = 4
 """Points in the report; the supplement has all."""
+DIFFERENCES = "Differences between models"
+RESULTS = ("Cohort", "Performance", DIFFERENCES, "Calibration", "Operating points", "Subgroups")
+"""Chapters of the report that are the results of a paper."""
+
+
+class Shown(NamedTuple):
+    """A table or figure in a document.
+
+    Attributes:
+        kind: Table or Figure.
+        name: of its file.
+        number: `2`, or `S3` in the supplement.
+    """
+
+    kind: str
+    name: str
+    number: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number}"
+
+    @property
+    def key(self) -> str:
+        """What templates call it: `table main`."""
+        return f"{self.kind.lower()} {self.name}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +97,24 @@ class Content:
         return forms.fill_all(self.study, self.evaluation, places(self))
 
     @cached_property
+    def floats(self) -> dict[str, Shown]:
+        """Every table and figure by its Markdown."""
+        tables = {self.table(one.name)[0]: Shown("Table", one.name, one.number) for one in self.tables}
+        return tables | {
+            self.figure(name)[0]: Shown("Figure", name, drawing.number) for name, drawing in self.drawings.items()
+        }
+
+    @cached_property
+    def results(self) -> dict[str, list[str]]:
+        """Heading -> paragraphs of the results as plain text, which cite the tables and figures of the paper."""
+        before = {DIFFERENCES: [" ".join(said.contrast_lines(self.study, self.evaluation))]}
+        return {
+            heading: _plain([*before.get(heading, []), *(text for text in texts if text not in self.floats)])
+            for heading, texts in self.report_chapters.items()
+            if heading in RESULTS
+        }
+
+    @cached_property
     def report_chapters(self) -> dict[str, list[str]]:
         """Heading -> parts of the report."""
         return _report_chapters(self)
@@ -101,19 +147,8 @@ def title(content: Content) -> str:
 def report(content: Content) -> str:
     """Return `report.md`."""
     more = len(content.limitations) - LIMITATIONS_SHOWN
-    foot = render("foot", more=max(more, 0), file=SUPPLEMENT, elsewhere=_elsewhere(content))
+    foot = render("foot", more=max(more, 0), file=SUPPLEMENT)
     return _join([f"# {title(content)}", *_warnings(content), *_chapters(content.report_chapters), foot])
-
-
-def _elsewhere(content: Content) -> list[str]:
-    """Return which tables and figures of the paper the report leaves to the supplement: `Tables 1 and 3`."""
-    parts = {text for texts in content.report_chapters.values() for text in texts}
-    left = {
-        "Table": [one.number for one in content.tables if not parts & {*content.table(one.name)}],
-        "Figure": [one.number for name, one in content.drawings.items() if not parts & {*content.figure(name)}],
-    }
-    main = {kind: [number for number in numbers if number.isdigit()] for kind, numbers in left.items()}
-    return [f"{kind}{'s' * (len(numbers) > 1)} {listed(numbers)}" for kind, numbers in main.items() if numbers]
 
 
 def _report_chapters(content: Content) -> dict[str, list[str]]:
@@ -123,20 +158,69 @@ def _report_chapters(content: Content) -> dict[str, list[str]]:
     listed = [f"- {point}" for point in points[:LIMITATIONS_SHOWN]]
     parts = {
         "Answer": [said.answer(study, evaluation), remains(study)],
-        "Cohort": [sections.cohort(study, brief=True), audit_paragraphs.automatic_changes(study)],
-        "Performance": [*content.table("main"), sections.chance(study, evaluation), *content.figure("main")],
-        "Differences between models": [
-            *(content.figure("contrasts") or content.table("comparisons")),
-            *content.table("added_contrasts"),
+        "Cohort": [
+            sections.cohort(study, brief=True),
+            audit_paragraphs.automatic_changes(study),
+            *content.figure("flow"),
+            *content.table("table_1"),
         ],
+        "Performance": [sections.chance(study, evaluation), *content.table("main"), *content.figure("main")],
+        DIFFERENCES: [*content.table("comparisons"), *content.figure("contrasts")],
         "Calibration": [sections.calibration(study, evaluation, brief=True)],
+        "Operating points": [*content.table("operating_points"), *content.figure("decision")],
         "Subgroups": [sections.subgroups(study, evaluation)],
         "Audit": [audit_paragraphs.audit_summary(study)],
         "Limitations": ["\n".join(listed)],
     }
     if said.too_small(study):  # what would be read as a ranking
-        del parts["Differences between models"]
-    return {name: texts for name, texts in parts.items() if any(texts)}
+        del parts[DIFFERENCES]
+    parts = _citing(content, {name: texts for name, texts in parts.items() if any(texts)})
+    further = _further(content, parts)
+    return {name: [*texts, *further.get(name, [])] for name, texts in parts.items()}
+
+
+def _citing(content: Content, parts: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return chapters with a paragraph before their first table or figure that cites them all."""
+    cited = {}
+    for name, texts in parts.items():
+        shown = [content.floats[text] for text in texts if text in content.floats]
+        at = next((at for at, text in enumerate(texts) if text in content.floats), len(texts))
+        cited[name] = [*texts[:at], *([render("cited", items=shown)] if shown else []), *texts[at:]]
+    return cited
+
+
+def _further(content: Content, parts: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return for chapters of the report where its supplement has more: `Performance (Tables S5 to S12)`."""
+    found: dict[str, list[str]] = {}
+    at = next(iter(parts))
+    for heading, texts in content.supplement_chapters.items():
+        at = heading if heading in parts else at
+        if shown := [content.floats[text] for text in texts if text in content.floats]:
+            found.setdefault(at, []).append(f"{heading} ({_span(shown)})")
+    return {at: [f"In the supplement: {'; '.join(texts)}."] for at, texts in found.items()}
+
+
+def _span(shown: Sequence[Shown]) -> str:
+    """Return tables and figures of a chapter, which have successive numbers: `Tables S5 to S7 and Figure S2`."""
+    spans = []
+    for kind in ("Table", "Figure"):
+        numbers = [one.number for one in shown if one.kind == kind]
+        between = " and " if len(numbers) == 2 else " to "
+        spans += [f"{kind} {numbers[0]}"] if len(numbers) == 1 else []
+        spans += [f"{kind}s {numbers[0]}{between}{numbers[-1]}"] if len(numbers) > 1 else []
+    return " and ".join(spans)
+
+
+def _plain(texts: Sequence[str]) -> list[str]:
+    """Return paragraphs without marks; the items of a list follow the text before them."""
+    found: list[str] = []
+    for text in filter(None, restyle("\n\n".join(texts)).replace("*", "").split("\n\n")):
+        items = [line.removeprefix("- ") for line in text.splitlines() if line.startswith("- ")]
+        if items and found:
+            found[-1] += f" {'; '.join(items)}."
+        else:
+            found.append(text)
+    return found
 
 
 def _warnings(content: Content) -> list[str]:
@@ -158,9 +242,9 @@ def _supplement_chapters(content: Content) -> dict[str, list[str]]:
     points = "\n".join(f"- {point}" for point in content.limitations)
     forest = content.figure("contrasts") if said.too_small(study) else []
     others = [f"summary_{level}" for level in LEVELS if level != evaluation.unit]
-    return {
+    parts = {
         "Cohort": [sections.cohort(study), *content.figure("flow"), *content.table("flow", "table_1")],
-        "Protocol": [
+        "Methods": [
             chapter.to_markdown(content.methods, content.references),
             *content.table("settings", "folds", "partitions"),
         ],
@@ -175,7 +259,7 @@ def _supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.figure("roc_pr", "auc_by_fold", "risk"),
             *content.table("levels", *others, "per_fold"),
         ],
-        "Differences between models": [
+        DIFFERENCES: [
             *forest,
             said.disagreements(study, evaluation),
             *content.figure("added"),
@@ -222,14 +306,16 @@ def _supplement_chapters(content: Content) -> dict[str, list[str]]:
         "Limitations": [points],
         "Provenance": [sections.provenance(study, in_r=not evaluation.summary.empty)],
     }
+    of_paper = {text for text, one in content.floats.items() if one.number.isdigit()}
+    return _citing(content, {name: [text for text in texts if text not in of_paper] for name, texts in parts.items()})
 
 
 def shown_in_supplement(content: Content) -> tuple[list[str], list[str]]:
     """Return the names of the tables and of the figures that the supplement shows, each in its order."""
     parts = [text for texts in content.supplement_chapters.values() for text in texts]
-    tables = {text: table.name for table in content.tables for text in content.table(table.name)}
-    figures = {text: name for name in content.drawings for text in content.figure(name)}
-    return [tables[text] for text in parts if text in tables], [figures[text] for text in parts if text in figures]
+    shown = [content.floats[text] for text in parts if text in content.floats]
+    tables, figures = ([one.name for one in shown if one.kind == kind] for kind in ("Table", "Figure"))
+    return tables, figures
 
 
 def places(content: Content) -> dict[str, str]:

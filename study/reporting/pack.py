@@ -1,13 +1,13 @@
 """A submission folder made of a study's predictions: text, tables, figures, numbers, checklists.
 
     reports/<name>/
-      report.md supplement.md    two pages that open with the answer, and the rest; report.html: both in one file
+      report.md supplement.md    the answer first, with the paper's tables and figures; the rest; report.html: both
       numbers.json numbers.tex   every number an author may cite, with LaTeX commands
       methods.md methods.tex references.bib
       analysis_plan.md           the plan that the study follows, where it has one
       tables/                    each as .md, .csv (full precision) and .tex; all.tex has all
       tables.xlsx tables.docx    all of them
-      paper/                     the tables and figures of a paper with captions: paper.docx and paper.tex
+      paper/                     the results of a paper, its tables and figures: paper.docx and paper.tex
       figures/                   each as .png, .pdf, .svg, and the numbers behind it as .csv; examples.npz has the
                                  pictures of patients' images, where asked for
       R/                         a script that makes the main table again in R, and the predictions that it reads
@@ -162,6 +162,7 @@ def text_files(content: Content, options: Options) -> dict[str, bytes]:
     """Return every file but figures and those around them, by its path below the report's folder."""
     study, notice, tables = content.study, content.notice, content.tables
     entries = numbers.numbers(study, content.evaluation)
+    around: dict[str, Any] = {"notice": notice, "title": title(content), "results": content.results}
     keys = sorted({*bibliography.cited_keys(content.methods), *bibliography.needed_keys(study)})
     files: dict[str, str | bytes] = {
         REPORT: report(content),
@@ -172,7 +173,7 @@ def text_files(content: Content, options: Options) -> dict[str, bytes]:
         "methods.tex": chapter.to_latex(content.methods, JOURNALS[options.journal].natbib),
         "references.bib": bibliography.bibtex(keys),
         **table_files(tables, notice, title(content), serif=JOURNALS[options.journal].serif),
-        LATEX: paper_latex(tables, content.drawings, options.journal, notice=notice, title=title(content)),
+        LATEX: paper_latex(tables, content.drawings, options.journal, **around),
     }
     files |= checklist_files(content.checklists, content.methods, notice)
     files |= r_files(study, content.evaluation, notice)
@@ -192,7 +193,13 @@ def files_around(content: Content, figures: Path, options: Options) -> dict[str,
         {name: (figures / f"{name}.{kind}").read_bytes() for name in content.drawings} for kind in ("svg", "png")
     )
     paper = paper_word(
-        content.tables, content.drawings, png, options.journal, notice=content.notice, title=title(content)
+        content.tables,
+        content.drawings,
+        png,
+        options.journal,
+        notice=content.notice,
+        title=title(content),
+        results=content.results,
     )
     return {"report.html": html(content, svg), WORD: paper}
 

@@ -23,7 +23,7 @@ from study.reporting.tables.comparisons import (
     variance_table,
 )
 from study.reporting.tables.instability import instability_table
-from study.reporting.tables.latex import latex, latex_document
+from study.reporting.tables.latex import labels_of, latex, latex_document
 from study.reporting.tables.learning_curve import learning_curve_table
 from study.reporting.tables.main import main_table
 from study.reporting.tables.markup import markdown, to_csv
@@ -161,10 +161,10 @@ def table_files(tables: Sequence[PaperTable], notice: str, title: str, *, serif:
 
     `tables/NAME.md`, `.csv` and `.tex`, `tables/all.tex` that sets them all, `tables.xlsx` and `tables.docx`.
     """
-    files = {}
+    files, labels = {}, labels_of(tables, alone=True)
     for table in tables:
         files[f"tables/{table.name}.csv"] = to_csv(table, notice).encode()
         files[f"tables/{table.name}.md"] = markdown(table, notice).encode()
-        files[f"tables/{table.name}.tex"] = latex(table, notice).encode()
+        files[f"tables/{table.name}.tex"] = latex(table, notice, labels).encode()
     files["tables/all.tex"] = latex_document(tables, notice, title).encode()
     return files | {"tables.xlsx": workbook(tables, notice), "tables.docx": word(tables, notice, title, serif=serif)}

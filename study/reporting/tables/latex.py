@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from study.reporting.tables.base import PaperTable
 from study.reporting.tables.layout import Grid, Lines, grids
+from study.reporting.tables.references import pieces
 from study.text.format import start
 
 NARROW, WIDE, WIDEST = 50, 124, 162
@@ -95,6 +96,23 @@ def escape(text: str) -> str:
     return re.sub(r"(?<=\d) (?=\\%)", r"~", words).replace("$<$ ", "$<$~")
 
 
+def with_references(text: str, labels: Mapping[tuple[str, str], str]) -> str:
+    r"""Return text for LaTeX in which numbers of known tables and figures are references.
+
+    Args:
+        text: says `Table 3` and the like.
+        labels: kind and number -> what to write in the place of the number, `\ref{tab:main}`.
+    """
+    said = "".join(labels.get((kind, words)) or escape(words) if kind else _kept(words) for words, kind in pieces(text))
+    return " ".join(said.split())
+
+
+def _kept(words: str) -> str:
+    """Return a piece of a text with the blanks at its ends, the one before a number as one that does not break."""
+    before, after = " " * words.startswith(" "), "~" * words.endswith(("Table ", "Figure ", "Tables ", "Figures "))
+    return f"{before}{escape(words)}{after or ' ' * words.endswith(' ')}"
+
+
 def _letter(character: str) -> str:
     """Return a character that pdfLaTeX knows: ASCII and the Latin alphabets' accents; others without accent, or `?`."""
     if character.isascii() or "\u00c0" <= character <= "\u017f":
@@ -106,22 +124,39 @@ PACKAGES = {"booktabs": r"\toprule", "siunitx": "S[", "longtable": "{longtable}"
 """Package -> what needs it."""
 
 
-def latex(table: PaperTable, notice: str) -> str:
+Labels = Mapping[tuple[str, str], str]
+"""Kind and printed number of a table or figure -> what a text has in the place of the number."""
+OWN_NUMBER = r"\providecommand{\mmbcref}[2]{\ifcsname r@#1\endcsname\ref{#1}\else#2\fi}"
+"""A reference to a table that a manuscript may lack: its number here then."""
+
+
+def labels_of(tables: Sequence[PaperTable], figures: Mapping[str, str] = {}, *, alone: bool = False) -> Labels:
+    """Return the references to numbered tables, and figures (name -> number); `alone`, of files that stand alone."""
+    named = {("Table", table.number): f"tab:{table.name}" for table in tables if table.number}
+    named |= {("Figure", number): f"fig:{name}" for name, number in figures.items() if number}
+    return {
+        place: rf"\protect\mmbcref{{{name}}}{{{place[1]}}}" if alone else rf"\ref{{{name}}}"
+        for place, name in named.items()
+    }
+
+
+def latex(table: PaperTable, notice: str, labels: Mapping[tuple[str, str], str] = {}) -> str:
     """Return a table with caption, label and a note below; one too long for a page goes over several.
 
     The first line is a comment with the printed number and the packages that are needed.
     """
-    text = _set(table, notice)
+    text = _set(table, notice, labels)
+    text = f"{OWN_NUMBER}\n{text}" if "mmbcref" in text else text
     packages = ",".join(name for name, mark in PACKAGES.items() if mark in text)
     number = f"Table {table.number}. " if table.number else ""
     return f"% {number}Needs \\usepackage{{{packages}}}\n{text}"
 
 
-def _set(table: PaperTable, notice: str) -> str:
+def _set(table: PaperTable, notice: str, labels: Labels) -> str:
     panels, is_long = _panels(table)
     wide = LONG_WIDE if is_long else WIDE
     size = r"\footnotesize" if max(panel.width for panel in panels) <= wide else r"\scriptsize"
-    note = _note(table, notice)
+    note = _note(table, notice, labels)
     if is_long:
         return _long(table, panels, size, note)
     if _lines_of(table, panels) <= LONGEST:
@@ -144,9 +179,9 @@ def _lines_of(table: PaperTable, panels: Sequence[Grid]) -> int:
     return len(table.caption) // NOTE + sum(panel.n_lines + max(map(len, panel.header)) for panel in panels)
 
 
-def _note(table: PaperTable, notice: str) -> str:
+def _note(table: PaperTable, notice: str, labels: Labels) -> str:
     warned = rf"\textbf{{{escape(start(notice))}.}}" if notice else ""
-    return " ".join(part for part in (escape(table.caption), warned) if part)
+    return " ".join(part for part in (with_references(table.caption, labels), warned) if part)
 
 
 def _floating(table: PaperTable, panels: Sequence[Grid], size: str, note: str, *, again: bool = False) -> str:
@@ -288,24 +323,34 @@ def latex_document(tables: Sequence[PaperTable], notice: str, title: str) -> str
 
 
 def latex_paper(
-    tables: Sequence[PaperTable], figures: Mapping[str, tuple[float, bool, str]], notice: str, title: str
+    tables: Sequence[PaperTable],
+    figures: Mapping[str, tuple[float, bool, str]],
+    notice: str,
+    title: str,
+    results: Mapping[str, Sequence[str]] = {},
 ) -> str:
-    r"""Return an article with the tables themselves and with figures that lie beside it or in `../figures`.
+    r"""Return an article with the results, the tables themselves, and figures that lie beside it or in `../figures`.
 
     Args:
         tables: numbered by LaTeX in this order.
-        figures: name of a figure's PDF -> its width in mm, whether that is two columns, and its caption.
+        figures: name of a figure's PDF -> its width in mm, whether that is two columns, and its caption; likewise.
         notice: of the cohort, or ''.
         title: of the article.
+        results: heading -> paragraphs, which refer to tables and figures by their numbers.
     """
+    labels = labels_of(tables, {name: str(number) for number, name in enumerate(figures, start=1)})
+    text = [r"\section*{Results}"] * bool(results)
+    for heading, paragraphs in results.items():
+        said = "\n\n".join(with_references(paragraph, labels) for paragraph in paragraphs)
+        text.append(f"\\paragraph{{{escape(heading)}.}} {said}\n")
     floats = [
         f"\\begin{{figure{'*' * wide}}}[!htbp]\n\\centering\n"
         "\\begin{adjustbox}{max width=\\linewidth}\n"
         f"\\includegraphics[width={width:g}mm]{{{name}.pdf}}\n\\end{{adjustbox}}\n"
-        f"\\caption{{{escape(caption)}}}\n\\label{{fig:{name}}}\n\\end{{figure{'*' * wide}}}\n"
+        f"\\caption{{{with_references(caption, labels)}}}\n\\label{{fig:{name}}}\n\\end{{figure{'*' * wide}}}\n"
         for name, (width, wide, caption) in figures.items()
     ]
-    body = "\n".join([*(latex(table, notice) for table in tables), *floats])
+    body = "\n".join([*text, *(latex(table, notice, labels) for table in tables), *floats])
     places = "\\usepackage{graphicx}\n\\graphicspath{{./}{../figures/}}\n"
     return article(title, notice, body, places)
 

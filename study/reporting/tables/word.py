@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
@@ -15,10 +15,12 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls, qn
 from docx.shared import Cm, Mm, Pt, RGBColor
 from docx.text.paragraph import Paragraph
+from docx.text.run import Run
 
 from study.reporting.tables.base import PaperTable, printable
 from study.reporting.tables.layout import Grid, Lines, grids
 from study.reporting.tables.office_files import without_times
+from study.reporting.tables.references import pieces
 from study.text.format import start
 
 SERIF, SANS = "Times New Roman", "Arial"
@@ -58,9 +60,17 @@ class Picture(NamedTuple):
 
 
 def word(
-    tables: Sequence[PaperTable], notice: str, title: str, pictures: Sequence[Picture] = (), *, serif: bool = False
+    tables: Sequence[PaperTable],
+    notice: str,
+    title: str,
+    pictures: Sequence[Picture] = (),
+    *,
+    results: Mapping[str, Sequence[str]] = {},
+    serif: bool = False,
 ) -> bytes:
-    """Return a docx file with every table below its caption, then every figure above its own.
+    """Return a docx file with the results, every table below its caption, then every figure above its own.
+
+    Numbers of its tables and figures in texts are fields that refer to the bookmarks of their captions.
 
     Only tables that need it lie on landscape pages. Captions have Word's own style and fields of its numbering, so that
     its lists of tables and figures and its cross-references find them; they are no headings. The same content gives
@@ -75,6 +85,16 @@ def word(
     document.add_paragraph(title, style="Title")
     if notice:
         warn(document.add_paragraph(), notice)
+    there = {("Table", table.number or str(at)) for at, table in enumerate(tables, start=1)}
+    there |= {("Figure", picture.number) for picture in pictures}
+    if results:
+        document.add_paragraph("Results", style="Heading 1")
+    for heading, texts in results.items():
+        for at, text in enumerate(texts):
+            paragraph = document.add_paragraph()
+            if not at:
+                paragraph.add_run(f"{heading}. ").bold = True
+            _say(paragraph, text, there)
     landscape = False
     for number, table in enumerate(tables, start=1):
         wide, size, panels = fit_page(table)
@@ -85,7 +105,7 @@ def word(
         if number == 1:
             document.add_paragraph("Tables", style="Heading 1")
         _caption(document, "Table", table.number or str(number), table.title).paragraph_format.keep_with_next = True
-        _add(document, table, panels, size)
+        _add(document, table, panels, size, there)
     if pictures and landscape:
         document.add_section(WD_SECTION.NEW_PAGE)
         set_paper(document, landscape=False)
@@ -97,7 +117,7 @@ def word(
         width = min(Mm(picture.width), Cm(SHORT - 2 * MARGIN))
         drawn = above.add_run().add_picture(io.BytesIO(picture.png), width=width)
         drawn._inline.docPr.set("descr", printable(SENTENCE.split(picture.caption)[0]))  # read aloud in its place
-        _caption(document, "Figure", picture.number, picture.caption)
+        _caption(document, "Figure", picture.number, picture.caption, there)
     out = io.BytesIO()
     document.save(out)
     return without_times(out.getvalue())
@@ -154,27 +174,56 @@ def warn(paragraph: Paragraph, notice: str) -> None:
     run.bold, run.font.color.rgb = True, RGBColor(0xB0, 0, 0)
 
 
-def _caption(document: WordFile, kind: str, number: str, text: str) -> Paragraph:
+Places = Set[tuple[str, str]]
+"""Kind and number of the tables and figures of a document."""
+
+
+def _caption(document: WordFile, kind: str, number: str, text: str, there: Places = frozenset()) -> Paragraph:
     """Add `Table S3. Text` in Word's style for captions; those of the supplement are numbered apart."""
     paragraph = document.add_paragraph(style="Caption")
     paragraph.paragraph_format.keep_together = True
     sequence, shown = (f"{kind}_S", number[1:]) if number.startswith("S") else (kind, number)
-    paragraph.add_run(f"{kind} {number[: len(number) - len(shown)]}")
+    paragraph.add_run(f"{kind} ")
+    mark = str(len(document.element.findall(f".//{qn('w:bookmarkStart')}")))
+    begin = f'<w:bookmarkStart {nsdecls("w")} w:id="{mark}" w:name="{_bookmark(kind, number)}"/>'
+    paragraph._p.append(parse_xml(begin))
+    paragraph.add_run(number[: len(number) - len(shown)])
     _field(paragraph, f"SEQ {sequence} \\* ARABIC", shown)
+    paragraph._p.append(parse_xml(f'<w:bookmarkEnd {nsdecls("w")} w:id="{mark}"/>'))
     paragraph.add_run(". ")
-    paragraph.add_run(_plain(text)).bold = kind == "Table"
+    if kind == "Table":
+        paragraph.add_run(_plain(text)).bold = True
+    else:
+        _say(paragraph, text, there)
     return paragraph
 
 
-def _field(paragraph: Paragraph, instruction: str, shown: str) -> None:
-    """Add one of Word's fields, which shows this until Word computes it again."""
+def _bookmark(kind: str, number: str) -> str:
+    """Return the name of the bookmark on the number of a caption; Word hides names that begin so."""
+    return f"_Ref_{kind}_{number}"
+
+
+def _say(paragraph: Paragraph, text: str, there: Places, size: float = 0) -> None:
+    """Add a text in which the numbers of the document's tables and figures are references."""
+    for words, kind in pieces(text):
+        if kind and (kind, words) in there:
+            run = _field(paragraph, f"REF {_bookmark(kind, words)} \\h", words)
+        else:
+            run = paragraph.add_run(_plain(words))
+        if size:
+            run.font.size = Pt(size)
+
+
+def _field(paragraph: Paragraph, instruction: str, shown: str) -> Run:
+    """Add one of Word's fields, which shows this until Word computes it again; return the run that shows it."""
     marks = '<w:r {}><w:fldChar w:fldCharType="{}"/></w:r>'
     asked = f'<w:r {nsdecls("w")}><w:instrText xml:space="preserve"> {instruction} </w:instrText></w:r>'
     paragraph._p.append(parse_xml(marks.format(nsdecls("w"), "begin")))
     paragraph._p.append(parse_xml(asked))
     paragraph._p.append(parse_xml(marks.format(nsdecls("w"), "separate")))
-    paragraph.add_run(shown)
+    run = paragraph.add_run(shown)
     paragraph._p.append(parse_xml(marks.format(nsdecls("w"), "end")))
+    return run
 
 
 def _plain(text: str) -> str:
@@ -182,14 +231,14 @@ def _plain(text: str) -> str:
     return PERCENT.sub("\u00a0", printable(text))
 
 
-def _add(document: WordFile, table: PaperTable, panels: Sequence[Grid], size: float) -> None:
+def _add(document: WordFile, table: PaperTable, panels: Sequence[Grid], size: float, there: Places) -> None:
     """Add a table's panels and its notes."""
     for number, grid in enumerate(panels):
         if number:  # two tables that touch would become one
             _tight(document.add_paragraph(), keep=True)
         document.element.body.insert(len(document.element.body) - 1, parse_xml(_table_xml(grid, size)))
     note = document.add_paragraph()
-    note.add_run(_plain(table.caption.replace("*", ""))).font.size = Pt(SIZE)
+    _say(note, table.caption.replace("*", ""), there, SIZE)
     note.paragraph_format.keep_together = True
     _tight(note, keep=False)
 

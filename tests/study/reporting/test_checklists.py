@@ -26,7 +26,7 @@ from tests.study.reporting.test_prose import planned
 TRIPOD, CLAIM, STARD, PROBAST = CHECKLISTS
 ONLY_AUTHORS = ["3a", "3b", "3c", "18a", "18b", "18c", "18d", "19", "27a", "27b", "27c"]
 HEADINGS = ["Answer", "Cohort", "Performance", "Differences between models", "Calibration", "Subgroups", "Limitations"]
-MORE = ["Protocol", "Errors", "Operating points", "Training", "Provenance", "Audit"]
+MORE = ["Methods", "Errors", "Operating points", "Training", "Provenance", "Audit"]
 PARAGRAPHS = [
     "Data",
     "Images",

@@ -11,6 +11,7 @@ import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
+from docx.oxml.ns import qn
 
 from study.evaluation.evaluation import evaluate
 from study.records.environment import Imported
@@ -18,6 +19,7 @@ from study.reporting.document import places, report, supplement
 from study.reporting.manifest import Options
 from study.reporting.pack import gather_content, write_pack
 from study.reporting.tables import markdown
+from study.reporting.tables.references import pieces
 from study.reporting.text.answer import missing_for_verdicts
 from study.stats.procedure import PROCEDURE
 from study.text import format as shown
@@ -147,7 +149,20 @@ def test_tables_and_figures_are_numbered_alike_everywhere_and_four_of_each_are_t
     for heading in (r"\*\*Table S(\d+)\. ", r"\*\*Figure S(\d+)\.\*\* "):
         found = [int(number) for number in re.findall(heading, supplement)]
         assert found == list(range(1, len(found) + 1)) and found, "numbered as the supplement shows them"
-    assert "The supplement shows Tables 1 and 3 and Figure" in (folder / "report.md").read_text()
+    for name, is_its_own in (("report.md", str.isdigit), ("supplement.md", lambda number: number.startswith("S"))):
+        running = (folder / name).read_text()
+        for part in content.floats:
+            assert (part.strip() in running) == is_its_own(content.floats[part].number), "the paper's are in the report"
+            running = running.replace(part.strip(), "")
+        for kind in ("Table", "Figure"):
+            own = [one.number for one in content.floats.values() if one.kind == kind and is_its_own(one.number)]
+            cited = [number for number, of in pieces(running) if of == kind and is_its_own(number)]
+            assert list(dict.fromkeys(cited)) == sorted(own, key=lambda number: int(number.strip("S"))) and own
+    marks = {one.get(qn("w:name")) for one in word.element.iter(qn("w:bookmarkStart"))}
+    fields = [one.text.split() for one in word.element.iter(qn("w:instrText"))]
+    assert {words[1] for words in fields if words[0] == "REF"} == marks and len(marks) == len(captions)
+    labels = set(re.findall(r"\\label\{([^}]*)\}", latex))
+    assert set(re.findall(r"\\ref\{([^}]*)\}", latex)) == labels and len(labels) == len(captions)
     spoken = pd.read_csv(folder / "tables" / "comparisons.csv")["sentence"]
     macros = (folder / "numbers.tex").read_text()
     macros = [line.partition("}{")[2].partition("}% ")[0] for line in macros.splitlines() if "Sentence}" in line]
@@ -220,7 +235,7 @@ def test_the_report_says_what_the_numbers_say(pack):
     titles = re.findall(r"^## (.*)", (folder / "supplement.md").read_text(), re.MULTILINE)
     assert titles == [
         "Cohort",
-        "Protocol",
+        "Methods",
         "Performance",
         "Differences between models",
         "Calibration",
@@ -254,7 +269,7 @@ def test_a_tiny_cohort_gets_a_warning_and_no_ranking(pack):
     answer = text.split("## Answer")[1].split("## Cohort")[0]
     assert "too small to compare anything" in answer and "13 patients in the smaller class" in answer
     assert "Adding" not in answer and "better" not in answer
-    assert "contrasts.png" not in text and "Differences between models" not in text
+    assert "contrasts.png" not in text and "## Differences between models" not in text
 
 
 def test_a_test_part_is_too_small_however_large_the_cohort_is(stored):

@@ -472,7 +472,7 @@ def test_the_documents_of_a_nested_study(documents):
         report.count("Hyper-parameters were searched anew inside every training part (20 trials for each model)") == 1
     )
     chapters = [line for line in supplement.splitlines() if line.startswith("## ")]
-    assert chapters[1:4] == ["## Protocol", "## Hyper-parameter search", "## Performance"]
+    assert chapters[1:4] == ["## Methods", "## Hyper-parameter search", "## Performance"]
     chapter = supplement.partition("## Hyper-parameter search")[2].partition("## Performance")[0]
     assert "Of 400 trials in 20 searches, 280 were complete, 100 were stopped early and 20 diverged" in chapter
     assert all(f". {title}**" in chapter for title in ("Chosen hyper-parameters", "Cost of the search"))

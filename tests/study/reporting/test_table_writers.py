@@ -177,6 +177,21 @@ def test_tables_need_the_four_packages_alone_in_documents_of_one_and_two_columns
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
 
 
+def test_numbers_of_tables_that_are_there_are_references(table):
+    first = dataclasses.replace(table, name="one", number="1", caption="As in Tables 1 and S2, and in Table S9.")
+    second = dataclasses.replace(table, name="two", number="S2", caption="See Table 1.")
+    files = table_files([first, second], "", "t")
+    one = files["tables/one.tex"].decode()
+    assert r"Tables~\protect\mmbcref{tab:one}{1} and \protect\mmbcref{tab:two}{S2}, and in Table~S9." in one
+    assert one.count(r"\providecommand{\mmbcref}") == 1
+    fields = docx.Document(io.BytesIO(files["tables.docx"])).element.iter(qn("w:instrText"))
+    assert [field.text.split()[1] for field in fields if "REF" in field.text] == [
+        "_Ref_Table_1",
+        "_Ref_Table_S2",
+        "_Ref_Table_1",
+    ]
+
+
 def test_latex_document_inputs_each_table(table):
     text = latex_document([table, wide()], NOTICE, "A & B")
     assert r"\input{hand.tex}" in text and r"\input{wide.tex}" in text and r"\title{A \& B}" in text
