@@ -1,11 +1,16 @@
 """Cross-validate a set of ablations: `python -m study.cv --ablation all`."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from mmbc import command
 from mmbc.command import Command, Terminal
 from study.console.options import CrossValidationOptions, cohort_option
+
+if TYPE_CHECKING:
+    from study.console.live_view import View
+    from study.design.request import Request
+    from study.reporting.manifest import Options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +28,22 @@ class CrossValidate(CrossValidationOptions, Command):
     describe: Annotated[bool, cohort_option("Show what is understood of the cohort, and stop.", "--describe")] = False
 
     def run(self, terminal: Terminal) -> None:
+        """Say that a study is finished, or plan it, train what is not finished, and write the report."""
+        from study.console import requests
+        from study.console.finished_study import is_finished
+        from study.console.live_view import View
+        from study.reporting.manifest import Options
+
+        view = View(terminal.console)
+        request = requests.cross_validation(self)
+        pack = Options(figures=self.figures, archive=self.with_predictions, examples=self.example_images)
+        if not (self.describe or self.dry_run or self.write_plan or self.json_file):
+            with view:
+                if is_finished(terminal, request, self.reports, pack, view):
+                    return
+        self.carry_out(terminal, request, view, pack)
+
+    def carry_out(self, terminal: Terminal, request: "Request", view: "View", pack: "Options") -> None:
         """Plan, train what is not finished, and write the report."""
         from study.checks.study_start import start_findings
         from study.checks.user_checks import checks_of
@@ -31,17 +52,13 @@ class CrossValidate(CrossValidationOptions, Command):
         from study.console import plan_screen, requests
         from study.console.interruption import interrupted
         from study.console.json_output import write_facts
-        from study.console.live_view import View
         from study.console.plan_file import write_plan_file
         from study.console.report_screen import write_report
-        from study.reporting.manifest import Options
         from study.training.preparation import prepare
         from study.training.run import carry_out
 
         console = terminal.console
-        view = View(console)
         terminal.if_interrupted = lambda: interrupted(view, "study.cv", terminal.words)
-        request = requests.cross_validation(self)
         with view:
             if self.describe:
                 description = describe(request, view)
@@ -67,7 +84,6 @@ class CrossValidate(CrossValidationOptions, Command):
                 write_facts(self.json_file, plan_screen.plan_facts(planned))
                 return
             carry_out(planned, request, view, command=command, findings=findings)
-        pack = Options(figures=self.figures, archive=self.with_predictions, examples=self.example_images)
         write_report(console, planned.folder, self.reports, self.json_file, pack)
 
 

@@ -177,6 +177,7 @@ def test_reading_results_needs_no_torch():
     modules = [
         "study.records.stored_study",
         "study.evaluation.evaluation",
+        "study.console.finished_study",
         "study.console.report_screen",
         "study.imports.imported_study",
         "study.reporting.comparison",

@@ -8,6 +8,9 @@ import pandas as pd
 from study.records.stored_study import StoredStudy
 from study.stats.bootstrap import patient_weights
 
+N_REPLICATES = 2000
+"""Draws of a report, unless others are asked for."""
+
 
 def draws(
     study: StoredStudy, n_replicates: int, seed: int, among: Collection[str] | None = None

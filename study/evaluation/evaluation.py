@@ -18,7 +18,7 @@ from study.design.study_file import BASELINE
 from study.evaluation import contrasts, groups
 from study.evaluation.added_arms import added_frames
 from study.evaluation.arm_metrics import AREAS, COUNTED, METRICS, MIN_SPECIFICITY, RESTATED, summarise
-from study.evaluation.draws import draws
+from study.evaluation.draws import N_REPLICATES, draws
 from study.evaluation.frames import EVALUATION
 from study.evaluation.instability import instability
 from study.evaluation.learning_curve import learning_curve
@@ -31,8 +31,6 @@ from study.stats import metrics
 from study.text.format import count
 
 __all__ = ["LEVELS", "METRICS", "RESTATED", "Evaluation", "cell_units", "evaluate", "pool"]
-
-N_REPLICATES = 2000
 
 
 @dataclass(frozen=True)

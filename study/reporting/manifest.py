@@ -7,19 +7,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 import pandas as pd
 from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 import mmbc
+import study as harness
 from mmbc.errors import MmbcError, StudyError, nearest
-from mmbc.files import RESTORE, read_json, reading
+from mmbc.files import RESTORE, file_digest, read_json, reading
 from study.design.study_name import check_name
-from study.evaluation.evaluation import Evaluation
-from study.records.stored_study import StoredStudy
 from study.reporting.figures.journals import JOURNALS
+
+if TYPE_CHECKING:  # a finished study is told without what evaluates one
+    from study.evaluation.evaluation import Evaluation
+    from study.records.stored_study import StoredStudy
 
 MANIFEST = "pack.json"
 PACKAGES = (
@@ -45,7 +48,7 @@ class Options:
     examples: bool = False
 
 
-def manifest(study: StoredStudy, evaluation: Evaluation, options: Options) -> dict[str, Any]:
+def manifest(study: "StoredStudy", evaluation: "Evaluation", options: Options) -> dict[str, Any]:
     """Return what a pack was made from and with."""
     chosen = {} if study.chosen_contrasts is None else {"chosen_contrasts": study.chosen_contrasts}
     added = {} if study.added is None else {"added_digest": rows_digest(study.added.rows)}
@@ -58,7 +61,48 @@ def manifest(study: StoredStudy, evaluation: Evaluation, options: Options) -> di
         **chosen,
         **added,
         "made_with": made_with(),
+        "program": program_digest(),
     }
+
+
+def is_current(folder: Path, sources: Mapping[str, str], options: Options, *, n_replicates: int, seed: int = 0) -> bool:
+    """Whether a report would be made again as it lies there: from the same files, by the same program, unedited.
+
+    The fonts that figures are drawn with are not looked at.
+
+    Args:
+        folder: of the report.
+        sources: digests of the study's files (`stored_study.source_digests`).
+        options: asked for.
+        n_replicates: as `evaluate` would take it.
+        seed: likewise.
+
+    Raises:
+        StudyError: pack.json is damaged.
+    """
+    if not (folder / MANIFEST).is_file():
+        return False
+    facts = read_manifest(folder)
+    made = {"n_replicates": n_replicates, "seed": seed} | asdict(options)
+    return (
+        (folder / MANIFEST).read_bytes() == sealed(facts)
+        and "chosen_contrasts" not in facts
+        and (facts["options"], facts.get("sources")) == (made, dict(sources))
+        and (facts["made_with"], facts.get("program")) == (made_with(), program_digest())
+        and all((folder / name).is_file() for name in facts["files"])
+        and all(file_digest(folder / name) == digest for name, digest in facts["files"].items())
+    )
+
+
+def program_digest() -> str:
+    """Return 16 hex digits over every file of the program that is no compiled one."""
+    state = hashlib.sha256()
+    for package in (mmbc, harness):
+        root = Path(package.__path__[0])
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                state.update(f"{path.relative_to(root).as_posix()}\0{file_digest(path)}\n".encode())
+    return state.hexdigest()[:16]
 
 
 def sealed(facts: Mapping[str, Any]) -> bytes:
@@ -74,7 +118,7 @@ def made_with() -> dict[str, str]:
     return {"mmbc": mmbc.__version__, "python": platform.python_version(), **packages}
 
 
-def predictions_digest(study: StoredStudy) -> str:
+def predictions_digest(study: "StoredStudy") -> str:
     """Return 16 hex digits over what every number follows from: the logits, and which rows they belong to."""
     return rows_digest(study.predictions)
 
@@ -102,6 +146,7 @@ class _Manifest(TypedDict):
     chosen_contrasts: NotRequired[tuple[tuple[str, str], ...] | None]
     made_with: dict[str, str]
     files: dict[str, str]
+    program: NotRequired[str]
     sources: NotRequired[dict[str, str]]
     added_digest: NotRequired[str]
 

@@ -15,6 +15,7 @@ from docx.oxml.ns import qn
 
 from study.evaluation.evaluation import evaluate
 from study.records.environment import Imported
+from study.reporting import manifest
 from study.reporting.document import places, report, supplement
 from study.reporting.manifest import Options
 from study.reporting.pack import gather_content, write_pack
@@ -399,3 +400,23 @@ def test_errors_by_hand(pack):
     assert (row["wrong"], row["mean_prob"]) == (wrong, pytest.approx(mine["prob_calibrated"].mean()))
     table = pd.read_csv(folder / "tables" / "errors.csv")
     assert table["distance"].is_monotonic_decreasing and len(table) == stored.cohort.n_patients
+
+
+def test_a_report_is_current_until_anything_it_follows_from_changes(packed, tmp_path, monkeypatch):
+    folder, sources = tmp_path / "report", {"cells/image/record.json": "0"}
+    shutil.copytree(packed, folder)
+    facts = manifest.read_manifest(folder) | {"sources": sources}
+    (folder / manifest.MANIFEST).write_bytes(manifest.sealed(facts))
+    made = facts["options"]
+
+    def is_current(options=Options(archive=True), sources=sources, **other):
+        return manifest.is_current(folder, sources, options, **{"n_replicates": made["n_replicates"]} | other)
+
+    assert is_current()
+    assert not is_current(Options()) and not is_current(seed=1) and not is_current(n_replicates=7)
+    assert not is_current(sources=sources | {"cells/tabular/record.json": "1"})
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "program_digest", lambda: "another")
+        assert not is_current()
+    (folder / "report.md").write_text("edited", encoding="utf-8")
+    assert not is_current()
