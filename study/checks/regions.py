@@ -113,8 +113,8 @@ def image_features(grey: np.ndarray, mask: np.ndarray, pool: OutlinePool, key: s
     clean = outlines.inpaint(grey, own)
     breast = outlines.tissue(clean)
     side = outlines.is_chest_wall_right(clean, breast)
-    sham = outlines.region(grey, mask, "sham", pool, key)
-    control = outlines.place_donors(clean, pool.donors(f"{CONTROL} {key}"))
+    sham = own | outlines.place_donors(breast, side, pool.donors(key, int(own.sum())))  # as `outlines.region`
+    control = outlines.place_donors(breast, side, pool.donors(f"{CONTROL} {key}"))
     pairs = (
         (grey, own),
         (clean, own),

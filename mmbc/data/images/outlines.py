@@ -227,14 +227,20 @@ def region(grey: np.ndarray, mask: np.ndarray, mode: Mode, pool: OutlinePool, ke
     own = fill_core(mask)
     if mode == "inpaint" or not len(pool):
         return own
-    return own | place_donors(inpaint(grey, own), pool.donors(key, int(own.sum())))
+    clean = inpaint(grey, own)
+    breast = tissue(clean)
+    return own | place_donors(breast, is_chest_wall_right(clean, breast), pool.donors(key, int(own.sum())))
 
 
-def place_donors(grey: np.ndarray, donors: Iterable[Outline]) -> np.ndarray:
-    """Return the donors' outlines in the frame of an image without one: (height, width) of bool."""
-    breast = tissue(grey)
-    mirrored = is_chest_wall_right(grey, breast)
-    placed = np.zeros(grey.shape, dtype=bool)
+def place_donors(breast: np.ndarray, mirrored: bool, donors: Iterable[Outline]) -> np.ndarray:
+    """Return the donors' outlines in the frame of an image without one: (height, width) of bool.
+
+    Args:
+        breast: `tissue` of the image.
+        mirrored: whether its chest wall is on the right.
+        donors: outlines of images whose chest wall is on the left.
+    """
+    placed = np.zeros(breast.shape, dtype=bool)
     for donor in donors:
         rows, columns = _place(donor.mask[:, ::-1] if mirrored else donor.mask, breast, donor.on_tissue)
         placed[rows, columns] = True
@@ -320,10 +326,16 @@ def _nearest_on_tissue(
     shifts = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 2)  # (rows, columns, 2) -> (n, 2)
     shifts = shifts[np.argsort(((shifts - start) ** 2).sum(axis=1), kind="stable")]
     best, best_share = start, -1.0
+    height, width = breast.shape
+    flat, places, fits = breast.ravel(), points @ (width, 1), bool((points.max(axis=0) + high < breast.shape).all())
     for shift in shifts:
-        rows, columns = (points + shift).T
-        inside = (rows < breast.shape[0]) & (columns < breast.shape[1])
-        reached = float(breast[rows[inside], columns[inside]].mean())
+        chosen = places
+        if not fits:  # a donor from a larger frame
+            rows, columns = (points + shift).T
+            chosen = places[(rows < height) & (columns < width)]
+            if not len(chosen):
+                continue
+        reached = np.count_nonzero(flat[chosen + shift @ (width, 1)]) / len(chosen)
         if reached >= share:
             return shift
         if reached > best_share:
