@@ -14,7 +14,6 @@ from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 import mmbc
-import study as harness
 from mmbc.errors import MmbcError, StudyError, nearest
 from mmbc.files import RESTORE, file_digest, read_json, reading
 from study.design.study_name import check_name
@@ -97,8 +96,7 @@ def is_current(folder: Path, sources: Mapping[str, str], options: Options, *, n_
 def program_digest() -> str:
     """Return 16 hex digits over every file of the program that is no compiled one."""
     state = hashlib.sha256()
-    for package in (mmbc, harness):
-        root = Path(package.__path__[0])
+    for root in (Path(mmbc.__file__).parent, Path(__file__).parents[1]):
         for path in sorted(root.rglob("*")):
             if path.is_file() and path.suffix != ".pyc":
                 state.update(f"{path.relative_to(root).as_posix()}\0{file_digest(path)}\n".encode())
