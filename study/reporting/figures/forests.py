@@ -114,8 +114,8 @@ def _layout(labels: Sequence[str], columns: Columns) -> tuple[Figure, Axes]:
     """Return a figure with room for labels at the left and columns at the right, whose text it has."""
     widths = [max(1.06 * extent(text, NORMAL) for text in [heading, *texts]) + APART for heading, texts in columns]
     n_lines = max(text.count("\n") + 1 for text in [*labels, *columns[-1][1]])
-    whole, pitch = width(wide=True), max(7.5, 2.6 * n_lines + 2.5)
-    left, top, bottom = max(extent(label, NORMAL) for label in labels) + 3, 12.0, 12.5 + NOTICE
+    whole, pitch = width(wide=True), max(6.8, 2.6 * n_lines + 1.6)
+    left, top, bottom = max(extent(label, NORMAL) for label in labels) + 3, 11.0, 11.0 + NOTICE
     plot, tall = whole - left - sum(widths) - 1, pitch * len(labels)
     height = top + tall + bottom
     figure = canvas(height, wide=True, laid_out=False)
