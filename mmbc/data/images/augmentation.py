@@ -52,14 +52,24 @@ def apply(images: Tensor, parameters: Tensor) -> Tensor:
         (batch, 1, size, size) of float32 in [0, 1].
     """
     scale, shift_x, shift_y, flip, angle, brightness, contrast, *box = parameters.unbind(1)
-    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
-    matrix = torch.stack(
-        [torch.stack([cos * flip, -sin, shift_x], 1), torch.stack([sin * flip, cos, shift_y], 1)], dim=1
-    )  # (b, 2, 3): output coordinates -> input coordinates
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    cos, sin, size = torch.cos(angle) * scale, torch.sin(angle) * scale, images.shape[-1]
+    grid = torch.empty((len(images), size, size, 2), dtype=images.dtype, device=images.device)
+    grid[..., 0] = _sheared(cos * flip, -sin, shift_x, size)
+    grid[..., 1] = _sheared(sin * flip, cos, shift_y, size)
     warped = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    jittered = (warped * _column(contrast) + _column(brightness)).clamp(0, 1)
-    return torch.where(_inside(box, images.shape[-1]), torch.zeros_like(jittered), jittered)
+    jittered = warped.mul_(_column(contrast)).add_(_column(brightness)).clamp_(0, 1)
+    return jittered.masked_fill_(_inside(box, size), 0)
+
+
+def _sheared(by_column: Tensor, by_row: Tensor, shift: Tensor, size: int) -> Tensor:
+    """Return one input coordinate (batch, size, size) of every output pixel, in [-1, 1] between the image's borders.
+
+    It is a row of an affine matrix times the coordinates of the output. `torch.nn.functional.affine_grid` does the same
+    by a product of matrices, which took a third of the time of an augmentation.
+    """
+    centres = (2 * torch.arange(size, device=shift.device, dtype=shift.dtype) + 1) / size - 1
+    rows = by_row[:, None] * centres + shift[:, None]
+    return (by_column[:, None] * centres)[:, None, :] + rows[:, :, None]
 
 
 def _column(values: Tensor) -> Tensor:
