@@ -96,7 +96,8 @@ class Crew:
         self.pool, self.observer = pool, observer
         self.workspace = replace(workspace, pool=None)
         self.share = FitShare(cells[0], backbone, self.workspace)
-        """Trains nothing: it knows the stream's plan and the clean features."""
+        """Trains nothing: it knows the stream's plan, and has features prepared."""
+        self.rows = {cell.name: train_rows(cell, workspace.cohort.images) for cell in cells}
         self.workers = pool.take(n_workers)
         dealt = zip(self.workers, shares(cells, n_workers), strict=True)
         self.owners = {cell.name: worker for worker, share in dealt for cell in share}
@@ -194,7 +195,7 @@ class Crew:
         stream = self.share.stream
         wanted = np.zeros(stream.n_rows, dtype=bool)
         for name in names:
-            wanted[train_rows(self.cells[name], self.workspace.cohort.images)] = True
+            wanted[self.rows[name]] = True
         chunks = []
         for batches in stream.plan(epoch, wanted):
             waiting = deque(batches if stream.computes else ())
