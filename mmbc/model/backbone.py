@@ -119,7 +119,7 @@ class Backbone(nn.Module):
         stages = copy.deepcopy(self.stages[self.depth(fine_tuned_blocks) :])
         for module in stages.modules():
             if isinstance(module, nn.SiLU):
-                module.inplace = False  # in place it copies its input for the backward pass: a tenth of a step
+                module.inplace = False  # in place it copies its input for the backward pass
         use_fast_gradients(stages)
         return Tail(stages)
 
