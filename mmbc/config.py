@@ -102,6 +102,8 @@ class DataConfig(Section):
     feature_kinds: dict[str, FeatureKind | Literal["skip"] | tuple[str, ...]] = {}
     """Kinds of clinical columns in place of the recognised ones; `skip` leaves one out, a list of values in ascending
     order makes an ordinal column of words."""
+    feature_names: Annotated[dict[str, str], Later("0.2.0", counts=False)] = {}
+    """What tables call clinical columns, with their units: `age = "Age, years"`; others keep the name of the column."""
     missing_values: tuple[str, ...] = ()
     """For a manifest: values that mean 'not known' (`age=999`: in that column), beside empty, NA, null and '-'."""
     real_values: Annotated[tuple[str, ...], Later("0.2.0")] = ()

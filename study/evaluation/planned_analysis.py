@@ -21,7 +21,10 @@ from study.text.setting_labels import label
 
 NOT_SET = "not set"
 """A setting without a value, which TOML cannot say."""
-NOT_PLANNED = ("preset", "arms", "names", "audit", "search", "tuned", "data.image_root", "data.image_name")
+NOT_PLANNED = (
+    *("preset", "arms", "names", "audit", "search", "tuned"),
+    *("data.image_root", "data.image_name", "data.feature_names"),
+)
 """Settings that define no model and no analysis, or that are compared in another way."""
 RULES = {
     "unit": "Unit of analysis",

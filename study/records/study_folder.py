@@ -18,7 +18,7 @@ from study.records.stored_cohort import read_facts, write_cohort
 
 EXTENDS = ("protocol.repeats", "protocol.seeds", "search.trials", "preset")
 """Settings that add cells and change none (the name of a preset is a label)."""
-REPORTS = ("protocol.prevalence", "protocol.thresholds", "protocol.subgroups", "data.image_name")
+REPORTS = ("protocol.prevalence", "protocol.thresholds", "protocol.subgroups", "data.image_name", "data.feature_names")
 """Settings of the report alone: they change no cell and no declared comparison; the last ones set hold."""
 
 
@@ -93,7 +93,12 @@ def continued(folder: Path, asked: StudyFile) -> StudyFile:
         "protocol": protocol,
         "audit": asked.audit or stored.audit,
         "names": {**stored.names, **asked.names},
-        "data": asked.data.model_copy(update={"image_name": asked.data.image_name or stored.data.image_name}),
+        "data": asked.data.model_copy(
+            update={
+                "image_name": asked.data.image_name or stored.data.image_name,
+                "feature_names": {**stored.data.feature_names, **asked.data.feature_names},
+            }
+        ),
     }
     return asked.model_copy(update=changed)
 

@@ -30,7 +30,9 @@ def test_round_trip_through_toml():
 def test_names_of_reports_are_kept_and_count_for_nothing():
     import tomllib
 
-    named = apply_changes(Config(), {"data.image_name": "ultrasound images"}, "test")
+    named = apply_changes(
+        Config(), {"data.image_name": "ultrasound images", "data.feature_names.age": "Age, years"}, "test"
+    )
     assert parse(Config, tomllib.loads(to_toml(named)), "test") == named
     assert digest(named) == digest(Config())
 

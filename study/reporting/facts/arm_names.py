@@ -1,4 +1,4 @@
-"""Names of arms and contrasts that a reader understands; files of numbers keep the short ones."""
+"""Names of arms, contrasts and columns that a reader understands; files of numbers keep the short ones of arms."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -9,7 +9,7 @@ from study.evaluation.verdicts import sentence
 from study.records.stored_study import StoredStudy
 from study.stats.comparison import Comparison
 from study.text.format import listed, start
-from study.text.image_name import image_name
+from study.text.image_name import OF_MAMMOGRAMS, image_name
 
 BUILT_IN = {
     "image": ("Images alone", ("image",), ""),
@@ -67,6 +67,17 @@ def verdict_sentence(study: StoredStudy, row: Mapping[Any, Any]) -> str:
 def display_names(study: StoredStudy) -> dict[str, str]:
     """Return the name of every arm of a study, planned or there, the baseline's among them."""
     return {arm: display_name(study, arm) for arm in dict.fromkeys([*study.settings.arms, *study.arms, BASELINE])}
+
+
+COLUMNS = {"age": "Age, years", "density": "Breast density"}
+"""What tables call the clinical columns of the built-in cohorts, whose units are known."""
+
+
+def column_name(study: StoredStudy, column: str) -> tuple[str, str]:
+    """Return what tables call a clinical column, with its unit where that is known and without: `Age, years`, `Age`."""
+    known = COLUMNS if study.cohort.name in OF_MAMMOGRAMS and not study.imported else {}
+    name = study.settings.data.feature_names.get(column) or known.get(column, column)
+    return name, name.partition(",")[0]
 
 
 def input_names(study: StoredStudy) -> dict[str, str]:

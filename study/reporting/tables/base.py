@@ -17,6 +17,9 @@ from study.stats.comparison import SEEDS_NEEDED
 from study.text.format import NAMES, count, interval
 
 ABSENT = "n/a"
+FIGURE, POINT = "\u2007", "\u2008"
+"""Blanks as wide as a digit and as a decimal point."""
+BLANKS = (" ", FIGURE, POINT)
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def cell(by_metric: pd.DataFrame, metric: str) -> str:
 
 def printable(text: str) -> str:
     """Return text without the control characters that XML, hence Word and Excel, forbids."""
-    return "".join(character for character in text if character.isprintable() or character == " ")
+    return "".join(character for character in text if character.isprintable() or character in BLANKS)
 
 
 def metric_name(metric: str) -> str:

@@ -6,6 +6,7 @@ import pandas as pd
 from mmbc.data.cohort import relevant_steps
 from mmbc.data.splits import PARTS, n_with_several_values, patient_table, patient_values
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.arm_names import column_name
 from study.reporting.facts.classes import several_classes
 from study.reporting.tables.base import ABSENT, PaperTable, caption
 from study.text.format import characteristic, plain, signed, span
@@ -37,17 +38,18 @@ def table_one(study: StoredStudy) -> PaperTable:
         rows += _count_rows("Images, n", groups, patients["n_images"])
     for feature in cohort.features:
         column = values[feature.name]
+        name, short = column_name(study, feature.name)
         if feature.kind == "numeric":
-            rows += _numeric_rows(f"{feature.name}, mean (SD)", groups, column, positive)
+            rows += _numeric_rows(f"{name}, mean (SD)", groups, column, positive)
         else:
             for value in feature.order or sorted(column.dropna().unique()):
-                rows += _share_rows(f"{feature.name} {plain(value)}, n (%)", groups, column, value, positive)
-        rows += _count_rows(f"{feature.name} missing, n", groups, column.isna().astype(int))
+                rows += _share_rows(f"{short} {plain(value)}, n (%)", groups, column, value, positive)
+        rows += _count_rows(f"{short} missing, n", groups, column.isna().astype(int))
         blank = cohort.images[feature.name].isna().groupby(cohort.images["patient_id"]).sum()
         if (blank[column.notna()] > 0).any():
-            rows += _missing_rows(f"{feature.name} missing in images, n (%)", groups, blank, patients["n_images"])
+            rows += _missing_rows(f"{short} missing in images, n (%)", groups, blank, patients["n_images"])
     for site in sorted(values["site"].dropna().unique()):
-        rows += _share_rows(f"site {site}, n (%)", groups, values["site"], site, positive)
+        rows += _share_rows(f"Site {site}, n (%)", groups, values["site"], site, positive)
     data = pd.DataFrame(
         rows, columns=["characteristic", "group", "n", "share", "mean", "sd", "standardised_difference"]
     )

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from study.reporting.tables.base import PaperTable
-from study.reporting.tables.layout import Grid, Lines, grids
+from study.reporting.tables.layout import NUMBER, Grid, Lines, grids
 from study.reporting.tables.references import pieces
 from study.text.format import start
 
@@ -20,8 +20,6 @@ LONG_WIDE, LONG_WIDEST = 112, 128
 """The same for tables over several pages, which cannot be scaled to fit."""
 LONGEST, NOTE = 54, 130
 """Lines of a table that still fits on one page with its notes, and how many characters of these are a line."""
-NUMBER = re.compile(r"([−+<>]?)\s?(\d[\d,]*)(?:([.·])(\d+))?(?![\d.,·])(.*)")
-"""Sign or comparison, whole digits, decimal mark, decimals and what follows the number of a cell."""
 
 ONE_COLUMN = r"""\makeatletter
 \if@twocolumn\onecolumn\let\mmbccolumns\twocolumn\else\let\mmbccolumns\relax\fi

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from study.reporting.tables.base import ABSENT
+from study.reporting.tables.base import ABSENT, FIGURE, POINT
 
 Lines = tuple[str, ...]
 GAP = 2
@@ -18,7 +18,7 @@ LEAST_HEADER = 14
 """Headers are wrapped at the width of their column's cells, but not below this."""
 NUMERIC = re.compile(r"[−+<>]?\s?[\d.,·]+(\s?%)?([\s/(,;\[]|$)")
 INTERVAL = re.compile(r" ([(\[][^()\[\]]*(?: to |, |–)[^()\[\]]*[)\]])")
-PURE = re.compile(r"[−+<]?\s?[\d.,·]+(\s?%)?")
+PURE = re.compile(r"[−+<>]?\s?[\d.,·]+(\s?%)?")
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,30 @@ def alignment(cells: Sequence[str]) -> str:
     if not known:
         return "c" if ABSENT in cells else "l"
     return "c" if sum(numeric) > len(known) / 2 else "l"
+
+
+NUMBER = re.compile(r"([−+<>]?)\s?(\d[\d,]*)(?:([.·])(\d+))?(?![\d.,·])(.*)")
+"""Sign or comparison, whole digits, decimal mark, decimals and what follows the number of a cell."""
+
+
+def decimally_aligned(column: Sequence[Lines], side: str) -> list[Lines]:
+    """Return the cells of a column of numbers filled up with blanks to one width, so that their points align."""
+    found = [NUMBER.fullmatch(lines[0]) if len(lines) == 1 else None for lines in column]
+    numbers = [match for match in found if match]
+    if side == "l" or not numbers or any(len(lines) > 1 for lines in column):
+        return list(column)
+    widths = [
+        max(match.end(2) for match in numbers),
+        *(max(len(match[at] or "") for match in numbers) for at in (4, 5)),
+    ]
+    pointed = any(match[3] for match in numbers)
+
+    def filled(match: re.Match[str]) -> str:
+        before, point = FIGURE * (widths[0] - match.end(2)), match[3] or POINT * pointed
+        after = FIGURE * (widths[1] - len(match[4] or "") + widths[2] - len(match[5]))
+        return f"{before}{match[0][: match.end(2)]}{point}{match[4] or ''}{after}{match[5]}"
+
+    return [(filled(match),) if match else lines for match, lines in zip(found, column, strict=True)]
 
 
 def _lines(value: str, *, numeric: bool, stacked: bool) -> Lines:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mmbc.data.splits import n_with_several_values, patient_table, patient_values
 from study.records.stored_study import StoredStudy
+from study.reporting.facts.arm_names import column_name
 from study.reporting.tables.base import PaperTable, caption, empty_table
 from study.reporting.tables.cohort import standardised_difference
 from study.text.format import characteristic, plain, quartiles, signed
@@ -41,15 +42,16 @@ def partitions_table(study: StoredStudy) -> PaperTable:
             rows += _shares(f"{status}, n (%)", groups, compared, of_status)
     for feature in features:
         column = values[feature.name]
+        name, short = column_name(study, feature.name)
         if feature.kind == "numeric":
-            rows += _numbers(f"{feature.name}, median (quartiles)", groups, compared, column.astype(float))
+            rows += _numbers(f"{name}, median (quartiles)", groups, compared, column.astype(float))
         else:
             for value in feature.order or sorted(column.dropna().unique()):
                 has = (column == value)[column.notna()]
-                rows += _shares(f"{feature.name} {plain(value)}, n (%)", groups, compared, has)
-        rows += _counts(f"{feature.name} missing, n", groups, column.isna().astype(int))
+                rows += _shares(f"{short} {plain(value)}, n (%)", groups, compared, has)
+        rows += _counts(f"{short} missing, n", groups, column.isna().astype(int))
     for site in sorted(values["site"].dropna().unique()):
-        rows += _shares(f"site {site}, n (%)", groups, compared, values["site"].dropna() == site)
+        rows += _shares(f"Site {site}, n (%)", groups, compared, values["site"].dropna() == site)
     columns = ["characteristic", "group", "n", "share", "median", "lower", "upper", "standardised_difference"]
     data = pd.DataFrame(rows, columns=columns)
     by_fold = len(compared) > 1

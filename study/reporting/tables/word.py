@@ -18,7 +18,7 @@ from docx.text.paragraph import Paragraph
 from docx.text.run import Run
 
 from study.reporting.tables.base import PaperTable, printable
-from study.reporting.tables.layout import Grid, Lines, grids
+from study.reporting.tables.layout import Grid, Lines, decimally_aligned, grids
 from study.reporting.tables.office_files import without_times
 from study.reporting.tables.references import pieces
 from study.text.format import start
@@ -270,9 +270,11 @@ def _table_xml(grid: Grid, size: float) -> str:
     last = len(grid.rows) - 1
     keep = last < 30  # a short table stays on one page, and every table's last two rows with its notes
     rows = [_row_xml(grid.header, grid, widths, size, is_header=True, rules=("top", "bottom"), keep=True)]
+    cells = zip(zip(*grid.rows, strict=True), grid.alignments, strict=True)
+    aligned = [decimally_aligned(*column) for column in cells]
     rows += [
         _row_xml(row, grid, widths, size, rules=("bottom",) if n == last else (), keep=keep or n >= last - 1)
-        for n, row in enumerate(grid.rows)
+        for n, row in enumerate(zip(*aligned, strict=True))
     ]
     return (
         f'<w:tbl {nsdecls("w")}><w:tblPr><w:tblW w:w="{sum(widths)}" w:type="dxa"/><w:jc w:val="left"/>'

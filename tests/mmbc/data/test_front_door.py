@@ -298,9 +298,10 @@ def test_blanks_that_nothing_fills_are_counted_in_table_1(tmp_path, monkeypatch)
     monkeypatch.setattr("study.reporting.tables.cohort.caption", lambda *_, **__: "")  # it is about a whole study
     frame = clean().assign(case_id=["1", "2"] * N_PATIENTS)
     frame.loc[frame.index % 2 == 1, "age"] = ""
-    shown = table_one(SimpleNamespace(cohort=cohort_of(tmp_path, frame))).shown.set_index("")["All"]
+    others = {"imported": False, "settings": SimpleNamespace(data=DataConfig())}
+    shown = table_one(SimpleNamespace(cohort=cohort_of(tmp_path, frame), **others)).shown.set_index("")["All"]
     assert shown["age missing, n"] == "0" and shown["age missing in images, n (%)"] == "24 (50.0)"
-    whole = table_one(SimpleNamespace(cohort=cohort_of(tmp_path, clean())))
+    whole = table_one(SimpleNamespace(cohort=cohort_of(tmp_path, clean()), **others))
     assert "age missing in images, n (%)" not in set(whole.shown[""])
 
 

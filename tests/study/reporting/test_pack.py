@@ -384,10 +384,10 @@ def test_table_one_by_hand(pack):
     table = pd.read_csv(folder / "tables" / "table_1.csv").set_index(["characteristic", "group"])
     patients = stored.cohort.images.drop_duplicates("patient_id")
     ages = patients.groupby("status")["age"]
-    assert table.loc[("age, mean (SD)", "Cancer"), "mean"] == pytest.approx(ages.mean()["Cancer"], rel=1e-12)
+    assert table.loc[("Age, years, mean (SD)", "Cancer"), "mean"] == pytest.approx(ages.mean()["Cancer"], rel=1e-12)
     one, other = (patients.loc[patients["label"] == label, "age"] for label in (1, 0))
     expected = (one.mean() - other.mean()) / ((one.var() + other.var()) / 2) ** 0.5
-    assert table.loc[("age, mean (SD)", "All"), "standardised_difference"] == pytest.approx(expected)
+    assert table.loc[("Age, years, mean (SD)", "All"), "standardised_difference"] == pytest.approx(expected)
 
 
 def test_errors_by_hand(pack):

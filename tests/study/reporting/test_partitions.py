@@ -53,12 +53,14 @@ def test_medians_and_shares_by_hand(holdout):
     assert list(shown) == ["Training", "Validation", "Test", "All", "Standardised difference"]
     assert list(shown.loc["Patients, n"]) == ["4", "2", "2", "8", ""]
     assert list(shown.loc["Positive, n (%)"])[:4] == ["3 (75.0)", "0 (0.0)", "0 (0.0)", "3 (37.5)"]
-    assert shown.loc["age, median (quartiles)", "Training"] == "43.0 (41.5 to 44.5)"
-    assert list(shown.loc["age missing, n"]) == ["0", "0", "1", "1", ""]
-    assert list(shown.loc["site B, n (%)"])[:3] == ["0 (0.0)", "2 (100.0)", "2 (100.0)"]
+    assert shown.loc["Age, years, median (quartiles)", "Training"] == "43.0 (41.5 to 44.5)"
+    assert list(shown.loc["Age missing, n"]) == ["0", "0", "1", "1", ""]
+    assert list(shown.loc["Site B, n (%)"])[:3] == ["0 (0.0)", "2 (100.0)", "2 (100.0)"]
     p = 1 / 3  # two of the six others are of site B
-    assert shown.loc["site B, n (%)", "Standardised difference"] == f"+{(1 - p) / np.sqrt(p * (1 - p) / 2):.2f}"
-    assert shown.loc["age, median (quartiles)", "Standardised difference"] == "n/a", "one known age has no spread"
+    assert shown.loc["Site B, n (%)", "Standardised difference"] == f"+{(1 - p) / np.sqrt(p * (1 - p) / 2):.2f}"
+    assert shown.loc["Age, years, median (quartiles)", "Standardised difference"] == "n/a", (
+        "one known age has no spread"
+    )
     assert "compares the test part with all other patients" in partitions_table(holdout).caption
 
 
@@ -72,8 +74,8 @@ def test_of_folds_the_one_that_differs_most_is_compared(stored):
     table = partitions_table(small(stored, folds))
     shown = table.shown.set_index("")
     assert list(shown)[:4] == ["Fold 1", "Fold 2", "Fold 3", "All"] and list(shown)[-1].startswith("Largest")
-    of_site = table.data[table.data["characteristic"] == "site A, n (%)"].set_index("group")["standardised_difference"]
-    assert shown.loc["site A, n (%)", list(shown)[-1]] == f"{max(of_site.dropna(), key=abs):+.2f}".replace("-", "−")
+    of_site = table.data[table.data["characteristic"] == "Site A, n (%)"].set_index("group")["standardised_difference"]
+    assert shown.loc["Site A, n (%)", list(shown)[-1]] == f"{max(of_site.dropna(), key=abs):+.2f}".replace("-", "−")
     named = [fold.changed(name=f"Hospital {fold.fold}") for fold in folds]
     assert list(partitions_table(small(stored, named)).shown)[1:3] == ["Hospital 0", "Hospital 1"]
 
@@ -130,7 +132,7 @@ def test_a_patient_of_several_values_is_counted_alike_in_table_one_the_parts_and
     counted = group_of["group"].value_counts().to_dict()
     assert counted == {"a": 4, "b": 4}, "P0 is b by most of its images, P1 a by the smaller of two"
     for value, n in counted.items():
-        assert first[f"density {value}, n (%)"] == parts[f"density {value}, n (%)"] == n
+        assert first[f"Breast density {value}, n (%)"] == parts[f"Breast density {value}, n (%)"] == n
     assert group_of.set_index("patient_id")["group"][["P0", "P1"]].tolist() == ["b", "a"]
     for table in (table_one(study), partitions_table(study)):
         assert "2 patients have several values of a characteristic and are counted with that of most" in table.caption

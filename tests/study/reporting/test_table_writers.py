@@ -20,7 +20,7 @@ from PIL import Image
 
 from study.reporting.tables import PaperTable, latex, latex_document, markdown, table_files, to_csv, word, workbook
 from study.reporting.tables.latex import SPECIAL, escape, latex_paper
-from study.reporting.tables.layout import GAP, alignment, grids
+from study.reporting.tables.layout import GAP, alignment, decimally_aligned, grids
 from study.reporting.tables.word import Picture
 from study.reporting.tables.workbook import HEADER, SHARE, THREE, P, number_format
 
@@ -213,6 +213,16 @@ def test_panels_fit_and_lose_no_column(n_columns, n_keys, width):
     assert cells == shown.iloc[0, n_keys:].tolist()
 
 
+def test_numbers_are_filled_up_to_one_width_so_that_their_points_align():
+    column = [("8",), ("53.4 (11.1)",), ("25 (4.6)",), ("n/a",), ("−0.5",)]
+    cells = [lines[0] for lines in decimally_aligned(column, "c")]
+    assert [cell.translate(str.maketrans("", "", "\u2007\u2008")) for cell in cells] == [lines[0] for lines in column]
+    numbers = [cell for cell in cells if cell != "n/a"]
+    assert len({len(cell) for cell in numbers}) == 1
+    assert {max(cell.find("."), cell.find("\u2008")) for cell in (numbers[1], numbers[3], numbers[0])} == {2}
+    assert decimally_aligned([("a",)], "l") == [("a",)]
+
+
 def test_alignment():
     assert alignment(["0.5", "n/a", "< 0.001", "−1,234", "91.3 %"]) == "r"
     assert alignment(["0.5 (0.4 to 0.6)", "n/a", "not finished (3 of 10 cells)", "0.6 (0.5 to 0.7)"]) == "c"
@@ -261,7 +271,8 @@ def test_formats_follow_the_column():
 def test_word_cells_are_the_shown_text(table):
     document = docx.Document(io.BytesIO(word([table, wide(3)], NOTICE, "All tables")))
     first = document.tables[0]
-    rows = [[cell.text.replace("\n", " ") for cell in row.cells] for row in first.rows]
+    plain = str.maketrans("\n", " ", "\u2007\u2008")  # blanks that align numbers at their points
+    rows = [[cell.text.translate(plain) for cell in row.cells] for row in first.rows]
     kept = table.shown.replace("100 %", "100\u00a0%", regex=True)
     assert rows == [list(kept.columns), *kept.to_numpy().tolist()]
     assert first.rows[0]._tr.trPr.find(qn("w:tblHeader")) is not None
