@@ -3,7 +3,7 @@
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -96,22 +96,32 @@ NUMBER = re.compile(r"([−+<>]?)\s?(\d[\d,]*)(?:([.·])(\d+))?(?![\d.,·])(.*)"
 """Sign or comparison, whole digits, decimal mark, decimals and what follows the number of a cell."""
 
 
+def with_points_aligned(grid: Grid) -> Grid:
+    """Return a panel whose numbers are filled up with blanks so that their decimal points align."""
+    columns = zip(zip(*grid.rows, strict=True), grid.alignments, strict=True)
+    return replace(grid, rows=tuple(zip(*(decimally_aligned(*column) for column in columns), strict=True)))
+
+
+def _blank(text: str) -> str:
+    """Return a blank about as wide as a text of digits, brackets and points."""
+    return "".join(FIGURE if letter.isdigit() or letter in "−+%" else POINT for letter in text)
+
+
 def decimally_aligned(column: Sequence[Lines], side: str) -> list[Lines]:
     """Return the cells of a column of numbers filled up with blanks to one width, so that their points align."""
     found = [NUMBER.fullmatch(lines[0]) if len(lines) == 1 else None for lines in column]
     numbers = [match for match in found if match]
-    if side == "l" or not numbers or any(len(lines) > 1 for lines in column):
+    if side == "l" or not numbers or any(len(lines) > 1 or " / " in lines[0] for lines in column):
         return list(column)
-    widths = [
-        max(match.end(2) for match in numbers),
-        *(max(len(match[at] or "") for match in numbers) for at in (4, 5)),
-    ]
+    whole, decimals = max(match.end(2) for match in numbers), max(len(match[4] or "") for match in numbers)
+    longest = max((match[5] for match in numbers), key=len)
     pointed = any(match[3] for match in numbers)
 
     def filled(match: re.Match[str]) -> str:
-        before, point = FIGURE * (widths[0] - match.end(2)), match[3] or POINT * pointed
-        after = FIGURE * (widths[1] - len(match[4] or "") + widths[2] - len(match[5]))
-        return f"{before}{match[0][: match.end(2)]}{point}{match[4] or ''}{after}{match[5]}"
+        before, point = FIGURE * (whole - match.end(2)), match[3] or POINT * pointed
+        after = FIGURE * (decimals - len(match[4] or ""))
+        rest = FIGURE * (len(longest) - len(match[5])) + match[5] if match[5] else _blank(longest)
+        return f"{before}{match[0][: match.end(2)]}{point}{match[4] or ''}{after}{rest}"
 
     return [(filled(match),) if match else lines for match, lines in zip(found, column, strict=True)]
 

@@ -17,8 +17,8 @@ from docx.shared import Cm, Mm, Pt, RGBColor
 from docx.text.paragraph import Paragraph
 from docx.text.run import Run
 
-from study.reporting.tables.base import PaperTable, printable
-from study.reporting.tables.layout import Grid, Lines, decimally_aligned, grids
+from study.reporting.tables.base import FIGURE, POINT, PaperTable, printable
+from study.reporting.tables.layout import Grid, Lines, grids, with_points_aligned
 from study.reporting.tables.office_files import without_times
 from study.reporting.tables.references import pieces
 from study.text.format import start
@@ -128,7 +128,7 @@ def fit_page(table: PaperTable) -> tuple[bool, float, list[Grid]]:
     for landscape, size in ((False, SIZE), (False, SMALL), (True, SIZE), (True, SMALL)):
         side = LONG if landscape else SHORT
         points = (side - 2 * MARGIN) / 2.54 * 72
-        panels = grids(table.shown, table.n_keys, int(points / (USUAL * size)))
+        panels = [with_points_aligned(grid) for grid in grids(table.shown, table.n_keys, int(points / (USUAL * size)))]
         taken = [sum(_points(grid, size)) + PADDING * len(grid.widths) for grid in panels]
         if len(panels) == 1 and taken[0] <= points:
             break
@@ -259,7 +259,7 @@ def _points(grid: Grid, size: float) -> list[float]:
 
 def _ems(text: str) -> float:
     """Return about how wide a text is in units of the font's size."""
-    widths = {**dict.fromkeys(THIN, NARROW), **dict.fromkeys(BROAD, WIDEST)}
+    widths = {**dict.fromkeys(THIN, NARROW), **dict.fromkeys(BROAD, WIDEST), FIGURE: USUAL, POINT: NARROW}
     return sum(widths.get(c, WIDE if c.isupper() or ord(c) > WESTERN else USUAL) for c in text)
 
 
@@ -270,11 +270,9 @@ def _table_xml(grid: Grid, size: float) -> str:
     last = len(grid.rows) - 1
     keep = last < 30  # a short table stays on one page, and every table's last two rows with its notes
     rows = [_row_xml(grid.header, grid, widths, size, is_header=True, rules=("top", "bottom"), keep=True)]
-    cells = zip(zip(*grid.rows, strict=True), grid.alignments, strict=True)
-    aligned = [decimally_aligned(*column) for column in cells]
     rows += [
         _row_xml(row, grid, widths, size, rules=("bottom",) if n == last else (), keep=keep or n >= last - 1)
-        for n, row in enumerate(zip(*aligned, strict=True))
+        for n, row in enumerate(grid.rows)
     ]
     return (
         f'<w:tbl {nsdecls("w")}><w:tblPr><w:tblW w:w="{sum(widths)}" w:type="dxa"/><w:jc w:val="left"/>'
