@@ -107,7 +107,7 @@ def _pieces(figure: Figure) -> Iterator[Piece]:
 
 
 def _panel(figure: Figure, axes: Axes) -> Panel | None:
-    around = axes.get_tightbbox(_renderer(figure))
+    around = axes.get_tightbbox(_renderer(figure), bbox_extra_artists=axes.texts)  # what is drawn is inside
     if around is None:
         return None
     inner, outer = _points(figure, axes.get_window_extent()), _points(figure, around)
@@ -146,6 +146,7 @@ def _of_panel(panel: Panel, row: Sequence[Panel], figure: Figure) -> list[Piece]
     if len(row) == 1 and outer.wide > SPLIT:
         return _split(panel, figure)
     first, last = min(row, key=lambda p: p.inner.left), max(row, key=lambda p: p.inner.right)
+    outer = replace(outer, low=min(p.outer.low for p in row))  # room for the labels of all
     before, after = inner.left - outer.left, outer.right - inner.right
     labels = Box(first.outer.left, first.inner.left - before, outer.low, outer.high)
     beside = Box(last.inner.right + after, last.outer.right, outer.low, outer.high)
