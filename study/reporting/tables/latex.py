@@ -87,7 +87,7 @@ SPECIAL = {
 
 
 def escape(text: str) -> str:
-    """Return text for LaTeX; characters that pdfLaTeX cannot set become question marks."""
+    """Return text for LaTeX; letters of other scripts stay, other characters that it cannot set are question marks."""
     plain = " ".join(unicodedata.normalize("NFC", text).split())
     words = "".join(SPECIAL.get(character) or _letter(character) for character in plain)
     words = re.sub(r"-(?=-)", "-{}", words) if "--" in plain else words
@@ -112,10 +112,21 @@ def _kept(words: str) -> str:
 
 
 def _letter(character: str) -> str:
-    """Return a character that pdfLaTeX knows: ASCII and the Latin alphabets' accents; others without accent, or `?`."""
-    if character.isascii() or "\u00c0" <= character <= "\u017f":
+    """Return an ASCII, accented Latin or non-Latin letter as it is, others without their accent, or `?`."""
+    if character.isascii() or "\u00c0" <= character <= "\u017f" or _is_of_another_script(character):
         return character
     return "".join(part for part in unicodedata.normalize("NFKD", character) if part.isascii()) or "?"
+
+
+def _is_of_another_script(character: str) -> bool:
+    """Whether a letter (or its mark) is neither Latin nor Greek, which pdfLaTeX cannot set."""
+    name = unicodedata.name(character, "")
+    return unicodedata.category(character)[0] in "LM" and not name.startswith(("LATIN", "GREEK", "COMBINING", "MICRO"))
+
+
+def needs_other_engine(text: str) -> bool:
+    """Whether a text has letters that pdfLaTeX cannot set."""
+    return not text.isascii() and any(map(_is_of_another_script, set(text)))
 
 
 PACKAGES = {"booktabs": r"\toprule", "siunitx": "S[", "longtable": "{longtable}", "adjustbox": "{adjustbox}"}
@@ -147,7 +158,8 @@ def latex(table: PaperTable, notice: str, labels: Mapping[tuple[str, str], str] 
     text = f"{OWN_NUMBER}\n{text}" if "mmbcref" in text else text
     packages = ",".join(name for name, mark in PACKAGES.items() if mark in text)
     number = f"Table {table.number}. " if table.number else ""
-    return f"% {number}Needs \\usepackage{{{packages}}}\n{text}"
+    engine = "% Needs LuaLaTeX or XeLaTeX, and a font that has its letters.\n" * needs_other_engine(text)
+    return f"{engine}% {number}Needs \\usepackage{{{packages}}}\n{text}"
 
 
 def _set(table: PaperTable, notice: str, labels: Labels) -> str:
@@ -309,6 +321,21 @@ BODY
 """
 
 
+FONTS = r"""\usepackage[T1]{fontenc}
+\usepackage[utf8]{inputenc}
+\usepackage{lmodern}
+"""
+OTHER_FONTS = ("Noto Serif CJK SC", "Noto Sans CJK SC", "Arial Unicode MS", "SimSun", "DejaVu Sans", "Arial")
+"""Fonts with Latin letters and many others; the first that a system has is taken."""
+
+
+def _other_fonts() -> str:
+    chain = r"\PackageWarning{mmbc}{Set a font that has the letters of the names}"
+    for font in reversed(OTHER_FONTS):
+        chain = rf"\IfFontExistsTF{{{font}}}{{\setmainfont{{{font}}}}}{{{chain}}}"
+    return f"\\usepackage{{fontspec}}\n{chain}\n"
+
+
 def latex_document(tables: Sequence[PaperTable], notice: str, title: str) -> str:
     r"""Return an article that inputs `NAME.tex` of every table from its own folder, each with its own number."""
     inputs = [
@@ -317,7 +344,8 @@ def latex_document(tables: Sequence[PaperTable], notice: str, title: str) -> str
         + f"\\input{{{table.name}.tex}}"
         for table in tables
     ]
-    return article(title, notice, "\n".join(inputs))
+    said = " ".join(str(cell) for one in tables for cell in (*one.shown, *one.shown.to_numpy().ravel(), one.caption))
+    return article(title, notice, "\n".join(inputs), said=said)
 
 
 def latex_paper(
@@ -353,11 +381,11 @@ def latex_paper(
     return article(title, notice, body, places)
 
 
-def article(title: str, notice: str, body: str, preamble: str = "") -> str:
-    """Return a document of its own with some body."""
+def article(title: str, notice: str, body: str, preamble: str = "", *, said: str = "") -> str:
+    """Return a document of its own with some body, for an engine that has the letters of it and of what it inputs."""
     warned = f"\\begin{{center}}\\textbf{{{escape(start(notice))}.}}\\end{{center}}\n" if notice else ""
-    return (
-        DOCUMENT.replace("TITLE", escape(title))
-        .replace("PREAMBLE", preamble)
-        .replace("BODY", f"{warned}{body}".rstrip())
-    )
+    head = DOCUMENT.replace("TITLE", escape(title))
+    if needs_other_engine(title + body + said):
+        why = "% !TeX program = lualatex\n% Names have letters that pdfLaTeX cannot set.\n"
+        head = why + head.replace(FONTS, _other_fonts())
+    return head.replace("PREAMBLE", preamble).replace("BODY", f"{warned}{body}".rstrip())

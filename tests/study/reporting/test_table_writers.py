@@ -93,12 +93,22 @@ def test_any_number_survives_csv(values):
         ("{~^\\}", r"\{\textasciitilde{}\textasciicircum{}\textbackslash{}\}"),
         ("a -- b", "a -{}- b"),
         ("Größe", "Größe"),
-        ("乳", "?"),
+        ("乳 جراحة", "乳 جراحة"),
+        ("\u2603", "?"),
         ("two\nlines", "two lines"),
     ],
 )
 def test_latex_escapes(text, expected):
     assert escape(text) == expected
+
+
+def test_letters_that_pdflatex_lacks_ask_for_another_engine(table):
+    assert "LuaLaTeX" not in latex(table, "") and r"\usepackage[T1]{fontenc}" in latex_document([table], "", "t")
+    named = dataclasses.replace(table, shown=pd.DataFrame({"Arm": ["融合", "دمج"], "AUC": ["0.5", "0.6"]}))
+    assert latex(named, "").startswith("% Needs LuaLaTeX or XeLaTeX, and a font that has its letters.\n")
+    for text in (latex_paper([named], {}, "", "t"), latex_document([named], "", "融合")):
+        assert text.startswith("% !TeX program = lualatex\n") and r"\usepackage{fontspec}" in text
+        assert "fontenc" not in text and "融合" in text
 
 
 def test_latex_has_caption_label_rules_and_the_notice(table):
@@ -145,7 +155,7 @@ def test_a_long_table_goes_over_pages_and_a_wide_one_into_panels():
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(table, tmp_path):
-    every = " ".join(SPECIAL) + " ẞ 乳 ?` !` -- --- ''"
+    every = " ".join(SPECIAL) + " ẞ \u2603 ?` !` -- --- ''"
     strange = PaperTable(
         "strange",
         every,
@@ -219,7 +229,7 @@ def test_numbers_are_filled_up_to_one_width_so_that_their_points_align():
     assert [cell.translate(str.maketrans("", "", "\u2007\u2008")) for cell in cells] == [lines[0] for lines in column]
     numbers = [cell for cell in cells if cell != "n/a"]
     assert len({len(cell) for cell in numbers}) == 1
-    assert {max(cell.find("."), cell.find("\u2008")) for cell in (numbers[1], numbers[3], numbers[0])} == {2}
+    assert {re.search("[.\u2008]", cell).start() for cell in numbers} == {2}
     assert decimally_aligned([("a",)], "l") == [("a",)]
 
 
