@@ -20,8 +20,8 @@ ATTRIBUTE = "data-narrow"
 """Of the root of an SVG: width and height, then x, y, width and height of each part with its place and its scale."""
 FITS, LEAST, MOST, SPLIT, SLICE = 262.0, 160.0, 250.0, 300.0, 190.0
 """Points: widths of a figure that stays as it is, of the narrow page, of a panel that is split, and of its slices."""
-APART, EDGE, SPARE = 7.0, 1.0, 6.0
-"""Points between parts, around letters, and by which a line may be longer in another font."""
+APART, EDGE, TICKS, SPARE = 7.0, 1.0, 3.0, 6.0
+"""Points between parts, around letters, of marks below an axis, and by which a line may be longer in another font."""
 ASIDE = 6.0
 """Points beyond a panel from which something stands beside it."""
 SLICED = "may be cut between its ticks"
@@ -112,7 +112,7 @@ def _panel(figure: Figure, axes: Axes) -> Panel | None:
         return None
     inner, outer = _points(figure, axes.get_window_extent()), _points(figure, around)
     wide, tall = (float(side) * 72 for side in figure.get_size_inches())
-    left, low = max(outer.left, 0), max(outer.low, 0)
+    left, low = max(outer.left, 0), max(min(outer.low, inner.low - TICKS), 0)
     return Panel(axes, inner, Box(left, min(outer.right + EDGE, wide), low, min(outer.high + EDGE, tall)))
 
 
