@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -81,16 +82,14 @@ class Worker:
 def serve(connection: Connection) -> None:
     """Answer what is asked, with a value or the error it ended with, until the parent closes the connection."""
     worker = Worker(connection)
-    while True:
-        try:
+    with suppress(EOFError, OSError):  # the parent is gone
+        while True:
             method, arguments = connection.recv()
-        except EOFError:
-            return
-        try:
-            answer, error = getattr(worker, method)(*arguments), None
-        except Exception as raised:
-            answer, error = None, _portable(raised)
-        connection.send((answer, error))
+            try:
+                answer, error = getattr(worker, method)(*arguments), None
+            except Exception as raised:
+                answer, error = None, _portable(raised)
+            connection.send((answer, error))
 
 
 def _portable(error: Exception) -> Exception:
