@@ -87,7 +87,7 @@ def _differences(axes: Axes, found: pd.DataFrame, looks: Looks, arm: str) -> Non
     for place, (value, low, high) in enumerate(found[["difference", "low", "high"]].to_numpy(dtype=float)):
         axes.plot([low, high], [place] * 2, solid_capstyle="butt", **INTERVAL)
         axes.plot(value, place, marker=looks[arm].marker, color=looks[arm].colour, markersize=3.2)
-    axes.set(ylim=(len(found) - 0.4, -0.6), xlabel="Difference in ROC-AUC")
+    axes.set(ylim=(len(found) - 0.4, -0.6), xlabel="Difference in AUC")
     axes.set_title("minus each model of the study", fontsize=NORMAL)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

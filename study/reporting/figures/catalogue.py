@@ -151,7 +151,7 @@ def _performance(
     if len(evaluation.per_fold[["repeat", "fold"]].drop_duplicates()) > 1:
         dots = partial(folds.fold_dots, evaluation.per_fold, summary, known, unit)
         wide = summary["arm"].nunique() > folds.MOST_NARROW
-        yield "auc_by_fold", Drawing(dots, "ROC-AUC by test fold", caption("auc_by_fold", f), wide=wide)
+        yield "auc_by_fold", Drawing(dots, "AUC by test fold", caption("auc_by_fold", f), wide=wide)
     if len(evaluation.learning_curve):
         curve = partial(learning_curve.by_training_patients, evaluation.learning_curve, known, unit)
         title = "AUC by the number of training patients"
@@ -181,7 +181,7 @@ def _comparison(study: StoredStudy, evaluation: Evaluation, known: Looks, f: Cap
         forest = partial(forests.subgroups, groups, evaluation.summary, known, evaluation.unit)
         said = caption("subgroups", f, **_groups(groups, evaluation.unit))
         wide = groups["arm"].nunique() > 1
-        yield "subgroups", Drawing(forest, "ROC-AUC by subgroup", said, wide=wide)
+        yield "subgroups", Drawing(forest, "AUC by subgroup", said, wide=wide)
 
 
 def _groups(lines: pd.DataFrame, unit: str) -> dict[str, list[str]]:
@@ -267,7 +267,7 @@ def _training(study: StoredStudy, evaluation: Evaluation, known: Looks, bands: c
     sizes = history[list(CELL_COLUMNS)].drop_duplicates().groupby("arm").size()
     n = count(int(sizes.max()), "fit") if sizes.nunique() == 1 else f"{sizes.min()} to {sizes.max()} fits"
     n, wide = f"{n} of a model", len(sizes) > 1
-    names = {"loss_accuracy": "Loss and accuracy by epoch", "f1_auc": "F1 and ROC-AUC by epoch"}
+    names = {"loss_accuracy": "Loss and accuracy by epoch", "f1_auc": "F1 and AUC by epoch"}
     validated = training.has_validation(history)
     for which, title in names.items():
         draw = partial(training.training_curves, history, known, which)

@@ -20,7 +20,7 @@ SPREAD, ASIDE = 0.52, 0.4
 
 @journal_style()
 def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
-    """ROC-AUC of every test fold at one level, in the order of the folds; beside them mean and 95 % interval.
+    """AUC of every test fold at one level, in the order of the folds; beside them mean and 95 % interval.
 
     Args:
         per_fold: lines of `Evaluation.per_fold`.
@@ -64,7 +64,7 @@ def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level
         axes.tick_params(axis="x", which="minor", length=1.5, pad=1)
     for at in range(1, len(arms)):
         axes.axvline(at - 0.5, color="#E6E6E6", linewidth=0.5, zorder=0)
-    axes.set(ylabel=f"ROC-AUC, {level} level", xlim=(-0.5, len(arms) - 0.5))
+    axes.set(ylabel=f"AUC, {level} level", xlim=(-0.5, len(arms) - 0.5))
     axes.margins(y=0.06)
     axes.locator_params(axis="y", nbins=8)
     return figure, data

@@ -38,7 +38,7 @@ ESTIMATE: dict[str, Any] = {
     "markersize": 3.6,
     "markeredgewidth": 0.8,
 }
-LABEL_BELOW = f"Difference in ROC-AUC\n← lower AUC{chr(160) * 12}higher AUC →"
+LABEL_BELOW = f"Difference in AUC\n← lower AUC{chr(160) * 12}higher AUC →"
 LEVELS = 3
 """Heights that the dots of seeds alternate between."""
 
@@ -131,7 +131,7 @@ def _layout(labels: Sequence[str], columns: Columns) -> tuple[Figure, Axes]:
 
 
 def seed_differences(per_fold: pd.DataFrame, first: str, second: str, level: str) -> pd.Series:
-    """Return the mean difference of the ROC-AUC over test parts by training seed; an arm of one seed stands for all."""
+    """Return the mean difference of the AUC over test parts by training seed; an arm of one seed stands for all."""
     chosen = per_fold[(per_fold["level"] == level) & (per_fold["metric"] == "roc_auc")]
     wide = [
         chosen[chosen["arm"] == arm].pivot(index=["repeat", "fold"], columns="seed", values="value")
@@ -175,7 +175,7 @@ def _data(comparisons: pd.DataFrame, seeds: list[pd.Series]) -> pd.DataFrame:
 
 @journal_style()
 def subgroups(lines: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
-    """ROC-AUC by subgroup, a panel for each arm; a dashed line is the arm's value overall, at the level of the rows.
+    """AUC by subgroup, a panel for each arm; a dashed line is the arm's value overall, at the level of the rows.
 
     Args:
         lines: of `Evaluation.subgroups`; those that were too small to be analysed are not drawn.
@@ -203,7 +203,7 @@ def subgroups(lines: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level: s
     for number, (arm, (axes,)) in enumerate(zip(arms, panels, strict=True)):
         _areas(axes, lines[lines["arm"] == arm], looks[arm].colour, looks[arm].marker)
         axes.axvline(0.5, color=GUIDE, linewidth=0.6, zorder=0)
-        axes.set(xlim=limits, ylim=(len(groups) - 0.3, -0.7), xlabel="ROC-AUC")
+        axes.set(xlim=limits, ylim=(len(groups) - 0.3, -0.7), xlabel="AUC")
         axes.set_yticks(range(len(groups)), labels if number % n_columns == 0 else [""] * len(groups))
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)

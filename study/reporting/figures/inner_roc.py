@@ -45,5 +45,5 @@ def inner_roc(scores: pd.DataFrame, title: str, notice: str) -> bytes:
     unit_square(axes)
     diagonal(axes)
     axes.set(title=title, xlabel="1 − specificity", ylabel="Sensitivity")
-    axes.legend(loc="lower right", title="ROC-AUC", alignment="left")
+    axes.legend(loc="lower right", title="AUC", alignment="left")
     return png(figure, notice)

@@ -11,7 +11,7 @@ APART = 0.012
 
 @journal_style()
 def by_training_patients(curve: pd.DataFrame, looks: Looks, level: str) -> FigureAndData:
-    """ROC-AUC by the number of training patients, a line with 95 % intervals for each arm.
+    """AUC by the number of training patients, a line with 95 % intervals for each arm.
 
     Args:
         curve: lines of `Evaluation.learning_curve`.
@@ -33,7 +33,7 @@ def by_training_patients(curve: pd.DataFrame, looks: Looks, level: str) -> Figur
         name = wrapped(look.name, width(wide=False) - 30, NORMAL)
         style = {"color": look.colour, "linestyle": look.dash, "marker": look.marker}
         axes.plot(x, lines["value"], linewidth=1.1, markersize=3.2, label=name, **style)
-    axes.set(xlabel="Training patients of a fold", ylabel=f"ROC-AUC, {level} level", xlim=(0, 1.05 * most))
+    axes.set(xlabel="Training patients of a fold", ylabel=f"AUC, {level} level", xlim=(0, 1.05 * most))
     axes.margins(y=0.08)
     axes.locator_params(axis="y", nbins=6)
     figure.legend(loc="outside upper left", handlelength=3.4)

@@ -12,7 +12,7 @@ from study.text.format import difference
 
 CURVES = {
     "loss_accuracy": (("loss", "Log loss"), ("accuracy", "Accuracy")),
-    "f1_auc": (("f1", "F1 at 0.5"), ("auc", "ROC-AUC")),
+    "f1_auc": (("f1", "F1 at 0.5"), ("auc", "AUC")),
 }
 TRAINING: dict[str, Any] = {"color": "#5F5F5F", "linestyle": (0, (3, 1.5)), "linewidth": 0.9}
 GAP = "Validation − training\nlog loss"

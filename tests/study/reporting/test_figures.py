@@ -496,7 +496,7 @@ def with_verdicts(found, verdict):
 def test_the_axis_and_the_legend_of_the_contrasts_name_what_is_drawn(numbers_of):
     figure, _ = catalogue(*numbers_of("three seeds"))["contrasts"].draw()
     label = figure.axes[0].get_xlabel()
-    assert re.fullmatch(r"Difference in ROC-AUC\n← lower AUC\u00a0{6,}higher AUC →", label)
+    assert re.fullmatch(r"Difference in AUC\n← lower AUC\u00a0{6,}higher AUC →", label)
     assert "estimate" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
