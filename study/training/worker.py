@@ -92,6 +92,14 @@ def serve(connection: Connection) -> None:
             connection.send((answer, error))
 
 
+def serve_copy(connection: Connection, others: Sequence[Connection]) -> None:
+    """Serve in a copy of the parent, without the parent's ends of connections, which would hide its end."""
+    for other in others:
+        other.close()
+    _end_with_parent()
+    serve(connection)
+
+
 def _portable(error: Exception) -> Exception:
     """Return an error with where it arose, in a form that can be sent."""
     error.add_note(traceback.format_exc())
@@ -102,13 +110,18 @@ def _portable(error: Exception) -> Exception:
     return error
 
 
-def _end_with(parent: int) -> None:
+def _end_with_parent() -> None:
     """End this process when its parent is gone, even in the middle of something."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    _end_with_parent()
     serve(inherited(int(sys.argv[1])))

@@ -1,14 +1,17 @@
 """Worker processes: started when they are needed, asked one thing at a time, gone when their parent is.
 
-A worker is `python -m study.training.worker`, started anew and not forked, so that scripts without a `__main__` guard
-and notebooks can train, and no OpenMP is forked. Parent and worker talk through a pair of sockets, one end of which the
-worker inherits: where the other side is gone, both see the end of the file.
+On Linux a worker that computes with one thread is a copy of its parent, which has imported and read everything. Any
+other is `python -m study.training.worker`, started anew: OpenMP's threads and a GPU do not survive a copy. Either way
+scripts without a `__main__` guard and notebooks can train. Parent and worker talk through a pair of sockets, one end of
+which the worker inherits: where the other side is gone, both see the end of the file.
 """
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +19,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from mmbc.errors import StudyError
 
@@ -36,27 +39,75 @@ class WorkerDiedError(StudyError):
     """A worker that ended before it had answered."""
 
 
-def launch(connection: Connection) -> "subprocess.Popen[bytes]":
-    """Start a worker at the other end of a connection."""
+class _Process(Protocol):
+    """What a parent needs of a process that it has started; `returncode` is None before `wait` has seen its end."""
+
+    @property
+    def returncode(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> object: ...
+    def kill(self) -> None: ...
+
+
+class _Copy:
+    """A worker that is a copy of this process."""
+
+    def __init__(self, connection: Connection, others: Sequence[Connection]) -> None:
+        # a copy has imported what this process has; the worker's module imports this one
+        from study.training.worker import serve_copy
+
+        context = multiprocessing.get_context("fork")
+        self._process = context.Process(target=serve_copy, args=(connection, others), daemon=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads of screens and trackers: workers use neither
+            self._process.start()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def wait(self, timeout: float | None = None) -> None:
+        self._process.join(timeout)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+def can_copy(n_threads: int) -> bool:
+    """Whether workers that compute with so many threads can be copies of this process."""
+    return sys.platform == "linux" and n_threads == 1 and not multiprocessing.current_process().daemon
+
+
+def _started(connection: Connection) -> "subprocess.Popen[bytes]":
+    """Start a worker anew at the other end of a connection."""
     paths = [str(Path(path).absolute()) for path in sys.path]  # '' is the working directory
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     end = connection.fileno()
     command = [sys.executable, "-P", "-m", "study.training.worker", str(end)]
-    with _signals_held():
-        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[end])
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[end])
 
 
 class WorkerProcess:
     """A worker as its parent sees it: `ask` it something, and take the `answer` before the next question.
 
+    Args:
+        others: connections to other workers, which a copy of this process closes; None to start it anew.
+
     Attributes:
         asked: what it is at work on; None while it is idle.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, others: Sequence[Connection] | None) -> None:
         self.connection, theirs = Pipe()
-        with theirs:
-            self.process = launch(theirs)
+        self.process: _Process
+        with theirs, _signals_held():
+            if others is None:
+                self.process = _started(theirs)
+            else:
+                self.process = _Copy(theirs, [*others, self.connection])
         self.asked: Any = None
 
     def ask(self, method: str, arguments: Sequence[Any], asked: Any = True) -> None:
@@ -120,9 +171,11 @@ class WorkerPool:
         self.jobs = jobs
         self._workers: list[WorkerProcess] = []
 
-    def take(self, n: int) -> list[WorkerProcess]:
-        """Return n workers; those that are lacking are started."""
-        self._workers += [WorkerProcess() for _ in range(n - len(self._workers))]
+    def take(self, n: int, *, copies: bool = False) -> list[WorkerProcess]:
+        """Return n workers; those that are lacking are started, as copies of this process if wanted."""
+        while len(self._workers) < n:
+            others = [worker.connection for worker in self._workers]
+            self._workers.append(WorkerProcess(others if copies else None))
         return self._workers[:n]
 
     @property

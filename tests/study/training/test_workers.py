@@ -15,12 +15,10 @@ from mmbc.training.fit import FitDivergedError
 from study.records.cell_records import CHECKPOINT
 from study.records.progress import Observer
 from study.training import process_number as numbers
-from study.training import worker_pool
 from study.training.crew import shares
 from study.training.fit_share import WORK
 from study.training.preparation import workspace_of
 from study.training.processes import deal, execute_apart
-from study.training.worker import serve
 from study.training.worker_pool import WorkerDiedError, WorkerPool
 from tests.study.training.test_lockstep import STOPPING, contents, mixed_cuts
 from tests.study.training.test_resume import LONG, interrupted, results
@@ -30,28 +28,10 @@ SMALL_CHUNKS = ("run.chunk_size=16", "run.trunk_batch=4")
 """Several chunks an epoch, so that a worker can be ahead of another."""
 
 
-class Forked:
-    """A worker forked from a process that has imported everything, where the program starts an interpreter."""
-
-    def __init__(self, forks, connection):
-        self.process = forks.Process(target=serve, args=(connection,), daemon=True)
-        self.process.start()
-        self.pid = self.process.pid
-        self.kill = self.process.kill
-
-    def wait(self, timeout=None):
-        self.process.join(timeout)
-
-    @property
-    def returncode(self):
-        return self.process.exitcode
-
-
 @pytest.fixture(scope="module")
-def workers(forks):
+def workers():
     """A function that returns the pool of this module for so many workers."""
-    with pytest.MonkeyPatch.context() as patch, WorkerPool() as pool:
-        patch.setattr(worker_pool, "launch", lambda connection: Forked(forks, connection))
+    with WorkerPool() as pool:
 
         def of(n):
             pool.jobs = n
@@ -193,19 +173,28 @@ def test_processes_that_train_apart_as_on_gpus(tiny, workers):
 
 
 SCRIPT = """
-import study
-run = study.cross_validate("phantom", ["image"], preset="tiny", name="plain", jobs=2, progress=False)
+import sys, torch, study
+assert torch.get_num_threads() == 2 and float((torch.rand(999, 999) @ torch.rand(999, 999)).sum()) > 0
+settings = {"run.threads": int(sys.argv[1])}
+run = study.cross_validate("phantom", ["image"], preset="tiny", name="plain", jobs=2, settings=settings, progress=False)
 print(len(run.predictions))
 """
+"""It has no `__main__` guard, and OpenMP's threads have worked before workers are copied."""
 
 
 @pytest.mark.exhaustive
 @pytest.mark.slow
-def test_a_script_without_a_guard_trains_with_workers(tmp_path):
+@pytest.mark.parametrize("n_threads", ["1", "2"], ids=["copies", "started anew"])
+def test_a_script_without_a_guard_trains_with_workers(tmp_path, n_threads):
     (tmp_path / "script.py").write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
     done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, env=environment, text=True, capture_output=True, check=False
+        [sys.executable, "script.py", n_threads],
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 0 and int(done.stdout) > 0, done.stderr
     assert done.stderr == ""
