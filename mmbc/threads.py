@@ -1,4 +1,4 @@
-"""Work shared by threads, and its progress.
+"""Work shared by threads, its progress, and work that is better not shared.
 
 Decoding, hashing, resizing and inpainting release the interpreter lock (two threads beat two spawned processes on the
 real images), and threads are safe where torch is loaded and stop on Ctrl-C.
@@ -7,13 +7,32 @@ real images), and threads are safe where torch is loaded and stop on Ctrl-C.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TypeVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and how many there are."""
 
 T = TypeVar("T")
 R = TypeVar("R")
+P = ParamSpec("P")
+
+
+def in_one_thread(function: Callable[P, R]) -> Callable[P, R]:
+    """Have numpy, scipy and scikit-learn compute with one thread inside a function.
+
+    Their matrices are small here, and the threads of BLAS and OpenMP wait for each other busily: on two cores, with
+    others at work on them too, a report took twice as long with two threads, a logistic regression seven times.
+    """
+
+    @wraps(function)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        from threadpoolctl import threadpool_limits  # with numpy, which a command's help does not load
+
+        with threadpool_limits(1):
+            return function(*args, **kwargs)
+
+    return limited
 
 
 def map_parallel(

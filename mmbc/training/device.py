@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from mmbc.config import RunConfig
 from mmbc.errors import ConfigError
@@ -60,11 +61,12 @@ def configure(run: RunConfig) -> torch.device:
 
 @contextmanager
 def computing_with(n_threads: int) -> Iterator[None]:
-    """Compute with so many threads, and with as many as before afterwards."""
+    """Compute with so many threads, numpy and scipy with one, and with as many as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:
-        yield
+        with threadpool_limits(1, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(before)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mmbc.threads import in_one_thread
 from study.checks.check import Check
 from study.checks.registry import CHECKS
 from study.checks.subject import Subject, subject_of_study
@@ -11,6 +12,7 @@ from study.records.finding import FAILED, PASSED, WARNING, Finding
 from study.records.stored_study import StoredStudy
 
 
+@in_one_thread
 def findings_of(subject: Subject, checks: Sequence[Check] = CHECKS) -> list[Finding]:
     """Return the findings of the checks that concern a subject, by code; users' checks come last and get copies."""
     chosen = sorted((one for one in checks if one.concerns(subject)), key=lambda one: (one.file is not None, one.code))

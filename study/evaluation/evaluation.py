@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mmbc.data.splits import patient_table
+from mmbc.threads import in_one_thread
 from study.design.study_file import BASELINE
 from study.evaluation import contrasts, groups
 from study.evaluation.added_arms import added_frames
@@ -86,6 +87,7 @@ class Evaluation:
         return not self.summary.empty and bool((self.summary["metric"] == "sensitivity_at_90_specificity").any())
 
 
+@in_one_thread
 def evaluate(study: StoredStudy, *, n_replicates: int = N_REPLICATES, seed: int = 0) -> Evaluation:
     """Compute every number of a study from its predictions.
 

@@ -30,6 +30,7 @@ from typing import Any, ParamSpec, TypeVar
 from mmbc.errors import StudyError, some
 from mmbc.files import file_digest, write_atomically, write_json
 from mmbc.forks import share
+from mmbc.threads import in_one_thread
 from study.checks.findings import with_findings
 from study.evaluation.evaluation import Evaluation
 from study.records.analysis_plan import FILE as PLAN
@@ -65,6 +66,7 @@ ARCHIVE = "study"
 DRAWN = ("png", "pdf", "svg")
 
 
+@in_one_thread
 def write_pack(study: StoredStudy, evaluation: Evaluation, folder: Path, options: Options = Options()) -> Path:
     """Write everything, remove files of an older pack that this one lacks, and return the path of `report.md`.
 

@@ -12,10 +12,12 @@ from mmbc.calibration import apply_platt, fit_platt
 from mmbc.data.cohort import Cohort
 from mmbc.data.splits import Split, rows_of
 from mmbc.data.tables import encoding
+from mmbc.threads import in_one_thread
 from study.design.cells import Cell
 from study.records.cell_records import CellRecord, prediction_rows, write_cell
 
 
+@in_one_thread
 def run_baseline(
     cells: list[Cell], cohort: Cohort, folder: Path, inner: Mapping[tuple[int, int], Sequence[Split]] | None = None
 ) -> None:

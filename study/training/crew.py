@@ -23,6 +23,7 @@ from study.training.chunk_ring import SLOTS, ChunkRing
 from study.training.fit_share import EpochEnd, FitShare, train_rows
 from study.training.process_number import cost
 from study.training.stream_groups import image_taps, name_of_pass
+from study.training.worker import serve_copy
 from study.training.worker_pool import WorkerPool, WorkerProcess, answering, can_copy
 from study.training.workspace import Workspace
 
@@ -98,7 +99,7 @@ class Crew:
         self.share = FitShare(cells[0], backbone, self.workspace)
         """Trains nothing: it knows the stream's plan, and has features prepared."""
         self.rows = {cell.name: train_rows(cell, workspace.cohort.images) for cell in cells}
-        self.workers = pool.take(n_workers, copies=can_copy(cells[0].config.run.threads))
+        self.workers = pool.take(n_workers, serve_copy if can_copy(cells[0].config.run.threads) else None)
         dealt = zip(self.workers, shares(cells, n_workers), strict=True)
         self.owners = {cell.name: worker for worker, share in dealt for cell in share}
         self.jobs: dict[WorkerProcess, deque[_Job]] = {worker: deque() for worker in self.workers}

@@ -73,7 +73,7 @@ def execute(
     observer = observer or Observer()
     if run.device != "cpu" and workspace.jobs > 1 and after_epoch is None and not spare_diverged:
         assert workspace.pool is not None
-        return execute_apart(cells, workspace, observer, workspace.pool)
+        return execute_apart(execute, cells, workspace, observer, workspace.pool)
     backbones = Backbones()
     with computing_with(run.threads):
         configure(run)

@@ -39,9 +39,13 @@ def deal(cells: Sequence[Cell], n: int) -> list[list[Cell]]:
 
 
 def execute_apart(
-    cells: Sequence[Cell], workspace: Workspace, observer: Observer, pool: WorkerPool
+    execute: Callable[..., dict[str, float]],
+    cells: Sequence[Cell],
+    workspace: Workspace,
+    observer: Observer,
+    pool: WorkerPool,
 ) -> dict[str, float]:
-    """Train cells in `pool.jobs` processes; see `study.training.lockstep.execute`.
+    """Have `study.training.lockstep.execute` train cells in `pool.jobs` processes.
 
     Raises:
         MmbcError: a process ended, or its training did, with an error; finished cells are kept.
@@ -50,7 +54,7 @@ def execute_apart(
     shares = deal(cells, pool.jobs)
     workers = pool.take(len(shares))
     for number, (worker, share) in enumerate(zip(workers, shares, strict=True)):
-        worker.ask("execute", (share, alone, number))
+        worker.ask("execute", (execute, share, alone, number))
     seconds: dict[str, float] = {}
     while any(worker.asked for worker in workers):
         for worker in answering(workers):

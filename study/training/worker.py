@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,7 +20,6 @@ from mmbc.training.stream import Chunk, TrunkTask, as_computed
 from study.design.cells import Cell
 from study.records.progress import FitProgress
 from study.training.fit_share import EpochEnd, FitShare
-from study.training.lockstep import execute
 from study.training.processes import Reporter
 from study.training.stream_groups import Backbones
 from study.training.worker_pool import inherited
@@ -69,7 +68,9 @@ class Worker:
         """Stop fits, write records and checkpoints."""
         return self.share.settle(names, reasons)
 
-    def execute(self, cells: Sequence[Cell], workspace: Workspace, number: int) -> dict[str, float]:
+    def execute(
+        self, execute: Callable[..., dict[str, float]], cells: Sequence[Cell], workspace: Workspace, number: int
+    ) -> dict[str, float]:
         """Train cells in this process alone, on the GPU of this number; see `study.training.processes`."""
         choose_gpu(cells[0].config.run.device, number)
         return execute(cells, workspace, observer=Reporter(self.connection))

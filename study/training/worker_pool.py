@@ -12,14 +12,14 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from mmbc.errors import StudyError
 
@@ -35,28 +35,20 @@ class Event:
     arguments: tuple[Any, ...]
 
 
+Serve = Callable[[Connection, Sequence[Connection]], None]
+"""Serves a parent at the other end of a connection, after it has closed the parent's own ends."""
+
+
 class WorkerDiedError(StudyError):
     """A worker that ended before it had answered."""
-
-
-class _Process(Protocol):
-    """What a parent needs of a process that it has started; `returncode` is None before `wait` has seen its end."""
-
-    @property
-    def returncode(self) -> int | None: ...
-    def wait(self, timeout: float | None = None) -> object: ...
-    def kill(self) -> None: ...
 
 
 class _Copy:
     """A worker that is a copy of this process."""
 
-    def __init__(self, connection: Connection, others: Sequence[Connection]) -> None:
-        # a copy has imported what this process has; the worker's module imports this one
-        from study.training.worker import serve_copy
-
+    def __init__(self, serve: Serve, connection: Connection, others: Sequence[Connection]) -> None:
         context = multiprocessing.get_context("fork")
-        self._process = context.Process(target=serve_copy, args=(connection, others), daemon=True)
+        self._process = context.Process(target=serve, args=(connection, others), daemon=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # threads of screens and trackers: workers use neither
             self._process.start()
@@ -94,20 +86,21 @@ class WorkerProcess:
     """A worker as its parent sees it: `ask` it something, and take the `answer` before the next question.
 
     Args:
-        others: connections to other workers, which a copy of this process closes; None to start it anew.
+        serve: what a copy of this process does; None to start a worker anew.
+        others: connections to other workers.
 
     Attributes:
         asked: what it is at work on; None while it is idle.
     """
 
-    def __init__(self, others: Sequence[Connection] | None) -> None:
+    def __init__(self, serve: Serve | None, others: Sequence[Connection]) -> None:
         self.connection, theirs = Pipe()
-        self.process: _Process
+        self.process: subprocess.Popen[bytes] | _Copy
         with theirs, _signals_held():
-            if others is None:
+            if serve is None:
                 self.process = _started(theirs)
             else:
-                self.process = _Copy(theirs, [*others, self.connection])
+                self.process = _Copy(serve, theirs, [*others, self.connection])
         self.asked: Any = None
 
     def ask(self, method: str, arguments: Sequence[Any], asked: Any = True) -> None:
@@ -171,11 +164,10 @@ class WorkerPool:
         self.jobs = jobs
         self._workers: list[WorkerProcess] = []
 
-    def take(self, n: int, *, copies: bool = False) -> list[WorkerProcess]:
-        """Return n workers; those that are lacking are started, as copies of this process if wanted."""
+    def take(self, n: int, serve: Serve | None = None) -> list[WorkerProcess]:
+        """Return n workers; those that are lacking are started anew or, to `serve`, as copies of this process."""
         while len(self._workers) < n:
-            others = [worker.connection for worker in self._workers]
-            self._workers.append(WorkerProcess(others if copies else None))
+            self._workers.append(WorkerProcess(serve, [worker.connection for worker in self._workers]))
         return self._workers[:n]
 
     @property

@@ -17,6 +17,7 @@ from study.records.progress import Observer
 from study.training import process_number as numbers
 from study.training.crew import shares
 from study.training.fit_share import WORK
+from study.training.lockstep import execute
 from study.training.preparation import workspace_of
 from study.training.processes import deal, execute_apart
 from study.training.worker_pool import WorkerDiedError, WorkerPool
@@ -166,7 +167,7 @@ def test_processes_that_train_apart_as_on_gpus(tiny, workers):
     planned = {name: tiny.plan(name, arms="tabular", sets=LONG) for name in ("apart", "together")}
     told = Told()
     workspace = workspace_of(planned["apart"], tiny.request("apart"))
-    assert set(execute_apart(planned["apart"].cells, workspace, told, workers(2))) == set(WORK)
+    assert set(execute_apart(execute, planned["apart"].cells, workspace, told, workers(2))) == set(WORK)
     tiny.execute(planned["together"])
     assert contents(planned["apart"].folder) == contents(planned["together"].folder)
     assert sorted(event[0] for event in told.heard) == ["begun"] * 2 + ["epoch"] * 10 + ["finished"] * 2
