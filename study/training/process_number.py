@@ -9,7 +9,7 @@ from pathlib import Path
 from study.design.cells import Cell
 
 WORTH = 10.0
-"""Seconds of work for which a process is started; its start takes 2 to 3 s of a processor."""
+"""Seconds of work for which a process is started; its start takes up to 3 s of a processor."""
 PER_FIT = 2
 """Processes that a single fit keeps busy: one trains it while the other computes the trunk."""
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
