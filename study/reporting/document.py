@@ -264,7 +264,7 @@ def _supplement_chapters(content: Content) -> dict[str, list[str]]:
             said.disagreements(study, evaluation),
             *content.figure("added"),
             *content.table(
-                "comparisons", "added_contrasts", "comparisons_by_patient", "comparisons_by_class", "variance"
+                "comparisons", "added_contrasts", "comparisons_by_patient", "comparisons_by_class", "probabilities", "variance"
             ),
         ],
         "Calibration": [

@@ -17,9 +17,15 @@ from study.reporting.methods.data import LEFT_OUT, PHANTOM, disjoint
 from study.reporting.methods.plan import plan_facts
 from study.reporting.text import sections
 from study.reporting.text.search_results import chosen_on
-from study.text.format import count, interval, number, p_value
+from study.text.format import count, interval, number, p_equals
 
 OUTLINES = {"sham": "filled in", "inpaint": "filled in", "keep": "kept"}
+IN_FIT = {
+    "best": "Within a fit the epoch was chosen on tuning (validation) patients.",
+    "last": "Every fit kept its last epoch.",
+    "both": "Within a fit the epoch was chosen on tuning (validation) patients, or the last one was kept.",
+}
+"""Which epoch a fit kept."""
 KEPT = {"best": "the epoch that is best on tuning (validation) rows", "last": "the last epoch"}
 
 
@@ -72,12 +78,17 @@ def _inputs(study: StoredStudy) -> dict[str, Any]:
     table = bool(configs(study, uses_table)) or has_baseline(study)
     features = [feature.name for feature in study.cohort.features]
     clinical = table and bool(features)
+    lacking = study.cohort.images[features].isna() if clinical else pd.DataFrame(index=study.cohort.images.index)
+    kinds = {one.kind for one in study.cohort.features if clinical and lacking[one.name].any()}
+    means = ["the median of the training part"] * bool(kinds - {"categorical"}) + ["no category"] * ("categorical" in kinds)
     return {
         "images": bool(with_images),
         "arms_with_images": len(with_images),
         "clinical": clinical,
         "inputs": ["images"] * bool(with_images) + [str(feature) for feature in study.cohort.features] * clinical,
-        "n_missing": int(study.cohort.images[features].isna().any(axis=1).sum()) if clinical else 0,
+        "n_missing": int(lacking.any(axis=1).sum()),
+        "missing_patients": int(study.cohort.images.loc[lacking.any(axis=1), "patient_id"].nunique()),
+        "stood_in": " or ".join(means),
         "outlined": study.cohort.n_outlined if with_images else 0,
         "outlines": OUTLINES[study.settings.data.outlines],
         "cropped": study.settings.data.crop == "breast",
@@ -110,12 +121,15 @@ def _parts(study: StoredStudy) -> dict[str, Any]:
 
 def _training(study: StoredStudy) -> dict[str, Any]:
     arms = configs(study)
+    keeps = sorted({config.train.keep for config in arms.values()})
     weighted = [display_name(study, a) for a, c in arms.items() if c.train.class_weighting == "balanced"]
     from_file = configs(study, lambda c: c.uses_images and c.model.weights.startswith("file:"))
     return {
         "weighted": weighted,
         "weights_file": bool(from_file),
-        "kept": [KEPT[keep] for keep in sorted({config.train.keep for config in arms.values()})],
+        "kept": [KEPT[keep] for keep in keeps],
+        "kept_in_fit": IN_FIT["both" if len(keeps) > 1 else keeps[0]] if keeps else "",
+        "fits_each": sum(name.startswith(f"{next(iter(arms), '')}.") for name in study.planned),
         "nested": is_nested(study),
         "flat": is_flat(study),
         "tuned": study.settings.tuned.cohort if study.settings.tuned is not None else "",
@@ -150,7 +164,7 @@ def _site_row(study: StoredStudy, arm: str, lines: pd.DataFrame) -> dict[str, st
         "arm": display_name(study, arm),
         "low": number("roc_auc", lines["value"].min()),
         "high": number("roc_auc", lines["value"].max()),
-        "p": p_value(float(p.iloc[0])) if len(p) else "",
+        "p": p_equals(float(p.iloc[0])) if len(p) else "",
     }
 
 

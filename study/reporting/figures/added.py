@@ -58,7 +58,7 @@ def added(
         below=[area(summary, arm, level, "roc") for arm in arms],
         between=FOOT + 5,
         margin=margin,
-        entries=[("95 % interval, these models", INTERVAL), (f"exploratory: {UNVERIFIED}", {"linestyle": "none"})],
+        entries=[("95 % CI, these fitted models", INTERVAL), (f"exploratory: {UNVERIFIED}", {"linestyle": "none"})],
     )
     rows = []
     for number, (arm, (roc, *forest)) in enumerate(zip(arms, panels, strict=True)):

@@ -38,7 +38,10 @@ ESTIMATE: dict[str, Any] = {
     "markersize": 3.6,
     "markeredgewidth": 0.8,
 }
-LABEL_BELOW = f"Difference in AUC\n← lower AUC{chr(160) * 12}higher AUC →"
+SIDES = (("← lower AUC", -3, "right"), ("higher AUC →", 3, "left"))
+"""What stands below the abscissa on each side of 0: text, points away from 0, end of the text that is there."""
+TICKS, LINE = 12.0, 7.5
+"""Points that the ticks with their labels take, and a line of text below them."""
 LEVELS = 3
 """Heights that the dots of seeds alternate between."""
 
@@ -73,7 +76,11 @@ def contrasts(
         axes.plot(row["difference"], place, **ESTIMATE)
         axes.plot(dots, place + 0.22 + 0.09 * (np.arange(len(dots)) % LEVELS), **DOT)
     axes.set_yticks(range(len(rows)), labels)
-    axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel=LABEL_BELOW)
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel="Difference in AUC")
+    axes.xaxis.labelpad = 2 + LINE
+    for text, away, end in SIDES:
+        where = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
+        axes.annotate(text, (0, 0), xytext=(away, -TICKS), ha=end, va="top", fontsize=NORMAL, **where)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.04)
@@ -90,10 +97,10 @@ def _columns(rows: list[dict[Hashable, Any]], delta: float, *, e2: bool) -> Colu
     """Return what stands beside the plot: difference, intervals, adjusted p that the verdicts rest on, verdict."""
     columns: Columns = [
         ("Difference", [difference(row["difference"]) for row in rows]),
-        ("95 % interval,\nthese models", [_ends(row, "e1") for row in rows]),
+        ("95 % CI, these\nfitted models", [_ends(row, "e1") for row in rows]),
     ]
     if e2:
-        columns.append(("95 % interval,\ntrained again", [_ends(row, "e2") for row in rows]))
+        columns.append(("95 % CI,\ntrained again", [_ends(row, "e2") for row in rows]))
         columns.append(("p, trained\nagain (Holm)", [p_value(row["e2_p_holm"]) for row in rows]))
     if any(row["verdict"] == NOT_ASSESSED for row in rows):
         columns.append(("p, these\nmodels (Holm)", [p_value(row["e1_p_holm"]) for row in rows]))
@@ -152,12 +159,12 @@ def _beside(axes: Axes, place: float, text: str, offset: float, **look: Any) -> 
 
 
 def _legend(figure: Figure, delta: float, *, several: bool, e2: bool) -> None:
-    handles: list[Artist] = [Line2D([], [], color=DARK, linewidth=THICK, label="95 % interval, these models")]
+    handles: list[Artist] = [Line2D([], [], color=DARK, linewidth=THICK, label="95 % CI, these fitted models")]
     if e2:
-        handles.append(Line2D([], [], color=DARK, linewidth=THIN, label="95 % interval, trained again"))
+        handles.append(Line2D([], [], color=DARK, linewidth=THIN, label="95 % CI, trained again"))
     handles.insert(0, Line2D([], [], label="estimate", **ESTIMATE))
     handles.append(Patch(color=FAINT, alpha=0.7, label=f"unimportant: ±{delta:g}"))
-    handles.append(Line2D([], [], label="each training seed" if several else "the one training seed", **DOT))
+    handles.append(Line2D([], [], label="training seeds" if several else "the one training seed", **DOT))
     figure.legend(handles=handles, loc="upper left", ncols=5, borderpad=0.2, columnspacing=1.4, borderaxespad=0.1)
 
 

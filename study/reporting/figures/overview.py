@@ -138,7 +138,7 @@ def _legend(axes: Axes, summary: pd.DataFrame, looks: Looks, level: str, arms: l
     start, values = 10.0, extent("0.000 (0.000 to 0.000)", NORMAL)
     longest = max(extent(looks[arm].name, NORMAL) for arm in arms)
     right = min(start + longest + 4, full - values)
-    axes.text(right, -0.75, "AUC (95 % interval)", fontsize=NORMAL, va="center", fontweight="bold")
+    axes.text(right, -0.75, "AUC (95 % CI)", fontsize=NORMAL, va="center", fontweight="bold")
     for place, arm in enumerate(arms):
         colour, dash, _, called = looks[arm]
         axes.plot([0, start - 2], [place] * 2, color=colour, linestyle=dash, linewidth=1.3)

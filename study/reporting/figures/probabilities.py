@@ -98,7 +98,7 @@ def calibration(scores: pd.DataFrame, reliability: pd.DataFrame, looks: Looks, l
     upper, side = reach(units, reliability), panel_width(n_columns, wide=len(arms) > 1)
     names = [looks[arm].name for arm in arms]
     scaled = {arm for arm in arms if _differ(reliability[reliability["arm"] == arm])}
-    entries = [("smoothed", {"linewidth": 1.4}), ("tenths of the cohort, 95 % interval", POINT)]
+    entries = [("smoothed", {"linewidth": 1.4}), ("tenths of the cohort, 95 % CI", POINT)]
     entries += [("before scaling, smoothed", BEFORE)] if scaled else []
     figure, panels = small_multiples(names, [min(side, 74), 11], wide=len(arms) > 1, entries=entries)
     shown = []

@@ -157,7 +157,7 @@ def _panel(axes: Axes, lines: list[Bar], limits: tuple[float, float], *, labelle
         if bar.what in ("honest", "leak", "together") and place + 1 < len(lines):
             axes.plot([bar.end] * 2, [place, place + 1], color=GUIDE, linewidth=0.5, zorder=1)
         _beside(axes, place, bar.text, color="#7F7F7F" if bar.nothing else DARK)
-    _beside(axes, HEADING, "Value (95 % interval)", color=DARK, fontweight="bold")
+    _beside(axes, HEADING, "Value (95 % CI)", color=DARK, fontweight="bold")
     axes.set(xlim=limits, ylim=(len(lines) - 0.4, -0.6), xlabel="AUC of images")
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set_yticks(range(len(lines)), [bar.title for bar in lines] if labelled else [""] * len(lines))

@@ -20,6 +20,7 @@ from study.reporting.tables.comparisons import (
     comparisons_by_class_table,
     comparisons_by_patient_table,
     comparisons_table,
+    probabilities_table,
     variance_table,
 )
 from study.reporting.tables.instability import instability_table
@@ -71,6 +72,7 @@ OF_NUMBERS: tuple[Callable[[StoredStudy, Evaluation], PaperTable], ...] = (
     by_estimand_table,
     by_class_table,
     comparisons_by_class_table,
+    probabilities_table,
     operating_points_table,
     cross_tabulation_table,
     calibration_table,

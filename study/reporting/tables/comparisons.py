@@ -18,16 +18,15 @@ COLUMNS = (
     "p, trained again (Holm)",
     "95 % CI, these fitted models",
     "p, these models (Holm)",
-    "P(worse / equivalent / better)",
     "p (permutation)",
     "Verdict",
 )
-AGAIN = ("95 % CI, trained again", "p, trained again (Holm)", "P(worse / equivalent / better)")
+AGAIN = ("95 % CI, trained again", "p, trained again (Holm)")
 """Columns that are about training again."""
 
 
 def comparisons_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
-    """The declared contrasts: difference with E1 and E2 intervals, adjusted p, Bayesian probabilities, verdict.
+    """The declared contrasts: difference with E1 and E2 intervals, adjusted p, verdict.
 
     A contrast whose arms are not both finished has a row that says so. Without a contrast whose retraining was assessed
     no column is about it.
@@ -62,7 +61,6 @@ def _is_assessed(comparisons: pd.DataFrame) -> bool:
 
 def _shown(name: str, row: Mapping[Hashable, object], delta: float) -> dict[str, str]:
     n = {key: value for key, value in row.items() if isinstance(value, float)}
-    chances = " / ".join(probability(n[name]) for name in ("p_worse", "p_equivalent", "p_better"))
     cells = (
         name,
         difference(n["difference"]),
@@ -70,11 +68,27 @@ def _shown(name: str, row: Mapping[Hashable, object], delta: float) -> dict[str,
         p_value(n["e2_p_holm"]),
         _span(n["e1_low"], n["e1_high"]),
         p_value(n["e1_p_holm"]),
-        ABSENT if pd.isna(n["p_better"]) else chances,
         p_value(n["permutation_p"]),
         " ".join(in_few_words(row, delta)),
     )
     return dict(zip(COLUMNS, cells, strict=True))
+
+
+def probabilities_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
+    """The Bayesian probabilities of the declared contrasts, which decide no verdict."""
+    known = as_assessed(evaluation.comparisons)
+    known = known[known["p_better"].notna()] if len(known) else known
+    if known.empty:
+        return empty_table("probabilities")
+    delta = f"{study.settings.protocol.delta:g}"
+    names = {"p_worse": f"P(below −{delta})", "p_equivalent": f"P(within ±{delta})", "p_better": f"P(above +{delta})"}
+    shown = pd.DataFrame(
+        {"Contrast": known["first"] + " minus " + known["second"]}
+        | {name: [probability(p) for p in known[column]] for column, name in names.items()}
+    )
+    said = caption("probabilities", study, evaluation, delta=delta)
+    data = known[["first", "second", "difference", *names]].reset_index(drop=True)
+    return PaperTable("probabilities", "Probabilities of the differences between models", said, data, shown)
 
 
 def _reason(missing: Mapping[str, str], *arms: str) -> str:

@@ -73,6 +73,7 @@ def test_the_order_is_that_of_a_paper(tables):
         "auc_by_estimand",
         "auc_by_class",
         "comparisons_by_class",
+        "probabilities",
         "operating_points",
         "cross_tabulation",
         "calibration",
@@ -93,7 +94,7 @@ def test_the_order_is_that_of_a_paper(tables):
         "audit",
     ]
     assert [name for name in expected if name in tables] == list(tables)
-    assert set(expected) - set(tables) <= {*SUBGROUPS, "auc_by_class", "comparisons_by_class", "auc_by_estimand"}
+    assert set(expected) - set(tables) <= {*SUBGROUPS, "auc_by_class", "comparisons_by_class", "auc_by_estimand", "probabilities"}
 
 
 def test_every_cell_is_text_and_no_number_is_a_nan(tables):
