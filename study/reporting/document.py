@@ -3,6 +3,7 @@
 Every table and figure is cited by its number in the text above it, in the order in which a document shows them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,18 +20,22 @@ from study.reporting.facts.prose import paragraphs, render
 from study.reporting.figures.catalogue import Drawing
 from study.reporting.figures.journals import JOURNALS
 from study.reporting.methods import chapter
+from study.reporting.paper.numbering import elsewhere
 from study.reporting.tables import PaperTable
 from study.reporting.tables.audit import remains
 from study.reporting.tables.markup import markdown
 from study.reporting.text import answer as said
 from study.reporting.text import audit_paragraphs, search_results, sections
 from study.reporting.text.quick_try import quick_try
+from study.text.format import start
 from study.text.number_style import restyle
 
 REPORT, SUPPLEMENT = "report.md", "supplement.md"
 LIMITATIONS_SHOWN = 4
 """Points in the report; the supplement has all."""
 DIFFERENCES = "Differences between models"
+TITLED = re.compile(r"\A\*\*([^*]+?)\.\*\* ?")
+"""The heading that a paragraph of Methods begins with."""
 RESULTS = ("Cohort", "Performance", DIFFERENCES, "Calibration", "Operating points", "Subgroups")
 """Chapters of the report that are the results of a paper."""
 
@@ -67,6 +72,7 @@ class Content:
         drawings: figures by name; empty where figures were not asked for.
         methods: paragraphs with citation keys.
         citations: style of citations and references.
+        noted: texts beside the Methods that cite works: the notes of tables and figures.
     """
 
     study: StoredStudy
@@ -75,6 +81,7 @@ class Content:
     drawings: Mapping[str, Drawing]
     methods: Sequence[str]
     citations: str = JOURNALS["nature"].citations
+    noted: Sequence[str] = ()
 
     @property
     def notice(self) -> str:
@@ -83,8 +90,8 @@ class Content:
 
     @cached_property
     def references(self) -> bibliography.References:
-        """What the Methods cite, in the journal's style."""
-        return bibliography.cited(self.methods, self.citations)
+        """What the Methods and notes cite, in the journal's style."""
+        return bibliography.cited([*self.methods, *self.noted], self.citations)
 
     @cached_property
     def limitations(self) -> list[str]:
@@ -115,6 +122,23 @@ class Content:
         }
 
     @cached_property
+    def paper(self) -> dict[str, dict[str, list[str]]]:
+        """Chapter of a paper -> heading, '' for none -> paragraphs as plain text."""
+        methods: dict[str, list[str]] = {}
+        heading = ""
+        for text in map(self.references.cite, self.methods):
+            if titled := TITLED.match(text):
+                heading = titled[1]
+            methods.setdefault(heading, []).extend(_plain([text[titled.end() if titled else 0 :].replace("`", "")]))
+        chapters = {
+            "Methods": methods,
+            "Results": self.results,
+            "Limitations": {"": self.limitations},
+            "References": {"": [line.removeprefix("- ") for line in self.references.listed.splitlines()]},
+        }
+        return {chapter: of_supplement(parts) for chapter, parts in chapters.items() if any(parts.values())}
+
+    @cached_property
     def report_chapters(self) -> dict[str, list[str]]:
         """Heading -> parts of the report."""
         return _report_chapters(self)
@@ -142,6 +166,19 @@ def title(content: Content) -> str:
     """Return the title of both documents."""
     several = not content.evaluation.summary.empty and content.evaluation.summary["arm"].nunique() > 1
     return render("title", name=content.study.name, several=several, imported=content.study.imported)
+
+
+def paper_title(content: Content) -> str:
+    """Return the title without the name of the study."""
+    return start(title(content).removeprefix(f"{content.study.name}: "))
+
+
+def of_supplement(parts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return paragraphs that say where a table or figure is that they lack; one that lists the supplement says so."""
+    return {
+        heading: [text if text.startswith("In the supplement:") else elsewhere(text) for text in texts]
+        for heading, texts in parts.items()
+    }
 
 
 def report(content: Content) -> str:
@@ -264,7 +301,12 @@ def _supplement_chapters(content: Content) -> dict[str, list[str]]:
             said.disagreements(study, evaluation),
             *content.figure("added"),
             *content.table(
-                "comparisons", "added_contrasts", "comparisons_by_patient", "comparisons_by_class", "probabilities", "variance"
+                "comparisons",
+                "added_contrasts",
+                "comparisons_by_patient",
+                "comparisons_by_class",
+                "probabilities",
+                "variance",
             ),
         ],
         "Calibration": [

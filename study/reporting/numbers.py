@@ -294,7 +294,7 @@ def _decision(evaluation: Evaluation, prevalence: float | None) -> Entries:
             value, low, high = (float(row[name]) for name in ("value", "low", "high"))
             at = f"at a threshold of {100 * row['threshold']:.3g} %"
             which = f"95 % CI ({ESTIMANDS['E1']}, {row['method']})"
-            about = f"net benefit of {row['arm']} {at}, true positives per 1000 people, {which}"
+            about = f"net benefit of {row['arm']} {at}, true positives per 1,000 people, {which}"
             entry = _entry(value, per_thousand(value, low, high), about)
             word = times[row["threshold"]]
             yield key("net_benefit", row["arm"], word), entry | {"metric": "net_benefit", "low": low, "high": high}
@@ -318,6 +318,7 @@ def _confusion(evaluation: Evaluation) -> Entries:
     """Counts at a calibrated probability of 0.5, mean over repeats and seeds."""
     frame = evaluation.cross_tabulation
     chosen = (frame["level"] == evaluation.unit) & (frame["threshold"] == "called")
+    runs = int(frame.loc[chosen, "n_runs"].max()) if chosen.any() else 1
     for row in _lines(frame[chosen]):
         for field, about in (
             ("tp", "true positives"),
@@ -326,7 +327,7 @@ def _confusion(evaluation: Evaluation) -> Entries:
             ("tn", "true negatives"),
         ):
             about = f"{about} of {row['arm']} at probability 0.5, mean over repeats and seeds"
-            yield key("confusion", row["arm"], field), _entry(row[field], mean_count(row[field]), about)
+            yield key("confusion", row["arm"], field), _entry(row[field], mean_count(row[field], runs), about)
 
 
 def _instability(evaluation: Evaluation) -> Entries:

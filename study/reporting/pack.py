@@ -7,7 +7,7 @@
       analysis_plan.md           the plan that the study follows, where it has one
       tables/                    each as .md, .csv (full precision) and .tex; all.tex has all
       tables.xlsx tables.docx    all of them
-      paper/                     the results of a paper, its tables and figures: paper.docx and paper.tex
+      paper/                     methods and results of a paper, its tables and figures: paper.docx and paper.tex
       figures/                   each as .png, .pdf, .svg, and the numbers behind it as .csv; examples.npz has the
                                  pictures of patients' images, where asked for
       R/                         a script that makes the main table again in R, and the predictions that it reads
@@ -38,7 +38,16 @@ from study.records.stored_study import StoredStudy, source_digests, without_cons
 from study.records.study_folder import set_aside
 from study.reporting import numbers
 from study.reporting.checklists.files import checklist_files
-from study.reporting.document import REPORT, SUPPLEMENT, Content, report, shown_in_supplement, supplement, title
+from study.reporting.document import (
+    REPORT,
+    SUPPLEMENT,
+    Content,
+    paper_title,
+    report,
+    shown_in_supplement,
+    supplement,
+    title,
+)
 from study.reporting.example_images import FILE as PICTURES
 from study.reporting.example_images import pictures_at_hand, to_bytes
 from study.reporting.facts import bibliography
@@ -152,10 +161,14 @@ def gather_content(study: StoredStudy, evaluation: Evaluation, options: Options)
     tables, drawings = resolve(
         numbered(tables, TABLES, of_tables, too_small=small), numbered(drawings, FIGURES, of_figures, too_small=small)
     )
+    tables = {name: restyled(table) for name, table in tables.items()}
+    drawings = {name: replace(one, caption=restyle(one.caption)) for name, one in drawings.items()}
+    content = replace(content, noted=[one.caption for one in (*tables.values(), *drawings.values())])
+    cite = content.references.cite
     return replace(
         content,
-        tables=[restyled(table) for table in tables.values()],
-        drawings={name: replace(one, caption=restyle(one.caption)) for name, one in drawings.items()},
+        tables=[replace(table, caption=cite(table.caption)) for table in tables.values()],
+        drawings={name: replace(one, caption=cite(one.caption)) for name, one in drawings.items()},
     )
 
 
@@ -164,8 +177,8 @@ def text_files(content: Content, options: Options) -> dict[str, bytes]:
     """Return every file but figures and those around them, by its path below the report's folder."""
     study, notice, tables = content.study, content.notice, content.tables
     entries = numbers.numbers(study, content.evaluation)
-    around: dict[str, Any] = {"notice": notice, "title": title(content), "results": content.results}
-    keys = sorted({*bibliography.cited_keys(content.methods), *bibliography.needed_keys(study)})
+    around: dict[str, Any] = {"notice": notice, "title": paper_title(content), "chapters": content.paper}
+    keys = sorted({*bibliography.cited_keys([*content.methods, *content.noted]), *bibliography.needed_keys(study)})
     files: dict[str, str | bytes] = {
         REPORT: report(content),
         SUPPLEMENT: supplement(content),
@@ -200,8 +213,8 @@ def files_around(content: Content, figures: Path, options: Options) -> dict[str,
         png,
         options.journal,
         notice=content.notice,
-        title=title(content),
-        results=content.results,
+        title=paper_title(content),
+        chapters=content.paper,
     )
     return {"report.html": html(content, svg), WORD: paper}
 

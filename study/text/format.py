@@ -3,16 +3,15 @@
 import math
 from decimal import ROUND_HALF_UP, Decimal
 
-from mmbc.errors import count as count
 from study.text.number_style import style
 
 NAMES = {
     "roc_auc": "AUC",
     "partial_auc": "Partial AUC (specificity 80 to 100 %)",
     "pr_auc": "PR-AUC",
-    "sensitivity_at_90_specificity": "Sensitivity at 90 % specificity",
+    "sensitivity_at_90_specificity": "Sensitivity at the threshold set for 90 % specificity",
     "specificity_achieved": "Specificity achieved",
-    "specificity_at_90_sensitivity": "Specificity at 90 % sensitivity",
+    "specificity_at_90_sensitivity": "Specificity at the threshold set for 90 % sensitivity",
     "sensitivity_achieved": "Sensitivity achieved",
     "accuracy": "Accuracy",
     "sensitivity": "Sensitivity",
@@ -82,6 +81,11 @@ def interval(metric: str, value: float, low: float, high: float) -> str:
     return f"{number(metric, value)} {style().interval(_digits(metric, low), _digits(metric, high))}"
 
 
+def count(n: int, one: str, several: str | None = None) -> str:
+    """Return `1 image` or `3,000 images`."""
+    return f"{n:,} {one if n == 1 else several or one + 's'}"
+
+
 MANY = 1000
 
 
@@ -113,17 +117,15 @@ def characteristic(n: int, share: float, mean: float, sd: float) -> str:
     """Return a cell of Table 1: `57.1 (11.2)` for a mean, `12 (31.6)` for a share, else the count."""
     if not math.isnan(mean):
         return _minus(f"{_fixed(mean, 1)} ({_fixed(sd, 1)})")
-    return f"{n}" if math.isnan(share) else f"{n} ({_fixed(100 * share, 1)})"
-
-
-def quartiles(median: float, low: float, high: float) -> str:
-    """Return a median with its quartiles: `57.0 (49.5 to 66.0)`."""
-    return f"{_fixed(median, 1)} {style().interval(_fixed(low, 1), _fixed(high, 1))}"
+    return f"{n:,}" if math.isnan(share) else f"{n:,} ({_fixed(100 * share, 1)})"
 
 
 def signed(value: float) -> str:
-    """Return a standardised difference: +0.46."""
-    return "n/a" if math.isnan(value) else _minus(_fixed(value, 2, "+"))
+    """Return a standardised difference: +0.46; what rounds to 0 has no sign."""
+    if math.isnan(value):
+        return "n/a"
+    text = _fixed(value, 2, "+")
+    return _minus(text if text.strip("+0.") else text.removeprefix("+"))
 
 
 def plain(value: object) -> str:
@@ -193,15 +195,15 @@ def two_digits(n: float) -> str:
     return f"{math.ceil(n / step) * step:,}"
 
 
-def mean_count(n: float) -> str:
-    """Return a count that is a mean over runs: `52` where it is whole, else `52.3`."""
-    return f"{n:.0f}" if abs(n - round(n)) < 1e-9 else _fixed(n, 1)
+def mean_count(n: float, n_runs: int) -> str:
+    """Return a count that is a mean over runs: `52.3`, also `52.0`; `52` of a single run."""
+    return f"{half_up(n, 0):.0f}" if n_runs == 1 else _fixed(n, 1)
 
 
-def mean_counts(first: float, second: float) -> tuple[str, str]:
+def mean_counts(first: float, second: float, n_runs: int) -> tuple[str, str]:
     """Return two counts that add up to a whole number, so that what is shown adds up to it too."""
-    shown = mean_count(first)
-    return shown, mean_count(round(first + second) - float(shown))
+    shown = mean_count(first, n_runs)
+    return shown, mean_count(round(first + second) - float(shown), n_runs)
 
 
 def half_up(value: float, digits: int) -> float:

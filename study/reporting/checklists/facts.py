@@ -80,7 +80,9 @@ def _inputs(study: StoredStudy) -> dict[str, Any]:
     clinical = table and bool(features)
     lacking = study.cohort.images[features].isna() if clinical else pd.DataFrame(index=study.cohort.images.index)
     kinds = {one.kind for one in study.cohort.features if clinical and lacking[one.name].any()}
-    means = ["the median of the training part"] * bool(kinds - {"categorical"}) + ["no category"] * ("categorical" in kinds)
+    means = ["the median of the training part"] * bool(kinds - {"categorical"}) + ["no category"] * (
+        "categorical" in kinds
+    )
     return {
         "images": bool(with_images),
         "arms_with_images": len(with_images),

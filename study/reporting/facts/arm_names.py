@@ -73,6 +73,20 @@ COLUMNS = {"age": "Age, years", "density": "Breast density"}
 """What tables call the clinical columns of the built-in cohorts, whose units are known."""
 
 
+DENSITY = {
+    "phantom": "Breast density: classes 1 (least dense) to 4 (densest), planted.",
+    **dict.fromkeys(("mini-ddsm-v1", "mini-ddsm-v2"), "Breast density: BI-RADS categories 1 to 4."),
+}
+"""Cohort -> what the codes of its column `density` are."""
+
+
+def codes(study: StoredStudy) -> str:
+    """Return what the codes of built-in clinical columns mean, or ''."""
+    named = "density" in study.settings.data.feature_names or study.imported
+    there = any(feature.name == "density" for feature in study.cohort.features)
+    return DENSITY.get(study.cohort.name, "") if there and not named else ""
+
+
 def column_name(study: StoredStudy, column: str) -> tuple[str, str]:
     """Return what tables call a clinical column, with its unit where that is known and without: `Age, years`, `Age`."""
     known = COLUMNS if study.cohort.name in OF_MAMMOGRAMS and not study.imported else {}

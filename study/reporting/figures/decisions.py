@@ -64,7 +64,7 @@ def confusion_matrices(calls: pd.DataFrame, looks: Looks, level: str) -> FigureA
         first = number % n_columns == 0
         for threshold, axes in zip(shown, column, strict=True):
             line = data[(data["arm"] == arm) & (data["threshold"] == threshold)]
-            matrix(axes, line, first=first, as_text=whole if runs[arm] == 1 else tenths)
+            matrix(axes, line, first=first, as_text=whole if runs.max() == 1 else tenths)
             if first:
                 axes.set_ylabel(f"True class,\n{SHOWN[threshold]}")
         for axes in column[:-1]:
@@ -130,7 +130,7 @@ def decision_curves(decision: pd.DataFrame, looks: Looks, prevalence: float) -> 
     axes.set_ylim(1000 * max(1.15 * least, -0.35 * prevalence) - 30 * prevalence, 1080 * prevalence)
     _thresholds(axes)
     axes.set_xlabel("Threshold: probability from which people are recalled (%)")
-    axes.set_ylabel("Net benefit (true positives per 1000 people)")
+    axes.set_ylabel("Net benefit (true positives per 1,000 people)")
     key(figure, entries)
     return figure, decision
 

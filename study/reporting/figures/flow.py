@@ -79,12 +79,12 @@ def flow(
     trunk = TRUNK * whole
     lost = [step for step in totals.index if step not in ENDS and totals["n_images"][step]]
     listed = Box.of(trunk, "Listed", [size("listed")])
-    out = Box.of(ASIDE * whole, "Left out", [f"{step}: {size(step)}" for step in lost] or ["nothing"])
+    out = Box.of(ASIDE * whole, "Left out", [f"{step}: {size(step)}" for step in lost])
     twice = [f"({count(n_several, 'patient')} in several classes)"] if n_several else []
     used = Box.of(trunk, "Used", [size("used", n_patients), *twice])
     statuses = _statuses(counts[counts["step"] == "used"], whole, set(positive), row)
     last = [Box.of(whole if len(statuses) > 1 else 0.7 * whole, tested[0], tested[1:])] if tested else []
-    branch = out.tall + GAP
+    branch = out.tall + GAP if lost else GAP
     tall = listed.tall + branch + used.tall + 2 * GAP + max(box.tall for box in statuses)
     tall += sum(box.tall + (2 * GAP if len(statuses) > 1 else GAP) for box in last)
     tall -= GAP if len(statuses) == 1 else 0
@@ -96,9 +96,10 @@ def flow(
     middle = trunk / 2
     y = _draw(axes, (middle, 0), listed)
     _arrow(axes, (middle, y), (middle, y - branch))
-    side = whole - out.wide
-    _arrow(axes, (middle, y - branch / 2), (side, y - branch / 2))
-    _draw(axes, (side + out.wide / 2, y - GAP / 2), out)
+    if lost:
+        side = whole - out.wide
+        _arrow(axes, (middle, y - branch / 2), (side, y - branch / 2))
+        _draw(axes, (side + out.wide / 2, y - GAP / 2), out)
     y = _draw(axes, (middle, y - branch), used)
     y = _branches(axes, (middle, y), statuses, whole, bool(last))
     if last:

@@ -64,6 +64,7 @@ def fold_dots(per_fold: pd.DataFrame, summary: pd.DataFrame, looks: Looks, level
         axes.tick_params(axis="x", which="minor", length=1.5, pad=1)
     for at in range(1, len(arms)):
         axes.axvline(at - 0.5, color="#E6E6E6", linewidth=0.5, zorder=0)
+    axes.set_xlabel("Model; above its name, the number of each test fold" if len(folds) <= MOST_NUMBERED else "Model")
     axes.set(ylabel=f"AUC, {level} level", xlim=(-0.5, len(arms) - 0.5))
     axes.margins(y=0.06)
     axes.locator_params(axis="y", nbins=8)

@@ -1,5 +1,7 @@
 """Overviews: discrimination and calibration of every arm side by side, and everything about one arm in one picture."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,13 +33,15 @@ from study.reporting.figures.parts import (
     wrapped,
 )
 from study.reporting.figures.probabilities import by_class, mirrored, reach, smoothed
-from study.reporting.figures.style import NORMAL, NOTICE, OKABE_ITO, Look, canvas, journal_style, width
+from study.reporting.figures.style import DARK, NORMAL, NOTICE, SMALL, Look, canvas, journal_style, width
 from study.text.format import count, interval, tenths, whole
 
 N_BINS = 25
 ROW = 6.6
 """Millimetres of an arm's line in the legend, which is its line of the histogram too."""
 NO_CURVE = "too few patients,\nor predictions too alike, for a curve"
+ASIDE = 8.0
+"""Millimetres right of the panels, for the scale of the histograms."""
 RISE = 0.95
 """Of its line, what the tallest histogram takes."""
 
@@ -75,7 +79,9 @@ def main(
         look, of_arm = looks[arm], units[units["arm"] == arm]
         roc = bands(arm)["roc"]
         if len(arms) <= FEW:
-            left.fill_between(roc["x"], roc["low"], roc["high"], color=look.colour, alpha=0.09, linewidth=0)
+            left.fill_between(roc["x"], roc["low"], roc["high"], color=look.colour, alpha=0.04, linewidth=0)
+            for end in ("low", "high"):
+                left.plot(roc["x"], roc[end], color=look.colour, alpha=0.45, linewidth=0.35)
         left.plot(roc["x"], roc["mean"], color=look.colour, linestyle=look.dash, linewidth=1.3)
         curve = smoothed(of_arm)
         drawn |= len(curve) > 0
@@ -98,11 +104,11 @@ def main(
     unit_square(right, upper, side=side)
     left.set(xlabel="1 − specificity", ylabel="Sensitivity")
     right.set(ylabel="Observed share of positives")
-    right.tick_params(labelbottom=False)
     strips.set(xlim=right.get_xlim(), ylim=(len(arms) - 0.4, -0.6), xlabel="Predicted probability")
     strips.set_xticks(right.get_xticks(), [f"{tick:g}" for tick in right.get_xticks()])
     strips.set_yticks([])
     strips.spines["left"].set_visible(False)
+    _scale(strips, most, len(arms))
     return figure, pd.concat(rows, ignore_index=True)[["panel", "arm", "label", "x", "y", "low", "high"]]
 
 
@@ -114,10 +120,20 @@ def _sample(units: pd.DataFrame, level: str) -> str:
     return f"{count(len(tested), noun)}, {int(tested['label'].sum())} positive"
 
 
+def _scale(strips: Axes, most: float, n_arms: int) -> None:
+    """Draw the height of a round share of all units right of the histograms."""
+    share = max((round_ for round_ in (0.5, 0.2, 0.1, 0.05, 0.02) if RISE * round_ / most <= 1), default=most)
+    end, high, at = 1.02, RISE * share / most, strips.get_yaxis_transform()
+    low = n_arms - 0.5
+    strips.plot([end, end], [low, low - high], color=DARK, linewidth=1, transform=at, clip_on=False)
+    where: dict[str, Any] = {"transform": at, "fontsize": SMALL, "va": "center", "clip_on": False}
+    strips.text(end + 0.015, low - high / 2, f"{100 * share:g} %", **where)
+
+
 def _layout(n_arms: int) -> tuple[Figure, list[Axes], float]:
     """Return the axes of ROC, legend, calibration and histograms, the lower ones as wide as those above, and a side."""
     whole, left, gap, top, bottom = width(wide=True), 10.0, 15.0, 5.0, 8.0 + NOTICE
-    side, lines = (whole - left - gap - 2) / 2, ROW * (n_arms + 0.2)
+    side, lines = (whole - left - gap - ASIDE) / 2, ROW * (n_arms + 0.2)
     between = 12.5
     height = top + side + between + lines + bottom
     figure = canvas(height, wide=True, laid_out=False)
@@ -183,8 +199,7 @@ def comprehensive(
     loss, accuracy, scored, gap, cells, roc = panels.flat
     rows = [found.assign(panel="a") for found in training.both_parts(loss, fits, "loss", look.colour)]
     rows += [found.assign(panel="b") for found in training.both_parts(accuracy, fits, "accuracy", look.colour)]
-    second = OKABE_ITO[1] if look.colour != OKABE_ITO[1] else OKABE_ITO[0]
-    for measure, colour, dash in (("auc", look.colour, "-"), ("f1", second, (0, (4, 1.2)))):
+    for measure, colour, dash in (("auc", look.colour, "-"), ("f1", DARK, (0, (4, 1.2)))):
         found = training.band(fits, f"val_{measure}")
         training.draw(scored, found, {"color": colour, "linestyle": dash, "linewidth": 1.1})
         rows.append(found.assign(panel="c", measure=f"val_{measure}"))

@@ -108,7 +108,7 @@ class Look(NamedTuple):
     name: str
 
 
-BASELINE_STYLE = ("#7F7F7F", (0, (1, 1.4)), "x")
+BASELINE_STYLE = ("#5E3C99", (0, (1, 1.4)), "x")
 
 
 @contextmanager

@@ -149,7 +149,7 @@ def _words(text: str) -> str:
 def escape(text: str) -> str:
     """Return text that LaTeX prints as it is; characters its fonts lack are named by their number."""
     words = "".join(SYMBOLS.get(character) or _printable(character) for character in text)
-    return re.sub(r"(?<=\d) (?=\\%)", "~", words)
+    return re.sub(r"(?<=\d) (?=\\%)|(?<=\\ensuremath\{[<>]\}) (?=\d)", "~", words)
 
 
 def _printable(character: str) -> str:

@@ -1,4 +1,4 @@
-"""The results of a paper with its tables and figures: one Word file and one LaTeX file."""
+"""Methods and results of a paper with its tables and figures: one Word file and one LaTeX file."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ def paper_word(
     *,
     notice: str,
     title: str,
-    results: Mapping[str, Sequence[str]],
+    chapters: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> bytes:
     """Return `paper.docx`.
 
@@ -30,15 +30,15 @@ def paper_word(
         images: PNG of each drawing by its name.
         journal: whose font and widths of figures it has.
         notice: of the cohort, or ''.
-        title: of the report.
-        results: heading -> paragraphs, which refer to tables and figures by their numbers.
+        title: of the paper.
+        chapters: title -> heading -> paragraphs, which refer to tables and figures by their numbers.
     """
     pictures = [
         Picture(images[name], JOURNALS[journal].width(wide=drawing.wide), drawing.number, drawing.caption)
         for name, drawing in of_paper(drawings).items()
     ]
     chosen = list(of_paper({table.name: table for table in tables}).values())
-    return word(chosen, notice, title, pictures, results=results, serif=JOURNALS[journal].serif)
+    return word(chosen, notice, title, pictures, chapters=chapters, serif=JOURNALS[journal].serif)
 
 
 def paper_latex(
@@ -48,7 +48,7 @@ def paper_latex(
     *,
     notice: str,
     title: str,
-    results: Mapping[str, Sequence[str]],
+    chapters: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> str:
     """Return `paper.tex`, which finds the figures' PDFs beside itself (a flat upload) or in the report's `figures/`."""
     figures = {
@@ -56,5 +56,5 @@ def paper_latex(
         for name, one in of_paper(drawings).items()
     }
     return latex_paper(
-        list(of_paper({table.name: table for table in tables}).values()), figures, notice, title, results
+        list(of_paper({table.name: table for table in tables}).values()), figures, notice, title, chapters
     )

@@ -61,6 +61,18 @@ def resolve(
     )
 
 
+OF_SUPPLEMENT = re.compile(r"\b(Table|Figure) S\d+\b")
+
+
+def elsewhere(text: str) -> str:
+    """Return a text of a paper, which names tables and figures of the supplement as such."""
+    return OF_SUPPLEMENT.sub(r"\g<0> of the supplement", text)
+
+
 def of_paper(floats: Mapping[str, Float]) -> dict[str, Float]:
-    """Return those tables or figures that a paper shows, by name."""
-    return {name: one for name, one in floats.items() if not one.number.startswith("S")}
+    """Return those tables or figures that a paper shows, by name; their captions say what is in the supplement."""
+    return {
+        name: replace(one, caption=elsewhere(one.caption))
+        for name, one in floats.items()
+        if not one.number.startswith("S")
+    }

@@ -112,6 +112,7 @@ def all_tables(study: StoredStudy, evaluation: Evaluation) -> list[PaperTable]:
         tables += [make(study, evaluation) for make in OF_NUMBERS]
     tables += [per_fold_table(study, evaluation), settings_table(study), compute_table(study), audit_table(study)]
     names = reader_names(study)
+    tables = [_without_empty_columns(table) for table in tables]
     return [
         replace(table, shown=for_readers(_texts(table), names), caption=_caption(table))
         for table in tables
@@ -130,6 +131,21 @@ def for_readers(shown: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     named = shown.rename(columns=dict(names) | {"Arm": "Model"})
     rows = [name for name in NAMED if name in named]
     return named.assign(**{name: named[name].map(lambda cell: names.get(cell, cell)) for name in rows})
+
+
+def _without_empty_columns(table: PaperTable) -> PaperTable:
+    """Leave out columns without any value, and those that number a single repeat, fold or seed.
+
+    The main table keeps them: its columns are the same in every report, and its notes say what is lacking.
+    """
+    shown = _texts(table)
+    idle = [
+        name
+        for name in shown
+        if len(shown) and table.name != "main" and set(shown[name]) <= ({"1"} if name in COUNTED_FROM_0 else {ABSENT})
+    ]
+    n_keys = table.n_keys - sum(name in idle for name in shown.columns[: table.n_keys])
+    return replace(table, shown=table.shown.drop(columns=idle), n_keys=max(n_keys, 1))
 
 
 def _caption(table: PaperTable) -> str:

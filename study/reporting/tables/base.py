@@ -13,6 +13,7 @@ from study.records.stored_study import StoredStudy
 from study.reporting.facts.counts import unit_noun
 from study.reporting.facts.prose import render
 from study.reporting.facts.search_facts import calibrated_on, is_flat, is_nested
+from study.reporting.facts.sentences import has_baseline
 from study.stats.comparison import SEEDS_NEEDED
 from study.text.format import NAMES, count, interval
 
@@ -141,6 +142,7 @@ def caption(name: str, study: StoredStudy, evaluation: Evaluation | None = None,
         "one_split": one_split(study),
         "repeats": p.repeats,
         "seeds": p.seeds,
+        "baseline": has_baseline(study),
         "nested": is_nested(study),
         "flat": is_flat(study),
         "calibrated_on": calibrated_on(study),

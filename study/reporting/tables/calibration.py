@@ -46,6 +46,7 @@ def reliability_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
     data = evaluation.reliability
     if data.empty:
         return empty_table("reliability")
+    as_text = tenths if data["n_runs"].max() > 1 else whole
     shown = pd.DataFrame(
         [
             {
@@ -54,9 +55,7 @@ def reliability_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
                 "Mean predicted": number("brier", row["mean_prob"]),
                 "Observed share": interval("brier", row["observed"], row["low"], row["high"]),
                 "Runs": str(row["n_runs"]),
-                f"{evaluation.unit.capitalize()}s, mean over runs": (tenths if row["n_runs"] > 1 else whole)(
-                    row["n_units"] / row["n_runs"]
-                ),
+                f"{evaluation.unit.capitalize()}s, mean over runs": as_text(row["n_units"] / row["n_runs"]),
             }
             for row in data[data["stage"] == "after"].to_dict("records")
         ]

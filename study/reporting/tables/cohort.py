@@ -6,19 +6,19 @@ import pandas as pd
 from mmbc.data.cohort import relevant_steps
 from mmbc.data.splits import PARTS, n_with_several_values, patient_table, patient_values
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.arm_names import column_name
+from study.reporting.facts.arm_names import codes, column_name
 from study.reporting.facts.classes import several_classes
 from study.reporting.tables.base import ABSENT, PaperTable, caption
-from study.text.format import characteristic, plain, signed, span
+from study.text.format import characteristic, plain, signed, span, whole
 
 
 def flow_table(study: StoredStudy) -> PaperTable:
     """Cohort flow: images (patients) by step and status; and whether image files were opened, where that is known."""
     data = relevant_steps(study.cohort.flow)
-    text = data.assign(text=data["n_images"].astype(str) + " (" + data["n_patients"].astype(str) + ")")
+    text = data.assign(text=data["n_images"].map(whole) + " (" + data["n_patients"].map(whole) + ")")
     shown = text.pivot(index="step", columns="status", values="text").reindex(data["step"].unique())
     rows = "rows" if study.imported else "images"
-    shown.insert(len(shown.columns), f"All {rows}", data.groupby("step", sort=False)["n_images"].sum().astype(str))
+    shown.insert(len(shown.columns), f"All {rows}", data.groupby("step", sort=False)["n_images"].sum().map(whole))
     said = caption("flow", study, rows=rows, opened=study.cohort.images_checked, classes=several_classes(study))
     shown = shown.reset_index().rename(columns={"step": "Step"}).fillna(ABSENT)
     return PaperTable("flow", "Cohort flow", said, data, shown)
@@ -30,9 +30,8 @@ def table_one(study: StoredStudy) -> PaperTable:
     patients = patient_table(cohort.images).set_index("patient_id")
     names = [*(feature.name for feature in cohort.features), "site"]
     values = patient_values(cohort.images, names)
-    groups = {status: patients["status"] == status for status in sorted(patients["status"].unique())}
-    groups["All"] = pd.Series(True, index=patients.index)
     positive = patients["label"] == 1
+    groups = _classes(patients["status"], positive)
     rows = _count_rows("Patients, n", groups, pd.Series(1, index=patients.index))
     if len(cohort.images) > len(patients):
         rows += _count_rows("Images, n", groups, patients["n_images"])
@@ -59,8 +58,20 @@ def table_one(study: StoredStudy) -> PaperTable:
         n=len(patients),
         n_several=n_with_several_values(cohort.images, names),
         classes=several_classes(study),
+        codes=codes(study),
     )
     return PaperTable("table_1", "Patients by status", said, data, _table_one_shown(data, list(groups)))
+
+
+def _classes(status: pd.Series, positive: pd.Series) -> dict[str, pd.Series]:
+    """Return name -> patients: positive classes, negative ones, either together where they are several, and all."""
+    groups: dict[str, pd.Series] = {}
+    for side, of_side in (("positive", positive), ("negative", ~positive)):
+        names = [name for name in sorted(status[of_side].unique()) if name not in groups]
+        groups |= {name: status == name for name in names}
+        if len(names) > 1:
+            groups[f"All {side}"] = of_side
+    return groups | {"All": pd.Series(True, index=status.index)}
 
 
 Row = dict[str, object]
@@ -142,7 +153,7 @@ def folds_table(study: StoredStudy) -> PaperTable:
     parts = [
         part for part in PARTS if sizes.get(part, 0)
     ]  # where models come from may be known of the test parts alone
-    text = data.assign(text=data["n_patients"].astype(str) + " (" + data["n_positive"].astype(str) + ")")
+    text = data.assign(text=data["n_patients"].map(whole) + " (" + data["n_positive"].map(whole) + ")")
     shown = text.pivot(index=keys, columns="part", values="text")[parts].reset_index()
     inner = inner_counts(study)
     if len(inner):

@@ -17,7 +17,7 @@ def instability_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
         {
             "Arm": data["arm"],
             "Runs": data["n_runs"].astype(str),
-            "Mean absolute change (MAPE)": [number("brier", value) for value in data["mape"]],
+            "Mean absolute prediction error": [number("brier", value) for value in data["mape"]],
             f"95th percentile over {unit}s": [number("brier", value) for value in data["mape_95"]],
             "Changed at probability 0.5": [number("sensitivity", share) for share in data["called_changed"]],
             "Changed at 90 % specificity": [number("sensitivity", share) for share in data["flagged_changed"]],

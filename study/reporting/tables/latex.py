@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from study.reporting.facts.bibliography import SUPERSCRIPTS
 from study.reporting.tables.base import PaperTable
 from study.reporting.tables.layout import NUMBER, Grid, Lines, grids
 from study.reporting.tables.references import pieces
@@ -56,8 +57,6 @@ SPECIAL = {
     "≈": r"$\approx$",
     "→": r"$\rightarrow$",
     "·": r"$\cdot$",
-    "²": "$^{2}$",
-    "³": "$^{3}$",
     "°": r"$^{\circ}$",
     "µ": r"$\mu$",
     "α": r"$\alpha$",
@@ -86,12 +85,22 @@ SPECIAL = {
 """A bracket after a line's end would be read as its option, hence the braces."""
 
 
+LOWERED = {ord(high): "--" if low == "–" else low for low, high in SUPERSCRIPTS.items()}
+RAISED = re.compile("[{0}]+(?:,[{0}]+)*".format("".join(SUPERSCRIPTS.values())))
+"""Raised numbers of a citation."""
+
+
 def escape(text: str) -> str:
     """Return text for LaTeX; letters of other scripts stay, other characters that it cannot set are question marks."""
     plain = " ".join(unicodedata.normalize("NFC", text).split())
-    words = "".join(SPECIAL.get(character) or _letter(character) for character in plain)
+    words = "".join(
+        rf"\textsuperscript{{{piece.translate(LOWERED)}}}"
+        if RAISED.fullmatch(piece)
+        else "".join(SPECIAL.get(character) or _letter(character) for character in piece)
+        for piece in re.split(f"({RAISED.pattern})", plain)
+    )
     words = re.sub(r"-(?=-)", "-{}", words) if "--" in plain else words
-    return re.sub(r"(?<=\d) (?=\\%)", r"~", words).replace("$<$ ", "$<$~")
+    return re.sub(r"(?<=\d) (?=\\%)", r"~", words).replace("$<$ ", "$<$~").replace("$>$ ", "$>$~")
 
 
 def with_references(text: str, labels: Mapping[tuple[str, str], str]) -> str:
@@ -353,22 +362,24 @@ def latex_paper(
     figures: Mapping[str, tuple[float, bool, str]],
     notice: str,
     title: str,
-    results: Mapping[str, Sequence[str]] = {},
+    chapters: Mapping[str, Mapping[str, Sequence[str]]] = {},
 ) -> str:
-    r"""Return an article with the results, the tables themselves, and figures that lie beside it or in `../figures`.
+    r"""Return an article with chapters of text, the tables themselves, and figures that lie beside it or in `../figures`.
 
     Args:
         tables: numbered by LaTeX in this order.
         figures: name of a figure's PDF -> its width in mm, whether that is two columns, and its caption; likewise.
         notice: of the cohort, or ''.
         title: of the article.
-        results: heading -> paragraphs, which refer to tables and figures by their numbers.
+        chapters: title -> heading, '' for none -> paragraphs, with tables and figures by their numbers.
     """
     labels = labels_of(tables, {name: str(number) for number, name in enumerate(figures, start=1)})
-    text = [r"\section*{Results}"] * bool(results)
-    for heading, paragraphs in results.items():
-        said = "\n\n".join(with_references(paragraph, labels) for paragraph in paragraphs)
-        text.append(f"\\paragraph{{{escape(heading)}.}} {said}\n")
+    text = []
+    for chapter, parts in chapters.items():
+        text.append(rf"\section*{{{chapter}}}")
+        for heading, paragraphs in parts.items():
+            said = "\n\n".join(with_references(paragraph, labels) for paragraph in paragraphs)
+            text.append((rf"\paragraph{{{escape(heading)}.}} " if heading else "") + f"{said}\n")
     floats = [
         f"\\begin{{figure{'*' * wide}}}[!htbp]\n\\centering\n"
         "\\begin{adjustbox}{max width=\\linewidth}\n"

@@ -23,7 +23,7 @@ from study.text.format import interval, number
 
 WITHIN, AGAINST = "within sites", "against "
 PLAIN = ("sensitivity_at_90_specificity", "specificity_achieved", "calibration_slope", "brier")
-AGAIN = "AUC, trained again"
+AGAIN = "95 % CI of the AUC, trained again"
 
 
 def main_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:

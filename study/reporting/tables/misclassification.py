@@ -24,10 +24,11 @@ def errors_by_class_table(study: StoredStudy, evaluation: Evaluation) -> PaperTa
     units = f"{unit_noun(study.cohort.images, evaluation.unit).capitalize()}s"
     lines = errors.groupby(["status", "label", "arm"], sort=False)["wrong"].agg(["size", "sum", "mean"]).reset_index()
     data = lines.rename(columns={"size": "n", "sum": "wrong", "mean": "share"})
-    rows = []
+    rows, runs = [], study.settings.protocol.repeats * study.settings.protocol.seeds
     for (status, label), of_class in data.groupby(["status", "label"], sort=True):
         cells = {
-            row["arm"]: f"{mean_count(row['wrong'])} ({percent(row['share'])})" for row in of_class.to_dict("records")
+            row["arm"]: f"{mean_count(row['wrong'], runs)} ({percent(row['share'])})"
+            for row in of_class.to_dict("records")
         }
         side = "positive" if label == 1 else "negative"
         rows.append({"Class": f"{status} ({side})", units: str(of_class["n"].iloc[0])} | cells)

@@ -8,10 +8,10 @@ import pandas as pd
 
 from mmbc.data.splits import n_with_several_values, patient_table, patient_values
 from study.records.stored_study import StoredStudy
-from study.reporting.facts.arm_names import column_name
+from study.reporting.facts.arm_names import codes, column_name
 from study.reporting.tables.base import PaperTable, caption, empty_table
 from study.reporting.tables.cohort import standardised_difference
-from study.text.format import characteristic, plain, quartiles, signed
+from study.text.format import characteristic, plain, signed
 
 PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 ALL = "All"
@@ -44,7 +44,7 @@ def partitions_table(study: StoredStudy) -> PaperTable:
         column = values[feature.name]
         name, short = column_name(study, feature.name)
         if feature.kind == "numeric":
-            rows += _numbers(f"{name}, median (quartiles)", groups, compared, column.astype(float))
+            rows += _numbers(f"{name}, mean (SD)", groups, compared, column.astype(float))
         else:
             for value in feature.order or sorted(column.dropna().unique()):
                 has = (column == value)[column.notna()]
@@ -52,12 +52,17 @@ def partitions_table(study: StoredStudy) -> PaperTable:
         rows += _counts(f"{short} missing, n", groups, column.isna().astype(int))
     for site in sorted(values["site"].dropna().unique()):
         rows += _shares(f"Site {site}, n (%)", groups, compared, values["site"].dropna() == site)
-    columns = ["characteristic", "group", "n", "share", "median", "lower", "upper", "standardised_difference"]
+    columns = ["characteristic", "group", "n", "share", "mean", "sd", "standardised_difference"]
     data = pd.DataFrame(rows, columns=columns)
     by_fold = len(compared) > 1
     title = "Patients by test fold" if by_fold else "Patients by part"
     said = caption(
-        "partitions", study, n=len(patients), by_fold=by_fold, n_several=n_with_several_values(images, names)
+        "partitions",
+        study,
+        n=len(patients),
+        by_fold=by_fold,
+        n_several=n_with_several_values(images, names),
+        codes=codes(study),
     )
     return PaperTable("partitions", title, said, data, _shown(data, list(groups), by_fold=by_fold))
 
@@ -79,7 +84,7 @@ def _counts(name: str, groups: Groups, counted: pd.Series) -> list[Row]:
 
 
 def _numbers(name: str, groups: Groups, compared: list[str], column: pd.Series) -> list[Row]:
-    """Return median and quartiles of the known values."""
+    """Return mean and standard deviation of the known values."""
     apart = {
         group: standardised_difference(one.mean() - other.mean(), one.var(), other.var())
         for group, (one, other) in _against(groups, compared, column).items()
@@ -87,8 +92,7 @@ def _numbers(name: str, groups: Groups, compared: list[str], column: pd.Series) 
     rows = []
     for group, mask in groups.items():
         known = column[mask].dropna()
-        quarters = known.quantile([0.5, 0.25, 0.75]).to_numpy() if len(known) else [np.nan] * 3
-        spread = dict(zip(("median", "lower", "upper"), map(float, quarters), strict=True))
+        spread = {"mean": float(known.mean()), "sd": float(known.std())}
         rows.append({"characteristic": name, "group": group, "n": len(known), **spread})
     return _with_differences(rows, apart)
 
@@ -123,13 +127,11 @@ def _shown(data: pd.DataFrame, groups: list[str], *, by_fold: bool) -> pd.DataFr
     for name, rows in data.groupby("characteristic", sort=False):
         cells = {row["group"]: _cell(row) for row in rows.to_dict("records")}
         known = rows["standardised_difference"].dropna()
-        compared = rows[["share", "median"]].notna().any(axis=None)
+        compared = rows[["share", "mean"]].notna().any(axis=None)
         largest = max(known.astype(float), key=abs, default=np.nan)
         lines.append({"": name, **cells, last: signed(largest) if compared else ""})
     return pd.DataFrame(lines, columns=["", *groups, last])
 
 
 def _cell(row: Mapping[Any, Any]) -> str:
-    if not np.isnan(row["median"]):
-        return quartiles(row["median"], row["lower"], row["upper"])
-    return characteristic(row["n"], row["share"], np.nan, np.nan)
+    return characteristic(row["n"], row["share"], row["mean"], row["sd"])

@@ -17,7 +17,7 @@ from study.reporting.tables.base import (
     trained_again,
 )
 from study.stats.procedure import CORRECTED, FLOOR
-from study.text.format import interval, mean_counts, number
+from study.text.format import NAMES, interval, mean_counts, number
 
 SHOWN = (
     "roc_auc",
@@ -145,9 +145,9 @@ def by_estimand_table(study: StoredStudy, evaluation: Evaluation) -> PaperTable:
 
 
 AT_POINTS = {
-    "sensitivity_at_90_specificity": "Sensitivity at 90 % specificity",
+    "sensitivity_at_90_specificity": NAMES["sensitivity_at_90_specificity"],
     "specificity_achieved": "Specificity achieved",
-    "specificity_at_90_sensitivity": "Specificity at 90 % sensitivity",
+    "specificity_at_90_sensitivity": NAMES["specificity_at_90_sensitivity"],
     "sensitivity_achieved": "Sensitivity achieved",
     "sensitivity": "Sensitivity at 0.5",
     "specificity": "Specificity at 0.5",
@@ -196,13 +196,13 @@ def cross_tabulation_table(study: StoredStudy, evaluation: Evaluation) -> PaperT
     data = at_unit(evaluation.cross_tabulation, evaluation)
     if data.empty:
         return empty_table("cross_tabulation")
-    rows = []
+    rows, runs = [], int(data["n_runs"].max())
     for threshold, name in THRESHOLDS.items():
         for row in data[data["threshold"] == threshold].to_dict("records"):
-            (tp, fn), (fp, tn) = mean_counts(row["tp"], row["fn"]), mean_counts(row["fp"], row["tn"])
+            (tp, fn), (fp, tn) = (mean_counts(row[a], row[b], runs) for a, b in (("tp", "fn"), ("fp", "tn")))
             shown = {"Threshold": name, "Arm": row["arm"], "True positive": tp, "False negative": fn}
             rows.append(shown | {"False positive": fp, "True negative": tn})
-    people, runs = sample(evaluation, evaluation.unit).text(evaluation.unit), int(data["n_runs"].max())
+    people = sample(evaluation, evaluation.unit).text(evaluation.unit)
     said = caption("cross_tabulation", study, evaluation, people=people, runs=runs)
     return PaperTable("cross_tabulation", "Predicted against true class", said, data, pd.DataFrame(rows), n_keys=2)
 

@@ -65,10 +65,10 @@ def word(
     title: str,
     pictures: Sequence[Picture] = (),
     *,
-    results: Mapping[str, Sequence[str]] = {},
+    chapters: Mapping[str, Mapping[str, Sequence[str]]] = {},
     serif: bool = False,
 ) -> bytes:
-    """Return a docx file with the results, every table below its caption, then every figure above its own.
+    """Return a docx file with chapters of text, every table below its caption, then every figure above its own.
 
     Numbers of its tables and figures in texts are fields that refer to the bookmarks of their captions.
 
@@ -87,14 +87,14 @@ def word(
         warn(document.add_paragraph(), notice)
     there = {("Table", table.number or str(at)) for at, table in enumerate(tables, start=1)}
     there |= {("Figure", picture.number) for picture in pictures}
-    if results:
-        document.add_paragraph("Results", style="Heading 1")
-    for heading, texts in results.items():
-        for at, text in enumerate(texts):
-            paragraph = document.add_paragraph()
-            if not at:
-                paragraph.add_run(f"{heading}. ").bold = True
-            _say(paragraph, text, there)
+    for chapter, parts in chapters.items():
+        document.add_paragraph(chapter, style="Heading 1")
+        for heading, texts in parts.items():
+            for at, text in enumerate(texts):
+                paragraph = document.add_paragraph()
+                if heading and not at:
+                    paragraph.add_run(f"{heading}. ").bold = True
+                _say(paragraph, text, there)
     landscape = False
     for number, table in enumerate(tables, start=1):
         wide, size, panels = fit_page(table)

@@ -172,9 +172,7 @@ def test_what_no_record_knows_is_the_authors(evaluated):
 
 
 def test_what_the_pack_knows_is_not_asked_of_the_authors(evaluated):
-    claim, hospital = (
-        filled(study, evaluated[1], CLAIM) for study in (evaluated[0], named(evaluated[0], "hospital"))
-    )
+    claim, hospital = (filled(study, evaluated[1], CLAIM) for study in (evaluated[0], named(evaluated[0], "hospital")))
     assert set(claim.loc[["8", "10"], "status"]) == {"not applicable"} and claim.loc["9", "status"] == "reported"
     assert set(hospital.loc[["8", "9", "10", "14"], "status"]) == {"partly"}
     assert "no clinical reference standard exists" in claim.loc["14", "answer"]
@@ -238,8 +236,8 @@ def test_facts(evaluated):
     blank = stored.cohort.images[["age", "density"]].isna().any(axis=1)
     patients = stored.cohort.images.loc[blank, "patient_id"].nunique()
     assert said("12", title=CLAIM) == (
-        f"{patients} patients ({blank.sum()} images) with a missing clinical value: the median of the training part stood"
-        " in for it."
+        f"{patients} patients ({blank.sum()} images) with a missing clinical value: the median of the"
+        " training part stood in for it."
     )
     own = dataclasses.replace(stored, folds=stored.folds.changed(own=True))
     assert filled(own, evaluation, TRIPOD).loc["12a", "status"] == "partly"

@@ -466,7 +466,7 @@ def test_what_was_not_assessed_says_nothing_of_training_again(study, evaluation,
         assert "p, these models (Holm)" in shown
         for column in ("95 % CI, trained again", "p, trained again (Holm)"):
             assert (column in shown) == several, column
-        assert ("AUC, trained again" in tables["main"].shown) == several
+        assert ("95 % CI of the AUC, trained again" in tables["main"].shown) == several
         assert ("auc_by_estimand" in tables) == ("probabilities" in tables) == several
         about = set(tables["interval_methods"].shown["About"])
         assert ("trained again on such a cohort" in about) == several

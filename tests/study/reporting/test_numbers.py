@@ -143,7 +143,7 @@ def test_arms_that_read_alike_get_commands_of_their_own():
 
 
 def test_text_is_safe_for_latex(evaluated):
-    assert escape("−0.1 %") == r"\ensuremath{-}0.1~\%" and escape("< 0.001") == r"\ensuremath{<} 0.001"
+    assert escape("−0.1 %") == r"\ensuremath{-}0.1~\%" and escape("< 0.001") == r"\ensuremath{<}~0.001"
     assert escape("a_b & c") == r"a\_b \& c" and escape("中é") == "[U+4E2D]é"
     text = macros(numbers(*evaluated), "a warning")
     assert "% a warning" in text

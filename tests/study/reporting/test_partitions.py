@@ -1,4 +1,4 @@
-"""Patients by part: counts that add up, medians by hand, and the part that differs most."""
+"""Patients by part: counts that add up, means by hand, and the part that differs most."""
 
 import dataclasses
 
@@ -14,7 +14,6 @@ from study.records.environment import Imported
 from study.reporting.figures.catalogue import _flow
 from study.reporting.tables.cohort import flow_table, table_one
 from study.reporting.tables.partitions import partitions_table
-from study.text.format import quartiles
 
 
 def small(stored, folds, kind="cross-validation"):
@@ -48,19 +47,17 @@ def holdout(stored):
     return small(stored, [fold], "holdout")
 
 
-def test_medians_and_shares_by_hand(holdout):
+def test_means_and_shares_by_hand(holdout):
     shown = partitions_table(holdout).shown.set_index("")
     assert list(shown) == ["Training", "Validation", "Test", "All", "Standardised difference"]
     assert list(shown.loc["Patients, n"]) == ["4", "2", "2", "8", ""]
     assert list(shown.loc["Positive, n (%)"])[:4] == ["3 (75.0)", "0 (0.0)", "0 (0.0)", "3 (37.5)"]
-    assert shown.loc["Age, years, median (quartiles)", "Training"] == "43.0 (41.5 to 44.5)"
+    assert shown.loc["Age, years, mean (SD)", "Training"] == "43.0 (2.6)"
     assert list(shown.loc["Age missing, n"]) == ["0", "0", "1", "1", ""]
     assert list(shown.loc["Site B, n (%)"])[:3] == ["0 (0.0)", "2 (100.0)", "2 (100.0)"]
     p = 1 / 3  # two of the six others are of site B
     assert shown.loc["Site B, n (%)", "Standardised difference"] == f"+{(1 - p) / np.sqrt(p * (1 - p) / 2):.2f}"
-    assert shown.loc["Age, years, median (quartiles)", "Standardised difference"] == "n/a", (
-        "one known age has no spread"
-    )
+    assert shown.loc["Age, years, mean (SD)", "Standardised difference"] == "n/a", "one known age has no spread"
     assert "compares the test part with all other patients" in partitions_table(holdout).caption
 
 
@@ -98,10 +95,6 @@ def test_a_single_known_part_has_no_table(holdout):
         holdout, folds=folds, environment=holdout.environment.changed(imported=Imported(file="mine.csv"))
     )
     assert partitions_table(alone).shown.empty
-
-
-def test_quartiles_round_as_readers_do():
-    assert quartiles(57.25, 49.05, 66) == "57.3 (49.1 to 66.0)"
 
 
 def several(stored, folds):

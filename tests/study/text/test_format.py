@@ -46,8 +46,11 @@ def test_shares_round_half_up_as_readers_do():
 
 
 def test_counts_that_are_means_add_up():
-    assert shown.mean_counts(52.25, 27.75) == ("52.3", "27.7") and shown.mean_counts(10.0, 70.0) == ("10", "70")
-    assert shown.mean_counts(157 / 3, 83 / 3) == ("52.3", "27.7")
+    assert shown.mean_counts(52.25, 27.75, 4) == ("52.3", "27.7") and shown.mean_counts(10.0, 70.0, 1) == ("10", "70")
+    assert shown.mean_counts(157 / 3, 83 / 3, 3) == ("52.3", "27.7") and shown.mean_count(52.0, 3) == "52.0"
+    assert (
+        shown.signed(0.001) == "0.00" and shown.signed(-0.1) == "−0.10" and shown.count(2000, "image") == "2,000 images"
+    )
 
 
 def test_places_are_numbered_from_1():
