@@ -40,7 +40,7 @@ N_BINS = 25
 ROW = 6.6
 """Millimetres of an arm's line in the legend, which is its line of the histogram too."""
 NO_CURVE = "too few patients,\nor predictions too alike, for a curve"
-ASIDE = 8.0
+ASIDE = 11.0
 """Millimetres right of the panels, for the scale of the histograms."""
 RISE = 0.95
 """Of its line, what the tallest histogram takes."""
@@ -123,11 +123,11 @@ def _sample(units: pd.DataFrame, level: str) -> str:
 def _scale(strips: Axes, most: float, n_arms: int) -> None:
     """Draw the height of a round share of all units right of the histograms."""
     share = max((round_ for round_ in (0.5, 0.2, 0.1, 0.05, 0.02) if RISE * round_ / most <= 1), default=most)
-    end, high, at = 1.02, RISE * share / most, strips.get_yaxis_transform()
+    end, high, at = 1.008, RISE * share / most, strips.get_yaxis_transform()
     low = n_arms - 0.5
     strips.plot([end, end], [low, low - high], color=DARK, linewidth=1, transform=at, clip_on=False)
     where: dict[str, Any] = {"transform": at, "fontsize": SMALL, "va": "center", "clip_on": False}
-    strips.text(end + 0.015, low - high / 2, f"{100 * share:g} %", **where)
+    strips.text(end + 0.012, low - high / 2, f"{100 * share:g} %", **where)
 
 
 def _layout(n_arms: int) -> tuple[Figure, list[Axes], float]:

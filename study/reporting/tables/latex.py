@@ -87,7 +87,6 @@ SPECIAL = {
 
 LOWERED = {ord(high): "--" if low == "–" else low for low, high in SUPERSCRIPTS.items()}
 RAISED = re.compile("[{0}]+(?:,[{0}]+)*".format("".join(SUPERSCRIPTS.values())))
-"""Raised numbers of a citation."""
 
 
 def escape(text: str) -> str:
@@ -186,9 +185,8 @@ def _set(table: PaperTable, notice: str, labels: Labels) -> str:
 
 def _panels(table: PaperTable) -> tuple[list[Grid], bool]:
     """Lay a table out for a page; and say whether it is too long for one."""
-    panels = grids(table.shown, table.n_keys, WIDE)
-    if len(panels) > 1:
-        panels = grids(table.shown, table.n_keys, WIDEST)
+    narrow = grids(table.shown, table.n_keys, WIDE)
+    panels = narrow if len(narrow) == 1 else grids(table.shown, table.n_keys, WIDEST)
     is_long = max(_lines_of(table, [panel]) for panel in panels) > LONGEST
     return (grids(table.shown, table.n_keys, LONG_WIDEST) if is_long else panels), is_long
 
@@ -364,7 +362,7 @@ def latex_paper(
     title: str,
     chapters: Mapping[str, Mapping[str, Sequence[str]]] = {},
 ) -> str:
-    r"""Return an article with chapters of text, the tables themselves, and figures that lie beside it or in `../figures`.
+    r"""Return an article with chapters of text, the tables, and figures that lie beside it or in `../figures`.
 
     Args:
         tables: numbered by LaTeX in this order.
@@ -374,12 +372,12 @@ def latex_paper(
         chapters: title -> heading, '' for none -> paragraphs, with tables and figures by their numbers.
     """
     labels = labels_of(tables, {name: str(number) for number, name in enumerate(figures, start=1)})
-    text = []
+    text: list[str] = []
     for chapter, parts in chapters.items():
         text.append(rf"\section*{{{chapter}}}")
         for heading, paragraphs in parts.items():
             said = "\n\n".join(with_references(paragraph, labels) for paragraph in paragraphs)
-            text.append((rf"\paragraph{{{escape(heading)}.}} " if heading else "") + f"{said}\n")
+            text.append(rf"\paragraph{{{escape(heading)}.}} {said}" if heading else f"{{\\sloppy {said}\\par}}")
     floats = [
         f"\\begin{{figure{'*' * wide}}}[!htbp]\n\\centering\n"
         "\\begin{adjustbox}{max width=\\linewidth}\n"
@@ -387,7 +385,7 @@ def latex_paper(
         f"\\caption{{{with_references(caption, labels)}}}\n\\label{{fig:{name}}}\n\\end{{figure{'*' * wide}}}\n"
         for name, (width, wide, caption) in figures.items()
     ]
-    body = "\n".join([*text, *(latex(table, notice, labels) for table in tables), *floats])
+    body = "\n\n".join([*text, *(latex(table, notice, labels) for table in tables), *floats])
     places = "\\usepackage{graphicx}\n\\graphicspath{{./}{../figures/}}\n"
     return article(title, notice, body, places)
 

@@ -28,7 +28,8 @@ def settings_table(study: StoredStudy) -> PaperTable:
         values = {arm: _value(config, key) for arm, config in configs.items()}
         differing = {arm: value for arm, value in values.items() if value != usual}
         for arm, value in values.items():
-            rows.append({"key": key, "setting": label, "reference": usual, "arm": arm, "value": value})
+            of_arm = {"reference": _number(usual), "arm": arm, "value": _number(value)}
+            rows.append({"key": key, "setting": label} | of_arm)
         text = "; ".join(f"{value} ({display_name(study, arm)})" for arm, value in differing.items())
         shown.append({"Setting": label, "Key": key, "Reference": usual, "Other models": text})
         if searched:
@@ -76,6 +77,16 @@ def _value(config: Config, key: str) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _number(text: str) -> int | float | str:
+    """Return what a text says: a number where it is one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def compute_table(study: StoredStudy) -> PaperTable:

@@ -547,7 +547,7 @@ def test_the_flow_fits_its_canvas_whatever_its_names(n_statuses):
     )
     figure, data = flow(counts, 2400)
     assert overhang(figure) < 1 and data is counts
-    assert any("2400 patients" in text for text in texts_of(figure))
+    assert any("2,400 patients" in text for text in texts_of(figure))
 
 
 def test_the_flow_says_why_and_how_it_was_tested(study):

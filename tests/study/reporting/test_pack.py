@@ -174,6 +174,21 @@ def test_tables_and_figures_are_numbered_alike_everywhere_and_four_of_each_are_t
     assert not {path.stem for path in folder.glob("*.tex")} & {path.stem for path in (folder / "tables").glob("*.tex")}
 
 
+def test_the_paper_has_the_methods_limitations_and_references_that_it_refers_to(pack):
+    *_, folder = pack
+    latex = (folder / "paper" / "paper.tex").read_text()
+    paragraphs = docx.Document(folder / "paper" / "paper.docx").paragraphs
+    for chapter in ("Methods", "Results", "Limitations", "References"):
+        assert rf"\section*{{{chapter}}}" in latex
+        assert any(one.text == chapter and one.style.name == "Heading 1" for one in paragraphs), chapter
+    number = next(one.text.partition(".")[0] for one in paragraphs if "Austin, P. C." in one.text)
+    assert rf"all others\textsuperscript{{{number}}}" in latex and "(Austin 2009)" not in latex
+    assert "[@" not in latex and ":" not in paragraphs[0].text
+    _, _, floats = latex.partition("toprule")
+    assert re.search(r"Table[ ~]S\d+ of the supplement", floats)
+    assert not re.search(r"Table[ ~]S\d+\b(?! of the supplement)", floats), "the paper does not have them"
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_the_paper_compiles_from_a_flat_upload(pack, tmp_path):
     folder = pack[2]
