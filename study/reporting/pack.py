@@ -163,7 +163,9 @@ def gather_content(study: StoredStudy, evaluation: Evaluation, options: Options)
     )
     tables = {name: restyled(table) for name, table in tables.items()}
     drawings = {name: replace(one, caption=restyle(one.caption)) for name, one in drawings.items()}
-    content = replace(content, noted=[one.caption for one in (*tables.values(), *drawings.values())])
+    content = replace(
+        content, noted=[*(table.caption for table in tables.values()), *(one.caption for one in drawings.values())]
+    )
     cite = content.references.cite
     return replace(
         content,

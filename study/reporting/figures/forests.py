@@ -79,7 +79,11 @@ def contrasts(
     axes.set(ylim=(len(rows) - 0.4, -0.6), xlabel="Difference in AUC")
     axes.xaxis.labelpad = 2 + LINE
     for text, away, end in SIDES:
-        where = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
+        where: dict[str, Any] = {
+            "xycoords": axes.get_xaxis_transform(),
+            "textcoords": "offset points",
+            "annotation_clip": False,
+        }
         axes.annotate(text, (0, 0), xytext=(away, -TICKS), ha=end, va="top", fontsize=NORMAL, **where)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

@@ -29,7 +29,7 @@ def settings_table(study: StoredStudy) -> PaperTable:
         differing = {arm: value for arm, value in values.items() if value != usual}
         for arm, value in values.items():
             of_arm = {"reference": _number(usual), "arm": arm, "value": _number(value)}
-            rows.append({"key": key, "setting": label} | of_arm)
+            rows.append({"key": key, "setting": label, **of_arm})
         text = "; ".join(f"{value} ({display_name(study, arm)})" for arm, value in differing.items())
         shown.append({"Setting": label, "Key": key, "Reference": usual, "Other models": text})
         if searched:
