@@ -125,7 +125,8 @@ def agreement_table(study: StoredStudy) -> PaperTable:
         ]
     )
     data = pd.DataFrame(rows).drop(columns="repeats")
-    said = caption("search_agreement", study, n_trials=_trials(study))
+    whole = bool((shown["Whole cohort"] != ABSENT).any())
+    said = caption("search_agreement", study, n_trials=_trials(study), whole=whole)
     return PaperTable("search_agreement", "Agreement of the folds on hyper-parameters", said, data, shown, n_keys=2)
 
 
