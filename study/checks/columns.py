@@ -104,10 +104,17 @@ def missing_by_class(subject: Subject) -> Outcome:
     if apart:
         return failed(f"Missing more often in one class: {some(apart)}.", rows=rows)
     table = pd.DataFrame(rows).set_index("column")
+    if not table[["missing in positives", "in negatives"]].to_numpy().any():
+        return passed("No value is missing.", rows=rows)
     shares = table.iloc[int((table["missing in positives"] - table["in negatives"]).abs().to_numpy().argmax())]
+    ends = [f"{100 * shares[side]:.1f} %" for side in ("missing in positives", "in negatives")]
+    if ends[0] == ends[1]:
+        most = 100 * table[["missing in positives", "in negatives"]].to_numpy().max()
+        evidence = f"Values are missing as often in positive as in negative patients: at most {most:.1f} % in a column."
+        return passed(evidence, rows=rows)
     return passed(
-        f"Shares of missing values differ most in {shares.name}: {100 * shares['missing in positives']:.1f} % of"
-        f" positive, {100 * shares['in negatives']:.1f} % of negative patients.",
+        f"Shares of missing values differ most in {shares.name}: {ends[0]} of positive, {ends[1]} of negative"
+        " patients; no clear difference.",
         rows=rows,
     )
 

@@ -8,7 +8,7 @@ from study.checks.check import Check
 from study.checks.registry import CHECKS
 from study.checks.subject import Subject, subject_of_study
 from study.checks.user_checks import run_user_check
-from study.records.finding import FAILED, PASSED, WARNING, Finding
+from study.records.finding import FAILED, WARNING, Finding
 from study.records.stored_study import StoredStudy
 
 
@@ -21,12 +21,12 @@ def findings_of(subject: Subject, checks: Sequence[Check] = CHECKS) -> list[Find
 
 
 def _by_design(check: Check, subject: Subject) -> Finding:
-    """Return the finding of a check; a fault that a synthetic cohort has on purpose is none."""
+    """Return the finding of a check; a fault that a synthetic cohort has on purpose does not fail, but is said."""
     finding = check(subject)
     on_purpose = subject.listing is not None and check.title in subject.listing.by_design
     if not on_purpose or finding.status not in (WARNING, FAILED):
         return finding
-    return replace(finding, status=PASSED, evidence=f"By design of this synthetic cohort: {finding.evidence}")
+    return replace(finding, status=WARNING, evidence=f"By design of this synthetic cohort: {finding.evidence}")
 
 
 def with_findings(study: StoredStudy, checks: Sequence[Check] = CHECKS) -> StoredStudy:

@@ -150,7 +150,8 @@ def opposite_breasts(subject: Subject) -> Outcome:
     )
     return warning(
         f"Labels are per case: in {len(one_sided)} of {len(cases)} positive cases only one breast is annotated, and "
-        f"{n_images} of {len(positive)} positive images show the other one.",
+        f"{n_images} of {len(positive)} positive images show the other one: a model of "
+        "images learns these with a wrong label.",
         "patients are the unit of analysis; the breast with the higher score counts",
     )
 

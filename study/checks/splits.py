@@ -178,9 +178,11 @@ def _balance(folds: Folds, images: pd.DataFrame, features: tuple[Feature, ...]) 
     ranked = table.loc[size.sort_values(ascending=False).index].to_dict("records")
     rows = [{str(key): value for key, value in row.items()} for row in ranked]
     worst = table.iloc[int(size.to_numpy().argmax())]
+    ordered = {f.name for f in features if f.order or f.kind == "ordinal"}
+    as_number = " taken as a number, whose single categories may differ more" if worst["variable"] in ordered else ""
     text = (
-        f"Largest standardised difference {signed(worst['difference'])} ({worst['variable']}, repeat"
-        f" {worst['repeat'] + 1}, fold {worst['fold'] + 1})"
+        f"Largest standardised difference {signed(worst['difference'])} (repeat {worst['repeat'] + 1}, fold"
+        f" {worst['fold'] + 1}: {worst['variable']}{as_number})"
     )
     limit = f"Differences below {np.maximum(LARGE, BEYOND * table['se']).max():.2f} were not told from chance"
     if not unlike.empty:

@@ -20,6 +20,7 @@ from study.design.search_space import parsed
 from study.design.study_file import BASELINE
 from study.records.cell_records import CellRecord
 from study.records.finding import WARNING
+from study.records.fit_ends import ends_in_words, fit_ends, is_nested
 from study.records.stored_study import StoredStudy
 from study.text.format import count
 from study.text.format import place as shown_place
@@ -27,8 +28,6 @@ from study.text.format import place as shown_place
 GROUP = "study"
 FEW = 10
 """Positive or negative patients of a test part below which its AUC says little."""
-CUT_OFF = 0.2
-"""Share of an arm's fits that end at the limit from which the arm was cut off."""
 EDGE = 0.02
 """Share of a range that counts as its end."""
 OFTEN = 0.5
@@ -72,7 +71,7 @@ def selection(subject: Subject) -> Outcome:
     "epochs at the limit",
     group=GROUP,
     question="Did fits reach their best epoch at the last one allowed?",
-    meaning="They were cut off: a model that learns more slowly looks worse than it is.",
+    meaning="Longer training might improve these models: one that learns more slowly looks worse than it is.",
     remedy="Raise `train.max_epochs`.",
     needs=("training",),
     severity=WARNING,
@@ -83,22 +82,17 @@ def epochs(subject: Subject) -> Outcome:
     fitted = [record for record in study.records.values() if record.best_epoch and record.arm in study.settings.arms]
     if not fitted:
         return not_checked("no fit has ended")
-    nested = study.settings.search is not None and study.settings.search.mode == "nested"
-    frame = pd.DataFrame([{"arm": record.arm, "best_epoch": record.best_epoch} for record in fitted])
-    rows, cut = [], []
-    for arm, fits in frame.groupby("arm", sort=False):
-        train = study.settings.arm_config(str(arm)).train
-        if train.keep == "last":
-            continue
-        at_limit = int((fits["best_epoch"] >= train.max_epochs).sum())
-        rows.append({"arm": arm, "fits": len(fits), "best at the last epoch": at_limit, "allowed": train.max_epochs})
-        if at_limit >= max(1, CUT_OFF * len(fits)):
-            cut.append(f"{arm} {at_limit} of {len(fits)} {'refits' if nested else 'fits'}")
+    trained = {arm: study.settings.arm_config(arm).train for arm in study.settings.arms}
+    ends = fit_ends(study, trained)
+    rows = [
+        {"arm": e.arm, "fits": e.n_fits, "best at the last epoch": e.n_last, "allowed": e.allowed} for e in ends
+    ]
     if not rows:
         return passed("The number of epochs is fixed (train.keep = last); no fit is cut off.")
-    if cut:
-        return warning(f"Cut off at the last epoch allowed: {some(cut)}.", rows=rows)
-    return passed(f"Hardly any of {len(frame)} fits were best at the last epoch allowed.", rows=rows)
+    if any(e.is_cut_off for e in ends):
+        fixed = any(train.keep == "last" for train in trained.values())
+        return warning(ends_in_words(ends, str, nested=is_nested(study), some_fixed=fixed), rows=rows)
+    return passed(f"Hardly any of {len(fitted)} fits were best at the last epoch allowed.", rows=rows)
 
 
 @check(

@@ -37,8 +37,8 @@ SAYS = {
 UNDECIDED = "a shortcut can be neither shown nor excluded"
 """In place of the third where so few patients leave a shortcut open as well."""
 MATCHED = (
-    "no shortcut was found. The whole interval lies below 0.5, as happens where patients were matched or stratified by"
-    " it; look at the numbers by class"
+    "it does not tell the classes apart. In cross-validation an AUC below 0.5 is no sign of a difference: it is found"
+    " where the classes are balanced in it, as by matching or stratification"
 )
 POWER = 0.8
 """Probability with which the AUC that is said to be detectable would have been found."""

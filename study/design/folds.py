@@ -21,7 +21,7 @@ COUNTED = ("repeat", "fold", "name", "part", "n_patients", "n_positive", "n_imag
 """Columns of `Folds.table`."""
 
 FEW_POSITIVE = 50
-"""Fewer positive validation patients than this make early stopping noisy (docs/explanation/estimands.md)."""
+"""Fewer positive validation patients than this make the choice of the epoch noisy (docs/explanation/estimands.md)."""
 
 Patients = tuple[str, ...]
 Place = tuple[int, int]
@@ -236,7 +236,7 @@ class Folds(Document):
         if fewest < FEW_POSITIVE:
             notes.append(
                 f"The smallest validation part has {count(int(fewest), 'positive patient')}; with fewer than"
-                f" {FEW_POSITIVE}, early stopping is unreliable. Fixed epochs avoid it: --set train.keep=last --set"
+                f" {FEW_POSITIVE}, the choice of the epoch is unreliable. Fixed epochs avoid it: --set train.keep=last --set"
                 " train.max_epochs=N."
             )
         return notes

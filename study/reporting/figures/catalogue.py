@@ -269,14 +269,16 @@ def _training(study: StoredStudy, evaluation: Evaluation, known: Looks, bands: c
     n, wide = f"{n} of a model", len(sizes) > 1
     names = {"loss_accuracy": "Loss and accuracy by epoch", "f1_auc": "F1 and AUC by epoch"}
     validated = training.has_validation(history)
+    lasted = history.groupby(list(CELL_COLUMNS))["epoch"].max().groupby("arm").nunique()
+    ended = ("Fits that stopped early" if validated else "Shorter fits") if (lasted > 1).any() else ""
     for which, title in names.items():
         draw = partial(training.training_curves, history, known, which)
-        said = caption("training", which=which, n_fits=n, validated=validated)
+        said = caption("training", which=which, n_fits=n, validated=validated, ended=ended)
         yield which, Drawing(draw, title, said, wide=wide)
     if not validated:
         return
     draw = partial(training.generalisation_gap, history, known)
-    said = caption("training", which="generalisation_gap", n_fits=n, validated=True)
+    said = caption("training", which="generalisation_gap", n_fits=n, validated=True, ended=ended)
     yield "generalisation_gap", Drawing(draw, "Generalisation gap", said, wide=wide)
     if arm := _reference(study, evaluation):
         where, look = (arm, evaluation.unit), known[arm]

@@ -94,7 +94,8 @@ def _parts(study: StoredStudy) -> dict[str, Any]:
     p, folds, arms = study.settings.protocol, study.folds, configs(study)
     labels = study.cohort.images.groupby("patient_id")["label"].max()
     tests = [labels.reindex(list(fold.test)) for fold in folds.until(p.repeats)]
-    stops = [arm for arm, config in arms.items() if config.train.keep == "best"]
+    best = {arm: config.train for arm, config in arms.items() if config.train.keep == "best"}
+    stops = [arm for arm, train in best.items() if train.patience < train.max_epochs]
     search = study.settings.search
     return {
         "by_site": bool(study.cohort.images["site"].notna().any()),
@@ -110,7 +111,8 @@ def _parts(study: StoredStudy) -> dict[str, Any]:
         "flat": is_flat(study),
         "inner_folds": search.inner_folds if search is not None else 0,
         "stops": [display_name(study, arm) for arm in stops],
-        "all_stop": len(stops) == len(arms),
+        "chooses": [display_name(study, arm) for arm in best if arm not in stops],
+        "n_models": len(arms),
         "n_tests": len(tests),
         "tested": span(min(map(len, tests)), max(map(len, tests))) if len(tests) > 1 else sum(map(len, tests)),
         "tested_positive": span(min(t.sum() for t in tests), max(t.sum() for t in tests)) if tests else "",

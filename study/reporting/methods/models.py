@@ -146,7 +146,7 @@ def _duration(config: Config) -> str:
     # a fit whose patience is no shorter than its epochs cannot stop early
     early = f", ending after {count(t.patience, 'epoch')} without a better one" if t.patience < t.max_epochs else ""
     return (
-        f"at most {count(t.max_epochs, 'epoch')}{early}; the weights of the epoch with the best validation"
+        f"{'at most ' if early else ''}{count(t.max_epochs, 'epoch')}{early}; the weights of the epoch with the best validation"
         f" {measure}{mean} were kept"
     )
 

@@ -164,7 +164,9 @@ def _tests(rows: pd.DataFrame, value: str, text: Callable[[float], str]) -> list
 def errors(study: StoredStudy, evaluation: Evaluation) -> str:
     """Say how many units all models get wrong, and how many none does."""
     lines = evaluation.errors
-    units = errors_by_unit(lines[lines["arm"] != BASELINE], evaluation.unit) if len(lines) else lines
+    trained = [arm for arm in lines["arm"].unique() if arm != BASELINE] if len(lines) else []
+    seeing = [arm for arm in trained if arm in configs(study, lambda config: config.uses_images)] or trained
+    units = errors_by_unit(lines[lines["arm"].isin(seeing)], evaluation.unit) if seeing else lines
     if units.empty:
         return ""
     n_arms = int(units["n_arms"].max())
@@ -180,6 +182,7 @@ def errors(study: StoredStudy, evaluation: Evaluation) -> str:
         n_runs=(n_runs := study.settings.protocol.repeats * study.settings.protocol.seeds),
         often=in_runs(n_runs),
         n_models=n_arms,
+        of_images=len(seeing) < len(trained),
         positive=counts(1),
         negative=counts(0),
         calibrated_on=calibrated_on(study),

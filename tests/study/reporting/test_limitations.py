@@ -46,16 +46,34 @@ def test_models_without_images_used_no_shortcut_of_images(stored):
     assert not any("told apart" in point or "pixels" in point or "healthy breast" in point for point in points)
 
 
-def test_fits_that_the_limit_of_epochs_stopped_are_counted(stored):
-    rows = [
-        {"arm": "image", "fits": 10, "best at the last epoch": 9, "allowed": 4},
-        {"arm": "tabular", "fits": 10, "best at the last epoch": 1, "allowed": 4},
-    ]
-    (point,) = (one for one in said(stored, Finding("A29", WARNING, "x", rows=tuple(rows))) if "limit of" in one)
-    assert point == (
-        "Training was stopped by the limit of 4 epochs in 9 of 10 fits of Images alone: this model may be undertrained."
+def test_how_fits_ended_is_said_where_the_best_epoch_was_the_last(stored):
+    limit = stored.settings.train.max_epochs
+
+    def point(best, lasted=limit, patience=limit):
+        settings = stored.settings.model_copy(
+            update={"train": stored.settings.train.model_copy(update={"patience": patience})}
+        )
+        records = {
+            name: record.changed(best_epoch=best.get(record.arm, 1), n_epochs=limit if record.arm in best else lasted)
+            if record.best_epoch
+            else record
+            for name, record in stored.records.items()
+        }
+        points = said(dataclasses.replace(stored, settings=settings, records=records))
+        return "".join(one for one in points if "longer training" in one)
+
+    n = sum(record.best_epoch is not None for record in stored.records.values())
+    of_arm = sum(record.arm == "image" for record in stored.records.values())
+    full = point({"image": limit, "tabular": limit})
+    assert full == (
+        f"All {n} fits ran the full {limit} epochs (with patience {limit} none could stop early). The best epoch was the"
+        f" last one in {of_arm} of {of_arm} fits of Images alone and {of_arm} of {of_arm} fits of Clinical data alone:"
+        " longer training might improve these models."
     )
-    assert not any("limit of" in one for one in said(stored, Finding("A29", PASSED, "x", rows=tuple(rows))))
+    early = point({"image": limit}, lasted=1, patience=1)
+    assert early.startswith(f"{of_arm} of {n} fits ran the full {limit} epochs, the others stopped early. The best")
+    assert early.endswith("fits of Images alone: longer training might improve this model.")
+    assert point({}) == ""
 
 
 def test_small_images_lose_small_structures(stored):
@@ -74,7 +92,9 @@ def test_a_healthy_breast_with_the_label_of_the_examination_is_a_limitation(stor
     images = stored.cohort.images
     positive = images[images["label"] == 1]
     n = int((positive.groupby(["patient_id", "case_id"])["breast"].nunique() == 2).sum())
-    assert n and place(said(stored), f"({n} positive examinations with images of both breasts)") >= 0
+    share = f"{len(positive) // 2} of the {len(positive)} images labelled positive (50 %) show a healthy breast"
+    assert n and place(said(stored), f"In {n} positive examinations both breasts were imaged") >= 0
+    assert place(said(stored), share) >= 0
     one = images[(images["label"] == 0) | (images["breast"] == positive["breast"].iloc[0])]
     assert not any("healthy breast" in point for point in said(stored, images=one))
 

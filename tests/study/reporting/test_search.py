@@ -401,7 +401,7 @@ FALSE_OF_NESTED = (
     "validation rows of the fold",
     "No hyperparameter was searched",
     "no hyperparameter was searched",
-    "early stopping is unreliable",
+    "the choice of the epoch is unreliable",
     "training and validation;",
     "best epoch 2",
     "chosen on validation",
@@ -420,7 +420,7 @@ def test_the_methods_of_a_nested_search(documents):
     for phrase in (
         "No validation part was set aside",
         "into 3 inner folds",
-        "In the search, on inner folds, training lasted at most 2 epochs",
+        "In the search, on inner folds, training lasted 2 epochs",
         "Refits on whole training parts lasted the median",
         "Searched were `model.dropout` (0.3 to 0.7)",
         "`train.lr` (1e-06 to 0.001, logarithmic)",
@@ -444,7 +444,7 @@ def test_the_methods_of_a_nested_search(documents):
         ({"pruner": "none"}, "No trial was given up before its end"),
         ({"select": "one-se"}, "fewest trainable parameters among those within one standard error"),
         ({"mode": "flat"}, "Validation patients of one fold are test patients of others"),
-        ({"mode": "flat"}, "for the choice of hyper-parameters, early stopping, calibration and thresholds"),
+        ({"mode": "flat"}, "for the choice of hyper-parameters, the choice of the epoch, calibration and thresholds"),
     ],
 )
 def test_the_rules_of_a_search_in_words(plain, rules, there):

@@ -90,7 +90,7 @@ def test_one_image_a_patient_needs_no_rule_for_several(stored):
 
 def test_errors_of_a_single_unit():
     counts = {"positive": {"n": 1, "all": 1, "none": 0}, "negative": {"n": 3, "all": 0, "none": 1}}
-    facts = {"unit": "patient", "kind": "network", "calibrated_on": "validation patients", **counts}
+    facts = {"unit": "patient", "kind": "network", "calibrated_on": "validation patients", "of_images": False, **counts}
     text = render("errors", n_models=2, n_runs=1, often="", **facts)
     assert "1 of 1 positive patient was called negative" in text and "0 were called positive" in text
     assert "Of 3 negative patients, 0 were called positive by both networks, and 1 was called negative" in text
@@ -99,6 +99,8 @@ def test_errors_of_a_single_unit():
     assert "called negative by the network in most runs, and 0 were called positive." in render(
         "errors", n_models=1, n_runs=3, often=in_runs(3), **facts
     )
+    text = render("errors", n_models=3, n_runs=1, often="", **facts | {"of_images": True})
+    assert "called negative by all 3 networks that see images, and 0 were called positive by each of these." in text
 
 
 def test_a_breast_of_two_examinations_is_not_called_two_breasts():
