@@ -84,9 +84,7 @@ def epochs(subject: Subject) -> Outcome:
         return not_checked("no fit has ended")
     trained = {arm: study.settings.arm_config(arm).train for arm in study.settings.arms}
     ends = fit_ends(study, trained)
-    rows = [
-        {"arm": e.arm, "fits": e.n_fits, "best at the last epoch": e.n_last, "allowed": e.allowed} for e in ends
-    ]
+    rows = [{"arm": e.arm, "fits": e.n_fits, "best at the last epoch": e.n_last, "allowed": e.allowed} for e in ends]
     if not rows:
         return passed("The number of epochs is fixed (train.keep = last); no fit is cut off.")
     if any(e.is_cut_off for e in ends):

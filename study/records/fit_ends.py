@@ -61,7 +61,7 @@ def fit_ends(study: StoredStudy, trained: Mapping[str, TrainConfig]) -> list[Fit
 
 
 def is_nested(study: StoredStudy) -> bool:
-    """Whether the fits are refits after a search inside every training part."""
+    """Whether hyper-parameters were searched inside every training part, so that there is no validation part."""
     return study.settings.search is not None and study.settings.search.mode == "nested"
 
 

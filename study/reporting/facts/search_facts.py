@@ -13,17 +13,13 @@ import pandas as pd
 
 from study.design.search_results import PARAMETER, WHOLE, ChosenSettings, SearchResult
 from study.design.search_space import Hole, parsed
+from study.records.fit_ends import is_nested as is_nested
 from study.records.stored_study import StoredStudy
 from study.stats.effort import best_so_far, expected_best
 from study.text.format import count, span
 
 SEARCH = ["arm", "repeat", "fold"]
 """Columns that tell one search from another."""
-
-
-def is_nested(study: StoredStudy) -> bool:
-    """Whether hyper-parameters were searched inside every training part, so that there is no validation part."""
-    return study.settings.search is not None and study.settings.search.mode == "nested"
 
 
 def is_flat(study: StoredStudy) -> bool:

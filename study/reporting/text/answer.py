@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
+
 from study.checks.registry import description
 from study.design.study_file import BASELINE
 from study.evaluation.evaluation import Evaluation
@@ -16,7 +18,7 @@ from study.reporting.facts.arm_names import addition, clinical_model, contrast_n
 from study.reporting.facts.counts import n_positive, smaller_class
 from study.reporting.facts.prose import render
 from study.reporting.facts.search_facts import is_flat, is_nested
-from study.reporting.facts.sentences import models_counted
+from study.reporting.facts.sentences import kind_of_model, models_counted
 from study.reporting.text.added import added_paragraph
 from study.stats.comparison import ALPHA, POWER, SEEDS_NEEDED, SMALL_GAIN
 from study.text.format import auc_digits, interval, start
@@ -25,6 +27,10 @@ TINY = 20
 """With fewer patients in the smaller class a report warns and ranks nothing."""
 LINES = 5
 """Lines of the answer: what the audit found, and contrasts."""
+SCREENED = 0.05
+"""Share of positives above which a cohort is not like a screened population."""
+OPEN = ("inconclusive", "not shown")
+"""Verdicts that leave open whether two models differ."""
 
 
 def answer(study: StoredStudy, evaluation: Evaluation) -> str:
@@ -47,6 +53,8 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
         afterwards=study.chosen_contrasts is not None and not study.imported,
         n_contrasts=len(rows),
         delta=f"{study.settings.protocol.delta:g}",
+        alpha=f"{ALPHA:g}",
+        n_open=sum(_shown_verdict(row)[0] in OPEN for row in rows.to_dict("records")),
         verdicts=sorted(set(rows["verdict"])) if len(rows) else [],
         small_gain=SMALL_GAIN,
         missing=[] if small else filter(None, [missing_for_verdicts(study, evaluation)]),
@@ -64,6 +72,9 @@ def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> 
         "n_images": len(images),
         "n_patients": study.cohort.n_patients,
         "n_positive": n_positive(images),
+        "positive_share": positive_share(study),
+        "often_positive": n_positive(images) > SCREENED * study.cohort.n_patients,
+        **_classes(images),
         "unit": evaluation.unit,
         "imported": study.imported,
         "models": [display_name(study, arm) for arm in arms],
@@ -80,6 +91,20 @@ def setting(study: StoredStudy, evaluation: Evaluation, arms: Sequence[str]) -> 
         "flat": is_flat(study),
         "n_trials": search.trials if search is not None else 0,
     }
+
+
+def positive_share(study: StoredStudy) -> str:
+    """Return the share of positive patients for a sentence, with two digits: `40 %`."""
+    return f"{100 * n_positive(study.cohort.images) / max(study.cohort.n_patients, 1):.2g} %"
+
+
+def _classes(images: pd.DataFrame) -> dict[str, Any]:
+    """Return the statuses that count as positive and as negative, where they are known and tell the two apart."""
+    positive, negative = (
+        sorted(map(str, images.loc[images["label"] == y, "status"].dropna().unique())) for y in (1, 0)
+    )
+    named = bool(positive and negative and not set(positive) & set(negative))
+    return {"positive": positive, "negative": negative, "named": named}
 
 
 def _areas(evaluation: Evaluation) -> Any:
@@ -137,12 +162,17 @@ def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any,
     def ends(low: str, high: str) -> str:
         return f"{text(row[low])} to {text(row[high])}"
 
+    low, high = (text(abs(row[f"{kind}_{end}"]), "") for end in ("low", "high"))
+
     return {
         "verdict": verdict,
         "gain": gain,
         "kind": "addition" if added else "fusion" if joined else "other",
         "what": added[0] if added else "",
-        "to": (added[1] + (f" ({which})" if which else "")) if added else "",
+        "to": added[1] if added else "",
+        "model_first": kind_of_model(study) if added and second == BASELINE else "",
+        "model_second": (in_sentence(study, second) if second == BASELINE else which) if added else "",
+        "first": joined[0] if joined else in_sentence(study, first),
         "first_at_start": start(joined[0]) if joined else display_name(study, first),
         "second": joined[1] if joined else in_sentence(study, second),
         "auc_first": text(areas[first], ""),
@@ -150,6 +180,7 @@ def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any,
         "difference": text(row["difference"]),
         "fitted": ends("e1_low", "e1_high"),
         "excludes_0": row[f"{kind}_low"] > 0 or row[f"{kind}_high"] < 0,
+        "reach": f"{low} lower to {high} higher",
         "again": ends("e2_low", "e2_high"),
         "again_90": ends("e2_low_90", "e2_high_90"),
         "delta": f"{study.settings.protocol.delta:g}",
@@ -158,6 +189,7 @@ def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any,
         "small_gain": SMALL_GAIN,
         "imported": study.imported,
         "needed": patients_needed(SimpleNamespace(**row)) if verdict == "inconclusive" else "",  # type: ignore[arg-type]
+        "positive_share": positive_share(study),
         "power": f"{100 * POWER:.0f} %",
         "claimed": verdict in CLAIMED,
         "by_class": _by_class(evaluation, row, verdict),

@@ -314,8 +314,8 @@ def large(pack, monkeypatch):
 def test_one_seed_says_how_to_add_what_is_missing_and_the_screen_has_the_command(large):
     documents, evaluation = written(large)
     answer = documents["report.md"].split("## Cohort")[0]
-    assert answer.count("these fitted models);") == 4
-    assert "no difference was shown" in answer or "whether this recurs is unknown" in answer
+    assert answer.count("CI, these fitted models: ") == 4
+    assert "remains open: AUC" in answer or "whether this recurs is unknown" in answer
     assert "Give the command in Provenance (supplement) again with `--seeds 3`; it trains only" in answer
     on_screen = missing_for_verdicts(large, evaluation, on_screen=True)
     assert "`test --seeds 3` adds them" in on_screen and "`test" not in answer
@@ -327,11 +327,11 @@ def test_verdicts_are_told_in_plain_words(large):
     verdicts = evaluation.comparisons.set_index(["first", "second"])["verdict"]
     answer = documents["report.md"].split("## Cohort")[0]
     assert verdicts["concat", "tabular"] == "better" == verdicts["concat", "image"]
-    assert "**Adding mammograms to age and density (network) raised the AUC from 0." in answer
+    assert "**Adding mammograms to age and density raised the AUC from 0." in answer and "(network) to 0." in answer
     assert "**Adding age and density to mammograms raised the AUC from 0." in answer
-    assert "not assessed" not in answer and "for training again on a similar cohort" in answer
+    assert "not assessed" not in answer and "trained again on a similar cohort: " in answer
     worse, evaluation = written(with_seeds(large, 3, gain=-8.0))
-    assert "Adding mammograms to age and density (network) lowered the AUC from 0." in worse["report.md"]
+    assert "Adding mammograms to age and density lowered the AUC from 0." in worse["report.md"]
     same, evaluation = written(with_seeds(large, 3))
     for row in evaluation.comparisons.to_dict("records"):
         assert row["verdict"] in ("inconclusive", "better", "worse", "non-inferior")

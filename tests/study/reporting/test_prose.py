@@ -204,8 +204,9 @@ def test_a_contrast_is_one_sentence_of_at_most_30_words(evaluated, verdict, pair
     assert len(said.replace(" %", "%").split()) <= 30 and said.endswith(".") and said.count(". ") == 0, said
     assert "E1" not in said and "E2" not in said and "arm" not in said.split()
     if verdict == "inconclusive":
-        assert "0, trained again); not established after correction (4 comparisons)." in said
-    assert f"the AUC from {facts['auc_second']} to {facts['auc_first']}: {facts['difference']} (9" in said
+        assert ", trained again: +0.01 to +0.20); not established after correction (4 comparisons)." in said
+    model = " (network)" if pair == ("concat", "tabular") else ""
+    assert f"the AUC from {facts['auc_second']}{model} to {facts['auc_first']}: {facts['difference']} (9" in said
 
 
 def test_an_auc_that_stays_the_same_is_named_once_and_gets_a_digit_where_the_difference_shows(evaluated):
@@ -220,16 +221,33 @@ def test_an_auc_that_stays_the_same_is_named_once_and_gets_a_digit_where_the_dif
         found = dataclasses.replace(evaluation, summary=summary)
         return prose.render("contrast", **answer.contrast_facts(study, found, row | {"difference": first - second}))
 
-    assert "(network) left the AUC at 0.87: 0.00 (95 % CI −0.02 to +0.03, trained again)" in said(0.872, 0.869)
-    assert "changed the AUC from 0.866 to 0.874: +0.008 (95 % CI −0.020 to +0.030" in said(0.874, 0.866)
+    assert said(0.872, 0.869) == (
+        "Whether adding mammograms to age and density helps remains open: AUC 0.87 with and 0.87 (network) without,"
+        " difference 0.00 (95 % CI, trained again: 0.02 lower to 0.03 higher)."
+    )
+    assert "AUC 0.874 with and 0.866 (network) without, difference +0.008 (95 % CI, trained again: 0.020 lower" in said(
+        0.874, 0.866
+    )
+
+
+@pytest.mark.parametrize("verdict", ["better", "inconclusive", "not assessed"])
+@pytest.mark.parametrize("low", [-0.05, 0.01])
+def test_the_models_of_a_contrast_with_the_logistic_regression_are_named(evaluated, verdict, low):
+    study, evaluation = evaluated
+    row = evaluation.comparisons.iloc[0].to_dict() | {"first": "concat", "second": BASELINE, "verdict": verdict}
+    row |= {"difference": 0.2, "e1_low": low, "e1_high": 0.3, "e2_low": low, "e2_high": 0.3, "e1_p_holm": 0.2}
+    said = prose.render("contrast", **answer.contrast_facts(study, evaluation, row))
+    assert "(logistic regression)" in said and len(said.replace(" %", "%").split()) <= 30, said
+    assert ("(network)" in said) == (verdict != "not assessed"), said
+    assert ("remains open" in said) == (low < 0 and verdict != "better"), said
 
 
 @pytest.mark.parametrize(
     ("p", "low", "said"),
     [
-        (0.01, 0.002, ": +0.070 (95 % CI +0.002 to +0.130, these fitted models); whether this recurs is unknown."),
-        (0.06, 0.01, ", these fitted models); not established after correction (4 comparisons)."),
-        (0.06, -0.01, ", these fitted models); no difference was shown."),
+        (0.01, 0.002, ": +0.070 (95 % CI, these fitted models: +0.002 to +0.130); whether this recurs is unknown."),
+        (0.06, 0.01, ", these fitted models: +0.01 to +0.13); not established after correction (4 comparisons)."),
+        (0.06, -0.01, ", these fitted models: 0.01 lower to 0.13 higher)."),
     ],
 )
 def test_what_the_interval_of_one_seed_shows_is_said_as_it_is(evaluated, p, low, said):
@@ -283,7 +301,11 @@ def test_what_rests_on_90_percent_intervals_is_said_where_a_verdict_does(evaluat
     rows = evaluation.comparisons.iloc[:2].assign(verdict=verdicts)
     text = answer.answer(study, dataclasses.replace(evaluation, comparisons=rows))
     about = text.partition("**What the intervals mean.**")[2].partition("**Patients and models.**")[0]
-    assert "*Trained again*" in about and "Overlapping" not in text
+    assert (
+        text.startswith("The AUC of two models at a time is compared. *Trained again* means") and "both of two" in about
+    )
+    assert ("Not shown to differ does not mean shown to be equal." in about) == ("inconclusive" in verdicts)
+    assert "**What this does not show.** How the models perform on patients of other hospitals" in text
     assert said in about if said else "90 %" not in about
 
 
