@@ -8,8 +8,6 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import pandas as pd
-
 from mmbc.config import Config, flatten
 from mmbc.data.splits import patient_table
 from mmbc.errors import some

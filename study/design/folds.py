@@ -236,8 +236,8 @@ class Folds(Document):
         if fewest < FEW_POSITIVE:
             notes.append(
                 f"The smallest validation part has {count(int(fewest), 'positive patient')}; with fewer than"
-                f" {FEW_POSITIVE}, the choice of the epoch is unreliable. Fixed epochs avoid it: --set train.keep=last --set"
-                " train.max_epochs=N."
+                f" {FEW_POSITIVE}, the choice of the epoch is unreliable. Fixed epochs avoid it: --set train.keep=last"
+                " --set train.max_epochs=N."
             )
         return notes
 

@@ -25,7 +25,7 @@ from study.reporting.tables import PaperTable
 from study.reporting.tables.audit import remains
 from study.reporting.tables.markup import markdown
 from study.reporting.text import answer as said
-from study.reporting.text import audit_paragraphs, search_results, sections
+from study.reporting.text import audit_paragraphs, results, search_results, sections
 from study.reporting.text.quick_try import quick_try
 from study.text.format import start
 from study.text.number_style import restyle
@@ -201,10 +201,20 @@ def _report_chapters(content: Content) -> dict[str, list[str]]:
             *content.figure("flow"),
             *content.table("table_1"),
         ],
-        "Performance": [sections.chance(study, evaluation), *content.table("main"), *content.figure("main")],
+        "Performance": [
+            results.performance(study, evaluation, compared=not said.too_small(study)),
+            results.by_image(study, evaluation),
+            sections.chance(study, evaluation),
+            *content.table("main"),
+            *content.figure("main"),
+        ],
         DIFFERENCES: [*content.table("comparisons"), *content.figure("contrasts")],
         "Calibration": [sections.calibration(study, evaluation, brief=True)],
-        "Operating points": [*content.table("operating_points"), *content.figure("decision")],
+        "Operating points": [
+            results.utility(study, evaluation),
+            *content.table("operating_points"),
+            *content.figure("decision"),
+        ],
         "Subgroups": [sections.subgroups(study, evaluation)],
         "Audit": [audit_paragraphs.audit_summary(study)],
         "Limitations": ["\n".join(listed)],
@@ -292,6 +302,7 @@ def _supplement_chapters(content: Content) -> dict[str, list[str]]:
             *content.table("search_cost"),
         ],
         "Performance": [
+            results.by_image(study, evaluation),
             *content.table(f"summary_{evaluation.unit}", "auc_by_estimand", "interval_methods", "auc_by_class"),
             *content.figure("roc_pr", "auc_by_fold", "risk"),
             *content.table("levels", *others, "per_fold"),

@@ -145,10 +145,8 @@ def _duration(config: Config) -> str:
     mean = f" (mean of the last {t.monitor_window} epochs)" if t.monitor_window > 1 else ""
     # a fit whose patience is no shorter than its epochs cannot stop early
     early = f", ending after {count(t.patience, 'epoch')} without a better one" if t.patience < t.max_epochs else ""
-    return (
-        f"{'at most ' if early else ''}{count(t.max_epochs, 'epoch')}{early}; the weights of the epoch with the best validation"
-        f" {measure}{mean} were kept"
-    )
+    lasted = f"{'at most ' if early else ''}{count(t.max_epochs, 'epoch')}{early}"
+    return f"{lasted}; the weights of the epoch with the best validation {measure}{mean} were kept"
 
 
 def _augmentation(arms: Named) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Results in words: ranges of performance, results by image, where a model is useful, the shape of calibration."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,9 +22,7 @@ MANY_RANGES = 3
 def performance(study: StoredStudy, evaluation: Evaluation, *, compared: bool) -> str:
     """Return the ranges of AUC, sensitivity and specificity over the models, those that see images apart.
 
-    Args:
-        study, evaluation: what is described.
-        compared: whether there is a chapter of differences to refer to.
+    `compared` says whether there is a chapter of differences to refer to.
     """
     rows = evaluation.summary
     if rows.empty:
@@ -64,7 +61,7 @@ def by_image(study: StoredStudy, evaluation: Evaluation) -> str:
         return ""
     levels = {level: rows[rows["level"] == level] for level in ("image", "patient")}
     apart = [
-        (pair, *(float(areas.at[pair[0], level] - areas.at[pair[1], level]) for level in levels))
+        (pair, *(float(areas.loc[pair[0], level] - areas.loc[pair[1], level]) for level in levels))
         for pair in evaluation.comparisons[["first", "second"]].itertuples(index=False, name=None)
     ]
     pair, image, patient = max(apart, key=lambda one: one[1] - one[2], default=(("", ""), 0.0, 0.0))
@@ -119,7 +116,9 @@ def useful_thresholds(lines: pd.DataFrame) -> str:
     runs = [(at[start], at[end - 1]) for start, end in edges.reshape(-1, 2)]
     if len(runs) > MANY_RANGES:
         return f"{_threshold(runs[0][0])} to {_threshold(runs[-1][1])}, with gaps,"
-    return listed([_threshold(low) if low == high else f"{_threshold(low)} to {_threshold(high)}" for low, high in runs] or [""])
+    return listed(
+        [_threshold(low) if low == high else f"{_threshold(low)} to {_threshold(high)}" for low, high in runs] or [""]
+    )
 
 
 def off_bins(study: StoredStudy, outside: pd.DataFrame) -> list[str]:
@@ -148,7 +147,9 @@ def _at(predicted: "pd.Series[float]") -> str:
 
 def calibration_errors(study: StoredStudy, evaluation: Evaluation) -> list[str]:
     """Return the expected calibration error of each arm beside what perfectly calibrated predictions would show."""
-    rows = evaluation.summary[(evaluation.summary["level"] == evaluation.unit) & (evaluation.summary["metric"] == "ece")]
+    rows = evaluation.summary[
+        (evaluation.summary["level"] == evaluation.unit) & (evaluation.summary["metric"] == "ece")
+    ]
     chance = evaluation.expected_ece.query("metric == 'ece'").set_index("arm")["expected"]
     return [
         f"{display_name(study, arm)} {number('ece', value)} ({number('ece', chance[arm])})"
@@ -171,7 +172,9 @@ def _seeing(study: StoredStudy, arms: Iterable[str]) -> list[str]:
 def _range(rows: pd.DataFrame, metric: str, arms: Sequence[str]) -> str:
     """Return the least and the greatest value of a metric at one level: `0.867 to 0.873`; '' where there is none."""
     values = rows.loc[(rows["metric"] == metric) & rows["arm"].isin(arms), "value"].dropna()
-    return " to ".join(dict.fromkeys(number(metric, end) for end in (values.min(), values.max()))) if len(values) else ""
+    return (
+        " to ".join(dict.fromkeys(number(metric, end) for end in (values.min(), values.max()))) if len(values) else ""
+    )
 
 
 def _threshold(share: float) -> str:

@@ -23,6 +23,7 @@ from study.reporting.methods.plan import plan_facts
 from study.reporting.text.added import added_limitation, added_provenance
 from study.reporting.text.data_limits import data_facts
 from study.reporting.text.label_limits import label_facts
+from study.reporting.text.results import calibration_errors, off_bins
 from study.reporting.text.search_results import chosen_on
 from study.text.format import count, difference, difference_interval, half_up, interval, listed, number, span
 
@@ -101,7 +102,9 @@ def calibration(study: StoredStudy, evaluation: Evaluation, *, brief: bool = Fal
         most=N_BINS,
         n_models=bins["arm"].nunique() if len(bins) else 0,
         fewest=0 if drawn else CURVE_NEEDS,
-        outside={display_name(study, str(arm)): len(lines) for arm, lines in outside.groupby("arm", sort=False)},
+        n_outside=len(outside),
+        outside=off_bins(study, outside) if len(outside) else [],
+        errors=calibration_errors(study, evaluation),
     )
 
 

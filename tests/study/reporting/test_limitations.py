@@ -66,9 +66,9 @@ def test_how_fits_ended_is_said_where_the_best_epoch_was_the_last(stored):
     of_arm = sum(record.arm == "image" for record in stored.records.values())
     full = point({"image": limit, "tabular": limit})
     assert full == (
-        f"All {n} fits ran the full {limit} epochs (with patience {limit} none could stop early). The best epoch was the"
-        f" last one in {of_arm} of {of_arm} fits of Images alone and {of_arm} of {of_arm} fits of Clinical data alone:"
-        " longer training might improve these models."
+        f"All {n} fits ran the full {limit} epochs (with patience {limit} none could stop early). The best epoch was"
+        f" the last one in {of_arm} of {of_arm} fits of Images alone and {of_arm} of {of_arm} fits of Clinical data"
+        " alone: longer training might improve these models."
     )
     early = point({"image": limit}, lasted=1, patience=1)
     assert early.startswith(f"{of_arm} of {n} fits ran the full {limit} epochs, the others stopped early. The best")

@@ -54,7 +54,7 @@ def test_the_reference_configuration_in_words(evaluated):
         "label smoothing 0.1",
         "batches of 16",
         "No class weighting",
-        "Training lasted 2 epochs; the weights of the epoch with the best validation log loss (mean of the last 3 epochs)",
+        "Training lasted 2 epochs; the weights of the epoch with the best validation log loss (mean of the last 3",
         "(Platt scaling [@platt1999])",
         "123 bootstrap samples",
         "attention instead of concatenation (`attention` minus `concat`)",
