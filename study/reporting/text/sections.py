@@ -169,9 +169,9 @@ def errors(study: StoredStudy, evaluation: Evaluation) -> str:
     lines = evaluation.errors
     trained = [arm for arm in lines["arm"].unique() if arm != BASELINE] if len(lines) else []
     seeing = [arm for arm in trained if arm in configs(study, lambda config: config.uses_images)] or trained
-    units = errors_by_unit(lines[lines["arm"].isin(seeing)], evaluation.unit) if seeing else lines
-    if units.empty:
+    if not seeing:
         return ""
+    units = errors_by_unit(lines[lines["arm"].isin(seeing)], evaluation.unit)
     n_arms = int(units["n_arms"].max())
 
     def counts(label: int) -> dict[str, int]:

@@ -62,9 +62,9 @@ def test_what_remains_stands_under_every_headline_number(stored):
     study = outlined(stored)
     content = gather_content(study, evaluate(study, n_replicates=100), Options(figures=False))
     main = next(table for table in content.tables if table.name == "main")
-    assert LEFT in main.caption
+    assert "What remains of drawn outlines: see Audit." in main.caption
     text = report(content)
-    assert text.count(LEFT) == 2  # after the answer, and under the table
+    assert text.count(LEFT) == 1  # after the answer
     assert "By default, the program removed" in text
     assert remains(stored) == ""
 

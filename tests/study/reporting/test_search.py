@@ -399,7 +399,7 @@ FALSE_OF_NESTED = (
     "set aside as validation part",
     "for early stopping",
     "validation rows of the fold",
-    "No hyperparameter was searched",
+    "No hyper-parameter was searched",
     "no hyperparameter was searched",
     "the choice of the epoch is unreliable",
     "training and validation;",
@@ -576,7 +576,7 @@ def test_settings_of_an_earlier_search(plain, options, there):
         and "fixed before this run by a search on the cohort" in text
         and "(2 patients; study earlier)" in text
     )
-    assert "No hyperparameter was searched" not in text and "**Hyper-parameter search.**" not in text
+    assert "No hyper-parameter was searched" not in text and "**Hyper-parameter search.**" not in text
     optimistic = "notice" in options
     assert ("performance is optimistic" in text) == optimistic
     limits = limitations(study, Evaluation())
@@ -654,7 +654,7 @@ def test_a_plain_study_says_nothing_of_a_search(plain, plain_numbers):
     written, tables = documents_of(plain, plain_numbers), named(plain, plain_numbers)
     assert not [name for name in tables if "search" in name] and "Searched" not in tables["settings"].shown
     assert "## Hyper-parameter search" not in written["supplement"] and "inner" not in written["supplement"].lower()
-    assert "No hyperparameter was searched in this run" in written["methods"] and "akiba2019" not in written["methods"]
+    assert "No hyper-parameter was searched in this run" in written["methods"] and "akiba2019" not in written["methods"]
     assert not set(catalogue(plain, plain_numbers)) & SEARCH_FIGURES and "akiba2019" not in needed_keys(plain)
     assert not [key for key in numbers(plain, plain_numbers) if key.startswith(("selection", "n.trials", "n.searches"))]
 
