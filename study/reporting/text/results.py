@@ -60,11 +60,15 @@ def by_image(study: StoredStudy, evaluation: Evaluation) -> str:
     if not seeing or not (areas.loc[seeing, "image"] < areas.loc[seeing, "patient"]).all():
         return ""
     levels = {level: rows[rows["level"] == level] for level in ("image", "patient")}
-    apart = [
-        (pair, *(float(areas.loc[pair[0], level] - areas.loc[pair[1], level]) for level in levels))
-        for pair in evaluation.comparisons[["first", "second"]].itertuples(index=False, name=None)
-    ]
-    pair, image, patient = max(apart, key=lambda one: one[1] - one[2], default=(("", ""), 0.0, 0.0))
+    apart: dict[tuple[str, str], tuple[float, float]] = {
+        (str(first), str(second)): (
+            float(areas.loc[first, "image"] - areas.loc[second, "image"]),
+            float(areas.loc[first, "patient"] - areas.loc[second, "patient"]),
+        )
+        for first, second in evaluation.comparisons[["first", "second"]].to_numpy().tolist()
+    }
+    pair = max(apart, key=lambda one: apart[one][0] - apart[one][1], default=("", ""))
+    image, patient = apart.get(pair, (0.0, 0.0))
     shown = image - patient > SHOWN_APART
     added = addition(study, *pair) if shown else None
     return render(
