@@ -9,6 +9,7 @@ import pandas as pd
 
 from study.checks.registry import description
 from study.design.study_file import BASELINE
+from study.evaluation.contrasts import declared
 from study.evaluation.evaluation import Evaluation
 from study.evaluation.verdicts import patients_needed
 from study.records.finding import FAILED
@@ -51,7 +52,7 @@ def answer(study: StoredStudy, evaluation: Evaluation) -> str:
         lines=shown,
         n_more=len(lines) - len(shown),
         afterwards=study.chosen_contrasts is not None and not study.imported,
-        n_contrasts=len(rows),
+        n_contrasts=_n_adjusted_for(study, evaluation),
         delta=f"{study.settings.protocol.delta:g}",
         alpha=f"{ALPHA:g}",
         n_open=sum(_shown_verdict(row)[0] in OPEN for row in rows.to_dict("records")),
@@ -185,7 +186,7 @@ def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any,
         "again_90": ends("e2_low_90", "e2_high_90"),
         "delta": f"{study.settings.protocol.delta:g}",
         "significant": row["e2_p_holm"] < ALPHA,
-        "n_contrasts": len(evaluation.comparisons),
+        "n_contrasts": _n_adjusted_for(study, evaluation),
         "small_gain": SMALL_GAIN,
         "imported": study.imported,
         "needed": patients_needed(SimpleNamespace(**row)) if verdict == "inconclusive" else "",  # type: ignore[arg-type]
@@ -194,6 +195,11 @@ def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any,
         "claimed": verdict in CLAIMED,
         "by_class": _by_class(evaluation, row, verdict),
     }
+
+
+def _n_adjusted_for(study: StoredStudy, evaluation: Evaluation) -> int:
+    """Return for how many contrasts p values are adjusted: one that is declared counts before it has numbers."""
+    return max(len(evaluation.comparisons), len(declared(study)) if len(evaluation.comparisons) else 0)
 
 
 CLAIMED = ("better", "worse", "shown")

@@ -145,7 +145,9 @@ def off_bins(study: StoredStudy, outside: pd.DataFrame) -> list[str]:
 
 
 def _at(predicted: "pd.Series[float]") -> str:
-    values = [number("brier", value) for value in sorted(predicted)]
+    values = list(dict.fromkeys(number("brier", value) for value in sorted(predicted)))
+    if len(values) > 2:
+        return f"at predicted risks from {values[0]} to {values[-1]}"
     return f"at predicted risks of {listed(values)}" if len(values) > 1 else f"at a predicted risk of {values[0]}"
 
 
