@@ -279,7 +279,7 @@ for (k in seq_along(arms)) {
   if ("roc_auc_again_low" %in% names(main) && !is.null(again)) {
     half <- if (again$repeats > 1) half_width(again$other, 0.95) else widest(again, 0.95)
     pack <- as.numeric(line[c("roc_auc_again_low", "roc_auc_again_high")])
-    compare(arm, "AUC, trained again", c(again$value, logit_interval(again$value, half / qnorm(0.975))), c(a, pack))
+    compare(arm, "95 % CI of the AUC, trained again", c(again$value, logit_interval(again$value, half / qnorm(0.975))), c(a, pack))
   }
   for (status in against) {
     some <- areas(with_both(positive | units$status %in% status), arms)
