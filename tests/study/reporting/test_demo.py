@@ -30,7 +30,7 @@ def test_it_is_complete_small_and_linked():
         "study/predictions.parquet",
         "study/cohort.parquet",
     } <= names
-    assert sum(path.stat().st_size for path in files()) < 5_100_000
+    assert sum(path.stat().st_size for path in files()) < 5_200_000
     assert "(reports/demo/report.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
