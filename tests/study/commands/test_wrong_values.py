@@ -175,7 +175,10 @@ def _accepted(value):
 def test_settings_refuse_what_is_no_value_of_theirs(value):
     taken = set(_accepted(value))
     text = set(_accepted('"a"')) if taken and value in (HUGE, "[]", "{}") else set()
-    lists, tables = set(_accepted('["a"]')) if text else set(), {"data.columns", "data.feature_kinds", "names"}
+    lists, tables = (
+        set(_accepted('["a"]')) if text else set(),
+        {"data.columns", "data.feature_kinds", "data.feature_names", "names"},
+    )
     empty = {
         "model.tabular_hidden",
         "model.classifier_hidden",

@@ -257,7 +257,7 @@ def test_the_smallest_table_there_can_be_gets_a_pack_that_says_only_what_is_so(t
         "a logistic regression",
         "Every patient has one label",
         "malignant",
-        "between fusion and CNN-image",
+        "Whether fusion or CNN-image is better remains open",
     )
     assert [words for words in true if words not in text] == []
     assert not (tmp_path / "reports" / "mine" / "tables" / "summary_image.csv").exists()
