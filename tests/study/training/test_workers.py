@@ -162,6 +162,7 @@ def test_what_goes_wrong_in_a_worker_is_said_as_ever(tiny, workers):
         tiny.execute(planned, pool=workers(2), after_epoch=die)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_processes_that_train_apart_as_on_gpus(tiny, workers):
     planned = {name: tiny.plan(name, arms="tabular", sets=LONG) for name in ("apart", "together")}
