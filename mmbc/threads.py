@@ -4,14 +4,20 @@ Decoding, hashing, resizing and inpainting release the interpreter lock (two thr
 real images), and threads are safe where torch is loaded and stop on Ctrl-C.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from functools import wraps
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and how many there are."""
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Microseconds of the processor in a period, and the period, or `max`: of the control group, on Linux."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -59,5 +65,9 @@ def map_parallel(
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many cores this process may use, by its affinity and its control group's quota."""
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no Linux, or no quota ("max")
+        quota, period = QUOTA.read_text(encoding="ascii").split()
+        n = min(n, math.ceil(int(quota) / int(period)))
+    return max(1, n)

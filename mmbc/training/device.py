@@ -61,7 +61,7 @@ def configure(run: RunConfig) -> torch.device:
 
 @contextmanager
 def computing_with(n_threads: int) -> Iterator[None]:
-    """Compute with so many threads, numpy and scipy with one, and with as many as before afterwards."""
+    """Set torch to so many threads, and numpy and scipy to one, while the block runs."""
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:

@@ -13,6 +13,7 @@ from mmbc.data.cohort import Cohort
 from mmbc.data.images.facts import read_images
 from mmbc.data.images.store import ImageStore, open_store
 from mmbc.data.tables import encoding
+from mmbc.threads import available_cores
 from study.benchmarks.fresh_process import in_fresh_process, peak_mib
 from study.benchmarks.loops import careful, naive
 from study.benchmarks.lower_bound import lower_bound
@@ -21,7 +22,6 @@ from study.design.request import Executor
 from study.design.study_file import StudyFile
 from study.records.progress import FitProgress, Observer
 from study.training.lockstep import execute
-from study.training.process_number import available_cores
 from study.training.worker_pool import WorkerPool
 from study.training.workspace import Workspace
 

@@ -10,13 +10,13 @@ import pandas as pd
 
 from mmbc.data.cohort import Cohort
 from mmbc.errors import ConfigError
+from mmbc.threads import available_cores
 from study.benchmarks.contenders import DEFAULT, KNOWN, Task, Timing, bound_of, timing_of
 from study.benchmarks.material import Material
 from study.design import partition
 from study.design.cells import Cell, plan
 from study.design.study_file import StudyFile
 from study.records.environment import memory_gib, processor
-from study.training.process_number import available_cores
 
 SLOW = DEFAULT[:-1]
 """Contenders that train some cells of each arm; the time of all of them is scaled from these."""

@@ -27,11 +27,11 @@ from mmbc.data.splits import rows_of
 from mmbc.data.tables import encoding
 from mmbc.model.backbone import Backbone
 from mmbc.model.network import Network
+from mmbc.threads import available_cores
 from mmbc.training.device import autocast
 from mmbc.training.fit import Part
 from mmbc.training.stream import normalise, to_tensor
 from study.design.cells import Cell
-from study.training.process_number import available_cores
 
 WORKERS = 2
 """Loader processes of the naive loop."""

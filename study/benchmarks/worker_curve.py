@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from mmbc.errors import ConfigError
+from mmbc.threads import available_cores
 from study.benchmarks.contenders import Task, Timing, timing_of
 from study.benchmarks.contest import task_of
 from study.benchmarks.material import Material
 from study.design.request import MOST_PROCESSES
 from study.training.crew import shares
-from study.training.process_number import available_cores
 
 Said = Callable[[str], None]
 BUSY = "while True: pass"

@@ -190,7 +190,7 @@ def group_by_unit(images: pd.DataFrame, column: pd.Series, groups: pd.Series, un
 
 
 SAME = 1e-4
-"""Logits that differ by less are the same: a batch rounds them otherwise than another."""
+"""Logits that differ by less count as the same: the last bits of a logit depend on the batch it was computed in."""
 
 
 def _alike(rows: Aligned) -> list[bool]:

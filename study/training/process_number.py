@@ -1,31 +1,17 @@
 """Number of processes that pay for training some cells on this machine."""
 
-import math
-import os
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 
+from mmbc.threads import available_cores
 from study.design.cells import Cell
 
 WORTH = 10.0
 """Seconds of work for which a process is started; its start takes up to 3 s of a processor."""
 PER_FIT = 2
 """Processes that a single fit keeps busy: one trains it while the other computes the trunk."""
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Microseconds of the processor in a period, and the period, or `max`: of the control group, on Linux."""
 TABLE, TRUNK, BLOCK = 0.1, 10.0, 7.5
 """Rough milliseconds of one thread for an image and epoch at 224 pixels: a fit's head, the trunk, a fine-tuned block.
 They were measured with Lite0; nothing but the number of processes and who trains what depends on them."""
-
-
-def available_cores() -> int:
-    """Return how many processors this process may use, by its affinity and its control group's quota."""
-    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError, ValueError):  # no Linux, or no quota ("max")
-        quota, period = QUOTA.read_text(encoding="ascii").split()
-        n = min(n, math.ceil(int(quota) / int(period)))
-    return max(1, n)
 
 
 def cost(cell: Cell) -> float:

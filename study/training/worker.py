@@ -102,7 +102,7 @@ def serve_copy(connection: Connection, others: Sequence[Connection]) -> None:
 
 
 def _portable(error: Exception) -> Exception:
-    """Return an error with where it arose, in a form that can be sent."""
+    """Return an error that can be sent to the parent, with the place in the code where it arose as a note."""
     error.add_note(traceback.format_exc())
     try:
         pickle.loads(pickle.dumps(error))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mmbc import threads
 from mmbc.errors import StudyError
 from mmbc.files import read_json
 from mmbc.training.fit import FitDivergedError
@@ -226,8 +227,8 @@ def test_as_many_processes_as_pay(tiny, monkeypatch):
 
 def test_a_container_s_share_of_the_processors_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64), raising=False)
-    monkeypatch.setattr(numbers, "QUOTA", tmp_path / "cpu.max")
-    assert numbers.available_cores() == 64
+    monkeypatch.setattr(threads, "QUOTA", tmp_path / "cpu.max")
+    assert threads.available_cores() == 64
     for text, n in (("max 100000", 64), ("250000 100000", 3), ("50000 100000", 1)):
         (tmp_path / "cpu.max").write_text(text)
-        assert numbers.available_cores() == n
+        assert threads.available_cores() == n
