@@ -22,7 +22,7 @@ from study.reporting.facts.search_facts import is_flat, is_nested
 from study.reporting.facts.sentences import kind_of_model, models_counted
 from study.reporting.text.added import added_paragraph
 from study.stats.comparison import ALPHA, POWER, SEEDS_NEEDED, SMALL_GAIN
-from study.text.format import auc_digits, interval, start
+from study.text.format import auc_digits, half_up, interval, start
 
 TINY = 20
 """With fewer patients in the smaller class a report warns and ranks nothing."""
@@ -152,10 +152,13 @@ def contrast_facts(study: StoredStudy, evaluation: Evaluation, row: Mapping[Any,
     which = clinical_model(study, first, second)
     verdict, gain = _shown_verdict(row)
     kind = "e1" if "shown" in verdict else "e2"
-    digits = _digits(row, row[f"{kind}_low"], row[f"{kind}_high"])
     areas = _areas(evaluation)["value"]
-    shown = [_rounded(value, digits, "") for value in (areas[first], areas[second])]
-    digits += shown[0] == shown[1] and bool(_rounded(row["difference"], digits).strip("0."))
+    digits = auc_digits(int(row["n_patients"]))
+    one, other, difference = (half_up(v, digits) for v in (areas[first], areas[second], row["difference"]))
+    if abs(one - other - difference) > 0.1**digits / 2:  # 0.69 and 0.63 with +0.05: a reader checks the sum
+        digits += 1
+    else:
+        digits = _digits(row, row[f"{kind}_low"], row[f"{kind}_high"])
 
     def text(value: float, sign: str = "+") -> str:
         return _rounded(value, digits, sign)
@@ -213,7 +216,7 @@ def _digits(row: Mapping[Any, Any], *ends: float) -> int:
 
 
 def _rounded(value: float, digits: int, sign: str = "+") -> str:
-    shown = f"{value:{sign}z.{digits}f}".replace("-", "−")
+    shown = f"{half_up(value, digits):{sign}z.{digits}f}".replace("-", "−")
     return shown if shown.strip("+0.") else shown.removeprefix("+")
 
 
