@@ -233,7 +233,9 @@ def test_an_auc_that_stays_the_same_is_named_once_and_gets_a_digit_where_the_dif
         0.874, 0.866
     )
     assert "AUC 0.69 with and 0.64 (network) without, difference +0.05 (95 % CI" in said(0.685, 0.635)
-    assert "AUC 0.685 with and 0.635 (network) without, difference +0.050 (95 % CI" in said(0.6849, 0.6351), "0.68 - 0.64"
+    assert "AUC 0.685 with and 0.635 (network) without, difference +0.050 (95 % CI" in said(0.6849, 0.6351), (
+        "0.68 - 0.64"
+    )
 
 
 @pytest.mark.parametrize("verdict", ["better", "inconclusive", "not assessed"])
